@@ -1,0 +1,1 @@
+"""Looking at wirings and at what networks do with them: tables, pictures, reports."""

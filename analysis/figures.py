@@ -1,0 +1,162 @@
+"""Pictures of edge weights and of comparisons; each function returns a figure."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from ddw_graph.analysis.collect import Collection
+from ddw_graph.analysis.statistics import edge_matrix, weight_histogram
+from ddw_graph.errors import DataError
+from ddw_graph.wiring.atomic import write_bytes
+
+STYLE = Path(__file__).parent / "ddw_graph.mplstyle"
+BINS = 50
+
+
+def save_figure(figure: Figure, path: Path, *, overwrite: bool = False) -> None:
+    """Writes a figure as PNG, SVG or PDF, by the ending of the name.
+
+    Raises:
+        DataError: If the ending is another.
+        WiringError: If another file is there and may not be replaced.
+    """
+    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise DataError(f"a picture must end in .png, .svg or .pdf, got {path.name}")
+    picture = io.BytesIO()
+    with matplotlib.rc_context(fname=STYLE):
+        figure.savefig(picture, format=path.suffix[1:].lower())
+    write_bytes(path, [picture.getvalue()], overwrite=overwrite)
+
+
+def weight_histograms(
+    collections: Mapping[str, Collection], *, title: str = "Edge weights"
+) -> Figure:
+    """Returns histograms of edge weights: a panel a stage, a line a collection.
+
+    Weights of all weighted edges and all samples count; constant edges do not.
+
+    Args:
+        collections: Collections by the name that the legend shows; their networks have
+            the same number of stages.
+        title: Title of the figure.
+    """
+    stages = max(len(collection.stages) for collection in collections.values())
+    top = max(
+        float(collection.weights(stage).max(initial=0))
+        for collection in collections.values()
+        for stage in range(len(collection.stages))
+    )
+    bins = np.linspace(0, max(1.0, top), BINS + 1)
+    with matplotlib.rc_context(fname=STYLE):
+        figure = Figure(figsize=(2.9 * stages + 0.6, 3.4), layout="constrained")
+        axes = figure.subplots(1, stages, sharey=True, squeeze=False)[0]
+        for stage, ax in enumerate(axes):
+            for name, collection in collections.items():
+                if stage < len(collection.stages):
+                    share = weight_histogram(collection, stage, bins)
+                    ax.stairs(100 * share, bins, label=name, linewidth=1.4)
+            ax.set(title=f"stage {stage + 1}", xlabel="weight", xlim=(0, bins[-1]))
+            # Weights that hardly differ fill one bin: a log scale keeps the rest seen.
+            ax.set_yscale("log")
+        axes[0].set_ylabel("share of weights, %")
+        figure.suptitle(title)
+        if len(collections) > 1:
+            handles, labels = axes[0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    return figure
+
+
+def weight_heatmaps(collection: Collection, edges: pd.DataFrame, column: str) -> Figure:
+    """Returns the adjacency of each stage, shaded by a column of the edges' table.
+
+    With ``mean`` it is the paper's Fig. 4, with ``std`` its Fig. 5. Rows hear columns;
+    darker is larger; one scale for all stages. Entries without an edge are white,
+    constant edges hatched.
+
+    Args:
+        collection: What was collected.
+        edges: Its table of ``edge_table``.
+        column: ``mean`` or ``std``.
+
+    Source:
+        DDW, Figs. 4 and 5.
+    """
+    count = len(collection.stages)
+    matrices = [
+        edge_matrix(edges, place + 1, column, stage.nodes)
+        for place, stage in enumerate(collection.stages)
+    ]
+    finite = np.concatenate([m[np.isfinite(m)] for m in matrices])
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    if column == "std":
+        low = 0.0
+    words = {"mean": "Mean", "std": "Standard deviation"}.get(column, column)
+    with matplotlib.rc_context(fname=STYLE):
+        figure = Figure(figsize=(3.1 * count + 1, 3.7), layout="compressed")
+        axes = figure.subplots(1, count, squeeze=False)[0]
+        scale = Normalize(low, high if high > low else low + 1e-9)
+        for place, (ax, matrix) in enumerate(zip(axes, matrices, strict=True)):
+            stage = collection.stages[place]
+            image = ax.imshow(matrix, cmap="viridis_r", norm=scale)
+            for source, target in stage.edges[stage.constant]:
+                ax.add_patch(
+                    matplotlib.patches.Rectangle(
+                        (source - 0.5, target - 0.5), 1, 1, hatch="////", fill=False,
+                        edgecolor="0.75", linewidth=0,
+                    )
+                )
+            ax.set(title=f"stage {place + 1}", xlabel="from node")
+            ax.grid(False)
+        axes[0].set_ylabel("to node")
+        figure.colorbar(image, ax=axes.tolist(), shrink=0.8)
+        figure.suptitle(f"{words} of each edge's weight over samples")
+    return figure
+
+
+def accuracy_figure(
+    rows: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any]]
+) -> Figure:
+    """Returns accuracies of a comparison, and the paired differences to its first.
+
+    Args:
+        rows: A row for each run, with ``entry``, ``seed`` and ``test_accuracy``.
+        summary: A row for each entry, from ``ddw_graph.training.compare.summary``.
+    """
+    names = [row["entry"] for row in summary]
+    place = {name: index for index, name in enumerate(names)}
+    with matplotlib.rc_context(fname=STYLE):
+        height = 1.3 + 0.45 * len(names)
+        figure = Figure(figsize=(8.5, height), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+        left.scatter(
+            [100 * row["test_accuracy"] for row in rows],
+            [place[row["entry"]] for row in rows],
+            s=18, alpha=0.6, label="a seed",
+        )
+        left.scatter(
+            [row["accuracy"] for row in summary], range(len(names)),
+            marker="|", s=260, color="black", label="mean",
+        )
+        left.set_yticks(range(len(names)), names)
+        left.invert_yaxis()
+        left.set(xlabel="test accuracy, %", title="Accuracy")
+        left.legend(loc="best", fontsize=8)
+        right.axvline(0, color="0.6", linewidth=0.8)
+        for row in summary[1:]:
+            y = place[row["entry"]]
+            right.plot(row["difference"], y, "o", color="C1", markersize=4)
+            if row["difference_low"] is not None:
+                ends = row["difference_low"], row["difference_high"]
+                right.plot(ends, (y, y), color="C1", linewidth=1.4)
+        right.set(
+            xlabel=f"points, paired by seed, against {names[0]}",
+            title="Difference with its 95 % interval",
+        )
+    return figure

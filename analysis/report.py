@@ -1,0 +1,137 @@
+"""Reports: the tables and the pictures of a comparison, from its folder."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ddw_graph.analysis.collect import Collection, collect
+from ddw_graph.analysis.figures import (
+    STYLE,
+    accuracy_figure,
+    save_figure,
+    weight_heatmaps,
+    weight_histograms,
+)
+from ddw_graph.analysis.statistics import edge_table
+from ddw_graph.analysis.wiring_drawing import draw_wiring
+from ddw_graph.training.compare import Comparison, summary
+from ddw_graph.training.train import trained_model
+from ddw_graph.wiring.atomic import write_bytes
+
+COLUMNS = {
+    "entry": "wiring and edges",
+    "seeds": "seeds",
+    "accuracy": "accuracy, %",
+    "accuracy_std": "sd",
+    "difference": "paired difference, points (95 % interval)",
+    "parameters": "parameters",
+    "macs": "MACs, M",
+    "total_macs": "total MACs, M",
+    "train_seconds": "training, s",
+    "inference_ms": "inference, ms an image",
+}
+
+
+def markdown_summary(table: Sequence[Mapping[str, Any]]) -> str:
+    """Returns a comparison's summary as a Markdown table."""
+
+    def cell(row: Mapping[str, Any], key: str) -> str:
+        value = row[key]
+        if value is None:
+            return "–"
+        if key == "difference":
+            low, high = row["difference_low"], row["difference_high"]
+            interval = "one seed" if low is None else f"{low:+.2f} to {high:+.2f}"
+            return f"{value:+.2f} ({interval})"
+        if key in ("macs", "total_macs"):
+            return f"{value / 1e6:.2f}"
+        form = {"accuracy": ".2f", "accuracy_std": ".2f", "parameters": ",.0f"}
+        form |= {"train_seconds": ".1f", "inference_ms": ".3f"}
+        return format(value, form.get(key, ""))
+
+    lines = ["| " + " | ".join(COLUMNS.values()) + " |"]
+    lines.append("|" + " --- |" * len(COLUMNS))
+    lines += ["| " + " | ".join(cell(row, k) for k in COLUMNS) + " |" for row in table]
+    return "\n".join(lines) + "\n"
+
+
+def write_report(
+    comparison: Comparison, rows: Sequence[Mapping[str, Any]], folder: Path
+) -> list[Path]:
+    """Writes a comparison's tables and pictures, and returns their paths.
+
+    Everything is made from the runs in the folder: ``runs.csv``, ``summary.csv`` and
+    ``summary.md``, ``accuracy.png``, ``wirings.png``, and of the first seed's networks
+    that carry weights ``edge_weights.png`` and each one's Fig. 4 and Fig. 5.
+
+    Args:
+        comparison: What was compared.
+        rows: A row for each run, from ``run_comparison``.
+        folder: The comparison's folder.
+    """
+    table = summary(rows)
+    written = []
+
+    def put(name: str, content: str | Figure) -> None:
+        path = folder / name
+        if isinstance(content, str):
+            write_bytes(path, [content.encode()], overwrite=True)
+        else:
+            save_figure(content, path, overwrite=True)
+        written.append(path)
+
+    put("runs.csv", pd.DataFrame(rows).to_csv(index=False))
+    put("summary.csv", pd.DataFrame(table).to_csv(index=False))
+    put("summary.md", markdown_summary(table))
+    put("accuracy.png", accuracy_figure(rows, table))
+    put("wirings.png", _wirings(comparison, folder))
+    collections = _collections(comparison, folder)
+    if collections:
+        put("edge_weights.png", weight_histograms(collections))
+    for label, collection in collections.items():
+        entry = next(e for e in comparison.entries if e.label == label)
+        edges = edge_table(collection)
+        put(f"edges-{entry.folder}.csv", edges.to_csv(index=False))
+        for column in ("mean", "std"):
+            figure = weight_heatmaps(collection, edges, column)
+            put(f"{column}-{entry.folder}.png", figure)
+    return written
+
+
+def _run_folder(comparison: Comparison, folder: Path, entry: str) -> Path:
+    return folder / "runs" / entry / f"seed-{comparison.seeds[0]}"
+
+
+def _collections(comparison: Comparison, folder: Path) -> dict[str, Collection]:
+    """Returns each entry's edge weights over the test images, fixed ones left out."""
+    images = comparison.source.load().test
+    collections = {}
+    for entry in comparison.entries:
+        if entry.edges.startswith("fixed"):
+            continue
+        run = _run_folder(comparison, folder, entry.folder)
+        collections[entry.label] = collect(
+            trained_model(run), images, run / "analysis", overwrite=True
+        )
+    return collections
+
+
+def _wirings(comparison: Comparison, folder: Path) -> Figure:
+    """Returns the wiring of each entry's first stage, side by side."""
+    entries = comparison.entries
+    columns = min(2, len(entries))
+    rows = -(-len(entries) // columns)
+    with matplotlib.rc_context(fname=STYLE):
+        figure = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for ax in axes[len(entries) :]:
+            ax.set_axis_off()
+        for ax, entry in zip(axes, entries, strict=False):
+            run = _run_folder(comparison, folder, entry.folder)
+            draw_wiring(trained_model(run).stages[0].dag, ax=ax)
+            ax.set_title(f"{entry.wiring}, stage 1")
+    return figure

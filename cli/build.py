@@ -1,0 +1,172 @@
+"""The command that builds a wiring."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ddw_graph.cli.options import (
+    JSON_OPTION,
+    OVERWRITE_OPTION,
+    generator_options,
+    wiring,
+    wiring_text,
+)
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from ddw_graph.wiring import Description
+
+# Distances take n times as long as counts: half a minute at 500 nodes, all joined.
+_MOST_NODES_FOR_DISTANCES = 500
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@generator_options
+@click.option(
+    "--out",
+    type=_FILE,
+    help="File for the wiring; by default named after it, and none with --json or a "
+    "wiring from a file.",
+)
+@OVERWRITE_OPTION
+@JSON_OPTION
+@click.option("--plot", type=_FILE, help="Draw it too: .png, .svg or .pdf.")
+@click.option("--graphml", type=_FILE, help="Write it as GraphML too.")
+@click.option("--dot", type=_FILE, help="Write it in Graphviz's DOT language too.")
+@click.option("--model", metavar="NAME", help="Say what this network costs with it.")
+@click.option(
+    "--edges",
+    type=click.Choice(["fixed", "learned", "dynamic"]),
+    help="Edge weights of the network; needs --model.  [default: dynamic]",
+)
+def build(
+    generator: str,
+    n: int | None,
+    k: int | None,
+    p: float | None,
+    m: int | None,
+    seed: int,
+    out: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    plot: Path | None,
+    graphml: Path | None,
+    dot: Path | None,
+    model: str | None,
+    edges: str | None,
+) -> None:
+    """Build a wiring, say what it is, and write it.
+
+    \b
+    ddw-graph build --generator ws --k 4 --p 0.75
+    ddw-graph build --generator complete --n 6 --plot complete.svg
+    ddw-graph build --generator ba --m 5 --model randwire_small --json
+    """
+    # Imports wait until here so that --help does not: see cli/main.py.
+    from ddw_graph.wiring import describe, save, to_dict, to_dot, to_graphml
+    from ddw_graph.wiring.atomic import write_bytes
+
+    if edges is not None and model is None:
+        raise click.UsageError("--edges needs --model")
+    text = wiring_text(generator, k=k, p=p, m=m)
+    dag = wiring(text, n=n, seed=seed)
+    description = describe(dag, distances=len(dag) <= _MOST_NODES_FOR_DISTANCES)
+    price = {} if model is None else _price(model, edges or "dynamic", text, dag, seed)
+    picture = None if plot is None else _picture(dag, plot)
+
+    if out is None and not as_json and not text.startswith("file:"):
+        out = Path(_file_name(dag))
+    if out is not None:
+        _say(out, save(dag, out, overwrite=overwrite))
+    if graphml is not None:
+        _say(graphml, to_graphml(dag, graphml, overwrite=overwrite))
+    if dot is not None:
+        _say(dot, write_bytes(dot, [to_dot(dag).encode()], overwrite=overwrite))
+    if plot is not None and picture is not None:
+        _say(plot, write_bytes(plot, [picture], overwrite=overwrite))
+
+    if as_json:
+        click.echo(json.dumps({**to_dict(dag), **description.as_dict(), **price}))
+    else:
+        click.echo("\n".join(_summary(dag, description, price)))
+
+
+def _price(
+    model: str, edges: str, text: str, dag: "nx.DiGraph", seed: int
+) -> dict[str, Any]:
+    from ddw_graph.models import create_model
+    from ddw_graph.nn.cost import cost
+
+    # The text, not the graph: each stage of the network draws its own.
+    wiring = dag if text.startswith("file:") else text
+    network = create_model(model, wiring=wiring, edges=edges, n=len(dag) - 2, seed=seed)
+    found = cost(network, image_size=224)
+    return {
+        "model": model,
+        "edge_weights": edges,
+        "image_size": 224,
+        "params": found.parameters,
+        "macs": found.macs,
+        "total_macs": found.total_macs,
+    }
+
+
+def _picture(dag: "nx.DiGraph", path: Path) -> bytes:
+    from ddw_graph.analysis.wiring_drawing import draw_wiring, rendered
+
+    return rendered(draw_wiring(dag), path.suffix)
+
+
+def _file_name(dag: "nx.DiGraph") -> str:
+    arguments = dag.graph["arguments"].items()
+    parts = [dag.graph["generator"], *(f"{key}{value}" for key, value in arguments)]
+    return f"{'-'.join(parts)}.json"
+
+
+def _say(path: Path, written: bool) -> None:
+    click.echo(f"{'wrote' if written else 'unchanged:'} {path}", err=True)
+
+
+def _summary(
+    dag: "nx.DiGraph", description: "Description", price: dict[str, Any]
+) -> list[str]:
+    generator = dag.graph.get("generator") or "wiring of unknown origin"
+    arguments = dag.graph.get("arguments") or {}
+    inner = description.edges - description.sources - description.sinks
+    # An edge from input to output is neither's inner edge, and was taken off twice.
+    inner += dag.has_edge(0, description.nodes - 1)
+    rows = [
+        ("nodes", f"{description.nodes} ({description.nodes - 2} compute)"),
+        ("edges", f"{description.edges} ({inner} among computing nodes)"),
+        ("depth", f"{description.depth} edges on the longest path"),
+        ("sources", f"{description.sources} nodes hear the input"),
+        ("sinks", f"{description.sinks} nodes feed the output"),
+        ("paths", f"{_count(description.paths)} from input to output"),
+    ]
+    if description.clustering is not None:
+        rows.append(("clustering", f"{description.clustering:.3f}"))
+    if description.average_path_length is not None:
+        length = f"{description.average_path_length:.2f} edges between computing nodes"
+        rows.append(("distance", length))
+    if price:
+        size = price["image_size"]
+        rows += [
+            ("model", f"{price['model']}, {price['edge_weights']} edges, {size} px"),
+            ("params", f"{price['params'] / 1e6:.2f}M"),
+            ("MACs", f"{price['macs'] / 1e6:.0f}M of convolutions and FC"),
+            ("", f"{price['total_macs'] / 1e6:.0f}M of everything"),
+        ]
+    origin = ", ".join(f"{key}={value}" for key, value in arguments.items())
+    return [
+        f"{generator} {origin}".rstrip(),
+        *(f"  {name:10}  {text}" for name, text in rows),
+    ]
+
+
+def _count(number: int) -> str:
+    return str(number) if number < 10**9 else f"about 1e{len(str(number)) - 1}"

@@ -1,0 +1,102 @@
+"""The command that compares wirings and kinds of edges."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.training_options import (
+    chosen_recipe,
+    data_options,
+    data_source,
+    recipe_options,
+)
+
+
+@click.command()
+@click.option(
+    "--wiring",
+    "wirings",
+    multiple=True,
+    help="Such as ws:k=4,p=0.75; may be given often.",
+)
+@click.option(
+    "--edges",
+    "kinds",
+    multiple=True,
+    help="Such as learned or dynamic:gate=hard; may be given often.",
+)
+@click.option("--seeds", default=3, show_default=True, help="Runs of each, paired.")
+@click.option("--model", default="randwire_tiny", show_default=True, help="Network.")
+@click.option("--n", type=int, help="Computing nodes of a stage.")
+@click.option("--channels", type=float, help="C of the first entry.")
+@click.option("--output", type=click.Choice(["sum", "mean"]), help="For all entries.")
+@data_options
+@recipe_options
+@click.option("--jobs", type=int, help="Processes.  [default: one a core]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("comparison"),
+    show_default=True,
+    help="Folder: new, empty, or that of the same comparison, which then goes on.",
+)
+@JSON_OPTION
+def compare(
+    wirings: tuple[str, ...],
+    kinds: tuple[str, ...],
+    seeds: int,
+    recipe: str,
+    jobs: int | None,
+    out: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train wirings and kinds of edges beside each other at equal budget.
+
+    Every --wiring with every --edges; without either, DDW (complete, dynamic) and
+    RandWire's ER, BA and WS (learned). The first entry sets the budget: the width of
+    every other is chosen so that total MACs are within 3 %. Differences are to the
+    first entry, paired by seed.
+
+    \b
+    ddw-graph compare --out comparison
+    ddw-graph compare --wiring complete --edges fixed --edges learned --edges dynamic
+    """
+    from ddw_graph.analysis.report import markdown_summary, write_report
+    from ddw_graph.cli.progress import bar
+    from ddw_graph.training.compare import (
+        Comparison,
+        entries,
+        run_comparison,
+        summary,
+    )
+
+    comparison = Comparison(
+        entries(wirings, kinds),
+        tuple(range(seeds)),
+        chosen_recipe(recipe, options),
+        data_source(options),
+        **options,
+    )
+    with bar() as progress:
+        task = progress.add_task("epochs", total=None)
+
+        def show(runs: int, of: int, epochs: int) -> None:
+            progress.update(
+                task,
+                completed=epochs,
+                total=of * comparison.recipe.epochs,
+                description=f"{runs} of {of} runs, epochs",
+            )
+
+        rows = run_comparison(comparison, out, jobs=jobs, progress=show)
+    written = write_report(comparison, rows, out)
+    if as_json:
+        click.echo(json.dumps({"runs": rows, "summary": summary(rows)}))
+    else:
+        click.echo(markdown_summary(summary(rows)))
+    for path in written:
+        click.echo(f"wrote {path}", err=True)

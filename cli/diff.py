@@ -1,0 +1,47 @@
+"""The command that compares two wirings."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from ddw_graph.cli.options import JSON_OPTION, N_OPTION, SEED_OPTION, wiring
+
+if TYPE_CHECKING:
+    from ddw_graph.wiring import WiringDiff
+
+
+@click.command()
+@click.argument("first")
+@click.argument("second")
+@N_OPTION
+@SEED_OPTION
+@JSON_OPTION
+def diff(first: str, second: str, n: int | None, seed: int, as_json: bool) -> None:
+    """Compare the edges of two wirings.
+
+    FIRST and SECOND are files that build wrote, or texts such as ws:k=4,p=0.75.
+
+    \b
+    ddw-graph diff ws-n32-k4-p0.75-seed0.json ba:m=5
+    """
+    from ddw_graph.wiring import diff as wiring_diff
+
+    found = wiring_diff(wiring(first, n=n, seed=seed), wiring(second, n=n, seed=seed))
+    if as_json:
+        click.echo(json.dumps(found.as_dict()))
+    else:
+        click.echo("\n".join(_lines(first, second, found)))
+
+
+def _lines(first: str, second: str, found: "WiringDiff") -> list[str]:
+    lines = []
+    for mark, name, nodes, only in (
+        ("-", first, found.nodes[0], found.only_first),
+        ("+", second, found.nodes[1], found.only_second),
+    ):
+        lines.append(f"{mark} {name}: {nodes} nodes, {found.shared + len(only)} edges")
+    lines.append(f"{found.shared} shared, similarity {found.similarity:.3f}")
+    lines += [f"- {i} -> {j}" for i, j in found.only_first]
+    lines += [f"+ {i} -> {j}" for i, j in found.only_second]
+    return lines

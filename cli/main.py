@@ -1,0 +1,142 @@
+"""The command ``ddw-graph``: its commands by name, and how it fails."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NoReturn
+
+import click
+
+from ddw_graph.errors import UserError
+
+COMMANDS = {
+    "build": "Build a wiring, say what it is, and write it.",
+    "draw": "Draw a wiring, as a picture or as text.",
+    "diff": "Compare the edges of two wirings.",
+    "train": "Train a network.",
+    "compare": "Compare networks under equal budgets.",
+    "analyze": "Record and describe the adjacency of every sample.",
+    "plot": "Draw what was recorded or compared.",
+}
+"""Each command's line in the help; its module in this folder has the same name."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are called for.
+
+    The help of the group comes from a table: torch, NetworkX and matplotlib take
+    seconds to import, and nobody who asks for help should wait for them. For the same
+    reason a command's module imports them inside its function.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names, in the order of a day's work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Returns a command by its name, imported now."""
+        if name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"ddw_graph.cli.{name}"), name)
+        assert isinstance(command, click.Command), name
+        return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Writes the table of commands, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Runs a command and exits: 0 for done, 2 for misuse, 130 for Ctrl-C.
+
+        What the user or the system got wrong is one line on stderr. Anything else is
+        our own mistake and keeps its traceback.
+        """
+        if not standalone_mode:
+            return super().main(
+                args, prog_name, complete_var, standalone_mode=False, **extra
+            )
+        try:
+            code = super().main(
+                args, "ddw-graph", complete_var, standalone_mode=False, **extra
+            )
+            # Where a reader has gone, learn it here and not while Python shuts down.
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except (click.Abort, KeyboardInterrupt):
+            _fail("interrupted", 130)
+        except click.ClickException as error:
+            command = getattr(error, "ctx", None)
+            hint = f" (see {command.command_path} --help)" if command else ""
+            _fail(f"{error.format_message()}{hint}", 2)
+        except BrokenPipeError:
+            # Nobody reads on, so what is left goes nowhere; 1 is click's code for it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except OSError as error:
+            _fail(_system_message(error), 2)
+        except UserError as error:
+            _fail(str(error), 2)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"ddw-graph: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def _system_message(error: OSError) -> str:
+    if error.strerror is None or error.filename is None:
+        return str(error.strerror or error or type(error).__name__)
+    return f"{error.filename}: {error.strerror}"
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked or ctx.resilient_parsing:
+        return
+    try:
+        number = version("ddw_graph")
+    except PackageNotFoundError:
+        number = "not installed"
+    click.echo(f"ddw-graph {number}")
+    ctx.exit()
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Wirings of neural networks: build, draw, train, compare and look inside.
+
+    \b
+    ddw-graph build --generator ws --k 4 --p 0.75
+    ddw-graph COMMAND --help
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Options that several commands share, and what they mean together."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+N_OPTION = click.option(
+    "--n",
+    type=int,
+    help="Computing nodes; 32 unless the wiring itself says.",
+)
+SEED_OPTION = click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Fixes a random wiring; a network's stages each draw their own from it.",
+)
+OVERWRITE_OPTION = click.option(
+    "--overwrite", is_flag=True, help="Replace files that are there with other content."
+)
+JSON_OPTION = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object to stdout."
+)
+
+
+def generator_options(command: Command) -> Command:
+    """Returns ``command`` with the options that name a generator and its arguments."""
+    for option in reversed(
+        (
+            click.option(
+                "--generator",
+                required=True,
+                metavar="NAME",
+                help="complete, er, ba, ws, vgg, resnet, densenet or residual; a text "
+                "such as ws:k=4,p=0.75; or file:PATH.",
+            ),
+            N_OPTION,
+            click.option("--k", type=int, help="Ring neighbours of a node (ws)."),
+            click.option("--p", type=float, help="Probability (er, ws)."),
+            click.option("--m", type=int, help="Edges that a new node brings (ba)."),
+            SEED_OPTION,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def wiring_text(
+    generator: str,
+    *,
+    k: int | None,
+    p: float | None,
+    m: int | None,
+) -> str:
+    """Returns ``--generator`` with its arguments as one text, e.g. ``ws:k=4,p=0.75``.
+
+    Raises:
+        WiringError: If the generator is unknown, or an argument is missing, not taken,
+            or given twice.
+    """
+    from ddw_graph.errors import WiringError
+    from ddw_graph.generators.registry import recipe, written
+
+    given = {"k": k, "p": p, "m": m}
+    options = {key: value for key, value in given.items() if value is not None}
+    if generator.startswith("file:"):
+        if options:
+            named = ", ".join(f"--{key}" for key in options)
+            raise WiringError(f"a file has its arguments already, got {named}")
+        return generator
+    name, arguments, n = written(generator)
+    twice = [key for key in options if key in arguments]
+    if twice:
+        raise WiringError(f"{twice[0]} is given twice, in {generator!r} and beside it")
+    return str(recipe(name, {**arguments, **options}, n=n))
+
+
+def wiring(text: str, *, n: int | None, seed: int) -> "nx.DiGraph":
+    """Returns the wiring that a command's argument names, with 32 nodes if none says.
+
+    The argument is a text for ``from_text``, or a path alone.
+
+    Raises:
+        WiringError: If it is neither, or the wiring breaks a rule.
+    """
+    from ddw_graph.generators.registry import GENERATORS, from_text, parse
+
+    name = text.partition(":")[0]
+    if name != "file" and name not in GENERATORS and _is_path(text):
+        text = f"file:{text}"
+    if n is None and not text.startswith("file:") and parse(text).n is None:
+        n = 32
+    return from_text(text, n=n, seed=seed)
+
+
+def _is_path(text: str) -> bool:
+    return text.endswith(".json") or Path(text).exists()

@@ -1,0 +1,67 @@
+"""Progress on stderr: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+from types import TracebackType
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import TaskID as Bar
+from rich.progress import TimeRemainingColumn
+
+Row = dict[str, float]
+
+
+def bar() -> Progress:
+    """Returns a progress bar on stderr, silent where that is no terminal."""
+    console = Console(file=sys.stderr)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+class TrainingProgress:
+    """Shows a training as it goes: a bar for steps, a line for each epoch."""
+
+    def __init__(self) -> None:
+        self.bar = bar()
+        self.task: Bar | None = None
+
+    def __enter__(self) -> "TrainingProgress":
+        """Starts the bar."""
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Ends the bar."""
+        self.bar.stop()
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """Moves the bar."""
+        words = f"epoch {epoch}, loss {loss:.3f}"
+        if self.task is None:
+            self.task = self.bar.add_task(words, total=steps)
+        self.bar.update(self.task, completed=step, total=steps, description=words)
+
+    def epoch(self, row: Row) -> None:
+        """Prints an epoch's line."""
+        line = (
+            f"epoch {row['epoch']:.0f}: train loss {row['train_loss']:.3f}, "
+            f"test accuracy {100 * row['test_accuracy']:.2f} %, "
+            f"{row['train_seconds']:.1f} s"
+        )
+        if self.bar.disable:
+            click.echo(line, err=True)
+        else:
+            self.bar.console.print(line, highlight=False)

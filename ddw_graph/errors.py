@@ -1,0 +1,24 @@
+"""What is wrong with something that the user gave, one class a subject."""
+
+
+class UserError(ValueError):
+    """Something that the user gave breaks a rule; the message states rule and value.
+
+    The command line prints these in one line and exits with 2.
+    """
+
+
+class WiringError(UserError):
+    """A wiring, a file that should hold one, or a generator's argument is wrong."""
+
+
+class ModelError(UserError):
+    """A network cannot be built, or run, as it was asked for."""
+
+
+class DataError(UserError):
+    """Images, labels or a folder that should hold them are wrong."""
+
+
+class RunError(UserError):
+    """A training run, its folder or its checkpoint is not what was asked for."""

@@ -1,0 +1,1 @@
+"""Edge weights, aggregation, operations, and the stage that runs a wiring."""

@@ -1,0 +1,108 @@
+"""A network: a stem, a chain of stages, a head (Eq. 2)."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ddw_graph.errors import ModelError
+from ddw_graph.nn.stage import Features, Stage
+
+
+class Network(nn.Module):
+    """Chains stages between a stem and a head.
+
+    Args:
+        stem: Maps images to the first stage's input.
+        stages: At least one.
+        head: Maps the last stage's output to logits.
+        in_channels: Channels of an image.
+
+    Shapes:
+        - x: ``(batch, in_channels, height, width)``
+        - output: ``(batch, classes)``
+        - adjacency: a tensor ``(batch, N_k, N_k)`` for each stage
+
+    Source:
+        DDW, Eq. 2.
+    """
+
+    config: dict[str, Any] | None = None
+    """The arguments that rebuild this network, exact edge lists among them, if it was
+    made from such."""
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        stages: Sequence[Stage],
+        head: nn.Module,
+        *,
+        in_channels: int = 3,
+    ) -> None:
+        super().__init__()
+        if not stages:
+            raise ModelError("a network needs at least one stage, got none")
+        self.in_channels = in_channels
+        self.stem = stem
+        self.stages: Sequence[Stage] = nn.ModuleList(stages)  # type: ignore[assignment]
+        self.head = head
+
+    @overload
+    def forward(
+        self,
+        x: Features,
+        *,
+        adjacency: Sequence[Tensor] | None = ...,
+        return_adjacency: Literal[False] = ...,
+    ) -> Tensor: ...
+
+    @overload
+    def forward(
+        self,
+        x: Features,
+        *,
+        adjacency: Sequence[Tensor] | None = ...,
+        return_adjacency: Literal[True],
+    ) -> tuple[Tensor, list[Tensor]]: ...
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels height width"],
+        *,
+        adjacency: Sequence[Tensor] | None = None,
+        return_adjacency: bool = False,
+    ) -> Tensor | tuple[Tensor, list[Tensor]]:
+        """Returns logits, with each stage's adjacency where it is asked for.
+
+        Args:
+            x: Images.
+            adjacency: Multipliers of the caller's choosing, one tensor a stage; see
+                ``Stage.forward``.
+            return_adjacency: Whether to return the effective multipliers too.
+
+        Raises:
+            ModelError: If the images have another number of channels, or ``adjacency``
+                does not fit.
+        """
+        if x.shape[1] != self.in_channels:
+            raise ModelError(
+                f"images must have {self.in_channels} channels, got {x.shape[1]}"
+            )
+        count = len(self.stages)
+        if adjacency is not None and len(adjacency) != count:
+            raise ModelError(
+                f"adjacency must hold a tensor for each of {count} stages, "
+                f"got {len(adjacency)}"
+            )
+        given = adjacency or [None] * count
+        x = self.stem(x)
+        matrices: list[Tensor] = []
+        for stage, matrix in zip(self.stages, given, strict=True):
+            if return_adjacency:
+                x, effective = stage(x, adjacency=matrix, return_adjacency=True)
+                matrices.append(effective)
+            else:
+                x = stage(x, adjacency=matrix)
+        logits: Tensor = self.head(x)
+        return (logits, matrices) if return_adjacency else logits

@@ -1,0 +1,82 @@
+"""Operations: what a node computes after it has aggregated its inputs."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from ddw_graph.errors import ModelError
+
+Operation = Callable[[int, int, int], nn.Module]
+"""Makes a node's module from ``(in_channels, out_channels, stride)``."""
+
+
+def conv_bn(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1
+) -> list[nn.Module]:
+    """Returns a convolution without bias, padded to keep the size, and its BN."""
+    conv = nn.Conv2d(
+        in_channels, out_channels, kernel, stride, kernel // 2, bias=False
+    )
+    return [conv, nn.BatchNorm2d(out_channels)]
+
+
+def sepconv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
+    """Returns RandWire's triplet: ReLU, separable 3x3 convolution, BN.
+
+    Args:
+        in_channels: Width of the input.
+        out_channels: Width of the output.
+        stride: Stride of the depthwise convolution.
+
+    Example:
+        >>> [type(layer).__name__ for layer in sepconv(8, 16, 2)]
+        ['ReLU', 'Conv2d', 'Conv2d', 'BatchNorm2d']
+
+    Source:
+        Xie et al. 2019, arXiv:1904.01569, section 3.1.
+    """
+    depthwise = nn.Conv2d(
+        in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False
+    )
+    return nn.Sequential(
+        nn.ReLU(), depthwise, *conv_bn(in_channels, out_channels, kernel=1)
+    )
+
+
+def basic_branch(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
+    """Returns the branch of a basic residual block, without the shortcut.
+
+    The edges of the wiring are the shortcuts. It begins with the ReLU that follows the
+    addition in the original block.
+
+    Args:
+        in_channels: Width of the input.
+        out_channels: Width of the output.
+        stride: Stride of the first convolution.
+
+    Source:
+        He et al. 2016, arXiv:1512.03385.
+    """
+    return nn.Sequential(
+        nn.ReLU(),
+        *conv_bn(in_channels, out_channels, 3, stride),
+        nn.ReLU(),
+        *conv_bn(out_channels, out_channels, 3),
+    )
+
+
+OPERATIONS: dict[str, Operation] = {"sepconv": sepconv, "basic": basic_branch}
+
+
+def operation_named(operation: str | Operation) -> Operation:
+    """Returns the operation of a name, or the callable itself.
+
+    Raises:
+        ModelError: If no operation has that name.
+    """
+    if not isinstance(operation, str):
+        return operation
+    if operation not in OPERATIONS:
+        known = ", ".join(OPERATIONS)
+        raise ModelError(f"operation must be one of {known}, got {operation!r}")
+    return OPERATIONS[operation]

@@ -1,0 +1,178 @@
+"""The plan of a stage: a wiring after every check, in the form that a stage runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import networkx as nx
+
+from ddw_graph.errors import ModelError
+from ddw_graph.wiring import check
+
+TRANSITIONS = ("sources", "input")
+OUTPUTS = ("sum", "mean")
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A checked wiring with the decisions that turn it into a stage.
+
+    Args:
+        nodes: N, the input and the output node included.
+        successors: For each node, the nodes that it feeds, ascending.
+        predecessors: For each node, a pair for each node that it hears, ascending:
+            that node, and the place of this edge among that node's output edges.
+        constants: For each node, the constant multipliers of its last output edges;
+            the output edges before them carry weights.
+        transition: Where width and stride change.
+        output: How the output node gathers.
+    """
+
+    nodes: int
+    successors: tuple[tuple[int, ...], ...]
+    predecessors: tuple[tuple[tuple[int, int], ...], ...]
+    constants: tuple[tuple[float, ...], ...]
+    transition: str
+    output: str
+
+    @property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        """All edges ``(source, target)``, sorted: the order of edges everywhere."""
+        return tuple(
+            (source, target)
+            for source, targets in enumerate(self.successors)
+            for target in targets
+        )
+
+    @property
+    def constant(self) -> tuple[bool, ...]:
+        """For each edge whether its multiplier is a constant of the plan."""
+        return tuple(
+            place >= len(targets) - len(constants)
+            for targets, constants in zip(self.successors, self.constants, strict=True)
+            for place in range(len(targets))
+        )
+
+    def weighted(self, node: int) -> tuple[int, ...]:
+        """The targets of a node's output edges that carry weights."""
+        targets = self.successors[node]
+        return targets[: len(targets) - len(self.constants[node])]
+
+    @property
+    def weighted_places(self) -> tuple[slice, ...]:
+        """For each node, where its weights stand among all weights of the stage."""
+        fan_out = [len(self.weighted(node)) for node in range(self.nodes)]
+        ends = list(accumulate(fan_out))
+        return tuple(slice(e - f, e) for e, f in zip(ends, fan_out, strict=True))
+
+    def takes_transition(self, node: int) -> bool:
+        """Whether a node's operation reads the stage's input as it came."""
+        if self.transition == "input":
+            return node == 1
+        return node in self.successors[0]
+
+    @property
+    def projects(self) -> bool:
+        """Whether the input node feeds a node that does not make the transition."""
+        return any(not self.takes_transition(node) for node in self.successors[0])
+
+
+def plan(
+    dag: nx.DiGraph,
+    *,
+    transition: str | None = None,
+    output: str | None = None,
+) -> StagePlan:
+    """Returns the plan that runs a wiring.
+
+    Both choices are RandWire's where the DAG has RandWire's form and DDW's elsewhere.
+    ``sources``: the nodes that the input feeds change width and stride; they must hear
+    nothing else. ``input``: the first node does, and every other node that the input
+    feeds gets a strided 1x1 projection. ``mean``: the output node averages, and inner
+    edges alone are weighted; the nodes that it gathers must feed nothing else for this
+    to be the default. ``sum``: every edge is weighted.
+
+    Args:
+        dag: A wiring.
+        transition: Where width and stride change; by default as the DAG allows.
+        output: How the output node gathers; by default as the DAG's form has it.
+
+    Raises:
+        WiringError: If ``dag`` is no wiring.
+        ModelError: If a choice is unknown, or the DAG does not allow ``sources``.
+
+    Example:
+        >>> from ddw_graph.generators import complete
+        >>> plan(complete(2)).predecessors[3]
+        ((0, 2), (1, 1), (2, 0))
+
+    Source:
+        Xie et al. 2019, arXiv:1904.01569, section 3 (``sources``, ``mean``); DDW,
+        section 3.1 (``input``, ``sum``).
+    """
+    check(dag)
+    nodes = dag.number_of_nodes()
+    last = nodes - 1
+    successors = tuple(tuple(sorted(dag.successors(i))) for i in range(nodes))
+    place = {
+        (i, j): slot
+        for i, targets in enumerate(successors)
+        for slot, j in enumerate(targets)
+    }
+    predecessors = tuple(
+        tuple((i, place[i, j]) for i in sorted(dag.predecessors(j)))
+        for j in range(nodes)
+    )
+    gathered = [i for i, _ in predecessors[last]]
+    if transition is None:
+        transition = "input" if _mixed_source(successors, predecessors) else "sources"
+    if output is None:
+        sinks_alone = all(successors[i] == (last,) for i in gathered)
+        output = "mean" if sinks_alone else "sum"
+    for name, value, known in (
+        ("transition", transition, TRANSITIONS),
+        ("output", output, OUTPUTS),
+    ):
+        if value not in known:
+            raise ModelError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    if transition == "sources":
+        _check_sources(successors, predecessors)
+    constants = tuple(
+        _constants(i, targets, last, len(gathered)) if output == "mean" else ()
+        for i, targets in enumerate(successors)
+    )
+    return StagePlan(nodes, successors, predecessors, constants, transition, output)
+
+
+def _mixed_source(
+    successors: Sequence[Sequence[int]],
+    predecessors: Sequence[Sequence[tuple[int, int]]],
+) -> int | None:
+    """Returns a node that hears the input and is no pure source, if there is one."""
+    last = len(successors) - 1
+    mixed = (j for j in successors[0] if len(predecessors[j]) > 1 or j == last)
+    return next(mixed, None)
+
+
+def _check_sources(
+    successors: Sequence[Sequence[int]],
+    predecessors: Sequence[Sequence[tuple[int, int]]],
+) -> None:
+    node = _mixed_source(successors, predecessors)
+    if node is None:
+        return
+    heard = ", ".join(str(i) for i, _ in predecessors[node])
+    what = "the output node" if node == len(successors) - 1 else f"node {node}"
+    raise ModelError(
+        "transition 'sources' needs every node that the input feeds to compute and to "
+        f"hear nothing else, got {what}, which hears {heard}; "
+        "transition 'input' takes any DAG"
+    )
+
+
+def _constants(
+    node: int, targets: Sequence[int], last: int, gathered: int
+) -> tuple[float, ...]:
+    """Returns the multipliers of the edges that a mean leaves without a weight."""
+    constant = [j for j in targets if node == 0 or j == last]
+    return tuple(1 / gathered if j == last else 1.0 for j in constant)

@@ -1,0 +1,61 @@
+"""Equal budgets: networks of different wirings with the same total MACs."""
+
+from collections.abc import Callable
+
+from ddw_graph.errors import ModelError
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.network import Network
+
+TOLERANCE = 0.03
+"""Networks within this share of each other's total MACs have the same budget."""
+
+AIM = 0.005
+"""The search stops at this share."""
+
+
+def matched_channels(
+    make: Callable[[float], Network],
+    total_macs: int,
+    *,
+    image_size: int,
+    start: float = 16.0,
+    tries: int = 20,
+) -> float:
+    """Returns C for which a network's total MACs are within 3 % of a budget.
+
+    Widths are multiples of C in whole channels, so C need not be whole, and the steps
+    between neighbouring networks are finer than one channel of the narrowest stage.
+
+    Args:
+        make: Makes the network of a C.
+        total_macs: The budget, MACs of everything for one image.
+        image_size: Height and width of the image, pixels.
+        start: Where to begin; the closer, the faster.
+        tries: Networks to look at before giving up.
+
+    Raises:
+        ModelError: If no C that was looked at is close enough.
+    """
+
+    def error(channels: float) -> float:
+        return cost(make(channels), image_size).total_macs / total_macs - 1
+
+    low, high = 0.0, float("inf")
+    channels = start
+    closest, best = float("inf"), start
+    for _ in range(tries):
+        off = error(channels)
+        if abs(off) < closest:
+            closest, best = abs(off), channels
+        if closest <= AIM:
+            break
+        low, high = (channels, high) if off < 0 else (low, channels)
+        # Most MACs grow with the square of the width.
+        guess = channels / (1 + off) ** 0.5
+        channels = guess if low < guess < high else (low + high) / 2
+    if closest > TOLERANCE:
+        raise ModelError(
+            f"some C must bring the network within {TOLERANCE:.0%} of {total_macs} "
+            f"MACs, the closest of {tries} is {closest:.1%} off"
+        )
+    return best

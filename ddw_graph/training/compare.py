@@ -1,0 +1,394 @@
+"""Comparison: a grid of wirings, edges and seeds under one recipe at equal budget."""
+
+import os
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+
+from ddw_graph.errors import RunError
+from ddw_graph.models import create_model
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.edges import edge_settings, edge_text
+from ddw_graph.nn.network import Network
+from ddw_graph.training.budget import matched_channels
+from ddw_graph.training.data import ImageData
+from ddw_graph.training.recipe import Recipe, as_dict
+from ddw_graph.training.run import RunFolder, write_json
+from ddw_graph.training.timing import inference_times
+from ddw_graph.training.train import DataSource, train, trained_model
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A wiring and a kind of edges, as texts.
+
+    Args:
+        wiring: Such as ``ws:k=4,p=0.75``.
+        edges: Such as ``dynamic``, or ``dynamic:gate=hard``.
+    """
+
+    wiring: str
+    edges: str
+
+    @property
+    def label(self) -> str:
+        """The entry in words."""
+        return f"{self.wiring} {self.edges}"
+
+    @property
+    def folder(self) -> str:
+        """The entry as the name of a folder."""
+        return re.sub(r"[^A-Za-z0-9.]+", "-", self.label).strip("-.")
+
+
+DEFAULT_ENTRIES = (
+    Entry("complete", "dynamic"),
+    Entry("er:p=0.2", "learned"),
+    Entry("ba:m=5", "learned"),
+    Entry("ws:k=4,p=0.75", "learned"),
+)
+"""DDW, and RandWire with the parameters of the paper's Table 4."""
+
+
+def entries(wirings: Sequence[str], kinds: Sequence[str]) -> tuple[Entry, ...]:
+    """Returns the grid of wirings and kinds of edges, or the default without either.
+
+    One without the other: all wirings with ``learned`` and ``dynamic`` edges, or the
+    kinds on the complete DAG.
+
+    Example:
+        >>> [entry.label for entry in entries(["vgg", "resnet"], ["fixed"])]
+        ['vgg fixed', 'resnet fixed']
+    """
+    if not wirings and not kinds:
+        return DEFAULT_ENTRIES
+    return tuple(
+        Entry(wiring, kind)
+        for wiring in wirings or ("complete",)
+        for kind in kinds or ("learned", "dynamic")
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared, and how.
+
+    The first entry has the channels that were asked for; the width of every other is
+    chosen so that its total MACs are within 3 % of the first one's.
+
+    Args:
+        entries: At least one; differences are to the first.
+        seeds: One run an entry for each; runs of one seed are paired.
+        recipe: How every run is trained.
+        source: Where the images come from.
+        model: Name of the network.
+        channels: C of the first entry; by default the network's own.
+        n: Nodes that compute, in a full stage; by default the network's own.
+        output: How output nodes gather; by default as each wiring has it.
+
+    Raises:
+        RunError: If there is no entry or no seed, or one is given twice.
+    """
+
+    entries: tuple[Entry, ...]
+    seeds: tuple[int, ...]
+    recipe: Recipe
+    source: DataSource
+    model: str = "randwire_tiny"
+    channels: float | None = None
+    n: int | None = None
+    output: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks entries and seeds."""
+        for name, values in (
+            ("entries", [entry.folder for entry in self.entries]),
+            ("seeds", list(self.seeds)),
+        ):
+            if not values or len(set(values)) < len(values):
+                raise RunError(
+                    f"{name} must be given, and differ from each other, got {values}"
+                )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what all runs share, ready for JSON.
+
+        Not entries and seeds: a comparison may gain some later, and each run's own
+        configuration holds its own.
+        """
+        return {
+            "recipe": as_dict(self.recipe),
+            "source": self.source.as_dict(),
+            "model": self.model,
+            "channels": self.channels,
+            "n": self.n,
+            "output": self.output,
+        }
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of a comparison.
+
+    Args:
+        entry: Place of its entry.
+        seed: Its seed.
+        config: Configuration of its network.
+        folder: Where it runs.
+    """
+
+    entry: int
+    seed: int
+    config: dict[str, Any]
+    folder: Path
+
+
+def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
+    """Returns the runs of a comparison, each network at the same total MACs.
+
+    Each seed draws wirings of its own; the first entry's network of the same seed is
+    its budget.
+
+    Raises:
+        ModelError: If a network cannot be built, or not at this budget.
+    """
+    made = []
+    for seed in comparison.seeds:
+        budget: int | None = None
+        channels = comparison.channels
+        for place, entry in enumerate(comparison.entries):
+
+            def make(
+                channels: float | None, entry: Entry = entry, seed: int = seed
+            ) -> Network:
+                return create_model(
+                    comparison.model,
+                    wiring=entry.wiring,
+                    edges=entry.edges,
+                    num_classes=len(data.classes),
+                    in_channels=data.channels,
+                    n=comparison.n,
+                    channels=channels,
+                    output=comparison.output,
+                    seed=seed,
+                )
+
+            model = make(channels)
+            assert model.config is not None
+            if budget is None:
+                budget = cost(model, data.image_size).total_macs
+                channels = float(model.config["channels"])
+            else:
+                start = float(model.config["channels"])
+                width = matched_channels(
+                    make, budget, image_size=data.image_size, start=start
+                )
+                model = make(width)
+            assert model.config is not None
+            place_of_run = folder / "runs" / entry.folder / f"seed-{seed}"
+            made.append(Task(place, seed, model.config, place_of_run))
+    return made
+
+
+Progress = Callable[[int, int, int], None]
+"""Hears of runs finished, runs in all, and epochs finished in all of them."""
+
+
+def run_comparison(
+    comparison: Comparison,
+    folder: Path,
+    *,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Runs what is not finished yet, and returns a row for each run.
+
+    As many processes as there are cores, each with its share of the threads. Runs go
+    on where they were interrupted.
+
+    Args:
+        comparison: What to compare.
+        folder: A new or empty folder, or that of the same comparison.
+        jobs: Processes; by default one for each core, or each run.
+        progress: Hears how it goes, about twice a second.
+
+    Raises:
+        RunError: If the folder holds something else, or a run failed.
+    """
+    if jobs is not None and jobs < 1:
+        raise RunError(f"jobs must be at least 1, got {jobs}")
+    data = comparison.source.load()
+    todo = tasks(comparison, data, folder)
+    RunFolder(folder).start(comparison.as_dict(), resume=True)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
+        os.cpu_count() or 1
+    )
+    jobs = min(jobs or cores, len(todo))
+    with ProcessPoolExecutor(
+        jobs,
+        # A fresh interpreter: forked copies of torch's threads would hang.
+        mp_context=get_context("spawn"),
+        initializer=torch.set_num_threads,
+        initargs=(max(1, cores // jobs),),
+    ) as pool:
+        futures = {pool.submit(_run, comparison, task): task for task in todo}
+        try:
+            results = _results(futures, progress)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            raise
+    times = _times(comparison, todo, data)
+    rows = []
+    for task in todo:
+        entry = comparison.entries[task.entry]
+        row = {
+            "entry": entry.label,
+            "wiring": entry.wiring,
+            "edges": edge_text(edge_settings(entry.edges)),
+            "seed": task.seed,
+            "channels": task.config["channels"],
+            **results[task.folder],
+            "inference_ms": times.get(task.folder),
+        }
+        rows.append(row)
+    write_json(folder / "result.json", rows)
+    return rows
+
+
+def _run(comparison: Comparison, task: Task) -> dict[str, Any]:
+    """Trains one run; called in a process of its own."""
+    return train(
+        task.config,
+        comparison.source.load(),
+        comparison.recipe,
+        seed=task.seed,
+        folder=task.folder,
+        source=comparison.source,
+        resume=True,
+    )
+
+
+def _results(
+    futures: Mapping[Future[dict[str, Any]], Task], progress: Progress | None
+) -> dict[Path, dict[str, Any]]:
+    results: dict[Path, dict[str, Any]] = {}
+    waiting = set(futures)
+    while waiting:
+        done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+        for future in done:
+            task = futures[future]
+            try:
+                results[task.folder] = future.result()
+            except RunError as error:
+                raise RunError(f"the run {task.folder} failed: {error}") from error
+        if progress:
+            epochs = sum(_epochs(task.folder) for task in futures.values())
+            progress(len(results), len(futures), epochs)
+    return results
+
+
+def _epochs(folder: Path) -> int:
+    """Returns how many epochs a run has finished, read off its log."""
+    log = folder / "log.csv"
+    return len(log.read_text().splitlines()) - 1 if log.exists() else 0
+
+
+def _times(
+    comparison: Comparison, todo: Sequence[Task], data: ImageData
+) -> dict[Path, float]:
+    """Returns the inference time of the first seed's networks, one thread."""
+    first = [task for task in todo if task.seed == comparison.seeds[0]]
+    images, _ = data.test.batch(range(min(64, len(data.test))), None)
+    models = {str(task.folder): trained_model(task.folder) for task in first}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        times = inference_times(models, images)
+    finally:
+        torch.set_num_threads(threads)
+    return {Path(name): value for name, value in times.items()}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean of paired differences with its 95 % confidence interval.
+
+    Args:
+        mean: The mean.
+        low: Lower end of the interval; None with fewer than two pairs.
+        high: Upper end of the interval; None with fewer than two pairs.
+    """
+
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def paired_difference(values: Sequence[float], others: Sequence[float]) -> Difference:
+    """Returns how much the values exceed the others that they are paired with.
+
+    The interval is Student's for the mean of the differences.
+
+    Example:
+        >>> paired_difference([3.0, 5.0, 4.0], [1.0, 2.0, 3.0]).mean
+        2.0
+    """
+    differences = np.subtract(values, others)
+    mean = float(differences.mean())
+    count = len(differences)
+    if count < 2:
+        return Difference(mean, None, None)
+    error = float(differences.std(ddof=1)) / count**0.5
+    half = float(stats.t.ppf(0.975, count - 1)) * error
+    return Difference(mean, mean - half, mean + half)
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns a row for each entry of a comparison: means over its seeds.
+
+    Accuracies are in percent, differences to the first entry in points.
+    """
+    by_entry: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_entry.setdefault(row["entry"], []).append(row)
+    groups = list(by_entry.values())
+    first = {row["seed"]: row["test_accuracy"] for row in groups[0]}
+    table = []
+    for group in groups:
+        accuracy = [100 * row["test_accuracy"] for row in group]
+        reference = [100 * first[row["seed"]] for row in group]
+        difference = paired_difference(accuracy, reference)
+        is_first = group is groups[0]
+
+        def mean(key: str, group: list[Mapping[str, Any]] = group) -> float:
+            return statistics.fmean(row[key] for row in group)
+
+        table.append(
+            {
+                "entry": group[0]["entry"],
+                "seeds": len(group),
+                "accuracy": statistics.fmean(accuracy),
+                "accuracy_std": statistics.stdev(accuracy) if len(group) > 1 else None,
+                "difference": None if is_first else difference.mean,
+                "difference_low": None if is_first else difference.low,
+                "difference_high": None if is_first else difference.high,
+                "parameters": mean("parameters"),
+                "macs": mean("macs"),
+                "total_macs": mean("total_macs"),
+                "train_seconds": mean("train_seconds"),
+                "inference_ms": group[0]["inference_ms"],
+            }
+        )
+    return table
+

@@ -1,0 +1,234 @@
+"""Labelled images as a training loop takes them: normalised, augmented by a key.
+
+What augmentation does to an image depends on ``(seed, epoch, index)`` alone, so that a
+resumed run sees what an uninterrupted one does, whatever loads the images.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ddw_graph.errors import DataError
+
+Batch = tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Names the draws of augmentation in one epoch."""
+
+    seed: int
+    epoch: int
+
+    def generator(self, *index: int) -> torch.Generator:
+        """Returns a generator of its own for this key and an index."""
+        words = np.random.SeedSequence((self.seed, self.epoch, *index))
+        return torch.Generator().manual_seed(int(words.generate_state(1)[0]))
+
+
+@runtime_checkable
+class Images(Protocol):
+    """Labelled images of one size."""
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+
+    def batch(self, indices: Sequence[int], key: Key | None) -> Batch:
+        """Returns normalised images with labels, augmented where a key is given."""
+
+
+class ArrayImages:
+    """Images in memory, augmented by flipping and by shifting.
+
+    Args:
+        pixels: The images, 0 to 255.
+        labels: The class of each.
+        mean: Mean of each channel, of values in ``[0, 1]``.
+        std: Standard deviation of each channel.
+
+    Raises:
+        DataError: If there is no image, or not a label for each.
+    """
+
+    def __init__(
+        self,
+        pixels: UInt8[Tensor, "images channels height width"],
+        labels: Int[Tensor, " images"],
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        if not len(pixels) or len(pixels) != len(labels):
+            raise DataError(
+                "a set needs at least one image and a label for each, got "
+                f"{len(pixels)} images and {len(labels)} labels"
+            )
+        self.pixels = pixels
+        self.labels = labels
+        self.mean = torch.tensor(mean)[:, None, None]
+        self.std = torch.tensor(std)[:, None, None]
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self.pixels)
+
+    def batch(self, indices: Sequence[int], key: Key | None) -> Batch:
+        """Returns normalised images with labels, augmented where a key is given.
+
+        An image is flipped left to right with probability one half, and shifted by up
+        to an eighth of its size in each direction.
+        """
+        chosen = torch.as_tensor(indices)
+        images = (self.pixels[chosen].float() / 255 - self.mean) / self.std
+        if key is not None:
+            images = self._augmented(images, chosen, key)
+        return images, self.labels[chosen]
+
+    def _augmented(self, images: Tensor, chosen: Tensor, key: Key) -> Tensor:
+        count, height, width = len(self), *images.shape[2:]
+        pad = height // 8
+        # Drawn for the whole set, so that a draw belongs to an index however batched.
+        generator = key.generator()
+        flip = torch.rand(count, generator=generator)[chosen] < 0.5
+        shift = torch.randint(2 * pad + 1, (2, count), generator=generator)[:, chosen]
+        images = torch.where(flip[:, None, None, None], images.flip(3), images)
+        # Padding shifts in what the corner of a black image is after normalising.
+        black = (-self.mean / self.std)[None]
+        padded = black.expand(*images.shape[:2], height + 2 * pad, width + 2 * pad)
+        padded = padded.clone()
+        padded[:, :, pad : pad + height, pad : pad + width] = images
+        rows = shift[0][:, None] + torch.arange(height)
+        columns = shift[1][:, None] + torch.arange(width)
+        samples = torch.arange(len(images))[:, None, None]
+        moved = padded.permute(0, 2, 3, 1)[samples, rows[:, :, None], columns[:, None]]
+        return moved.permute(0, 3, 1, 2).contiguous()
+
+
+class FolderImages:
+    """Images in files, decoded when asked for.
+
+    Augmentation is torchvision's random resized crop and flip; without it an image is
+    resized and its centre cropped, as usual for ImageNet.
+
+    Args:
+        files: Path and class of each image.
+        image_size: Height and width after cropping, pixels.
+
+    Raises:
+        DataError: If there is no image, or, from ``batch``, a file is not a readable
+            one.
+    """
+
+    mean = (0.485, 0.456, 0.406)
+    std = (0.229, 0.224, 0.225)
+
+    def __init__(self, files: Sequence[tuple[Path, int]], image_size: int) -> None:
+        from torchvision.transforms import v2  # slow to import
+
+        if not files:
+            raise DataError("a set needs at least one image, got none")
+        self.files = files
+        finish = [
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(self.mean, self.std),
+        ]
+        self.train = v2.Compose(
+            [v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip(), *finish]
+        )
+        self.evaluate = v2.Compose(
+            [v2.Resize(image_size * 256 // 224), v2.CenterCrop(image_size), *finish]
+        )
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self.files)
+
+    def batch(self, indices: Sequence[int], key: Key | None) -> Batch:
+        """Returns normalised images with labels, augmented where a key is given."""
+        images = torch.stack([self._image(index, key) for index in indices])
+        return images, torch.tensor([self.files[index][1] for index in indices])
+
+    def _image(self, index: int, key: Key | None) -> Tensor:
+        from PIL import Image  # comes with torchvision
+
+        path = self.files[index][0]
+        try:
+            with Image.open(path) as file:
+                picture = file.convert("RGB")
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            message = f"{path}: every file must be a readable image ({error})"
+            raise DataError(" ".join(message.split())) from error
+        if key is None:
+            image: Tensor = self.evaluate(picture)
+            return image
+        # torchvision's transforms draw from the global generator: lend it our seed.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(key.generator(index).initial_seed())
+            image = self.train(picture)
+        return image
+
+
+class _Batched(Dataset[Tensor]):
+    """Hands whole batches to a DataLoader, whose workers may be other processes."""
+
+    def __init__(self, images: Images, key: Key | None) -> None:
+        self.images = images
+        self.key = key
+
+    def __getitems__(self, indices: list[int]) -> Batch | DataError:
+        # An error that crosses from a worker loses its words to a traceback: it comes
+        # as a value instead.
+        try:
+            return self.images.batch(indices, self.key)
+        except DataError as error:
+            return error
+
+
+def _as_it_is(batch: Batch | DataError) -> Batch | DataError:
+    return batch
+
+
+def batches(
+    images: Images,
+    batch_size: int,
+    *,
+    shuffle: Key | None = None,
+    augment: bool = False,
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """Yields the images in batches; the last may be smaller.
+
+    Args:
+        images: The images.
+        batch_size: Images in a batch.
+        shuffle: Names the order; None for that of the set.
+        augment: Whether to augment; needs ``shuffle``.
+        workers: Processes that load; 0 for this one.
+
+    Raises:
+        DataError: If an image cannot be read.
+    """
+    order = (
+        torch.arange(len(images))
+        if shuffle is None
+        else torch.randperm(len(images), generator=shuffle.generator(0))
+    )
+    loader: DataLoader[Tensor] = DataLoader(
+        _Batched(images, shuffle if augment else None),
+        batch_sampler=[part.tolist() for part in order.split(batch_size)],
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        # Of its own, so that making a loader leaves the global generator alone.
+        generator=torch.Generator().manual_seed(0),
+    )
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch

@@ -1,0 +1,205 @@
+"""The training loop."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ddw_graph.errors import RunError
+from ddw_graph.training.data import ImageData
+from ddw_graph.training.images import Images, Key, batches
+from ddw_graph.training.recipe import Recipe, parameter_groups
+from ddw_graph.training.run import Row, RunFolder
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """Hears how a training goes."""
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """Hears of a step: the epoch, the steps made in it and to make, its loss."""
+
+    def epoch(self, row: Row) -> None:
+        """Hears of an epoch: its line of the log."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a network does on a set of images.
+
+    Args:
+        loss: Mean cross-entropy.
+        accuracy: Share of images whose class is predicted, in ``[0, 1]``.
+    """
+
+    loss: float
+    accuracy: float
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, images: Images, *, batch_size: int = 250, workers: int = 0
+) -> Evaluation:
+    """Returns loss and accuracy of a network, which is put into evaluation mode."""
+    model.eval()
+    device = _device(model)
+    loss = correct = 0.0
+    for x, labels in batches(images, batch_size, workers=workers):
+        labels = labels.to(device)
+        logits: Tensor = model(x.to(device))
+        loss += functional.cross_entropy(logits, labels, reduction="sum").item()
+        correct += (logits.argmax(1) == labels).sum().item()
+    return Evaluation(loss / len(images), correct / len(images))
+
+
+def fit(
+    model: nn.Module,
+    data: ImageData,
+    recipe: Recipe,
+    *,
+    seed: int,
+    folder: RunFolder,
+    listener: Listener | None = None,
+    workers: int = 0,
+) -> list[Row]:
+    """Trains a network and returns its log; goes on after the folder's last checkpoint.
+
+    A checkpoint is written after every epoch, with everything that the rest depends
+    on: a resumed run ends with the weights of an uninterrupted one.
+
+    Args:
+        model: The network, on the device where it trains.
+        data: The images.
+        recipe: The recipe.
+        seed: Fixes order and augmentation. Dropout and DropPath draw from torch's
+            generator.
+        folder: Where checkpoints and log go.
+        listener: Hears of steps and epochs.
+        workers: Processes that load images.
+
+    Raises:
+        RunError: If the loss is not finite: nothing is written then, so the last good
+            checkpoint stays; or if the checkpoint is of another network.
+    """
+    optimizer = torch.optim.SGD(
+        parameter_groups(model, recipe),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+    )
+    history: list[Row] = []
+    if folder.checkpoint_path.exists():
+        history = _restore(folder, model, optimizer)
+    device = _device(model)
+    steps_an_epoch = math.ceil(len(data.train) / recipe.batch_size)
+    steps = steps_an_epoch * recipe.epochs
+    for epoch in range(len(history), recipe.epochs):
+        model.train()
+        began = time.perf_counter()
+        total_loss = torch.zeros((), device=device)
+        correct = torch.zeros((), device=device)
+        key = Key(seed, epoch)
+        loader = batches(
+            data.train,
+            recipe.batch_size,
+            shuffle=key,
+            augment=recipe.augment,
+            workers=workers,
+        )
+        for step, (x, labels) in enumerate(loader):
+            rate = recipe.learning_rate_at(epoch * steps_an_epoch + step, steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["scale"]
+            x, labels = x.to(device), labels.to(device)
+            logits = model(x)
+            loss = functional.cross_entropy(
+                logits, labels, label_smoothing=recipe.label_smoothing
+            )
+            value = loss.item()
+            if not math.isfinite(value):
+                raise RunError(
+                    f"the loss must be finite, got {value} in epoch {epoch + 1}, "
+                    f"step {step + 1} of {steps_an_epoch}; the last checkpoint stays"
+                )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total_loss += loss.detach() * len(labels)
+            correct += (logits.argmax(1) == labels).sum()
+            if listener:
+                listener.step(epoch + 1, step + 1, steps_an_epoch, value)
+        seconds = time.perf_counter() - began
+        test = evaluate(model, data.test, workers=workers)
+        count = len(data.train)
+        row: Row = {
+            "epoch": epoch + 1,
+            "learning_rate": rate,
+            "train_loss": total_loss.item() / count,
+            "train_accuracy": correct.item() / count,
+            "test_loss": test.loss,
+            "test_accuracy": test.accuracy,
+            "train_seconds": seconds,
+        }
+        history.append(row)
+        _keep(folder, model, optimizer, history)
+        if listener:
+            listener.epoch(row)
+    return history
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _keep(
+    folder: RunFolder,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    history: Sequence[Row],
+) -> None:
+    state: dict[str, Any] = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "history": list(history),
+        "rng": torch.get_rng_state(),
+    }
+    if _device(model).type == "cuda":
+        state["cuda_rng"] = torch.cuda.get_rng_state(_device(model))
+    folder.write_checkpoint(state)
+    folder.write_log(history)
+
+
+def _restore(
+    folder: RunFolder, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> list[Row]:
+    state = folder.read_checkpoint()
+    load_weights(model, state["model"], folder)
+    try:
+        optimizer.load_state_dict(state["optimizer"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{folder.checkpoint_path} is of another recipe") from error
+    torch.set_rng_state(state["rng"])
+    if "cuda_rng" in state and _device(model).type == "cuda":
+        torch.cuda.set_rng_state(state["cuda_rng"], _device(model))
+    return list(state["history"])
+
+
+def load_weights(
+    model: nn.Module, weights: dict[str, Tensor], folder: RunFolder
+) -> None:
+    """Loads a checkpoint's weights into a network.
+
+    Raises:
+        RunError: If they are another network's.
+    """
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        reason = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
+        raise RunError(
+            f"{folder.checkpoint_path} must hold the weights of this network: {reason}"
+        ) from error

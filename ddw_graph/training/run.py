@@ -1,0 +1,172 @@
+"""A run's folder: its configuration, log, checkpoint and result.
+
+Every file is written whole or not at all.
+"""
+
+import csv
+import io
+import json
+import platform
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import torch
+
+import ddw_graph
+from ddw_graph.errors import RunError
+from ddw_graph.wiring.atomic import write_bytes
+
+Row = dict[str, float]
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON, whole or not at all."""
+    text = json.dumps(value, indent=1, allow_nan=False)
+    write_bytes(path, [text.encode(), b"\n"], overwrite=True)
+
+
+def read_json(path: Path) -> Any:
+    """Returns what a JSON file holds.
+
+    Raises:
+        RunError: If the file cannot be read, or is no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"{path} must be readable, got {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} must hold JSON, got {error}") from error
+
+
+def environment() -> dict[str, Any]:
+    """Returns what a result may depend on beside its configuration."""
+    return {
+        "ddw_graph": ddw_graph.__version__,
+        "torch": torch.__version__,
+        "networkx": nx.__version__,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a training run.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where the last checkpoint is."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def result_path(self) -> Path:
+        """Where the result is, once the run has finished."""
+        return self.path / "result.json"
+
+    def start(self, config: Mapping[str, Any], *, resume: bool) -> None:
+        """Makes the folder, or checks that it holds the run that is to go on.
+
+        Args:
+            config: Everything that the result should depend on, ready for JSON.
+            resume: Whether a run that is there already may go on.
+
+        Raises:
+            RunError: If the folder is in use and not to be resumed, or holds a run of
+                another configuration.
+        """
+        path = self.path / "config.json"
+        # Through JSON and back, so that tuples and integers compare as the file does.
+        wanted = json.loads(json.dumps({"config": config}))["config"]
+        if path.exists():
+            found = self.config()
+            if not resume:
+                raise RunError(f"{self.path} already holds a run; resume it with --resume")
+            difference = _difference(found, wanted)
+            if difference:
+                raise RunError(
+                    f"{self.path} holds a run of another configuration: {difference}"
+                )
+            return
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"a run needs a folder, got the file {self.path}")
+        if self.path.exists() and any(self.path.iterdir()):
+            raise RunError(f"a run needs an empty or a new folder, got {self.path}")
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"config": wanted, "environment": environment()})
+
+    def config(self) -> dict[str, Any]:
+        """Returns the configuration of the run.
+
+        Raises:
+            RunError: If the folder holds no run.
+        """
+        path = self.path / "config.json"
+        if not path.is_file():
+            raise RunError(f"a run's folder must hold config.json, got {self.path}")
+        value = read_json(path)
+        if not isinstance(value, dict) or not isinstance(value.get("config"), dict):
+            raise RunError(f"{path} must hold a run's configuration")
+        config: dict[str, Any] = value["config"]
+        return config
+
+    def write_log(self, history: Sequence[Row]) -> None:
+        """Writes the log: a line an epoch."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+        log = self.path / "log.csv"
+        write_bytes(log, [text.getvalue().encode()], overwrite=True)
+
+    def write_checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Writes a checkpoint of tensors, numbers and text."""
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        write_bytes(self.checkpoint_path, [buffer.getvalue()], overwrite=True)
+
+    def read_checkpoint(self) -> dict[str, Any]:
+        """Returns the last checkpoint; reading one runs no code.
+
+        Raises:
+            RunError: If there is none, or the file is damaged.
+        """
+        path = self.checkpoint_path
+        if not path.is_file():
+            raise RunError(f"a trained run must hold checkpoint.pt, got {self.path}")
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            missing = {"model", "optimizer", "history", "rng"} - set(state)
+        except Exception as error:  # a damaged file can make the reader raise anything
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RunError(f"{path} must be a whole checkpoint: {reason}") from error
+        if missing:
+            raise RunError(f"{path} must be a checkpoint, it lacks {sorted(missing)}")
+        checkpoint: dict[str, Any] = state
+        return checkpoint
+
+
+def _difference(found: Any, wanted: Any, where: str = "") -> str | None:
+    """Returns the first place where two JSON values differ, in words."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for key in sorted({*found, *wanted}):
+            place = f"{where}.{key}" if where else str(key)
+            difference = _difference(found.get(key), wanted.get(key), place)
+            if difference:
+                return difference
+        return None
+    if found == wanted:
+        return None
+    told = [value if len(value) < 60 else "other" for value in map(repr, (found, wanted))]
+    return f"{where} is {told[0]} there, and {told[1]} was asked for"

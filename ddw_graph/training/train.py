@@ -1,0 +1,155 @@
+"""One training run, from a configuration to a result in a folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddw_graph.errors import DataError, RunError
+from ddw_graph.models import from_config
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.network import Network
+from ddw_graph.training.data import ImageData, load_data
+from ddw_graph.training.loop import Listener, fit, load_weights
+from ddw_graph.training.recipe import Recipe, as_dict
+from ddw_graph.training.run import RunFolder, read_json, write_json
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where images come from; see ``load_data``.
+
+    Args:
+        name: One of ``DATA_SETS``.
+        root: Folder of the data.
+        image_size: Height and width, pixels, for image folders.
+        download: Whether torchvision may download.
+    """
+
+    name: str = "fashion_mnist_mini"
+    root: Path | None = None
+    image_size: int | None = None
+    download: bool = False
+
+    def load(self) -> ImageData:
+        """Returns the images."""
+        return load_data(
+            self.name,
+            root=self.root,
+            image_size=self.image_size,
+            download=self.download,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what a result depends on: not where the data is kept."""
+        return {"name": self.name, "image_size": self.image_size}
+
+
+def train(
+    model_config: dict[str, Any],
+    data: ImageData,
+    recipe: Recipe,
+    *,
+    seed: int,
+    folder: Path,
+    source: DataSource,
+    resume: bool = False,
+    device: str = "cpu",
+    workers: int = 0,
+    listener: Listener | None = None,
+) -> dict[str, Any]:
+    """Trains the network of a configuration in a folder, and returns the result.
+
+    Args:
+        model_config: The ``config`` of a network.
+        data: The images.
+        recipe: The recipe.
+        seed: Fixes initial weights, order, augmentation, dropout and DropPath.
+        folder: A new or empty folder, or, with ``resume``, that of the same run.
+        source: Where the images came from, for the configuration.
+        resume: Whether to go on with a run that is there; a finished one is not
+            repeated.
+        device: Where to train.
+        workers: Processes that load images.
+        listener: Hears of steps and epochs.
+
+    Raises:
+        RunError: If the folder holds something else, or the loss is not finite.
+        DataError: If the images do not fit the network.
+    """
+    check_fit(model_config, data)
+    # Building first: a network that cannot be built leaves no folder behind.
+    torch.manual_seed(seed)
+    model = from_config(model_config).to(device)
+    run = RunFolder(folder)
+    run.start(
+        {
+            "model": model_config,
+            "data": source.as_dict(),
+            "recipe": as_dict(recipe),
+            "seed": seed,
+            "classes": list(data.classes),
+            "image_size": data.image_size,
+        },
+        resume=resume,
+    )
+    if run.result_path.exists():
+        finished: dict[str, Any] = read_json(run.result_path)
+        return finished
+    history = fit(
+        model,
+        data,
+        recipe,
+        seed=seed,
+        folder=run,
+        listener=listener,
+        workers=workers,
+    )
+    price = cost(model, data.image_size)
+    result = {
+        "test_accuracy": history[-1]["test_accuracy"],
+        "test_loss": history[-1]["test_loss"],
+        "train_loss": history[-1]["train_loss"],
+        "epochs": len(history),
+        "train_seconds": sum(row["train_seconds"] for row in history),
+        "parameters": price.parameters,
+        "macs": price.macs,
+        "total_macs": price.total_macs,
+    }
+    write_json(run.result_path, result)
+    return result
+
+
+def check_fit(model_config: dict[str, Any], data: ImageData) -> None:
+    """Checks that a network and images go together.
+
+    Raises:
+        DataError: If channels or classes differ.
+    """
+    for what, wanted, found in (
+        ("channels", model_config["in_channels"], data.channels),
+        ("classes", model_config["num_classes"], len(data.classes)),
+    ):
+        if wanted != found:
+            raise DataError(
+                f"the network takes {wanted} {what}, the images of {data.name} "
+                f"have {found}"
+            )
+
+
+def trained_model(folder: Path) -> Network:
+    """Returns the network of a run with the weights of its last checkpoint.
+
+    Its wirings are those of the run's configuration, edge by edge.
+
+    Raises:
+        RunError: If the folder holds no trained run, or a damaged one.
+    """
+    run = RunFolder(folder)
+    config = run.config()
+    if not isinstance(config.get("model"), dict):
+        raise RunError(f"{folder} must hold the run of a network")
+    model = from_config(config["model"])
+    load_weights(model, run.read_checkpoint()["model"], run)
+    return model.eval()

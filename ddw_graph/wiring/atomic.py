@@ -1,0 +1,51 @@
+"""Files that are there as a whole or not at all."""
+
+import filecmp
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from ddw_graph.errors import WiringError
+
+
+def write_bytes(
+    path: str | os.PathLike[str], parts: Iterable[bytes], *, overwrite: bool
+) -> bool:
+    """Writes a file that appears all at once and returns whether it had to.
+
+    Whatever interrupts the writing, ``path`` holds what it held before. A file that is
+    there with the very same bytes is left alone.
+
+    Args:
+        path: Where to; its folder must exist.
+        parts: The content, piece by piece.
+        overwrite: Whether a file with other bytes may be replaced.
+
+    Raises:
+        WiringError: If a file with other bytes is there and may not be replaced.
+        OSError: If the folder or the disk refuses.
+    """
+    path = Path(path)
+    # Beside the target, since a rename is atomic within a file system only.
+    draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(draft, "xb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.lexists(path):
+            if path.is_file() and filecmp.cmp(draft, path, shallow=False):
+                return False
+            if not overwrite:
+                raise WiringError(
+                    f"{path} is there already, with other content, and is not "
+                    "overwritten unasked"
+                )
+        os.replace(draft, path)
+    except OSError as error:
+        # The draft's name would tell the user nothing.
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return True

@@ -1,0 +1,119 @@
+"""The rules that make a directed graph a wiring."""
+
+from collections.abc import Iterable
+
+import networkx as nx
+
+from ddw_graph.errors import WiringError
+
+MAX_NODES = 10_000
+"""Most nodes of a wiring, input and output counted: a complete one has 5e7 edges."""
+
+
+def check(dag: nx.Graph) -> nx.DiGraph:
+    """Returns ``dag`` itself once it is known to be a wiring.
+
+    Nodes are the integers ``0..N-1`` in topological order, so that every edge ``i ->
+    j`` has ``i < j``; node 0 alone hears nothing and node N-1 alone feeds nothing. The
+    order in which the graph holds its nodes and edges does not matter, nor do
+    attributes. Takes time proportional to the number of edges.
+
+    Args:
+        dag: The graph in question.
+
+    Raises:
+        WiringError: If a rule does not hold; the message states the rule and what came.
+
+    Example:
+        >>> check(nx.DiGraph([(0, 1), (1, 2), (0, 2)])).number_of_edges()
+        3
+        >>> check(nx.DiGraph([(0, 1), (1, 2), (2, 2)]))
+        Traceback (most recent call last):
+        ddw_graph.errors.WiringError: no node may hear itself, got the self-loop 2 -> 2
+    """
+    check_numbering(dag)
+    size = len(dag)
+    if size < 3:
+        raise WiringError(
+            "a wiring needs at least 3 nodes (input, one that computes, output), "
+            f"got {size}"
+        )
+    deaf = [node for node in range(1, size) if not dag.pred[node]]
+    if deaf:
+        raise WiringError(
+            "only node 0, the input, may hear nothing, "
+            f"but {_named(deaf)} no input edge"
+        )
+    mute = [node for node in range(size - 1) if not dag.succ[node]]
+    if mute:
+        raise WiringError(
+            f"only node {size - 1}, the output, may feed nothing, "
+            f"but {_named(mute)} no output edge"
+        )
+    return dag
+
+
+def check_numbering(dag: nx.Graph) -> None:
+    """Raises unless ``dag`` is a DAG on nodes ``0..N-1`` in topological order."""
+    if not isinstance(dag, nx.DiGraph):
+        raise WiringError(
+            f"a wiring must be a directed graph (nx.DiGraph), got {_kind(dag)}"
+        )
+    if dag.is_multigraph():
+        raise WiringError(
+            "a wiring has at most one edge from a node to another, got a multigraph"
+        )
+    size = len(dag)
+    if size > MAX_NODES:
+        raise WiringError(f"a wiring has at most {MAX_NODES} nodes, got {size}")
+    for node in dag:
+        # True == 1.0 == 1 for a dict, but neither a bool nor a float is a node's name.
+        if type(node) is not int or not 0 <= node < size:
+            raise WiringError(
+                f"nodes must be the integers 0..N-1, here 0..{size - 1}, got {node!r}"
+            )
+    loop = next((node for node in range(size) if node in dag.succ[node]), None)
+    if loop is not None:
+        raise WiringError(
+            f"no node may hear itself, got the self-loop {loop} -> {loop}"
+        )
+    wrong = next(
+        ((i, j) for i, targets in dag.adjacency() for j in targets if i > j), None
+    )
+    if wrong is None:
+        return
+    if not nx.is_directed_acyclic_graph(dag):
+        cycle = [source for source, _ in nx.find_cycle(dag)]
+        shown = [*map(str, cycle[:8]), *(["..."] if len(cycle) > 8 else []), cycle[0]]
+        raise WiringError(
+            f"a wiring must be acyclic, got the cycle {' -> '.join(map(str, shown))}"
+        )
+    raise WiringError(
+        "nodes must be numbered in topological order (i < j for every edge i -> j), "
+        f"got the edge {wrong[0]} -> {wrong[1]}"
+    )
+
+
+def edge_list(dag: nx.DiGraph) -> list[tuple[int, int]]:
+    """Returns the edges ``(i, j)`` sorted by source and then by target.
+
+    The order is the wiring's own: it does not depend on how the graph was put together.
+
+    Example:
+        >>> edge_list(nx.DiGraph([(1, 2), (0, 2), (0, 1)]))
+        [(0, 1), (0, 2), (1, 2)]
+    """
+    return [(i, j) for i in sorted(dag) for j in sorted(dag.succ[i])]
+
+
+def _named(nodes: list[int]) -> str:
+    if len(nodes) == 1:
+        return f"node {nodes[0]} has"
+    shown: Iterable[str] = [*map(str, nodes[:5]), *(["..."] if len(nodes) > 5 else [])]
+    return f"nodes {', '.join(shown)} have"
+
+
+def _kind(thing: object) -> str:
+    if isinstance(thing, nx.Graph):
+        return f"an undirected {type(thing).__name__}"
+    return f"a {type(thing).__name__}"

@@ -1,0 +1,82 @@
+"""Wirings for other programs: GraphML and DOT."""
+
+import json
+import os
+from collections.abc import Iterator
+
+import networkx as nx
+
+from ddw_graph.wiring.atomic import write_bytes
+from ddw_graph.wiring.checks import check, edge_list
+from ddw_graph.wiring.schema import header
+
+
+def to_graphml(
+    dag: nx.DiGraph, path: str | os.PathLike[str], *, overwrite: bool = False
+) -> bool:
+    """Writes a wiring as GraphML and returns whether it had to.
+
+    yEd, Gephi and Cytoscape read it. Nodes say their ``role``: input, output or
+    operation. Attributes of the graph are scalars there, so ``arguments`` is a text of
+    JSON. A file that is there with the same content is left alone.
+
+    Args:
+        dag: The wiring.
+        path: The file; its folder must exist.
+        overwrite: Whether to replace a file of other content.
+
+    Raises:
+        WiringError: If ``dag`` is no wiring, or a file is there and may not be
+            replaced.
+        OSError: If the folder or the disk refuses.
+    """
+    head = header(dag)
+    plain = nx.DiGraph()
+    for key in ("generator", "networkx"):
+        if head[key] is not None:
+            plain.graph[key] = head[key]
+    if head["arguments"] is not None:
+        plain.graph["arguments"] = json.dumps(head["arguments"])
+    plain.add_nodes_from((node, {"role": _role(node, dag)}) for node in range(len(dag)))
+    plain.add_edges_from(edge_list(dag))
+    lines = (f"{line}\n".encode() for line in nx.generate_graphml(plain))
+    return write_bytes(path, lines, overwrite=overwrite)
+
+
+def to_dot(dag: nx.DiGraph) -> str:
+    """Returns a wiring in Graphviz's DOT language, drawn from left to right.
+
+    Raises:
+        WiringError: If ``dag`` is no wiring.
+
+    Example:
+        >>> print(to_dot(nx.DiGraph([(0, 1), (1, 2)])))
+        digraph wiring {
+          rankdir=LR;
+          node [shape=circle];
+          0 [shape=box, label="input"];
+          1;
+          2 [shape=box, label="output"];
+          0 -> 1;
+          1 -> 2;
+        }
+        <BLANKLINE>
+    """
+    return "".join(f"{line}\n" for line in _dot_lines(check(dag)))
+
+
+def _dot_lines(dag: nx.DiGraph) -> Iterator[str]:
+    yield "digraph wiring {"
+    yield "  rankdir=LR;"
+    yield "  node [shape=circle];"
+    for node in range(len(dag)):
+        role = _role(node, dag)
+        box = "" if role == "operation" else f' [shape=box, label="{role}"]'
+        yield f"  {node}{box};"
+    for i, j in edge_list(dag):
+        yield f"  {i} -> {j};"
+    yield "}"
+
+
+def _role(node: int, dag: nx.DiGraph) -> str:
+    return {0: "input", len(dag) - 1: "output"}.get(node, "operation")

@@ -1,0 +1,65 @@
+"""A wiring from a matrix of the user's own."""
+
+import networkx as nx
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ddw_graph.generators.arguments import signed
+from ddw_graph.wiring import MAX_NODES, WiringError, check
+
+
+def from_adjacency(matrix: ArrayLike) -> nx.DiGraph:
+    """Returns the wiring whose edges are the entries of a matrix that are not zero.
+
+    Rows receive: ``matrix[j, i] != 0`` is the edge ``i -> j``, so the matrix is
+    strictly lower triangular. It covers all N nodes, the input (first) and the output
+    (last) too.
+
+    Args:
+        matrix: N x N finite numbers or bools; only whether an entry is 0 counts.
+
+    Raises:
+        WiringError: If it is not such a matrix, or its graph is no wiring.
+
+    Example:
+        >>> list(from_adjacency([[0, 0, 0], [1, 0, 0], [1, 1, 0]]).edges)
+        [(0, 1), (0, 2), (1, 2)]
+    """
+    try:
+        array = np.asarray(matrix)
+    except ValueError as error:
+        raise WiringError("an adjacency matrix must have rows of one length") from error
+    if array.ndim != 2 or array.shape[0] != array.shape[1]:
+        raise WiringError(
+            f"an adjacency matrix must be square, N x N, got the shape {array.shape}"
+        )
+    if array.dtype.kind not in "biuf":
+        raise WiringError(
+            f"an adjacency matrix holds real numbers or bools, got {array.dtype}"
+        )
+    size = len(array)
+    if size > MAX_NODES:
+        raise WiringError(f"a wiring has at most {MAX_NODES} nodes, got {size}")
+    if not np.isfinite(array).all():
+        row, column = np.argwhere(~np.isfinite(array))[0]
+        raise WiringError(
+            f"an adjacency matrix holds finite numbers, got "
+            f"{array[row, column]} at [{row}, {column}]"
+        )
+    present = array != 0
+    if np.triu(present).any():
+        raise WiringError(_why_not_lower(present))
+    dag = nx.DiGraph()
+    dag.add_nodes_from(range(size))
+    # Sources outermost, as every generator orders its edges.
+    sources, targets = np.nonzero(present.T)
+    dag.add_edges_from(zip(sources.tolist(), targets.tolist(), strict=True))
+    return signed(check(dag), "adjacency", n=size - 2)
+
+
+def _why_not_lower(present: np.ndarray) -> str:
+    rule = "an adjacency matrix must be strictly lower triangular (rows receive)"
+    if not np.tril(present).any():
+        return f"{rule}, got an upper triangular one: pass its transpose"
+    row, column = np.argwhere(np.triu(present))[0]
+    return f"{rule}, got an entry at [{row}, {column}]"

@@ -1,0 +1,101 @@
+"""One wiring for each stage of a network."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import networkx as nx
+import numpy as np
+
+from ddw_graph.generators.arguments import random_seed
+from ddw_graph.generators.registry import from_text
+from ddw_graph.wiring import WiringError, check
+
+StageWiring: TypeAlias = nx.DiGraph | str | Callable[[int], nx.DiGraph]
+"""What says the wiring of one stage: a DAG, a text, or a function from n to a DAG."""
+
+Wiring: TypeAlias = StageWiring | Sequence[StageWiring]
+"""What says the wirings of a network: one for all stages or a list, one a stage."""
+
+
+def stage_wirings(
+    wiring: Wiring, nodes: Sequence[int | None], *, seed: int
+) -> list[nx.DiGraph]:
+    """Returns one checked wiring a stage.
+
+    A random generator draws each stage with a seed of its own, so that no two stages
+    share a graph by accident; the seeds are children of ``seed``.
+
+    Args:
+        wiring: A DAG, a text such as ``"ws:k=4,p=0.75"``, a function from n to a DAG,
+            or a list with one of these a stage.
+        nodes: How many nodes compute in each stage; None where any number will do,
+            which only a DAG, a file or a text with its own n can settle.
+        seed: Fixes every random graph of the network.
+
+    Raises:
+        WiringError: If a list has another length, a stage's wiring breaks a rule, or
+            its number of computing nodes is not the stage's; the message names the
+            stage.
+
+    Example:
+        >>> [len(dag) - 2 for dag in stage_wirings("ws:k=4,p=0.75", [16, 32], seed=0)]
+        [16, 32]
+    """
+    if isinstance(wiring, (str, nx.Graph)) or callable(wiring):
+        given: Sequence[StageWiring] = [wiring] * len(nodes)
+    elif isinstance(wiring, Sequence):
+        given = wiring
+    else:
+        raise WiringError(
+            "a wiring is a DAG, a list of one DAG a stage, a function from n to a DAG, "
+            f"or a text, got a {type(wiring).__name__}"
+        )
+    if len(given) != len(nodes):
+        raise WiringError(
+            f"a list of wirings has one for each of the {len(nodes)} stages, "
+            f"got {len(given)}"
+        )
+    dags = []
+    for stage, (one, n, child) in enumerate(
+        zip(given, nodes, stage_seeds(seed, len(nodes)), strict=True)
+    ):
+        try:
+            dags.append(_stage(one, n, child))
+        except WiringError as error:
+            raise WiringError(f"stage {stage}: {error}") from error
+    return dags
+
+
+def stage_seeds(seed: int, stages: int) -> list[int]:
+    """Returns a seed for each stage, independent of each other.
+
+    Adding a stage at the end leaves the seeds of those before it as they are.
+
+    Example:
+        >>> stage_seeds(0, 3)[:2] == stage_seeds(0, 2)
+        True
+    """
+    children = np.random.SeedSequence(random_seed(seed)).spawn(stages)
+    # 53 bits, so that readers of JSON that know only doubles keep a seed exact.
+    return [int(child.generate_state(1, np.uint64)[0]) >> 11 for child in children]
+
+
+def _stage(wiring: StageWiring, n: int | None, seed: int) -> nx.DiGraph:
+    if isinstance(wiring, str):
+        return from_text(wiring, n=n, seed=seed)
+    if isinstance(wiring, nx.Graph):
+        dag = check(wiring)
+    elif not callable(wiring):
+        raise WiringError(
+            "a stage's wiring is a DAG, a function from n to a DAG, or a text, "
+            f"got a {type(wiring).__name__}"
+        )
+    elif n is None:
+        raise WiringError("a function from n to a DAG needs n, and the stage has none")
+    else:
+        dag = check(wiring(n))
+    if n is not None and len(dag) - 2 != n:
+        raise WiringError(
+            f"the stage has {n} computing nodes (n), got a DAG with n={len(dag) - 2}"
+        )
+    return dag

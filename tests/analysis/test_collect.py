@@ -1,0 +1,191 @@
+"""Collected weights are the network's, and the statistics are NumPy's."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddw_graph import create_model
+from ddw_graph.analysis.collect import (
+    Collection,
+    StageEdges,
+    collect,
+    open_collection,
+)
+from ddw_graph.analysis.graphs import sample_adjacency, sample_graph
+from ddw_graph.analysis.statistics import (
+    edge_matrix,
+    edge_table,
+    stage_table,
+    weight_histogram,
+)
+from ddw_graph.errors import DataError
+from ddw_graph.nn.network import Network
+from ddw_graph.training.images import ArrayImages
+from ddw_graph.wiring import edge_list
+from tests.strategies import wirings
+
+
+def some_images(count: int = 23) -> ArrayImages:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (count, 1, 8, 8), generator=generator).byte()
+    return ArrayImages(pixels, torch.arange(count) % 3, [0.5], [0.25])
+
+
+def some_model(edges: str = "dynamic:router_std=1,bias=0", wiring: str = "complete") -> Network:
+    torch.manual_seed(0)
+    return create_model(
+        "randwire_tiny", wiring=wiring, edges=edges, n=4, channels=4, num_classes=3,
+        in_channels=1,
+    ).eval()
+
+
+@pytest.mark.parametrize("wiring", ["complete", "er:p=0.3"])
+def test_collects_each_samples_adjacency(tmp_path: Path, wiring: str) -> None:
+    model, images = some_model(wiring=wiring), some_images()
+    collect(model, images, tmp_path / "a", batch_size=7)
+    collection = open_collection(tmp_path / "a")
+    x, labels = images.batch(range(23), None)
+    with torch.no_grad():
+        logits, adjacency = model(x, return_adjacency=True)
+    for place, (stage, matrix) in enumerate(
+        zip(collection.stages, adjacency, strict=True)
+    ):
+        source, target = stage.edges.T
+        np.testing.assert_allclose(
+            collection.weights(place), matrix[:, target, source], rtol=1e-5
+        )
+        mean = model.stages[place].plan.output == "mean"
+        last = stage.nodes - 1
+        assert (stage.constant == (mean & ((source == 0) | (target == last)))).all()
+    table = collection.table()
+    assert table["label"].tolist() == labels.tolist()
+    assert table["prediction"].tolist() == logits.argmax(1).tolist()
+    loss = torch.nn.functional.cross_entropy(logits, labels)
+    assert table["loss"].mean() == pytest.approx(loss.item(), rel=1e-5)
+
+
+def stored(folder: Path, weights: np.ndarray, constant: list[bool]) -> Collection:
+    """Returns a collection of one stage with these weights."""
+    folder.mkdir(exist_ok=True)
+    np.save(folder / "stage-1.npy", weights.astype(np.float32))
+    edges = np.array([(0, 1), (0, 2), (1, 2)])
+    stage = StageEdges(3, edges, np.array(constant))
+    return Collection(folder, (stage,), len(weights))
+
+
+@given(samples=st.integers(1, 40), size=st.integers(1, 11), shift=st.floats(0, 100))
+def test_the_streamed_statistics_are_numpys(
+    tmp_path_factory: pytest.TempPathFactory, samples: int, size: int, shift: float
+) -> None:
+    generator = np.random.default_rng(samples)
+    weights = (shift + generator.random((samples, 3))).astype(np.float32)
+    collection = stored(tmp_path_factory.mktemp("c") / "a", weights, [False] * 3)
+    chunks = collection.chunks
+    object.__setattr__(collection, "chunks", lambda stage: chunks(stage, size))
+    table = edge_table(collection)
+    exact = weights.astype(np.float64)
+    np.testing.assert_allclose(table["mean"], exact.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(table["std"], exact.std(0), rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(table["min"], exact.min(0))
+    np.testing.assert_array_equal(table["max"], exact.max(0))
+    np.testing.assert_allclose(table["open"], (exact > 0).mean(0))
+
+
+def test_constant_edges_are_left_out(tmp_path: Path) -> None:
+    weights = np.array([[1.0, 0.25, 0.0], [1.0, 0.75, 0.5]])
+    collection = stored(tmp_path / "a", weights, [True, False, False])
+    table = edge_table(collection)
+    stages = stage_table(table)
+    assert stages["edges"].tolist() == [2]
+    assert stages["mean"].tolist() == [0.375]
+    assert stages["std"].tolist() == [0.25]
+    assert stages["spread"].tolist() == [0.125]
+    assert stages["open"].tolist() == [0.75]
+    matrix = edge_matrix(table, 1, "mean", 3)
+    expected = np.full((3, 3), np.nan)
+    expected[2, :2] = 0.5, 0.25
+    np.testing.assert_array_equal(matrix, expected)
+    share = weight_histogram(collection, 0, np.array([0, 0.4, 0.6, 1.0]))
+    assert share.tolist() == [0.5, 0.25, 0.25]
+
+
+def test_nothing_is_replaced_unasked_and_nothing_else_is_replaced(tmp_path: Path) -> None:
+    model, images = some_model(), some_images(3)
+    collect(model, images, tmp_path / "a")
+    with pytest.raises(DataError, match="--overwrite"):
+        collect(model, images, tmp_path / "a")
+    collect(model, some_images(5), tmp_path / "a", overwrite=True)
+    assert open_collection(tmp_path / "a").samples == 5
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(DataError, match="must hold an analysis"):
+        collect(model, images, tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+
+
+def test_an_interrupted_collection_leaves_none(tmp_path: Path) -> None:
+    def stop(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        collect(some_model(), some_images(), tmp_path / "a", progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_collection_says_what_is_wrong(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    collect(some_model(), some_images(), folder)
+    array = folder / "stage-2.npy"
+    os.truncate(array, array.stat().st_size - 5)
+    with pytest.raises(DataError, match="stage-2.npy must hold a whole array"):
+        edge_table(open_collection(folder))
+    np.save(array, np.array([{"code": print}], dtype=object), allow_pickle=True)
+    with pytest.raises(DataError, match="stage-2.npy must hold a whole array"):
+        edge_table(open_collection(folder))
+    np.save(array, np.zeros((2, 2), np.float32))
+    with pytest.raises(DataError, match=r"got float32 of shape \(2, 2\)"):
+        edge_table(open_collection(folder))
+    text = (folder / "collection.json").read_text()
+    for content, message in (
+        (text[:-9], "whole collection"),
+        (json.dumps(json.loads(text) | {"version": 9}), "version 9"),
+        ("[" * 100_000, "whole collection"),
+    ):
+        (folder / "collection.json").write_text(content)
+        with pytest.raises(DataError, match=message):
+            open_collection(folder)
+
+
+@given(dag=wirings())
+def test_graphs_of_samples_are_exact_both_ways(dag: object) -> None:
+    import networkx as nx
+    from torch_geometric.utils import to_networkx
+
+    assert isinstance(dag, nx.DiGraph)
+    nodes = dag.number_of_nodes()
+    adjacency = torch.zeros(nodes, nodes)
+    for place, (i, j) in enumerate(edge_list(dag)):
+        adjacency[j, i] = place / 7  # the first edge is closed, and must stay
+    graph = sample_graph(dag, adjacency)
+    assert graph.num_edges == dag.number_of_edges()
+    assert torch.equal(sample_adjacency(graph), adjacency)
+    assert set(to_networkx(graph).edges) == set(dag.edges)
+    by_networkx = nx.to_numpy_array(
+        to_networkx(graph, edge_attrs=["edge_weight"]), weight="edge_weight"
+    )
+    np.testing.assert_array_equal(by_networkx.T, adjacency.double())
+
+
+def test_pandas_reads_back_what_was_written(tmp_path: Path) -> None:
+    from ddw_graph.analysis.statistics import write_edge_table
+
+    collection = collect(some_model(), some_images(), tmp_path / "a")
+    table = write_edge_table(collection)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "a" / "edges.csv"), table)

@@ -1,0 +1,75 @@
+"""Pictures show the numbers that they are of."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from ddw_graph.analysis.figures import (
+    accuracy_figure,
+    save_figure,
+    weight_heatmaps,
+    weight_histograms,
+)
+from ddw_graph.analysis.statistics import edge_table
+from ddw_graph.errors import DataError, WiringError
+from tests.analysis.test_collect import stored
+
+
+def test_the_histogram_holds_every_weight_once(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).random((50, 3))
+    collection = stored(tmp_path / "a", weights, [True, False, False])
+    (ax,) = weight_histograms({"a": collection}).axes
+    (steps,) = ax.patches
+    values = steps.get_data().values  # type: ignore[attr-defined]
+    assert sum(values) == pytest.approx(100)
+    counts, _ = np.histogram(weights[:, 1:].astype(np.float32), 50, (0, 1))
+    np.testing.assert_allclose(values, counts)
+
+
+@pytest.mark.parametrize("column", ["mean", "std"])
+def test_the_heatmap_is_the_table(tmp_path: Path, column: str) -> None:
+    weights = np.random.default_rng(0).random((9, 3)).astype(np.float32)
+    collection = stored(tmp_path / "a", weights, [True, False, False])
+    figure = weight_heatmaps(collection, edge_table(collection), column)
+    (image,) = figure.axes[0].images
+    shown = np.ma.filled(image.get_array(), np.nan)
+    exact = getattr(weights.astype(np.float64), column)(axis=0)
+    expected = np.full((3, 3), np.nan)
+    expected[2, :2] = exact[1:]
+    np.testing.assert_allclose(shown, expected)
+
+
+def test_the_comparison_shows_means_and_intervals() -> None:
+    rows = [
+        {"entry": entry, "seed": seed, "test_accuracy": 0.8 + 0.01 * seed + plus}
+        for entry, plus in (("a", 0), ("b", 0.05))
+        for seed in (0, 1)
+    ]
+    summary = [
+        {"entry": "a", "accuracy": 80.5, "difference": None, "difference_low": None},
+        {
+            "entry": "b", "accuracy": 85.5, "difference": 5.0, "difference_low": 4.0,
+            "difference_high": 6.0,
+        },
+    ]
+    left, right = accuracy_figure(rows, summary).axes
+    runs, means = left.collections
+    assert runs.get_offsets()[:, 0].tolist() == pytest.approx([80, 81, 85, 86])  # type: ignore[index]
+    assert means.get_offsets()[:, 0].tolist() == pytest.approx([80.5, 85.5])  # type: ignore[index]
+    assert list(right.lines[-1].get_xdata()) == [4.0, 6.0]
+
+
+def test_a_picture_is_of_a_known_kind_and_replaces_nothing(tmp_path: Path) -> None:
+    figure = Figure()
+    figure.add_subplot()
+    for ending, magic in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        path = tmp_path / f"a.{ending}"
+        save_figure(figure, path)
+        assert path.read_bytes().startswith(magic)
+    with pytest.raises(DataError, match="got a.bmp"):
+        save_figure(figure, tmp_path / "a.bmp")
+    (tmp_path / "b.png").write_bytes(b"mine")
+    with pytest.raises(WiringError, match="not overwritten"):
+        save_figure(figure, tmp_path / "b.png")

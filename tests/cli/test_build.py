@@ -1,0 +1,168 @@
+"""``ddw-graph build``: what it prints, what it writes, what it refuses."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import networkx as nx
+import pytest
+from click.testing import CliRunner, Result
+
+from ddw_graph.cli.main import main
+from ddw_graph.generators import watts_strogatz
+from ddw_graph.wiring import describe, edge_list, load, save, to_dict
+
+WS = ["--generator", "ws", "--k", "4", "--p", "0.75"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Runs each test in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+
+
+def build(*args: str) -> Result:
+    """Runs the command."""
+    return CliRunner().invoke(main, ["build", *args])
+
+
+def test_prints_what_was_built_and_writes_it(folder: Path) -> None:
+    result = build(*WS)
+    dag = watts_strogatz(32, 4, 0.75, seed=0)
+    found = describe(dag)
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert lines[0] == ["ws", "n=32,", "k=4,", "p=0.75,", "seed=0"]
+    said = {line[0]: line[1] for line in lines[1:]}
+    assert said["nodes"] == "34"
+    for name in ("edges", "depth", "sources", "sinks", "paths"):
+        assert said[name] == str(getattr(found, name))
+    assert "(64 among computing nodes)" in result.stdout
+    assert result.stderr == "wrote ws-n32-k4-p0.75-seed0.json\n"
+    assert edge_list(load(folder / "ws-n32-k4-p0.75-seed0.json")) == edge_list(dag)
+
+
+def test_the_same_again_is_no_failure() -> None:
+    first, second = build(*WS), build(*WS)
+    assert second.exit_code == 0
+    assert second.stdout == first.stdout
+    assert second.stderr == "unchanged: ws-n32-k4-p0.75-seed0.json\n"
+
+
+def test_another_file_is_replaced_only_when_asked(folder: Path) -> None:
+    (folder / "a.json").write_text("mine")
+    refused = build(*WS, "--out", "a.json")
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith("ddw-graph: a.json is there already")
+    assert (folder / "a.json").read_text() == "mine"
+    assert build(*WS, "--out", "a.json", "--overwrite").exit_code == 0
+    assert len(load(folder / "a.json")) == 34
+
+
+@pytest.mark.parametrize("name", ["complete", "vgg", "resnet", "densenet", "residual"])
+def test_json_is_one_object_and_no_file(name: str, folder: Path) -> None:
+    result = build("--generator", name, "--n", "5", "--json")
+    printed = json.loads(result.stdout)
+    assert result.stderr == "" and not list(folder.iterdir())
+    assert printed["generator"] == name and printed["nodes"] == 7
+    assert printed["edges"] == len(printed["edge_list"])
+    dag = nx.DiGraph(printed["edge_list"])
+    assert printed["depth"] == nx.dag_longest_path_length(dag)
+    assert printed["sources"] == dag.out_degree(0)
+    assert printed["sinks"] == dag.in_degree(6)
+    assert printed["paths"] == len(list(nx.all_simple_paths(dag, 0, 6)))
+
+
+def test_what_json_prints_can_be_read_as_a_file(folder: Path) -> None:
+    printed = build(*WS, "--seed", "3", "--json").stdout
+    (folder / "printed.json").write_text(printed)
+    assert to_dict(load(folder / "printed.json")) == to_dict(
+        watts_strogatz(32, 4, 0.75, seed=3)
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "arguments"),
+    [
+        ("--generator ws --k 6 --p 0.1", {"n": 32, "k": 6, "p": 0.1, "seed": 0}),
+        ("--generator ws:k=6 --p 0.1 --n 9", {"n": 9, "k": 6, "p": 0.1, "seed": 0}),
+        ("--generator er --p 0.3 --seed 4", {"n": 32, "p": 0.3, "seed": 4}),
+        ("--generator ba --m 7 --n 12", {"n": 12, "m": 7, "seed": 0}),
+        ("--generator ba:n=12,m=7", {"n": 12, "m": 7, "seed": 0}),
+        ("--generator complete --seed 4", {"n": 32}),
+    ],
+)
+def test_every_option_takes_effect(options: str, arguments: dict[str, float]) -> None:
+    printed = json.loads(build(*options.split(), "--json").stdout)
+    assert printed["arguments"] == arguments
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--generator complete --k 4", "complete takes no argument but n, got k"),
+        ("--generator vgg --p 0.5", "vgg takes no argument but n, got p"),
+        ("--generator ba --m 5 --k 4", "ba takes m, got k"),
+        ("--generator ws --k 4", "p is missing"),
+        ("--generator ws:k=4,p=0.1 --k 6", "k is given twice"),
+        ("--generator ws --k 3 --p 0.5", "k must be even"),
+        ("--generator ba:n=9,m=2 --n 8", "says n=9, but n=8 is asked for"),
+        ("--generator er --p 0.5 --seed -1", "seed must be at least 0"),
+        ("--generator nets", "unknown generator 'nets'; known are complete"),
+        ("--generator file:a.json --k 4", "a file has its arguments already, got --k"),
+        ("--generator complete --edges fixed", "--edges needs --model"),
+        ("--generator complete --plot a.gif", "a picture is .png, .svg or .pdf"),
+        ("--generator complete --out no/a.json", "no/a.json: No such file"),
+    ],
+)
+def test_refuses_in_one_line_and_writes_nothing(
+    options: str, message: str, folder: Path
+) -> None:
+    result = build(*options.split())
+    assert result.exit_code == 2
+    assert message in result.stderr and result.stderr.count("\n") == 1
+    assert not list(folder.iterdir())
+
+
+def test_a_file_of_ones_own(folder: Path) -> None:
+    save(nx.DiGraph([(0, 1), (0, 2), (1, 3), (2, 3)]), folder / "own.json")
+    result = build("--generator", "file:own.json")
+    assert result.exit_code == 0 and result.stderr == ""
+    assert result.stdout.startswith("wiring of unknown origin\n  nodes       4")
+    assert build("--generator", "file:own.json", "--n", "3").exit_code == 2
+
+
+def test_pictures_and_exports_again_are_the_same(folder: Path) -> None:
+    options = "--plot a.svg --graphml a.graphml --dot a.dot --out a.json".split()
+    first = build(*WS, *options)
+    assert first.stderr == "wrote a.json\nwrote a.graphml\nwrote a.dot\nwrote a.svg\n"
+    assert ElementTree.parse(folder / "a.svg").getroot().tag.endswith("svg")
+    assert edge_list(nx.read_graphml("a.graphml", node_type=int)) == edge_list(
+        load("a.json")
+    )
+    assert (folder / "a.dot").read_text().startswith("digraph")
+    second = build(*WS, *options)
+    assert second.exit_code == 0 and second.stderr.count("unchanged") == 4
+
+
+def test_the_cost_of_a_network() -> None:
+    from ddw_graph.models import create_model
+    from ddw_graph.nn.cost import cost
+
+    options = "--n 6 --model randwire_tiny --edges learned --seed 2 --json".split()
+    printed = json.loads(build(*WS, *options).stdout)
+    model = create_model(
+        "randwire_tiny", wiring="ws:k=4,p=0.75", edges="learned", n=6, seed=2
+    )
+    assert printed["params"] == sum(p.numel() for p in model.parameters())
+    assert printed["macs"] == cost(model, image_size=224).macs
+    assert printed["total_macs"] == cost(model, image_size=224).total_macs
+    assert (printed["model"], printed["edge_weights"]) == ("randwire_tiny", "learned")
+    assert "M of convolutions and FC" in build(*WS, *options[:-1]).stdout
+
+
+def test_an_unknown_network() -> None:
+    result = build(*WS, "--model", "nonesuch")
+    assert result.exit_code == 2 and "'nonesuch'" in result.stderr

@@ -1,0 +1,179 @@
+"""The command line as a whole: help, failures, and how a process ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from ddw_graph.cli import main as main_module
+from ddw_graph.cli.main import COMMANDS, main
+from ddw_graph.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+def process(code: str, *args: str) -> subprocess.Popen[str]:
+    """Starts Python with ``code`` in the checkout."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *args],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+RUN = "from ddw_graph.cli.main import main; main()"
+
+
+@pytest.mark.parametrize("args", [[], ["--help"], ["-h"]])
+def test_help_has_a_line_for_each_command(args: list[str]) -> None:
+    result = CliRunner().invoke(main, args)
+    assert result.exit_code == 0
+    for name, line in COMMANDS.items():
+        assert f"  {name} " in result.output and line in result.output
+
+
+@pytest.mark.parametrize("args", [[], ["--help"], ["build", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(args: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from ddw_graph.cli.main import main\n"
+        "try: main()\n"
+        "finally:\n"
+        "    heavy = {'torch', 'networkx', 'numpy', 'matplotlib', 'pandas', 'scipy'}\n"
+        "    print('heavy:', sorted(heavy & set(sys.modules)))\n"
+    )
+    out, err = process(code, *args).communicate(timeout=60)
+    assert out.endswith("heavy: []\n") and not err
+
+
+def test_a_command_says_in_its_help_what_the_table_says() -> None:
+    for name in ("build", "draw", "diff"):
+        command = main.get_command(click.Context(main), name)
+        assert command is not None and command.help is not None
+        assert command.help.splitlines()[0] == COMMANDS[name]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["nonsense"], "No such command 'nonsense'. (see ddw-graph --help)"),
+        (["build"], "Missing option '--generator'. (see ddw-graph build --help)"),
+        (["build", "--generator", "ws", "--n", "x"], "'x' is not a valid integer"),
+        (["build", "--colour"], "--colour"),
+        (["build", "--generator", "ws"], "ws needs k and p, e.g. ws:k=4,p=0.75"),
+        (["draw"], "Missing argument 'WIRING'"),
+    ],
+)
+def test_misuse_is_one_line_and_2(args: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, args)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("ddw-graph: ") and message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@click.command()
+@click.argument("kind")
+def failing(kind: str) -> None:
+    """Fails in the way that it is told to."""
+    raise {
+        "user": UserError("must be 1,\n  got 2"),
+        "system": OSError(28, "No space left on device", "a.json"),
+        "bare": OSError("gone"),
+        "interrupt": KeyboardInterrupt(),
+        "bug": ZeroDivisionError("ours"),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "message"),
+    [
+        ("user", 2, "ddw-graph: must be 1, got 2\n"),
+        ("system", 2, "ddw-graph: a.json: No space left on device\n"),
+        ("bare", 2, "ddw-graph: gone\n"),
+        ("interrupt", 130, "ddw-graph: interrupted\n"),
+    ],
+)
+def test_each_failure_has_its_code(
+    kind: str, code: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main_module.Commands, "get_command", lambda *_: failing)
+    result = CliRunner().invoke(main, ["failing", kind])
+    assert result.exit_code == code
+    assert result.stderr.lstrip("\n") == message
+
+
+def test_our_own_mistakes_keep_their_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(main_module.Commands, "get_command", lambda *_: failing)
+    result = CliRunner().invoke(main, ["failing", "bug"])
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_a_process_that_fails_prints_no_traceback(tmp_path: Path) -> None:
+    run = process(RUN, "draw", str(tmp_path / "missing.json"))
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (2, "")
+    assert err == f"ddw-graph: {tmp_path}/missing.json: no such file\n"
+
+
+def test_ctrl_c_ends_a_process_with_130() -> None:
+    code = (
+        "import time\n"
+        "from ddw_graph.cli import options\n"
+        "from ddw_graph.generators import registry\n"
+        "def wait(*args, **kwargs):\n"
+        "    print('ready', flush=True)\n"
+        "    time.sleep(60)\n"
+        "registry.from_text = wait\n"
+        "from ddw_graph.cli.main import main; main()\n"
+    )
+    run = process(code, "draw", "complete")
+    assert run.stdout is not None and run.stdout.readline() == "ready\n"
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert err.strip() == "ddw-graph: interrupted"
+
+
+@pytest.mark.parametrize("args", [["--help"], ["draw", "complete", "--n", "400"]])
+def test_a_reader_that_has_gone_is_no_failure_to_tell(args: list[str]) -> None:
+    run = process(RUN, *args)
+    assert run.stdout is not None and run.stderr is not None
+    run.stdout.close()
+    err = run.stderr.read()
+    run.stderr.close()
+    assert run.wait(timeout=60) in (0, 1)
+    assert err == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_behind_stdout_is_told() -> None:
+    with open("/dev/full", "w") as full:
+        run = subprocess.run(
+            [sys.executable, "-c", RUN, "draw", "complete"],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert run.returncode == 2
+    assert run.stderr == "ddw-graph: No space left on device\n"
+
+
+def test_piped_output_has_no_colour_codes() -> None:
+    out, err = process(RUN, "build", "--help").communicate(timeout=60)
+    assert "Usage: ddw-graph build" in out and "\x1b" not in out + err
+
+
+def test_version() -> None:
+    result = CliRunner().invoke(main, ["--version"])
+    assert result.exit_code == 0 and result.output.startswith("ddw-graph ")

@@ -1,0 +1,171 @@
+"""The commands that train, compare, analyze and plot, as a user calls them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from ddw_graph.cli.main import main
+
+SMALL = ("--n", "3", "--channels", "4", "--epochs", "1", "--batch-size", "100")
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    result = call("train", *SMALL, "--out", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_trains_and_says_so(trained: Path) -> None:
+    again = call("train", *SMALL, "--out", trained, "--resume", "--json")
+    assert again.exit_code == 0
+    result = json.loads(again.stdout)
+    assert result == json.loads((trained / "result.json").read_text())
+    assert result["epochs"] == 1
+
+
+def test_analyzes_and_plots(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "analysis"
+    result = call("analyze", trained, "--out", folder, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report["samples"] == 2000
+    assert [stage["edges"] for stage in report["stages"]] == [10, 10, 10]
+    table = pd.read_csv(folder / "edges.csv")
+    assert len(table) == 30 and table["mean"].between(0.5, 0.9).all()
+    plotted = call("plot", folder, "--format", "svg", "--out", tmp_path / "pictures")
+    assert plotted.exit_code == 0, plotted.output
+    names = [Path(line).name for line in plotted.stdout.split()]
+    assert names == ["histogram.svg", "mean.svg", "std.svg"]
+    assert all((tmp_path / "pictures" / name).stat().st_size for name in names)
+    for again in (
+        call("analyze", trained, "--out", folder),
+        call("plot", folder, "--format", "svg", "--out", tmp_path / "pictures"),
+    ):
+        assert again.exit_code == 2 and "overwrite" in again.stderr
+    assert call("analyze", trained, "--out", folder, "--overwrite").exit_code == 0
+
+
+def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
+    arguments = (
+        "compare", *SMALL, "--wiring", "complete", "--wiring", "ws:k=2,p=0.5",
+        "--edges", "fixed", "--edges", "dynamic", "--seeds", 2, "--jobs", 1,
+        "--out", tmp_path / "c",
+    )
+    result = call(*arguments)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.strip().splitlines()
+    assert len(lines) == 6 and lines[2].startswith("| complete fixed | 2 |")
+    made = {path.name for path in (tmp_path / "c").iterdir()}
+    assert made == {
+        "config.json", "result.json", "runs", "runs.csv", "summary.csv", "summary.md",
+        "accuracy.png", "wirings.png", "edge_weights.png",
+        *(
+            f"{what}-{entry}-dynamic.{ending}"
+            for entry in ("complete", "ws-k-2-p-0.5")
+            for what, ending in (("mean", "png"), ("std", "png"), ("edges", "csv"))
+        ),
+    }
+    summary = pd.read_csv(tmp_path / "c" / "summary.csv")
+    runs = pd.read_csv(tmp_path / "c" / "runs.csv")
+    means = 100 * runs.groupby("entry")["test_accuracy"].mean()
+    assert (summary.set_index("entry")["accuracy"] - means).abs().max() < 1e-9
+    macs = runs["total_macs"] / runs.groupby("seed")["total_macs"].transform("first")
+    assert (macs - 1).abs().max() <= 0.03
+    again = call(*arguments, "--json")
+    assert json.loads(again.stdout)["summary"][0]["entry"] == "complete fixed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "--wiring", "ws:k=3,p=0.5"), "k must be even with 2 <= k < n"),
+        (("train", "--wiring", "ws:k=4,p=1.5"), "p must be in [0, 1], got p=1.5"),
+        (("train", "--wiring", "ba:m=9"), "got m=9"),
+        (("train", "--edges", "static"), "fixed, learned, dynamic, got 'static'"),
+        (("train", "--transition", "sources"), "stage 1: transition 'sources' needs"),
+        (("train", "--data", "mnist"), "data must be one of"),
+        (("train", "--data", "cifar10"), "needs a root folder"),
+        (("train", "--data", "folder", "--root", "{}"), "must hold 'train' and 'val'"),
+        (("train", "--epochs", "0"), "epochs must be at least 1, got 0"),
+        (("train", "--model", "resnet9"), "got 'resnet9'"),
+        (("train", "--device", "abacus"), "device"),
+        (("train", "--epochs", "many"), "'many' is not a valid integer"),
+        (("compare", "--seeds", "0"), "seeds must be given"),
+        (("compare", "--wiring", "loops"), "loops"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    told = [argument.format(tmp_path) for argument in arguments]
+    result = call(*told, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("ddw-graph: ") and result.stderr.count("\n") == 1
+    assert message in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_no_run_is_named(tmp_path: Path, trained: Path) -> None:
+    for command in ("analyze", "plot"):
+        result = call(command, tmp_path)
+        assert result.exit_code == 2 and str(tmp_path) in result.stderr
+    other = call("train", *SMALL, "--seed", 1, "--resume", "--out", trained)
+    assert other.exit_code == 2
+    assert "another configuration: " in other.stderr
+
+
+def test_an_analysis_of_other_images_is_refused(tmp_path: Path, trained: Path) -> None:
+    from PIL import Image
+
+    for split in ("train", "val"):
+        (tmp_path / split / "a").mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / split / "a" / "1.png")
+    result = call("analyze", trained, "--data", "folder", "--root", tmp_path)
+    assert result.exit_code == 2
+    assert "the network takes 1 channels, the images of folder have 3" in result.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "ddw_graph.cli.main", "compare", "--epochs", "500",
+        "--jobs", "2", "--out", str(tmp_path / "c"),
+    ]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+        start_new_session=True,
+    )
+    until = time.monotonic() + 90
+    while not list((tmp_path / "c").glob("runs/*/*/config.json")):
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    _, talk = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert talk.strip().endswith("ddw-graph: interrupted") and "Traceback" not in talk
+    until = time.monotonic() + 20
+    while _alive(process.pid):
+        assert time.monotonic() < until, "a worker outlived its parent"
+        time.sleep(0.1)
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,83 @@
+"""Wirings without chance, count by count."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddw_graph.generators import (
+    complete,
+    densenet,
+    from_adjacency,
+    residual,
+    resnet,
+    vgg,
+)
+from ddw_graph.wiring import edge_list
+
+
+@given(n=st.integers(1, 60))
+def test_counts(n: int) -> None:
+    size = n + 2
+    assert complete(n).number_of_edges() == size * (size - 1) // 2
+    assert densenet(n).edges == complete(n).edges
+    assert edge_list(vgg(n)) == [(i, i + 1) for i in range(n + 1)]
+    assert resnet(n).number_of_edges() == (n + 1) + n
+    assert residual(n).number_of_edges() == 1 + (n + 1) * n // 2
+
+
+@given(n=st.integers(1, 20))
+def test_a_residual_stage_is_its_sum_of_blocks(n: int) -> None:
+    dag = residual(n)
+    assert list(dag.succ[0]) == [1] and list(dag.pred[1]) == [0]
+    for j in range(2, n + 2):
+        assert list(dag.pred[j]) == list(range(1, j))
+
+
+def test_32_nodes() -> None:
+    assert complete(32).number_of_edges() == 561
+    assert resnet(32).number_of_edges() == 65
+    assert residual(32).number_of_edges() == 529
+
+
+@given(n=st.integers(1, 15), data=st.data())
+def test_a_matrix_and_back(n: int, data: st.DataObject) -> None:
+    dag = data.draw(st.sampled_from([complete(n), vgg(n), residual(n)]))
+    matrix = np.zeros((n + 2, n + 2))
+    for i, j in dag.edges:
+        matrix[j, i] = data.draw(st.sampled_from([1.0, -0.5, 1e-300]))
+    kinds = (matrix, matrix != 0, matrix.tolist(), matrix.astype(np.float16) != 0)
+    assert edge_list(from_adjacency(kinds[0])) == edge_list(dag)
+    assert edge_list(from_adjacency(kinds[1])) == edge_list(dag)
+    assert edge_list(from_adjacency(kinds[2])) == edge_list(dag)
+
+
+CHAIN = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (CHAIN.T, "rows receive.*upper triangular one: pass its transpose"),
+        (CHAIN + CHAIN.T, r"strictly lower triangular .* entry at \[0, 1\]"),
+        (CHAIN + np.eye(3), r"strictly lower triangular .* entry at \[0, 0\]"),
+        (CHAIN * np.nan, r"finite numbers, got nan at \[0, 0\]"),
+        (np.where(CHAIN, np.inf, 0), r"finite numbers, got inf at \[1, 0\]"),
+        (CHAIN[:2], r"square, N x N, got the shape \(2, 3\)"),
+        (CHAIN[0], r"got the shape \(3,\)"),
+        (CHAIN[None], r"got the shape \(1, 3, 3\)"),
+        (3, r"got the shape \(\)"),
+        ([[0, 0], [1]], "rows of one length"),
+        (CHAIN.astype(str), "real numbers or bools, got <U"),
+        (CHAIN.astype(complex), "real numbers or bools, got complex128"),
+        (CHAIN.astype(object), "real numbers or bools, got object"),
+        (np.zeros((3, 3)), "nodes 1, 2 have no input edge"),
+        (CHAIN[:2, :2], "at least 3 nodes"),
+        (np.broadcast_to(np.int8(0), (10_001, 10_001)), "at most 10000 nodes"),
+    ],
+)
+def test_names_what_is_wrong_with_a_matrix(matrix: object, message: str) -> None:
+    from ddw_graph.wiring import WiringError
+
+    with pytest.raises(WiringError, match=message):
+        from_adjacency(matrix)  # type: ignore[arg-type]

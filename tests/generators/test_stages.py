@@ -1,0 +1,82 @@
+"""One wiring for each stage."""
+
+from pathlib import Path
+
+import networkx as nx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddw_graph.generators import complete, stage_wirings, vgg, watts_strogatz
+from ddw_graph.generators.stages import stage_seeds
+from ddw_graph.wiring import WiringError, save
+
+
+@given(seed=st.integers(0, 2**64), text=st.sampled_from(["ws:k=4,p=0.75", "er:p=0.5"]))
+def test_no_two_stages_share_a_random_graph(seed: int, text: str) -> None:
+    dags = stage_wirings(text, [24, 24, 24, 24], seed=seed)
+    assert len({tuple(dag.edges) for dag in dags}) == 4
+    again = stage_wirings(text, [24, 24, 24, 24], seed=seed)
+    assert all(map(nx.utils.graphs_equal, dags, again))
+
+
+def test_neighbouring_seeds_share_no_graph() -> None:
+    drawn = [
+        tuple(dag.edges)
+        for seed in range(50)
+        for dag in stage_wirings("ws:k=4,p=0.75", [16] * 3, seed=seed)
+    ]
+    assert len(set(drawn)) == 150
+
+
+def test_a_stage_can_be_drawn_again_alone() -> None:
+    dag = stage_wirings("ws:k=4,p=0.75", [16, 32], seed=9)[1]
+    arguments = dag.graph["arguments"]
+    assert arguments["seed"] == stage_seeds(9, 2)[1] < 2**53
+    assert nx.utils.graphs_equal(dag, watts_strogatz(**arguments))
+
+
+def test_what_says_a_wiring(tmp_path: Path) -> None:
+    save(vgg(3), tmp_path / "a.json")
+    assert [len(dag) for dag in stage_wirings("complete", [1, 4], seed=0)] == [3, 6]
+    assert [len(dag) for dag in stage_wirings(vgg, [1, 4], seed=0)] == [3, 6]
+    assert [len(dag) for dag in stage_wirings(vgg(3), [3, None], seed=0)] == [5, 5]
+    assert [len(dag) for dag in stage_wirings([vgg(1), vgg(2)], [1, None], seed=0)] == [
+        3,
+        4,
+    ]
+    mixed = [vgg, "complete", complete(2), f"file:{tmp_path}/a.json", "vgg:n=7"]
+    found = stage_wirings(mixed, [5, 5, 2, None, None], seed=0)
+    assert [len(dag) - 2 for dag in found] == [5, 5, 2, 3, 7]
+
+
+def test_a_given_graph_is_not_copied() -> None:
+    dag = vgg(3)
+    assert stage_wirings(dag, [3], seed=0)[0] is dag
+
+
+@pytest.mark.parametrize(
+    ("wiring", "nodes", "message"),
+    [
+        (vgg(3), [3, 4], r"stage 1: .* has 4 computing nodes \(n\), .* n=3"),
+        ([vgg(3)], [3, 3], "one for each of the 2 stages, got 1"),
+        ([vgg(3), "ws"], [3, 3], "stage 1: ws needs k and p"),
+        (lambda n: vgg(n + 1), [3], "stage 0: .*n=4"),
+        (lambda n: nx.DiGraph([(0, 1)]), [1], "stage 0: a wiring needs at least 3"),
+        (vgg, [None], "stage 0: a function from n to a DAG needs n"),
+        ("vgg", [3, None], "stage 1: vgg needs n"),
+        ("vgg:n=4", [4, 3], "stage 1: vgg:n=4 says n=4, but n=3"),
+        (nx.DiGraph([(0, 1), (1, 1), (1, 2)]), [1], "stage 0: .*self-loop"),
+    ],
+)
+def test_names_the_stage_that_is_wrong(
+    wiring: object, nodes: list[int | None], message: str
+) -> None:
+    with pytest.raises(WiringError, match=message):
+        stage_wirings(wiring, nodes, seed=0)
+
+
+@pytest.mark.parametrize("seed", [-1, True])
+def test_a_seed_is_a_natural_number(seed: int) -> None:
+    with pytest.raises(WiringError, match="seed must be"):
+        stage_wirings("complete", [3], seed=seed)

@@ -1,0 +1,195 @@
+"""Named networks: RandWire's figures, their wirings, and what they refuse."""
+
+import copy
+from statistics import fmean
+from typing import Any
+
+import networkx as nx
+import pytest
+import torch
+
+from ddw_graph import create_model, generators, list_models
+from ddw_graph.errors import ModelError, UserError
+from ddw_graph.models import from_config
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.operations import basic_branch
+
+SMALL = {"n": 4, "channels": 8, "num_classes": 5}
+
+
+@pytest.mark.parametrize(
+    ("wiring", "edges", "macs", "tolerance"),
+    [
+        ("ws:k=4,p=0.75", "learned", 579e6, 0.02),
+        ("er:p=0.2", "learned", 584e6, 0.02),
+        ("ba:m=5", "learned", 584e6, 0.01),
+        ("complete", "dynamic", 613e6, 0.01),
+    ],
+)
+def test_randwire_small_costs_what_table_4_says(
+    wiring: str, edges: str, macs: float, tolerance: float
+) -> None:
+    seeds = range(20) if wiring != "complete" else range(1)
+    prices = [
+        cost(create_model("randwire_small", wiring=wiring, edges=edges, seed=seed))
+        for seed in seeds
+    ]
+    assert fmean(price.macs for price in prices) == pytest.approx(macs, rel=tolerance)
+    if edges == "learned":
+        assert all(5.4e6 <= price.parameters <= 6.1e6 for price in prices)
+
+
+def test_the_parts_of_a_cost_add_up_to_hand_counts() -> None:
+    model = create_model(
+        "randwire_tiny", wiring="complete", n=2, channels=4, num_classes=10,
+        in_channels=1,
+    )
+    price = cost(model, image_size=8)
+    stem, first, *_, head = price.parts
+    assert (stem.macs, stem.parameters) == (64 * 9 * 4, 9 * 4 + 8)
+    # Two separable convolutions and a projection, 4 x 4 px after the stride.
+    assert first.macs == 16 * (2 * (4 * 9 + 16) + 16)
+    # Edge 0 -> 1 carries 8 x 8 px, the other five 4 x 4.
+    assert first.aggregation == 4 * (64 + 5 * 16)
+    assert first.routers == 4 * (3 + 2 + 1)
+    assert first.pooling == 4 * 16 * 3
+    assert (head.macs, head.parameters) == (160, 170)
+    assert price.parameters == sum(p.numel() for p in model.parameters())
+    for name in ("macs", "aggregation", "pooling", "routers", "total_macs"):
+        assert getattr(price, name) == sum(getattr(p, name) for p in price.parts)
+
+
+def test_stem_and_stages_have_randwires_sizes() -> None:
+    sizes: dict[str, list[tuple[int, int]]] = {}
+    for name in ("randwire_small", "randwire_regular"):
+        model = create_model(name, n=4).to("meta").eval()
+        sizes[name] = []
+        for module in (model.stem[0], *model.stages):  # type: ignore[index]
+            module.register_forward_hook(
+                lambda m, i, o, name=name: sizes[name].append((o.shape[1], o.shape[2]))
+            )
+        model(torch.empty(1, 3, 224, 224, device="meta"))
+    assert sizes["randwire_small"] == [(39, 112), (78, 28), (156, 14), (312, 7)]
+    assert sizes["randwire_regular"] == [
+        (54, 112), (109, 56), (218, 28), (436, 14), (872, 7),
+    ]
+
+
+def test_the_regular_regime_has_half_a_stage_and_regularisation() -> None:
+    model = create_model("randwire_regular", edges="learned")
+    assert [stage.plan.nodes for stage in model.stages] == [18, 34, 34, 34]
+    assert {stage.drop_path for stage in model.stages} == {0.1}
+    assert [m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)] == [0.2]
+
+
+def test_no_two_stages_or_seeds_share_a_graph() -> None:
+    graphs = [
+        frozenset(stage.dag.edges)
+        for seed in range(3)
+        for stage in create_model("randwire_small", edges="learned", seed=seed).stages
+    ]
+    assert len(set(graphs)) == 9
+
+
+@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic", "dynamic:gate=hard"])
+def test_every_network_runs_learns_copies_and_comes_back(name: str, edges: str) -> None:
+    model = create_model(name, edges=edges, wiring="ws:n=6,k=4,p=0.75", **{
+        k: v for k, v in SMALL.items() if k != "n"
+    })
+    x = torch.randn(2, 3, 32, 32)
+    model(x).sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    model.eval()
+    assert model.config is not None
+    again = from_config(model.config).eval()
+    again.load_state_dict(model.state_dict())
+    torch.testing.assert_close(again(x), model(x))
+    torch.testing.assert_close(copy.deepcopy(model)(x), model(x))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half, adjacency = model(x, return_adjacency=True)
+    assert half.isfinite().all() and len(adjacency) == len(model.stages)
+    exported = torch.export.export(model, (x,)).module()
+    torch.testing.assert_close(exported(x), model(x))
+
+
+@pytest.mark.parametrize("size", [8, 28, 64])
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_the_tiny_network_takes_images_of_8_to_64_px(size: int, in_channels: int) -> None:
+    model = create_model("randwire_tiny", in_channels=in_channels, **SMALL)
+    assert model(torch.zeros(2, in_channels, size, size)).shape == (2, 5)
+
+
+def test_a_wiring_may_be_a_graph_a_list_a_function_a_text_or_a_file(
+    tmp_path: Any,
+) -> None:
+    dag = generators.resnet(4)
+    file = tmp_path / "own.json"
+    from ddw_graph.wiring import save
+
+    save(dag, file)
+    for wiring in (dag, [dag] * 3, generators.resnet, "resnet:n=4", f"file:{file}"):
+        n = 4 if callable(wiring) else None
+        model = create_model("randwire_tiny", wiring=wiring, n=n, channels=4)
+        assert all(nx.utils.graphs_equal(s.dag, dag) for s in model.stages)
+
+
+def test_a_configuration_draws_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = SMALL | {"n": 6}
+    model = create_model("randwire_tiny", edges="learned", **small, seed=7)
+    assert model.config is not None
+    monkeypatch.setattr(
+        nx, "connected_watts_strogatz_graph", lambda *a: pytest.fail("drawn again")
+    )
+    again = from_config(model.config)
+    for one, other in zip(model.stages, again.stages, strict=True):
+        assert list(one.dag.edges) == list(other.dag.edges)
+
+
+def test_runs_with_weights_of_the_callers_choosing() -> None:
+    model = create_model("randwire_tiny", wiring="complete", **SMALL).eval()
+    x = torch.randn(6, 3, 16, 16)
+    logits, own = model(x, return_adjacency=True)
+    torch.testing.assert_close(model(x, adjacency=own), logits)
+    mean = [matrix.mean(0, keepdim=True) for matrix in own]
+    assert model(x, adjacency=mean).shape == logits.shape
+    with pytest.raises(ModelError, match="each of 3 stages, got 2"):
+        model(x, adjacency=own[:2])
+
+
+def test_an_operation_of_ones_own_must_be_given_again() -> None:
+    model = create_model("randwire_tiny", operation=basic_branch, **SMALL)
+    assert model.config is not None
+    with pytest.raises(ModelError, match="operation must be given"):
+        from_config(model.config)
+    again = from_config(model.config, operation=basic_branch)
+    again.load_state_dict(model.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "resnet9"}, "randwire_regular, randwire_small, randwire_tiny, got"),
+        ({"wiring": "ws:k=3,p=0.5"}, "k=3"),
+        ({"wiring": "ba:m=9", "n": 9}, "m=9"),
+        ({"wiring": [generators.vgg(3)]}, "3 stages, got 1"),
+        ({"wiring": generators.vgg(3), "n": 4}, "n=3"),
+        ({"n": 0}, "n must be at least 1, got 0"),
+        ({"channels": 0}, "channels must be more than 0, got 0"),
+        ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
+        ({"dropout": 2}, r"dropout must be in \[0, 1\], got 2"),
+        (
+            {"wiring": "complete", "transition": "sources"},
+            "stage 1: transition 'sources'",
+        ),
+    ],
+)
+def test_names_what_it_rejects(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        create_model(**{"name": "randwire_tiny", **arguments})
+
+
+def test_says_how_many_channels_images_must_have() -> None:
+    model = create_model("randwire_tiny", in_channels=1, **SMALL)
+    with pytest.raises(ModelError, match="must have 1 channels, got 3"):
+        model(torch.zeros(1, 3, 8, 8))

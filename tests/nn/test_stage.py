@@ -1,0 +1,356 @@
+"""Laws of a stage: it is the naive loop, and static wirings are its constant case."""
+
+import copy
+import gc
+import weakref
+from typing import Any
+
+import networkx as nx
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ddw_graph.errors import ModelError
+from ddw_graph.generators import (
+    barabasi_albert,
+    complete,
+    erdos_renyi,
+    residual,
+    resnet,
+    vgg,
+    watts_strogatz,
+)
+from ddw_graph.nn.edges import Dynamic, DynamicWeights, Learned, LearnedWeights
+from ddw_graph.nn.gates import GATES
+from ddw_graph.nn.operations import basic_branch
+from ddw_graph.nn.stage import Stage
+from tests.nn.naive import naive_stage
+from tests.strategies import wirings
+
+
+def lively(stage: Stage, seed: int = 0) -> Stage:
+    """Returns the stage in float64 with weights, statistics and gates all spread."""
+    generator = torch.Generator().manual_seed(seed)
+    stage = stage.double()
+    for name, parameter in stage.named_parameters():
+        spread = 3.0 if "routers" in name else 0.5
+        noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        parameter.data = noise * spread + (0.5 if "threshold" in name else 0.0)
+    for name, buffer in stage.named_buffers():
+        if "running_var" in name:
+            buffer.uniform_(0.5, 2, generator=generator)
+        elif "running_mean" in name:
+            buffer.normal_(generator=generator)
+    return stage
+
+
+def images(*shape: int, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("output", ["sum", "mean"])
+@pytest.mark.parametrize(
+    "edges", ["fixed", "learned", *(f"dynamic:gate={gate}" for gate in GATES)]
+)
+@given(dag=wirings(), seed=st.integers(0, 999))
+def test_equals_the_loop_over_samples_and_edges(
+    edges: str, output: Any, dag: nx.DiGraph, seed: int
+) -> None:
+    stage = lively(Stage(dag, 3, 4, stride=2, edges=edges, output=output), seed).eval()
+    x = images(3, 3, 6, 6, seed=seed)
+    y, adjacency = stage(x, return_adjacency=True)
+    expected, matrices = naive_stage(stage, x)
+    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(adjacency, matrices, rtol=1e-12, atol=1e-12)
+
+
+@given(dag=wirings(), seed=st.integers(0, 999))
+def test_constant_routers_equal_learned_weights(dag: nx.DiGraph, seed: int) -> None:
+    torch.manual_seed(seed)
+    dynamic = Stage(dag, 4, 4, edges=Dynamic(gate="none", router_std=0)).double()
+    learned = Stage(dag, 4, 4, edges="learned").double()
+    learned.load_state_dict(dynamic.state_dict(), strict=False)
+    assert isinstance(learned.weights, LearnedWeights)
+    learned.weights.logit.data.normal_()
+    assert isinstance(dynamic.weights, DynamicWeights)
+    for node, router in dynamic.weights.routers.items():
+        place = dynamic.plan.weighted_places[int(node)]
+        router.linear.bias.data = learned.weights.logit.data[place].clone()
+    x, grad = images(2, 4, 5, 5), images(2, 4, 5, 5, seed=2)
+    results = []
+    for stage in (dynamic, learned):
+        y, adjacency = stage(x, return_adjacency=True)
+        y.backward(grad)
+        operations = [p.grad for p in stage.operations.parameters()]
+        results.append((y, adjacency, operations))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-10, atol=1e-10)
+    biases = [
+        router.linear.bias.grad
+        for _, router in sorted(
+            dynamic.weights.routers.items(), key=lambda item: int(item[0])
+        )
+    ]
+    if biases:
+        torch.testing.assert_close(torch.cat(biases), learned.weights.logit.grad)
+
+
+def test_a_chain_is_a_sequence() -> None:
+    stage = lively(Stage(vgg(4), 3, 4, stride=2, edges="fixed")).eval()
+    x = images(2, 3, 6, 6)
+    torch.testing.assert_close(stage(x), nn.Sequential(*stage.operations)(x))
+
+
+def test_the_residual_dag_unrolls_additive_blocks() -> None:
+    stage = lively(Stage(residual(4), 4, 4, edges="fixed", operation="basic")).eval()
+    x = images(2, 4, 5, 5)
+    y = stage.operations[0](x)
+    for branch in list(stage.operations)[1:]:
+        y = y + branch(y)
+    torch.testing.assert_close(stage(x), y, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic:gate=none"])
+@pytest.mark.parametrize("cut", [(0, 3), (1, 2), (1, 3), (2, 5), (0, 5)])
+def test_an_edge_at_zero_is_no_edge(edges: str, cut: tuple[int, int]) -> None:
+    whole = lively(Stage(complete(4), 3, 4, stride=2, edges=edges)).eval()
+    fewer = complete(4)
+    fewer.remove_edge(*cut)
+    stage = Stage(fewer, 3, 4, stride=2, edges=edges, transition="input", output="sum")
+    stage = stage.double().eval()
+    weights = whole.state_dict()
+    x = images(2, 3, 6, 6)
+    _, adjacency = whole(x, return_adjacency=True)
+    adjacency[:, cut[1], cut[0]] = 0
+    shared = {k: v for k, v in weights.items() if not k.startswith("weights")}
+    stage.load_state_dict(shared, strict=False)
+    y, _ = stage(x, adjacency=adjacency, return_adjacency=True)
+    torch.testing.assert_close(whole(x, adjacency=adjacency), y)
+
+
+@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic:gate=hard"])
+@given(dag=wirings())
+def test_its_own_adjacency_gives_its_own_output(edges: str, dag: nx.DiGraph) -> None:
+    stage = lively(Stage(dag, 3, 4, stride=2, edges=edges)).eval()
+    x = images(4, 3, 6, 6)
+    y, adjacency = stage(x, return_adjacency=True)
+    again, same = stage(x, adjacency=adjacency, return_adjacency=True)
+    torch.testing.assert_close(again, y)
+    torch.testing.assert_close(same, adjacency)
+
+
+@pytest.mark.parametrize("edges", ["learned", "dynamic", "dynamic:gate=hard"])
+@given(dag=wirings())
+def test_a_sample_does_not_know_its_batch(edges: str, dag: nx.DiGraph) -> None:
+    stage = lively(Stage(dag, 3, 4, stride=2, edges=edges)).eval()
+    x = images(4, 3, 6, 6)
+    y = stage(x)
+    order = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(stage(x[order]), y[order])
+    torch.testing.assert_close(stage(x[1:2]), y[1:2])
+
+
+@given(dag=wirings())
+def test_the_adjacency_is_strictly_lower_and_on_the_edges(dag: nx.DiGraph) -> None:
+    stage = lively(Stage(dag, 3, 4, edges="dynamic:gate=none")).eval()
+    _, adjacency = stage(images(2, 3, 4, 4), return_adjacency=True)
+    assert torch.equal(adjacency, adjacency.tril(-1))
+    heard = torch.zeros_like(adjacency[0], dtype=torch.bool)
+    for i, j in dag.edges:
+        heard[j, i] = True
+    assert torch.equal(adjacency != 0, heard.expand_as(adjacency))
+
+
+@pytest.mark.parametrize("gate", ["psi", "hard", "eq5"])
+@given(dag=wirings(), seed=st.integers(0, 99))
+def test_a_path_survives_for_every_sample(
+    gate: str, dag: nx.DiGraph, seed: int
+) -> None:
+    # With thresholds of 2, above any sigmoid, every gate asks to close every edge.
+    settings = Dynamic(gate=gate, threshold=2.0, router_std=1.0)
+    torch.manual_seed(seed)
+    stage = Stage(dag, 3, 4, stride=2, edges=settings, output="sum").double().eval()
+    x = images(5, 3, 6, 6, seed=seed)
+    _, adjacency = stage(x, return_adjacency=True)
+    last = dag.number_of_nodes() - 1
+    for matrix in adjacency:
+        kept: nx.DiGraph = nx.from_numpy_array(
+            matrix.detach().T.numpy(), create_using=nx.DiGraph
+        )
+        assert nx.has_path(kept, 0, last)
+        # Alive nodes keep one edge each here, dead ones none.
+        assert all(degree <= 1 for _, degree in kept.out_degree())
+        reached = nx.descendants(kept, 0) | {0}
+        assert {i for i, _ in kept.edges} <= reached
+
+
+def test_a_dead_node_is_masked_and_not_computed_from_zero() -> None:
+    # f(0) is not 0 after BN: were it emitted, the output would change.
+    stage = lively(Stage(complete(2), 4, 4, edges="fixed")).eval()
+    adjacency = torch.ones(1, 4, 4, dtype=torch.float64).tril(-1)
+    adjacency[:, 2, :] = 0  # node 2 hears nothing
+    x = images(2, 4, 5, 5)
+    y, effective = stage(x, adjacency=adjacency, return_adjacency=True)
+    torch.testing.assert_close(y, x + stage.operations[0](x))
+    assert (effective[:, 3, 2] == 0).all()
+
+
+def test_every_parameter_gets_a_gradient() -> None:
+    dags = (
+        complete(4),
+        vgg(3),
+        resnet(4),
+        watts_strogatz(8, 4, 0.75, seed=0),
+        barabasi_albert(8, 5, seed=0),
+        erdos_renyi(8, 0.2, seed=0),
+    )
+    for dag in dags:
+        for edges in ("fixed", "learned", *(f"dynamic:gate={gate}" for gate in GATES)):
+            stage = Stage(dag, 3, 4, stride=2, edges=edges)
+            stage(torch.randn(4, 3, 8, 8)).square().mean().backward()
+            missing = [n for n, p in stage.named_parameters() if p.grad is None]
+            assert missing == [], (edges, list(dag.edges))
+            weights = list(stage.weights.parameters())
+            assert all(p.grad is not None and p.grad.abs().sum() for p in weights)
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_gradients_and_second_derivatives(gate: str) -> None:
+    stage = lively(Stage(complete(2), 2, 2, edges=Dynamic(gate=gate))).eval()
+    x = images(2, 2, 3, 3)
+    names = [name for name, _ in stage.named_parameters()]
+
+    def run(*values: Tensor) -> Tensor:
+        y: Tensor = torch.func.functional_call(
+            stage, dict(zip(names, values[1:], strict=True)), (values[0],)
+        )
+        return y
+
+    inputs = (x, *(p.detach().clone() for p in stage.parameters()))
+    for value in inputs:
+        value.requires_grad_()
+    assert torch.autograd.gradcheck(run, inputs)
+    assert torch.autograd.gradgradcheck(run, inputs, atol=1e-4)
+
+
+def test_hard_gates_pass_the_gradient_straight_through() -> None:
+    closing = Dynamic(gate="hard", threshold=0.9, bias=0.0, router_std=0.5)
+    stage = Stage(complete(3), 4, 4, edges=closing)
+    _, adjacency = stage(torch.randn(4, 4, 6, 6), return_adjacency=True)
+    assert (adjacency[:, 1:, 0] == 0).any()
+    adjacency[:, 4, 0].sum().backward()
+    router = stage.weights.routers["0"].linear  # type: ignore[union-attr,index]
+    assert router.bias.grad[3] > 0
+
+
+def test_nothing_of_the_graph_stays_alive() -> None:
+    stage = Stage(complete(3), 4, 4, edges="dynamic")
+    kept: list[weakref.ref[Tensor]] = []
+    stage.operations[1].register_forward_hook(
+        lambda module, inputs, output: kept.append(weakref.ref(output))
+    )
+    stage(torch.randn(2, 4, 6, 6)).mean().backward()
+    gc.collect()
+    assert kept[0]() is None
+
+
+def test_droppath_closes_one_input_and_leaves_the_others() -> None:
+    stage = Stage(complete(4), 4, 4, edges=Learned(bias=1.0), drop_path=1.0)
+    x = torch.randn(64, 4, 4, 4)
+    _, adjacency = stage(x, return_adjacency=True)
+    weight = torch.tensor(1.0).sigmoid()
+    for node in range(2, 5):
+        row = adjacency[:, node, :node]
+        assert torch.equal((row == 0).sum(1), torch.ones(64, dtype=torch.long))
+        torch.testing.assert_close(row[row != 0], weight.expand(64 * (node - 1)))
+        assert (row == 0).any(0).all()
+    assert (adjacency[:, 1, 0] != 0).all()
+    assert (adjacency[:, 5, :5] != 0).all()
+    _, still = stage.eval()(x, return_adjacency=True)
+    assert (still[:, 4, :4] != 0).all()
+
+
+def test_learned_weights_are_positive_and_the_mean_is_of_the_sinks() -> None:
+    dag = watts_strogatz(32, 4, 0.75, seed=0)
+    stage = Stage(dag, 4, 8, stride=2, edges="learned")
+    assert isinstance(stage.weights, LearnedWeights)
+    stage.weights.logit.data.normal_(std=5)
+    _, adjacency = stage(torch.randn(2, 4, 8, 8), return_adjacency=True)
+    source, target = zip(*dag.edges, strict=True)
+    assert (adjacency[:, target, source] > 0).all()
+    sinks = list(dag.predecessors(33))
+    assert torch.allclose(adjacency[:, 33, sinks], torch.tensor(1 / len(sinks)))
+    assert (adjacency[:, list(dag.successors(0)), 0] == 1).all()
+    assert len(stage.weights.logit) == 64
+
+
+def test_a_dynamic_stage_also_takes_randwires_wiring() -> None:
+    stage = Stage(watts_strogatz(8, 4, 0.75, seed=0), 3, 4, edges="dynamic")
+    assert stage.plan.transition == "sources" and stage.plan.output == "mean"
+    assert "0" not in stage.weights.routers  # type: ignore[operator]
+
+
+def test_the_transition_of_a_complete_dag_projects_once() -> None:
+    stage = Stage(complete(3), 3, 8, stride=2)
+    assert stage.plan.transition == "input" and stage.projection is not None
+    assert stage(torch.zeros(1, 3, 7, 7)).shape == (1, 8, 4, 4)
+    assert Stage(vgg(3), 3, 8, stride=2, transition="input").projection is None
+
+
+def test_says_which_node_forbids_the_transition() -> None:
+    with pytest.raises(ModelError, match="got node 2, which hears 0, 1"):
+        Stage(complete(3), 3, 8, stride=2, transition="sources")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"edges": "static"}, "fixed, learned, dynamic, got 'static'"),
+        ({"edges": "dynamic:gate=soft"}, "psi, hard, eq5, none, got 'soft'"),
+        ({"edges": "dynamic:tau=1"}, "bias, gate, threshold, router_std, got 'tau=1'"),
+        ({"edges": "dynamic:bias=high"}, "bias must be a number, got 'high'"),
+        ({"operation": "conv"}, "sepconv, basic, got 'conv'"),
+        ({"transition": "exit"}, "sources, input, got 'exit'"),
+        ({"output": "max"}, "sum, mean, got 'max'"),
+        ({"drop_path": 1.5}, r"\[0, 1\], got 1.5"),
+        ({"stride": 0}, "stride must be at least 1, got 0"),
+    ],
+)
+def test_names_the_setting_that_it_rejects(
+    settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        Stage(complete(2), 3, 4, **settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m[:, :3, :3], r"\(2, 4, 4\) or \(1, 4, 4\), got \(2, 3, 3\)"),
+        (lambda m: m.transpose(1, 2), "for 1 -> 0 of sample 0"),
+        (lambda m: m * float("nan"), "finite"),
+    ],
+)
+def test_names_the_adjacency_that_it_rejects(change: Any, message: str) -> None:
+    stage = Stage(complete(2), 3, 3)
+    with pytest.raises(ModelError, match=message):
+        stage(torch.zeros(2, 3, 4, 4), adjacency=change(torch.ones(2, 4, 4).tril(-1)))
+
+
+def test_takes_a_callable_as_operation_and_survives_copying() -> None:
+    stage = Stage(complete(2), 4, 4, operation=lambda i, o, s: basic_branch(i, o, s))
+    twin = copy.deepcopy(stage).eval()
+    twin.load_state_dict(stage.state_dict())
+    x = torch.randn(2, 4, 5, 5)
+    torch.testing.assert_close(twin(x), stage.eval()(x))
+
+
+def test_later_changes_of_the_dag_do_not_reach_the_stage() -> None:
+    dag = complete(2)
+    stage = Stage(dag, 4, 4)
+    dag.remove_edge(0, 2)
+    assert stage.dag.has_edge(0, 2)
+    with pytest.raises(nx.NetworkXError, match="[Ff]rozen"):
+        stage.dag.remove_edge(0, 2)

@@ -1,0 +1,158 @@
+"""A comparison pairs runs of equal budget, and goes on where it was interrupted."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ddw_graph import create_model
+from ddw_graph.errors import ModelError, RunError
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.network import Network
+from ddw_graph.training.budget import TOLERANCE, matched_channels
+from ddw_graph.training.compare import (
+    DEFAULT_ENTRIES,
+    Comparison,
+    Entry,
+    entries,
+    paired_difference,
+    run_comparison,
+    summary,
+    tasks,
+)
+from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.train import DataSource
+
+QUICK = recipe_named("small", epochs=1, batch_size=100)
+
+
+def comparison(**changes: Any) -> Comparison:
+    settings: dict[str, Any] = {
+        "entries": (Entry("complete", "dynamic"), Entry("ws:k=2,p=0.5", "learned")),
+        "seeds": (0, 1), "recipe": QUICK, "source": DataSource(), "channels": 4.0,
+        "n": 4,
+    }
+    return Comparison(**settings | changes)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_default_network_has_the_budget_of_the_first(
+    tmp_path: Path, seed: int
+) -> None:
+    whole = comparison(entries=DEFAULT_ENTRIES, seeds=(seed,), channels=None, n=None)
+    made = tasks(whole, DataSource().load(), tmp_path)
+    from ddw_graph.models import from_config
+
+    macs = [cost(from_config(task.config), 28).total_macs for task in made]
+    assert len(macs) == 4 and made[0].config["channels"] == 16
+    assert all(abs(value / macs[0] - 1) <= TOLERANCE for value in macs)
+    wirings = {json.dumps(task.config["wirings"]) for task in made}
+    assert len(wirings) == 4
+
+
+def test_a_budget_that_no_width_meets_is_refused() -> None:
+    def make(channels: float) -> Network:
+        return create_model("randwire_tiny", wiring="vgg", n=2, channels=channels)
+
+    with pytest.raises(ModelError, match="within 3% of 10 MACs"):
+        matched_channels(make, 10, image_size=8)
+
+
+def test_runs_every_entry_with_every_seed(tmp_path: Path) -> None:
+    seen: list[tuple[int, int, int]] = []
+    rows = run_comparison(
+        comparison(), tmp_path / "c", jobs=2, progress=lambda *how: seen.append(how)
+    )
+    assert [(row["entry"], row["seed"]) for row in rows] == [
+        ("complete dynamic", 0), ("ws:k=2,p=0.5 learned", 0),
+        ("complete dynamic", 1), ("ws:k=2,p=0.5 learned", 1),
+    ]
+    assert seen[-1] == (4, 4, 4)
+    for row in rows:
+        assert 0 <= row["test_accuracy"] <= 1 and row["train_seconds"] > 0
+    assert [row["inference_ms"] is not None for row in rows] == [True, True, False, False]
+    config = tmp_path / "c" / "runs" / "ws-k-2-p-0.5-learned" / "seed-1" / "config.json"
+    assert json.loads(config.read_text())["environment"]["threads"] == 1
+
+
+def test_goes_on_and_grows_without_repeating(tmp_path: Path) -> None:
+    first = run_comparison(comparison(seeds=(0,)), tmp_path / "c", jobs=1)
+    runs = sorted((tmp_path / "c" / "runs").glob("*/*/checkpoint.pt"))
+    before = [path.stat().st_mtime_ns for path in runs]
+    rows = run_comparison(comparison(), tmp_path / "c", jobs=1)
+    assert [path.stat().st_mtime_ns for path in runs] == before
+    kept = [row for row in rows if row["seed"] == 0]
+    for one, other in zip(first, kept, strict=True):
+        assert one | {"inference_ms": 0} == other | {"inference_ms": 0}
+    with pytest.raises(RunError, match="another configuration: recipe.epochs is 1"):
+        recipe = recipe_named("small", epochs=2, batch_size=100)
+        run_comparison(comparison(recipe=recipe), tmp_path / "c")
+
+
+def test_a_failing_run_is_named(tmp_path: Path) -> None:
+    wild = recipe_named("small", epochs=1, batch_size=100, learning_rate=1e30)
+    with pytest.raises(RunError, match=r"the run .*seed-\d failed: the loss must be"):
+        run_comparison(comparison(recipe=wild), tmp_path / "c", jobs=1)
+
+
+def test_the_interval_is_students() -> None:
+    generator = np.random.default_rng(0)
+    a, b = generator.random(7), generator.random(7)
+    found = paired_difference(a.tolist(), b.tolist())
+    expected = stats.ttest_rel(a, b).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.mean == pytest.approx(float((a - b).mean()))
+    alone = paired_difference([1.0], [3.0])
+    assert (alone.mean, alone.low, alone.high) == (-2.0, None, None)
+
+
+def test_the_summary_pairs_by_seed() -> None:
+    shared = dict.fromkeys(
+        ("parameters", "macs", "total_macs", "train_seconds", "inference_ms"), 1.0
+    )
+    accuracy = {"a": [0.7, 0.8, 0.9], "b": [0.72, 0.81, 0.93]}
+    rows = [
+        {"entry": entry, "seed": seed, "test_accuracy": accuracy[entry][seed], **shared}
+        for seed in (2, 0, 1)
+        for entry in "ab"
+    ]
+    first, second = summary(rows)
+    assert first["accuracy"] == pytest.approx(80) and first["difference"] is None
+    assert second["difference"] == pytest.approx(2.0)
+    assert second["accuracy_std"] == pytest.approx(statistics.stdev([72, 81, 93]))
+    expected = paired_difference([72, 81, 93], [70, 80, 90])
+    assert second["difference_low"] == pytest.approx(expected.low)
+
+
+def test_the_grid_is_every_wiring_with_every_kind() -> None:
+    assert entries((), ()) == DEFAULT_ENTRIES
+    grid = entries(("vgg", "ws:k=4,p=0.75"), ("learned", "dynamic:gate=hard"))
+    assert [entry.label for entry in grid] == [
+        "vgg learned", "vgg dynamic:gate=hard",
+        "ws:k=4,p=0.75 learned", "ws:k=4,p=0.75 dynamic:gate=hard",
+    ]
+    assert grid[3].folder == "ws-k-4-p-0.75-dynamic-gate-hard"
+    assert [e.edges for e in entries(("vgg",), ())] == ["learned", "dynamic"]
+    assert [e.label for e in entries((), ("fixed",))] == ["complete fixed"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"entries": ()}, "entries must be given"),
+        ({"entries": (Entry("vgg", "fixed"),) * 2}, "differ from each other"),
+        ({"seeds": ()}, "seeds must be given"),
+    ],
+)
+def test_names_what_it_rejects(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        comparison(**changes)
+
+
+def test_jobs_must_be_positive(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="jobs must be at least 1, got 0"):
+        run_comparison(comparison(), tmp_path / "c", jobs=0)

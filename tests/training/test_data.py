@@ -1,0 +1,133 @@
+"""Every data set is read, from small copies in its own format."""
+
+import gzip
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddw_graph.errors import DataError
+from ddw_graph.training.data import EMBEDDED, load_data
+from ddw_graph.training.images import ArrayImages, FolderImages
+
+
+def test_the_embedded_images_are_balanced_and_normalised() -> None:
+    data = load_data()
+    assert isinstance(data.train, ArrayImages) and isinstance(data.test, ArrayImages)
+    for part, each in ((data.train, 300), (data.test, 200)):
+        assert torch.bincount(part.labels).tolist() == [each] * 10
+    x, _ = data.train.batch(range(3000), None)
+    assert x.mean().abs() < 1e-4 and (x.std() - 1).abs() < 1e-3
+    assert (EMBEDDED.parent / "LICENSE").read_text().count("MIT License") == 1
+
+
+def test_the_embedded_images_are_the_first_of_the_full_set() -> None:
+    full = Path("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz")
+    if not full.exists():
+        pytest.skip("needs Debian's package dataset-fashion-mnist")
+    pixels = np.frombuffer(gzip.decompress(full.read_bytes()), np.uint8, offset=16)
+    test = load_data().test
+    assert isinstance(test, ArrayImages)
+    whole = {image.tobytes() for image in pixels.reshape(-1, 28 * 28)}
+    assert all(image.numpy().tobytes() in whole for image in test.pixels)
+
+
+def fashion_mnist(root: Path) -> None:
+    raw = root / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for prefix, count in (("train", 30), ("t10k", 10)):
+        images = bytes(range(196)) * 4 * count
+        head = struct.pack(">HBBIII", 0, 8, 3, count, 28, 28)
+        (raw / f"{prefix}-images-idx3-ubyte").write_bytes(head + images)
+        labels = bytes(i % 10 for i in range(count))
+        head = struct.pack(">HBBI", 0, 8, 1, count)
+        (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(head + labels)
+
+
+def test_reads_fashion_mnist(tmp_path: Path) -> None:
+    fashion_mnist(tmp_path)
+    data = load_data("fashion_mnist", root=tmp_path)
+    assert (len(data.train), len(data.test)) == (30, 10)
+    assert (data.channels, data.image_size, len(data.classes)) == (1, 28, 10)
+    assert data.test.batch([3], None)[1].tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("name", "files", "classes"), [("cifar10", 5, 10), ("cifar100", 1, 100)]
+)
+def test_reads_cifar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, files: int, classes: int
+) -> None:
+    from torchvision import datasets
+
+    base: Any = getattr(datasets, name.upper())
+    folder = tmp_path / base.base_folder
+    folder.mkdir()
+    key = "labels" if classes == 10 else "fine_labels"
+    for file, _ in [*base.train_list, *base.test_list]:
+        pixels = np.zeros((4, 3072), np.uint8)
+        pixels[:, :1024] = 255  # red
+        content = {"data": pixels, key: [0, 1, 2, 3]}
+        (folder / file).write_bytes(pickle.dumps(content))
+    names = {base.meta["key"]: [str(i) for i in range(classes)]}
+    (folder / base.meta["filename"]).write_bytes(pickle.dumps(names))
+    monkeypatch.setattr(base, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(datasets.cifar, "check_integrity", lambda *a: True)
+    data = load_data(name, root=tmp_path)
+    assert (len(data.train), len(data.test)) == (4 * files, 4)
+    assert (data.channels, data.image_size, len(data.classes)) == (3, 32, classes)
+    assert isinstance(data.test, ArrayImages)
+    assert (data.test.pixels[:, 0] == 255).all() and (data.test.pixels[:, 1:] == 0).all()
+
+
+def folder(root: Path, train: str = "ab", val: str = "ab") -> Path:
+    for split, classes in (("train", train), ("val", val)):
+        for name in classes:
+            (root / split / name).mkdir(parents=True)
+            Image.new("RGB", (30, 40), "white").save(root / split / name / "1.jpg")
+    return root
+
+
+def test_reads_image_folders(tmp_path: Path) -> None:
+    data = load_data("folder", root=folder(tmp_path), image_size=24)
+    assert isinstance(data.train, FolderImages)
+    assert data.classes == ("a", "b") and (data.channels, data.image_size) == (3, 24)
+    x, labels = data.test.batch([0, 1], None)
+    assert x.shape == (2, 3, 24, 24) and labels.tolist() == [0, 1]
+
+
+def test_an_empty_image_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    with pytest.raises(DataError, match="must hold 'train' and 'val'"):
+        load_data("folder", root=tmp_path)
+    (tmp_path / "val").mkdir()
+    with pytest.raises(DataError, match="train must hold a folder of images for each"):
+        load_data("folder", root=tmp_path)
+    (tmp_path / "train" / "a").mkdir()
+    with pytest.raises(DataError, match="train must hold a folder of images for each"):
+        load_data("folder", root=tmp_path)
+
+
+def test_classes_that_differ_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="only one holds c"):
+        load_data("folder", root=folder(tmp_path, val="ab", train="abc"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "mnist"}, "fashion_mnist_mini, fashion_mnist, cifar10, cifar100"),
+        ({"name": "cifar10"}, "needs a root folder, got root=None"),
+        ({"name": "fashion_mnist_mini", "root": Path("x")}, "takes no root"),
+        ({"name": "cifar10", "root": Path("nowhere")}, "could not be read below nowhere"),
+        ({"name": "cifar10", "root": Path("x"), "image_size": 8}, "'folder' alone"),
+    ],
+)
+def test_names_what_it_rejects(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load_data(**arguments)

@@ -1,0 +1,254 @@
+"""Training learns, resumes exactly, and never overwrites what is good."""
+
+import json
+import math
+import os
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ddw_graph.errors import DataError, RunError
+from ddw_graph.models import from_config
+from ddw_graph.training.data import ImageData
+from ddw_graph.training.images import ArrayImages
+from ddw_graph.training.loop import evaluate
+from ddw_graph.training.recipe import Recipe, parameter_groups, recipe_named
+from ddw_graph.training.run import Row, RunFolder
+from ddw_graph.training.train import DataSource, train, trained_model
+from tests.training.small import small_config, small_data
+
+RECIPE = recipe_named("small", epochs=3, batch_size=10, augment=True)
+
+
+def run(
+    folder: Path, *, config: dict[str, Any] | None = None, data: ImageData | None = None,
+    recipe: Recipe = RECIPE, **options: Any,
+) -> dict[str, Any]:
+    return train(
+        config or small_config(drop_path=0.3, dropout=0.2),
+        data or small_data(), recipe, seed=options.pop("seed", 0), folder=folder,
+        source=DataSource(), **options,
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = RunFolder(folder).read_checkpoint()["model"]
+    return state
+
+
+class Stop(Exception):
+    """Ends a training from outside."""
+
+
+class StopAt:
+    """Ends a training at a step."""
+
+    def __init__(self, epoch: int, step: int) -> None:
+        self.place = epoch, step
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        if (epoch, step) == self.place:
+            raise Stop
+
+    def epoch(self, row: Row) -> None:
+        pass
+
+
+@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic", "dynamic:gate=hard"])
+def test_learns(tmp_path: Path, edges: str) -> None:
+    recipe = recipe_named("small", epochs=6, batch_size=8)
+    result = run(tmp_path / "a", config=small_config(edges), recipe=recipe)
+    assert result["test_accuracy"] > 0.8
+    model = trained_model(tmp_path / "a")
+    assert evaluate(model, small_data().test).accuracy == result["test_accuracy"]
+
+
+def test_writes_configuration_log_and_result(tmp_path: Path) -> None:
+    result = run(tmp_path / "a")
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    assert config["config"]["recipe"]["epochs"] == 3
+    assert config["config"]["seed"] == 0
+    assert config["environment"]["torch"] == torch.__version__
+    edges = config["config"]["model"]["wirings"][0]["edge_list"]
+    assert len(edges) == 10
+    log = (tmp_path / "a" / "log.csv").read_text().splitlines()
+    assert len(log) == 4 and log[0].startswith("epoch,learning_rate,train_loss")
+    assert json.loads((tmp_path / "a" / "result.json").read_text()) == result
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.randn(7)  # what was drawn before must not matter
+        run(tmp_path / name, seed=seed)
+    a, b, c = (weights(tmp_path / name) for name in "abc")
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert not all(torch.equal(a[key], c[key]) for key in a)
+
+
+@pytest.mark.parametrize("place", [(1, 2), (2, 1), (3, 5)])
+def test_resumed_equals_uninterrupted(tmp_path: Path, place: tuple[int, int]) -> None:
+    run(tmp_path / "whole")
+    with pytest.raises(Stop):
+        run(tmp_path / "cut", listener=StopAt(*place))
+    torch.randn(5)
+    result = run(tmp_path / "cut", resume=True)
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+    first = json.loads((tmp_path / "whole" / "result.json").read_text())
+    assert first | {"train_seconds": 0} == result | {"train_seconds": 0}
+
+
+def test_a_killed_training_goes_on(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; import sys; import torch; torch.set_num_threads(1);"
+        "from tests.training.test_training import run;"
+        "run(Path(sys.argv[1]), resume=True)"
+    )
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", code, str(tmp_path / "cut")]
+    process = subprocess.Popen(command, cwd=root)
+    checkpoint = tmp_path / "cut" / "checkpoint.pt"
+    until = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < until:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    run(tmp_path / "whole")
+    run(tmp_path / "cut", resume=True)
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+
+
+def test_a_loss_that_is_not_finite_stops_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    data = small_data()
+    with pytest.raises(Stop):
+        run(tmp_path / "a", data=data, listener=StopAt(2, 1))
+    before = (tmp_path / "a" / "checkpoint.pt").read_bytes()
+    assert isinstance(data.train, ArrayImages)
+    data.train.mean[:] = math.nan
+    with pytest.raises(RunError, match="finite, got nan in epoch 2, step 1"):
+        run(tmp_path / "a", data=data, resume=True)
+    assert (tmp_path / "a" / "checkpoint.pt").read_bytes() == before
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    with pytest.raises(RunError, match="already holds a run; resume it with --resume"):
+        run(tmp_path / "a")
+    for change, message in (
+        ({"seed": 1}, "seed is 0 there, and 1 was asked for"),
+        ({"recipe": recipe_named("small", epochs=9)}, "recipe.*there, and"),
+        ({"config": small_config("learned")}, "model.* there, and"),
+    ):
+        with pytest.raises(RunError, match=message):
+            run(tmp_path / "a", resume=True, **change)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "letter.txt").touch()
+    with pytest.raises(RunError, match="empty or a new folder"):
+        run(tmp_path / "b")
+    with pytest.raises(RunError, match="got the file"):
+        run(tmp_path / "b" / "letter.txt")
+
+
+def test_a_network_that_does_not_fit_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="takes 3 classes, the images of quarters have 2"):
+        run(tmp_path / "a", data=small_data(classes=2))
+    with pytest.raises(DataError, match="takes 3 channels, .* have 1"):
+        run(tmp_path / "a", config=small_config(in_channels=3))
+    assert not (tmp_path / "a").exists()
+
+
+class Planted:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.marker),)
+
+
+def test_a_damaged_checkpoint_is_one_clear_error(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    run(folder)
+    path = folder / "checkpoint.pt"
+    whole = path.read_bytes()
+    marker = tmp_path / "marker"
+    for content in (
+        *(whole[:size] for size in range(0, len(whole), len(whole) // 20)),
+        b"",
+        b"\x80\x02}q\x00.",
+        pickle.dumps(Planted(marker)),
+        pickle.dumps({"model": Planted(marker)}),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(RunError, match="checkpoint"):
+            trained_model(folder)
+    torch.save({"model": Planted(marker)}, path)
+    with pytest.raises(RunError, match="must be a whole checkpoint"):
+        trained_model(folder)
+    assert not marker.exists()
+    path.unlink()
+    with pytest.raises(RunError, match="must hold checkpoint.pt"):
+        trained_model(folder)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    run(tmp_path / "b", config=small_config("learned"))
+    os.replace(tmp_path / "b" / "checkpoint.pt", tmp_path / "a" / "checkpoint.pt")
+    with pytest.raises(RunError, match="weights of this network: Missing key"):
+        trained_model(tmp_path / "a")
+
+
+def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
+    recipe = Recipe(epochs=10, learning_rate=0.2, warmup_epochs=1)
+    rates = [recipe.learning_rate_at(step, 100) for step in range(101)]
+    assert rates[:10] == pytest.approx([0.02 * (step + 1) for step in range(10)])
+    assert rates[10] == 0.2 and rates[55] == pytest.approx(0.1)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[100] == pytest.approx(0)
+
+
+def test_thresholds_and_router_biases_take_no_weight_decay() -> None:
+    model = from_config(small_config())
+    recipe = Recipe(weight_decay=0.1, router_lr=10)
+    network, routers, undecayed = parameter_groups(model, recipe)
+    assert (network["weight_decay"], network["scale"]) == (0.1, 1)
+    assert (routers["weight_decay"], routers["scale"]) == (0.1, 10)
+    assert (undecayed["weight_decay"], undecayed["scale"]) == (0, 10)
+    by_id = {id(p): name for name, p in model.named_parameters()}
+    names = {by_id[id(p)].rsplit(".", 1)[1] for p in undecayed["params"]}
+    assert names == {"bias", "threshold"}
+    grouped = [p for group in (network, routers, undecayed) for p in group["params"]]
+    assert {id(p) for p in grouped} == set(by_id) and len(grouped) == len(by_id)
+
+
+def test_randwires_recipe_is_the_papers() -> None:
+    recipe = recipe_named("randwire", epochs=250)
+    assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 5e-5)
+    assert (recipe.batch_size, recipe.label_smoothing, recipe.epochs) == (256, 0.1, 250)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"learning_rate": 0.0}, "more than 0, got 0.0"),
+        ({"learning_rate": math.nan}, "more than 0, got nan"),
+        ({"warmup_epochs": 101.0}, r"\[0, epochs\], got 101.0"),
+        ({"label_smoothing": 2.0}, r"\[0, 1\], got 2.0"),
+        ({"speed": 2}, "a recipe has no speed"),
+    ],
+)
+def test_names_the_value_that_it_rejects(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        recipe_named("randwire", **changes)

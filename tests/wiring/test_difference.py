@@ -1,0 +1,39 @@
+"""Comparing wirings."""
+
+import networkx as nx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddw_graph.generators import complete, erdos_renyi, vgg
+from ddw_graph.wiring import WiringError, diff
+
+
+@given(n=st.integers(1, 9), seeds=st.tuples(st.integers(0, 99), st.integers(0, 99)))
+def test_adds_up(n: int, seeds: tuple[int, int]) -> None:
+    first, second = (erdos_renyi(n, 0.4, seed=seed) for seed in seeds)
+    found = diff(first, second)
+    assert found.shared + len(found.only_first) == first.number_of_edges()
+    assert found.shared + len(found.only_second) == second.number_of_edges()
+    assert not set(found.only_first) & set(found.only_second)
+    assert found.equal == (first.edges == second.edges)
+    back = diff(second, first)
+    assert (back.only_first, back.only_second) == (found.only_second, found.only_first)
+
+
+def test_a_chain_within_the_complete_dag() -> None:
+    found = diff(vgg(4), complete(4))
+    assert (found.shared, found.only_first, len(found.only_second)) == (5, (), 10)
+    assert found.similarity == 5 / 15
+    assert found.as_dict()["nodes"] == [6, 6]
+
+
+def test_lengths_may_differ() -> None:
+    found = diff(vgg(2), vgg(3))
+    assert found.nodes == (4, 5) and found.only_second == ((3, 4),)
+    assert not found.equal
+
+
+def test_checks_both() -> None:
+    with pytest.raises(WiringError, match="self-loop"):
+        diff(vgg(2), nx.DiGraph([(0, 1), (1, 1), (1, 2)]))

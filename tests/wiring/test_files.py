@@ -1,0 +1,321 @@
+"""Wirings on disk: round trips, hostile files, and interrupted writing."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddw_graph.generators import (
+    barabasi_albert,
+    complete,
+    erdos_renyi,
+    watts_strogatz,
+)
+from ddw_graph.wiring import (
+    WiringError,
+    edge_list,
+    files,
+    from_dict,
+    load,
+    save,
+    to_dict,
+)
+from ddw_graph.wiring.atomic import write_bytes
+
+OWN = {
+    "format": "ddw_graph.wiring",
+    "version": 1,
+    "generator": None,
+    "arguments": None,
+    "networkx": None,
+    "nodes": 3,
+    "edges": 2,
+    "edge_list": [[0, 1], [1, 2]],
+}
+LINKED = {
+    "directed": True,
+    "multigraph": False,
+    "graph": {},
+    "nodes": [{"id": 0}, {"id": 1}, {"id": 2}],
+    "edges": [{"source": 0, "target": 1}, {"source": 1, "target": 2}],
+}
+
+
+@pytest.mark.parametrize(
+    "dag",
+    [
+        complete(5),
+        erdos_renyi(32, 0.2, seed=3),
+        barabasi_albert(32, 5, seed=0),
+        watts_strogatz(32, 4, 0.75, seed=2**63),
+        nx.DiGraph([(1, 2), (0, 1)]),
+    ],
+)
+def test_round_trip_keeps_edges_and_origin(dag: nx.DiGraph, tmp_path: Path) -> None:
+    path = tmp_path / "wiring.json"
+    save(dag, path)
+    read = load(path)
+    assert edge_list(read) == edge_list(dag)
+    assert read.graph == dag.graph
+    # The plain form and the file are one.
+    assert json.loads(path.read_text()) == to_dict(dag)
+    assert to_dict(from_dict(to_dict(dag))) == to_dict(dag)
+
+
+@given(n=st.integers(1, 20), seed=st.integers(0, 99))
+def test_reads_what_networkx_writes(n: int, seed: int) -> None:
+    dag = erdos_renyi(n, 0.3, seed=seed)
+    for name in ("edges", "links"):
+        read = from_dict(json.loads(json.dumps(nx.node_link_data(dag, edges=name))))
+        assert edge_list(read) == edge_list(dag)
+        assert read.graph == dag.graph
+
+
+def test_a_description_beside_the_edges_is_ignored() -> None:
+    described = {**OWN, "depth": 2, "paths": 1, "sources": 1, "notes": ["mine"]}
+    assert edge_list(from_dict(described)) == [(0, 1), (1, 2)]
+
+
+def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(OWN), encoding="utf-8-sig")
+    assert len(load(path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "other"}, "format must be .* got 'other'"),
+        ({"version": 2}, "version 2 .* reads version 1"),
+        ({"version": True}, "version True"),
+        ({"nodes": 4}, "node 3 has no input"),
+        ({"nodes": 3.0}, "nodes must be a count, got 3.0"),
+        ({"nodes": True}, "nodes must be a count, got True"),
+        ({"nodes": -1}, "nodes must be a count, got -1"),
+        ({"nodes": 10**6}, "at most 10000 nodes, got 1000000"),
+        ({"nodes": 10**3000}, "got an integer of 9966 bits"),
+        ({"edges": 3}, "edges=3 and 2 entries"),
+        ({"edge_list": None}, "must be a list"),
+        ({"edge_list": [[0, 1], [1, 2, 3]]}, r"two integers .* got \[1, 2, 3\]"),
+        ({"edge_list": [[0, 1], [1, 2.0]]}, r"got \[1, 2.0\] at edge 1"),
+        ({"edge_list": [[0, 1], [True, 2]]}, r"got \[True, 2\] at edge 1"),
+        ({"edge_list": [[0, 1], "12"]}, "got '12' at edge 1"),
+        ({"edge_list": [[0, 1], [1, 3]]}, "edge 1 names node 3"),
+        ({"edge_list": [[0, 1], [-1, 2]]}, "edge 1 names node -1"),
+        ({"edge_list": [[0, 1], [1, 10**1000]]}, "names node an integer of"),
+        ({"edge_list": [[0, 1], [0, 1]]}, "0 -> 1 stands twice"),
+        ({"edge_list": [[0, 1], [1, 1]]}, "self-loop 1 -> 1"),
+        ({"edges": 3, "edge_list": [[0, 1], [1, 2], [2, 1]]}, "cycle 1 -> 2 -> 1"),
+        ({"edge_list": [[0, 2], [2, 1]]}, "topological order"),
+        ({"generator": ["ws"]}, "generator must be a text"),
+        ({"arguments": {"n": [1]}}, "arguments must be an object of"),
+        ({"arguments": {"p": float("inf")}}, "arguments must be an object of"),
+        ({"arguments": "n=3"}, "arguments must be an object of"),
+        ({"networkx": 3.6}, "networkx must be a text"),
+    ],
+)
+def test_own_form_names_what_it_rejects(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(WiringError, match=message) as caught:
+        from_dict({**OWN, **change})
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"directed": False}, "must be directed, got directed=False"),
+        ({"multigraph": True}, "must not be a multigraph"),
+        ({"nodes": [{"id": i} for i in range(10_001)]}, "at most 10000 nodes"),
+        ({"nodes": [{"id": 0}, {"id": "1"}, {"id": 2}]}, "got '1'"),
+        ({"nodes": [{"id": 0}, {"id": True}, {"id": 2}]}, "got True"),
+        ({"nodes": [{"id": 0}, {"id": 1}, {"id": 1}]}, "1 stands twice"),
+        ({"nodes": 3}, "nodes must be a list"),
+        ({"edges": [{"source": 0, "target": 7}]}, "edge 0 names node 7"),
+        ({"edges": [{"source": 0}]}, r"source and target, .* at edges\[0\]"),
+        ({"edges": [[0, 1]]}, "source and target"),
+        ({"edges": LINKED["edges"] * 2}, "0 -> 1 stands twice"),  # type: ignore[operator]
+        ({"edges": {}}, "edges must be a list"),
+        ({"graph": []}, "graph must be an object"),
+    ],
+)
+def test_node_link_form_names_what_it_rejects(
+    change: dict[str, Any], message: str
+) -> None:
+    assert len(from_dict(LINKED)) == 3
+    with pytest.raises(WiringError, match=message) as caught:
+        from_dict({**LINKED, **change})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("thing", [None, 3, "ws", [[0, 1]], {}, {"nodes": 3}])
+def test_neither_form(thing: object) -> None:
+    with pytest.raises(WiringError, match="a wiring"):
+        from_dict(thing)
+
+
+HOSTILE = {
+    "empty": (b"", "empty"),
+    "blank": (b" \n", "empty"),
+    "cut short": (json.dumps(OWN).encode()[:-9], "not complete JSON, line 1"),
+    "latin-1": ('{"générateur": 1}'.encode("latin-1"), "not UTF-8 text, byte 3"),
+    "utf-16": (json.dumps(OWN).encode("utf-16"), "not UTF-8 text"),
+    "binary": (bytes(range(256)), "not UTF-8"),
+    "not a number": (b'{"nodes": NaN}', "must be finite, got NaN"),
+    "infinite": (b'{"nodes": -Infinity}', "must be finite, got -Infinity"),
+    "deep": (b"[" * 100_000, "nested too deeply"),
+    "deep objects": (b'{"a":' * 100_000, "nested too deeply"),
+    "long number": (b'{"nodes": ' + b"9" * 5_000 + b"}", "a number in it is too long"),
+    "graphml": (b"<graphml/>", "not complete JSON"),
+    "a million nodes": (
+        json.dumps({**LINKED, "nodes": [{"id": i} for i in range(10**6)]}).encode(),
+        "at most 10000 nodes, got 1000000",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_one_line_that_names_it(name: str, tmp_path: Path) -> None:
+    content, message = HOSTILE[name]
+    path = tmp_path / "hostile.json"
+    path.write_bytes(content)
+    with pytest.raises(WiringError, match=message) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(WiringError, match="not a regular file"):
+        load(tmp_path)
+    with pytest.raises(WiringError, match="no such file"):
+        load(tmp_path / "missing.json")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
+def test_an_endless_file_is_not_read() -> None:
+    with pytest.raises(WiringError, match="not a regular file"):
+        load("/dev/zero")
+
+
+def test_size_is_known_before_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    save(complete(3), path)
+    monkeypatch.setattr(files, "MAX_BYTES", 100)
+    with pytest.raises(WiringError, match="at most 100 bytes, got"):
+        load(path)
+
+
+def test_lists_are_counted_before_parsing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("[" + "[]," * 50 + "[]]")
+    monkeypatch.setattr(files, "_MAX_LISTS", 50)
+    with pytest.raises(WiringError, match="more lists than"):
+        load(path)
+
+
+def test_a_claim_of_many_nodes_builds_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({**OWN, "nodes": 10**6}))
+    tracemalloc.start()
+    with pytest.raises(WiringError, match="at most"):
+        load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
+
+
+def test_a_file_is_never_overwritten_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    assert save(complete(3), path)
+    before = path.read_bytes()
+    assert not save(complete(3), path)
+    with pytest.raises(WiringError, match="a.json is there already, with other"):
+        save(complete(4), path)
+    assert path.read_bytes() == before
+    assert save(complete(4), path, overwrite=True)
+    assert len(load(path)) == 6
+
+
+def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(WiringError, match="is there already"):
+        save(complete(3), tmp_path / "a.json")
+    with pytest.raises(OSError):
+        save(complete(3), tmp_path / "a.json", overwrite=True)
+
+
+def test_no_wiring_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(WiringError, match="self-loop"):
+        save(nx.DiGraph([(0, 1), (1, 1), (1, 2)]), tmp_path / "a.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "a.json"
+    with pytest.raises(FileNotFoundError) as caught:
+        save(complete(3), path)
+    assert caught.value.filename == str(path)
+
+
+def test_a_full_disk_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    save(complete(3), path)
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        save(complete(4), path, overwrite=True)
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupted_writing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+
+    def parts() -> Iterator[bytes]:
+        yield b"new"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_bytes(path, parts(), overwrite=True)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_process_that_dies_while_writing_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    code = (
+        "import os, signal, sys\n"
+        "from ddw_graph.wiring.atomic import write_bytes\n"
+        "def parts():\n"
+        "    yield b'x' * 10**6\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_bytes(sys.argv[1], parts(), overwrite=True)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, path], cwd=Path(__file__).parents[2]
+    )
+    assert run.returncode == -9
+    assert path.read_bytes() == b"old"

@@ -1,0 +1,36 @@
+"""Wirings in a terminal."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddw_graph.generators import complete, erdos_renyi
+from ddw_graph.wiring import edge_list, text_drawing
+from ddw_graph.wiring.text import MAX_COLUMNS
+
+
+@given(n=st.integers(1, MAX_COLUMNS - 2), seed=st.integers(0, 99))
+def test_every_edge_can_be_read_back(n: int, seed: int) -> None:
+    dag = erdos_renyi(n, 0.3, seed=seed)
+    rows = text_drawing(dag).splitlines()[: n + 2]
+    # The first cell stands where the input's own number does.
+    left = rows[0].rindex("0")
+    found = [
+        (column, j)
+        for j, row in enumerate(rows)
+        for column in range(j)
+        if row[left + 2 * column] == "#"
+    ]
+    assert sorted(found) == edge_list(dag)
+
+
+def test_34_nodes_fit_an_ordinary_terminal() -> None:
+    lines = text_drawing(complete(32)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) == 34 + 2
+
+
+def test_a_longer_wiring_is_a_list() -> None:
+    lines = text_drawing(erdos_renyi(60, 0.0, seed=0)).splitlines()
+    assert lines[0] == " 1 <- 0"
+    assert lines[-1].startswith("61 <- 1, 2, 3, ")
+    assert len(lines) == 61
