@@ -74,7 +74,7 @@ class Collection:
         """
         path = _weights_path(self.folder, stage)
         try:
-            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"{path} must hold a whole array: {error}") from error
         expected = (self.samples, len(self.stages[stage].edges))

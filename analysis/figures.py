@@ -1,8 +1,6 @@
 """Pictures of edge weights and of comparisons; each function returns a figure."""
 
-import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -12,27 +10,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.collect import Collection
+from ddw_graph.analysis.pictures import STYLE
 from ddw_graph.analysis.statistics import edge_matrix, weight_histogram
-from ddw_graph.errors import DataError
-from ddw_graph.wiring.atomic import write_bytes
 
-STYLE = Path(__file__).parent / "ddw_graph.mplstyle"
 BINS = 50
-
-
-def save_figure(figure: Figure, path: Path, *, overwrite: bool = False) -> None:
-    """Writes a figure as PNG, SVG or PDF, by the ending of the name.
-
-    Raises:
-        DataError: If the ending is another.
-        WiringError: If another file is there and may not be replaced.
-    """
-    if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise DataError(f"a picture must end in .png, .svg or .pdf, got {path.name}")
-    picture = io.BytesIO()
-    with matplotlib.rc_context(fname=STYLE):
-        figure.savefig(picture, format=path.suffix[1:].lower())
-    write_bytes(path, [picture.getvalue()], overwrite=overwrite)
 
 
 def weight_histograms(
@@ -108,8 +89,13 @@ def weight_heatmaps(collection: Collection, edges: pd.DataFrame, column: str) ->
             for source, target in stage.edges[stage.constant]:
                 ax.add_patch(
                     matplotlib.patches.Rectangle(
-                        (source - 0.5, target - 0.5), 1, 1, hatch="////", fill=False,
-                        edgecolor="0.75", linewidth=0,
+                        (source - 0.5, target - 0.5),
+                        1,
+                        1,
+                        hatch="////",
+                        fill=False,
+                        edgecolor="0.75",
+                        linewidth=0,
                     )
                 )
             ax.set(title=f"stage {place + 1}", xlabel="from node")
@@ -138,11 +124,17 @@ def accuracy_figure(
         left.scatter(
             [100 * row["test_accuracy"] for row in rows],
             [place[row["entry"]] for row in rows],
-            s=18, alpha=0.6, label="a seed",
+            s=18,
+            alpha=0.6,
+            label="a seed",
         )
         left.scatter(
-            [row["accuracy"] for row in summary], range(len(names)),
-            marker="|", s=260, color="black", label="mean",
+            [row["accuracy"] for row in summary],
+            range(len(names)),
+            marker="|",
+            s=260,
+            color="black",
+            label="mean",
         )
         left.set_yticks(range(len(names)), names)
         left.invert_yaxis()

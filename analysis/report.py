@@ -10,17 +10,16 @@ from matplotlib.figure import Figure
 
 from ddw_graph.analysis.collect import Collection, collect
 from ddw_graph.analysis.figures import (
-    STYLE,
     accuracy_figure,
-    save_figure,
     weight_heatmaps,
     weight_histograms,
 )
+from ddw_graph.analysis.pictures import STYLE, save_figure
 from ddw_graph.analysis.statistics import edge_table
 from ddw_graph.analysis.wiring_drawing import draw_wiring
+from ddw_graph.atomic import write_bytes
 from ddw_graph.training.compare import Comparison, summary
 from ddw_graph.training.train import trained_model
-from ddw_graph.wiring.atomic import write_bytes
 
 COLUMNS = {
     "entry": "wiring and edges",

@@ -5,7 +5,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ddw_graph.analysis.collect import Collection
-from ddw_graph.wiring.atomic import write_bytes
+from ddw_graph.atomic import write_bytes
 
 Matrix = Float[np.ndarray, "nodes nodes"]
 

@@ -1,10 +1,8 @@
 """Pictures of wirings: every edge and its direction can be read."""
 
-import io
 import math
 from collections.abc import Callable, Mapping
 
-import matplotlib
 import networkx as nx
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,7 +27,6 @@ MAX_ARCS = 80
 MAX_MARKS = 64
 """Most nodes of a matrix with lines and marks; a larger one is an image."""
 
-_FORMATS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 _RADIUS = 0.3
 
 # The length of a Bezier curve's handle, over the radius, for a quarter of a circle.
@@ -99,27 +96,6 @@ def automatic_style(dag: nx.DiGraph) -> str:
         return "arcs"
     slots = size + sum(layer[j] - layer[i] for i, j in dag.edges)
     return "layered" if not one_a_layer and slots <= 25 * size <= 2000 else "matrix"
-
-
-def rendered(figure: Figure, suffix: str) -> bytes:
-    """Returns a figure as the bytes of a file; equal figures give equal bytes.
-
-    Args:
-        figure: The figure.
-        suffix: ``.png``, ``.svg`` or ``.pdf``.
-
-    Raises:
-        WiringError: If the suffix is another.
-    """
-    kind = _FORMATS.get(suffix.lower())
-    if kind is None:
-        raise WiringError(f"a picture is .png, .svg or .pdf, got {suffix!r}")
-    # Without these, SVG and PDF would carry the hour and ids drawn at random.
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-    stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "ddw_graph"}):
-        figure.savefig(stream, format=kind, dpi=150, metadata=undated)
-    return stream.getvalue()
 
 
 SheetMaker = Callable[[Point, Point, float], Sheet]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ddw_graph.wiring import Description
 
-# Distances take n times as long as counts: half a minute at 500 nodes, all joined.
+# Distances take n times as long as counts: seconds at 500 nodes, all joined.
 _MOST_NODES_FOR_DISTANCES = 500
 
 _FILE = click.Path(path_type=Path)
@@ -68,8 +68,8 @@ def build(
     ddw-graph build --generator ba --m 5 --model randwire_small --json
     """
     # Imports wait until here so that --help does not: see cli/main.py.
+    from ddw_graph.atomic import write_bytes
     from ddw_graph.wiring import describe, save, to_dict, to_dot, to_graphml
-    from ddw_graph.wiring.atomic import write_bytes
 
     if edges is not None and model is None:
         raise click.UsageError("--edges needs --model")
@@ -117,7 +117,8 @@ def _price(
 
 
 def _picture(dag: "nx.DiGraph", path: Path) -> bytes:
-    from ddw_graph.analysis.wiring_drawing import draw_wiring, rendered
+    from ddw_graph.analysis.pictures import rendered
+    from ddw_graph.analysis.wiring_drawing import draw_wiring
 
     return rendered(draw_wiring(dag), path.suffix)
 

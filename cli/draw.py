@@ -41,16 +41,16 @@ def draw(
     ddw-graph draw ws:k=4,p=0.75 --n 16 --text
     """
     from ddw_graph.wiring import text_drawing
-    from ddw_graph.wiring.atomic import write_bytes
 
     if style != "auto" and out is None:
         raise click.UsageError("--style needs --out")
     dag = wiring(wiring_or_file, n=n, seed=seed)
     if out is not None:
-        from ddw_graph.analysis.wiring_drawing import draw_wiring, rendered
+        from ddw_graph.analysis.pictures import save_figure
+        from ddw_graph.analysis.wiring_drawing import draw_wiring
 
-        picture = rendered(draw_wiring(dag, style=style), out.suffix)
-        written = write_bytes(out, [picture], overwrite=overwrite)
+        figure = draw_wiring(dag, style=style)
+        written = save_figure(figure, out, overwrite=overwrite)
         click.echo(f"{'wrote' if written else 'unchanged:'} {out}", err=True)
     if text or out is None:
         click.echo(text_drawing(dag))

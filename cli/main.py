@@ -4,11 +4,11 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 import click
 
+from ddw_graph import __version__
 from ddw_graph.errors import UserError
 
 COMMANDS = {
@@ -102,30 +102,12 @@ def _system_message(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}"
 
 
-def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
-    if not asked or ctx.resilient_parsing:
-        return
-    try:
-        number = version("ddw_graph")
-    except PackageNotFoundError:
-        number = "not installed"
-    click.echo(f"ddw-graph {number}")
-    ctx.exit()
-
-
 @click.group(
     cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version and exit.",
-)
+@click.version_option(__version__, message="ddw-graph %(version)s")
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Wirings of neural networks: build, draw, train, compare and look inside.

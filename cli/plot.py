@@ -43,11 +43,8 @@ def plot(
     ddw-graph plot runs/ddw --kind mean --kind std
     """
     from ddw_graph.analysis.collect import open_collection
-    from ddw_graph.analysis.figures import (
-        save_figure,
-        weight_heatmaps,
-        weight_histograms,
-    )
+    from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
+    from ddw_graph.analysis.pictures import save_figure
     from ddw_graph.analysis.statistics import edge_table
 
     inside = run / "analysis"

@@ -72,14 +72,14 @@ def train(
     from ddw_graph.cli.progress import TrainingProgress
     from ddw_graph.models import create_model
     from ddw_graph.training.train import train as train_network
+    from ddw_graph.training.train import usable_device
 
     chosen = chosen_recipe(recipe, options)
     source = data_source(options)
     if threads is not None:
         torch.set_num_threads(threads)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     data = source.load()
+    place = usable_device(device)
     network = create_model(
         model,
         num_classes=len(data.classes),
@@ -97,7 +97,7 @@ def train(
             folder=out,
             source=source,
             resume=resume,
-            device=device,
+            device=place,
             workers=workers,
             listener=progress,
         )

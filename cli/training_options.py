@@ -37,7 +37,7 @@ def data_options(command: Command) -> Command:
             click.option(
                 "--root",
                 type=click.Path(path_type=Path),
-                help="Folder of the data; every set but the one in the package has one.",
+                help="Folder of the data; the set in the package has none.",
             ),
             click.option(
                 "--image-size", type=int, help="Pixels; for folder.  [default: 224]"

@@ -12,6 +12,10 @@ class WiringError(UserError):
     """A wiring, a file that should hold one, or a generator's argument is wrong."""
 
 
+class FileError(UserError):
+    """A file cannot be written as asked, or is of a kind that is not known."""
+
+
 class ModelError(UserError):
     """A network cannot be built, or run, as it was asked for."""
 

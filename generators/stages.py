@@ -57,7 +57,7 @@ def stage_wirings(
         )
     dags = []
     for stage, (one, n, child) in enumerate(
-        zip(given, nodes, stage_seeds(seed, len(nodes)), strict=True)
+        zip(given, nodes, stage_seeds(seed, len(nodes)), strict=True), start=1
     ):
         try:
             dags.append(_stage(one, n, child))

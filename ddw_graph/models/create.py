@@ -70,7 +70,7 @@ def create_model(
         WiringError: If a wiring is none, or does not fit the stages.
 
     Example:
-        >>> model = create_model("randwire_tiny", wiring="ws:k=4,p=0.75", num_classes=10)
+        >>> model = create_model("randwire_tiny", wiring="ws:k=4,p=0.75")
         >>> [stage.plan.nodes for stage in model.stages]
         [10, 10, 10]
 
@@ -86,9 +86,9 @@ def create_model(
         wiring = "complete" if edges.kind == "dynamic" else "ws:k=4,p=0.75"
     if n is not None and n < 1:
         raise ModelError(f"n must be at least 1, got {n}")
-    nodes = [
-        None if n is None and _says_n(wiring) else max(1, int((n or layout.n) * share)) for share in layout.nodes
-    ]
+    nodes: list[int | None] = [None] * len(layout.nodes)
+    if n is not None or not _says_n(wiring):
+        nodes = [max(1, int((n or layout.n) * share)) for share in layout.nodes]
     dags = stage_wirings(wiring, nodes, seed=seed)
     config: dict[str, Any] = {
         "name": name,

@@ -88,7 +88,7 @@ def cost(model: Network, image_size: int = 224) -> NetworkCost:
     }
 
     def macs(name: str) -> int:
-        return flops.get(f"{type(shadow).__name__}.{name}", 0) // 2
+        return int(flops.get(f"{type(shadow).__name__}.{name}", 0)) // 2
 
     parts = [Cost("stem", _parameters(shadow.stem), macs("stem"))]
     for place, stage in enumerate(shadow.stages):

@@ -218,9 +218,7 @@ class DynamicWeights(EdgeWeights):
 
     receiver: Tensor
 
-    def __init__(
-        self, plan: StagePlan, channels: list[int], settings: Dynamic
-    ) -> None:
+    def __init__(self, plan: StagePlan, channels: list[int], settings: Dynamic) -> None:
         super().__init__()
         self.gate = settings.gate
         targets = {node: plan.weighted(node) for node in range(plan.nodes)}
@@ -262,9 +260,7 @@ class DynamicWeights(EdgeWeights):
         return gated(self.gate, alpha, tau, training=self.training)
 
 
-def edge_weights(
-    plan: StagePlan, channels: list[int], settings: Edges
-) -> EdgeWeights:
+def edge_weights(plan: StagePlan, channels: list[int], settings: Edges) -> EdgeWeights:
     """Returns the module that weighs the edges of a stage.
 
     Args:

@@ -95,7 +95,7 @@ class Network(nn.Module):
                 f"adjacency must hold a tensor for each of {count} stages, "
                 f"got {len(adjacency)}"
             )
-        given = adjacency or [None] * count
+        given: Sequence[Tensor | None] = adjacency or [None] * count
         x = self.stem(x)
         matrices: list[Tensor] = []
         for stage, matrix in zip(self.stages, given, strict=True):

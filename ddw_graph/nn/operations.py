@@ -14,9 +14,7 @@ def conv_bn(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1
 ) -> list[nn.Module]:
     """Returns a convolution without bias, padded to keep the size, and its BN."""
-    conv = nn.Conv2d(
-        in_channels, out_channels, kernel, stride, kernel // 2, bias=False
-    )
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
     return [conv, nn.BatchNorm2d(out_channels)]
 
 

@@ -3,10 +3,12 @@
 import os
 import re
 import statistics
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -229,23 +231,28 @@ def run_comparison(
     data = comparison.source.load()
     todo = tasks(comparison, data, folder)
     RunFolder(folder).start(comparison.as_dict(), resume=True)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
-        os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else (os.cpu_count() or 1)
     )
     jobs = min(jobs or cores, len(todo))
     with ProcessPoolExecutor(
         jobs,
         # A fresh interpreter: forked copies of torch's threads would hang.
         mp_context=get_context("spawn"),
-        initializer=torch.set_num_threads,
+        initializer=_begin_worker,
         initargs=(max(1, cores // jobs),),
     ) as pool:
         futures = {pool.submit(_run, comparison, task): task for task in todo}
         try:
             results = _results(futures, progress)
         except BaseException:
+            # The pool offers no way to end runs that have begun, and forgets its
+            # processes when it shuts down.
+            processes = list(pool._processes.values())
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list((pool._processes or {}).values()):
+            for process in processes:
                 process.terminate()
             raise
     times = _times(comparison, todo, data)
@@ -264,6 +271,20 @@ def run_comparison(
         rows.append(row)
     write_json(folder / "result.json", rows)
     return rows
+
+
+def _begin_worker(threads: int) -> None:
+    """Sets a worker's threads, and lets it end when the process that made it does."""
+    torch.set_num_threads(threads)
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        # Also where the parent was killed and could not say goodbye.
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _run(comparison: Comparison, task: Task) -> dict[str, Any]:
@@ -292,6 +313,11 @@ def _results(
                 results[task.folder] = future.result()
             except RunError as error:
                 raise RunError(f"the run {task.folder} failed: {error}") from error
+            except BrokenProcessPool as error:
+                raise RunError(
+                    "a process that trained was ended from outside; the same command "
+                    "goes on where it was"
+                ) from error
         if progress:
             epochs = sum(_epochs(task.folder) for task in futures.values())
             progress(len(results), len(futures), epochs)
@@ -391,4 +417,3 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             }
         )
     return table
-

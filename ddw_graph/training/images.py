@@ -7,7 +7,7 @@ resumed run sees what an uninterrupted one does, whatever loads the images.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -162,7 +162,12 @@ class FolderImages:
         try:
             with Image.open(path) as file:
                 picture = file.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except (
+            OSError,
+            ValueError,
+            SyntaxError,
+            Image.DecompressionBombError,
+        ) as error:
             message = f"{path}: every file must be a readable image ({error})"
             raise DataError(" ".join(message.split())) from error
         if key is None:
@@ -191,7 +196,7 @@ class _Batched(Dataset[Tensor]):
             return error
 
 
-def _as_it_is(batch: Batch | DataError) -> Batch | DataError:
+def _as_it_is(batch: Any) -> Any:
     return batch
 
 
@@ -222,7 +227,7 @@ def batches(
     )
     loader: DataLoader[Tensor] = DataLoader(
         _Batched(images, shuffle if augment else None),
-        batch_sampler=[part.tolist() for part in order.split(batch_size)],
+        batch_sampler=[part.tolist() for part in torch.split(order, batch_size)],
         num_workers=workers,
         collate_fn=_as_it_is,
         # Of its own, so that making a loader leaves the global generator alone.

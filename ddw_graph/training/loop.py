@@ -126,7 +126,7 @@ def fit(
                     f"step {step + 1} of {steps_an_epoch}; the last checkpoint stays"
                 )
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             total_loss += loss.detach() * len(labels)
             correct += (logits.argmax(1) == labels).sum()

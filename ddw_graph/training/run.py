@@ -17,8 +17,8 @@ import networkx as nx
 import torch
 
 import ddw_graph
+from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import RunError
-from ddw_graph.wiring.atomic import write_bytes
 
 Row = dict[str, float]
 
@@ -91,7 +91,9 @@ class RunFolder:
         if path.exists():
             found = self.config()
             if not resume:
-                raise RunError(f"{self.path} already holds a run; resume it with --resume")
+                raise RunError(
+                    f"{self.path} already holds a run; resume it with --resume"
+                )
             difference = _difference(found, wanted)
             if difference:
                 raise RunError(
@@ -168,5 +170,6 @@ def _difference(found: Any, wanted: Any, where: str = "") -> str | None:
         return None
     if found == wanted:
         return None
-    told = [value if len(value) < 60 else "other" for value in map(repr, (found, wanted))]
+    words = map(repr, (found, wanted))
+    told = [value if len(value) < 60 else "other" for value in words]
     return f"{where} is {told[0]} there, and {told[1]} was asked for"

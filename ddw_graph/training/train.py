@@ -121,6 +121,23 @@ def train(
     return result
 
 
+def usable_device(name: str) -> str:
+    """Returns the device of a name, if this machine has it; ``auto`` finds one.
+
+    Raises:
+        RunError: If there is no such device here.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise RunError(
+            f"device must be auto, or one that torch can use here, got {name!r}"
+        ) from error
+    return name
+
+
 def check_fit(model_config: dict[str, Any], data: ImageData) -> None:
     """Checks that a network and images go together.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import networkx as nx
 
-from ddw_graph.wiring.atomic import write_bytes
+from ddw_graph.atomic import write_bytes
 from ddw_graph.wiring.checks import check, edge_list
 from ddw_graph.wiring.schema import header
 

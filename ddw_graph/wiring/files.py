@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import networkx as nx
 
+from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import WiringError
-from ddw_graph.wiring.atomic import write_bytes
 from ddw_graph.wiring.checks import MAX_NODES
 from ddw_graph.wiring.schema import from_dict, header
 

@@ -113,7 +113,9 @@ def _from_node_link(obj: Mapping[str, object]) -> nx.DiGraph:
     _check_size(len(nodes))
     seen: set[int] = set()
     for node in nodes:
-        name = node.get("id") if isinstance(node, dict) else node
+        if not isinstance(node, dict):
+            raise WiringError(f"nodes must be a list of objects, got {_brief(node)}")
+        name = node.get("id")
         if type(name) is not int or not 0 <= name < len(nodes):
             raise WiringError(
                 f"node ids must be the integers 0..{len(nodes) - 1}, got {_brief(name)}"

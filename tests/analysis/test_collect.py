@@ -38,10 +38,17 @@ def some_images(count: int = 23) -> ArrayImages:
     return ArrayImages(pixels, torch.arange(count) % 3, [0.5], [0.25])
 
 
-def some_model(edges: str = "dynamic:router_std=1,bias=0", wiring: str = "complete") -> Network:
+def some_model(
+    edges: str = "dynamic:router_std=1,bias=0", wiring: str = "complete"
+) -> Network:
     torch.manual_seed(0)
     return create_model(
-        "randwire_tiny", wiring=wiring, edges=edges, n=4, channels=4, num_classes=3,
+        "randwire_tiny",
+        wiring=wiring,
+        edges=edges,
+        n=4,
+        channels=4,
+        num_classes=3,
         in_channels=1,
     ).eval()
 
@@ -116,7 +123,7 @@ def test_constant_edges_are_left_out(tmp_path: Path) -> None:
     assert share.tolist() == [0.5, 0.25, 0.25]
 
 
-def test_nothing_is_replaced_unasked_and_nothing_else_is_replaced(tmp_path: Path) -> None:
+def test_only_a_collection_is_replaced_and_only_if_asked(tmp_path: Path) -> None:
     model, images = some_model(), some_images(3)
     collect(model, images, tmp_path / "a")
     with pytest.raises(DataError, match="--overwrite"):

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from ddw_graph.analysis.figures import (
     accuracy_figure,
-    save_figure,
     weight_heatmaps,
     weight_histograms,
 )
+from ddw_graph.analysis.pictures import save_figure
 from ddw_graph.analysis.statistics import edge_table
-from ddw_graph.errors import DataError, WiringError
+from ddw_graph.errors import FileError
 from tests.analysis.test_collect import stored
 
 
@@ -34,7 +34,7 @@ def test_the_heatmap_is_the_table(tmp_path: Path, column: str) -> None:
     collection = stored(tmp_path / "a", weights, [True, False, False])
     figure = weight_heatmaps(collection, edge_table(collection), column)
     (image,) = figure.axes[0].images
-    shown = np.ma.filled(image.get_array(), np.nan)
+    shown: np.ndarray = np.ma.filled(np.ma.asarray(image.get_array()), np.nan)
     exact = getattr(weights.astype(np.float64), column)(axis=0)
     expected = np.full((3, 3), np.nan)
     expected[2, :2] = exact[1:]
@@ -50,15 +50,19 @@ def test_the_comparison_shows_means_and_intervals() -> None:
     summary = [
         {"entry": "a", "accuracy": 80.5, "difference": None, "difference_low": None},
         {
-            "entry": "b", "accuracy": 85.5, "difference": 5.0, "difference_low": 4.0,
+            "entry": "b",
+            "accuracy": 85.5,
+            "difference": 5.0,
+            "difference_low": 4.0,
             "difference_high": 6.0,
         },
     ]
     left, right = accuracy_figure(rows, summary).axes
     runs, means = left.collections
-    assert runs.get_offsets()[:, 0].tolist() == pytest.approx([80, 81, 85, 86])  # type: ignore[index]
-    assert means.get_offsets()[:, 0].tolist() == pytest.approx([80.5, 85.5])  # type: ignore[index]
-    assert list(right.lines[-1].get_xdata()) == [4.0, 6.0]
+    shown = [np.asarray(dots.get_offsets())[:, 0] for dots in (runs, means)]
+    np.testing.assert_allclose(shown[0], [80, 81, 85, 86])
+    np.testing.assert_allclose(shown[1], [80.5, 85.5])
+    np.testing.assert_allclose(np.asarray(right.lines[-1].get_xdata()), [4, 6])
 
 
 def test_a_picture_is_of_a_known_kind_and_replaces_nothing(tmp_path: Path) -> None:
@@ -68,8 +72,8 @@ def test_a_picture_is_of_a_known_kind_and_replaces_nothing(tmp_path: Path) -> No
         path = tmp_path / f"a.{ending}"
         save_figure(figure, path)
         assert path.read_bytes().startswith(magic)
-    with pytest.raises(DataError, match="got a.bmp"):
+    with pytest.raises(FileError, match="got '.bmp'"):
         save_figure(figure, tmp_path / "a.bmp")
     (tmp_path / "b.png").write_bytes(b"mine")
-    with pytest.raises(WiringError, match="not overwritten"):
+    with pytest.raises(FileError, match="overwrite"):
         save_figure(figure, tmp_path / "b.png")

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 
 from ddw_graph.analysis.layered_layout import layered_layout
+from ddw_graph.analysis.pictures import rendered
 from ddw_graph.analysis.wiring_drawing import (
     automatic_style,
     draw_wiring,
-    rendered,
 )
 from ddw_graph.errors import WiringError
 from ddw_graph.generators import (
@@ -111,6 +111,10 @@ def test_an_edge_begins_at_its_source_and_arrives_at_its_target(style: str) -> N
         start, *_, end = np.asarray(shaft.get_path().vertices)
         assert np.hypot(*(start - centres[i])) < 0.7
         assert np.hypot(*(end - centres[j])) < 0.75
+        # Edges leave to the right and arrive from the left, or both at the upper side.
+        side = {"layered": (0, 1), "arcs": (1, -1)}[style]
+        assert start[side[0]] > centres[i][side[0]]
+        assert side[1] * end[side[0]] < side[1] * centres[j][side[0]]
 
 
 def test_matrix_rows_hear_and_columns_feed() -> None:

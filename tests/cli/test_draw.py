@@ -47,7 +47,7 @@ def test_a_picture_is_replaced_only_when_asked(tmp_path: Path) -> None:
     out = tmp_path / "a.svg"
     assert draw("complete", "--n", 3, "--out", out).exit_code == 0
     refused = draw("complete", "--n", 4, "--out", out)
-    assert refused.exit_code == 2 and "not overwritten unasked" in refused.stderr
+    assert refused.exit_code == 2 and "replace it with --overwrite" in refused.stderr
     assert draw("complete", "--n", 4, "--out", out, "--overwrite").exit_code == 0
 
 

@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from ddw_graph import __version__
 from ddw_graph.cli import main as main_module
 from ddw_graph.cli.main import COMMANDS, main
 from ddw_graph.errors import UserError
@@ -176,4 +177,4 @@ def test_piped_output_has_no_colour_codes() -> None:
 
 def test_version() -> None:
     result = CliRunner().invoke(main, ["--version"])
-    assert result.exit_code == 0 and result.output.startswith("ddw-graph ")
+    assert result.exit_code == 0 and result.output == f"ddw-graph {__version__}\n"

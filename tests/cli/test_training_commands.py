@@ -61,9 +61,24 @@ def test_analyzes_and_plots(trained: Path, tmp_path: Path) -> None:
 
 def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
     arguments = (
-        "compare", *SMALL, "--wiring", "complete", "--wiring", "ws:k=2,p=0.5",
-        "--edges", "fixed", "--edges", "dynamic", "--seeds", 2, "--jobs", 1,
-        "--out", tmp_path / "c",
+        "compare",
+        *SMALL,
+        "--channels",
+        12,
+        "--wiring",
+        "complete",
+        "--wiring",
+        "ws:k=2,p=0.5",
+        "--edges",
+        "fixed",
+        "--edges",
+        "dynamic",
+        "--seeds",
+        2,
+        "--jobs",
+        1,
+        "--out",
+        tmp_path / "c",
     )
     result = call(*arguments)
     assert result.exit_code == 0, result.output
@@ -71,8 +86,15 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
     assert len(lines) == 6 and lines[2].startswith("| complete fixed | 2 |")
     made = {path.name for path in (tmp_path / "c").iterdir()}
     assert made == {
-        "config.json", "result.json", "runs", "runs.csv", "summary.csv", "summary.md",
-        "accuracy.png", "wirings.png", "edge_weights.png",
+        "config.json",
+        "result.json",
+        "runs",
+        "runs.csv",
+        "summary.csv",
+        "summary.md",
+        "accuracy.png",
+        "wirings.png",
+        "edge_weights.png",
         *(
             f"{what}-{entry}-dynamic.{ending}"
             for entry in ("complete", "ws-k-2-p-0.5")
@@ -93,7 +115,7 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("train", "--wiring", "ws:k=3,p=0.5"), "k must be even with 2 <= k < n"),
-        (("train", "--wiring", "ws:k=4,p=1.5"), "p must be in [0, 1], got p=1.5"),
+        (("train", "--wiring", "ws:k=4,p=1.5"), "in [0, 1], got p=1.5"),
         (("train", "--wiring", "ba:m=9"), "got m=9"),
         (("train", "--edges", "static"), "fixed, learned, dynamic, got 'static'"),
         (("train", "--transition", "sources"), "stage 1: transition 'sources' needs"),
@@ -102,7 +124,7 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
         (("train", "--data", "folder", "--root", "{}"), "must hold 'train' and 'val'"),
         (("train", "--epochs", "0"), "epochs must be at least 1, got 0"),
         (("train", "--model", "resnet9"), "got 'resnet9'"),
-        (("train", "--device", "abacus"), "device"),
+        (("train", "--device", "abacus"), "can use here, got 'abacus'"),
         (("train", "--epochs", "many"), "'many' is not a valid integer"),
         (("compare", "--seeds", "0"), "seeds must be given"),
         (("compare", "--wiring", "loops"), "loops"),
@@ -140,27 +162,50 @@ def test_an_analysis_of_other_images_is_refused(tmp_path: Path, trained: Path) -
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_ends_with_130_and_leaves_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "words"),
+    [(signal.SIGINT, 130, "ddw-graph: interrupted"), (signal.SIGKILL, -9, "")],
+)
+def test_an_interrupted_comparison_leaves_no_process(
+    tmp_path: Path, sent: signal.Signals, code: int, words: str
+) -> None:
     command = [
-        sys.executable, "-m", "ddw_graph.cli.main", "compare", "--epochs", "500",
-        "--jobs", "2", "--out", str(tmp_path / "c"),
+        sys.executable,
+        "-m",
+        "ddw_graph.cli.main",
+        "compare",
+        "--epochs",
+        "500",
+        "--jobs",
+        "2",
+        "--out",
+        str(tmp_path / "c"),
     ]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
         start_new_session=True,
-    )
-    until = time.monotonic() + 90
-    while not list((tmp_path / "c").glob("runs/*/*/config.json")):
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.1)
-    os.kill(process.pid, signal.SIGINT)
-    _, talk = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert talk.strip().endswith("ddw-graph: interrupted") and "Traceback" not in talk
-    until = time.monotonic() + 20
-    while _alive(process.pid):
-        assert time.monotonic() < until, "a worker outlived its parent"
-        time.sleep(0.1)
+        # A shell that runs the tests in the background has SIGINT ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            until = time.monotonic() + 120
+            while not list((tmp_path / "c").glob("runs/*/*/config.json")):
+                assert time.monotonic() < until and process.poll() is None
+                time.sleep(0.1)
+            process.send_signal(sent)
+            _, talk = process.communicate(timeout=60)
+            assert process.returncode == code
+            assert talk.strip().endswith(words) and "Traceback" not in talk
+            until = time.monotonic() + 60
+            while _alive(process.pid):
+                assert time.monotonic() < until, "a worker outlived its parent"
+                time.sleep(0.1)
+        finally:
+            if _alive(process.pid):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _alive(group: int) -> bool:

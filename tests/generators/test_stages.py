@@ -58,15 +58,15 @@ def test_a_given_graph_is_not_copied() -> None:
 @pytest.mark.parametrize(
     ("wiring", "nodes", "message"),
     [
-        (vgg(3), [3, 4], r"stage 1: .* has 4 computing nodes \(n\), .* n=3"),
+        (vgg(3), [3, 4], r"stage 2: .* has 4 computing nodes \(n\), .* n=3"),
         ([vgg(3)], [3, 3], "one for each of the 2 stages, got 1"),
-        ([vgg(3), "ws"], [3, 3], "stage 1: ws needs k and p"),
-        (lambda n: vgg(n + 1), [3], "stage 0: .*n=4"),
-        (lambda n: nx.DiGraph([(0, 1)]), [1], "stage 0: a wiring needs at least 3"),
-        (vgg, [None], "stage 0: a function from n to a DAG needs n"),
-        ("vgg", [3, None], "stage 1: vgg needs n"),
-        ("vgg:n=4", [4, 3], "stage 1: vgg:n=4 says n=4, but n=3"),
-        (nx.DiGraph([(0, 1), (1, 1), (1, 2)]), [1], "stage 0: .*self-loop"),
+        ([vgg(3), "ws"], [3, 3], "stage 2: ws needs k and p"),
+        (lambda n: vgg(n + 1), [3], "stage 1: .*n=4"),
+        (lambda n: nx.DiGraph([(0, 1)]), [1], "stage 1: a wiring needs at least 3"),
+        (vgg, [None], "stage 1: a function from n to a DAG needs n"),
+        ("vgg", [3, None], "stage 2: vgg needs n"),
+        ("vgg:n=4", [4, 3], "stage 2: vgg:n=4 says n=4, but n=3"),
+        (nx.DiGraph([(0, 1), (1, 1), (1, 2)]), [1], "stage 1: .*self-loop"),
     ],
 )
 def test_names_the_stage_that_is_wrong(

@@ -14,7 +14,7 @@ from ddw_graph.models import from_config
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.operations import basic_branch
 
-SMALL = {"n": 4, "channels": 8, "num_classes": 5}
+SMALL: dict[str, Any] = {"n": 4, "channels": 8, "num_classes": 5}
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,11 @@ def test_randwire_small_costs_what_table_4_says(
 
 def test_the_parts_of_a_cost_add_up_to_hand_counts() -> None:
     model = create_model(
-        "randwire_tiny", wiring="complete", n=2, channels=4, num_classes=10,
+        "randwire_tiny",
+        wiring="complete",
+        n=2,
+        channels=4,
+        num_classes=10,
         in_channels=1,
     )
     price = cost(model, image_size=8)
@@ -71,7 +75,11 @@ def test_stem_and_stages_have_randwires_sizes() -> None:
         model(torch.empty(1, 3, 224, 224, device="meta"))
     assert sizes["randwire_small"] == [(39, 112), (78, 28), (156, 14), (312, 7)]
     assert sizes["randwire_regular"] == [
-        (54, 112), (109, 56), (218, 28), (436, 14), (872, 7),
+        (54, 112),
+        (109, 56),
+        (218, 28),
+        (436, 14),
+        (872, 7),
     ]
 
 
@@ -94,9 +102,12 @@ def test_no_two_stages_or_seeds_share_a_graph() -> None:
 @pytest.mark.parametrize("name", list_models())
 @pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic", "dynamic:gate=hard"])
 def test_every_network_runs_learns_copies_and_comes_back(name: str, edges: str) -> None:
-    model = create_model(name, edges=edges, wiring="ws:n=6,k=4,p=0.75", **{
-        k: v for k, v in SMALL.items() if k != "n"
-    })
+    model = create_model(
+        name,
+        edges=edges,
+        wiring="ws:n=6,k=4,p=0.75",
+        **{k: v for k, v in SMALL.items() if k != "n"},
+    )
     x = torch.randn(2, 3, 32, 32)
     model(x).sum().backward()
     assert all(p.grad is not None for p in model.parameters())
@@ -115,7 +126,7 @@ def test_every_network_runs_learns_copies_and_comes_back(name: str, edges: str) 
 
 @pytest.mark.parametrize("size", [8, 28, 64])
 @pytest.mark.parametrize("in_channels", [1, 3])
-def test_the_tiny_network_takes_images_of_8_to_64_px(size: int, in_channels: int) -> None:
+def test_the_tiny_network_takes_small_images(size: int, in_channels: int) -> None:
     model = create_model("randwire_tiny", in_channels=in_channels, **SMALL)
     assert model(torch.zeros(2, in_channels, size, size)).shape == (2, 5)
 

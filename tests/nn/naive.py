@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from ddw_graph.nn.edges import Dynamic, DynamicWeights, LearnedWeights
+from ddw_graph.nn.edges import Dynamic, DynamicWeights, LearnedWeights, Router
 from ddw_graph.nn.stage import Stage
 
 
@@ -40,7 +40,10 @@ def _sample(stage: Stage, x: Tensor) -> tuple[Tensor, Tensor]:
         targets = sorted(dag.successors(j))
         weights = [_weight(stage, j, t, emitted[j], mean) for t in targets]
         opened = [w is None or w[1] for w in weights]
-        values = [_constant(stage, j, t) if w is None else w[0] for t, w in zip(targets, weights, strict=True)]
+        values = [
+            _constant(stage, t) if w is None else w[0]
+            for t, w in zip(targets, weights, strict=True)
+        ]
         if not any(opened):
             opened[max(range(len(targets)), key=lambda k: values[k])] = True
         for target, value, is_so in zip(targets, values, opened, strict=True):
@@ -49,7 +52,7 @@ def _sample(stage: Stage, x: Tensor) -> tuple[Tensor, Tensor]:
     return total, adjacency
 
 
-def _constant(stage: Stage, source: int, target: int) -> Tensor:
+def _constant(stage: Stage, target: int) -> Tensor:
     last = stage.dag.number_of_nodes() - 1
     value = 1 / stage.dag.in_degree(last) if target == last else 1.0
     return torch.tensor(value, dtype=torch.float64)
@@ -73,7 +76,9 @@ def _weight(
     if not isinstance(stage.weights, DynamicWeights):
         return torch.ones((), dtype=torch.float64), True
     assert isinstance(stage.edges, Dynamic)
-    linear = stage.weights.routers[str(source)].linear
+    router = stage.weights.routers[str(source)]
+    assert isinstance(router, Router)
+    linear = router.linear
     place = [j for i, j in weighted if i == source].index(target)
     pooled = features[0].mean((1, 2))
     alpha = (linear.weight[place] @ pooled + linear.bias[place]).sigmoid()

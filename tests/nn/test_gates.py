@@ -34,7 +34,7 @@ def test_equations_7_and_8_carry_the_derivative_of_psi(
     weight: float, bias: float, pooled: float
 ) -> None:
     # The loss is psi itself, so the factor before dphi/dz in Eqs. 7 and 8 is dpsi/dphi.
-    w, b = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (weight, bias))
+    w, b = torch.tensor([weight, bias], dtype=torch.float64).requires_grad_()
     phi = torch.sigmoid(w * pooled + b)
     tau = torch.tensor([0.3], dtype=torch.float64)
     by_w, by_b = torch.autograd.grad(psi(phi[None, None], tau).sum(), (w, b))
@@ -81,5 +81,5 @@ def test_straight_through_has_the_values_of_the_mask_and_the_gradient_of_none() 
     is_open = torch.rand(3, 4) > 0.5
     value = masked(weights, is_open, straight_through=True)
     assert torch.equal(value, weights * is_open)
-    value.sum().backward()
+    torch.autograd.backward(value.sum())
     assert torch.equal(weights.grad, torch.ones(3, 4))  # type: ignore[arg-type]

@@ -29,8 +29,13 @@ def small_data(train: int = 48, test: int = 24, classes: int = 3) -> ImageData:
 def small_config(edges: str = "dynamic", **changes: Any) -> dict[str, Any]:
     """Returns the configuration of a tiny network for these images."""
     arguments: dict[str, Any] = {
-        "wiring": "complete", "n": 3, "channels": 4, "num_classes": 3,
-        "in_channels": 1, "edges": edges, **changes,
+        "wiring": "complete",
+        "n": 3,
+        "channels": 4,
+        "num_classes": 3,
+        "in_channels": 1,
+        "edges": edges,
+        **changes,
     }
     config = create_model("randwire_tiny", **arguments).config
     assert config is not None

@@ -33,7 +33,10 @@ QUICK = recipe_named("small", epochs=1, batch_size=100)
 def comparison(**changes: Any) -> Comparison:
     settings: dict[str, Any] = {
         "entries": (Entry("complete", "dynamic"), Entry("ws:k=2,p=0.5", "learned")),
-        "seeds": (0, 1), "recipe": QUICK, "source": DataSource(), "channels": 4.0,
+        "seeds": (0, 1),
+        "recipe": QUICK,
+        "source": DataSource(),
+        "channels": 4.0,
         "n": 4,
     }
     return Comparison(**settings | changes)
@@ -68,13 +71,16 @@ def test_runs_every_entry_with_every_seed(tmp_path: Path) -> None:
         comparison(), tmp_path / "c", jobs=2, progress=lambda *how: seen.append(how)
     )
     assert [(row["entry"], row["seed"]) for row in rows] == [
-        ("complete dynamic", 0), ("ws:k=2,p=0.5 learned", 0),
-        ("complete dynamic", 1), ("ws:k=2,p=0.5 learned", 1),
+        ("complete dynamic", 0),
+        ("ws:k=2,p=0.5 learned", 0),
+        ("complete dynamic", 1),
+        ("ws:k=2,p=0.5 learned", 1),
     ]
     assert seen[-1] == (4, 4, 4)
     for row in rows:
         assert 0 <= row["test_accuracy"] <= 1 and row["train_seconds"] > 0
-    assert [row["inference_ms"] is not None for row in rows] == [True, True, False, False]
+    timed = [row["inference_ms"] is not None for row in rows]
+    assert timed == [True, True, False, False]
     config = tmp_path / "c" / "runs" / "ws-k-2-p-0.5-learned" / "seed-1" / "config.json"
     assert json.loads(config.read_text())["environment"]["threads"] == 1
 
@@ -132,8 +138,10 @@ def test_the_grid_is_every_wiring_with_every_kind() -> None:
     assert entries((), ()) == DEFAULT_ENTRIES
     grid = entries(("vgg", "ws:k=4,p=0.75"), ("learned", "dynamic:gate=hard"))
     assert [entry.label for entry in grid] == [
-        "vgg learned", "vgg dynamic:gate=hard",
-        "ws:k=4,p=0.75 learned", "ws:k=4,p=0.75 dynamic:gate=hard",
+        "vgg learned",
+        "vgg dynamic:gate=hard",
+        "ws:k=4,p=0.75 learned",
+        "ws:k=4,p=0.75 dynamic:gate=hard",
     ]
     assert grid[3].folder == "ws-k-4-p-0.75-dynamic-gate-hard"
     assert [e.edges for e in entries(("vgg",), ())] == ["learned", "dynamic"]

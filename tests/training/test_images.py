@@ -45,7 +45,7 @@ def test_every_image_comes_once_in_an_order_of_its_own_each_epoch() -> None:
 
 
 @pytest.mark.parametrize("kind", ["arrays", "files"])
-def test_augmentation_belongs_to_seed_epoch_and_index(tmp_path: Path, kind: str) -> None:
+def test_augmentation_belongs_to_its_key(tmp_path: Path, kind: str) -> None:
     images: Images = ramp() if kind == "arrays" else photographs(tmp_path)
     together, _ = images.batch([0, 1, 4], Key(0, 0))
     torch.manual_seed(random.randrange(10**6))
@@ -84,8 +84,9 @@ def test_loading_leaves_the_global_generator_alone(tmp_path: Path) -> None:
 def test_other_processes_load_the_same(tmp_path: Path) -> None:
     images = photographs(tmp_path)
     for key in (None, Key(0, 3)):
-        here = list(batches(images, 4, shuffle=key, augment=key is not None))
-        there = list(batches(images, 4, shuffle=key, augment=key is not None, workers=1))
+        augment = key is not None
+        here = list(batches(images, 4, shuffle=key, augment=augment))
+        there = list(batches(images, 4, shuffle=key, augment=augment, workers=1))
         torch.testing.assert_close(here, there, rtol=0, atol=0)
 
 

@@ -27,13 +27,21 @@ RECIPE = recipe_named("small", epochs=3, batch_size=10, augment=True)
 
 
 def run(
-    folder: Path, *, config: dict[str, Any] | None = None, data: ImageData | None = None,
-    recipe: Recipe = RECIPE, **options: Any,
+    folder: Path,
+    *,
+    config: dict[str, Any] | None = None,
+    data: ImageData | None = None,
+    recipe: Recipe = RECIPE,
+    **options: Any,
 ) -> dict[str, Any]:
     return train(
         config or small_config(drop_path=0.3, dropout=0.2),
-        data or small_data(), recipe, seed=options.pop("seed", 0), folder=folder,
-        source=DataSource(), **options,
+        data or small_data(),
+        recipe,
+        seed=options.pop("seed", 0),
+        folder=folder,
+        source=DataSource(),
+        **options,
     )
 
 
@@ -159,7 +167,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_network_that_does_not_fit_leaves_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="takes 3 classes, the images of quarters have 2"):
+    with pytest.raises(DataError, match="takes 3 classes, the images of .* have 2"):
         run(tmp_path / "a", data=small_data(classes=2))
     with pytest.raises(DataError, match="takes 3 channels, .* have 1"):
         run(tmp_path / "a", config=small_config(in_channels=3))
@@ -234,7 +242,8 @@ def test_thresholds_and_router_biases_take_no_weight_decay() -> None:
 
 def test_randwires_recipe_is_the_papers() -> None:
     recipe = recipe_named("randwire", epochs=250)
-    assert (recipe.learning_rate, recipe.momentum, recipe.weight_decay) == (0.1, 0.9, 5e-5)
+    assert (recipe.learning_rate, recipe.momentum) == (0.1, 0.9)
+    assert recipe.weight_decay == 5e-5
     assert (recipe.batch_size, recipe.label_smoothing, recipe.epochs) == (256, 0.1, 250)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
+from ddw_graph.errors import FileError
 from ddw_graph.generators import barabasi_albert, watts_strogatz
-from ddw_graph.wiring import WiringError, edge_list, to_dot, to_graphml
+from ddw_graph.wiring import edge_list, to_dot, to_graphml
 
 
 def test_networkx_reads_the_graphml_back(tmp_path: Path) -> None:
@@ -33,7 +34,7 @@ def test_graphml_is_not_overwritten_unasked(tmp_path: Path) -> None:
     path = tmp_path / "a.graphml"
     to_graphml(barabasi_albert(8, 2, seed=0), path)
     before = path.read_bytes()
-    with pytest.raises(WiringError, match="not overwritten unasked"):
+    with pytest.raises(FileError, match="replace it with --overwrite"):
         to_graphml(barabasi_albert(8, 2, seed=1), path)
     assert path.read_bytes() == before
     assert to_graphml(barabasi_albert(8, 2, seed=1), path, overwrite=True)

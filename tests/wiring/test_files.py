@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ddw_graph.atomic import write_bytes
+from ddw_graph.errors import FileError
 from ddw_graph.generators import (
     barabasi_albert,
     complete,
@@ -30,7 +32,6 @@ from ddw_graph.wiring import (
     save,
     to_dict,
 )
-from ddw_graph.wiring.atomic import write_bytes
 
 OWN = {
     "format": "ddw_graph.wiring",
@@ -140,6 +141,7 @@ def test_own_form_names_what_it_rejects(change: dict[str, Any], message: str) ->
         ({"nodes": [{"id": 0}, {"id": True}, {"id": 2}]}, "got True"),
         ({"nodes": [{"id": 0}, {"id": 1}, {"id": 1}]}, "1 stands twice"),
         ({"nodes": 3}, "nodes must be a list"),
+        ({"nodes": [0, 1, 2]}, "list of objects, got 0"),
         ({"edges": [{"source": 0, "target": 7}]}, "edge 0 names node 7"),
         ({"edges": [{"source": 0}]}, r"source and target, .* at edges\[0\]"),
         ({"edges": [[0, 1]]}, "source and target"),
@@ -243,7 +245,7 @@ def test_a_file_is_never_overwritten_unasked(tmp_path: Path) -> None:
     assert save(complete(3), path)
     before = path.read_bytes()
     assert not save(complete(3), path)
-    with pytest.raises(WiringError, match="a.json is there already, with other"):
+    with pytest.raises(FileError, match="a.json is there already, with other"):
         save(complete(4), path)
     assert path.read_bytes() == before
     assert save(complete(4), path, overwrite=True)
@@ -252,7 +254,7 @@ def test_a_file_is_never_overwritten_unasked(tmp_path: Path) -> None:
 
 def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.json").mkdir()
-    with pytest.raises(WiringError, match="is there already"):
+    with pytest.raises(FileError, match="is there already"):
         save(complete(3), tmp_path / "a.json")
     with pytest.raises(OSError):
         save(complete(3), tmp_path / "a.json", overwrite=True)
@@ -308,7 +310,7 @@ def test_a_process_that_dies_while_writing_leaves_the_old_file(tmp_path: Path) -
     path.write_bytes(b"old")
     code = (
         "import os, signal, sys\n"
-        "from ddw_graph.wiring.atomic import write_bytes\n"
+        "from ddw_graph.atomic import write_bytes\n"
         "def parts():\n"
         "    yield b'x' * 10**6\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from ddw_graph.errors import WiringError
+from ddw_graph.errors import FileError
 
 
 def write_bytes(
@@ -23,7 +23,7 @@ def write_bytes(
         overwrite: Whether a file with other bytes may be replaced.
 
     Raises:
-        WiringError: If a file with other bytes is there and may not be replaced.
+        FileError: If a file with other bytes is there and may not be replaced.
         OSError: If the folder or the disk refuses.
     """
     path = Path(path)
@@ -38,9 +38,9 @@ def write_bytes(
             if path.is_file() and filecmp.cmp(draft, path, shallow=False):
                 return False
             if not overwrite:
-                raise WiringError(
-                    f"{path} is there already, with other content, and is not "
-                    "overwritten unasked"
+                raise FileError(
+                    f"{path} is there already, with other content; replace it with "
+                    "--overwrite (overwrite=True)"
                 )
         os.replace(draft, path)
     except OSError as error:

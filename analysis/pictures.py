@@ -1,0 +1,45 @@
+"""Figures as files: one style, known kinds, the same bytes for the same figure."""
+
+import io
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from ddw_graph.atomic import write_bytes
+from ddw_graph.errors import FileError
+
+STYLE = Path(__file__).parent / "ddw_graph.mplstyle"
+
+_FORMATS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
+
+
+def rendered(figure: Figure, suffix: str) -> bytes:
+    """Returns a figure as the bytes of a file; equal figures give equal bytes.
+
+    Args:
+        figure: The figure.
+        suffix: ``.png``, ``.svg`` or ``.pdf``.
+
+    Raises:
+        FileError: If the suffix is another.
+    """
+    kind = _FORMATS.get(suffix.lower())
+    if kind is None:
+        raise FileError(f"a picture is .png, .svg or .pdf, got {suffix!r}")
+    # Without these, SVG and PDF would carry the hour and ids drawn at random.
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+    stream = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "ddw_graph"}):
+        figure.savefig(stream, format=kind, dpi=150, metadata=undated)
+    return stream.getvalue()
+
+
+def save_figure(figure: Figure, path: Path, *, overwrite: bool = False) -> bool:
+    """Writes a figure, by the ending of the name, and returns whether it had to.
+
+    Raises:
+        FileError: If the ending is no picture's, or another file is there and may not
+            be replaced.
+    """
+    return write_bytes(path, [rendered(figure, path.suffix)], overwrite=overwrite)
