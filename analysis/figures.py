@@ -137,9 +137,9 @@ def accuracy_figure(
             label="mean",
         )
         left.set_yticks(range(len(names)), names)
-        left.invert_yaxis()
+        left.set_ylim(len(names) - 0.5, -0.5)
         left.set(xlabel="test accuracy, %", title="Accuracy")
-        left.legend(loc="best", fontsize=8)
+        figure.legend(loc="outside lower left", ncols=2)
         right.axvline(0, color="0.6", linewidth=0.8)
         for row in summary[1:]:
             y = place[row["entry"]]

@@ -30,7 +30,8 @@ def rendered(figure: Figure, suffix: str) -> bytes:
     # Without these, SVG and PDF would carry the hour and ids drawn at random.
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "ddw_graph"}):
+    # Colours of the cycle are looked up while drawing, so the style must hold then.
+    with matplotlib.rc_context({"svg.hashsalt": "ddw_graph"}, fname=STYLE):
         figure.savefig(stream, format=kind, dpi=150, metadata=undated)
     return stream.getvalue()
 

@@ -1,0 +1,63 @@
+"""The README is true: its lines run, its commands are CI's, its links lead somewhere."""
+
+import doctest
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click import Command
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def test_the_lines_of_the_readme_print_what_it_says() -> None:
+    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert tried >= 10 and failed == 0
+
+
+def test_the_readme_has_two_setup_commands_and_ci_runs_its_own() -> None:
+    shell = [
+        line
+        for block in blocks(ROOT / "README.md", "sh")
+        for line in block.splitlines()
+    ]
+    setup = [line for line in shell if "venv" in line]
+    assert len(setup) == 2
+    documented = "\n".join(
+        line
+        for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md")
+        for block in blocks(page, "sh")
+        for line in block.splitlines()
+    )
+    script = (ROOT / ".ci" / "run").read_text().splitlines()
+    commands = [line for line in script if ".venv/bin" in line]
+    assert setup[0] in commands
+    assert commands and all(command in documented for command in commands)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_one(page: Path) -> None:
+    from ddw_graph.cli.main import main
+
+    for block in blocks(page, "sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.split(" && ")[-1], comments=True)
+            if not words or not words[0].endswith("ddw-graph"):
+                continue
+            context = main.make_context("ddw-graph", words[1:])
+            command = main.get_command(context, words[1])
+            assert isinstance(command, Command), line
+            command.make_context(words[1], words[2:])  # parses every option
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
