@@ -18,7 +18,8 @@ from ddw_graph.analysis.pictures import STYLE, save_figure
 from ddw_graph.analysis.statistics import edge_table
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.atomic import write_bytes
-from ddw_graph.training.compare import Comparison, summary
+from ddw_graph.training.compare import Comparison
+from ddw_graph.training.summary import summary
 from ddw_graph.training.train import trained_model
 
 COLUMNS = {

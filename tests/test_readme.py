@@ -1,4 +1,4 @@
-"""The README is true: its lines run, its commands are CI's, its links lead somewhere."""
+"""The README is true: its lines run, its commands are CI's, its links lead on."""
 
 import doctest
 import re

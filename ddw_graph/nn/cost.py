@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ddw_graph.nn.edges import DynamicWeights
+from ddw_graph.nn.edge_weights import DynamicWeights
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
 

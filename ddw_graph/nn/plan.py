@@ -62,7 +62,7 @@ class StagePlan:
     def weighted_places(self) -> tuple[slice, ...]:
         """For each node, where its weights stand among all weights of the stage."""
         fan_out = [len(self.weighted(node)) for node in range(self.nodes)]
-        ends = list(accumulate(fan_out))
+        ends = accumulate(fan_out)
         return tuple(slice(e - f, e) for e, f in zip(ends, fan_out, strict=True))
 
     def takes_transition(self, node: int) -> bool:

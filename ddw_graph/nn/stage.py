@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.aggregation import drop_one_input, weighted_sum
-from ddw_graph.nn.edges import Edges, edge_settings, edge_text, edge_weights
+from ddw_graph.nn.edge_weights import edge_weights
+from ddw_graph.nn.edges import Edges, edge_settings, edge_text
 from ddw_graph.nn.gates import keep_strongest, masked
 from ddw_graph.nn.operations import Operation, conv_bn, operation_named
 from ddw_graph.nn.plan import plan
@@ -163,7 +164,7 @@ class Stage(nn.Module):
                 y = x if self.projection is None else self.projection(x)
             else:
                 row = torch.cat(
-                    _same_rows([weights[i][:, [slot]] for i, slot in heard]), dim=1
+                    _same_rows([weights[i][:, slot : slot + 1] for i, slot in heard]), dim=1
                 )
                 alive = _any_open([(is_open[i], slot) for i, slot in heard])
                 if self.training and self.drop_path and len(heard) > 1 and node < last:
@@ -200,12 +201,16 @@ class Stage(nn.Module):
             is_open = weights != 0
         else:
             weights, is_open = self.weights(node, y)
-            constants = self.plan.constants[node]
-            if constants:
-                constant = weights.new_tensor([constants]).expand(len(weights), -1)
-                weights = torch.cat((weights, constant), dim=1)
+            if self.plan.constants[node]:
+                # Filled on the device: a tensor made from a list would be copied there.
+                constant = [
+                    weights.new_full((len(weights), 1), value)
+                    for value in self.plan.constants[node]
+                ]
+                weights = torch.cat((weights, *constant), dim=1)
                 if is_open is not None:
-                    is_open = torch.cat((is_open, constant > 0), dim=1)
+                    opened = [torch.ones_like(is_open[:, :1]) for _ in constant]
+                    is_open = torch.cat((is_open, *opened), dim=1)
             if is_open is not None:
                 is_open = keep_strongest(weights, is_open)
                 weights = masked(weights, is_open, straight_through=self.training)
@@ -261,5 +266,5 @@ def _any_open(
     for is_open, slot in inputs:
         if is_open is None:
             return None
-        columns.append(is_open[:, [slot]])
+        columns.append(is_open[:, slot : slot + 1])
     return torch.cat(_same_rows(columns), dim=1).any(1, keepdim=True)

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from ddw_graph.errors import RunError
-from ddw_graph.nn.edges import EdgeWeights
+from ddw_graph.nn.edge_weights import EdgeWeights
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Recipe:
 RECIPES = {
     "randwire": Recipe(),
     "small": Recipe(
-        epochs=6,
+        epochs=5,
         batch_size=32,
         learning_rate=0.05,
         weight_decay=5e-4,

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from ddw_graph.nn.edges import Dynamic, DynamicWeights, LearnedWeights, Router
+from ddw_graph.nn.edge_weights import DynamicWeights, LearnedWeights, Router
+from ddw_graph.nn.edges import Dynamic
 from ddw_graph.nn.stage import Stage
 
 

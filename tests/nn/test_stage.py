@@ -22,7 +22,8 @@ from ddw_graph.generators import (
     vgg,
     watts_strogatz,
 )
-from ddw_graph.nn.edges import Dynamic, DynamicWeights, Learned, LearnedWeights, Router
+from ddw_graph.nn.edge_weights import DynamicWeights, LearnedWeights, Router
+from ddw_graph.nn.edges import Dynamic, Learned
 from ddw_graph.nn.gates import GATES
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.nn.stage import Stage

@@ -19,12 +19,11 @@ from ddw_graph.training.compare import (
     Comparison,
     Entry,
     entries,
-    paired_difference,
     run_comparison,
-    summary,
     tasks,
 )
 from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.summary import paired_difference, summary
 from ddw_graph.training.train import DataSource
 
 QUICK = recipe_named("small", epochs=1, batch_size=100)
