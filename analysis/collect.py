@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from jaxtyping import Bool, Float, Int
 from torch.nn import functional
 
 from ddw_graph.errors import DataError
+from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.images import Images, batches
+from ddw_graph.wiring import MAX_NODES
 
 FORMAT = "ddw_graph.collection"
 VERSION = 1
@@ -54,7 +57,8 @@ class Collection:
     """Weights of every edge for every sample, kept in a folder.
 
     ``stage-K.npy`` holds the effective multipliers, float32, ``(samples, edges)``;
-    ``samples.csv`` label, prediction and loss; ``collection.json`` the edges.
+    ``samples.csv`` label, prediction, loss and the MACs that the sample's wiring asks
+    for; ``collection.json`` the edges.
 
     Args:
         folder: The folder.
@@ -75,7 +79,7 @@ class Collection:
         path = _weights_path(self.folder, stage)
         try:
             array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, SyntaxError, TokenError) as error:
             raise DataError(f"{path} must hold a whole array: {error}") from error
         expected = (self.samples, len(self.stages[stage].edges))
         if array.shape != expected or array.dtype != np.float32:
@@ -94,7 +98,7 @@ class Collection:
             yield np.asarray(weights[start : start + size], dtype=np.float64)
 
     def table(self) -> pd.DataFrame:
-        """Returns a row for each sample: label, prediction, loss."""
+        """Returns a row for each sample: label, prediction, loss, expected MACs."""
         return pd.read_csv(self.folder / "samples.csv")
 
 
@@ -122,12 +126,10 @@ def collect(
         progress: Hears of samples done and samples in all.
 
     Raises:
-        DataError: If the folder exists and is not to be replaced, or is no collection.
+        DataError: If the folder exists and is not to be replaced.
     """
-    if folder.exists():
-        if not overwrite:
-            raise DataError(f"{folder} exists; replace it with --overwrite")
-        open_collection(folder)  # so that only a collection is ever replaced
+    if folder.exists() and not overwrite:
+        raise DataError(f"{folder} exists; replace it with --overwrite")
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -149,12 +151,25 @@ def collect(
             "stages": described,
         }
         (partial / "collection.json").write_text(json.dumps(content))
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+        _move(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Collection(folder, stages, len(images))
+
+
+def _move(partial: Path, folder: Path) -> None:
+    """Moves a collection's files to where they belong; other files there stay.
+
+    What says that a collection is there goes first and comes last.
+    """
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    (folder / "collection.json").unlink(missing_ok=True)
+    for stale in (*folder.glob("stage-*.npy"), folder / "edges.csv"):
+        stale.unlink(missing_ok=True)
+    for path in sorted(partial.iterdir(), key=lambda p: p.name == "collection.json"):
+        path.replace(folder / path.name)
 
 
 @torch.no_grad()
@@ -180,6 +195,7 @@ def _stream(
         for place, stage in enumerate(stages)
     ]
     done = 0
+    price: NetworkCost | None = None
     with (folder / "samples.csv").open("w") as file:
         for x, labels in batches(images, batch_size, workers=workers):
             logits, adjacency = model(x.to(device), return_adjacency=True)
@@ -187,6 +203,8 @@ def _stream(
             for array, matrix, stage in zip(arrays, adjacency, stages, strict=True):
                 source, target = stage.edges.T
                 array[here] = matrix[:, target, source].float().cpu().numpy()
+            if price is None:
+                price = cost(model, x.shape[-1])
             labels = labels.to(device)
             table = pd.DataFrame(
                 {
@@ -195,6 +213,7 @@ def _stream(
                     "loss": functional.cross_entropy(
                         logits, labels, reduction="none"
                     ).cpu(),
+                    "expected_macs": price.expected_macs(adjacency).cpu(),
                 }
             )
             table.to_csv(file, index=False, header=not done)
@@ -228,15 +247,36 @@ def open_collection(folder: Path) -> Collection:
             for stage in content["stages"]
         )
         samples = int(content["samples"])
+        if samples < 1 or not stages or not all(map(_fits, stages)):
+            raise ValueError("its counts and its edges do not go together")
     except OSError as error:
         raise DataError(
             f"{folder} must hold an analysis; make one with ddw-graph analyze"
         ) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} must hold a whole collection: {error}") from error
     return Collection(folder, stages, samples)
+
+
+def _fits(stage: StageEdges) -> bool:
+    """Returns whether a stage's edges are some, go forward, and lie among its nodes."""
+    source, target = stage.edges.T
+    inside = (0 <= source) & (source < target) & (target < stage.nodes)
+    return bool(
+        len(stage.edges)
+        and len(stage.constant) == len(stage.edges)
+        and stage.nodes <= MAX_NODES
+        and inside.all()
+    )
 
 
 def _weights_path(folder: Path, stage: int) -> Path:

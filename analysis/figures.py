@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.pictures import STYLE
 from ddw_graph.analysis.statistics import edge_matrix, weight_histogram
+from ddw_graph.errors import DataError
 
 BINS = 50
 
@@ -24,10 +25,14 @@ def weight_histograms(
     Weights of all weighted edges and all samples count; constant edges do not.
 
     Args:
-        collections: Collections by the name that the legend shows; their networks have
-            the same number of stages.
+        collections: Collections by the name that the legend shows.
         title: Title of the figure.
+
+    Raises:
+        DataError: If every edge of a collection is constant.
     """
+    for name, collection in collections.items():
+        _check_weighted(collection, name)
     stages = max(len(collection.stages) for collection in collections.values())
     top = max(
         float(collection.weights(stage).max(initial=0))
@@ -66,9 +71,13 @@ def weight_heatmaps(collection: Collection, edges: pd.DataFrame, column: str) ->
         edges: Its table of ``edge_table``.
         column: ``mean`` or ``std``.
 
+    Raises:
+        DataError: If every edge is constant.
+
     Source:
         DDW, Figs. 4 and 5.
     """
+    _check_weighted(collection, str(collection.folder))
     count = len(collection.stages)
     matrices = [
         edge_matrix(edges, place + 1, column, stage.nodes)
@@ -104,6 +113,14 @@ def weight_heatmaps(collection: Collection, edges: pd.DataFrame, column: str) ->
         figure.colorbar(image, ax=axes.tolist(), shrink=0.8)
         figure.suptitle(f"{words} of each edge's weight over samples")
     return figure
+
+
+def _check_weighted(collection: Collection, name: str) -> None:
+    if all(stage.constant.all() for stage in collection.stages):
+        raise DataError(
+            f"a picture of weights needs edges that carry some, all of {name} are "
+            "constant"
+        )
 
 
 def accuracy_figure(

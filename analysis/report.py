@@ -115,7 +115,10 @@ def _collections(comparison: Comparison, folder: Path) -> dict[str, Collection]:
             continue
         run = _run_folder(comparison, folder, entry.folder)
         collections[entry.label] = collect(
-            trained_model(run), images, run / "analysis", overwrite=True
+            trained_model(run, device=comparison.device),
+            images,
+            run / "analysis",
+            overwrite=True,
         )
     return collections
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddw_graph.cli.options import (
+    DEFAULT_N,
     JSON_OPTION,
     OVERWRITE_OPTION,
     generator_options,
@@ -41,8 +42,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--model", metavar="NAME", help="Say what this network costs with it.")
 @click.option(
     "--edges",
-    type=click.Choice(["fixed", "learned", "dynamic"]),
-    help="Edge weights of the network; needs --model.  [default: dynamic]",
+    help="Edge weights of the network: fixed, learned or dynamic, with settings where "
+    "wanted; needs --model.  [default: dynamic]",
 )
 def build(
     generator: str,
@@ -76,7 +77,7 @@ def build(
     text = wiring_text(generator, k=k, p=p, m=m)
     dag = wiring(text, n=n, seed=seed)
     description = describe(dag, distances=len(dag) <= _MOST_NODES_FOR_DISTANCES)
-    price = {} if model is None else _price(model, edges or "dynamic", text, dag, seed)
+    price = {} if model is None else _price(model, edges or "dynamic", text, n, seed)
     picture = None if plot is None else _picture(dag, plot)
 
     if out is None and not as_json and not text.startswith("file:"):
@@ -97,19 +98,22 @@ def build(
 
 
 def _price(
-    model: str, edges: str, text: str, dag: "nx.DiGraph", seed: int
+    model: str, edges: str, text: str, n: int | None, seed: int
 ) -> dict[str, Any]:
-    from ddw_graph.models import create_model
+    from ddw_graph.generators.registry import parse
+    from ddw_graph.models import create_model, image_size
     from ddw_graph.nn.cost import cost
 
+    if n is None and not text.startswith("file:") and parse(text).n is None:
+        n = DEFAULT_N
     # The text, not the graph: each stage of the network draws its own.
-    wiring = dag if text.startswith("file:") else text
-    network = create_model(model, wiring=wiring, edges=edges, n=len(dag) - 2, seed=seed)
-    found = cost(network, image_size=224)
+    network = create_model(model, wiring=text, edges=edges, n=n, seed=seed)
+    size = image_size(model)
+    found = cost(network, size)
     return {
         "model": model,
         "edge_weights": edges,
-        "image_size": 224,
+        "image_size": size,
         "params": found.parameters,
         "macs": found.macs,
         "total_macs": found.total_macs,

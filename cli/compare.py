@@ -8,6 +8,8 @@ import click
 
 from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
+    DEFAULT_DATA,
+    DEVICE_OPTION,
     chosen_recipe,
     data_options,
     data_source,
@@ -33,8 +35,9 @@ from ddw_graph.cli.training_options import (
 @click.option("--n", type=int, help="Computing nodes of a stage.")
 @click.option("--channels", type=float, help="C of the first entry.")
 @click.option("--output", type=click.Choice(["sum", "mean"]), help="For all entries.")
-@data_options
+@data_options(default=DEFAULT_DATA)
 @recipe_options
+@DEVICE_OPTION
 @click.option("--jobs", type=int, help="Processes.  [default: one a core]")
 @click.option(
     "--out",
@@ -49,6 +52,7 @@ def compare(
     kinds: tuple[str, ...],
     seeds: int,
     recipe: str,
+    device: str,
     jobs: int | None,
     out: Path,
     as_json: bool,
@@ -69,12 +73,14 @@ def compare(
     from ddw_graph.cli.progress import bar
     from ddw_graph.training.compare import Comparison, entries, run_comparison
     from ddw_graph.training.summary import summary
+    from ddw_graph.training.train import usable_device
 
     comparison = Comparison(
         entries(wirings, kinds),
         tuple(range(seeds)),
         chosen_recipe(recipe, options),
         data_source(options),
+        device=usable_device(device),
         **options,
     )
     with bar() as progress:

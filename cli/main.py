@@ -15,10 +15,10 @@ COMMANDS = {
     "build": "Build a wiring, say what it is, and write it.",
     "draw": "Draw a wiring, as a picture or as text.",
     "diff": "Compare the edges of two wirings.",
-    "train": "Train a network.",
-    "compare": "Compare networks under equal budgets.",
-    "analyze": "Record and describe the adjacency of every sample.",
-    "plot": "Draw what was recorded or compared.",
+    "train": "Train a network and keep configuration, log, checkpoint and result.",
+    "compare": "Train wirings and kinds of edges beside each other at equal budget.",
+    "analyze": "Collect the weight of every edge for every sample of a trained RUN.",
+    "plot": "Draw the edge weights of an analyzed RUN, a panel for each stage.",
 }
 """Each command's line in the help; its module in this folder has the same name."""
 

@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+DEFAULT_N = 32
+"""RandWire's number of nodes that compute."""
+
 N_OPTION = click.option(
     "--n",
     type=int,
-    help="Computing nodes; 32 unless the wiring itself says.",
+    help=f"Computing nodes; {DEFAULT_N} unless the wiring itself says.",
 )
 SEED_OPTION = click.option(
     "--seed",
@@ -67,7 +70,7 @@ def wiring_text(
             or given twice.
     """
     from ddw_graph.errors import WiringError
-    from ddw_graph.generators.registry import recipe, written
+    from ddw_graph.generators.registry import generator_call, written
 
     given = {"k": k, "p": p, "m": m}
     options = {key: value for key, value in given.items() if value is not None}
@@ -80,7 +83,7 @@ def wiring_text(
     twice = [key for key in options if key in arguments]
     if twice:
         raise WiringError(f"{twice[0]} is given twice, in {generator!r} and beside it")
-    return str(recipe(name, {**arguments, **options}, n=n))
+    return str(generator_call(name, {**arguments, **options}, n=n))
 
 
 def wiring(text: str, *, n: int | None, seed: int) -> "nx.DiGraph":
@@ -97,7 +100,7 @@ def wiring(text: str, *, n: int | None, seed: int) -> "nx.DiGraph":
     if name != "file" and name not in GENERATORS and _is_path(text):
         text = f"file:{text}"
     if n is None and not text.startswith("file:") and parse(text).n is None:
-        n = 32
+        n = DEFAULT_N
     return from_text(text, n=n, seed=seed)
 
 

@@ -8,6 +8,9 @@ import click
 
 from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
+    DEFAULT_DATA,
+    DEVICE_OPTION,
+    WORKERS_OPTION,
     chosen_recipe,
     data_options,
     data_source,
@@ -35,7 +38,7 @@ from ddw_graph.cli.training_options import (
 @click.option("--output", help="sum or mean.")
 @click.option("--drop-path", type=float, help="Probability that a node loses an input.")
 @click.option("--dropout", type=float, help="Probability before the classifier.")
-@data_options
+@data_options(default=DEFAULT_DATA)
 @recipe_options
 @click.option("--seed", type=int, default=0, show_default=True, help="Fixes the run.")
 @click.option(
@@ -45,9 +48,9 @@ from ddw_graph.cli.training_options import (
     help="Folder of the run: new, empty, or with --resume that of the same run.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
-@click.option("--workers", type=int, default=0, help="Processes that load images.")
-@click.option("--threads", type=int, help="Threads that compute.")
+@DEVICE_OPTION
+@WORKERS_OPTION
+@click.option("--threads", type=click.IntRange(min=1), help="Threads that compute.")
 @JSON_OPTION
 def train(
     model: str,
@@ -95,7 +98,6 @@ def train(
             chosen,
             seed=seed,
             folder=out,
-            source=source,
             resume=resume,
             device=place,
             workers=workers,

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+DEFAULT_DATA = "fashion_mnist_mini"
+
 RECIPE_VALUES = {
     "epochs": int,
     "batch_size": int,
@@ -23,17 +25,35 @@ RECIPE_VALUES = {
 }
 
 
-def data_options(command: Command) -> Command:
-    """Returns ``command`` with the options that say where images come from."""
+WORKERS_OPTION = click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes that load images.",
+)
+DEVICE_OPTION = click.option(
+    "--device", default="auto", show_default=True, help="Such as cpu or cuda."
+)
+
+
+def data_options(default: str) -> Callable[[Command], Command]:
+    """Returns a decorator that adds the options that say where images come from."""
+    help_text = (
+        "fashion_mnist_mini (in the package), fashion_mnist, cifar10, cifar100, or "
+        f"folder.  [default: {default}]"
+    )
+
+    def decorated(command: Command) -> Command:
+        return _with_data_options(command, help_text)
+
+    return decorated
+
+
+def _with_data_options(command: Command, help_text: str) -> Command:
     for option in reversed(
         (
-            click.option(
-                "--data",
-                default="fashion_mnist_mini",
-                show_default=True,
-                help="fashion_mnist_mini (in the package), fashion_mnist, cifar10, "
-                "cifar100, or folder.",
-            ),
+            click.option("--data", help=help_text),
             click.option(
                 "--root",
                 type=click.Path(path_type=Path),
@@ -84,8 +104,21 @@ def data_source(options: dict[str, Any]) -> "DataSource":
     from ddw_graph.training.train import DataSource
 
     return DataSource(
-        options.pop("data"),
+        options.pop("data") or DEFAULT_DATA,
         options.pop("root"),
         options.pop("image_size"),
         options.pop("download"),
     )
+
+
+def run_data(run: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options with the data of a run in place of what was not given."""
+    from ddw_graph.training.run import RunFolder
+
+    if options["data"] is not None:
+        return options
+    data = RunFolder(run).config()["data"]
+    options["data"] = data["name"]
+    if data["name"] == "folder" and options["image_size"] is None:
+        options["image_size"] = data["image_size"]
+    return options

@@ -9,6 +9,11 @@ from pathlib import Path
 from ddw_graph.errors import FileError
 
 
+def is_draft(path: Path) -> bool:
+    """Returns whether this is what ``write_bytes`` left when its process was killed."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
 def write_bytes(
     path: str | os.PathLike[str], parts: Iterable[bytes], *, overwrite: bool
 ) -> bool:
@@ -23,10 +28,15 @@ def write_bytes(
         overwrite: Whether a file with other bytes may be replaced.
 
     Raises:
-        FileError: If a file with other bytes is there and may not be replaced.
+        FileError: If a file with other bytes is there and may not be replaced, or what
+            is there is no regular file.
         OSError: If the folder or the disk refuses.
     """
     path = Path(path)
+    if not path.name:
+        raise FileError(f"a file needs a name, got {os.fspath(path)!r}")
+    if os.path.lexists(path) and not path.is_file():
+        raise FileError(f"only a regular file is ever replaced, got {path}")
     # Beside the target, since a rename is atomic within a file system only.
     draft = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
     try:

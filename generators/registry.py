@@ -39,7 +39,7 @@ _FILE = "file:"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class GeneratorCall:
     """A generator's name and arguments, taken from a text and known to fit each other.
 
     Args:
@@ -69,10 +69,10 @@ class Recipe:
         return GENERATORS[self.name](n, **self.arguments, **seeds)
 
 
-def recipe(
+def generator_call(
     name: str, arguments: Mapping[str, int | float], *, n: int | None = None
-) -> Recipe:
-    """Returns the recipe of a generator by its name.
+) -> GeneratorCall:
+    """Returns the call of a generator by its name.
 
     Args:
         name: A key of ``GENERATORS``.
@@ -83,7 +83,7 @@ def recipe(
         WiringError: If the name is unknown, or an argument is missing or not taken.
 
     Example:
-        >>> str(recipe("ws", {"p": 0.75, "k": 4}))
+        >>> str(generator_call("ws", {"p": 0.75, "k": 4}))
         'ws:k=4,p=0.75'
     """
     if name not in GENERATORS:
@@ -102,7 +102,9 @@ def recipe(
             f"{name} needs {' and '.join(wanted)}, e.g. {_EXAMPLES[name]}; "
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         )
-    return Recipe(name, MappingProxyType({key: arguments[key] for key in wanted}), n)
+    return GeneratorCall(
+        name, MappingProxyType({key: arguments[key] for key in wanted}), n
+    )
 
 
 def written(text: str) -> tuple[str, dict[str, int | float], int | None]:
@@ -133,8 +135,8 @@ def written(text: str) -> tuple[str, dict[str, int | float], int | None]:
     return name.strip(), arguments, None if n is None else int(n)
 
 
-def parse(text: str) -> Recipe:
-    """Returns the recipe that a text such as ``"ws:k=4,p=0.75"`` gives.
+def parse(text: str) -> GeneratorCall:
+    """Returns the call that a text such as ``"ws:k=4,p=0.75"`` gives.
 
     Raises:
         WiringError: If the text names no generator or its arguments do not fit.
@@ -144,7 +146,7 @@ def parse(text: str) -> Recipe:
         16
     """
     name, arguments, n = written(text)
-    return recipe(name, arguments, n=n)
+    return generator_call(name, arguments, n=n)
 
 
 def from_text(text: str, *, n: int | None, seed: int) -> nx.DiGraph:

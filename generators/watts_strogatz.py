@@ -19,9 +19,8 @@ def watts_strogatz(
     """Returns a small-world wiring: a connected ring, some of its edges rewired.
 
     Each of the ``n`` computing nodes on a ring is joined to its ``k`` nearest, each
-        edge
-    is rewired with probability ``p``, and edges then point from the lower index to the
-    higher: ``n * k / 2`` of them among the computing nodes.
+    edge is rewired with probability ``p``, and edges then point from the lower index to
+    the higher: ``n * k / 2`` of them among the computing nodes.
 
     Args:
         n: Number of computing nodes.

@@ -6,15 +6,18 @@ from typing import Any
 
 import networkx as nx
 
-from ddw_graph.errors import ModelError
+from ddw_graph.errors import ModelError, UserError
 from ddw_graph.generators.registry import parse
 from ddw_graph.generators.stages import Wiring, stage_wirings
-from ddw_graph.models.randwire import LAYOUTS, head, stem, width
+from ddw_graph.models.randwire import LAYOUTS, Layout, head, stem, width
 from ddw_graph.nn.edges import KINDS, Edges, edge_settings
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import Operation
 from ddw_graph.nn.stage import Stage
 from ddw_graph.wiring import from_dict, to_dict
+
+MOST_CHANNELS = 65_536
+"""Largest C: beyond it a typing mistake would fill the memory."""
 
 
 def list_models() -> list[str]:
@@ -77,18 +80,20 @@ def create_model(
     Source:
         Xie et al. 2019, arXiv:1904.01569, Table 1; DDW, section 4.3.
     """
-    if name not in LAYOUTS:
-        known = ", ".join(list_models())
-        raise ModelError(f"the network must be one of {known}, got {name!r}")
-    layout = LAYOUTS[name]
+    layout = _layout(name)
     edges = edge_settings(edges)
     if wiring is None:
         wiring = "complete" if edges.kind == "dynamic" else "ws:k=4,p=0.75"
     if n is not None and n < 1:
         raise ModelError(f"n must be at least 1, got {n}")
-    nodes: list[int | None] = [None] * len(layout.nodes)
-    if n is not None or not _says_n(wiring):
-        nodes = [max(1, int((n or layout.n) * share)) for share in layout.nodes]
+    of_stage: list[Any] = [wiring] * len(layout.nodes)
+    if isinstance(wiring, Sequence) and not isinstance(wiring, str):
+        of_stage = list(wiring)
+    nodes = [
+        None if n is None and _says_n(one) else max(1, int((n or layout.n) * share))
+        for one, share in zip(of_stage, layout.nodes, strict=False)
+    ]
+    nodes += [None] * (len(layout.nodes) - len(nodes))  # too few: told of below
     dags = stage_wirings(wiring, nodes, seed=seed)
     config: dict[str, Any] = {
         "name": name,
@@ -106,11 +111,31 @@ def create_model(
     return _build(config, dags, operation)
 
 
-def _says_n(wiring: Wiring) -> bool:
-    """Returns whether a wiring settles the number of nodes by itself."""
+def _says_n(wiring: Any) -> bool:
+    """Returns whether a stage's wiring settles the number of nodes by itself."""
     if isinstance(wiring, str):
         return wiring.startswith("file:") or parse(wiring).n is not None
-    return isinstance(wiring, nx.Graph) or not callable(wiring)
+    return isinstance(wiring, nx.Graph)
+
+
+def _layout(name: str) -> Layout:
+    if name not in LAYOUTS:
+        known = ", ".join(list_models())
+        raise ModelError(f"the network must be one of {known}, got {name!r}")
+    return LAYOUTS[name]
+
+
+def image_size(name: str) -> int:
+    """Returns height and width of the images that a network is meant for, pixels.
+
+    Raises:
+        ModelError: If no network has that name.
+
+    Example:
+        >>> image_size("randwire_small")
+        224
+    """
+    return _layout(name).image_size
 
 
 def from_config(
@@ -138,7 +163,9 @@ def from_config(
                 "operation must be given, got None"
             )
         return _build(dict(config), dags, chosen)
-    except (KeyError, TypeError, AttributeError) as error:
+    except UserError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"a network's configuration must hold what create_model takes, got {error}"
         ) from error
@@ -148,10 +175,7 @@ def _build(
     config: dict[str, Any], dags: Sequence[nx.DiGraph], operation: str | Operation
 ) -> Network:
     """Returns the network of a configuration, its wirings and its operation."""
-    if config["name"] not in LAYOUTS:
-        known = ", ".join(list_models())
-        raise ModelError(f"the network must be one of {known}, got {config['name']!r}")
-    layout = LAYOUTS[config["name"]]
+    layout = _layout(config["name"])
     if len(dags) != len(layout.widths):
         raise ModelError(
             f"{config['name']} has {len(layout.widths)} stages, got {len(dags)} wirings"
@@ -160,8 +184,8 @@ def _build(
         if config[key] < least:
             raise ModelError(f"{key} must be at least {least}, got {config[key]}")
     channels = config["channels"]
-    if not channels > 0:
-        raise ModelError(f"channels must be more than 0, got {channels}")
+    if not 0 < channels <= MOST_CHANNELS:
+        raise ModelError(f"channels must be in (0, {MOST_CHANNELS}], got {channels}")
     if not 0 <= config["dropout"] <= 1:
         raise ModelError(f"dropout must be in [0, 1], got {config['dropout']}")
     settings = dict(config["edges"])

@@ -34,10 +34,10 @@ def weighted_sum(
 def drop_one_input(
     weights: Float[Tensor, "rows fan_in"], batch: int, rate: float
 ) -> Float[Tensor, "batch fan_in"]:
-    """Closes one input, drawn at random, for a share of the samples.
+    """Closes one open input, drawn at random, for a share of the samples.
 
     The weights that stay are as they were: RandWire's DropPath removes an edge and
-    rescales nothing.
+    rescales nothing. An input that is the only open one stays.
 
     Args:
         weights: Weights of a node's inputs; a row a sample, or one row for all.
@@ -48,8 +48,9 @@ def drop_one_input(
         Xie et al. 2019, arXiv:1904.01569, section 4, regular regime.
     """
     fan_in = weights.shape[1]
-    device = weights.device
-    lost = torch.randint(fan_in, (batch, 1), device=device)
-    loses = torch.rand(batch, 1, device=device) < rate
-    places = torch.arange(fan_in, device=device)
-    return weights * ~(loses & (places == lost))
+    is_open = (weights != 0).expand(batch, -1)
+    lots = torch.rand(batch, fan_in, device=weights.device)
+    lost = lots.masked_fill(~is_open, -1).argmax(1, keepdim=True)
+    loses = torch.rand(batch, 1, device=weights.device) < rate
+    loses &= is_open.sum(1, keepdim=True) > 1
+    return weights * ~torch.zeros_like(is_open).scatter(1, lost, loses)

@@ -1,16 +1,22 @@
 """Cost of a network: parameters, and multiply-adds (MACs) by two conventions."""
 
 import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddw_graph.nn.edge_weights import DynamicWeights
 from ddw_graph.nn.network import Network
+from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.stage import Stage
+
+FLOAT = torch.float32
+"""Exact for counts up to 2**24 and to 1e-7 of larger ones, on any device."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +51,63 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class StageWork:
+    """What each piece of a stage takes for one image, MACs.
+
+    Args:
+        plan: The plan of the stage.
+        projection: The transition's projection.
+        operations: Each node's operation; 0 for input and output.
+        routers: Each node's fully connected layer; 0 without a router.
+        pooling: Additions of each router's pooling.
+        edges: Each edge's share of the weighted sums, in the plan's order.
+    """
+
+    plan: StagePlan
+    projection: int
+    operations: tuple[int, ...]
+    routers: tuple[int, ...]
+    pooling: tuple[int, ...]
+    edges: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class NetworkCost(Cost):
     """Cost of a network with its parts: the stem, each stage, the head."""
 
     parts: tuple[Cost, ...] = ()
+    work: tuple[StageWork, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures by name, ready for JSON."""
-        return super().as_dict() | {"parts": [part.as_dict() for part in self.parts]}
+        own = super().as_dict()
+        del own["work"]  # piece by piece: for counting, not for reading
+        return own | {"parts": [part.as_dict() for part in self.parts]}
+
+    def expected_macs(
+        self, adjacency: Sequence[Float[Tensor, "batch nodes nodes"]]
+    ) -> Float[Tensor, " batch"]:
+        """Returns the MACs of everything that each sample's wiring asks for.
+
+        Closed edges and dead nodes are left out. It is what skipping them would take,
+        not what masking them does: a stage that masks computes everything.
+
+        Args:
+            adjacency: What the network returned, a tensor for each stage.
+        """
+        terminals = self.parts[0].total_macs + self.parts[-1].total_macs
+        total = adjacency[0].new_full((len(adjacency[0]),), terminals, dtype=FLOAT)
+        for work, matrix in zip(self.work, adjacency, strict=True):
+            source, target = torch.tensor(work.plan.edges, device=matrix.device).T
+            is_open = matrix[:, target, source] != 0
+            alive = (matrix != 0).any(2)
+            alive[:, 0] = True
+            by_node = zip(work.operations, work.routers, work.pooling, strict=True)
+            nodes = total.new_tensor([sum(pieces) for pieces in by_node])
+            edges = total.new_tensor(work.edges)
+            total += work.projection
+            total += is_open.to(FLOAT) @ edges + alive.to(FLOAT) @ nodes
+        return total
 
 
 def cost(model: Network, image_size: int = 224) -> NetworkCost:
@@ -91,34 +146,48 @@ def cost(model: Network, image_size: int = 224) -> NetworkCost:
         return int(flops.get(f"{type(shadow).__name__}.{name}", 0)) // 2
 
     parts = [Cost("stem", _parameters(shadow.stem), macs("stem"))]
+    works = []
     for place, stage in enumerate(shadow.stages):
-        routers = macs(f"stages.{place}.weights")
+        work = _work(stage, f"stages.{place}", macs, *sizes[stage])
+        works.append(work)
         parts.append(
             Cost(
                 f"stage {place + 1}",
                 _parameters(stage),
-                macs(f"stages.{place}") - routers,
-                *_edge_work(stage, *sizes[stage]),
-                routers,
+                work.projection + sum(work.operations),
+                sum(work.edges),
+                sum(work.pooling),
+                sum(work.routers),
             )
         )
     parts.append(Cost("head", _parameters(shadow.head), macs("head")))
     names = ("parameters", "macs", "aggregation", "pooling", "routers")
     total = {name: sum(getattr(part, name) for part in parts) for name in names}
-    return NetworkCost(part="network", parts=tuple(parts), **total)
+    return NetworkCost(part="network", parts=tuple(parts), work=tuple(works), **total)
 
 
 def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _edge_work(stage: Stage, entering: int, leaving: int) -> tuple[int, int]:
-    """Returns the MACs of aggregation and the additions of pooling in a stage."""
+def _work(
+    stage: Stage, name: str, macs: Callable[[str], int], entering: int, leaving: int
+) -> StageWork:
+    """Returns the work of a stage whose input and output have so many elements."""
     plan = stage.plan
-    raw = sum(plan.takes_transition(node) for node in plan.successors[0])
-    aggregation = raw * entering + (len(plan.edges) - raw) * leaving
-    if not isinstance(stage.weights, DynamicWeights):
-        return aggregation, 0
-    pooled = {int(node) for node in stage.weights.routers}
+    nodes = range(plan.nodes)
+    routed: set[int] = set()
+    if isinstance(stage.weights, DynamicWeights):
+        routed = {int(node) for node in stage.weights.routers}
     at_input = entering if stage.projection is None else leaving
-    return aggregation, leaving * len(pooled - {0}) + at_input * (0 in pooled)
+    return StageWork(
+        plan,
+        macs(f"{name}.projection"),
+        (0, *(macs(f"{name}.operations.{i}") for i in range(plan.nodes - 2)), 0),
+        tuple(macs(f"{name}.weights.routers.{node}") for node in nodes),
+        tuple((leaving if node else at_input) * (node in routed) for node in nodes),
+        tuple(
+            entering if i == 0 and plan.takes_transition(j) else leaving
+            for i, j in plan.edges
+        ),
+    )

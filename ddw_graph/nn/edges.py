@@ -1,5 +1,6 @@
 """The settings of edge weights: fixed, learned, dynamic."""
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
@@ -22,10 +23,17 @@ class Learned:
 
     Args:
         bias: Logit at the start.
+
+    Raises:
+        ModelError: If ``bias`` is not finite.
     """
 
     kind: ClassVar[str] = "learned"
     bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Checks the setting."""
+        _check_finite("bias", self.bias)
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class Dynamic:
             0 so that the wiring can begin to depend on the sample.
 
     Raises:
-        ModelError: If ``gate`` is unknown or ``router_std`` is negative.
+        ModelError: If ``gate`` is unknown, a number is not finite, or ``router_std`` is
+            negative.
     """
 
     kind: ClassVar[str] = "dynamic"
@@ -55,8 +64,15 @@ class Dynamic:
         if self.gate not in GATES:
             known = ", ".join(GATES)
             raise ModelError(f"gate must be one of {known}, got {self.gate!r}")
-        if not self.router_std >= 0:
+        for name in ("bias", "threshold", "router_std"):
+            _check_finite(name, getattr(self, name))
+        if self.router_std < 0:
             raise ModelError(f"router_std must be at least 0, got {self.router_std}")
+
+
+def _check_finite(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise ModelError(f"{name} must be finite, got {value}")
 
 
 Edges = Fixed | Learned | Dynamic
@@ -95,6 +111,8 @@ def edge_settings(edges: str | Edges) -> Edges:
                 f"settings of {name} edges are key=value with the keys {known}, "
                 f"got {item!r}"
             )
+        if key in values:
+            raise ModelError(f"{key} is given twice in {edges!r}")
         try:
             values[key] = float(value) if types[key] is float else value
         except ValueError as error:

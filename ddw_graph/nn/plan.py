@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 
 import networkx as nx
@@ -64,6 +65,15 @@ class StagePlan:
         fan_out = [len(self.weighted(node)) for node in range(self.nodes)]
         ends = accumulate(fan_out)
         return tuple(slice(e - f, e) for e, f in zip(ends, fan_out, strict=True))
+
+    @cached_property
+    def last_heard(self) -> tuple[tuple[int, ...], ...]:
+        """For each node, the nodes that no later node hears any more."""
+        last = [max(targets, default=0) for targets in self.successors]
+        return tuple(
+            tuple(i for i, _ in heard if last[i] == node)
+            for node, heard in enumerate(self.predecessors)
+        )
 
     def takes_transition(self, node: int) -> bool:
         """Whether a node's operation reads the stage's input as it came."""

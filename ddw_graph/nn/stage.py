@@ -25,7 +25,9 @@ class Stage(nn.Module):
     Static and dynamic wirings run through the same lines; the kind of edges decides
     the weights alone. A node that hears no open edge is dead: it emits 0 and closes
     its output edges, sample by sample. A node that is alive keeps its strongest output
-    edge, so some path reaches the output for every sample.
+    edge, so some path reaches the output for every sample. In training what a dead node
+    computes still enters its BN's batch statistics: that skipping equals masking holds
+    in evaluation.
 
     Args:
         dag: The wiring, N nodes.
@@ -153,7 +155,8 @@ class Stage(nn.Module):
         """
         if adjacency is not None:
             self._check_adjacency(adjacency, len(x))
-        emitted: list[Tensor] = []
+            adjacency = adjacency.to(x.device)
+        emitted: list[Tensor | None] = []
         weights: list[Tensor] = []
         is_open: list[Tensor | None] = []
         effective: list[Tensor] = []
@@ -164,15 +167,18 @@ class Stage(nn.Module):
                 y = x if self.projection is None else self.projection(x)
             else:
                 row = torch.cat(
-                    _same_rows([weights[i][:, slot : slot + 1] for i, slot in heard]), dim=1
+                    _same_rows([weights[i][:, slot : slot + 1] for i, slot in heard]),
+                    dim=1,
                 )
                 alive = _any_open([(is_open[i], slot) for i, slot in heard])
                 if self.training and self.drop_path and len(heard) > 1 and node < last:
                     row = drop_one_input(row, len(x), self.drop_path)
                 effective.append(row)
                 # Node 1 hears the input alone, and takes it as it came.
-                inputs = [x] if node == 1 else [emitted[i] for i, _ in heard]
-                y = weighted_sum(inputs, row)
+                inputs = [x if node == 1 else emitted[i] for i, _ in heard]
+                y = weighted_sum([each for each in inputs if each is not None], row)
+                for i in self.plan.last_heard[node]:
+                    emitted[i] = None  # nobody reads on
                 if node < last:
                     y = self.operations[node - 1](y)
             emitted.append(y)

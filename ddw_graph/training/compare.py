@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ddw_graph.errors import RunError
+from ddw_graph.errors import RunError, UserError
 from ddw_graph.models import create_model
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.edges import edge_settings, edge_text
@@ -21,7 +21,7 @@ from ddw_graph.nn.network import Network
 from ddw_graph.training.budget import matched_channels
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.recipe import Recipe, as_dict
-from ddw_graph.training.run import RunFolder, write_json
+from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.timing import inference_times
 from ddw_graph.training.train import DataSource, train, trained_model
 
@@ -46,7 +46,7 @@ class Entry:
     @property
     def folder(self) -> str:
         """The entry as the name of a folder."""
-        return re.sub(r"[^A-Za-z0-9.]+", "-", self.label).strip("-.")
+        return re.sub(r"[^A-Za-z0-9.=-]+", "_", self.label)
 
 
 DEFAULT_ENTRIES = (
@@ -93,6 +93,7 @@ class Comparison:
         channels: C of the first entry; by default the network's own.
         n: Nodes that compute, in a full stage; by default the network's own.
         output: How output nodes gather; by default as each wiring has it.
+        device: Where to train.
 
     Raises:
         RunError: If there is no entry or no seed, or one is given twice.
@@ -106,11 +107,12 @@ class Comparison:
     channels: float | None = None
     n: int | None = None
     output: str | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         """Checks entries and seeds."""
         for name, values in (
-            ("entries", [entry.folder for entry in self.entries]),
+            ("entries", [entry.label for entry in self.entries]),
             ("seeds", list(self.seeds)),
         ):
             if not values or len(set(values)) < len(values):
@@ -121,12 +123,12 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Returns what all runs share, ready for JSON.
 
-        Not entries and seeds: a comparison may gain some later, and each run's own
-        configuration holds its own.
+        Of the entries that is the first, whose cost is the budget: a comparison may
+        gain entries and seeds, and each run's own configuration holds its own.
         """
         return {
+            "budget": self.entries[0].label,
             "recipe": as_dict(self.recipe),
-            "source": self.source.as_dict(),
             "model": self.model,
             "channels": self.channels,
             "n": self.n,
@@ -227,7 +229,9 @@ def run_comparison(
         raise RunError(f"jobs must be at least 1, got {jobs}")
     data = comparison.source.load()
     todo = tasks(comparison, data, folder)
-    RunFolder(folder).start(comparison.as_dict(), resume=True)
+    shared = comparison.as_dict() | {"data": data.as_dict()}
+    RunFolder(folder).start(shared, resume=True)
+    _check_nothing_lost(comparison, folder)
     cores = (
         len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
@@ -270,6 +274,34 @@ def run_comparison(
     return rows
 
 
+def _check_nothing_lost(comparison: Comparison, folder: Path) -> None:
+    """Checks that a comparison that is there stays whole: its tables are replaced.
+
+    Raises:
+        RunError: If the new one leaves out an entry or a seed.
+    """
+    path = folder / "result.json"
+    if not path.exists():
+        return
+    try:
+        there = {(str(row["entry"]), int(row["seed"])) for row in read_json(path)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{path} must hold a comparison's runs, got {error!r}"
+        ) from error
+    labels = {entry.label for entry in comparison.entries}
+    lost = sorted(
+        f"{label} with seed {seed}"
+        for label, seed in there
+        if label not in labels or seed not in comparison.seeds
+    )
+    if lost:
+        raise RunError(
+            f"{folder} holds runs that this comparison leaves out, {lost[0]} among "
+            "them; name all of them, or take another folder"
+        )
+
+
 def _begin_worker(threads: int) -> None:
     """Sets a worker's threads, and lets it end when the process that made it does."""
     torch.set_num_threads(threads)
@@ -292,8 +324,8 @@ def _run(comparison: Comparison, task: Task) -> dict[str, Any]:
         comparison.recipe,
         seed=task.seed,
         folder=task.folder,
-        source=comparison.source,
         resume=True,
+        device=comparison.device,
     )
 
 
@@ -308,7 +340,7 @@ def _results(
             task = futures[future]
             try:
                 results[task.folder] = future.result()
-            except RunError as error:
+            except UserError as error:
                 raise RunError(f"the run {task.folder} failed: {error}") from error
             except BrokenProcessPool as error:
                 raise RunError(
@@ -324,20 +356,21 @@ def _results(
 def _epochs(folder: Path) -> int:
     """Returns how many epochs a run has finished, read off its log."""
     log = folder / "log.csv"
-    return len(log.read_text().splitlines()) - 1 if log.exists() else 0
+    return max(0, log.read_bytes().count(b"\n") - 1) if log.exists() else 0
 
 
 def _times(
     comparison: Comparison, todo: Sequence[Task], data: ImageData
 ) -> dict[Path, float]:
-    """Returns the inference time of the first seed's networks, one thread."""
+    """Returns the inference time of the first seed's networks, on one thread."""
     first = [task for task in todo if task.seed == comparison.seeds[0]]
     images, _ = data.test.batch(range(min(64, len(data.test))), None)
-    models = {str(task.folder): trained_model(task.folder) for task in first}
+    device = comparison.device
+    models = {str(t.folder): trained_model(t.folder, device=device) for t in first}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        times = inference_times(models, images)
+        times = inference_times(models, images.to(device))
     finally:
         torch.set_num_threads(threads)
     return {Path(name): value for name, value in times.items()}

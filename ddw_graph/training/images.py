@@ -4,8 +4,10 @@ What augmentation does to an image depends on ``(seed, epoch, index)`` alone, so
 resumed run sees what an uninterrupted one does, whatever loads the images.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,16 +22,30 @@ from ddw_graph.errors import DataError
 Batch = tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]
 
 
+class Purpose(IntEnum):
+    """What draws are for; draws for different purposes are independent."""
+
+    ORDER = 0
+    SHIFTS = 1
+    TRANSFORMS = 2
+
+
 @dataclass(frozen=True)
 class Key:
-    """Names the draws of augmentation in one epoch."""
+    """Names the draws of one epoch.
+
+    Args:
+        seed: Seed of the run, in ``[0, 2**32)``: a larger one would take the place of
+            the epoch among the words that seed a generator.
+        epoch: The epoch.
+    """
 
     seed: int
     epoch: int
 
-    def generator(self, *index: int) -> torch.Generator:
-        """Returns a generator of its own for this key and an index."""
-        words = np.random.SeedSequence((self.seed, self.epoch, *index))
+    def generator(self, purpose: Purpose, *index: int) -> torch.Generator:
+        """Returns a generator of its own for this key, a purpose and an index."""
+        words = np.random.SeedSequence((self.seed, self.epoch, purpose, *index))
         return torch.Generator().manual_seed(int(words.generate_state(1)[0]))
 
 
@@ -94,7 +110,7 @@ class ArrayImages:
         count, height, width = len(self), *images.shape[2:]
         pad = height // 8
         # Drawn for the whole set, so that a draw belongs to an index however batched.
-        generator = key.generator()
+        generator = key.generator(Purpose.SHIFTS)
         flip = torch.rand(count, generator=generator)[chosen] < 0.5
         shift = torch.randint(2 * pad + 1, (2, count), generator=generator)[:, chosen]
         images = torch.where(flip[:, None, None, None], images.flip(3), images)
@@ -160,7 +176,10 @@ class FolderImages:
 
         path = self.files[index][0]
         try:
-            with Image.open(path) as file:
+            # What Pillow warns of, it reads all the same.
+            with warnings.catch_warnings(action="ignore"), Image.open(path) as file:
+                if file.mode.startswith(("I", "F")):
+                    raise ValueError(f"8 bits a channel are read, not mode {file.mode}")
                 picture = file.convert("RGB")
         except (
             OSError,
@@ -175,7 +194,8 @@ class FolderImages:
             return image
         # torchvision's transforms draw from the global generator: lend it our seed.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(key.generator(index).initial_seed())
+            generator = key.generator(Purpose.TRANSFORMS, index)
+            torch.manual_seed(generator.initial_seed())
             image = self.train(picture)
         return image
 
@@ -200,6 +220,23 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
+def batch_sizes(images: int, batch_size: int) -> list[int]:
+    """Returns the sizes of the batches of a set.
+
+    A last batch of one joins the batch before it: batch normalisation has nothing to
+    normalise one image by where its features are of one pixel.
+
+    Example:
+        >>> batch_sizes(10, 4), batch_sizes(9, 4)
+        ([4, 4, 2], [4, 5])
+    """
+    whole, rest = divmod(images, batch_size)
+    sizes = [batch_size] * whole + [rest] * (rest > 0)
+    if len(sizes) > 1 and sizes[-1] == 1:
+        sizes[-2:] = [sizes[-2] + 1]
+    return sizes
+
+
 def batches(
     images: Images,
     batch_size: int,
@@ -208,7 +245,7 @@ def batches(
     augment: bool = False,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Yields the images in batches; the last may be smaller.
+    """Yields the images in batches; the last may be smaller, or larger by one.
 
     Args:
         images: The images.
@@ -223,11 +260,14 @@ def batches(
     order = (
         torch.arange(len(images))
         if shuffle is None
-        else torch.randperm(len(images), generator=shuffle.generator(0))
+        else torch.randperm(len(images), generator=shuffle.generator(Purpose.ORDER))
     )
     loader: DataLoader[Tensor] = DataLoader(
         _Batched(images, shuffle if augment else None),
-        batch_sampler=[part.tolist() for part in torch.split(order, batch_size)],
+        batch_sampler=[
+            part.tolist()
+            for part in torch.split(order, batch_sizes(len(order), batch_size))
+        ],
         num_workers=workers,
         collate_fn=_as_it_is,
         # Of its own, so that making a loader leaves the global generator alone.

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from ddw_graph.errors import RunError
 from ddw_graph.training.data import ImageData
-from ddw_graph.training.images import Images, Key, batches
+from ddw_graph.training.images import Images, Key, batch_sizes, batches
 from ddw_graph.training.recipe import Recipe, parameter_groups
 from ddw_graph.training.run import Row, RunFolder
 
@@ -93,9 +93,10 @@ def fit(
     )
     history: list[Row] = []
     if folder.checkpoint_path.exists():
-        history = _restore(folder, model, optimizer)
+        history = _restore(folder, model, optimizer, recipe)
+        folder.write_log(history)
     device = _device(model)
-    steps_an_epoch = math.ceil(len(data.train) / recipe.batch_size)
+    steps_an_epoch = len(batch_sizes(len(data.train), recipe.batch_size))
     steps = steps_an_epoch * recipe.epochs
     for epoch in range(len(history), recipe.epochs):
         model.train()
@@ -121,10 +122,8 @@ def fit(
             )
             value = loss.item()
             if not math.isfinite(value):
-                raise RunError(
-                    f"the loss must be finite, got {value} in epoch {epoch + 1}, "
-                    f"step {step + 1} of {steps_an_epoch}; the last checkpoint stays"
-                )
+                place = f"step {step + 1} of {steps_an_epoch}"
+                raise _diverged(f"the loss is {value}", epoch, place)
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
@@ -134,6 +133,9 @@ def fit(
                 listener.step(epoch + 1, step + 1, steps_an_epoch, value)
         seconds = time.perf_counter() - began
         test = evaluate(model, data.test, workers=workers)
+        # The last step of an epoch can diverge too, and no loss follows that tells.
+        if not (math.isfinite(test.loss) and _finite(model)):
+            raise _diverged("a weight or the test loss is not", epoch, "the last step")
         count = len(data.train)
         row: Row = {
             "epoch": epoch + 1,
@@ -149,6 +151,18 @@ def fit(
         if listener:
             listener.epoch(row)
     return history
+
+
+def _diverged(what: str, epoch: int, place: str) -> RunError:
+    return RunError(
+        f"weights and losses must stay finite, {what} in epoch {epoch + 1}, {place}; "
+        "the last checkpoint stays"
+    )
+
+
+def _finite(model: nn.Module) -> bool:
+    tensors = model.state_dict().values()
+    return all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point())
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -174,18 +188,28 @@ def _keep(
 
 
 def _restore(
-    folder: RunFolder, model: nn.Module, optimizer: torch.optim.Optimizer
+    folder: RunFolder,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
 ) -> list[Row]:
     state = folder.read_checkpoint()
     load_weights(model, state["model"], folder)
     try:
+        history = [dict(row) for row in state["history"]]
+        if not all(isinstance(v, int | float) for row in history for v in row.values()):
+            raise ValueError("its history holds something else than numbers")
+        if not 1 <= len(history) <= recipe.epochs:
+            raise ValueError(f"{len(history)} epochs of {recipe.epochs}")
         optimizer.load_state_dict(state["optimizer"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder.checkpoint_path} is of another recipe") from error
-    torch.set_rng_state(state["rng"])
-    if "cuda_rng" in state and _device(model).type == "cuda":
-        torch.cuda.set_rng_state(state["cuda_rng"], _device(model))
-    return list(state["history"])
+        torch.set_rng_state(state["rng"])
+        if "cuda_rng" in state and _device(model).type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"], _device(model))
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{folder.checkpoint_path} must be a checkpoint of this run: {error}"
+        ) from error
+    return history
 
 
 def load_weights(
@@ -197,6 +221,12 @@ def load_weights(
         RunError: If they are another network's.
     """
     try:
+        own = model.state_dict()
+        for name, tensor in weights.items():
+            # Loading would turn another type into ours without a word.
+            if name in own and tensor.dtype != own[name].dtype:
+                wrong = f"{name} is {tensor.dtype}, not {own[name].dtype}"
+                raise TypeError(f"\n{wrong}")
         model.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = "; ".join(line.strip() for line in str(error).splitlines()[1:3])

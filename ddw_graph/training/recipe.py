@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
+from math import inf
 from typing import Any
 
 from torch import nn
@@ -43,13 +44,13 @@ class Recipe:
         """Checks every value."""
         for name, rule, holds in (
             ("epochs", "at least 1", self.epochs >= 1),
-            ("batch_size", "at least 1", self.batch_size >= 1),
-            ("learning_rate", "more than 0", self.learning_rate > 0),
+            ("batch_size", "in [1, 2**31)", 1 <= self.batch_size < 2**31),
+            ("learning_rate", "finite and more than 0", 0 < self.learning_rate < inf),
             ("momentum", "in [0, 1)", 0 <= self.momentum < 1),
-            ("weight_decay", "at least 0", self.weight_decay >= 0),
+            ("weight_decay", "finite and at least 0", 0 <= self.weight_decay < inf),
             ("warmup_epochs", "in [0, epochs]", 0 <= self.warmup_epochs <= self.epochs),
             ("label_smoothing", "in [0, 1]", 0 <= self.label_smoothing <= 1),
-            ("router_lr", "at least 0", self.router_lr >= 0),
+            ("router_lr", "finite and at least 0", 0 <= self.router_lr < inf),
         ):
             if not holds:
                 raise RunError(f"{name} must be {rule}, got {getattr(self, name)}")

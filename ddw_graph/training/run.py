@@ -8,6 +8,7 @@ import io
 import json
 import platform
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,22 @@ import networkx as nx
 import torch
 
 import ddw_graph
-from ddw_graph.atomic import write_bytes
+from ddw_graph.atomic import is_draft, write_bytes
 from ddw_graph.errors import RunError
 
 Row = dict[str, float]
+
+RESULT = (
+    "test_accuracy",
+    "test_loss",
+    "train_loss",
+    "epochs",
+    "train_seconds",
+    "parameters",
+    "macs",
+    "total_macs",
+)
+"""The numbers of a run's result."""
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -102,7 +115,8 @@ class RunFolder:
             return
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"a run needs a folder, got the file {self.path}")
-        if self.path.exists() and any(self.path.iterdir()):
+        # A process that was killed while it wrote leaves a draft.
+        if self.path.exists() and not all(map(is_draft, self.path.iterdir())):
             raise RunError(f"a run needs an empty or a new folder, got {self.path}")
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(path, {"config": wanted, "environment": environment()})
@@ -147,6 +161,11 @@ class RunFolder:
         if not path.is_file():
             raise RunError(f"a trained run must hold checkpoint.pt, got {self.path}")
         try:
+            # torch does not look at the checksums that its own files have.
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            if damaged:
+                raise ValueError(f"{damaged} has another checksum")
             with warnings.catch_warnings(action="ignore"):
                 state = torch.load(path, map_location="cpu", weights_only=True)
             missing = {"model", "optimizer", "history", "rng"} - set(state)
@@ -157,6 +176,24 @@ class RunFolder:
             raise RunError(f"{path} must be a checkpoint, it lacks {sorted(missing)}")
         checkpoint: dict[str, Any] = state
         return checkpoint
+
+    def result(self) -> dict[str, Any] | None:
+        """Returns the result of a finished run, None of one that has not finished.
+
+        Raises:
+            RunError: If the file is damaged.
+        """
+        if not self.result_path.exists():
+            return None
+        result = read_json(self.result_path)
+        if not isinstance(result, dict) or not all(
+            isinstance(result.get(key), int | float) for key in RESULT
+        ):
+            raise RunError(
+                f"{self.result_path} must hold the numbers {', '.join(RESULT)}; "
+                "without the file, --resume makes it again"
+            )
+        return result
 
 
 def _difference(found: Any, wanted: Any, where: str = "") -> str | None:

@@ -13,7 +13,7 @@ from ddw_graph.nn.network import Network
 from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.loop import Listener, fit, load_weights
 from ddw_graph.training.recipe import Recipe, as_dict
-from ddw_graph.training.run import RunFolder, read_json, write_json
+from ddw_graph.training.run import RESULT, RunFolder, write_json
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,6 @@ class DataSource:
             download=self.download,
         )
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns what a result depends on: not where the data is kept."""
-        return {"name": self.name, "image_size": self.image_size}
-
 
 def train(
     model_config: dict[str, Any],
@@ -53,7 +49,6 @@ def train(
     *,
     seed: int,
     folder: Path,
-    source: DataSource,
     resume: bool = False,
     device: str = "cpu",
     workers: int = 0,
@@ -67,7 +62,6 @@ def train(
         recipe: The recipe.
         seed: Fixes initial weights, order, augmentation, dropout and DropPath.
         folder: A new or empty folder, or, with ``resume``, that of the same run.
-        source: Where the images came from, for the configuration.
         resume: Whether to go on with a run that is there; a finished one is not
             repeated.
         device: Where to train.
@@ -79,6 +73,8 @@ def train(
         DataError: If the images do not fit the network.
     """
     check_fit(model_config, data)
+    if not 0 <= seed < 2**32:
+        raise RunError(f"seed must be in [0, 2**32), got {seed}")
     # Building first: a network that cannot be built leaves no folder behind.
     torch.manual_seed(seed)
     model = from_config(model_config).to(device)
@@ -86,16 +82,14 @@ def train(
     run.start(
         {
             "model": model_config,
-            "data": source.as_dict(),
+            "data": data.as_dict(),
             "recipe": as_dict(recipe),
             "seed": seed,
-            "classes": list(data.classes),
-            "image_size": data.image_size,
         },
         resume=resume,
     )
-    if run.result_path.exists():
-        finished: dict[str, Any] = read_json(run.result_path)
+    finished = run.result()
+    if finished is not None:
         return finished
     history = fit(
         model,
@@ -107,16 +101,12 @@ def train(
         workers=workers,
     )
     price = cost(model, data.image_size)
-    result = {
-        "test_accuracy": history[-1]["test_accuracy"],
-        "test_loss": history[-1]["test_loss"],
-        "train_loss": history[-1]["train_loss"],
+    result: dict[str, Any] = history[-1] | {
         "epochs": len(history),
         "train_seconds": sum(row["train_seconds"] for row in history),
-        "parameters": price.parameters,
-        "macs": price.macs,
-        "total_macs": price.total_macs,
+        **price.as_dict(),
     }
+    result = {key: result[key] for key in RESULT}
     write_json(run.result_path, result)
     return result
 
@@ -130,7 +120,7 @@ def usable_device(name: str) -> str:
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=name)
+        torch.empty(1, device=name).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise RunError(
             f"device must be auto, or one that torch can use here, got {name!r}"
@@ -155,7 +145,21 @@ def check_fit(model_config: dict[str, Any], data: ImageData) -> None:
             )
 
 
-def trained_model(folder: Path) -> Network:
+def check_same_classes(folder: Path, data: ImageData) -> None:
+    """Checks that images have the classes that a run was trained on.
+
+    Raises:
+        DataError: If they have others.
+    """
+    trained = RunFolder(folder).config()["data"]["classes"]
+    if trained != list(data.classes):
+        raise DataError(
+            f"the network of {folder} was trained on other classes than those of "
+            f"{data.name}: {', '.join(map(str, trained[:5]))} ..."
+        )
+
+
+def trained_model(folder: Path, *, device: str = "cpu") -> Network:
     """Returns the network of a run with the weights of its last checkpoint.
 
     Its wirings are those of the run's configuration, edge by edge.
@@ -169,4 +173,4 @@ def trained_model(folder: Path) -> Network:
         raise RunError(f"{folder} must hold the run of a network")
     model = from_config(config["model"])
     load_weights(model, run.read_checkpoint()["model"], run)
-    return model.eval()
+    return model.to(device).eval()

@@ -26,8 +26,8 @@ def to_graphml(
         overwrite: Whether to replace a file of other content.
 
     Raises:
-        WiringError: If ``dag`` is no wiring, or a file is there and may not be
-            replaced.
+        WiringError: If ``dag`` is no wiring.
+        FileError: If another file is there and may not be replaced.
         OSError: If the folder or the disk refuses.
     """
     head = header(dag)

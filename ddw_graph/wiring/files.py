@@ -36,8 +36,8 @@ def save(
         overwrite: Whether to replace a file of other content.
 
     Raises:
-        WiringError: If ``dag`` is no wiring, or another file is there and may not be
-            replaced.
+        WiringError: If ``dag`` is no wiring.
+        FileError: If another file is there and may not be replaced.
         OSError: If the folder or the disk refuses.
     """
     parts = (part.encode() for part in json_parts(dag))

@@ -26,6 +26,7 @@ from ddw_graph.analysis.statistics import (
     weight_histogram,
 )
 from ddw_graph.errors import DataError
+from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.images import ArrayImages
 from ddw_graph.wiring import edge_list
@@ -76,6 +77,8 @@ def test_collects_each_samples_adjacency(tmp_path: Path, wiring: str) -> None:
     assert table["prediction"].tolist() == logits.argmax(1).tolist()
     loss = torch.nn.functional.cross_entropy(logits, labels)
     assert table["loss"].mean() == pytest.approx(loss.item(), rel=1e-5)
+    total = cost(model, 8).total_macs
+    assert table["expected_macs"].tolist() == [pytest.approx(total)] * 23
 
 
 def stored(folder: Path, weights: np.ndarray, constant: list[bool]) -> Collection:
@@ -123,7 +126,7 @@ def test_constant_edges_are_left_out(tmp_path: Path) -> None:
     assert share.tolist() == [0.5, 0.25, 0.25]
 
 
-def test_only_a_collection_is_replaced_and_only_if_asked(tmp_path: Path) -> None:
+def test_nothing_is_replaced_unasked_and_nothing_else_goes(tmp_path: Path) -> None:
     model, images = some_model(), some_images(3)
     collect(model, images, tmp_path / "a")
     with pytest.raises(DataError, match="--overwrite"):
@@ -132,8 +135,10 @@ def test_only_a_collection_is_replaced_and_only_if_asked(tmp_path: Path) -> None
     assert open_collection(tmp_path / "a").samples == 5
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(DataError, match="must hold an analysis"):
-        collect(model, images, tmp_path / "mine", overwrite=True)
+    with pytest.raises(DataError, match="--overwrite"):
+        collect(model, images, tmp_path / "mine")
+    collect(model, images, tmp_path / "mine", overwrite=True)
+    assert open_collection(tmp_path / "mine").samples == 3
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
 
 
@@ -160,10 +165,21 @@ def test_a_damaged_collection_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"got float32 of shape \(2, 2\)"):
         edge_table(open_collection(folder))
     text = (folder / "collection.json").read_text()
+    stage = {"nodes": 3, "edges": [[0, 1]], "constant": [False]}
+    changes: list[dict[str, object]] = [
+        {"samples": float("inf")},
+        {"samples": 0},
+        {"stages": []},
+        {"stages": [stage | {"edges": [[0, 9]]}]},
+        {"stages": [stage | {"edges": [[0, 10**30]]}]},
+        {"stages": [stage | {"nodes": 10**9}]},
+        {"stages": [stage | {"constant": []}]},
+    ]
     for content, message in (
         (text[:-9], "whole collection"),
         (json.dumps(json.loads(text) | {"version": 9}), "version 9"),
         ("[" * 100_000, "whole collection"),
+        *((json.dumps(json.loads(text) | c), "whole collection") for c in changes),
     ):
         (folder / "collection.json").write_text(content)
         with pytest.raises(DataError, match=message):

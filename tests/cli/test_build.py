@@ -157,8 +157,8 @@ def test_the_cost_of_a_network() -> None:
         "randwire_tiny", wiring="ws:k=4,p=0.75", edges="learned", n=6, seed=2
     )
     assert printed["params"] == sum(p.numel() for p in model.parameters())
-    assert printed["macs"] == cost(model, image_size=224).macs
-    assert printed["total_macs"] == cost(model, image_size=224).total_macs
+    assert printed["macs"] == cost(model, image_size=28).macs
+    assert printed["total_macs"] == cost(model, image_size=28).total_macs
     assert (printed["model"], printed["edge_weights"]) == ("randwire_tiny", "learned")
     assert "M of convolutions and FC" in build(*WS, *options[:-1]).stdout
 
@@ -166,3 +166,24 @@ def test_the_cost_of_a_network() -> None:
 def test_an_unknown_network() -> None:
     result = build(*WS, "--model", "nonesuch")
     assert result.exit_code == 2 and "'nonesuch'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--generator ws:n=8,k=4,p=0.75 --model randwire_regular",
+        "--generator ba --m 2 --n 8 --model randwire_regular --edges dynamic:gate=hard",
+    ],
+)
+def test_the_cost_of_a_network_whose_stages_differ(options: str) -> None:
+    result = build(*options.split(), "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["image_size"] == 224
+
+
+def test_the_cost_of_a_network_of_ones_own_wiring(folder: Path) -> None:
+    assert build(*WS, "--n", "6", "--out", "own.json").exit_code == 0
+    options = "--generator file:own.json --model randwire_regular --json".split()
+    result = build(*options)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["nodes"] == 8

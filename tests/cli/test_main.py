@@ -55,7 +55,7 @@ def test_help_imports_nothing_heavy(args: list[str]) -> None:
 
 
 def test_a_command_says_in_its_help_what_the_table_says() -> None:
-    for name in ("build", "draw", "diff"):
+    for name in COMMANDS:
         command = main.get_command(click.Context(main), name)
         assert command is not None and command.help is not None
         assert command.help.splitlines()[0] == COMMANDS[name]

@@ -51,11 +51,12 @@ def test_analyzes_and_plots(trained: Path, tmp_path: Path) -> None:
     names = [Path(line).name for line in plotted.stdout.split()]
     assert names == ["histogram.svg", "mean.svg", "std.svg"]
     assert all((tmp_path / "pictures" / name).stat().st_size for name in names)
-    for again in (
-        call("analyze", trained, "--out", folder),
-        call("plot", folder, "--format", "svg", "--out", tmp_path / "pictures"),
-    ):
-        assert again.exit_code == 2 and "overwrite" in again.stderr
+    again = call("analyze", trained, "--out", folder)
+    assert again.exit_code == 2 and "--overwrite" in again.stderr
+    (tmp_path / "pictures" / "mean.svg").write_text("mine")
+    drawn = call("plot", folder, "--format", "svg", "--out", tmp_path / "pictures")
+    assert drawn.exit_code == 2 and "mean.svg is there already" in drawn.stderr
+    assert (tmp_path / "pictures" / "mean.svg").read_text() == "mine"
     assert call("analyze", trained, "--out", folder, "--overwrite").exit_code == 0
 
 
@@ -96,8 +97,8 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
         "wirings.png",
         "edge_weights.png",
         *(
-            f"{what}-{entry}-dynamic.{ending}"
-            for entry in ("complete", "ws-k-2-p-0.5")
+            f"{what}-{entry}_dynamic.{ending}"
+            for entry in ("complete", "ws_k=2_p=0.5")
             for what, ending in (("mean", "png"), ("std", "png"), ("edges", "csv"))
         ),
     }
@@ -126,6 +127,15 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
         (("train", "--model", "resnet9"), "got 'resnet9'"),
         (("train", "--device", "abacus"), "can use here, got 'abacus'"),
         (("train", "--epochs", "many"), "'many' is not a valid integer"),
+        (("train", "--edges", "dynamic:bias=nan"), "bias must be finite, got nan"),
+        (("train", "--edges", "dynamic:bias=0,bias=1"), "bias is given twice"),
+        (("train", "--learning-rate", "inf"), "finite and more than 0, got inf"),
+        (("train", "--channels", "inf"), "channels must be in (0, 65536], got inf"),
+        (("train", "--seed", "99999999999"), "seed must be in [0, 2**32)"),
+        (("train", "--threads", "0"), "0 is not in the range x>=1"),
+        (("train", "--workers", "-1"), "-1 is not in the range x>=0"),
+        (("train", "--device", "meta"), "can use here, got 'meta'"),
+        (("compare", "--device", "abacus"), "can use here, got 'abacus'"),
         (("compare", "--seeds", "0"), "seeds must be given"),
         (("compare", "--wiring", "loops"), "loops"),
     ],
@@ -150,15 +160,44 @@ def test_what_is_no_run_is_named(tmp_path: Path, trained: Path) -> None:
     assert "another configuration: " in other.stderr
 
 
+def test_an_analysis_takes_the_images_of_the_run(tmp_path: Path) -> None:
+    from tests.training.test_data import folder
+
+    data = ("--data", "folder", "--root", folder(tmp_path / "data"), "--image-size", 16)
+    made = call("train", *SMALL, *data, "--out", tmp_path / "run")
+    assert made.exit_code == 0, made.output
+    refused = call("analyze", tmp_path / "run")
+    assert refused.exit_code == 2 and "folder needs a root folder" in refused.stderr
+    root = ("--root", tmp_path / "data")
+    done = call("analyze", tmp_path / "run", *root, "--json")
+    assert json.loads(done.stdout)["samples"] == 2
+
+
+def test_a_network_of_constant_edges_has_nothing_to_draw(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert (
+        call(
+            "train", *SMALL, "--wiring", "complete", "--edges", "fixed", "--out", run
+        ).exit_code
+        == 0
+    )
+    done = call("analyze", run)
+    assert done.exit_code == 0 and "every edge is constant" in done.stdout
+    drawn = call("plot", run)
+    assert drawn.exit_code == 2 and drawn.stderr.count("\n") == 1
+    assert "needs edges that carry some" in drawn.stderr
+
+
 def test_an_analysis_of_other_images_is_refused(tmp_path: Path, trained: Path) -> None:
     from PIL import Image
 
     for split in ("train", "val"):
-        (tmp_path / split / "a").mkdir(parents=True)
-        Image.new("RGB", (9, 9)).save(tmp_path / split / "a" / "1.png")
+        for name in "ab":
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("RGB", (9, 9)).save(tmp_path / split / name / "1.png")
     result = call("analyze", trained, "--data", "folder", "--root", tmp_path)
     assert result.exit_code == 2
-    assert "the network takes 1 channels, the images of folder have 3" in result.stderr
+    assert "was trained on other classes than those of folder" in result.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -14,7 +14,7 @@ from ddw_graph.generators import (
     is_random,
     watts_strogatz,
 )
-from ddw_graph.generators.registry import parse, recipe
+from ddw_graph.generators.registry import generator_call, parse
 from ddw_graph.wiring import WiringError, save
 
 
@@ -52,7 +52,7 @@ def test_a_recipe_and_its_text_are_one(
 ) -> None:
     given: dict[str, int | float] = {"m": k, "k": k, "p": p}
     wanted = {"er": "p", "ba": "m", "ws": "kp"}.get(name, "")
-    made = recipe(name, {key: given[key] for key in wanted}, n=n)
+    made = generator_call(name, {key: given[key] for key in wanted}, n=n)
     assert parse(str(made)) == made
 
 

@@ -63,6 +63,50 @@ def test_the_parts_of_a_cost_add_up_to_hand_counts() -> None:
         assert getattr(price, name) == sum(getattr(p, name) for p in price.parts)
 
 
+@pytest.mark.parametrize("wiring", ["complete", "ws:k=2,p=0.5"])
+@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic"])
+def test_a_sample_with_every_edge_open_is_expected_to_cost_everything(
+    wiring: str, edges: str
+) -> None:
+    model = create_model("randwire_tiny", wiring=wiring, edges=edges, **SMALL).eval()
+    price = cost(model, image_size=16)
+    _, adjacency = model(torch.randn(3, 3, 16, 16), return_adjacency=True)
+    expected = price.expected_macs(adjacency)
+    torch.testing.assert_close(expected, torch.full((3,), float(price.total_macs)))
+
+
+def test_expected_cost_leaves_out_what_is_closed_and_price_does_not() -> None:
+    model = create_model("randwire_tiny", wiring="complete", n=2, channels=4).eval()
+    price = cost(model, image_size=16)
+    _, adjacency = model(torch.randn(2, 3, 16, 16), return_adjacency=True)
+    work = price.work[1]
+    places = {edge: place for place, edge in enumerate(work.plan.edges)}
+    adjacency[1][0, 3, 0] = 0  # an edge of the first sample
+    for j, i in ((2, 0), (2, 1), (3, 2)):  # all edges of node 2 of the second
+        adjacency[1][1, j, i] = 0
+    _, effective = model(
+        torch.randn(2, 3, 16, 16), adjacency=adjacency, return_adjacency=True
+    )
+    spared = [
+        work.edges[places[0, 3]],
+        sum(work.edges[places[edge]] for edge in ((0, 2), (1, 2), (2, 3)))
+        + work.operations[2]
+        + work.routers[2]
+        + work.pooling[2],
+    ]
+    saved = price.total_macs - price.expected_macs(effective)
+    torch.testing.assert_close(saved, torch.tensor(spared, dtype=torch.float32))
+    # A gate saves nothing by itself: the price has every edge open, whatever closes.
+    closing = create_model(
+        "randwire_tiny",
+        wiring="complete",
+        n=2,
+        channels=4,
+        edges="dynamic:gate=hard,threshold=2",
+    )
+    assert cost(closing, image_size=16).total_macs == price.total_macs
+
+
 def test_stem_and_stages_have_randwires_sizes() -> None:
     sizes: dict[str, list[tuple[int, int]]] = {}
     for name in ("randwire_small", "randwire_regular"):
@@ -145,6 +189,12 @@ def test_a_wiring_may_be_a_graph_a_list_a_function_a_text_or_a_file(
         assert all(nx.utils.graphs_equal(s.dag, dag) for s in model.stages)
 
 
+def test_a_list_may_hold_texts_and_functions() -> None:
+    wiring = ["complete", generators.vgg, "ws:n=5,k=2,p=0.5"]
+    model = create_model("randwire_tiny", wiring=wiring, edges="learned", channels=4)
+    assert [stage.plan.nodes for stage in model.stages] == [10, 10, 7]
+
+
 def test_a_configuration_draws_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
     small = SMALL | {"n": 6}
     model = create_model("randwire_tiny", edges="learned", **small, seed=7)
@@ -186,7 +236,7 @@ def test_an_operation_of_ones_own_must_be_given_again() -> None:
         ({"wiring": [generators.vgg(3)]}, "3 stages, got 1"),
         ({"wiring": generators.vgg(3), "n": 4}, "n=3"),
         ({"n": 0}, "n must be at least 1, got 0"),
-        ({"channels": 0}, "channels must be more than 0, got 0"),
+        ({"channels": 0}, r"channels must be in \(0, 65536\], got 0"),
         ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
         ({"dropout": 2}, r"dropout must be in \[0, 1\], got 2"),
         (

@@ -23,7 +23,7 @@ from ddw_graph.generators import (
     watts_strogatz,
 )
 from ddw_graph.nn.edge_weights import DynamicWeights, LearnedWeights, Router
-from ddw_graph.nn.edges import Dynamic, Learned
+from ddw_graph.nn.edges import Dynamic
 from ddw_graph.nn.gates import GATES
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.nn.stage import Stage
@@ -253,25 +253,52 @@ def test_nothing_of_the_graph_stays_alive() -> None:
     stage.operations[1].register_forward_hook(
         lambda module, inputs, output: kept.append(weakref.ref(output))
     )
-    stage(torch.randn(2, 4, 6, 6)).mean().backward()
+    y, adjacency = stage(torch.randn(2, 4, 6, 6), return_adjacency=True)
+    kept += [weakref.ref(y), weakref.ref(adjacency)]
+    (y.mean() + adjacency.mean()).backward()
+    del y, adjacency
     gc.collect()
-    assert kept[0]() is None
+    assert [ref() for ref in kept] == [None] * 3
+
+
+def test_outputs_that_nobody_reads_on_are_let_go() -> None:
+    stage = Stage(vgg(6), 4, 4, edges="fixed").eval()
+    kept: list[weakref.ref[Tensor]] = []
+    alive = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        alive.append(sum(ref() is not None for ref in kept))
+        kept.append(weakref.ref(output))
+
+    for operation in stage.operations:
+        operation.register_forward_hook(note)
+    with torch.no_grad():
+        stage(torch.randn(2, 4, 6, 6))
+    assert max(alive) <= 1
 
 
 def test_droppath_closes_one_input_and_leaves_the_others() -> None:
-    stage = Stage(complete(4), 4, 4, edges=Learned(bias=1.0), drop_path=1.0)
+    stage = Stage(complete(4), 4, 4, edges="learned", drop_path=1.0)
+    assert isinstance(stage.weights, LearnedWeights)
+    stage.weights.logit.data.normal_()
     x = torch.randn(64, 4, 4, 4)
     _, adjacency = stage(x, return_adjacency=True)
-    weight = torch.tensor(1.0).sigmoid()
+    _, whole = stage.eval()(x, return_adjacency=True)
+    dropped = (adjacency == 0) & (whole != 0)
+    torch.testing.assert_close(adjacency[~dropped], whole[~dropped])
     for node in range(2, 5):
-        row = adjacency[:, node, :node]
-        assert torch.equal((row == 0).sum(1), torch.ones(64, dtype=torch.long))
-        torch.testing.assert_close(row[row != 0], weight.expand(64 * (node - 1)))
-        assert (row == 0).any(0).all()
-    assert (adjacency[:, 1, 0] != 0).all()
-    assert (adjacency[:, 5, :5] != 0).all()
-    _, still = stage.eval()(x, return_adjacency=True)
-    assert (still[:, 4, :4] != 0).all()
+        lost = dropped[:, node, :node]
+        assert (lost.sum(1) == 1).all() and lost.any(0).all()
+    assert not dropped[:, 1].any() and not dropped[:, 5].any()
+
+
+def test_droppath_never_takes_the_only_open_input() -> None:
+    closing = Dynamic(gate="hard", threshold=2.0, router_std=1.0)
+    stage = Stage(complete(5), 4, 4, edges=closing, drop_path=1.0)
+    _, adjacency = stage(torch.randn(128, 4, 4, 4), return_adjacency=True)
+    emits = (adjacency[:, :, 1:6] != 0).any(1)
+    hears = (adjacency[:, 1:6] != 0).any(2)
+    assert torch.equal(emits, hears)
 
 
 def test_learned_weights_are_positive_and_the_mean_is_of_the_sinks() -> None:
@@ -333,6 +360,7 @@ def test_names_the_setting_that_it_rejects(
         (lambda m: m[:, :3, :3], r"\(2, 4, 4\) or \(1, 4, 4\), got \(2, 3, 3\)"),
         (lambda m: m.transpose(1, 2), "for 1 -> 0 of sample 0"),
         (lambda m: m * float("nan"), "finite"),
+        (lambda m: m[0], r"got \(4, 4\)"),
     ],
 )
 def test_names_the_adjacency_that_it_rejects(change: Any, message: str) -> None:

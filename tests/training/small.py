@@ -23,7 +23,7 @@ def small_data(train: int = 48, test: int = 24, classes: int = 3) -> ImageData:
         return ArrayImages(pixels.byte(), labels, [0.3], [0.2])
 
     names = tuple("abc"[:classes])
-    return ImageData("quarters", images(train, 0), images(test, 1), names, 1, 8)
+    return ImageData("quarters", images(train, 0), images(test, 1), names, 1, 8, "0")
 
 
 def small_config(edges: str = "dynamic", **changes: Any) -> dict[str, Any]:

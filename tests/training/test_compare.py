@@ -35,7 +35,7 @@ def comparison(**changes: Any) -> Comparison:
         "seeds": (0, 1),
         "recipe": QUICK,
         "source": DataSource(),
-        "channels": 4.0,
+        "channels": 6.0,
         "n": 4,
     }
     return Comparison(**settings | changes)
@@ -80,7 +80,7 @@ def test_runs_every_entry_with_every_seed(tmp_path: Path) -> None:
         assert 0 <= row["test_accuracy"] <= 1 and row["train_seconds"] > 0
     timed = [row["inference_ms"] is not None for row in rows]
     assert timed == [True, True, False, False]
-    config = tmp_path / "c" / "runs" / "ws-k-2-p-0.5-learned" / "seed-1" / "config.json"
+    config = tmp_path / "c" / "runs" / "ws_k=2_p=0.5_learned" / "seed-1" / "config.json"
     assert json.loads(config.read_text())["environment"]["threads"] == 1
 
 
@@ -98,9 +98,33 @@ def test_goes_on_and_grows_without_repeating(tmp_path: Path) -> None:
         run_comparison(comparison(recipe=recipe), tmp_path / "c")
 
 
+def test_a_comparison_that_is_there_stays_whole(tmp_path: Path) -> None:
+    run_comparison(comparison(seeds=(0,)), tmp_path / "c", jobs=1)
+    before = (tmp_path / "c" / "result.json").read_bytes()
+    first, second = comparison().entries
+    for changes, message in (
+        ({"entries": (first,), "seeds": (0,)}, "leaves out, ws:k=2,p=0.5 learned with"),
+        ({"seeds": (1,)}, "leaves out, complete dynamic with seed 0 among them"),
+        ({"entries": (second, first)}, "budget is 'complete dynamic' there"),
+    ):
+        with pytest.raises(RunError, match=message):
+            run_comparison(comparison(**changes), tmp_path / "c", jobs=1)
+    assert (tmp_path / "c" / "result.json").read_bytes() == before
+
+
+def test_entries_have_folders_of_their_own() -> None:
+    edges = (
+        "dynamic:bias=1",
+        "dynamic:bias=-1",
+        "dynamic:bias=0.1",
+        "dynamic:gate=psi",
+    )
+    assert len({Entry("complete", each).folder for each in edges}) == len(edges)
+
+
 def test_a_failing_run_is_named(tmp_path: Path) -> None:
     wild = recipe_named("small", epochs=1, batch_size=100, learning_rate=1e30)
-    with pytest.raises(RunError, match=r"the run .*seed-\d failed: the loss must be"):
+    with pytest.raises(RunError, match=r"the run .*seed-\d failed: weights and losses"):
         run_comparison(comparison(recipe=wild), tmp_path / "c", jobs=1)
 
 
@@ -142,7 +166,7 @@ def test_the_grid_is_every_wiring_with_every_kind() -> None:
         "ws:k=4,p=0.75 learned",
         "ws:k=4,p=0.75 dynamic:gate=hard",
     ]
-    assert grid[3].folder == "ws-k-4-p-0.75-dynamic-gate-hard"
+    assert grid[3].folder == "ws_k=4_p=0.75_dynamic_gate=hard"
     assert [e.edges for e in entries(("vgg",), ())] == ["learned", "dynamic"]
     assert [e.label for e in entries((), ("fixed",))] == ["complete fixed"]
 

@@ -1,7 +1,7 @@
 """Every data set is read, from small copies in its own format."""
 
-import gzip
 import pickle
+import runpy
 import struct
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,20 @@ def test_the_embedded_images_are_balanced_and_normalised() -> None:
     assert (EMBEDDED.parent / "LICENSE").read_text().count("MIT License") == 1
 
 
-def test_the_embedded_images_are_the_first_of_the_full_set() -> None:
-    full = Path("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz")
+def test_the_embedded_images_are_the_first_of_the_full_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = Path("/usr/share/datasets/fashion-mnist")
     if not full.exists():
         pytest.skip("needs Debian's package dataset-fashion-mnist")
-    pixels = np.frombuffer(gzip.decompress(full.read_bytes()), np.uint8, offset=16)
-    test = load_data().test
-    assert isinstance(test, ArrayImages)
-    whole = {image.tobytes() for image in pixels.reshape(-1, 28 * 28)}
-    assert all(image.numpy().tobytes() in whole for image in test.pixels)
+    script = Path(__file__).parents[2] / "tools" / "embedded_images.py"
+    made = runpy.run_path(str(script))
+    monkeypatch.setitem(made["main"].__globals__, "TARGET", tmp_path / "again.npz")
+    made["main"](full)
+    with np.load(tmp_path / "again.npz") as again, np.load(EMBEDDED) as embedded:
+        assert set(again.files) == set(embedded.files)
+        for key in again.files:
+            np.testing.assert_array_equal(again[key], embedded[key])
 
 
 def fashion_mnist(root: Path) -> None:
@@ -86,6 +91,28 @@ def test_reads_cifar(
     assert (red == 255).all() and not any(other.any() for other in others)
 
 
+def test_a_damaged_set_is_named(tmp_path: Path) -> None:
+    fashion_mnist(tmp_path)
+    raw = tmp_path / "FashionMNIST" / "raw"
+    labels = (raw / "t10k-labels-idx1-ubyte").read_bytes()
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(labels[:-1] + bytes([77]))
+    with pytest.raises(DataError, match=r"must be in \[0, 10\), got 0 to 77"):
+        load_data("fashion_mnist", root=tmp_path)
+    for content in (b"", b"garbage", labels[:4] + b"\xff" * 8):
+        (raw / "t10k-labels-idx1-ubyte").write_bytes(content)
+        with pytest.raises(DataError, match="fashion_mnist could not be read below"):
+            load_data("fashion_mnist", root=tmp_path)
+
+
+def test_data_of_the_same_name_has_a_digest_of_its_own(tmp_path: Path) -> None:
+    first = load_data("folder", root=folder(tmp_path / "1"), image_size=24)
+    again = load_data("folder", root=folder(tmp_path / "2"), image_size=24)
+    assert first.as_dict() == again.as_dict()
+    Image.new("RGB", (9, 9)).save(tmp_path / "2" / "val" / "a" / "2.png")
+    other = load_data("folder", root=tmp_path / "2", image_size=24)
+    assert other.digest != first.digest
+
+
 def folder(root: Path, train: str = "ab", val: str = "ab") -> Path:
     for split, classes in (("train", train), ("val", val)):
         for name in classes:
@@ -127,8 +154,16 @@ def test_classes_that_differ_are_named(tmp_path: Path) -> None:
         ({"name": "fashion_mnist_mini", "root": Path("x")}, "takes no root"),
         ({"name": "cifar10", "root": Path("nowhere")}, "not be read below nowhere"),
         ({"name": "cifar10", "root": Path("x"), "image_size": 8}, "'folder' alone"),
+        ({"name": "folder", "root": "one"}, "at least 2 classes are needed"),
+        ({"name": "folder", "root": "two", "image_size": 0}, "at least 1 pixel, got 0"),
     ],
 )
-def test_names_what_it_rejects(arguments: dict[str, Any], message: str) -> None:
+def test_names_what_it_rejects(
+    tmp_path: Path, arguments: dict[str, Any], message: str
+) -> None:
+    folder(tmp_path / "one", train="a", val="a")
+    folder(tmp_path / "two")
+    if isinstance(arguments.get("root"), str):
+        arguments = arguments | {"root": tmp_path / arguments["root"]}
     with pytest.raises(DataError, match=message):
         load_data(**arguments)

@@ -9,7 +9,15 @@ import torch
 from PIL import Image
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.images import ArrayImages, FolderImages, Images, Key, batches
+from ddw_graph.training.images import (
+    ArrayImages,
+    FolderImages,
+    Images,
+    Key,
+    Purpose,
+    batch_sizes,
+    batches,
+)
 
 
 def ramp(count: int = 20, size: int = 16) -> ArrayImages:
@@ -60,7 +68,7 @@ def test_augmentation_shifts_and_flips_and_nothing_else() -> None:
     plain = (images.pixels[0, 0].float() / 255 - 0.5) / 0.25
     black = torch.tensor(-0.5 / 0.25)
     seen = set()
-    for epoch in range(200):
+    for epoch in range(600):
         x, _ = images.batch([0], Key(0, epoch))
         for flipped in (False, True):
             source = plain.flip(1) if flipped else plain
@@ -88,6 +96,37 @@ def test_other_processes_load_the_same(tmp_path: Path) -> None:
         here = list(batches(images, 4, shuffle=key, augment=augment))
         there = list(batches(images, 4, shuffle=key, augment=augment, workers=1))
         torch.testing.assert_close(here, there, rtol=0, atol=0)
+
+
+def test_order_and_augmentation_draw_from_streams_of_their_own() -> None:
+    seeds = {
+        generator.initial_seed()
+        for key in (Key(0, 0), Key(0, 1), Key(1, 0))
+        for generator in (
+            key.generator(Purpose.ORDER),
+            key.generator(Purpose.SHIFTS),
+            *(key.generator(Purpose.TRANSFORMS, index) for index in range(3)),
+        )
+    }
+    assert len(seeds) == 15
+
+
+def test_no_batch_is_of_one_unless_there_is_one() -> None:
+    for images in range(1, 40):
+        for size in range(1, 9):
+            sizes = batch_sizes(images, size)
+            assert sum(sizes) == images and max(sizes) <= size + 1
+            assert size == 1 or images == 1 or 1 not in sizes
+            assert len(list(batches(ramp(images, 2), size))) == len(sizes)
+
+
+def test_deep_pictures_are_refused_and_not_flattened(tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100).save(path)
+    with pytest.raises(
+        DataError, match="deep.png.*8 bits a channel are read, not mode"
+    ):
+        FolderImages([(path, 0)], 16).batch([0], None)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -4,9 +4,12 @@ import json
 import math
 import os
 import pickle
+import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,13 @@ import torch
 
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.models import from_config
+from ddw_graph.nn.network import Network
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.images import ArrayImages
 from ddw_graph.training.loop import evaluate
 from ddw_graph.training.recipe import Recipe, parameter_groups, recipe_named
 from ddw_graph.training.run import Row, RunFolder
-from ddw_graph.training.train import DataSource, train, trained_model
+from ddw_graph.training.train import train, trained_model
 from tests.training.small import small_config, small_data
 
 RECIPE = recipe_named("small", epochs=3, batch_size=10, augment=True)
@@ -40,7 +44,6 @@ def run(
         recipe,
         seed=options.pop("seed", 0),
         folder=folder,
-        source=DataSource(),
         **options,
     )
 
@@ -142,9 +145,85 @@ def test_a_loss_that_is_not_finite_stops_before_anything_is_written(
     before = (tmp_path / "a" / "checkpoint.pt").read_bytes()
     assert isinstance(data.train, ArrayImages)
     data.train.mean[:] = math.nan
-    with pytest.raises(RunError, match="finite, got nan in epoch 2, step 1"):
+    with pytest.raises(RunError, match="the loss is nan in epoch 2, step 1 of"):
         run(tmp_path / "a", data=data, resume=True)
     assert (tmp_path / "a" / "checkpoint.pt").read_bytes() == before
+
+
+class DivergeAt(StopAt):
+    """Spoils a weight just before a step, behind the back of its loss."""
+
+    def __init__(self, epoch: int, step: int, spoil: Callable[[], None]) -> None:
+        super().__init__(epoch, step)
+        self.spoil = spoil
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        if (epoch, step) == self.place:
+            self.spoil()
+
+
+def test_the_last_step_of_an_epoch_may_diverge_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Network] = []
+
+    def build(config: dict[str, Any]) -> Network:
+        made.append(from_config(config))
+        return made[-1]
+
+    def spoil() -> None:
+        next(iter(made[-1].parameters())).data.fill_(math.inf)
+
+    monkeypatch.setattr("ddw_graph.training.train.from_config", build)
+    listener = DivergeAt(2, 5, spoil)
+    with pytest.raises(RunError, match="in epoch 2, the last step; the last"):
+        run(tmp_path / "a", listener=listener)
+    history = RunFolder(tmp_path / "a").read_checkpoint()["history"]
+    assert [row["epoch"] for row in history] == [1]
+    monkeypatch.undo()
+    assert run(tmp_path / "a", resume=True)["epochs"] == 3
+
+
+def test_a_lost_log_and_a_left_draft_do_no_harm(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    log = (tmp_path / "a" / "log.csv").read_text()
+    for name in ("log.csv", "result.json"):
+        (tmp_path / "a" / name).unlink()
+    run(tmp_path / "a", resume=True)
+    assert (tmp_path / "a" / "log.csv").read_text() == log
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / ".config.json.0a1b2c3d.tmp").write_text("{")
+    run(tmp_path / "b")
+
+
+def test_other_images_of_the_same_name_are_refused(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    for other, message in (
+        (small_data(train=36), "data.train is 48 there, and 36"),
+        (replace(small_data(), digest="1"), "data.digest is '0' there, and '1'"),
+    ):
+        with pytest.raises(RunError, match=message):
+            run(tmp_path / "a", resume=True, data=other)
+
+
+def test_a_last_image_alone_joins_the_batch_before(tmp_path: Path) -> None:
+    recipe = recipe_named("small", epochs=1, batch_size=10)
+    run(tmp_path / "a", data=small_data(train=31), recipe=recipe)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", "3", '{"epochs": "many"}'])
+def test_a_damaged_result_is_named(tmp_path: Path, content: str) -> None:
+    run(tmp_path / "a")
+    (tmp_path / "a" / "result.json").write_text(content)
+    with pytest.raises(RunError, match="result.json must hold the numbers"):
+        run(tmp_path / "a", resume=True)
+
+
+def test_seeds_fit_the_words_that_they_are_made_of(tmp_path: Path) -> None:
+    with pytest.raises(
+        RunError, match=r"seed must be in \[0, 2\*\*32\), got 4294967296"
+    ):
+        run(tmp_path / "a", seed=2**32)
 
 
 def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
@@ -207,6 +286,65 @@ def test_a_damaged_checkpoint_is_one_clear_error(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(RunError, match="must hold checkpoint.pt"):
         trained_model(folder)
+    path.mkdir()
+    with pytest.raises(RunError, match="must hold checkpoint.pt"):
+        trained_model(folder)
+
+
+def test_a_flipped_bit_never_passes_for_other_weights(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    run(folder)
+    path = folder / "checkpoint.pt"
+    whole = path.read_bytes()
+    before = weights(folder)
+    generator = random.Random(0)
+    refused = 0
+    for _ in range(150):
+        place = generator.randrange(len(whole))
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << generator.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            after = trained_model(folder).state_dict()
+        except RunError:
+            refused += 1
+            continue
+        # What is left are bytes that nobody reads, such as dates.
+        assert all(torch.equal(before[key], after[key]) for key in before)
+    assert refused > 50
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"history": 3}, "must be a checkpoint of this run"),
+        ({"history": [{"epoch": 1}] * 9}, "9 epochs of 3"),
+        ({"rng": "lots"}, "must be a checkpoint of this run"),
+        ({"optimizer": {}}, "must be a checkpoint of this run"),
+    ],
+)
+def test_a_checkpoint_of_odd_parts_is_refused(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    run(tmp_path / "a")
+    (tmp_path / "a" / "result.json").unlink()
+    folder = RunFolder(tmp_path / "a")
+    folder.write_checkpoint(folder.read_checkpoint() | change)
+    with pytest.raises(RunError, match=message):
+        run(tmp_path / "a", resume=True)
+
+
+def test_a_checkpoint_of_another_type_is_refused(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    folder = RunFolder(tmp_path / "a")
+    state = folder.read_checkpoint()
+    state["model"] = {
+        key: tensor.double() if tensor.is_floating_point() else tensor
+        for key, tensor in state["model"].items()
+    }
+    folder.write_checkpoint(state)
+    with pytest.raises(RunError, match="is torch.float64, not torch.float32"):
+        trained_model(tmp_path / "a")
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
@@ -252,6 +390,9 @@ def test_randwires_recipe_is_the_papers() -> None:
     [
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"learning_rate": 0.0}, "more than 0, got 0.0"),
+        ({"learning_rate": math.inf}, "finite and more than 0, got inf"),
+        ({"weight_decay": math.inf}, "finite and at least 0, got inf"),
+        ({"batch_size": 2**40}, "in .1, 2..31., got"),
         ({"learning_rate": math.nan}, "more than 0, got nan"),
         ({"warmup_epochs": 101.0}, r"\[0, epochs\], got 101.0"),
         ({"label_smoothing": 2.0}, r"\[0, 1\], got 2.0"),

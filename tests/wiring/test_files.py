@@ -254,10 +254,15 @@ def test_a_file_is_never_overwritten_unasked(tmp_path: Path) -> None:
 
 def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.json").mkdir()
-    with pytest.raises(FileError, match="is there already"):
-        save(complete(3), tmp_path / "a.json")
-    with pytest.raises(OSError):
-        save(complete(3), tmp_path / "a.json", overwrite=True)
+    for overwrite in (False, True):
+        with pytest.raises(FileError, match="only a regular file is ever replaced"):
+            save(complete(3), tmp_path / "a.json", overwrite=overwrite)
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_file_needs_a_name(name: str) -> None:
+    with pytest.raises(FileError, match="a file needs a name"):
+        save(complete(3), name)
 
 
 def test_no_wiring_leaves_no_file(tmp_path: Path) -> None:
