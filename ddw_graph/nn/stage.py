@@ -154,8 +154,8 @@ class Stage(nn.Module):
                 where the wiring has no edge.
         """
         if adjacency is not None:
-            self._check_adjacency(adjacency, len(x))
             adjacency = adjacency.to(x.device)
+            self._check_adjacency(adjacency, len(x))
         emitted: list[Tensor | None] = []
         weights: list[Tensor] = []
         is_open: list[Tensor | None] = []
