@@ -22,6 +22,7 @@ from ddw_graph.generators import (
     vgg,
     watts_strogatz,
 )
+from ddw_graph.nn.aggregation import drop_one_input
 from ddw_graph.nn.edge_weights import DynamicWeights, LearnedWeights, Router
 from ddw_graph.nn.edges import Dynamic
 from ddw_graph.nn.gates import GATES
@@ -290,6 +291,15 @@ def test_droppath_closes_one_input_and_leaves_the_others() -> None:
         lost = dropped[:, node, :node]
         assert (lost.sum(1) == 1).all() and lost.any(0).all()
     assert not dropped[:, 1].any() and not dropped[:, 5].any()
+
+
+def test_droppath_draws_among_open_inputs() -> None:
+    weights = torch.tensor([[0.0, 0.5, 0.0, 0.25, 0.0]])
+    dropped = drop_one_input(weights, 64, rate=1.0)
+    assert ((dropped != 0).sum(1) == 1).all()
+    assert (dropped != 0).any(0).tolist() == [False, True, False, True, False]
+    kept = drop_one_input(weights, 4000, rate=0.25) == weights
+    assert 0.7 < kept.all(1).float().mean() < 0.8
 
 
 def test_droppath_never_takes_the_only_open_input() -> None:

@@ -146,8 +146,8 @@ def test_the_summary_pairs_by_seed() -> None:
     accuracy = {"a": [0.7, 0.8, 0.9], "b": [0.72, 0.81, 0.93]}
     rows = [
         {"entry": entry, "seed": seed, "test_accuracy": accuracy[entry][seed], **shared}
-        for seed in (2, 0, 1)
-        for entry in "ab"
+        for entry, seeds in (("a", (2, 0, 1)), ("b", (1, 2, 0)))
+        for seed in seeds
     ]
     first, second = summary(rows)
     assert first["accuracy"] == pytest.approx(80) and first["difference"] is None

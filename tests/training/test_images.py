@@ -63,6 +63,13 @@ def test_augmentation_belongs_to_its_key(tmp_path: Path, kind: str) -> None:
         assert not torch.equal(images.batch([0, 1, 4], other)[0], together)
 
 
+def test_equal_photographs_are_augmented_differently(tmp_path: Path) -> None:
+    photographs(tmp_path, 1)
+    images = FolderImages([(tmp_path / "0.png", 0)] * 4, 24)
+    x, _ = images.batch(range(4), Key(0, 0))
+    assert len({image.numpy().tobytes() for image in x}) == 4
+
+
 def test_augmentation_shifts_and_flips_and_nothing_else() -> None:
     images = ramp(1, 16)
     plain = (images.pixels[0, 0].float() / 255 - 0.5) / 0.25

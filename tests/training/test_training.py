@@ -364,6 +364,18 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert rates[100] == pytest.approx(0)
 
 
+def test_the_log_tells_the_learning_rate_of_each_epochs_last_step(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(Stop):
+        run(tmp_path / "a", listener=StopAt(2, 3))
+    run(tmp_path / "a", resume=True)
+    history = RunFolder(tmp_path / "a").read_checkpoint()["history"]
+    # 48 images in batches of 10: 5 steps an epoch.
+    expected = [RECIPE.learning_rate_at(step, 15) for step in (4, 9, 14)]
+    assert [row["learning_rate"] for row in history] == expected
+
+
 def test_thresholds_and_router_biases_take_no_weight_decay() -> None:
     model = from_config(small_config())
     recipe = Recipe(weight_decay=0.1, router_lr=10)
