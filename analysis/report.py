@@ -19,8 +19,10 @@ from ddw_graph.analysis.statistics import edge_table
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.atomic import write_bytes
 from ddw_graph.training.compare import Comparison
+from ddw_graph.training.run import RunFolder
 from ddw_graph.training.summary import summary
 from ddw_graph.training.train import trained_model
+from ddw_graph.wiring import from_dict
 
 COLUMNS = {
     "entry": "wiring and edges",
@@ -135,6 +137,7 @@ def _wirings(comparison: Comparison, folder: Path) -> Figure:
             ax.set_axis_off()
         for ax, entry in zip(axes, entries, strict=False):
             run = _run_folder(comparison, folder, entry.folder)
-            draw_wiring(trained_model(run).stages[0].dag, ax=ax)
+            model = RunFolder(run).config()["model"]
+            draw_wiring(from_dict(model["wirings"][0]), ax=ax)
             ax.set_title(f"{entry.wiring}, stage 1")
     return figure

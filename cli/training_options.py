@@ -45,30 +45,26 @@ def data_options(default: str) -> Callable[[Command], Command]:
     )
 
     def decorated(command: Command) -> Command:
-        return _with_data_options(command, help_text)
+        for option in reversed(
+            (
+                click.option("--data", help=help_text),
+                click.option(
+                    "--root",
+                    type=click.Path(path_type=Path),
+                    help="Folder of the data; the set in the package has none.",
+                ),
+                click.option(
+                    "--image-size", type=int, help="Pixels; for folder.  [default: 224]"
+                ),
+                click.option(
+                    "--download", is_flag=True, help="Let torchvision download the set."
+                ),
+            )
+        ):
+            command = option(command)
+        return command
 
     return decorated
-
-
-def _with_data_options(command: Command, help_text: str) -> Command:
-    for option in reversed(
-        (
-            click.option("--data", help=help_text),
-            click.option(
-                "--root",
-                type=click.Path(path_type=Path),
-                help="Folder of the data; the set in the package has none.",
-            ),
-            click.option(
-                "--image-size", type=int, help="Pixels; for folder.  [default: 224]"
-            ),
-            click.option(
-                "--download", is_flag=True, help="Let torchvision download the set."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
 
 
 def recipe_options(command: Command) -> Command:

@@ -45,7 +45,7 @@ def write_bytes(
             file.flush()
             os.fsync(file.fileno())
         if os.path.lexists(path):
-            if path.is_file() and filecmp.cmp(draft, path, shallow=False):
+            if filecmp.cmp(draft, path, shallow=False):
                 return False
             if not overwrite:
                 raise FileError(

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget import matched_channels
 from ddw_graph.training.data import ImageData
-from ddw_graph.training.recipe import Recipe, as_dict
+from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.timing import inference_times
 from ddw_graph.training.train import DataSource, train, trained_model
@@ -128,7 +128,7 @@ class Comparison:
         """
         return {
             "budget": self.entries[0].label,
-            "recipe": as_dict(self.recipe),
+            "recipe": asdict(self.recipe),
             "model": self.model,
             "channels": self.channels,
             "n": self.n,

@@ -1,7 +1,7 @@
 """Recipes: how a network is trained."""
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from math import inf
 from typing import Any
 
@@ -107,11 +107,6 @@ def recipe_named(name: str, **changes: Any) -> Recipe:
         raise RunError(f"a recipe has no {', '.join(unknown)}")
     told = {key: value for key, value in changes.items() if value is not None}
     return replace(RECIPES[name], **told)
-
-
-def as_dict(recipe: Recipe) -> dict[str, Any]:
-    """Returns the values of a recipe, ready for JSON."""
-    return asdict(recipe)
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

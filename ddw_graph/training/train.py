@@ -1,6 +1,6 @@
 """One training run, from a configuration to a result in a folder."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.loop import Listener, fit, load_weights
-from ddw_graph.training.recipe import Recipe, as_dict
+from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RESULT, RunFolder, write_json
 
 
@@ -83,7 +83,7 @@ def train(
         {
             "model": model_config,
             "data": data.as_dict(),
-            "recipe": as_dict(recipe),
+            "recipe": asdict(recipe),
             "seed": seed,
         },
         resume=resume,
