@@ -15,6 +15,7 @@ COMMANDS = {
     "build": "Build a wiring, say what it is, and write it.",
     "draw": "Draw a wiring, as a picture or as text.",
     "diff": "Compare the edges of two wirings.",
+    "models": "List the networks with what they cost for each kind of edges.",
     "train": "Train a network and keep configuration, log, checkpoint and result.",
     "compare": "Train wirings and kinds of edges beside each other at equal budget.",
     "analyze": "Collect the weight of every edge for every sample of a trained RUN.",

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,23 +17,34 @@ from ddw_graph.cli.training_options import (
     recipe_options,
 )
 
+if TYPE_CHECKING:
+    from ddw_graph.nn.network import Network
+
 
 @click.command()
-@click.option("--model", default="randwire_tiny", show_default=True, help="Network.")
+@click.option("--model", help="Network; see the command models.  [default: randwire_tiny]")
+@click.option(
+    "--from",
+    "start",
+    type=click.Path(path_type=Path),
+    help="Start from the weights of a run's folder or of a saved network; with --edges, "
+    "--wiring or --node it is rewired, and computes at first what it did.",
+)
 @click.option(
     "--wiring",
     help="Such as ws:k=4,p=0.75, complete or file:PATH.  "
-    "[default: complete for dynamic edges, ws:k=4,p=0.75 for others]",
+    "[default: complete for dynamic edges; for others ws:k=4,p=0.75, and in a backbone "
+    "complete for learned and its own for fixed ones]",
 )
 @click.option(
     "--edges",
-    default="dynamic",
-    show_default=True,
-    help="fixed, learned or dynamic, with settings: dynamic:gate=hard,bias=0.",
+    help="fixed, learned or dynamic, with settings: dynamic:gate=hard,bias=0.  "
+    "[default: dynamic]",
 )
+@click.option("--node", help="Of a backbone: branch or block.")
 @click.option("--n", type=int, help="Computing nodes of a stage.")
 @click.option("--channels", type=float, help="C, from which every width follows.")
-@click.option("--operation", default="sepconv", show_default=True, help="Or basic.")
+@click.option("--operation", help="sepconv or basic.  [default: sepconv]")
 @click.option("--transition", help="sources or input.")
 @click.option("--output", help="sum or mean.")
 @click.option("--drop-path", type=float, help="Probability that a node loses an input.")
@@ -53,7 +64,8 @@ from ddw_graph.cli.training_options import (
 @click.option("--threads", type=click.IntRange(min=1), help="Threads that compute.")
 @JSON_OPTION
 def train(
-    model: str,
+    model: str | None,
+    start: Path | None,
     recipe: str,
     seed: int,
     out: Path,
@@ -69,6 +81,8 @@ def train(
     \b
     ddw-graph train --out runs/ddw
     ddw-graph train --wiring ws:k=4,p=0.75 --edges learned --out runs/ws
+    ddw-graph train --model resnet18 --edges fixed --out runs/resnet18
+    ddw-graph train --from runs/resnet18 --edges dynamic --out runs/rewired
     """
     import torch
 
@@ -83,13 +97,17 @@ def train(
         torch.set_num_threads(threads)
     data = source.load()
     place = usable_device(device)
-    network = create_model(
-        model,
-        num_classes=len(data.classes),
-        in_channels=data.channels,
-        seed=seed,
-        **options,
-    )
+    options = {key: value for key, value in options.items() if value is not None}
+    if start is None:
+        network = create_model(
+            model or "randwire_tiny",
+            num_classes=len(data.classes),
+            in_channels=data.channels,
+            seed=seed,
+            **options,
+        )
+    else:
+        network = _started(start, {"model": model, **options}, seed)
     assert network.config is not None
     with TrainingProgress() as progress:
         result = train_network(
@@ -102,6 +120,7 @@ def train(
             device=place,
             workers=workers,
             listener=progress,
+            start=None if start is None else network,
         )
     if as_json:
         click.echo(json.dumps(result))
@@ -111,3 +130,18 @@ def train(
             f"{result['epochs']} epochs, {result['parameters']:,} parameters, "
             f"{result['macs'] / 1e6:.2f}M MACs"
         )
+
+
+def _started(path: Path, options: dict[str, Any], seed: int) -> "Network":
+    """Returns the network to start from, rewired where that is asked for."""
+    from ddw_graph.models import rewire
+    from ddw_graph.training.train import kept_model
+
+    rewiring = {"wiring", "edges", "node", "drop_path"}
+    for key, value in options.items():
+        if key not in rewiring and value is not None:
+            flag = f"--{key.replace('_', '-')}"
+            raise click.UsageError(f"{flag} cannot be had with --from")
+    network = kept_model(path)
+    settings = {key: options[key] for key in rewiring & set(options)}
+    return rewire(network, seed=seed, **settings) if settings else network

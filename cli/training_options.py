@@ -14,14 +14,28 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_DATA = "fashion_mnist_mini"
 
+IN_PLACE = "In place of the recipe's."
 RECIPE_VALUES = {
-    "epochs": int,
-    "batch_size": int,
-    "learning_rate": float,
-    "weight_decay": float,
-    "warmup_epochs": float,
-    "label_smoothing": float,
-    "router_lr": float,
+    "epochs": (int, IN_PLACE),
+    "batch_size": (int, IN_PLACE),
+    "learning_rate": (float, IN_PLACE),
+    "weight_decay": (float, IN_PLACE),
+    "norm_weight_decay": (float, "Of normalisation, if another than of the rest."),
+    "warmup_epochs": (float, IN_PLACE),
+    "schedule": (str, "cosine or step."),
+    "gamma": (float, "Factor of the schedule step."),
+    "step_epochs": (int, "Epochs between two factors of the schedule step."),
+    "label_smoothing": (float, IN_PLACE),
+    "random_erasing": (float, "Probability that a rectangle of an image is erased."),
+    "mixup": (float, "Alpha of MixUp; 0 for none."),
+    "cutmix": (float, "Alpha of CutMix; 0 for none."),
+    "ema_decay": (float, "Of the average of the weights; 0 for none."),
+    "ema_interval": (int, "Steps between two updates of the average."),
+    "router_lr": (float, IN_PLACE),
+}
+RECIPE_SWITCHES = {
+    "augment": "Flip and shift training images; by default as the recipe has it.",
+    "trivial_augment": "Apply TrivialAugmentWide to them; likewise.",
 }
 
 
@@ -69,21 +83,19 @@ def data_options(default: str) -> Callable[[Command], Command]:
 
 def recipe_options(command: Command) -> Command:
     """Returns ``command`` with the options that make a recipe."""
-    command = click.option(
-        "--augment/--no-augment",
-        default=None,
-        help="Flip and shift training images; by default as the recipe has it.",
-    )(command)
-    for name, kind in reversed(RECIPE_VALUES.items()):
+    for name, help_text in reversed(RECIPE_SWITCHES.items()):
+        flag = name.replace("_", "-")
+        switch = click.option(f"--{flag}/--no-{flag}", default=None, help=help_text)
+        command = switch(command)
+    for name, (kind, help_text) in reversed(RECIPE_VALUES.items()):
         flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, type=kind, help="In place of the recipe's.")(
-            command
-        )
+        command = click.option(flag, type=kind, help=help_text)(command)
     return click.option(
         "--recipe",
         default="small",
         show_default=True,
-        help="small (for 8 to 64 px) or randwire.",
+        help="small (for 8 to 64 px), randwire, imagenet, imagenet_250, mobilenet or "
+        "efficientnet.",
     )(command)
 
 
@@ -91,7 +103,7 @@ def chosen_recipe(name: str, options: dict[str, Any]) -> "Recipe":
     """Returns the recipe that the options make, and takes them out of ``options``."""
     from ddw_graph.training.recipe import recipe_named
 
-    changes = {key: options.pop(key) for key in (*RECIPE_VALUES, "augment")}
+    changes = {key: options.pop(key) for key in (*RECIPE_VALUES, *RECIPE_SWITCHES)}
     return recipe_named(name, **changes)
 
 

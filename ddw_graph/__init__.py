@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddw_graph import generators, wiring
-    from ddw_graph.models import create_model, list_models
+    from ddw_graph.models import (
+        FeatureNetwork,
+        create_model,
+        list_models,
+        load,
+        rewire,
+        save,
+    )
     from ddw_graph.nn.edges import Dynamic, Fixed, Learned
     from ddw_graph.nn.network import Network
     from ddw_graph.nn.stage import Stage
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Dynamic",
+    "FeatureNetwork",
     "Fixed",
     "Learned",
     "Network",
@@ -24,17 +32,24 @@ __all__ = [
     "create_model",
     "generators",
     "list_models",
+    "load",
+    "rewire",
+    "save",
     "wiring",
 ]
 
 _HOMES = {
     "Dynamic": "ddw_graph.nn.edges",
+    "FeatureNetwork": "ddw_graph.models",
     "Fixed": "ddw_graph.nn.edges",
     "Learned": "ddw_graph.nn.edges",
     "Network": "ddw_graph.nn.network",
     "Stage": "ddw_graph.nn.stage",
     "create_model": "ddw_graph.models",
     "list_models": "ddw_graph.models",
+    "load": "ddw_graph.models",
+    "rewire": "ddw_graph.models",
+    "save": "ddw_graph.models",
 }
 
 

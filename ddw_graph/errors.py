@@ -16,6 +16,10 @@ class FileError(UserError):
     """A file cannot be written as asked, or is of a kind that is not known."""
 
 
+class CheckpointError(FileError):
+    """A file holds no network that can be loaded."""
+
+
 class ModelError(UserError):
     """A network cannot be built, or run, as it was asked for."""
 

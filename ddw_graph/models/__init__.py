@@ -1,5 +1,17 @@
-"""Named networks."""
+"""Named networks, networks rewired, and their files."""
 
+from ddw_graph.models.checkpoint import load, save
 from ddw_graph.models.create import create_model, from_config, image_size, list_models
+from ddw_graph.models.features import FeatureNetwork
+from ddw_graph.models.rewiring import rewire
 
-__all__ = ["create_model", "from_config", "image_size", "list_models"]
+__all__ = [
+    "FeatureNetwork",
+    "create_model",
+    "from_config",
+    "image_size",
+    "list_models",
+    "load",
+    "rewire",
+    "save",
+]

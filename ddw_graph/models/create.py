@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal, overload
 
 import networkx as nx
+from torch import nn
 
 from ddw_graph.errors import ModelError, UserError
 from ddw_graph.generators.registry import parse
 from ddw_graph.generators.stages import Wiring, stage_wirings
+from ddw_graph.models.backbones import BACKBONES, backbone, is_backbone
+from ddw_graph.models.features import FeatureNetwork
+from ddw_graph.models.parts import Parts, assembled, parts_of
 from ddw_graph.models.randwire import LAYOUTS, Layout, head, stem, width
+from ddw_graph.models.rewiring import described
+from ddw_graph.models.tracing import taken_apart
 from ddw_graph.nn.edges import KINDS, Edges, edge_settings
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import Operation
@@ -24,10 +30,54 @@ def list_models() -> list[str]:
     """Returns the names that ``create_model`` knows.
 
     Example:
-        >>> list_models()
-        ['randwire_regular', 'randwire_small', 'randwire_tiny']
+        >>> len(list_models())
+        12
     """
-    return sorted(LAYOUTS)
+    return sorted((*LAYOUTS, *BACKBONES))
+
+
+@overload
+def create_model(
+    name: str,
+    *,
+    wiring: Wiring | None = ...,
+    edges: str | Edges = ...,
+    num_classes: int = ...,
+    in_channels: int = ...,
+    node: str | None = ...,
+    n: int | None = ...,
+    channels: float | None = ...,
+    operation: str | Operation | None = ...,
+    transition: str | None = ...,
+    output: str | None = ...,
+    drop_path: float | None = ...,
+    dropout: float | None = ...,
+    seed: int = ...,
+    features_only: Literal[False] = ...,
+    out_indices: None = ...,
+) -> Network: ...
+
+
+@overload
+def create_model(
+    name: str,
+    *,
+    wiring: Wiring | None = ...,
+    edges: str | Edges = ...,
+    num_classes: int = ...,
+    in_channels: int = ...,
+    node: str | None = ...,
+    n: int | None = ...,
+    channels: float | None = ...,
+    operation: str | Operation | None = ...,
+    transition: str | None = ...,
+    output: str | None = ...,
+    drop_path: float | None = ...,
+    dropout: float | None = ...,
+    seed: int = ...,
+    features_only: Literal[True],
+    out_indices: Sequence[int] | None = ...,
+) -> FeatureNetwork: ...
 
 
 def create_model(
@@ -37,51 +87,124 @@ def create_model(
     edges: str | Edges = "dynamic",
     num_classes: int = 1000,
     in_channels: int = 3,
+    node: str | None = None,
     n: int | None = None,
     channels: float | None = None,
-    operation: str | Operation = "sepconv",
+    operation: str | Operation | None = None,
     transition: str | None = None,
     output: str | None = None,
     drop_path: float | None = None,
     dropout: float | None = None,
     seed: int = 0,
-) -> Network:
+    features_only: bool = False,
+    out_indices: Sequence[int] | None = None,
+) -> Network | FeatureNetwork:
     """Returns a network with freshly initialised weights.
 
     Args:
-        name: One of ``list_models()``.
+        name: One of ``list_models()``; ``torchvision/NAME`` or ``timm/NAME`` for any
+            other backbone that ``rewire`` takes.
         wiring: A DAG for every stage, a list of one DAG a stage, a function from n to
             a DAG, or a text such as ``"ws:k=4,p=0.75"``. By default the complete DAG
-            for dynamic edges and WS(4, 0.75) for the others.
+            for dynamic edges; for the others WS(4, 0.75) in RandWire's networks, and in
+            a backbone the complete DAG for learned edges and its own for fixed ones:
+            the original network.
         edges: ``fixed``, ``learned``, ``dynamic``, or their settings.
         num_classes: Number of classes.
         in_channels: Channels of an image.
-        n: Nodes that compute, in a full stage; ``randwire_regular``'s first stage has
-            half of them. By default the network's own.
-        channels: C, from which every width follows; need not be whole.
-        operation: What a node computes; see ``Stage``.
-        transition: Where width and stride change; see ``ddw_graph.nn.plan.plan``.
-        output: How output nodes gather; see ``ddw_graph.nn.plan.plan``.
+        node: What a node of a backbone is: ``branch``, what a block adds to its
+            shortcut (the paper's), or ``block``, the whole block, which is the default
+            for the original network alone.
+        n: Nodes that compute, in a full stage of RandWire's; ``randwire_regular``'s
+            first stage has half of them. By default the network's own; in a backbone n
+            is a stage's number of blocks.
+        channels: C, from which every width of RandWire's follows; need not be whole.
+        operation: What a node of RandWire's computes, ``sepconv`` by default; see
+            ``Stage``.
+        transition: Where width and stride change; see ``ddw_graph.nn.plan.plan``. In a
+            backbone always ``input``.
+        output: How output nodes gather; see ``ddw_graph.nn.plan.plan``. In a backbone
+            always ``sum``.
         drop_path: Probability that, in training, a sample loses one input of a node.
-        dropout: Probability of dropout before the classifier.
+        dropout: Probability of dropout before RandWire's classifier.
         seed: Fixes the random graphs, from which each stage draws its own. It does not
             fix the weights: those come from torch's generator, as in any module.
+        features_only: Whether to return a ``FeatureNetwork``, which has no head.
+        out_indices: The levels that it returns; see there.
 
     Raises:
-        ModelError: If the name is unknown, a setting is out of range, or a DAG does
-            not allow it.
+        ModelError: If the name is unknown, a setting is out of range or not one of this
+            network, or a DAG does not allow it.
         WiringError: If a wiring is none, or does not fit the stages.
 
     Example:
         >>> model = create_model("randwire_tiny", wiring="ws:k=4,p=0.75")
         >>> [stage.plan.nodes for stage in model.stages]
         [10, 10, 10]
+        >>> model = create_model("resnet18", edges="dynamic", num_classes=10)
+        >>> [stage.plan.nodes for stage in model.stages]
+        [4, 4, 4, 4]
 
     Source:
-        Xie et al. 2019, arXiv:1904.01569, Table 1; DDW, section 4.3.
+        Xie et al. 2019, arXiv:1904.01569, Table 1; DDW, sections 4.1 and 4.3.
     """
-    layout = _layout(name)
-    edges = edge_settings(edges)
+    if out_indices is not None and not features_only:
+        raise ModelError(f"out_indices needs features_only=True, got {out_indices}")
+    settings = edge_settings(edges)
+    if is_backbone(name):
+        for key, value in (
+            ("n", n),
+            ("channels", channels),
+            ("operation", operation),
+            ("transition", transition),
+            ("output", output),
+            ("dropout", dropout),
+        ):
+            if value is not None:
+                raise ModelError(f"{key} is for RandWire's networks, got {name}")
+        if node is None:
+            original = settings.kind == "fixed" and wiring is None
+            node = "block" if original else "branch"
+        parts = _backbone_parts(name, node, num_classes, in_channels)
+        network = assembled(
+            parts,
+            *described(
+                parts,
+                name,
+                edges=settings,
+                wiring=wiring,
+                neutral=False,
+                drop_path=drop_path or 0.0,
+                seed=seed,
+            ),
+        )
+    else:
+        layout = _layout(name)
+        if node is not None:
+            raise ModelError(f"node is for backbones, got {name}")
+        dags = _randwire_wirings(layout, wiring, settings, n, seed)
+        operation = operation or "sepconv"
+        config: dict[str, Any] = {
+            "name": name,
+            "edges": {"kind": settings.kind, **asdict(settings)},
+            "num_classes": num_classes,
+            "in_channels": in_channels,
+            "channels": layout.channels if channels is None else channels,
+            "operation": operation if isinstance(operation, str) else None,
+            "transition": transition,
+            "output": output,
+            "drop_path": layout.drop_path if drop_path is None else drop_path,
+            "dropout": layout.dropout if dropout is None else dropout,
+            "wirings": [to_dict(dag) for dag in dags],
+        }
+        network = _build(config, dags, operation)
+    return FeatureNetwork(network, out_indices) if features_only else network
+
+
+def _randwire_wirings(
+    layout: Layout, wiring: Wiring | None, edges: Edges, n: int | None, seed: int
+) -> list[nx.DiGraph]:
+    """Returns the wirings of RandWire's stages."""
     if wiring is None:
         wiring = "complete" if edges.kind == "dynamic" else "ws:k=4,p=0.75"
     if n is not None and n < 1:
@@ -94,21 +217,19 @@ def create_model(
         for one, share in zip(of_stage, layout.nodes, strict=False)
     ]
     nodes += [None] * (len(layout.nodes) - len(nodes))  # too few: told of below
-    dags = stage_wirings(wiring, nodes, seed=seed)
-    config: dict[str, Any] = {
-        "name": name,
-        "edges": {"kind": edges.kind, **asdict(edges)},
-        "num_classes": num_classes,
-        "in_channels": in_channels,
-        "channels": layout.channels if channels is None else channels,
-        "operation": operation if isinstance(operation, str) else None,
-        "transition": transition,
-        "output": output,
-        "drop_path": layout.drop_path if drop_path is None else drop_path,
-        "dropout": layout.dropout if dropout is None else dropout,
-        "wirings": [to_dict(dag) for dag in dags],
-    }
-    return _build(config, dags, operation)
+    return stage_wirings(wiring, nodes, seed=seed)
+
+
+def _backbone_parts(name: str, node: str, num_classes: int, in_channels: int) -> Parts:
+    _check_sizes(num_classes, in_channels)
+    model = backbone(name, num_classes=num_classes, in_channels=in_channels)
+    return parts_of(taken_apart(model), node)
+
+
+def _check_sizes(num_classes: int, in_channels: int) -> None:
+    for key, value in (("num_classes", num_classes), ("in_channels", in_channels)):
+        if value < 1:
+            raise ModelError(f"{key} must be at least 1, got {value}")
 
 
 def _says_n(wiring: Any) -> bool:
@@ -135,11 +256,14 @@ def image_size(name: str) -> int:
         >>> image_size("randwire_small")
         224
     """
-    return _layout(name).image_size
+    return 224 if is_backbone(name) else _layout(name).image_size
 
 
 def from_config(
-    config: Mapping[str, Any], *, operation: Operation | None = None
+    config: Mapping[str, Any],
+    *,
+    operation: Operation | None = None,
+    backbone: nn.Module | None = None,
 ) -> Network:
     """Returns the network that a configuration describes, freshly initialised.
 
@@ -149,6 +273,8 @@ def from_config(
         config: The ``config`` of a network.
         operation: What a node computes, where the network was made with a callable,
             which a configuration cannot hold.
+        backbone: The backbone, with any weights, where ``rewire`` was given one that
+            has no name here; it becomes part of the network.
 
     Raises:
         ModelError: If something is missing, unknown, or out of range.
@@ -156,6 +282,8 @@ def from_config(
     """
     try:
         dags = [from_dict(wiring) for wiring in config["wirings"]]
+        if "node" in config:
+            return assembled(_named_parts(config, backbone), dags, config)
         chosen = operation or config["operation"]
         if chosen is None:
             raise ModelError(
@@ -171,6 +299,26 @@ def from_config(
         ) from error
 
 
+def _named_parts(config: Mapping[str, Any], given: nn.Module | None) -> Parts:
+    """Returns the parts of the backbone that a configuration names."""
+    if config["name"] is None and given is None:
+        raise ModelError(
+            "this network was rewired from a backbone of the caller's own: backbone "
+            "must be given, got None"
+        )
+    classes, channels = config["num_classes"], config["in_channels"]
+    if config["name"] is not None:
+        return _backbone_parts(config["name"], config["node"], classes, channels)
+    assert given is not None
+    parts = parts_of(taken_apart(given), config["node"])
+    if (parts.num_classes, parts.in_channels) != (classes, channels):
+        raise ModelError(
+            f"the backbone must have {classes} classes and {channels} channels, got "
+            f"{parts.num_classes} and {parts.in_channels}"
+        )
+    return parts
+
+
 def _build(
     config: dict[str, Any], dags: Sequence[nx.DiGraph], operation: str | Operation
 ) -> Network:
@@ -180,9 +328,7 @@ def _build(
         raise ModelError(
             f"{config['name']} has {len(layout.widths)} stages, got {len(dags)} wirings"
         )
-    for key, least in (("num_classes", 1), ("in_channels", 1)):
-        if config[key] < least:
-            raise ModelError(f"{key} must be at least {least}, got {config[key]}")
+    _check_sizes(config["num_classes"], config["in_channels"])
     channels = config["channels"]
     if not 0 < channels <= MOST_CHANNELS:
         raise ModelError(f"channels must be in (0, {MOST_CHANNELS}], got {channels}")

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ddw_graph.nn.edge_weights import DynamicWeights
+from ddw_graph.nn.edge_weights import Router
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.stage import Stage
@@ -56,7 +56,7 @@ class StageWork:
 
     Args:
         plan: The plan of the stage.
-        projection: The transition's projection.
+        terminals: What every sample takes: entrance, projection and exit.
         operations: Each node's operation; 0 for input and output.
         routers: Each node's fully connected layer; 0 without a router.
         pooling: Additions of each router's pooling.
@@ -64,7 +64,7 @@ class StageWork:
     """
 
     plan: StagePlan
-    projection: int
+    terminals: int
     operations: tuple[int, ...]
     routers: tuple[int, ...]
     pooling: tuple[int, ...]
@@ -105,7 +105,7 @@ class NetworkCost(Cost):
             by_node = zip(work.operations, work.routers, work.pooling, strict=True)
             nodes = total.new_tensor([sum(pieces) for pieces in by_node])
             edges = total.new_tensor(work.edges)
-            total += work.projection
+            total += work.terminals
             total += is_open.to(FLOAT) @ edges + alive.to(FLOAT) @ nodes
         return total
 
@@ -130,11 +130,13 @@ def cost(model: Network, image_size: int = 224) -> NetworkCost:
     image = torch.empty(1, model.in_channels, image_size, image_size, device="meta")
     sizes: dict[nn.Module, tuple[int, int]] = {}
 
-    def note(stage: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        sizes[stage] = inputs[0][0].numel(), output[0].numel()
+    def note(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        sizes[module] = inputs[0][0].numel(), output[0].numel()
 
     for stage in shadow.stages:
         stage.register_forward_hook(note)
+        if stage.entrance is not None:
+            stage.entrance.register_forward_hook(note)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         shadow(image)
     flops = {
@@ -148,13 +150,16 @@ def cost(model: Network, image_size: int = 224) -> NetworkCost:
     parts = [Cost("stem", _parameters(shadow.stem), macs("stem"))]
     works = []
     for place, stage in enumerate(shadow.stages):
-        work = _work(stage, f"stages.{place}", macs, *sizes[stage])
+        entering, leaving = sizes[stage]
+        if stage.entrance is not None:
+            entering = sizes[stage.entrance][1]
+        work = _work(stage, f"stages.{place}", macs, entering, leaving)
         works.append(work)
         parts.append(
             Cost(
                 f"stage {place + 1}",
                 _parameters(stage),
-                work.projection + sum(work.operations),
+                work.terminals + sum(work.operations),
                 sum(work.edges),
                 sum(work.pooling),
                 sum(work.routers),
@@ -176,16 +181,19 @@ def _work(
     """Returns the work of a stage whose input and output have so many elements."""
     plan = stage.plan
     nodes = range(plan.nodes)
-    routed: set[int] = set()
-    if isinstance(stage.weights, DynamicWeights):
-        routed = {int(node) for node in stage.weights.routers}
+    routers = {
+        int(path.rpartition(".")[2]): f"{name}.{path}"
+        for path, module in stage.named_modules()
+        if isinstance(module, Router)
+    }
     at_input = entering if stage.projection is None else leaving
+    terminals = ("entrance", "projection", "exit")
     return StageWork(
         plan,
-        macs(f"{name}.projection"),
+        sum(macs(f"{name}.{terminal}") for terminal in terminals),
         (0, *(macs(f"{name}.operations.{i}") for i in range(plan.nodes - 2)), 0),
-        tuple(macs(f"{name}.weights.routers.{node}") for node in nodes),
-        tuple((leaving if node else at_input) * (node in routed) for node in nodes),
+        tuple(macs(routers[i]) if i in routers else 0 for i in nodes),
+        tuple((leaving if i else at_input) * (i in routers) for i in nodes),
         tuple(
             entering if i == 0 and plan.takes_transition(j) else leaving
             for i, j in plan.edges

@@ -1,9 +1,13 @@
 """The modules that weigh edges: constants, parameters, routers."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ddw_graph.errors import ModelError
 from ddw_graph.nn.edges import Dynamic, Edges, Learned
 from ddw_graph.nn.gates import gated
 from ddw_graph.nn.plan import StagePlan
@@ -150,16 +154,111 @@ class DynamicWeights(EdgeWeights):
         return gated(self.gate, alpha, tau, training=self.training)
 
 
-def edge_weights(plan: StagePlan, channels: list[int], settings: Edges) -> EdgeWeights:
+class NeutralStart(EdgeWeights):
+    """Weighs edges in multiples of what they weigh at the start.
+
+    A sigmoid cannot weigh exactly 1, as the edges of a network do that was trained
+    without weights. So an edge weighs ``scale * weight / weight at the start``, with a
+    learnable ``scale`` that is 1 on the edges that the network had and 0 on new ones:
+    the rewired network computes what the network did. Weights may then exceed 1, or be
+    negative.
+
+    Args:
+        plan: The plan of the stage.
+        weights: The weights that are scaled, the same on every edge at the start.
+        at_start: What they weigh at the start, in training and at inference.
+        edges: The edges that the network had.
+
+    Raises:
+        ModelError: If ``edges`` are not all weighted edges of the plan.
+    """
+
+    def __init__(
+        self,
+        plan: StagePlan,
+        weights: EdgeWeights,
+        at_start: tuple[float, float],
+        edges: Iterable[tuple[int, int]],
+    ) -> None:
+        super().__init__()
+        if not all(at_start):
+            raise ModelError(
+                "a neutral start divides by what an edge weighs at the start, which "
+                f"must be more than 0, got {at_start}; the bias is too low"
+            )
+        self.weights = weights
+        self.at_start = at_start
+        self.places = plan.weighted_places
+        weighted = [(i, j) for i in range(plan.nodes) for j in plan.weighted(i)]
+        had = set(edges)
+        missing = sorted(had - set(weighted))
+        if missing:
+            i, j = missing[0]
+            raise ModelError(
+                "a neutral start needs a wiring that keeps the edges which the network "
+                f"has, each with a weight, got none for {i} -> {j}"
+            )
+        self.scale = nn.Parameter(torch.tensor([float(e in had) for e in weighted]))
+
+    def forward(
+        self, node: int, x: Float[Tensor, "batch channels height width"]
+    ) -> Weights:
+        """Returns the scaled weights of a node's output edges, and which are open."""
+        weights, is_open = self.weights(node, x)
+        start = self.at_start[0 if self.training else 1]
+        return self.scale[self.places[node]] * (weights / start), is_open
+
+
+def edge_weights(
+    plan: StagePlan,
+    channels: list[int],
+    settings: Edges,
+    neutral: Iterable[tuple[int, int]] | None = None,
+) -> EdgeWeights:
     """Returns the module that weighs the edges of a stage.
 
     Args:
         plan: The plan of the stage.
         channels: Width of what each node emits, which a router would read.
         settings: Which kind, and its settings.
+        neutral: Edges that weigh 1 at the start while all others weigh 0; routers'
+            weights are 0 then. By default edges start as their settings say.
+
+    Raises:
+        ModelError: If a neutral start is not possible.
     """
     if isinstance(settings, Dynamic):
-        return DynamicWeights(plan, channels, settings)
+        if neutral is None:
+            return DynamicWeights(plan, channels, settings)
+        routed = DynamicWeights(plan, channels, replace(settings, router_std=0.0))
+        return NeutralStart(plan, routed, _gated_at_start(settings), neutral)
     if isinstance(settings, Learned):
-        return LearnedWeights(plan, settings)
+        learned = LearnedWeights(plan, settings)
+        if neutral is None:
+            return learned
+        start = torch.tensor(settings.bias, dtype=torch.float64).sigmoid().item()
+        return NeutralStart(plan, learned, (start, start), neutral)
+    if neutral is not None and set(neutral) != set(plan.edges):
+        other = sorted(set(neutral) ^ set(plan.edges))[0]
+        raise ModelError(
+            "fixed edges weigh 1, so they start neutral on the network's own edges "
+            f"alone, got another wiring, which differs in {other[0]} -> {other[1]}; "
+            "learned and dynamic edges can be added at 0"
+        )
     return FixedWeights(plan)
+
+
+def _gated_at_start(settings: Dynamic) -> tuple[float, float]:
+    """Returns what every dynamic edge weighs at the start, in training and after."""
+    alpha = torch.tensor([[settings.bias]], dtype=torch.float64).sigmoid()
+    tau = torch.tensor([settings.threshold], dtype=torch.float64)
+    values = []
+    for training in (True, False):
+        weight, is_open = gated(settings.gate, alpha, tau, training=training)
+        if is_open is not None and not is_open.all():
+            raise ModelError(
+                "a neutral start needs open edges, sigmoid(bias) >= threshold, got "
+                f"sigmoid({settings.bias}) < {settings.threshold}"
+            )
+        values.append(weight.item())
+    return values[0], values[1]

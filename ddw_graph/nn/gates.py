@@ -80,7 +80,7 @@ def keep_strongest(
         tensor([[False,  True]])
     """
     strongest = torch.zeros_like(is_open).scatter(
-        1, weights.argmax(1, keepdim=True), True
+        1, weights.abs().argmax(1, keepdim=True), True
     )
     return is_open | (strongest & ~is_open.any(1, keepdim=True))
 

@@ -1,6 +1,6 @@
 """A network: a stem, a chain of stages, a head (Eq. 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, overload
 
 from jaxtyping import Float
@@ -85,24 +85,53 @@ class Network(nn.Module):
             ModelError: If the images have another number of channels, or ``adjacency``
                 does not fit.
         """
-        if x.shape[1] != self.in_channels:
-            raise ModelError(
-                f"images must have {self.in_channels} channels, got {x.shape[1]}"
-            )
-        count = len(self.stages)
-        if adjacency is not None and len(adjacency) != count:
-            raise ModelError(
-                f"adjacency must hold a tensor for each of {count} stages, "
-                f"got {len(adjacency)}"
-            )
-        given: Sequence[Tensor | None] = adjacency or [None] * count
-        x = self.stem(x)
-        matrices: list[Tensor] = []
-        for stage, matrix in zip(self.stages, given, strict=True):
-            if return_adjacency:
-                x, effective = stage(x, adjacency=matrix, return_adjacency=True)
-                matrices.append(effective)
-            else:
-                x = stage(x, adjacency=matrix)
-        logits: Tensor = self.head(x)
+        check_images(x, self.in_channels)
+        outputs, matrices = run_stages(
+            self.stages,
+            self.stem(x),
+            adjacency=adjacency,
+            return_adjacency=return_adjacency,
+        )
+        logits: Tensor = self.head(outputs[-1])
         return (logits, matrices) if return_adjacency else logits
+
+
+def check_images(x: Tensor, channels: int) -> None:
+    """Checks that images have the channels that a network takes.
+
+    Raises:
+        ModelError: If they have others.
+    """
+    if x.shape[1] != channels:
+        raise ModelError(f"images must have {channels} channels, got {x.shape[1]}")
+
+
+def run_stages(
+    stages: Iterable[Stage],
+    x: Tensor,
+    *,
+    adjacency: Sequence[Tensor] | None,
+    return_adjacency: bool,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Returns what each stage of a chain puts out, and the adjacencies if asked for.
+
+    Raises:
+        ModelError: If ``adjacency`` does not fit.
+    """
+    chain = list(stages)
+    if adjacency is not None and len(adjacency) != len(chain):
+        raise ModelError(
+            f"adjacency must hold a tensor for each of {len(chain)} stages, "
+            f"got {len(adjacency)}"
+        )
+    given: Sequence[Tensor | None] = adjacency or [None] * len(chain)
+    outputs: list[Tensor] = []
+    matrices: list[Tensor] = []
+    for stage, matrix in zip(chain, given, strict=True):
+        if return_adjacency:
+            x, effective = stage(x, adjacency=matrix, return_adjacency=True)
+            matrices.append(effective)
+        else:
+            x = stage(x, adjacency=matrix)
+        outputs.append(x)
+    return outputs, matrices

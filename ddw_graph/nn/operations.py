@@ -18,6 +18,15 @@ def conv_bn(
     return [conv, nn.BatchNorm2d(out_channels)]
 
 
+def projection_1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
+    """Returns a 1x1 convolution and its BN: a shortcut where width or stride change.
+
+    Source:
+        He et al. 2016, arXiv:1512.03385, section 3.3, option B.
+    """
+    return nn.Sequential(*conv_bn(in_channels, out_channels, 1, stride))
+
+
 def sepconv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
     """Returns RandWire's triplet: ReLU, separable 3x3 convolution, BN.
 

@@ -1,5 +1,6 @@
 """A stage: one wiring compiled to a module."""
 
+from collections.abc import Iterable
 from typing import Literal, overload
 
 import networkx as nx
@@ -12,7 +13,7 @@ from ddw_graph.nn.aggregation import drop_one_input, weighted_sum
 from ddw_graph.nn.edge_weights import edge_weights
 from ddw_graph.nn.edges import Edges, edge_settings, edge_text
 from ddw_graph.nn.gates import keep_strongest, masked
-from ddw_graph.nn.operations import Operation, conv_bn, operation_named
+from ddw_graph.nn.operations import Operation, operation_named, projection_1x1
 from ddw_graph.nn.plan import plan
 
 Features = Float[Tensor, "batch channels height width"]
@@ -41,9 +42,17 @@ class Stage(nn.Module):
         output: How the output node gathers; see ``plan``.
         drop_path: Probability that, in training, a sample loses one input of a node
             that computes and hears more than one.
+        projection: Makes what carries the input to the nodes that do not make the
+            transition; called as ``operation`` is, where there is such a node and width
+            or stride change. By default a 1x1 convolution and BN.
+        entrance: Runs before the input node; its output is what ``in_channels`` counts.
+        exit: Runs on what the output node gathered.
+        neutral: Edges that weigh 1 at the start while all others weigh 0; see
+            ``ddw_graph.nn.edge_weights.NeutralStart``. By default every edge starts as
+            its settings say.
 
     Shapes:
-        - x: ``(batch, in_channels, height, width)``
+        - x: ``(batch, in_channels, height, width)``, or what the entrance takes
         - output: ``(batch, channels, height / stride, width / stride)``, rounded up
         - adjacency: ``(batch, N, N)``; ``[b, j, i]`` multiplies edge ``i -> j``
 
@@ -76,6 +85,10 @@ class Stage(nn.Module):
         transition: str | None = None,
         output: str | None = None,
         drop_path: float = 0.0,
+        projection: Operation | None = None,
+        entrance: nn.Module | None = None,
+        exit: nn.Module | None = None,
+        neutral: Iterable[tuple[int, int]] | None = None,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -91,7 +104,10 @@ class Stage(nn.Module):
         # A copy, frozen: what runs was compiled from it and could not follow a change.
         self.dag = nx.freeze(dag.copy())
         self.edges = edge_settings(edges)
+        self.in_channels, self.channels, self.stride = in_channels, channels, stride
         self.drop_path = drop_path
+        self.entrance = entrance
+        self.exit = exit
         make = operation_named(operation)
         changes = in_channels != channels or stride != 1
         self.operations = nn.ModuleList(
@@ -101,14 +117,14 @@ class Stage(nn.Module):
             for node in range(1, self.plan.nodes - 1)
         )
         self.projection = (
-            nn.Sequential(*conv_bn(in_channels, channels, 1, stride))
+            (projection or projection_1x1)(in_channels, channels, stride)
             if changes and self.plan.projects
             else None
         )
         read = [channels] * self.plan.nodes
         if self.projection is None:
             read[0] = in_channels
-        self.weights = edge_weights(self.plan, read, self.edges)
+        self.weights = edge_weights(self.plan, read, self.edges, neutral)
         # Where each edge, in the order of a node's inputs, stands in an adjacency.
         places = [
             (j, i) for j, heard in enumerate(self.plan.predecessors) for i, _ in heard
@@ -153,6 +169,8 @@ class Stage(nn.Module):
             ModelError: If ``adjacency`` has another shape, is not finite, or is not 0
                 where the wiring has no edge.
         """
+        if self.entrance is not None:
+            x = self.entrance(x)
         if adjacency is not None:
             adjacency = adjacency.to(x.device)
             self._check_adjacency(adjacency, len(x))
@@ -186,6 +204,8 @@ class Stage(nn.Module):
                 weight, opened = self._output_weights(node, y, alive, adjacency)
                 weights.append(weight)
                 is_open.append(opened)
+        if self.exit is not None:
+            y = self.exit(y)
         if not return_adjacency:
             return y
         values = torch.cat(_same_rows(effective), dim=1)

@@ -59,3 +59,25 @@ def matched_channels(
             f"MACs, the closest of {tries} is {closest:.1%} off"
         )
     return best
+
+
+def check_budget(
+    label: str, model: Network, total_macs: int, *, image_size: int
+) -> None:
+    """Checks that a network whose width cannot be chosen keeps a budget.
+
+    Args:
+        label: The network in words.
+        model: The network.
+        total_macs: The budget, MACs of everything for one image.
+        image_size: Height and width of the image, pixels.
+
+    Raises:
+        ModelError: If its total MACs are more than 3 % off.
+    """
+    off = cost(model, image_size).total_macs / total_macs - 1
+    if abs(off) > TOLERANCE:
+        raise ModelError(
+            f"networks are compared within {TOLERANCE:.0%} of the same total MACs, and "
+            f"a backbone's width is its own, got {label} at {off:+.1%} of {total_macs}"
+        )

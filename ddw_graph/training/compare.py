@@ -18,7 +18,7 @@ from ddw_graph.models import create_model
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
-from ddw_graph.training.budget import matched_channels
+from ddw_graph.training.budget import check_budget, matched_channels
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
@@ -82,7 +82,8 @@ class Comparison:
     """What is compared, and how.
 
     The first entry has the channels that were asked for; the width of every other is
-    chosen so that its total MACs are within 3 % of the first one's.
+    chosen so that its total MACs are within 3 % of the first one's. The width of a
+    backbone is its own, and its entries must be that close as they are.
 
     Args:
         entries: At least one; differences are to the first.
@@ -185,11 +186,13 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
 
             model = make(channels)
             assert model.config is not None
+            start = model.config.get("channels")
             if budget is None:
                 budget = cost(model, data.image_size).total_macs
-                channels = float(model.config["channels"])
+                channels = start
+            elif start is None:
+                check_budget(entry.label, model, budget, image_size=data.image_size)
             else:
-                start = float(model.config["channels"])
                 width = matched_channels(
                     make, budget, image_size=data.image_size, start=start
                 )
@@ -265,7 +268,7 @@ def run_comparison(
             "wiring": entry.wiring,
             "edges": edge_text(edge_settings(entry.edges)),
             "seed": task.seed,
-            "channels": task.config["channels"],
+            "channels": task.config.get("channels"),
             **results[task.folder],
             "inference_ms": times.get(task.folder),
         }

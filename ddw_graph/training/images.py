@@ -5,7 +5,8 @@ resumed run sees what an uninterrupted one does, whatever loads the images.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from ddw_graph.errors import DataError
 
 Batch = tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]
+Targets = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]
 
 
 class Purpose(IntEnum):
@@ -28,6 +30,8 @@ class Purpose(IntEnum):
     ORDER = 0
     SHIFTS = 1
     TRANSFORMS = 2
+    ERASURES = 3
+    MIXING = 4
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,49 @@ class Key:
         words = np.random.SeedSequence((self.seed, self.epoch, purpose, *index))
         return torch.Generator().manual_seed(int(words.generate_state(1)[0]))
 
+    @contextmanager
+    def lent(self, purpose: Purpose, *index: int) -> Iterator[None]:
+        """Lends a seed to the global generator, from which torchvision draws."""
+        with torch.random.fork_rng(devices=[]):
+            seed = self.generator(purpose, *index).initial_seed()
+            # torch.manual_seed would also seed CUDA's, which nothing sets back.
+            torch.default_generator.manual_seed(seed)
+            yield
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to a training image beside flips, shifts and crops.
+
+    Args:
+        trivial_augment: Whether it takes one change of TrivialAugmentWide.
+        random_erasing: Probability that a rectangle of it is set to the mean.
+    """
+
+    trivial_augment: bool = False
+    random_erasing: float = 0.0
+
+    def before(self) -> list[Callable[[Any], Any]]:
+        """Returns what changes an image of 8 bits."""
+        if not self.trivial_augment:
+            return []
+        from torchvision.transforms import InterpolationMode, v2  # slow to import
+
+        # torchvision's reference asks for this; its default is the nearest pixel.
+        return [v2.TrivialAugmentWide(interpolation=InterpolationMode.BILINEAR)]
+
+    def after(self) -> list[Callable[[Any], Any]]:
+        """Returns what changes a normalised image."""
+        if not self.random_erasing:
+            return []
+        from torchvision.transforms import v2  # slow to import
+
+        return [v2.RandomErasing(p=self.random_erasing)]
+
+
+PLAIN = Augmentation()
+"""Nothing beside flips, shifts and crops."""
+
 
 @runtime_checkable
 class Images(Protocol):
@@ -56,7 +103,12 @@ class Images(Protocol):
     def __len__(self) -> int:
         """Returns the number of images."""
 
-    def batch(self, indices: Sequence[int], key: Key | None) -> Batch:
+    def batch(
+        self,
+        indices: Sequence[int],
+        key: Key | None,
+        augmentation: Augmentation = PLAIN,
+    ) -> Batch:
         """Returns normalised images with labels, augmented where a key is given."""
 
 
@@ -94,19 +146,31 @@ class ArrayImages:
         """Returns the number of images."""
         return len(self.pixels)
 
-    def batch(self, indices: Sequence[int], key: Key | None) -> Batch:
+    def batch(
+        self,
+        indices: Sequence[int],
+        key: Key | None,
+        augmentation: Augmentation = PLAIN,
+    ) -> Batch:
         """Returns normalised images with labels, augmented where a key is given.
 
-        An image is flipped left to right with probability one half, and shifted by up
-        to an eighth of its size in each direction.
+        An image takes its change of TrivialAugmentWide if asked for, is flipped left to
+        right with probability one half, shifted by up to an eighth of its size in each
+        direction, and erased if so drawn.
         """
         chosen = torch.as_tensor(indices)
-        images = (self.pixels[chosen].float() / 255 - self.mean) / self.std
+        pixels = self.pixels[chosen]
         if key is not None:
-            images = self._augmented(images, chosen, key)
+            for change in augmentation.before():
+                pixels = _each(pixels, chosen, key, Purpose.TRANSFORMS, change)
+        images = (pixels.float() / 255 - self.mean) / self.std
+        if key is not None:
+            images = self._moved(images, chosen, key)
+            for change in augmentation.after():
+                images = _each(images, chosen, key, Purpose.ERASURES, change)
         return images, self.labels[chosen]
 
-    def _augmented(self, images: Tensor, chosen: Tensor, key: Key) -> Tensor:
+    def _moved(self, images: Tensor, chosen: Tensor, key: Key) -> Tensor:
         count, height, width = len(self), *images.shape[2:]
         pad = height // 8
         # Drawn for the whole set, so that a draw belongs to an index however batched.
@@ -126,11 +190,26 @@ class ArrayImages:
         return moved.permute(0, 3, 1, 2).contiguous()
 
 
+def _each(
+    images: Tensor,
+    chosen: Tensor,
+    key: Key,
+    purpose: Purpose,
+    change: Callable[[Any], Any],
+) -> Tensor:
+    """Returns images, each changed with draws of its own index."""
+    changed = []
+    for image, index in zip(images, chosen.tolist(), strict=True):
+        with key.lent(purpose, index):
+            changed.append(change(image))
+    return torch.stack(changed)
+
+
 class FolderImages:
     """Images in files, decoded when asked for.
 
-    Augmentation is torchvision's random resized crop and flip; without it an image is
-    resized and its centre cropped, as usual for ImageNet.
+    Augmentation is torchvision's random resized crop and flip, then what is asked for;
+    without it an image is resized and its centre cropped, as usual for ImageNet.
 
     Args:
         files: Path and class of each image.
@@ -150,28 +229,38 @@ class FolderImages:
         if not files:
             raise DataError("a set needs at least one image, got none")
         self.files = files
-        finish = [
+        self.crop = [v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip()]
+        self.centre = [v2.Resize(image_size * 256 // 224), v2.CenterCrop(image_size)]
+        self.finish = [
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),
             v2.Normalize(self.mean, self.std),
         ]
-        self.train = v2.Compose(
-            [v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip(), *finish]
-        )
-        self.evaluate = v2.Compose(
-            [v2.Resize(image_size * 256 // 224), v2.CenterCrop(image_size), *finish]
-        )
 
     def __len__(self) -> int:
         """Returns the number of images."""
         return len(self.files)
 
-    def batch(self, indices: Sequence[int], key: Key | None) -> Batch:
+    def batch(
+        self,
+        indices: Sequence[int],
+        key: Key | None,
+        augmentation: Augmentation = PLAIN,
+    ) -> Batch:
         """Returns normalised images with labels, augmented where a key is given."""
-        images = torch.stack([self._image(index, key) for index in indices])
+        from torchvision.transforms import v2  # slow to import
+
+        steps = [*self.centre, *self.finish]
+        if key is not None:
+            before, after = augmentation.before(), augmentation.after()
+            steps = [*self.crop, *before, *self.finish, *after]
+        transform = v2.Compose(steps)
+        images = torch.stack([self._image(index, key, transform) for index in indices])
         return images, torch.tensor([self.files[index][1] for index in indices])
 
-    def _image(self, index: int, key: Key | None) -> Tensor:
+    def _image(
+        self, index: int, key: Key | None, transform: Callable[[Any], Any]
+    ) -> Tensor:
         from PIL import Image  # comes with torchvision
 
         path = self.files[index][0]
@@ -189,29 +278,64 @@ class FolderImages:
         ) as error:
             message = f"{path}: every file must be a readable image ({error})"
             raise DataError(" ".join(message.split())) from error
-        if key is None:
-            image: Tensor = self.evaluate(picture)
-            return image
-        # torchvision's transforms draw from the global generator: lend it our seed.
-        with torch.random.fork_rng(devices=[]):
-            generator = key.generator(Purpose.TRANSFORMS, index)
-            torch.manual_seed(generator.initial_seed())
-            image = self.train(picture)
+        with key.lent(Purpose.TRANSFORMS, index) if key else nullcontext():
+            image: Tensor = transform(picture)
         return image
+
+
+def mixed(
+    images: Float[Tensor, "batch channels height width"],
+    labels: Int[Tensor, " batch"],
+    classes: int,
+    key: Key,
+    step: int,
+    *,
+    mixup: float,
+    cutmix: float,
+) -> tuple[Float[Tensor, "batch channels height width"], Targets]:
+    """Returns a batch of which each image is mixed with the one before it.
+
+    MixUp adds the two, CutMix sets a rectangle of one into the other, both with the
+    same share for the whole batch; where both are on, each batch draws one of them.
+    Targets are then the shares of the classes. One image alone stays as it is.
+
+    Args:
+        images: The images.
+        labels: The class of each.
+        classes: Number of classes.
+        key: Names the draws, with the step.
+        step: Steps made in the epoch.
+        mixup: Alpha of MixUp: the share is drawn from Beta(alpha, alpha); 0 for none.
+        cutmix: Alpha of CutMix, likewise.
+    """
+    if not (mixup or cutmix) or len(labels) < 2:
+        return images, labels
+    from torchvision.transforms import v2  # slow to import
+
+    kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
+    mix = v2.RandomChoice(
+        [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
+    )
+    with key.lent(Purpose.MIXING, step):
+        both: tuple[Tensor, Tensor] = mix(images, labels)
+    return both
 
 
 class _Batched(Dataset[Tensor]):
     """Hands whole batches to a DataLoader, whose workers may be other processes."""
 
-    def __init__(self, images: Images, key: Key | None) -> None:
+    def __init__(
+        self, images: Images, key: Key | None, augmentation: Augmentation
+    ) -> None:
         self.images = images
         self.key = key
+        self.augmentation = augmentation
 
     def __getitems__(self, indices: list[int]) -> Batch | DataError:
         # An error that crosses from a worker loses its words to a traceback: it comes
         # as a value instead.
         try:
-            return self.images.batch(indices, self.key)
+            return self.images.batch(indices, self.key, self.augmentation)
         except DataError as error:
             return error
 
@@ -243,6 +367,7 @@ def batches(
     *,
     shuffle: Key | None = None,
     augment: bool = False,
+    augmentation: Augmentation = PLAIN,
     workers: int = 0,
 ) -> Iterator[Batch]:
     """Yields the images in batches; the last may be smaller, or larger by one.
@@ -252,6 +377,7 @@ def batches(
         batch_size: Images in a batch.
         shuffle: Names the order; None for that of the set.
         augment: Whether to augment; needs ``shuffle``.
+        augmentation: What is done beside flips, shifts and crops.
         workers: Processes that load; 0 for this one.
 
     Raises:
@@ -263,7 +389,7 @@ def batches(
         else torch.randperm(len(images), generator=shuffle.generator(Purpose.ORDER))
     )
     loader: DataLoader[Tensor] = DataLoader(
-        _Batched(images, shuffle if augment else None),
+        _Batched(images, shuffle if augment else None, augmentation),
         batch_sampler=[
             part.tolist()
             for part in torch.split(order, batch_sizes(len(order), batch_size))

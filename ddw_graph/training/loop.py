@@ -9,12 +9,22 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ddw_graph.errors import RunError
 from ddw_graph.training.data import ImageData
-from ddw_graph.training.images import Images, Key, batch_sizes, batches
+from ddw_graph.training.images import (
+    Augmentation,
+    Images,
+    Key,
+    batch_sizes,
+    batches,
+    mixed,
+)
 from ddw_graph.training.recipe import Recipe, parameter_groups
 from ddw_graph.training.run import Row, RunFolder
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @runtime_checkable
@@ -70,7 +80,12 @@ def fit(
     """Trains a network and returns its log; goes on after the folder's last checkpoint.
 
     A checkpoint is written after every epoch, with everything that the rest depends
-    on: a resumed run ends with the weights of an uninterrupted one.
+    on: a resumed run ends with the weights of an uninterrupted one. Where the recipe
+    averages weights, the average is what is tested, and the checkpoint's ``model``.
+
+    The log's training loss is that of the targets as trained on, mixed and smoothed;
+    its training accuracy counts an image as right where the class with the largest
+    share of its target is predicted.
 
     Args:
         model: The network, on the device where it trains.
@@ -91,9 +106,11 @@ def fit(
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
     )
+    average = averaged(model, recipe.ema_decay) if recipe.ema_decay else None
+    tested = average.module if average else model
     history: list[Row] = []
     if folder.checkpoint_path.exists():
-        history = _restore(folder, model, optimizer, recipe)
+        history = _restore(folder, model, average, optimizer, recipe)
         folder.write_log(history)
     device = _device(model)
     steps_an_epoch = len(batch_sizes(len(data.train), recipe.batch_size))
@@ -109,16 +126,25 @@ def fit(
             recipe.batch_size,
             shuffle=key,
             augment=recipe.augment,
+            augmentation=Augmentation(recipe.trivial_augment, recipe.random_erasing),
             workers=workers,
         )
         for step, (x, labels) in enumerate(loader):
             rate = recipe.learning_rate_at(epoch * steps_an_epoch + step, steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["scale"]
-            x, labels = x.to(device), labels.to(device)
+            x, targets = mixed(
+                x.to(device),
+                labels.to(device),
+                len(data.classes),
+                key,
+                step,
+                mixup=recipe.mixup,
+                cutmix=recipe.cutmix,
+            )
             logits = model(x)
             loss = functional.cross_entropy(
-                logits, labels, label_smoothing=recipe.label_smoothing
+                logits, targets, label_smoothing=recipe.label_smoothing
             )
             value = loss.item()
             if not math.isfinite(value):
@@ -127,14 +153,21 @@ def fit(
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimizer.step()
-            total_loss += loss.detach() * len(labels)
-            correct += (logits.argmax(1) == labels).sum()
+            if average and step % recipe.ema_interval == 0:
+                average.update_parameters(model)
+                if epoch < recipe.warmup_epochs:
+                    # The next update copies again: what an average of the warm-up
+                    # keeps of the first weights would stay for long.
+                    average.n_averaged.zero_()
+            total_loss += loss.detach() * len(targets)
+            main = targets if targets.ndim == 1 else targets.argmax(1)
+            correct += (logits.argmax(1) == main).sum()
             if listener:
                 listener.step(epoch + 1, step + 1, steps_an_epoch, value)
         seconds = time.perf_counter() - began
-        test = evaluate(model, data.test, workers=workers)
+        test = evaluate(tested, data.test, workers=workers)
         # The last step of an epoch can diverge too, and no loss follows that tells.
-        if not (math.isfinite(test.loss) and _finite(model)):
+        if not (math.isfinite(test.loss) and _finite(model) and _finite(tested)):
             raise _diverged("a weight or the test loss is not", epoch, "the last step")
         count = len(data.train)
         row: Row = {
@@ -147,10 +180,33 @@ def fit(
             "train_seconds": seconds,
         }
         history.append(row)
-        _keep(folder, model, optimizer, history)
+        _keep(folder, model, average, optimizer, history)
         if listener:
             listener.epoch(row)
     return history
+
+
+def averaged(model: nn.Module, decay: float) -> AveragedModel:
+    """Returns a network whose weights will be a moving average of another's.
+
+    The first update copies them. Running statistics are averaged like weights; whole
+    numbers, such as indices, are copied: an average of equal ones can round down.
+
+    Args:
+        model: The network that is trained.
+        decay: What the average keeps of itself at an update, in ``[0, 1)``.
+    """
+    make: Any = get_ema_multi_avg_fn  # torch gives it no types
+    average = make(decay)
+
+    def update(kept: Tensors, new: Tensors, updates: Tensor | int) -> None:
+        if kept[0].is_floating_point():
+            average(kept, new, updates)
+        else:
+            for old, value in zip(kept, new, strict=True):
+                old.copy_(value)
+
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
 
 
 def _diverged(what: str, epoch: int, place: str) -> RunError:
@@ -172,15 +228,19 @@ def _device(model: nn.Module) -> torch.device:
 def _keep(
     folder: RunFolder,
     model: nn.Module,
+    average: AveragedModel | None,
     optimizer: torch.optim.Optimizer,
     history: Sequence[Row],
 ) -> None:
     state: dict[str, Any] = {
-        "model": model.state_dict(),
+        "model": (average.module if average else model).state_dict(),
         "optimizer": optimizer.state_dict(),
         "history": list(history),
         "rng": torch.get_rng_state(),
     }
+    if average:
+        state["trained"] = model.state_dict()
+        state["averaged"] = int(average.n_averaged)
     if _device(model).type == "cuda":
         state["cuda_rng"] = torch.cuda.get_rng_state(_device(model))
     folder.write_checkpoint(state)
@@ -190,12 +250,16 @@ def _keep(
 def _restore(
     folder: RunFolder,
     model: nn.Module,
+    average: AveragedModel | None,
     optimizer: torch.optim.Optimizer,
     recipe: Recipe,
 ) -> list[Row]:
     state = folder.read_checkpoint()
-    load_weights(model, state["model"], folder)
+    load_weights(average.module if average else model, state["model"], folder)
     try:
+        if average:
+            load_weights(model, state["trained"], folder)
+            average.n_averaged.fill_(state["averaged"])
         history = [dict(row) for row in state["history"]]
         if not all(isinstance(v, int | float) for row in history for v in row.values()):
             raise ValueError("its history holds something else than numbers")

@@ -10,10 +10,21 @@ from torch import nn
 from ddw_graph.errors import RunError
 from ddw_graph.nn.edge_weights import EdgeWeights
 
+NORMALISATIONS = (
+    nn.modules.batchnorm._BatchNorm,
+    nn.modules.instancenorm._InstanceNorm,
+    nn.GroupNorm,
+    nn.LayerNorm,
+)
+"""Layers whose parameters ``norm_weight_decay`` is for."""
+
+SCHEDULES = ("cosine", "step")
+"""How the learning rate falls after the warm-up."""
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """SGD with momentum, a linear warm-up, a cosine to zero, label smoothing.
+    """SGD with momentum, a linear warm-up, a schedule, and what regularises.
 
     Args:
         epochs: Passes over the training images.
@@ -25,9 +36,26 @@ class Recipe:
         label_smoothing: Share of the target that all classes divide.
         augment: Whether training images are augmented.
         router_lr: Learning rate of the edge weights, in multiples of the others'.
+        schedule: ``cosine``, to zero and changed at each step; or ``step``, times
+            ``gamma`` after each ``step_epochs`` epochs that follow the warm-up.
+        gamma: Factor of the schedule ``step``; ``cosine`` has none.
+        step_epochs: Epochs between two factors of the schedule ``step``.
+        norm_weight_decay: Of the parameters of normalisation; by default as others'.
+        trivial_augment: Whether each image takes one change of TrivialAugmentWide;
+            needs ``augment``.
+        random_erasing: Probability that a rectangle of an image is erased; needs
+            ``augment`` unless 0.
+        mixup: Alpha of MixUp; 0 for none. With ``cutmix`` each batch draws one of them.
+        cutmix: Alpha of CutMix; 0 for none.
+        ema_decay: What the average of the weights keeps at an update; 0 for no average.
+        ema_interval: Steps of an epoch between two updates of the average.
 
     Raises:
         RunError: If a value is out of range.
+
+    Source:
+        TrivialAugment, arXiv:2103.10158; random erasing, arXiv:1708.04896; MixUp,
+        arXiv:1710.09412; CutMix, arXiv:1905.04899.
     """
 
     epochs: int = 100
@@ -39,9 +67,23 @@ class Recipe:
     label_smoothing: float = 0.1
     augment: bool = True
     router_lr: float = 1.0
+    schedule: str = "cosine"
+    gamma: float = 0.98
+    step_epochs: int = 1
+    norm_weight_decay: float | None = None
+    trivial_augment: bool = False
+    random_erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    ema_decay: float = 0.0
+    ema_interval: int = 1
 
     def __post_init__(self) -> None:
         """Checks every value."""
+        norm_decay = self.weight_decay
+        if self.norm_weight_decay is not None:
+            norm_decay = self.norm_weight_decay
+        erases = self.random_erasing != 0
         for name, rule, holds in (
             ("epochs", "at least 1", self.epochs >= 1),
             ("batch_size", "in [1, 2**31)", 1 <= self.batch_size < 2**31),
@@ -51,6 +93,22 @@ class Recipe:
             ("warmup_epochs", "in [0, epochs]", 0 <= self.warmup_epochs <= self.epochs),
             ("label_smoothing", "in [0, 1]", 0 <= self.label_smoothing <= 1),
             ("router_lr", "finite and at least 0", 0 <= self.router_lr < inf),
+            ("schedule", " or ".join(SCHEDULES), self.schedule in SCHEDULES),
+            ("gamma", "in (0, 1]", 0 < self.gamma <= 1),
+            ("step_epochs", "at least 1", self.step_epochs >= 1),
+            ("norm_weight_decay", "finite and at least 0", 0 <= norm_decay < inf),
+            ("random_erasing", "in [0, 1]", 0 <= self.random_erasing <= 1),
+            ("mixup", "finite and at least 0", 0 <= self.mixup < inf),
+            ("cutmix", "finite and at least 0", 0 <= self.cutmix < inf),
+            ("ema_decay", "in [0, 1)", 0 <= self.ema_decay < 1),
+            ("ema_interval", "at least 1", self.ema_interval >= 1),
+            # What is asked for happens or is refused: augment is not turned on here.
+            (
+                "trivial_augment",
+                "False without augment",
+                self.augment or not self.trivial_augment,
+            ),
+            ("random_erasing", "0 without augment", self.augment or not erases),
         ):
             if not holds:
                 raise RunError(f"{name} must be {rule}, got {getattr(self, name)}")
@@ -69,12 +127,54 @@ class Recipe:
         warmup = round(steps * self.warmup_epochs / self.epochs)
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
+        if self.schedule == "step":
+            # An epoch that a fraction of the warm-up begins in is not counted.
+            epoch = step * self.epochs // steps - math.ceil(self.warmup_epochs)
+            return self.learning_rate * self.gamma ** (
+                max(0, epoch) // self.step_epochs
+            )
         done = (step - warmup) / max(1, steps - warmup)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
+IMAGENET = Recipe(
+    epochs=100,
+    batch_size=1024,
+    learning_rate=0.4,
+    weight_decay=1e-4,
+    warmup_epochs=5,
+    label_smoothing=0.0,
+)
 RECIPES = {
     "randwire": Recipe(),
+    "imagenet": IMAGENET,
+    "imagenet_250": replace(IMAGENET, epochs=250),
+    "mobilenet": Recipe(
+        epochs=300,
+        batch_size=256,
+        learning_rate=0.045,
+        weight_decay=4e-5,
+        label_smoothing=0.0,
+        schedule="step",
+        gamma=0.98,
+        step_epochs=1,
+    ),
+    "efficientnet": Recipe(
+        epochs=600,
+        batch_size=1024,
+        learning_rate=0.5,
+        weight_decay=2e-5,
+        norm_weight_decay=0.0,
+        warmup_epochs=5,
+        trivial_augment=True,
+        random_erasing=0.1,
+        mixup=0.2,
+        cutmix=1.0,
+        # The reference asks for 0.99998 and makes it independent of batch and epochs:
+        # 1 - (1 - 0.99998) * batch * interval / epochs.
+        ema_decay=0.998908,
+        ema_interval=32,
+    ),
     "small": Recipe(
         epochs=5,
         batch_size=32,
@@ -85,8 +185,15 @@ RECIPES = {
         augment=False,
     ),
 }
-"""``randwire``: Xie et al. 2019, arXiv:1904.01569, section 4, for 100 epochs (they also
-train for 250). ``small``: ours, for images of 8 to 64 px."""
+"""The presets; ``docs/recipes.md`` gives the source of each value.
+
+``randwire``: Xie et al. 2019, arXiv:1904.01569, section 4, for 100 epochs (they also
+train for 250). ``imagenet``: DDW's section 4.1, which states SGD, momentum 0.9 and a
+total batch of 1024; ``imagenet_250``: the same for Table 5; what they leave open is
+ours. ``mobilenet``: torchvision's reference for MobileNetV2. ``efficientnet``:
+torchvision's newer recipe, without repeated augmentation and with one image size for
+training and testing. ``small``: ours, for images of 8 to 64 px.
+"""
 
 
 def recipe_named(name: str, **changes: Any) -> Recipe:
@@ -113,20 +220,21 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """Returns the parameters in groups for an optimizer.
 
     Thresholds, router biases and edge logits take no weight decay: it would pull them
-    toward an edge weight that nobody chose. ``scale`` is a group's learning rate in
-    multiples of the recipe's.
+    toward an edge weight that nobody chose. Parameters of normalisation are a group of
+    their own where the recipe has a weight decay for them. ``scale`` is a group's
+    learning rate in multiples of the recipe's.
     """
     network: list[nn.Parameter] = []
+    norms: list[nn.Parameter] = []
     routers: list[nn.Parameter] = []
     undecayed: list[nn.Parameter] = []
-    of_edges = {
-        id(parameter)
-        for module in model.modules()
-        if isinstance(module, EdgeWeights)
-        for parameter in module.parameters()
-    }
+    of_edges = _parameters_of(model, EdgeWeights)
+    apart = recipe.norm_weight_decay is not None
+    of_norms = _parameters_of(model, *NORMALISATIONS) if apart else set()
     for parameter in model.parameters():
-        if id(parameter) not in of_edges:
+        if id(parameter) in of_norms:
+            norms.append(parameter)
+        elif id(parameter) not in of_edges:
             network.append(parameter)
         elif parameter.ndim > 1:
             routers.append(parameter)
@@ -135,7 +243,18 @@ def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     decay = recipe.weight_decay
     groups = (
         {"params": network, "weight_decay": decay, "scale": 1.0},
+        {"params": norms, "weight_decay": recipe.norm_weight_decay, "scale": 1.0},
         {"params": routers, "weight_decay": decay, "scale": recipe.router_lr},
         {"params": undecayed, "weight_decay": 0.0, "scale": recipe.router_lr},
     )
     return [group for group in groups if group["params"]]
+
+
+def _parameters_of(model: nn.Module, *kinds: type[nn.Module]) -> set[int]:
+    """Returns the identities of the parameters of a model's modules of some kinds."""
+    return {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, kinds)
+        for parameter in module.parameters()
+    }

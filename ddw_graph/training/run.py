@@ -83,6 +83,11 @@ class RunFolder:
         return self.path / "checkpoint.pt"
 
     @property
+    def model_path(self) -> Path:
+        """Where the trained network is, once the run has finished."""
+        return self.path / "model.safetensors"
+
+    @property
     def result_path(self) -> Path:
         """Where the result is, once the run has finished."""
         return self.path / "result.json"

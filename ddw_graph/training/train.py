@@ -1,13 +1,15 @@
 """One training run, from a configuration to a result in a folder."""
 
+import copy
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ddw_graph.errors import DataError, RunError
-from ddw_graph.models import from_config
+from ddw_graph.models import from_config, load, save
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.data import ImageData, load_data
@@ -53,8 +55,12 @@ def train(
     device: str = "cpu",
     workers: int = 0,
     listener: Listener | None = None,
+    start: Network | None = None,
 ) -> dict[str, Any]:
     """Trains the network of a configuration in a folder, and returns the result.
+
+    What was trained is at the end in the folder's ``model.safetensors``, for
+    ``ddw_graph.load``.
 
     Args:
         model_config: The ``config`` of a network.
@@ -67,6 +73,8 @@ def train(
         device: Where to train.
         workers: Processes that load images.
         listener: Hears of steps and epochs.
+        start: The network of this configuration to start from, which stays as it is;
+            by default a freshly initialised one.
 
     Raises:
         RunError: If the folder holds something else, or the loss is not finite.
@@ -77,17 +85,18 @@ def train(
         raise RunError(f"seed must be in [0, 2**32), got {seed}")
     # Building first: a network that cannot be built leaves no folder behind.
     torch.manual_seed(seed)
-    model = from_config(model_config).to(device)
+    model = from_config(model_config) if start is None else copy.deepcopy(start)
+    config = {
+        "model": model_config,
+        "data": data.as_dict(),
+        "recipe": asdict(recipe),
+        "seed": seed,
+    }
+    if start is not None:
+        config["start"] = _digest(start)
+    model = model.to(device)
     run = RunFolder(folder)
-    run.start(
-        {
-            "model": model_config,
-            "data": data.as_dict(),
-            "recipe": asdict(recipe),
-            "seed": seed,
-        },
-        resume=resume,
-    )
+    run.start(config, resume=resume)
     finished = run.result()
     if finished is not None:
         return finished
@@ -100,6 +109,9 @@ def train(
         listener=listener,
         workers=workers,
     )
+    # The weights that were tested, which may be an average of those that were trained.
+    load_weights(model, run.read_checkpoint()["model"], run)
+    save(model, run.model_path, overwrite=True)
     price = cost(model, data.image_size)
     result: dict[str, Any] = history[-1] | {
         "epochs": len(history),
@@ -109,6 +121,15 @@ def train(
     result = {key: result[key] for key in RESULT}
     write_json(run.result_path, result)
     return result
+
+
+def _digest(model: Network) -> str:
+    """Returns what tells the weights of a network from others."""
+    digest = sha256()
+    for name, tensor in model.state_dict().items():
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(name.encode() + b"\0" + values.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def usable_device(name: str) -> str:
@@ -174,3 +195,15 @@ def trained_model(folder: Path, *, device: str = "cpu") -> Network:
     model = from_config(config["model"])
     load_weights(model, run.read_checkpoint()["model"], run)
     return model.to(device).eval()
+
+
+def kept_model(path: Path, *, device: str = "cpu") -> Network:
+    """Returns the network in a file that ``ddw_graph.save`` wrote, or in a run's folder.
+
+    Raises:
+        CheckpointError: If the file is damaged, or something else.
+        RunError: If the folder holds no trained run, or a damaged one.
+    """
+    if path.is_dir():
+        return trained_model(path, device=device)
+    return load(path).to(device)

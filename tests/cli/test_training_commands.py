@@ -134,6 +134,12 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
         (("train", "--seed", "99999999999"), "seed must be in [0, 2**32)"),
         (("train", "--threads", "0"), "0 is not in the range x>=1"),
         (("train", "--workers", "-1"), "-1 is not in the range x>=0"),
+        (("train", "--recipe", "huge"), "one of randwire, imagenet, imagenet_250, mob"),
+        (("train", "--recipe", "imagenet", "--epochs", "4"), "[0, epochs], got 5"),
+        (("train", "--schedule", "linear"), "must be cosine or step, got linear"),
+        (("train", "--ema-decay", "1"), "ema_decay must be in [0, 1), got 1.0"),
+        (("train", "--trivial-augment"), "be False without augment, got True"),
+        (("train", "--mixup", "nan"), "mixup must be finite and at least 0, got nan"),
         (("train", "--device", "meta"), "can use here, got 'meta'"),
         (("compare", "--device", "abacus"), "can use here, got 'abacus'"),
         (("compare", "--seeds", "0"), "seeds must be given"),
@@ -149,6 +155,53 @@ def test_a_mistake_is_one_line(
     assert result.stderr.startswith("ddw-graph: ") and result.stderr.count("\n") == 1
     assert message in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_help_lists_every_preset() -> None:
+    from ddw_graph.training.recipe import RECIPES
+
+    for command in ("train", "compare"):
+        help_text = " ".join(call(command, "--help").stdout.split())
+        listed = help_text.split("--recipe TEXT ")[1].split(". [default")[0]
+        assert set(RECIPES) <= set(listed.replace(",", "").split())
+
+
+def test_every_setting_of_a_recipe_reaches_the_run(tmp_path: Path) -> None:
+    from ddw_graph.training.recipe import RECIPES
+
+    changes = {
+        "epochs": 1,
+        "batch_size": 500,
+        "learning_rate": 0.04,
+        "weight_decay": 0.003,
+        "norm_weight_decay": 0.001,
+        "warmup_epochs": 0.25,
+        "schedule": "step",
+        "gamma": 0.5,
+        "step_epochs": 3,
+        "label_smoothing": 0.2,
+        "random_erasing": 0.0,
+        "mixup": 0.3,
+        "cutmix": 0.4,
+        "ema_decay": 0.5,
+        "ema_interval": 2,
+        "router_lr": 3.0,
+    }
+    options = [
+        word
+        for name, value in changes.items()
+        for word in (f"--{name.replace('_', '-')}", value)
+    ]
+    switches = ("--no-augment", "--no-trivial-augment")
+    result = call(
+        *("train", "--recipe", "efficientnet", *options, *switches),
+        *("--n", 3, "--channels", 4, "--out", tmp_path / "run"),
+    )
+    assert result.exit_code == 0, result.output
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    off = {"augment": False, "trivial_augment": False}
+    assert config["recipe"] == {"momentum": 0.9, **changes, **off}
+    assert all(getattr(RECIPES["efficientnet"], key) != changes[key] for key in changes)
 
 
 def test_what_is_no_run_is_named(tmp_path: Path, trained: Path) -> None:

@@ -37,6 +37,6 @@ def small_config(edges: str = "dynamic", **changes: Any) -> dict[str, Any]:
         "edges": edges,
         **changes,
     }
-    config = create_model("randwire_tiny", **arguments).config
+    config: dict[str, Any] | None = create_model("randwire_tiny", **arguments).config
     assert config is not None
     return config

@@ -1,0 +1,111 @@
+"""The command that lists the networks and what they cost."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from ddw_graph.cli.options import JSON_OPTION
+
+@click.command()
+@click.argument("names", metavar="[NETWORK]...", nargs=-1)
+@click.option(
+    "--table1", is_flag=True, help="The paper's Table 1: its costs beside ours."
+)
+@JSON_OPTION
+def models(names: tuple[str, ...], table1: bool, as_json: bool) -> None:
+    """List the networks with what they cost for each kind of edges.
+
+    \b
+    ddw-graph models
+    ddw-graph models resnet50 timm/convnext_tiny
+    ddw-graph models --table1
+    """
+    if table1:
+        if names:
+            raise click.UsageError("--table1 has its own networks and takes no names")
+        _table1(as_json)
+        return
+    from ddw_graph.cli.progress import bar
+    from ddw_graph.models import image_size, list_models
+    from ddw_graph.models.catalogue import prices
+
+    rows: list[dict[str, Any]] = []
+    with bar() as progress:
+        for name in progress.track(names or list_models(), description="networks"):
+            row: dict[str, Any] = {"network": name, "image_size": image_size(name)}
+            for edges, price in prices(name).items():
+                row[edges] = {
+                    "params": price.parameters,
+                    "macs": price.macs,
+                    "total_macs": price.total_macs,
+                }
+            rows.append(row)
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    header = ("network", "px", "edges", "params, M", "MACs, M", "total MACs, M")
+    lines = [
+        (
+            row["network"] if edges == "fixed" else "",
+            str(row["image_size"]) if edges == "fixed" else "",
+            edges,
+            f"{row[edges]['params'] / 1e6:.3f}",
+            f"{row[edges]['macs'] / 1e6:.1f}",
+            f"{row[edges]['total_macs'] / 1e6:.1f}",
+        )
+        for row in rows
+        for edges in ("fixed", "learned", "dynamic")
+    ]
+    click.echo(_markdown(header, lines))
+
+
+def _table1(as_json: bool) -> None:
+    from ddw_graph.cli.progress import bar
+    from ddw_graph.models.catalogue import READING, TABLE_1, table1
+
+    with bar() as progress:
+        track = progress.track(table1(), total=2 * len(TABLE_1), description="networks")
+        rows = list(track)
+    if as_json:
+        told = {"rows": [asdict(row) for row in rows], "reading": READING}
+        click.echo(json.dumps(told))
+        return
+    header = (
+        "network",
+        "variant",
+        "params, M: paper",
+        "ours",
+        "difference",
+        "MACs, M: paper",
+        "ours",
+        "difference",
+        "total MACs, M",
+    )
+    lines = [
+        (
+            row.network,
+            row.variant,
+            f"{row.paper_parameters:.2f}",
+            f"{row.parameters:.3f}",
+            f"{row.parameters - row.paper_parameters:+.3f}",
+            f"{row.paper_macs:.0f}",
+            f"{row.macs:.1f}",
+            f"{100 * (row.macs / row.paper_macs - 1):+.2f} %",
+            f"{row.total_macs:.1f}",
+        )
+        for row in rows
+    ]
+    click.echo("\n\n".join((_markdown(header, lines), *READING)))
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table in Markdown whose columns line up."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    rule = ["-" * width for width in widths]
+    return "\n".join(
+        f"| {' | '.join(map(str.ljust, line, widths))} |"
+        for line in (header, rule, *rows)
+    )

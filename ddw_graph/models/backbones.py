@@ -1,0 +1,183 @@
+"""The paper's backbones, and any other of torchvision or timm, as they come."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from ddw_graph.errors import ModelError
+
+
+def _torchvision(name: str, num_classes: int) -> nn.Module:
+    from torchvision import models  # slow to import
+
+    if name not in models.list_models(module=models):
+        known = "see torchvision.models.list_models(module=torchvision.models)"
+        raise ModelError(f"torchvision has no network {name!r}; {known}")
+    model: nn.Module = models.get_model(name, num_classes=num_classes)
+    return model
+
+
+def _regnet(
+    num_classes: int, *, se_ratio: float | None = None, **shape: Any
+) -> nn.Module:
+    from torchvision.models import regnet  # slow to import
+
+    params = regnet.BlockParams.from_init_params(se_ratio=se_ratio, **shape)
+    # What torchvision's own builders take where nothing else is told.
+    norm = partial(nn.BatchNorm2d, eps=1e-05, momentum=0.1)
+    model: nn.Module = regnet.RegNet(params, num_classes=num_classes, norm_layer=norm)
+    return model
+
+
+BACKBONES: dict[str, Callable[[int], nn.Module]] = {
+    "mobilenet_v2": partial(_torchvision, "mobilenet_v2"),
+    "resnet18": partial(_torchvision, "resnet18"),
+    "resnet50": partial(_torchvision, "resnet50"),
+    "resnet101": partial(_torchvision, "resnet101"),
+    "resnext50_32x4d": partial(_torchvision, "resnext50_32x4d"),
+    "regnet_x_600mf": partial(
+        _regnet, depth=16, w_0=48, w_a=36.97, w_m=2.24, group_width=24
+    ),
+    "regnet_x_1_6gf": partial(_torchvision, "regnet_x_1_6gf"),
+    "regnet_y_600mf": partial(
+        _regnet, depth=15, w_0=48, w_a=32.54, w_m=2.32, group_width=16, se_ratio=0.25
+    ),
+    "efficientnet_b0": partial(_torchvision, "efficientnet_b0"),
+}
+"""Table 1's eight networks, and Table 5's RegNet-Y 600MF, each from its number of
+classes. The 600MF ones, which torchvision lacks, by their published parameters:
+Radosavovic et al. 2020, arXiv:2003.13678, Tables 3 and 4."""
+
+LIBRARIES = ("torchvision", "timm")
+
+
+def is_backbone(name: str) -> bool:
+    """Returns whether a name is that of a backbone, a library's in front of it or not.
+
+    Example:
+        >>> is_backbone("resnet18"), is_backbone("timm/resnet18"), is_backbone("vgg")
+        (True, True, False)
+    """
+    return name in BACKBONES or name.partition("/")[0] in LIBRARIES
+
+
+def backbone(name: str, *, num_classes: int, in_channels: int) -> nn.Module:
+    """Returns a backbone as its library makes it, freshly initialised.
+
+    Args:
+        name: One of ``BACKBONES``, ``torchvision/NAME`` or ``timm/NAME``.
+        num_classes: Number of classes.
+        in_channels: Channels of an image; where the library knows three alone, the
+            first convolution is replaced.
+
+    Raises:
+        ModelError: If there is no such network, or its library is not installed.
+    """
+    if name in BACKBONES:
+        model = BACKBONES[name](num_classes)
+    else:
+        library, _, own_name = name.partition("/")
+        # timm would look elsewhere for a name with a colon or a slash.
+        if library not in LIBRARIES or not re.fullmatch(r"[\w.]+", own_name):
+            raise ModelError(
+                "a backbone is torchvision/NAME, timm/NAME or one of "
+                f"{', '.join(BACKBONES)}, got {name!r}"
+            )
+        if library == "timm":
+            return _timm(own_name, num_classes, in_channels)
+        model = _torchvision(own_name, num_classes)
+    _take_channels(model, in_channels)
+    return model
+
+
+def _timm(name: str, num_classes: int, in_channels: int) -> nn.Module:
+    try:
+        import timm  # slow to import, and not everybody has it
+    except ImportError as error:
+        raise ModelError(
+            f"timm/{name} needs timm, which is not installed: pip install timm"
+        ) from error
+    if not timm.is_model(name):
+        raise ModelError(f"timm has no network {name!r}; see timm.list_models()")
+    model: nn.Module = timm.create_model(
+        name, num_classes=num_classes, in_chans=in_channels
+    )
+    return model
+
+
+def _take_channels(model: nn.Module, channels: int) -> None:
+    """Replaces the first convolution where it takes another number of channels."""
+    path, conv = next(
+        (path, m) for path, m in model.named_modules() if isinstance(m, nn.Conv2d)
+    )
+    if conv.in_channels == channels:
+        return
+    new = nn.Conv2d(
+        channels,
+        conv.out_channels,
+        conv.kernel_size,  # type: ignore[arg-type]
+        conv.stride,  # type: ignore[arg-type]
+        conv.padding,  # type: ignore[arg-type]
+        bias=conv.bias is not None,
+    )
+    # As torchvision initialises the convolutions of all these families.
+    nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
+    model.set_submodule(path, new)
+
+
+class NoData(TorchFunctionMode):
+    """Within it modules are made without data for their weights.
+
+    ``torch.device("meta")`` would also take the data of what a constructor computes
+    with, as torchvision's RegNet does with its widths.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Calls a function of torch; what is to be filled later stays without data."""
+        kwargs = kwargs or {}
+        if func is torch.empty:
+            kwargs = {**kwargs, "device": "meta"}
+        return func(*args, **kwargs)
+
+
+def name_of(model: nn.Module, *, num_classes: int, in_channels: int) -> str | None:
+    """Returns the name by which ``backbone`` makes a network of this structure.
+
+    None where there is none: a network of another library, or with settings of its own.
+    """
+    wanted = _structure(model)
+    for name in _candidates(model):
+        with NoData():
+            made = backbone(name, num_classes=num_classes, in_channels=in_channels)
+        if _structure(made) == wanted:
+            return name
+    return None
+
+
+def _candidates(model: nn.Module) -> Iterator[str]:
+    library, _, _ = type(model).__module__.partition(".")
+    if library == "timm":
+        told: Any = getattr(model, "pretrained_cfg", {})
+        if told.get("architecture"):
+            yield f"timm/{told['architecture']}"
+    elif library == "torchvision":
+        from torchvision import models  # slow to import
+
+        yield from BACKBONES
+        for name in models.list_models(module=models):
+            builder = models.get_model_builder(name)
+            same_family = builder.__module__ == type(model).__module__
+            if same_family and name not in BACKBONES:
+                yield f"torchvision/{name}"
+
+
+def _structure(model: nn.Module) -> tuple[str, dict[str, torch.Size]]:
+    """Returns what tells networks apart: every layer's settings and every shape."""
+    return repr(model), {name: t.shape for name, t in model.state_dict().items()}

@@ -1,0 +1,94 @@
+"""A residual block taken apart: its shortcut, its branch, and what follows the sum."""
+
+import copy
+import operator
+from dataclasses import dataclass
+
+import torch
+from torch import fx, nn
+
+from ddw_graph.errors import ModelError
+from ddw_graph.models.tracing import between, evaluating, returned, traced
+
+ADDITIONS = (operator.add, operator.iadd, torch.add)
+
+
+@dataclass(frozen=True)
+class Branched:
+    """A block taken apart; its modules are the block's own.
+
+    Args:
+        branch: What the block adds to its shortcut.
+        has_shortcut: Whether there is a shortcut.
+        projection: What the shortcut does; None where it passes the input as it is.
+        activation: What follows the addition; None for nothing.
+    """
+
+    branch: nn.Module
+    has_shortcut: bool
+    projection: nn.Module | None
+    activation: nn.Module | None
+
+
+def branched(block: nn.Module) -> Branched:
+    """Returns the parts of a block; one without an addition is all branch.
+
+    Raises:
+        ModelError: If ``torch.fx`` cannot trace the block, or its last addition is not
+            that of a branch and a shortcut.
+
+    Example:
+        >>> from torchvision.models.resnet import BasicBlock
+        >>> parts = branched(BasicBlock(8, 8))
+        >>> parts.has_shortcut, parts.projection, list(parts.activation.children())
+        (True, None, [ReLU(inplace=True)])
+    """
+    with evaluating(block):
+        graph = traced(block)
+    x = next(iter(graph.nodes))
+    result = returned(graph)
+    total = next((node for node in reversed(graph.nodes) if _adds(node)), None)
+    if total is None:
+        return Branched(block, False, None, None)
+    shortcut, last = sorted(total.all_input_nodes, key=lambda n: len(_before(n)))
+    try:
+        activation = between(block, graph, total, result)
+        branch = between(block, graph, x, last)
+        projection = between(block, graph, x, shortcut)
+    except LookupError as error:
+        raise _no_residual(block) from error
+    if branch is None or (projection is not None and shortcut in _before(last)):
+        raise _no_residual(block)
+    if projection is not None:
+        steps = [n for n in projection.graph.nodes if n.op == "call_module"]
+        modules = [projection.get_submodule(str(step.target)) for step in steps]
+        if all(isinstance(module, nn.Identity) for module in modules):
+            projection = None
+        elif not {*projection.parameters()}.isdisjoint(branch.parameters()):
+            # Each of the two goes its own way from here.
+            projection = copy.deepcopy(projection)
+    return Branched(branch, True, projection, activation)
+
+
+def _adds(node: fx.Node) -> bool:
+    """Returns whether a step of a trace adds two values."""
+    return node.target in ADDITIONS and len(node.all_input_nodes) == 2
+
+
+def _before(node: fx.Node) -> set[fx.Node]:
+    """Returns every step that a step depends on, itself among them."""
+    found: set[fx.Node] = set()
+    asked = [node]
+    while asked:
+        one = asked.pop()
+        if one not in found:
+            found.add(one)
+            asked += one.all_input_nodes
+    return found
+
+
+def _no_residual(block: nn.Module) -> ModelError:
+    return ModelError(
+        "a block to take apart adds a branch to a shortcut once, and hears its input "
+        f"alone, got a {type(block).__name__} that does not"
+    )

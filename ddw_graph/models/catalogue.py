@@ -1,0 +1,121 @@
+"""What the networks cost, and how that compares with the paper's Table 1."""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ddw_graph.models.backbones import NoData
+from ddw_graph.models.create import create_model, image_size
+from ddw_graph.nn.cost import NetworkCost, cost
+from ddw_graph.nn.edges import KINDS
+
+PAPER_TABLES = Path(__file__).with_name("paper_tables.csv")
+
+TABLE_1 = {
+    "mobilenet_v2": "MobileNetV2-1.0",
+    "resnet18": "ResNet18",
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "resnext50_32x4d": "ResNeXt50-32x4d",
+    "regnet_x_600mf": "RegNet-X-600M",
+    "regnet_x_1_6gf": "RegNet-X-1600M",
+    "efficientnet_b0": "EfficientNet-B0",
+}
+"""The networks of Table 1 under the paper's names."""
+
+READING = (
+    "Parameters: the complete DAG of branches, N = blocks + 2 nodes a stage, a router "
+    "on the stage's output width at every node but the last, and a 1x1 projection "
+    "where width or stride change and the backbone has none.",
+    "MACs: convolutions and fully connected layers for one 224x224 image; the sums, "
+    "the routers and their pooling are in a column of their own, total.",
+    "The paper's differences from its own baselines: +13M (MobileNetV2) and +12M "
+    "(EfficientNet) are the projections, 13.1M and 14.8M here. +1M and +2M (RegNet) "
+    "are less than the sums take, 3.5M and 9.2M here, so the paper does not count "
+    "those. Then +13M, +38M, +38M and +77M (ResNets, ResNeXt) follow from no reading "
+    "that we found: ResNet-50 and ResNeXt-50 have stages of the same widths and sizes, "
+    "so edges, routers and projections take the same in both (27.9M here, everything "
+    "counted), and the 17 blocks more of ResNet-101 add nothing in the paper (58.2M "
+    "here).",
+)
+"""Which reading of the paper gives our figures, and what it leaves open."""
+
+
+def prices(name: str) -> dict[str, NetworkCost]:
+    """Returns what a network costs with each kind of edges and its default wiring.
+
+    Raises:
+        ModelError: If there is no such network.
+
+    Example:
+        >>> {edges: price.parameters for edges, price in prices("resnet18").items()}
+        {'fixed': 11689512, 'learned': 11689536, 'dynamic': 11695308}
+    """
+    size = image_size(name)
+    found = {}
+    for edges in KINDS:
+        with NoData():  # The weights would not be looked at.
+            model = create_model(name, edges=edges)
+        found[edges] = cost(model, size)
+    return found
+
+
+@dataclass(frozen=True)
+class Table1Row:
+    """A network of Table 1, the paper beside ours, in millions.
+
+    Args:
+        network: Our name of it.
+        variant: ``baseline`` or ``ddw``.
+        paper_parameters: Parameters in the paper.
+        parameters: Parameters here.
+        paper_macs: MACs in the paper, which calls them FLOPs.
+        macs: MACs here, by the paper's convention.
+        total_macs: MACs here, with sums, routers and pooling.
+    """
+
+    network: str
+    variant: str
+    paper_parameters: float
+    parameters: float
+    paper_macs: float
+    macs: float
+    total_macs: float
+
+
+def table1() -> Iterator[Table1Row]:
+    """Returns Table 1's cost columns: baselines with fixed edges, DDW with dynamic ones.
+
+    Source:
+        DDW, Table 1.
+    """
+    for name, paper_name in TABLE_1.items():
+        found = prices(name)
+        for variant, edges in (("baseline", "fixed"), ("ddw", "dynamic")):
+            price = found[edges]
+            yield Table1Row(
+                name,
+                variant,
+                _paper("table1", paper_name, f"{variant}_params"),
+                price.parameters / 1e6,
+                _paper("table1", paper_name, f"{variant}_flops"),
+                price.macs / 1e6,
+                price.total_macs / 1e6,
+            )
+
+
+def _paper(table: str, row: str, column: str) -> float:
+    """Returns a figure of the paper."""
+    return _paper_figures()[table, row, column]
+
+
+@cache
+def _paper_figures() -> dict[tuple[str, str, str], float]:
+    with PAPER_TABLES.open(newline="") as file:
+        return {
+            (line["table"], line["row"], line["column"]): float(line["value"])
+            for line in csv.DictReader(file)
+            if line["table"] == "table1"
+        }

@@ -1,0 +1,186 @@
+"""A network without its head, for detectors and segmenters: a pyramid of features."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, overload
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.passes.shape_prop import ShapeProp, TensorMetadata
+
+from ddw_graph.errors import ModelError
+from ddw_graph.models.tracing import traced
+from ddw_graph.nn.network import Network, check_images, run_stages
+from ddw_graph.nn.stage import Features, Stage
+
+PROBE = 224
+"""Size of the image that a network is asked about, pixels."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level of a feature pyramid.
+
+    Args:
+        channels: Width of the features.
+        reduction: Image size over the size of the features.
+        stage: Place of the stage that makes them; -1 for the stem.
+        step: Name of the stem's step that makes them.
+    """
+
+    channels: int
+    reduction: int
+    stage: int
+    step: str | None = None
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """What the levels of a pyramid are, asked as timm's ``feature_info`` is.
+
+    Args:
+        levels: The levels that are returned.
+    """
+
+    levels: tuple[Level, ...]
+
+    def channels(self) -> list[int]:
+        """Returns the width of each level."""
+        return [level.channels for level in self.levels]
+
+    def reduction(self) -> list[int]:
+        """Returns for each level the size of the image over that of the features."""
+        return [level.reduction for level in self.levels]
+
+
+class FeatureNetwork(nn.Module):
+    """Returns the features of a network at several resolutions, in timm's sense.
+
+    A level is the last features of a resolution, from half the image's on; in a ResNet
+    level 0 is the stem before its pooling, and levels 1 to 4 are the stages. What lies
+    behind the last level that is asked for is not run. Parameters have the names that
+    they have in the network.
+
+    Args:
+        network: The network, whose modules this one shares.
+        out_indices: The levels to return, ascending; all by default.
+
+    Shapes:
+        - x: ``(batch, in_channels, height, width)``
+        - output: a list of ``(batch, channels, height / reduction, width / reduction)``
+
+    Raises:
+        ModelError: If a level does not exist, or the order is another one.
+
+    Example:
+        >>> from ddw_graph import create_model
+        >>> backbone = create_model("resnet18", features_only=True, out_indices=(1, 4))
+        >>> backbone.feature_info.channels(), backbone.feature_info.reduction()
+        ([64, 512], [4, 32])
+        >>> [tuple(level.shape) for level in backbone(torch.zeros(1, 3, 64, 64))]
+        [(1, 64, 16, 16), (1, 512, 2, 2)]
+    """
+
+    def __init__(
+        self, network: Network, out_indices: Sequence[int] | None = None
+    ) -> None:
+        super().__init__()
+        graph = traced(network.stem)
+        stem = fx.GraphModule(network.stem, graph)
+        known = _levels(network, stem)
+        indices = tuple(range(len(known)) if out_indices is None else out_indices)
+        ascending = list(indices) == sorted(set(indices))
+        if (
+            not indices
+            or not ascending
+            or not 0 <= indices[0] <= indices[-1] < len(known)
+        ):
+            raise ModelError(
+                f"out_indices must be ascending and in [0, {len(known)}), got {indices}"
+            )
+        levels = tuple(known[index] for index in indices)
+        self.feature_info = FeatureInfo(levels)
+        self.in_channels = network.in_channels
+        steps = {node.name: node for node in graph.nodes}
+        (output,) = (node for node in graph.nodes if node.op == "output")
+        kept = [steps[each.step] for each in levels if each.step is not None]
+        output.args = ((*kept, output.args[0]),)
+        self.stem = fx.GraphModule(network.stem, graph)
+        last = 1 + levels[-1].stage
+        self.stages: Sequence[Stage] = nn.ModuleList(network.stages[:last])  # type: ignore[assignment]
+        self.train(network.training)
+
+    @overload
+    def forward(
+        self,
+        x: Features,
+        *,
+        adjacency: Sequence[Tensor] | None = ...,
+        return_adjacency: Literal[False] = ...,
+    ) -> list[Tensor]: ...
+
+    @overload
+    def forward(
+        self,
+        x: Features,
+        *,
+        adjacency: Sequence[Tensor] | None = ...,
+        return_adjacency: Literal[True],
+    ) -> tuple[list[Tensor], list[Tensor]]: ...
+
+    def forward(
+        self,
+        x: Features,
+        *,
+        adjacency: Sequence[Tensor] | None = None,
+        return_adjacency: bool = False,
+    ) -> list[Tensor] | tuple[list[Tensor], list[Tensor]]:
+        """Returns the levels, with each stage's adjacency where it is asked for.
+
+        Args:
+            x: Images.
+            adjacency: Multipliers of the caller's choosing, one tensor a stage; see
+                ``Stage.forward``.
+            return_adjacency: Whether to return the effective multipliers too.
+
+        Raises:
+            ModelError: If the images have another number of channels, or ``adjacency``
+                does not fit.
+        """
+        check_images(x, self.in_channels)
+        *kept, x = self.stem(x)
+        outputs, matrices = run_stages(
+            self.stages, x, adjacency=adjacency, return_adjacency=return_adjacency
+        )
+        asked = self.feature_info.levels
+        levels = kept + [outputs[each.stage] for each in asked if each.step is None]
+        return (levels, matrices) if return_adjacency else levels
+
+
+def _levels(network: Network, stem: fx.GraphModule) -> list[Level]:
+    """Returns the last features of each resolution, from the largest on."""
+    levels: dict[int, Level] = {}
+    shadow = copy.deepcopy(stem).to("meta").eval()
+    dtype = next(network.parameters()).dtype
+    image = torch.empty(
+        1, network.in_channels, PROBE, PROBE, device="meta", dtype=dtype
+    )
+    x = ShapeProp(shadow).propagate(image)
+    for node in shadow.graph.nodes:
+        made = node.meta.get("tensor_meta")
+        if node.op != "output" and isinstance(made, TensorMetadata):
+            _add(levels, made.shape, -1, node.name)
+    with torch.no_grad():
+        for place, stage in enumerate(network.stages):
+            x = copy.deepcopy(stage).to("meta").eval()(x)
+            _add(levels, x.shape, place, None)
+    return [levels[reduction] for reduction in sorted(levels) if reduction > 1]
+
+
+def _add(
+    levels: dict[int, Level], shape: Sequence[int], stage: int, step: str | None
+) -> None:
+    if len(shape) == 4:
+        reduction = round(PROBE / shape[2])
+        levels[reduction] = Level(shape[1], reduction, stage, step)

@@ -1,0 +1,672 @@
+"""Networks on disk: round trips, refusals, and files that are not to be trusted."""
+
+import hashlib
+import json
+import os
+import pickle
+import random
+import struct
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from ddw_graph import Network, create_model, load, rewire, save
+from ddw_graph.errors import CheckpointError, FileError, ModelError
+from ddw_graph.nn.operations import basic_branch
+from ddw_graph.wiring import edge_list
+
+ROOT = Path(__file__).parents[2]
+ZEROS = "0" * 64
+X = torch.linspace(-1, 1, 2 * 64).reshape(2, 1, 8, 8)
+
+Tensors = dict[str, Tensor]
+Manifest = dict[str, Any]
+
+
+def tiny(**changes: Any) -> Network:
+    """Returns a network of which no tensor is as a new one has it."""
+    arguments = {
+        "wiring": "ws:k=2,p=0.5",
+        "n": 4,
+        "channels": 4,
+        "num_classes": 3,
+        "in_channels": 1,
+        **changes,
+    }
+    model: Network = create_model("randwire_tiny", **arguments)
+    with torch.no_grad():
+        model(torch.randn(4, arguments["in_channels"], 8, 8))
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.25)
+    return model.eval()
+
+
+def contents(path: Path) -> tuple[Tensors, Manifest]:
+    """Returns tensors and manifest, by safetensors' own reader."""
+    with safe_open(path, framework="pt") as file:
+        manifest = json.loads(file.metadata()["ddw_graph"])
+    return safetensors.torch.load_file(path), manifest
+
+
+def signed(tensors: Tensors, manifest: Manifest | str) -> bytes:
+    """Returns a checkpoint whose digest is right, whatever it holds."""
+    if not isinstance(manifest, str):
+        manifest = json.dumps({"sha256": ZEROS, **manifest})
+    data = safetensors.torch.save(tensors, metadata={"ddw_graph": manifest})
+    digest = hashlib.sha256(data).hexdigest()
+    return data.replace(ZEROS.encode(), digest.encode(), 1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.safetensors"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Returns the bytes of a small checkpoint."""
+    path = tmp_path_factory.mktemp("whole") / "a"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        save(tiny(n=1, channels=1, wiring="vgg", edges="learned"), path)
+    return path.read_bytes()
+
+
+def refused(path: Path, **options: Any) -> str:
+    """Returns the one line that a file is refused with, without the file's name."""
+    with pytest.raises(CheckpointError) as caught:
+        load(path, **options)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and message.isprintable()
+    message = message.removeprefix(f"{path}: ")
+    assert len(message) < 400
+    return message
+
+
+@pytest.mark.parametrize(
+    ("edges", "changes"),
+    [
+        ("fixed", {}),
+        ("learned", {}),
+        ("learned", {"n": 1, "wiring": "vgg", "output": "mean"}),  # empty tensors
+        ("dynamic", {"wiring": "complete", "in_channels": 3}),
+        ("dynamic:gate=hard,threshold=0.9", {"channels": 4.5}),
+        ("dynamic:gate=none", {"operation": "basic"}),
+    ],
+)
+def test_round_trip_is_bit_for_bit(
+    edges: str, changes: dict[str, Any], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny(edges=edges, seed=5, **changes)
+    x = X.expand(-1, model.in_channels, -1, -1)
+    assert save(model.train(), path)
+    monkeypatch.setattr(
+        nx, "connected_watts_strogatz_graph", lambda *a: pytest.fail("drawn again")
+    )
+    before = torch.get_rng_state()
+    again = load(path)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not any(module.training for module in again.modules())
+    assert all(parameter.requires_grad for parameter in again.parameters())
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+    for one, other in zip(model.stages, again.stages, strict=True):
+        assert edge_list(one.dag) == edge_list(other.dag)
+        assert one.dag.graph == other.dag.graph
+    assert again.config == model.config
+    logits, adjacency = model.eval()(x, return_adjacency=True)
+    found, effective = again(x, return_adjacency=True)
+    assert torch.equal(found, logits)
+    assert all(map(torch.equal, effective, adjacency))
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str
+)
+def test_the_floating_type_comes_back(dtype: torch.dtype, path: Path) -> None:
+    model = tiny().to(dtype)
+    save(model, path)
+    again = load(path)
+    assert {tensor.dtype for tensor in again.parameters()} == {dtype}
+    assert torch.equal(again(X.to(dtype)), model(X.to(dtype)))
+
+
+def test_the_default_device_and_type_do_not_matter(path: Path) -> None:
+    model = tiny(edges="learned", n=1, wiring="vgg", output="mean")
+    save(model, path)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            again = load(path)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(again(X), model(X))
+
+
+def test_the_memory_format_leaves_no_trace(path: Path) -> None:
+    model = tiny(in_channels=3)
+    save(model, path)
+    nhwc = {"memory_format": torch.channels_last}
+    model.to(**nhwc)
+    assert not all(p.is_contiguous() for p in model.parameters())
+    assert not save(model, path)
+    again = load(path).to(**nhwc)
+    x = X.expand(-1, 3, -1, -1)
+    assert torch.equal(again(x), model(x))
+
+
+def test_any_reader_opens_the_file(path: Path) -> None:
+    model = tiny()
+    save(model, path)
+    tensors, manifest = contents(path)
+    state = model.state_dict()
+    assert tensors.keys() == state.keys()  # and no buffer that can be computed
+    assert all(torch.equal(tensors[name], state[name]) for name in state)
+    with safe_open(path, framework="np") as file:
+        weight = file.get_tensor("stem.0.weight")
+    np.testing.assert_array_equal(weight, state["stem.0.weight"])
+    assert manifest["config"] == model.config
+    assert set(manifest["versions"]) == {"ddw_graph", "torch", "networkx", "python"}
+    digest = manifest.pop("sha256")
+    # As the documentation says: a digest of the file with zeros for the digest.
+    data = path.read_bytes()
+    assert data.count(digest.encode()) == 1
+    zeroed = data.replace(digest.encode(), ZEROS.encode())
+    assert hashlib.sha256(zeroed).hexdigest() == digest
+
+
+def test_another_process_writes_the_same_bytes(path: Path) -> None:
+    save(tiny(), path)
+    code = "import sys, ddw_graph as d; d.save(d.load(sys.argv[1]), sys.argv[2])"
+    other = path.with_name("b")
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, path, other],
+        env={**os.environ, "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"},
+        cwd=ROOT,
+        check=True,
+    )
+    assert other.read_bytes() == path.read_bytes()
+
+
+def test_a_file_is_never_overwritten_unasked(path: Path) -> None:
+    model = tiny()
+    assert save(model, path)
+    before = path.read_bytes()
+    assert not save(model, path)
+    assert not save(load(path), path)
+    with torch.no_grad():
+        model.head[-1].bias.add_(1)  # type: ignore[index]
+    with pytest.raises(FileError, match="is there already, with other content"):
+        save(model, path)
+    assert path.read_bytes() == before
+    assert save(model, path, overwrite=True)
+    assert torch.equal(load(path)(X), model(X))
+    assert list(path.parent.iterdir()) == [path]
+
+
+class Fussy(nn.Module):
+    """Cannot be made without memory, draws when it is made, and shares a tensor."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.branch = basic_branch(in_channels, out_channels, stride)
+        self.scale = torch.linspace(0, 1, 3)[1].item() + 0 * torch.rand(1).item()
+        self.one = self.other = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.branch(x) * self.scale * self.one
+        return y
+
+
+@pytest.mark.parametrize("operation", [basic_branch, Fussy])
+def test_an_operation_of_ones_own_must_be_given_again(
+    operation: Callable[[int, int, int], nn.Module], path: Path
+) -> None:
+    model = tiny(operation=operation)
+    save(model, path)
+    assert "operation must be given, got None" in refused(path)
+    before = torch.get_rng_state()
+    assert torch.equal(load(path, operation=operation)(X), model(X))
+    assert torch.equal(torch.get_rng_state(), before)
+    told = refused(path, operation=lambda i, o, stride: nn.Conv2d(i, o, 3, stride, 1))
+    assert told.startswith("the checkpoint of another network: ")
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers(path: Path) -> None:
+    model = tiny()
+    assert model.config is not None
+    model.config["num_classes"] = np.int64(3)
+    save(model, path)
+    assert load(path).config == model.config
+
+
+def changed(change: Callable[[Network], object]) -> Network:
+    model = tiny()
+    change(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: nn.Linear(2, 2), "has a config .* got Linear$"),
+        (
+            lambda: Network(nn.ReLU(), list(tiny().stages), nn.ReLU()),
+            "has a config .* got Network without one",
+        ),
+        (
+            lambda: changed(lambda m: m.stages[1].half()),
+            r"one floating type, got float32 \(stem.0.weight\), float16 \(stages.1",
+        ),
+        (lambda: changed(lambda m: m.to("meta")), "stem.0.weight has no data"),
+        (
+            lambda: changed(lambda m: setattr(m, "head", nn.Linear(2, 7))),
+            r"what its config says .* head.4.weight is missing; .*; and 1 more",
+        ),
+        (
+            lambda: changed(lambda m: setattr(m.head, "4", nn.Linear(16, 7))),
+            r"head.4.weight is float32 \(7, 16\), not float32 \(3, 16\)",
+        ),
+        (
+            lambda: changed(lambda m: m.stem[1].register_buffer("a", X)),  # type: ignore
+            "stem.1.a is unexpected",
+        ),
+        (
+            lambda: changed(lambda m: m.register_buffer("a", X.to(torch.complex64))),
+            "only dense real tensors can be saved, a is other",
+        ),
+        (
+            lambda: changed(lambda m: m.config.update(a=object())),  # type: ignore
+            "must fit into a header of JSON, got .*object",
+        ),
+        (
+            lambda: changed(lambda m: m.config.update(a=float("nan"))),  # type: ignore
+            "must fit into a header of JSON, got Out of range",
+        ),
+        (
+            lambda: changed(lambda m: m.config.update(a="a" * 10**8)),  # type: ignore
+            "must fit into a header of JSON, got .*header too large",
+        ),
+    ],
+)
+def test_names_what_cannot_be_saved(
+    model: Callable[[], nn.Module], message: str, path: Path
+) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
+        save(model(), path)
+    assert str(caught.value).isprintable()
+    assert not list(path.parent.iterdir())
+
+
+class Stateful(nn.Conv2d):
+    """Has a state that is no tensor."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__(in_channels, out_channels, 3, stride, 1)
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"steps": 3}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        pass
+
+
+def test_a_state_that_is_no_tensor_is_refused(path: Path) -> None:
+    with pytest.raises(ModelError, match="only tensors .*_extra_state has dict"):
+        save(tiny(operation=Stateful), path)
+
+
+class Planted:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.marker),)
+
+
+def test_a_planted_pickle_does_not_run(path: Path) -> None:
+    marker = path.with_name("marker")
+    planted = {"stem.0.weight": Planted(marker)}
+    torch.save(planted, path)
+    assert "not a whole safetensors file" in refused(path)
+    path.write_bytes(pickle.dumps(planted))
+    assert "not a whole safetensors file" in refused(path)
+    # In the places where a careless reader would look for one.
+    text = pickle.dumps(planted, protocol=0).decode()
+    path.write_bytes(signed({}, text))
+    assert "its manifest must be JSON" in refused(path)
+    path.write_bytes(safetensors.torch.save({}, metadata={"pickle": text}))
+    assert "tensors alone" in refused(path)
+    assert not marker.exists()
+
+
+def header_of(text: bytes) -> bytes:
+    return struct.pack("<Q", len(text)) + text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\0",
+        bytes(range(256)),
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 2**64 - 1) + b"{}",
+        struct.pack("<Q", 99_000_000) + b"{}",
+        struct.pack("<Q", 0),
+        header_of(b""),
+        header_of(b"[" * 10**6),
+        header_of(b'{"a":' * 10**6),
+        header_of(b'{"__metadata__": {"ddw_graph": {}}}'),
+        header_of(b'{"__metadata__": {"ddw_graph": "\xff"}}'),
+        header_of(b'{"a": {"dtype": "F32", "shape": [9], "data_offsets": [0, 36]}}'),
+        header_of(b'{"a": {"dtype": "P", "shape": [], "data_offsets": [0, 0]}}'),
+        header_of(
+            b'{"a": {"dtype": "U8", "shape": [4294967296, 4294967296], '
+            b'"data_offsets": [0, 0]}}'
+        ),
+    ],
+)
+def test_what_is_not_safetensors(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
+    assert refused(path).startswith("not a whole safetensors file, ")
+
+
+def test_a_folder_a_missing_file_and_one_that_may_not_be_read(
+    path: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert refused(path.parent) == "not a regular file"
+    assert refused(path) == "no such file"
+    path.write_bytes(whole)
+
+    def denied(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    assert refused(path) == "cannot be read, Permission denied"
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
+def test_an_endless_file_is_not_read() -> None:
+    assert refused(Path("/dev/zero")) == "not a regular file"
+
+
+def test_a_huge_file_is_not_read(path: Path) -> None:
+    """Neither for what its first bytes claim, nor before its manifest is known."""
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", 2**33))
+        file.truncate(2**34)
+    tracemalloc.start()
+    assert "header too large" in refused(path)
+    entry = {"dtype": "U8", "shape": [2**34], "data_offsets": [0, 2**34]}
+    with open(path, "wb") as file:
+        place = file.write(header_of(json.dumps({"a": entry}).encode()))
+        file.truncate(place + 2**34)
+    assert "tensors alone" in refused(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+def test_tensors_without_a_manifest_are_told_what_to_do(path: Path) -> None:
+    safetensors.torch.save_file(dict(tiny().state_dict()), path)
+    assert "safetensors.torch.load_file" in refused(path)
+
+
+def test_a_cut_anywhere_is_noticed(path: Path, whole: bytes) -> None:
+    sizes = {*range(0, len(whole), 61), *range(len(whole) - 9, len(whole))}
+    for size in sizes:
+        path.write_bytes(whole[:size])
+        assert "not a whole safetensors file" in refused(path), size
+    for more in (b"\0", whole):
+        path.write_bytes(whole + more)
+        assert "not a whole safetensors file" in refused(path)
+
+
+def test_a_flipped_bit_anywhere_is_noticed(path: Path, whole: bytes) -> None:
+    """Every byte of header and manifest, and many of the tensors."""
+    header = 8 + int.from_bytes(whole[:8], "little")
+    generator = random.Random(0)
+    digest = contents_digest(whole)
+    start = whole.index(digest)
+    assert 0 < start < header - 64
+    places = [*range(header), *range(header, len(whole), 7), len(whole) - 1]
+    path.write_bytes(whole)
+    load(path)
+    with open(path, "r+b", buffering=0) as file:
+        for place in places:
+            file.seek(place)
+            file.write(bytes([whole[place] ^ 1 << generator.randrange(8)]))
+            message = refused(path)
+            if place >= header:
+                assert message.startswith("damaged, "), place
+            file.seek(place)
+            file.write(whole[place : place + 1])
+        # A digit of the digest in capitals is another digest.
+        letter = next(i for i in range(64) if digest[i : i + 1].isalpha())
+        file.seek(start + letter)
+        file.write(digest[letter : letter + 1].upper())
+        assert refused(path).startswith("damaged, ")
+    path.write_bytes(whole)
+    load(path)
+
+
+def contents_digest(data: bytes) -> bytes:
+    size = int.from_bytes(data[:8], "little")
+    manifest = json.loads(data[8 : 8 + size])["__metadata__"]["ddw_graph"]
+    digest: str = json.loads(manifest)["sha256"]
+    return digest.encode()
+
+
+def test_tensors_that_changed_places_are_noticed(path: Path, whole: bytes) -> None:
+    path.write_bytes(whole)
+    tensors, manifest = contents(path)
+    one, other = "stem.1.weight", "stem.1.bias"
+    assert not torch.equal(tensors[one], tensors[other])
+    tensors[one], tensors[other] = tensors[other], tensors[one]
+    text = json.dumps(manifest, separators=(",", ":"))
+    path.write_bytes(safetensors.torch.save(tensors, metadata={"ddw_graph": text}))
+    assert refused(path).startswith("damaged, ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "its manifest must be JSON, Expecting value"),
+        ("{", "its manifest must be JSON, Expecting property"),
+        ("[" * 10**6, "its manifest must be JSON, maximum recursion"),
+        ('{"a":' * 10**6, "its manifest must be JSON, maximum recursion"),
+        ('{"a":' + "9" * 10**4 + "}", "its manifest must be JSON, Exceeds the limit"),
+        ("[]", r"must be a JSON object, got \[\]"),
+        ('"ddw_graph"', "must be a JSON object, got 'ddw_graph'"),
+        ("{}", 'format must be "ddw_graph.network", got None'),
+    ],
+)
+def test_a_manifest_of_another_form(text: str, message: str, path: Path) -> None:
+    path.write_bytes(signed({}, text))
+    with pytest.raises(CheckpointError, match=message):
+        load(path)
+    refused(path)
+
+
+NOTHING = object()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "ddw_graph.wiring"}, "got 'ddw_graph.wiring'"),
+        ({"format": "\ud800" * 999}, "format must be"),
+        ({"version": 2}, "version 2 .* unknown, this release reads version 1"),
+        ({"version": True}, "version True"),
+        ({"version": NOTHING}, "version None"),
+        ({"version": "1\n" * 999}, "version '1"),
+        ({"sha256": NOTHING}, "sha256 must be a text of 64 digits, got None"),
+        ({"sha256": 3}, "sha256 must be"),
+        ({"sha256": ""}, "sha256 must be"),
+        ({"sha256": "\ud800" * 64}, "sha256 must be"),
+        ({"sha256": "1" * 64}, "damaged"),
+        ({"dtype": NOTHING}, "dtype must be one of float16, .* float64, got None"),
+        ({"dtype": "int8"}, "got 'int8'"),
+        ({"dtype": ["float32"]}, r"got \['float32'\]"),
+        ({"dtype": "float16"}, "says float16, but head.4.bias is float32"),
+        ({"config": NOTHING}, "config must be an object, got None"),
+        ({"config": [1]}, r"config must be an object, got \[1\]"),
+        ({"config": {}}, "cannot be built: .* got 'wirings'"),
+    ],
+)
+def test_a_manifest_with_odd_entries(
+    change: dict[str, Any], message: str, path: Path, whole: bytes
+) -> None:
+    path.write_bytes(whole)
+    tensors, manifest = contents(path)
+    manifest |= {"sha256": ZEROS, **change}
+    wanted = {key: value for key, value in manifest.items() if value is not NOTHING}
+    # The first version of the digest rule, which "sha256" itself then breaks.
+    path.write_bytes(signed(tensors, json.dumps(wanted)))
+    with pytest.raises(CheckpointError, match=message):
+        load(path)
+    refused(path)
+
+
+CYCLE = {
+    "format": "ddw_graph.wiring",
+    "version": 1,
+    "nodes": 3,
+    "edges": 3,
+    "edge_list": [[0, 1], [1, 1], [1, 2]],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"name": "resnet9"}, "cannot be built: the network must be one of"),
+        ({"name": ["randwire_tiny"]}, "cannot be built: "),
+        ({"wirings": []}, "has 3 stages, got 0 wirings"),
+        ({"wirings": [CYCLE] * 3}, "cannot be built: .*self-loop 1 -> 1"),
+        ({"operation": "eval"}, "operation must be one of sepconv, basic, got 'eval'"),
+        ({"operation": None}, "operation must be given"),
+        ({"edges": {"kind": "learned", "bias": 10**400}}, "cannot be built: "),
+        ({"edges": {"kind": "learned", "bias": float("nan")}}, "bias must be finite"),
+        ({"edges": {"kind": "x" * 10**6}}, "cannot be built: "),
+        ({"num_classes": 10**30}, "cannot be built: "),
+        ({"channels": float("nan")}, "channels must be in"),
+        # 275 GB, if it were made before it is compared.
+        ({"channels": 65_536}, "107 numbers was expected, got one more than four"),
+        ({"num_classes": 10**12}, "107 numbers was expected"),
+        ({"edges": {"kind": "fixed"}}, "stages.0.weights.logit is unexpected"),
+        ({"edges": {"kind": "dynamic"}}, "stages.0.weights.threshold is missing"),
+    ],
+)
+def test_a_hostile_configuration_keeps_its_reason(
+    change: dict[str, Any], message: str, path: Path, whole: bytes
+) -> None:
+    path.write_bytes(whole)
+    tensors, manifest = contents(path)
+    manifest["config"] |= change
+    path.write_bytes(signed(tensors, manifest | {"sha256": ZEROS}))
+    with pytest.raises(CheckpointError, match=message):
+        load(path)
+    refused(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("stem.0.weight"), "network: stem.0.weight is missing$"),
+        (lambda t: t.update(a=X), "network: a is unexpected$"),
+        (lambda t: t.update({"a" * 10**4: X}), "network: "),
+        (
+            lambda t: t.update({"stem.0.weight": X}),
+            r"is float32 \(2, 1, 8, 8\), not float32 \(1, 1, 3, 3\)$",
+        ),
+        (
+            lambda t: t.update({"stem.1.bias": torch.zeros(1).half()}),
+            "its manifest says float32, but stem.1.bias is float16",
+        ),
+        (
+            lambda t: t.update({"stem.1.bias": torch.zeros(1).int()}),
+            r"stem.1.bias is int32 \(1,\), not float32 \(1,\)$",
+        ),
+        (
+            lambda t: t.update({"stem.1.num_batches_tracked": torch.tensor(1.0)}),
+            r"num_batches_tracked is float32 \(\), not int64 \(\)$",
+        ),
+        (
+            lambda t: t.clear(),
+            "stem.0.weight is missing; stem.1.weight is missing; stem.1.bias is "
+            "missing; and ",
+        ),
+    ],
+)
+def test_weights_of_another_network_are_named(
+    change: Callable[[Tensors], object], message: str, path: Path, whole: bytes
+) -> None:
+    path.write_bytes(whole)
+    tensors, manifest = contents(path)
+    path.write_bytes(signed(tensors, manifest | {"sha256": ZEROS}))
+    load(path)
+    change(tensors)
+    path.write_bytes(signed(tensors, manifest | {"sha256": ZEROS}))
+    with pytest.raises(CheckpointError, match=message):
+        load(path)
+    refused(path)
+
+
+def test_a_backbone_comes_back_by_its_name(path: Path) -> None:
+    model = create_model("resnet18", num_classes=3)
+    save(model, path)
+    again = load(path)
+    assert again.config == model.config
+    state = again.state_dict()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(state[name], tensor), name
+
+
+class Block(nn.Module):
+    """A block of a backbone of one's own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch = basic_branch(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.branch(x)
+        return y
+
+
+def test_a_backbone_of_ones_own_must_be_given_again_and_stays_as_it_is(
+    path: Path,
+) -> None:
+    old = nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        *(Block() for _ in range(3)),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 2),
+    )
+    model = rewire(old.eval(), edges="learned").double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.25)
+    save(model, path)
+    assert "backbone must be given, got None" in refused(path)
+    before = {name: tensor.clone() for name, tensor in old.state_dict().items()}
+    again = load(path, backbone=old.train())
+    x = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+    assert torch.equal(again(x), model(x))
+    assert old.training and not again.training
+    assert all(torch.equal(t, before[name]) for name, t in old.state_dict().items())

@@ -1,0 +1,394 @@
+"""A recipe's settings do what they say, and the presets are the documented ones."""
+
+import json
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ddw_graph.errors import RunError
+from ddw_graph.models import from_config
+from ddw_graph.training.images import ArrayImages, Augmentation, Images, Key, mixed
+from ddw_graph.training.loop import averaged, evaluate, fit
+from ddw_graph.training.recipe import (
+    RECIPES,
+    Recipe,
+    parameter_groups,
+    recipe_named,
+)
+from ddw_graph.training.run import Row, RunFolder
+from ddw_graph.training.train import trained_model
+from tests.training.small import small_config, small_data
+from tests.training.test_training import DivergeAt, Stop, StopAt, run, weights
+
+EVERYTHING = recipe_named(
+    "small",
+    epochs=3,
+    batch_size=10,
+    warmup_epochs=1,
+    label_smoothing=0.1,
+    augment=True,
+    trivial_augment=True,
+    random_erasing=0.5,
+    mixup=0.4,
+    cutmix=1.0,
+    norm_weight_decay=0.0,
+    schedule="step",
+    gamma=0.5,
+    ema_decay=0.7,
+    ema_interval=2,
+)
+
+
+@pytest.mark.parametrize("warmup", [0, 3])
+@pytest.mark.parametrize("step_epochs", [1, 2])
+def test_steps_down_as_torchs_scheduler_does(warmup: int, step_epochs: int) -> None:
+    recipe = Recipe(
+        epochs=12,
+        learning_rate=0.2,
+        warmup_epochs=warmup,
+        schedule="step",
+        gamma=0.9,
+        step_epochs=step_epochs,
+    )
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.2)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_epochs, gamma=0.9)
+    rates = [recipe.learning_rate_at(step, 12 * 7) for step in range(12 * 7)]
+    rise = [0.2 * (step + 1) / (7 * warmup) for step in range(7 * warmup)]
+    assert rates[: 7 * warmup] == pytest.approx(rise)
+    for epoch in range(warmup, 12):
+        (rate,) = scheduler.get_last_lr()
+        assert rates[7 * epoch : 7 * epoch + 7] == pytest.approx([rate] * 7)
+        optimizer.step()
+        scheduler.step()
+
+
+def test_steps_down_at_the_end_of_whole_epochs() -> None:
+    recipe = Recipe(epochs=4, warmup_epochs=0.5, schedule="step", gamma=0.5)
+    rates = [recipe.learning_rate_at(step, 16) for step in range(16)]
+    expected = [0.05, 0.1, *[0.1] * 6, *[0.05] * 4, *[0.025] * 4]
+    assert rates == pytest.approx(expected)
+
+
+def test_normalisation_has_a_weight_decay_of_its_own() -> None:
+    model = from_config(small_config())
+    plain = parameter_groups(model, Recipe(weight_decay=0.1))
+    groups = parameter_groups(model, Recipe(weight_decay=0.1, norm_weight_decay=0.02))
+    assert [group["weight_decay"] for group in plain] == [0.1, 0.1, 0]
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.02, 0.1, 0]
+    names = {id(p): name for name, p in model.named_parameters()}
+    norms = {
+        f"{name}.{which}"
+        for name, module in model.named_modules()
+        if "BatchNorm" in type(module).__name__
+        for which in ("weight", "bias")
+    }
+    assert norms and {names[id(p)] for p in groups[1]["params"]} == norms
+    rest = [names[id(p)] for p in groups[0]["params"]]
+    assert rest == [
+        names[id(p)] for p in plain[0]["params"] if names[id(p)] not in norms
+    ]
+    for group, same in zip(groups[2:], plain[1:], strict=True):
+        assert {id(p) for p in group["params"]} == {id(p) for p in same["params"]}
+
+
+def test_an_average_is_the_one_computed_by_hand() -> None:
+    model = from_config(small_config())
+    average = averaged(model, 0.9)
+    whole = [b for b in model.buffers() if not b.is_floating_point()]
+    assert any(buffer.max() > 3 for buffer in whole)  # which 0.9 + 0.1 rounds down
+    kept: dict[str, torch.Tensor] = {}
+    for update in range(4):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        model.train()(torch.randn(6, 1, 8, 8))
+        average.update_parameters(model)
+        for name, now in model.state_dict().items():
+            if not update or not now.is_floating_point():
+                kept[name] = now.clone()
+            else:
+                kept[name] = 0.9 * kept[name] + 0.1 * now
+    torch.testing.assert_close(dict(average.module.state_dict()), kept)
+    for own, buffer in zip(average.module.buffers(), model.buffers(), strict=True):
+        assert own.is_floating_point() or torch.equal(own, buffer)
+
+
+class Watch(StopAt):
+    """Keeps a network's parameters after each step."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(0, 0)
+        self.model = model
+        self.seen: dict[tuple[int, int], dict[str, torch.Tensor]] = {}
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        parameters = dict(self.model.named_parameters())
+        self.seen[epoch, step] = {k: p.detach().clone() for k, p in parameters.items()}
+
+
+def test_the_average_follows_its_interval_and_is_what_is_tested(tmp_path: Path) -> None:
+    config = small_config()
+    folder = RunFolder(tmp_path / "a")
+    folder.start({"model": config}, resume=False)
+    model = from_config(config)
+    watch = Watch(model)
+    data = small_data()
+    history = fit(model, data, EVERYTHING, seed=0, folder=folder, listener=watch)
+    # 5 steps an epoch: the first, third and fifth update. In the warm-up, epoch 1, they
+    # copy, so the first update after it does too.
+    expected = watch.seen[2, 1]
+    for place in ((2, 3), (2, 5), (3, 1), (3, 3), (3, 5)):
+        now = watch.seen[place]
+        expected = {key: 0.7 * expected[key] + 0.3 * now[key] for key in now}
+    state = folder.read_checkpoint()
+    kept = {key: state["model"][key] for key in expected}
+    torch.testing.assert_close(kept, expected)
+    last = {key: state["trained"][key] for key in expected}
+    torch.testing.assert_close(last, watch.seen[3, 5], rtol=0, atol=0)
+    loaded = evaluate(trained_model(tmp_path / "a"), data.test)
+    assert loaded.loss == history[-1]["test_loss"]
+    assert loaded.accuracy == history[-1]["test_accuracy"]
+    assert loaded.loss != evaluate(model, data.test).loss
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(
+        torch.equal(one[k], other[k]) for k in one
+    )
+
+
+def without_times(rows: list[Row]) -> list[Row]:
+    return [row | {"train_seconds": 0} for row in rows]
+
+
+def test_resumed_equals_uninterrupted_with_everything_on(tmp_path: Path) -> None:
+    run(tmp_path / "whole", recipe=EVERYTHING)
+    for number, place in enumerate(((2, 2), (3, 4))):
+        with pytest.raises(Stop):
+            run(tmp_path / str(number), recipe=EVERYTHING, listener=StopAt(*place))
+        torch.randn(5)
+        run(tmp_path / str(number), recipe=EVERYTHING, resume=True)
+        whole, cut = (
+            RunFolder(tmp_path / name).read_checkpoint()
+            for name in ("whole", str(number))
+        )
+        assert same(whole["model"], cut["model"])
+        assert same(whole["trained"], cut["trained"])
+        assert whole["averaged"] == cut["averaged"]
+        assert without_times(whole["history"]) == without_times(cut["history"])
+
+
+def test_other_processes_load_the_same_with_everything_on(tmp_path: Path) -> None:
+    recipe = replace(EVERYTHING, epochs=1)
+    for workers in (0, 2):
+        run(tmp_path / str(workers), recipe=recipe, workers=workers)
+    assert same(weights(tmp_path / "0"), weights(tmp_path / "2"))
+
+
+def test_a_checkpoint_without_the_trained_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Stop):
+        run(tmp_path / "a", recipe=EVERYTHING, listener=StopAt(2, 1))
+    folder = RunFolder(tmp_path / "a")
+    state = folder.read_checkpoint()
+    del state["trained"]
+    folder.write_checkpoint(state)
+    with pytest.raises(RunError, match="must be a checkpoint of this run: 'trained'"):
+        run(tmp_path / "a", recipe=EVERYTHING, resume=True)
+
+
+def test_a_loss_that_is_not_finite_stops_with_everything_on(tmp_path: Path) -> None:
+    data = small_data()
+    with pytest.raises(Stop):
+        run(tmp_path / "a", recipe=EVERYTHING, data=data, listener=StopAt(2, 1))
+    before = (tmp_path / "a" / "checkpoint.pt").read_bytes()
+    assert isinstance(data.train, ArrayImages)
+    data.train.mean[:] = math.nan
+    with pytest.raises(RunError, match="the loss is nan in epoch 2, step 1 of"):
+        run(tmp_path / "a", recipe=EVERYTHING, data=data, resume=True)
+    assert (tmp_path / "a" / "checkpoint.pt").read_bytes() == before
+
+
+def test_an_average_does_not_hide_that_the_last_step_diverged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[nn.Module] = []
+
+    def build(config: dict[str, Any]) -> nn.Module:
+        made.append(from_config(config))
+        return made[-1]
+
+    def spoil() -> None:
+        next(iter(made[-1].parameters())).data.fill_(math.inf)
+
+    monkeypatch.setattr("ddw_graph.training.train.from_config", build)
+    # The average was updated before: it stays finite.
+    with pytest.raises(RunError, match="in epoch 2, the last step; the last"):
+        run(tmp_path / "a", recipe=EVERYTHING, listener=DivergeAt(2, 5, spoil))
+
+
+def test_a_mixed_image_is_right_where_its_larger_part_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So slow that each step meets the same weights.
+    recipe = recipe_named("small", epochs=1, batch_size=12, learning_rate=1e-12)
+    history = {}
+    for kind in ("hard", "soft"):
+
+        def mixed(
+            x: torch.Tensor,
+            labels: torch.Tensor,
+            classes: int,
+            *_: Any,
+            kind: str = kind,
+            **__: Any,
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            larger = labels.roll(1)
+            if kind == "hard":
+                return x, larger
+            own, other = (nn.functional.one_hot(y, classes) for y in (labels, larger))
+            return x, 0.4 * own + 0.6 * other
+
+        monkeypatch.setattr("ddw_graph.training.loop.mixed", mixed)
+        run(tmp_path / kind, recipe=recipe)
+        history[kind] = RunFolder(tmp_path / kind).read_checkpoint()["history"][0]
+    assert 0 < history["hard"]["train_accuracy"] < 1
+    assert history["soft"]["train_accuracy"] == history["hard"]["train_accuracy"]
+    assert history["soft"]["train_loss"] != history["hard"]["train_loss"]
+
+
+def test_training_images_alone_take_what_the_recipe_asks_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, asked = small_data(), []
+    for images in (data.train, data.test):
+
+        def batch(
+            indices: Any,
+            key: Key | None,
+            more: Augmentation,
+            images: Images = images,
+            inner: Any = images.batch,
+        ) -> Any:
+            asked.append((images is data.train, key, more))
+            return inner(indices, key, more)
+
+        monkeypatch.setattr(images, "batch", batch)
+    run(tmp_path / "a", recipe=replace(EVERYTHING, epochs=1), data=data)
+    assert asked == [
+        *[(True, Key(0, 0), Augmentation(True, 0.5))] * 5,
+        (False, None, Augmentation()),
+    ]
+
+
+def test_training_mixes_by_the_recipes_alphas_and_the_key_of_the_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def noted(
+        x: Any, labels: Any, classes: int, key: Key, step: int, **alphas: Any
+    ) -> Any:
+        asked.append((classes, key, step, alphas))
+        return mixed(x, labels, classes, key, step, **alphas)
+
+    monkeypatch.setattr("ddw_graph.training.loop.mixed", noted)
+    run(tmp_path / "a", recipe=replace(EVERYTHING, epochs=2), seed=7)
+    alphas = {"mixup": 0.4, "cutmix": 1.0}
+    expected = [
+        (3, Key(7, epoch), step, alphas) for epoch in (0, 1) for step in range(5)
+    ]
+    assert asked == expected
+
+
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "recipes.md"
+WORDS = {
+    "same": None,
+    "yes": True,
+    "no": False,
+    "cosine": "cosine",
+    "step": "step",
+}
+
+
+def documented() -> dict[str, dict[str, Any]]:
+    """Returns what the table of docs/recipes.md says, preset by preset."""
+    lines = DOCUMENTED.read_text().splitlines()
+    rows = [
+        [c.strip() for c in line.strip("|").split("|")] for line in lines if "|" in line
+    ]
+    names = rows[0][1:]
+    table: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for setting, *cells in rows[2:]:
+        for name, cell in zip(names, cells, strict=True):
+            if cell == "-":
+                continue
+            value, source = cell.split()
+            assert source in {"P", "R", "T", "O"}
+            told = WORDS[value] if value in WORDS else json.loads(value)
+            table[name][setting.strip("`")] = told
+    return table
+
+
+def test_the_documented_presets_are_those_of_the_code() -> None:
+    table = documented()
+    assert list(table) == list(RECIPES)
+    for name, recipe in RECIPES.items():
+        without_effect = set()
+        if recipe.schedule == "cosine":
+            without_effect |= {"gamma", "step_epochs"}
+        if not recipe.ema_decay:
+            without_effect |= {"ema_interval"}
+        found = asdict(recipe)
+        told = {key: value for key, value in found.items() if key not in without_effect}
+        assert table[name] == told
+
+
+def test_the_presets_are_what_their_sources_state() -> None:
+    imagenet = RECIPES["imagenet"]
+    assert (imagenet.momentum, imagenet.batch_size) == (0.9, 1024)
+    assert imagenet.learning_rate == 0.1 * imagenet.batch_size / 256
+    assert RECIPES["imagenet_250"] == replace(imagenet, epochs=250)
+    mobilenet = RECIPES["mobilenet"]
+    assert mobilenet.batch_size == 8 * 32
+    assert mobilenet.learning_rate_at(299, 300) == pytest.approx(0.045 * 0.98**299)
+    efficientnet = RECIPES["efficientnet"]
+    assert efficientnet.batch_size == 8 * 128
+    adjusted = 1 - (1 - 0.99998) * 1024 * efficientnet.ema_interval / 600
+    assert efficientnet.ema_decay == pytest.approx(adjusted, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schedule": "linear"}, "schedule must be cosine or step, got linear"),
+        ({"gamma": 0.0}, r"gamma must be in \(0, 1\], got 0.0"),
+        ({"step_epochs": 0}, "step_epochs must be at least 1, got 0"),
+        (
+            {"norm_weight_decay": -1.0},
+            "norm_weight_decay must be finite and at least 0",
+        ),
+        ({"random_erasing": 1.5}, r"random_erasing must be in \[0, 1\], got 1.5"),
+        ({"mixup": math.nan}, "mixup must be finite and at least 0, got nan"),
+        ({"cutmix": math.inf}, "cutmix must be finite and at least 0, got inf"),
+        ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), got 1.0"),
+        ({"ema_interval": 0}, "ema_interval must be at least 1, got 0"),
+        (
+            {"augment": False, "trivial_augment": True},
+            "trivial_augment must be False without augment, got True",
+        ),
+        (
+            {"augment": False, "random_erasing": 0.1},
+            "random_erasing must be 0 without augment, got 0.1",
+        ),
+    ],
+)
+def test_names_the_setting_that_it_rejects(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RunError, match=message):
+        recipe_named("randwire", **changes)
