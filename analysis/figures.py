@@ -34,12 +34,15 @@ def weight_histograms(
     for name, collection in collections.items():
         _check_weighted(collection, name)
     stages = max(len(collection.stages) for collection in collections.values())
-    top = max(
-        float(collection.weights(stage).max(initial=0))
+    weights = [
+        collection.weights(stage)
         for collection in collections.values()
         for stage in range(len(collection.stages))
-    )
-    bins = np.linspace(0, max(1.0, top), BINS + 1)
+    ]
+    # Those of a rewired network may be negative, or more than 1.
+    low = min(float(each.min(initial=0)) for each in weights)
+    high = max(float(each.max(initial=1)) for each in weights)
+    bins = np.linspace(low, high, BINS + 1)
     with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=(2.9 * stages + 0.6, 3.4), layout="constrained")
         axes = figure.subplots(1, stages, sharey=True, squeeze=False)[0]
@@ -48,7 +51,7 @@ def weight_histograms(
                 if stage < len(collection.stages):
                     share = weight_histogram(collection, stage, bins)
                     ax.stairs(100 * share, bins, label=name, linewidth=1.4)
-            ax.set(title=f"stage {stage + 1}", xlabel="weight", xlim=(0, bins[-1]))
+            ax.set(title=f"stage {stage + 1}", xlabel="weight", xlim=(bins[0], bins[-1]))
             # Weights that hardly differ fill one bin: a log scale keeps the rest seen.
             ax.set_yscale("log")
         axes[0].set_ylabel("share of weights, %")

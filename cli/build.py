@@ -102,9 +102,12 @@ def _price(
 ) -> dict[str, Any]:
     from ddw_graph.generators.registry import parse
     from ddw_graph.models import create_model, image_size
+    from ddw_graph.models.backbones import is_backbone
     from ddw_graph.nn.cost import cost
 
-    if n is None and not text.startswith("file:") and parse(text).n is None:
+    if is_backbone(model):
+        n = None  # A backbone's stages have as many nodes as blocks.
+    elif n is None and not text.startswith("file:") and parse(text).n is None:
         n = DEFAULT_N
     # The text, not the graph: each stage of the network draws its own.
     network = create_model(model, wiring=text, edges=edges, n=n, seed=seed)

@@ -16,8 +16,11 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
-def test_the_lines_of_the_readme_print_what_it_says() -> None:
-    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if ">>>" in p.read_text()], ids=lambda page: page.name
+)
+def test_the_lines_of_a_page_print_what_it_says(page: Path) -> None:
+    failed, tried = doctest.testfile(str(page), module_relative=False)
     assert tried >= 10 and failed == 0
 
 

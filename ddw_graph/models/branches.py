@@ -60,9 +60,9 @@ def branched(block: nn.Module) -> Branched:
     if branch is None or (projection is not None and shortcut in _before(last)):
         raise _no_residual(block)
     if projection is not None:
-        steps = [n for n in projection.graph.nodes if n.op == "call_module"]
-        modules = [projection.get_submodule(str(step.target)) for step in steps]
-        if all(isinstance(module, nn.Identity) for module in modules):
+        terminals = ("placeholder", "output")
+        steps = [n for n in projection.graph.nodes if n.op not in terminals]
+        if all(_is_identity(projection, step) for step in steps):
             projection = None
         elif not {*projection.parameters()}.isdisjoint(branch.parameters()):
             # Each of the two goes its own way from here.
@@ -71,8 +71,15 @@ def branched(block: nn.Module) -> Branched:
 
 
 def _adds(node: fx.Node) -> bool:
-    """Returns whether a step of a trace adds two values."""
-    return node.target in ADDITIONS and len(node.all_input_nodes) == 2
+    """Returns whether a step of a trace adds two values, neither of them scaled."""
+    alone = len(node.all_input_nodes) == 2 and not node.kwargs
+    return node.target in ADDITIONS and alone
+
+
+def _is_identity(module: nn.Module, step: fx.Node) -> bool:
+    """Returns whether a step of a trace calls a module that does nothing."""
+    calls = step.op == "call_module"
+    return calls and isinstance(module.get_submodule(str(step.target)), nn.Identity)
 
 
 def _before(node: fx.Node) -> set[fx.Node]:

@@ -39,9 +39,10 @@ _FLOATING = {
     "float32": torch.float32,
     "float64": torch.float64,
 }
+_WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
 # Methods of tensors, and functions of torch.nn.init.
 _DRAWS = {"normal_", "uniform_", "kaiming_uniform_"}
-_WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def save(
@@ -160,10 +161,10 @@ def load(
     except CheckpointError as error:
         reason, cause = str(error), error.__cause__ or error
     except OSError as error:
-        reason, cause = f"cannot be read, {error.strerror or _line(error)}", error
+        reason, cause = f"cannot be read, {error.strerror or error}", error
     except SafetensorError as error:
-        reason, cause = f"not a whole safetensors file, {_line(error)}", error
-    raise CheckpointError(f"{os.fspath(path)}: {reason}") from cause
+        reason, cause = f"not a whole safetensors file, {error}", error
+    raise CheckpointError(f"{os.fspath(path)}: {_line(reason)}") from cause
 
 
 def _network(path: Path, **given: Any) -> Network:
@@ -192,7 +193,7 @@ def _network(path: Path, **given: Any) -> Network:
     try:
         model = _built(manifest["config"], tensors, dtype, **given)
     except (UserError, ArithmeticError) as error:
-        raise CheckpointError(f"its network cannot be built: {_line(error)}") from error
+        raise CheckpointError(f"its network cannot be built: {error}") from error
     difference = _difference(tensors, model.state_dict())
     if difference:
         raise CheckpointError(f"the checkpoint of another network: {difference}")
@@ -210,7 +211,7 @@ def _manifest(metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         manifest = json.loads(metadata[_KEY])
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"its manifest must be JSON, {_line(error)}") from error
+        raise CheckpointError(f"its manifest must be JSON, {error}") from error
     if not isinstance(manifest, dict):
         raise CheckpointError(
             f"its manifest must be a JSON object, got {reprlib.repr(manifest)}"
@@ -247,7 +248,10 @@ def _floating_dtype(state: Mapping[str, Any]) -> torch.dtype:
         if not isinstance(tensor, Tensor) or tensor.is_meta:
             what = "no data" if isinstance(tensor, Tensor) else type(tensor).__name__
             raise ModelError(f"only tensors with data can be saved, {name} has {what}")
-        if tensor.dtype not in (*_FLOATING.values(), *_WHOLE) or tensor.is_sparse:
+        if (
+            tensor.dtype not in (*_FLOATING.values(), *_WHOLE)
+            or tensor.layout != torch.strided
+        ):
             raise ModelError(f"only dense real tensors can be saved, {name} is other")
         if tensor.is_floating_point():
             first.setdefault(tensor.dtype, name)
@@ -326,7 +330,7 @@ def _difference(
     if not told:
         return None
     more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
-    return textwrap.shorten("; ".join(told[:3]), 300) + more
+    return _line("; ".join(told[:3]), most=200) + more
 
 
 def _kind(tensor: Tensor) -> str:
@@ -346,5 +350,7 @@ def _sha256(data: bytes, place: int) -> str:
     return digest.hexdigest()
 
 
-def _line(error: Exception) -> str:
-    return textwrap.shorten(str(error), 300)
+def _line(text: object, *, most: int = 300) -> str:
+    """Returns a text as one line, which commands no terminal."""
+    line = textwrap.shorten(str(text), most)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

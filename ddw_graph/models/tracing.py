@@ -165,6 +165,11 @@ def _blocks(model: nn.Module, in_channels: int) -> tuple[dict[str, _Call], int]:
     """
     calls, logits = _calls(model, in_channels, PROBES[0])
     others, _ = _calls(model, in_channels, PROBES[1])
+    if [call.path for call in calls] != [other.path for other in others]:
+        raise ModelError(
+            "a network to rewire takes the same steps for images of any size, got a "
+            f"{type(model).__name__}, which does not"
+        )
     # Tokens and channels-last features have other dimensions where channels should be.
     images = [
         call
@@ -240,7 +245,8 @@ def traced(model: nn.Module, opened: Collection[str] = ("",)) -> fx.Graph:
     except Exception as error:  # whatever a forward does with what is no tensor
         raise ModelError(
             f"what is rewired must be something that torch.fx can trace, got a "
-            f"{type(model).__name__}: {str(error).splitlines()[0]}"
+            f"{type(model).__name__}: "
+            f"{(str(error) or type(error).__name__).splitlines()[0]}"
         ) from error
 
 

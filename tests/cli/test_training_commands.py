@@ -306,3 +306,45 @@ def _alive(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
+    from ddw_graph import load
+    from ddw_graph.nn.edge_weights import NeutralStart
+
+    short = ("--epochs", 1, "--batch-size", 1000, "--recipe", "small", "--threads", 1)
+    first = tmp_path / "first"
+    begun = call("train", "--model", "resnet18", "--edges", "fixed", *short)
+    assert begun.exit_code == 2 and "--out" in begun.stderr
+    command = ("train", "--model", "resnet18", "--edges", "fixed", *short)
+    result = call(*command, "--out", first)
+    assert result.exit_code == 0, result.output
+    kept = load(first / "model.safetensors")
+    assert [stage.edges.kind for stage in kept.stages] == ["fixed"] * 4
+    # A learning rate at which nothing moves: what is tested is what was rewired.
+    still = ("--learning-rate", "1e-30", "--no-augment", "--warmup-epochs", 0)
+    for start, folder in ((first, "run"), (first / "model.safetensors", "file")):
+        rewired = call(
+            *("train", "--from", start, "--edges", "dynamic:gate=hard", *short, *still),
+            *("--out", tmp_path / folder),
+        )
+        assert rewired.exit_code == 0, rewired.output
+    network = load(tmp_path / "run" / "model.safetensors")
+    assert all(isinstance(stage.weights, NeutralStart) for stage in network.stages)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    assert config["model"]["name"] == "resnet18" and config["start"]
+    wrong = call("train", "--from", first, "--n", 3, *short, "--out", tmp_path / "x")
+    assert wrong.exit_code == 2 and "--n cannot be had with --from" in wrong.stderr
+    other = call("train", "--from", tmp_path, *short, "--out", tmp_path / "x")
+    assert other.exit_code == 2 and "config.json" in other.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_compares_kinds_of_edges_of_a_backbone_where_budgets_allow(
+    tmp_path: Path,
+) -> None:
+    result = call(
+        *("compare", "--model", "mobilenet_v2", "--wiring", "vgg"),
+        *("--wiring", "complete", "--edges", "fixed", "--out", tmp_path / "x"),
+    )
+    assert result.exit_code == 2 and "a backbone's width is its own" in result.stderr

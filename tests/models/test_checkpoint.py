@@ -287,6 +287,10 @@ def changed(change: Callable[[Network], object]) -> Network:
             "only dense real tensors can be saved, a is other",
         ),
         (
+            lambda: changed(lambda m: m.register_buffer("a", X[0, 0].to_sparse())),
+            "only dense real tensors can be saved, a is other",
+        ),
+        (
             lambda: changed(lambda m: m.config.update(a=object())),  # type: ignore
             "must fit into a header of JSON, got .*object",
         ),
@@ -337,8 +341,10 @@ class Planted:
         return os.mkdir, (str(self.marker),)
 
 
-def test_a_planted_pickle_does_not_run(path: Path) -> None:
-    marker = path.with_name("marker")
+# What torch.load makes of a file depends on the end of its name.
+@pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
+def test_a_planted_pickle_does_not_run(name: str, tmp_path: Path) -> None:
+    path, marker = tmp_path / name, tmp_path / "marker"
     planted = {"stem.0.weight": Planted(marker)}
     torch.save(planted, path)
     assert "not a whole safetensors file" in refused(path)
@@ -407,14 +413,14 @@ def test_an_endless_file_is_not_read() -> None:
 def test_a_huge_file_is_not_read(path: Path) -> None:
     """Neither for what its first bytes claim, nor before its manifest is known."""
     with open(path, "wb") as file:
-        file.write(struct.pack("<Q", 2**33))
-        file.truncate(2**34)
+        file.write(struct.pack("<Q", 2**30))
+        file.truncate(2**31)
     tracemalloc.start()
     assert "header too large" in refused(path)
-    entry = {"dtype": "U8", "shape": [2**34], "data_offsets": [0, 2**34]}
+    entry = {"dtype": "U8", "shape": [2**31], "data_offsets": [0, 2**31]}
     with open(path, "wb") as file:
         place = file.write(header_of(json.dumps({"a": entry}).encode()))
-        file.truncate(place + 2**34)
+        file.truncate(place + 2**31)
     assert "tensors alone" in refused(path)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
@@ -478,6 +484,15 @@ def test_tensors_that_changed_places_are_noticed(path: Path, whole: bytes) -> No
     tensors[one], tensors[other] = tensors[other], tensors[one]
     text = json.dumps(manifest, separators=(",", ":"))
     path.write_bytes(safetensors.torch.save(tensors, metadata={"ddw_graph": text}))
+    assert refused(path).startswith("damaged, ")
+
+
+def test_a_digest_must_stand_in_the_file(path: Path, whole: bytes) -> None:
+    """Written in another way it could not be counted as zeros."""
+    path.write_bytes(whole)
+    tensors, manifest = contents(path)
+    text = json.dumps(manifest).replace(manifest["sha256"], r"\u0061" * 64)
+    path.write_bytes(signed(tensors, text))
     assert refused(path).startswith("damaged, ")
 
 
@@ -589,6 +604,11 @@ def test_a_hostile_configuration_keeps_its_reason(
         (lambda t: t.pop("stem.0.weight"), "network: stem.0.weight is missing$"),
         (lambda t: t.update(a=X), "network: a is unexpected$"),
         (lambda t: t.update({"a" * 10**4: X}), "network: "),
+        (lambda t: t.update({"a" * 10**4: X.half()}), "its manifest says float32, "),
+        (
+            lambda t: t.update({"\x1b[31ma\n": X}),
+            r"network: \\x1b\[31ma is unexpected$",
+        ),
         (
             lambda t: t.update({"stem.0.weight": X}),
             r"is float32 \(2, 1, 8, 8\), not float32 \(1, 1, 3, 3\)$",

@@ -1,0 +1,63 @@
+"""The command that lists networks."""
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ddw_graph.cli.main import main
+from ddw_graph.models import create_model
+from ddw_graph.nn.cost import cost
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["models", *arguments])
+
+
+def test_says_what_networks_cost() -> None:
+    result = call("randwire_tiny", "resnet18", "--json")
+    assert result.exit_code == 0, result.output
+    tiny, resnet = json.loads(result.stdout)
+    assert (tiny["network"], tiny["image_size"]) == ("randwire_tiny", 28)
+    found = cost(create_model("randwire_tiny", edges="learned"), 28)
+    assert tiny["learned"] == {
+        "params": found.parameters,
+        "macs": found.macs,
+        "total_macs": found.total_macs,
+    }
+    assert resnet["fixed"]["params"] == 11_689_512
+
+
+def test_prints_a_table_that_lines_up() -> None:
+    result = call("randwire_tiny")
+    lines = result.stdout.splitlines()
+    assert len(lines) == 5 and len({len(line) for line in lines}) == 1
+    assert [line.split(" | ")[2].strip() for line in lines[2:]] == [
+        "fixed",
+        "learned",
+        "dynamic",
+    ]
+
+
+def test_prints_table_1_with_the_papers_figures_and_the_reading() -> None:
+    result = call("--table1")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert len([line for line in lines if line.startswith("| ")]) == 18
+    assert "| resnet101       | ddw      | 44.90 " in result.stdout
+    assert "1x1 projection" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["resnet9"], "resnet9"),
+        (["timm/hf-hub:x"], "timm/NAME"),
+        (["torchvision/vgg16_bn"], "stages of blocks"),
+        (["resnet18", "--table1"], "takes no names"),
+    ],
+)
+def test_says_what_is_wrong_in_one_line(arguments: list[str], words: str) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr and "Traceback" not in result.output

@@ -1,0 +1,168 @@
+"""What a backbone is made of, and the wirings that its parts take."""
+
+import networkx as nx
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ddw_graph import create_model, rewire
+from ddw_graph.errors import ModelError
+from ddw_graph.generators import complete, residual, vgg
+from ddw_graph.models.backbones import backbone
+from ddw_graph.models.parts import Parts, assembled, parts_of, parts_of_network
+from ddw_graph.models.tracing import taken_apart
+from ddw_graph.wiring import edge_list
+from tests.models.test_backbones import assert_same, spread
+
+
+def parts(name: str, node: str) -> Parts:
+    return parts_of(taken_apart(backbone(name, num_classes=5, in_channels=3)), node)
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "wiring", "is_network"),
+    [
+        ("resnet18", "block", vgg, True),
+        ("mobilenet_v2", "block", vgg, True),
+        # The input is in the sum of a ResNet's first block, projected.
+        ("resnet18", "branch", complete, False),
+        ("regnet_x_600mf", "branch", complete, False),
+        # Their first block has no shortcut: the input feeds it alone.
+        ("mobilenet_v2", "branch", residual, True),
+        ("efficientnet_b0", "branch", residual, True),
+    ],
+)
+def test_the_wiring_is_that_by_which_the_backbone_runs_its_nodes(
+    name: str, node: str, wiring: object, is_network: bool
+) -> None:
+    assert callable(wiring)
+    made = parts(name, node)
+    assert made.is_network == is_network
+    for stage in made.stages:
+        assert edge_list(stage.wiring) == edge_list(wiring(len(stage.operations)))
+
+
+def test_the_modules_are_the_backbones_own_and_lose_no_parameter() -> None:
+    for name in ("resnet18", "mobilenet_v2", "efficientnet_b0"):
+        model = backbone(name, num_classes=5, in_channels=3)
+        own = {id(parameter) for parameter in model.parameters()}
+        for node in ("block", "branch"):
+            made = parts_of(taken_apart(model), node)
+            pieces = [made.stem, made.head]
+            for stage in made.stages:
+                pieces += stage.operations
+                if node == "branch":
+                    pieces += filter(None, (stage.projection, stage.exit))
+            assert {id(p) for piece in pieces for p in piece.parameters()} == own
+
+
+def test_a_projection_beside_whole_blocks_is_a_copy() -> None:
+    stage = parts("resnet18", "block").stages[1]
+    assert stage.projection is not None
+    own = [*stage.operations[0].get_submodule("downsample").parameters()]
+    copied = [*stage.projection.parameters()]
+    for one, other in zip(own, copied, strict=True):
+        assert one is not other
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_a_wiring_is_needed_for_each_stage_and_node() -> None:
+    made = parts("resnet18", "block")
+    config = {"edges": {"kind": "fixed"}, "drop_path": 0.0, "neutral": None}
+    with pytest.raises(ModelError, match="the backbone has 4 stages, got 3 wirings"):
+        assembled(made, [vgg(2)] * 3, config)
+    with pytest.raises(ModelError, match=r"stage 2 .* 2 blocks \(n\), .* n=3"):
+        assembled(made, [vgg(2), vgg(3), vgg(2), vgg(2)], config)
+
+
+def test_unknown_nodes_are_refused() -> None:
+    with pytest.raises(ModelError, match="one of block, branch, got 'stage'"):
+        parts("resnet18", "stage")
+
+
+class Block(nn.Module):
+    """A block that projects its shortcut, passes it as it is, or has none."""
+
+    def __init__(self, in_channels: int, channels: int, shortcut: str) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(in_channels, channels, 3, padding=1)
+        self.two = nn.Conv2d(channels, channels, 3, padding=1)
+        self.has_shortcut = shortcut != "none"
+        self.shortcut = (
+            nn.Conv2d(in_channels, channels, 1) if shortcut == "projects" else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.two(self.one(x).relu())
+        if not self.has_shortcut:
+            return y
+        return (x if self.shortcut is None else self.shortcut(x)) + y
+
+
+def network(*blocks: nn.Module) -> nn.Module:
+    """Returns a network with one stage, whose width is the number of classes."""
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1),
+        nn.Sequential(*blocks),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+def test_a_block_without_a_shortcut_starts_the_sum_anew() -> None:
+    shortcuts = ("passes", "passes", "none", "passes")
+    model = network(*(Block(4, 4, shortcut) for shortcut in shortcuts))
+    (stage,) = parts_of(taken_apart(model), "branch").stages
+    # Nodes 1 and 2 add to the input, node 3 replaces the sum, node 4 adds to node 3.
+    heard = {j: sorted(stage.wiring.predecessors(j)) for j in range(1, 6)}
+    assert heard == {1: [0], 2: [0, 1], 3: [0, 1, 2], 4: [3], 5: [3, 4]}
+    assert_same(spread(model), rewire(model, edges="fixed", node="branch"))
+
+
+def test_a_projection_in_a_later_block_has_no_edge_to_stand_on() -> None:
+    model = network(Block(4, 8, "projects"), Block(8, 8, "projects"))
+    with pytest.raises(ModelError, match="stage 1: .* a projection in a later block"):
+        parts_of(taken_apart(model), "branch")
+    assert_same(spread(model), rewire(model, edges="fixed"))
+
+
+def test_a_projection_that_changes_nothing_is_not_lost() -> None:
+    model = network(Block(4, 4, "projects"), Block(4, 4, "passes"))
+    try:
+        made = rewire(model, edges="fixed", node="branch", neutral=False)
+    except ModelError:
+        return  # refused in words: as good
+    x = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(made.eval()(x), model.eval()(x))
+
+
+def test_randwires_networks_have_no_backbone() -> None:
+    model = create_model("randwire_tiny", n=4, channels=4)
+    with pytest.raises(ModelError, match="a backbone is in it, got randwire_tiny"):
+        parts_of_network(model, None)
+    model.config = None
+    with pytest.raises(ModelError, match="in it, got one of your own"):
+        parts_of_network(model, None)
+
+
+def test_a_chain_of_whole_blocks_unrolls_and_nothing_else_does() -> None:
+    chain = create_model("mobilenet_v2", edges="fixed", num_classes=5)
+    unrolled = parts_of_network(chain, "branch")
+    assert [edge_list(s.wiring) for s in unrolled.stages] == [
+        edge_list(residual(len(s.operations))) for s in unrolled.stages
+    ]
+    # Stages of one block have no other wiring: one of ResNet's must be wired anew.
+    wired = create_model("resnet18", edges="fixed", wiring=complete, node="block")
+    with pytest.raises(ModelError, match="of the kind 'block', on another wiring"):
+        parts_of_network(wired, "branch")
+    branches = create_model("mobilenet_v2", edges="fixed", wiring=vgg, num_classes=5)
+    assert branches.config is not None and branches.config["node"] == "branch"
+    with pytest.raises(ModelError, match="of the kind 'branch', on a chain"):
+        parts_of_network(branches, "block")
+
+
+def test_the_dags_are_wirings_with_the_modules_in_order() -> None:
+    made = parts("resnet18", "branch")
+    assert all(nx.is_directed_acyclic_graph(stage.wiring) for stage in made.stages)
+    first = [next(op.parameters()).shape[:2] for op in made.stages[1].operations]
+    assert first == [(128, 64), (128, 128)]

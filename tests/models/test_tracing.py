@@ -1,0 +1,277 @@
+"""Networks taken apart: what is found in each family, and what each rule refuses."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision import models
+
+from ddw_graph.errors import ModelError
+from ddw_graph.models.tracing import taken_apart
+from tests.models.test_backbones import spread
+
+
+class Block(nn.Module):
+    """Two convolutions and a shortcut."""
+
+    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.one = nn.Conv2d(in_channels, channels, 3, stride, 1)
+        self.two = nn.Conv2d(channels, channels, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.two(self.one(x).relu())
+        return x + y if x.shape == y.shape else y
+
+
+class Small(nn.Module):
+    """A network of four blocks in two stages, with a step of one's own between."""
+
+    def __init__(self, step: Callable[["Small", Tensor], Tensor] | None = None) -> None:
+        super().__init__()
+        self.step = step
+        self.conv = nn.Conv2d(3, 4, 3, 2, 1)
+        self.first = nn.Sequential(Block(4, 4), Block(4, 4))
+        self.second = nn.Sequential(Block(4, 8, 2), Block(8, 8))
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(self.conv(x))
+        if self.step is not None:
+            x = self.step(self, x)
+        x = self.second(x)
+        logits: Tensor = self.fc(x.mean((2, 3)))
+        return logits
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks", "widths", "strides"),
+    [
+        ("resnet18", [2, 2, 2, 2], [64, 128, 256, 512], [1, 2, 2, 2]),
+        ("resnext50_32x4d", [3, 4, 6, 3], [256, 512, 1024, 2048], [1, 2, 2, 2]),
+        ("regnet_y_400mf", [1, 3, 6, 6], [48, 104, 208, 440], [2, 2, 2, 2]),
+        (
+            "mobilenet_v2",
+            [1, 2, 3, 4, 3, 3, 1],
+            [16, 24, 32, 64, 96, 160, 320],
+            [1, 2, 2, 2, 1, 2, 1],
+        ),
+        (
+            "efficientnet_b0",
+            [1, 2, 2, 3, 3, 4, 1],
+            [16, 24, 40, 80, 112, 192, 320],
+            [1, 2, 2, 2, 1, 2, 1],
+        ),
+        ("convnext_tiny", [3, 3, 9, 3], [96, 192, 384, 768], [1, 1, 1, 1]),
+    ],
+)
+def test_stages_are_runs_of_blocks_of_one_width_and_resolution(
+    name: str, blocks: list[int], widths: list[int], strides: list[int]
+) -> None:
+    found = taken_apart(models.get_model(name, num_classes=5))
+    assert [len(stage.blocks) for stage in found.stages] == blocks
+    assert [stage.channels for stage in found.stages] == widths
+    assert [stage.stride for stage in found.stages] == strides
+    assert (found.in_channels, found.num_classes) == (3, 5)
+    assert found.stages[0].entrance is None
+    between = [stage.entrance is not None for stage in found.stages[1:]]
+    assert between == [name.startswith("convnext")] * len(between)
+    for before, after in zip(found.stages, found.stages[1:], strict=False):
+        assert after.in_channels == (
+            after.channels if name.startswith("convnext") else before.channels
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        ("resnet18", [2, 2, 2, 2]),
+        ("seresnet18", [2, 2, 2, 2]),
+        ("resnetv2_18", [2, 2, 2, 2]),
+        ("regnetx_002", [1, 1, 4, 7]),
+        ("mobilenetv2_100", [2, 3, 4, 3, 3, 1]),
+        ("mobilenetv3_small_050", [2, 3, 2, 3]),
+        ("efficientnet_b0", [2, 2, 3, 3, 4, 1]),
+        ("convnext_atto", [2, 2, 6, 2]),
+    ],
+)
+def test_timms_networks_are_taken_apart_too(name: str, blocks: list[int]) -> None:
+    timm = pytest.importorskip("timm")
+    # A first block of another class than the rest is part of the stem.
+    found = taken_apart(timm.create_model(name, num_classes=5))
+    assert [len(stage.blocks) for stage in found.stages] == blocks
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_parts_in_a_row_are_the_network_which_stays_as_it_was(
+    training: bool,
+) -> None:
+    model = spread(models.get_model("mobilenet_v3_small", num_classes=5))
+    model.train(training)
+    model.get_submodule("features.3").eval()
+    kept = copy.deepcopy(model)
+    found = taken_apart(model)
+    assert [m.training for m in model.modules()] == [m.training for m in kept.modules()]
+    torch.testing.assert_close(model.state_dict(), kept.state_dict(), rtol=0, atol=0)
+    x = y = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    torch.manual_seed(1)
+    y = found.stem(y)
+    for stage in found.stages:
+        y = y if stage.entrance is None else stage.entrance(y)
+        for block in stage.blocks:
+            y = block(y)
+    y = found.head(y)
+    torch.manual_seed(1)
+    torch.testing.assert_close(y, kept(x), rtol=1e-12, atol=1e-12)
+    own = {id(module) for module in model.modules()}
+    assert all(id(block) in own for stage in found.stages for block in stage.blocks)
+
+
+def test_a_step_between_stages_is_the_entrance_of_the_later_one() -> None:
+    model = Small(lambda network, x: functional.avg_pool2d(x, 2)).double().eval()
+    found = taken_apart(model)
+    assert [len(stage.blocks) for stage in found.stages] == [2, 2]
+    entrance = found.stages[1].entrance
+    assert entrance is not None
+    x = torch.randn(2, 4, 8, 8, dtype=torch.float64)
+    torch.testing.assert_close(entrance(x), functional.avg_pool2d(x, 2))
+
+
+def test_dropout_without_a_module_follows_the_mode_again() -> None:
+    class Dropping(Small):
+        def forward(self, x: Tensor) -> Tensor:
+            x = super().forward(x)
+            return functional.dropout(x, p=0.5, training=self.training)
+
+    head = taken_apart(Dropping().eval()).head
+    x = torch.ones(64, 8, 2, 2)
+    torch.testing.assert_close(head(x), head(x))
+    head.train()
+    dropped = (head(x) == 0).float().mean()
+    assert 0.3 < dropped < 0.7
+    torch.testing.assert_close(head.eval()(x), head(x))
+
+
+def test_blocks_hold_others_which_are_their_own_affair() -> None:
+    # The convolutions of a block of ResNet are two modules of one class in a row, and a
+    # stage of torchvision's RegNet or ConvNeXt is a module that blocks stand in.
+    found = taken_apart(models.get_model("resnet34", num_classes=5))
+    assert {type(b).__name__ for s in found.stages for b in s.blocks} == {"BasicBlock"}
+
+
+@pytest.mark.parametrize("name", ["vgg16_bn", "densenet121", "swin_t", "alexnet"])
+def test_a_network_without_blocks_is_told_what_a_block_is(name: str) -> None:
+    _refused(
+        models.get_model(name, num_classes=5),
+        "stages of blocks: modules of one class, each with two convolutions or more",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "rule"),
+    [
+        ("vit_b_16", {}, "takes images of any size, got a VisionTransformer"),
+        (
+            "googlenet",
+            {"init_weights": False},
+            "must take the same steps in training and evaluation, got a GoogLeNet",
+        ),
+    ],
+)
+def test_a_network_that_is_no_chain_is_told_its_rule(
+    name: str, settings: dict[str, Any], rule: str
+) -> None:
+    _refused(models.get_model(name, num_classes=5, **settings), rule)
+
+
+def test_a_network_whose_branches_meet_again_is_told_its_rule() -> None:
+    timm = pytest.importorskip("timm")
+    _refused(
+        timm.create_model("hrnet_w18_small", num_classes=5),
+        "a chain of blocks, each fed by what comes before it alone",
+    )
+
+
+class Several(Small):
+    """Returns more than logits."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x), x
+
+
+class Choosy(Small):
+    """Steps that the size of the image decides."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2] > 230:
+            x = x[:, :, :230]
+            self.conv(x)
+        return super().forward(x)
+
+
+class Asking(Small):
+    """Steps that what came decides, without a word of why."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor):
+            raise TypeError
+        return super().forward(x)
+
+
+class Growing(Small):
+    """A block that enlarges its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second[0].one = nn.ConvTranspose2d(4, 8, 2, 2)
+
+
+class Looking(Small):
+    """Hears the image again behind the first stage."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(self.conv(x)) + self.conv(x)
+        logits: Tensor = self.fc(self.second(y).mean((2, 3)))
+        return logits
+
+
+class Mapped(Small):
+    """Returns a map, not logits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.second(self.first(self.conv(x)))
+        return y
+
+
+@pytest.mark.parametrize(
+    ("model", "rule"),
+    [
+        (nn.Linear(3, 4), "needs 2-D convolutions, got Linear"),
+        (nn.Conv2d(3, 4, 3), r"returns logits \(batch, classes\), got a Conv2d"),
+        (Several(), r"returns logits \(batch, classes\), got a Several"),
+        (Mapped(), r"returns logits \(batch, classes\), got a Mapped"),
+        (Looking(), "fed by what comes before it alone, got a Looking"),
+        (Growing(), "keeps the resolution or divides it by a whole number"),
+        (Asking(), "that torch.fx can trace, got a Asking"),
+        (Choosy(), "got a Choosy"),
+        (
+            nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            "stages of blocks",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_each_rule_is_told_in_one_line(model: nn.Module, rule: str) -> None:
+    _refused(model, rule)
+
+
+def _refused(model: nn.Module, rule: str) -> None:
+    modes = [module.training for module in model.modules()]
+    with pytest.raises(ModelError, match=rule) as refusal:
+        taken_apart(model)
+    assert len(str(refusal.value).splitlines()) == 1
+    assert [module.training for module in model.modules()] == modes
