@@ -51,7 +51,9 @@ def weight_histograms(
                 if stage < len(collection.stages):
                     share = weight_histogram(collection, stage, bins)
                     ax.stairs(100 * share, bins, label=name, linewidth=1.4)
-            ax.set(title=f"stage {stage + 1}", xlabel="weight", xlim=(bins[0], bins[-1]))
+            ax.set(
+                title=f"stage {stage + 1}", xlabel="weight", xlim=(bins[0], bins[-1])
+            )
             # Weights that hardly differ fill one bin: a log scale keeps the rest seen.
             ax.set_yscale("log")
         axes[0].set_ylabel("share of weights, %")

@@ -1,9 +1,9 @@
 """Time and memory of making a network and of one forward, beside its library's own.
 
-Times are medians over paired rounds in one process: in each round every variant is made,
-or run, once, in turn. The figure is the median of the rounds' ratios to the library's own
-network, with the middle half of them. Memory is the peak of a fresh process that makes the
-network and runs it once, less what the process held before.
+Times are medians over paired rounds in one process: in each round every variant is
+made, or run, once, in turn. The figure is the median of the rounds' ratios to the
+library's own network, with the middle half of them. Memory is the peak of a fresh
+process that makes the network and runs it once, less what the process held before.
 
     python benchmarks/models.py --out models-benchmark.json
 """
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,10 @@ def measure_times(network: str, batch: int, size: int, rounds: int) -> dict[str,
 
     torch.manual_seed(0)
     images = torch.randn(batch, 3, size, size)
-    made = paired({v: lambda v=v: make(network, v) for v in VARIANTS}, rounds)
+    made = paired({v: partial(make, network, v) for v in VARIANTS}, rounds)
     models = {variant: make(network, variant) for variant in VARIANTS}
     with torch.inference_mode():
-        ran = paired({v: lambda m=m: m(images) for v, m in models.items()}, rounds)
+        ran = paired({v: partial(m, images) for v, m in models.items()}, rounds)
     return {"make": made, "forward": ran, "threads": torch.get_num_threads()}
 
 

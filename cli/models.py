@@ -9,6 +9,7 @@ import click
 
 from ddw_graph.cli.options import JSON_OPTION
 
+
 @click.command()
 @click.argument("names", metavar="[NETWORK]...", nargs=-1)
 @click.option(

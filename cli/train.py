@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--model", help="Network; see the command models.  [default: randwire_tiny]")
+@click.option(
+    "--model", help="Network; see the command models.  [default: randwire_tiny]"
+)
 @click.option(
     "--from",
     "start",
     type=click.Path(path_type=Path),
-    help="Start from the weights of a run's folder or of a saved network; with --edges, "
-    "--wiring or --node it is rewired, and computes at first what it did.",
+    help="Start from the weights of a run's folder or of a saved network; with "
+    "--edges, --wiring or --node it is rewired, and computes at first what it did.",
 )
 @click.option(
     "--wiring",
@@ -82,7 +84,7 @@ def train(
     ddw-graph train --out runs/ddw
     ddw-graph train --wiring ws:k=4,p=0.75 --edges learned --out runs/ws
     ddw-graph train --model resnet18 --edges fixed --out runs/resnet18
-    ddw-graph train --from runs/resnet18 --edges dynamic --out runs/rewired
+    ddw-graph train --from runs/resnet18 --edges dynamic --recipe fine_tune --out rw
     """
     import torch
 
@@ -107,6 +109,7 @@ def train(
             **options,
         )
     else:
+        torch.manual_seed(seed)  # for projections that rewiring adds: resumed, the same
         network = _started(start, {"model": model, **options}, seed)
     assert network.config is not None
     with TrainingProgress() as progress:

@@ -94,8 +94,8 @@ def recipe_options(command: Command) -> Command:
         "--recipe",
         default="small",
         show_default=True,
-        help="small (for 8 to 64 px), randwire, imagenet, imagenet_250, mobilenet or "
-        "efficientnet.",
+        help="small (for 8 to 64 px), fine_tune, randwire, imagenet, imagenet_250, "
+        "mobilenet or efficientnet.",
     )(command)
 
 

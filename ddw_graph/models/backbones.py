@@ -178,6 +178,16 @@ def _candidates(model: nn.Module) -> Iterator[str]:
                 yield f"torchvision/{name}"
 
 
-def _structure(model: nn.Module) -> tuple[str, dict[str, torch.Size]]:
+def _structure(model: nn.Module) -> tuple[Any, ...]:
     """Returns what tells networks apart: every layer's settings and every shape."""
-    return repr(model), {name: t.shape for name, t in model.state_dict().items()}
+    # Not every module shows its settings: timm's networks keep a rate of dropout.
+    settings = [
+        {
+            key: value
+            for key, value in vars(module).items()
+            if isinstance(value, bool | int | float | str) and key != "training"
+        }
+        for module in model.modules()
+    ]
+    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    return repr(model), shapes, settings

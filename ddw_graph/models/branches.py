@@ -8,7 +8,7 @@ import torch
 from torch import fx, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.tracing import between, evaluating, returned, traced
+from ddw_graph.models.tracing import between, returned, traced
 
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 
@@ -43,8 +43,7 @@ def branched(block: nn.Module) -> Branched:
         >>> parts.has_shortcut, parts.projection, list(parts.activation.children())
         (True, None, [ReLU(inplace=True)])
     """
-    with evaluating(block):
-        graph = traced(block)
+    graph = traced(block)
     x = next(iter(graph.nodes))
     result = returned(graph)
     total = next((node for node in reversed(graph.nodes) if _adds(node)), None)

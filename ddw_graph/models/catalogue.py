@@ -37,7 +37,7 @@ READING = (
     "those. Then +13M, +38M, +38M and +77M (ResNets, ResNeXt) follow from no reading "
     "that we found: ResNet-50 and ResNeXt-50 have stages of the same widths and sizes, "
     "so edges, routers and projections take the same in both (27.9M here, everything "
-    "counted), and the 17 blocks more of ResNet-101 add nothing in the paper (58.2M "
+    "counted), and the 17 blocks more of ResNet-101 add nothing in the paper (58.3M "
     "here).",
 )
 """Which reading of the paper gives our figures, and what it leaves open."""
@@ -86,7 +86,7 @@ class Table1Row:
 
 
 def table1() -> Iterator[Table1Row]:
-    """Returns Table 1's cost columns: baselines with fixed edges, DDW with dynamic ones.
+    """Returns Table 1's cost columns: baselines with fixed edges, DDW with dynamic.
 
     Source:
         DDW, Table 1.

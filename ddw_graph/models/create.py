@@ -241,7 +241,7 @@ def _says_n(wiring: Any) -> bool:
 
 def _layout(name: str) -> Layout:
     if name not in LAYOUTS:
-        known = ", ".join(list_models())
+        known = ", ".join((*list_models(), "torchvision/NAME or timm/NAME"))
         raise ModelError(f"the network must be one of {known}, got {name!r}")
     return LAYOUTS[name]
 

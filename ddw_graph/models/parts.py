@@ -140,6 +140,14 @@ def _branches(stage: BlockStage) -> StageParts:
             "branches share what a stage's first block projects, got a stage with a "
             "projection in a later block"
         )
+    if first.projection is not None and (stage.in_channels, stage.stride) == (
+        stage.channels,
+        1,
+    ):
+        raise ModelError(
+            "a stage projects its input where width or stride change, got a projection "
+            f"of {stage.channels} channels to as many"
+        )
     operations = [first.branch]
     for before, block in zip(blocks, others, strict=False):
         operations.append(_begins_with(before.activation, block.branch))

@@ -105,7 +105,9 @@ def rewire(
         ),
     )
     modes = {module: module.training for module in copied.modules()}
-    network.train(model.training)
+    if not model.training:
+        network.eval()
+    # A copied shortcut has the modes that it was copied with.
     for module in network.modules():
         module.training = modes.get(module, module.training)
     if neutral:

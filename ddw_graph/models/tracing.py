@@ -5,21 +5,27 @@ that has siblings of its class which keep the shape of an image; a *stage* is a 
 blocks of one width and resolution. What lies between is found by ``torch.fx``.
 """
 
+import copy
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
-from torch.nn import functional
+from torch.fx.node import map_aggregate, map_arg
 
 from ddw_graph.errors import ModelError
 
 PROBES = ((224, 256), (256, 192))
 """Image sizes that a network is asked about; two, so that channels, which stay the
 same, are told from height and width."""
+
+Settings = tuple[tuple[Any, ...], dict[str, Any]]
+"""Positional and keyword arguments of a call."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,17 @@ class Backbone:
 
 
 @dataclass(frozen=True)
+class Input:
+    """Stands for a tensor among the arguments of a step.
+
+    Args:
+        place: Which of the step's inputs.
+    """
+
+    place: int
+
+
+@dataclass(frozen=True)
 class _Call:
     """A call of a module with one image-like tensor that returns another."""
 
@@ -98,7 +115,7 @@ def taken_apart(model: nn.Module) -> Backbone:
         raise ModelError(f"a network to rewire needs 2-D convolutions, got {kind}")
     with evaluating(model):
         blocks, classes = _blocks(model, first.in_channels)
-        graph = _traced(model, blocks)
+    graph = _traced(model, blocks)
     parts = _parts(model, graph, blocks)
     return Backbone(*parts, in_channels=first.in_channels, num_classes=classes)
 
@@ -215,26 +232,38 @@ def _traced(model: nn.Module, blocks: dict[str, _Call]) -> fx.Graph:
     for path in blocks:
         names = path.split(".")
         opened |= {".".join(names[:depth]) for depth in range(1, len(names))}
-    graph = traced(model, opened)
-    model.train()
-    steps, others = (
-        [(node.op, node.target) for node in each.nodes]
-        for each in (graph, traced(model, opened))
-    )
-    if steps != others:
-        raise ModelError(
-            "a network to rewire must take the same steps in training and evaluation, "
-            f"got a {type(model).__name__}, which does not"
-        )
-    return graph
+    return traced(model, opened)
 
 
 def traced(model: nn.Module, opened: Collection[str] = ("",)) -> fx.Graph:
     """Returns the graph of a forward in which the modules of some paths are opened.
 
+    Tracing freezes the mode: what a step is given in training alone (dropout's
+    ``training=True``, say) is noted with it, for ``between`` to make it follow again.
+
     Raises:
-        ModelError: If ``torch.fx`` cannot trace it.
+        ModelError: If ``torch.fx`` cannot trace it, or it takes other steps in training
+            than in evaluation.
     """
+    with evaluating(model):
+        graph = _trace(model, opened)
+        model.train()
+        training = _trace(model, opened)
+    for node, other in zip_longest(graph.nodes, training.nodes):
+        same = node is not None and other is not None
+        if not same or (node.op, node.target) != (other.op, other.target):
+            raise ModelError(
+                "what is rewired must take the same steps in training and evaluation, "
+                f"got a {type(model).__name__}, which does not"
+            )
+        settings, others = (_settings(each) for each in (node, other))
+        if settings != others and node.op == "call_function":
+            node.meta[FollowsMode] = FollowsMode(node.target, settings, others)
+    return graph
+
+
+def _trace(model: nn.Module, opened: Collection[str]) -> fx.Graph:
+    """Returns the graph of a forward in the model's mode."""
 
     class Tracer(fx.Tracer):
         def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -279,20 +308,58 @@ def between(
             copies[node] = piece.node_copy(node, copies.__getitem__)
     piece.output(copies[leaving])
     module = fx.GraphModule(model, piece)
-    _restore_dropout(module)
+    _follow_mode(module)
     return module
 
 
-def _restore_dropout(module: fx.GraphModule) -> None:
-    """Makes dropout follow the module's mode: tracing has frozen it in evaluation."""
+class FollowsMode(nn.Module):
+    """Calls a function with other settings in training than in evaluation.
+
+    Args:
+        function: The function.
+        evaluation: Its positional and keyword arguments; an ``Input`` for a tensor.
+        training: The same in training.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], evaluation: Settings, training: Settings
+    ) -> None:
+        super().__init__()
+        self.function = function
+        self.settings = {False: evaluation, True: training}
+
+    def forward(self, *tensors: Any) -> Any:
+        """Returns what the function does of the tensors, in the order of inputs."""
+        args, kwargs = map_aggregate(
+            self.settings[self.training],
+            lambda a: tensors[a.place] if isinstance(a, Input) else a,
+        )
+        return self.function(*args, **kwargs)
+
+    def extra_repr(self) -> str:
+        """Returns the function and its settings."""
+        evaluation, training = self.settings[False], self.settings[True]
+        return f"{self.function.__name__}, {evaluation}, training={training}"
+
+
+def _settings(node: fx.Node) -> Settings:
+    """Returns the arguments of a step, with its inputs by their places."""
+    inputs = node.all_input_nodes
+    settings: Settings = map_arg(
+        (node.args, node.kwargs), lambda each: Input(inputs.index(each))
+    )
+    return settings
+
+
+def _follow_mode(module: fx.GraphModule) -> None:
+    """Makes steps follow the module's mode: tracing has frozen them in evaluation."""
     for node in list(module.graph.nodes):
-        if node.op != "call_function" or node.target is not functional.dropout:
+        if FollowsMode not in node.meta:
             continue
-        told = node.normalized_arguments(module, normalize_to_only_use_kwargs=True)
-        dropout = nn.Dropout(told.kwargs["p"]).train(module.training)
-        module.add_submodule(node.name, dropout)
+        follows = copy.deepcopy(node.meta[FollowsMode]).train(module.training)
+        module.add_submodule(node.name, follows)
         with module.graph.inserting_after(node):
-            new = module.graph.call_module(node.name, (told.kwargs["input"],))
+            new = module.graph.call_module(node.name, tuple(node.all_input_nodes))
         node.replace_all_uses_with(new)
         module.graph.erase_node(node)
     module.recompile()

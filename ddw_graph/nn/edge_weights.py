@@ -181,10 +181,11 @@ class NeutralStart(EdgeWeights):
         edges: Iterable[tuple[int, int]],
     ) -> None:
         super().__init__()
-        if not all(at_start):
+        least = torch.finfo(torch.float32).tiny
+        if min(at_start) < least:
             raise ModelError(
                 "a neutral start divides by what an edge weighs at the start, which "
-                f"must be more than 0, got {at_start}; the bias is too low"
+                f"must be at least {least:.1e}, got {at_start}; the bias is too low"
             )
         self.weights = weights
         self.at_start = at_start
@@ -236,7 +237,7 @@ def edge_weights(
         learned = LearnedWeights(plan, settings)
         if neutral is None:
             return learned
-        start = torch.tensor(settings.bias, dtype=torch.float64).sigmoid().item()
+        start = _initial(settings.bias).sigmoid().item()
         return NeutralStart(plan, learned, (start, start), neutral)
     if neutral is not None and set(neutral) != set(plan.edges):
         other = sorted(set(neutral) ^ set(plan.edges))[0]
@@ -248,10 +249,15 @@ def edge_weights(
     return FixedWeights(plan)
 
 
+def _initial(value: float) -> Tensor:
+    """Returns a setting as a parameter that begins with it holds it, in float64."""
+    return torch.tensor(float(value)).double()
+
+
 def _gated_at_start(settings: Dynamic) -> tuple[float, float]:
     """Returns what every dynamic edge weighs at the start, in training and after."""
-    alpha = torch.tensor([[settings.bias]], dtype=torch.float64).sigmoid()
-    tau = torch.tensor([settings.threshold], dtype=torch.float64)
+    alpha = _initial(settings.bias).sigmoid()[None, None]
+    tau = _initial(settings.threshold)[None]
     values = []
     for training in (True, False):
         weight, is_open = gated(settings.gate, alpha, tau, training=training)

@@ -184,6 +184,15 @@ RECIPES = {
         label_smoothing=0.0,
         augment=False,
     ),
+    "fine_tune": Recipe(
+        epochs=4,
+        batch_size=32,
+        learning_rate=0.01,
+        weight_decay=5e-4,
+        label_smoothing=0.0,
+        augment=False,
+        router_lr=0.1,
+    ),
 }
 """The presets; ``docs/recipes.md`` gives the source of each value.
 

@@ -198,7 +198,7 @@ def trained_model(folder: Path, *, device: str = "cpu") -> Network:
 
 
 def kept_model(path: Path, *, device: str = "cpu") -> Network:
-    """Returns the network in a file that ``ddw_graph.save`` wrote, or in a run's folder.
+    """Returns the network in a file of ``ddw_graph.save``, or in a run's folder.
 
     Raises:
         CheckpointError: If the file is damaged, or something else.

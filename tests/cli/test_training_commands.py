@@ -340,6 +340,28 @@ def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+def test_a_rewired_run_goes_on_though_it_has_weights_of_its_own(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for image in ("train/a/1", "train/a/2", "train/b/1", "val/a/1", "val/b/1"):
+        path = (tmp_path / "data" / image).with_suffix(".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((32, 32), 99).save(path)
+    data = ("--data", "folder", "--root", tmp_path / "data", "--image-size", 32)
+    short = (*data, "--epochs", 1, "--batch-size", 3, "--learning-rate", 1e-6)
+    first = ("--model", "mobilenet_v2", "--edges", "fixed", "--out", tmp_path / "a")
+    assert call("train", *first, *short).exit_code == 0
+    # Its projections are new, and drawn.
+    command = ("train", "--from", tmp_path / "a", "--edges", "dynamic", *short)
+    done = call(*command, "--out", tmp_path / "b", "--json")
+    assert done.exit_code == 0, done.output
+    again = call(*command, "--out", tmp_path / "b", "--json", "--resume")
+    assert again.exit_code == 0, again.output
+    assert again.stdout == done.stdout
+    other = call(*command, "--out", tmp_path / "b", "--resume", "--seed", 1)
+    assert other.exit_code == 2 and "another configuration" in other.stderr
+
+
 def test_compares_kinds_of_edges_of_a_backbone_where_budgets_allow(
     tmp_path: Path,
 ) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from ddw_graph import Network, create_model, load, rewire, save
 from ddw_graph.errors import CheckpointError, FileError, ModelError
+from ddw_graph.models import checkpoint, from_config
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.wiring import edge_list
 
@@ -140,6 +141,24 @@ def test_the_floating_type_comes_back(dtype: torch.dtype, path: Path) -> None:
     again = load(path)
     assert {tensor.dtype for tensor in again.parameters()} == {dtype}
     assert torch.equal(again(X.to(dtype)), model(X.to(dtype)))
+
+
+@pytest.mark.parametrize("edges", ["learned", "dynamic"])
+def test_what_the_file_has_is_not_drawn_first(
+    edges: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tiny(edges=edges), path)
+    calls = []
+
+    def spy(config: dict[str, Any], **given: Any) -> Network:
+        before = torch.get_rng_state()
+        model = from_config(config, **given)
+        calls.append(torch.equal(torch.get_rng_state(), before))
+        return model
+
+    monkeypatch.setattr(checkpoint, "from_config", spy)
+    load(path)
+    assert calls == [True]
 
 
 def test_the_default_device_and_type_do_not_matter(path: Path) -> None:
@@ -604,6 +623,10 @@ def test_a_hostile_configuration_keeps_its_reason(
         (lambda t: t.pop("stem.0.weight"), "network: stem.0.weight is missing$"),
         (lambda t: t.update(a=X), "network: a is unexpected$"),
         (lambda t: t.update({"a" * 10**4: X}), "network: "),
+        (
+            lambda t: t.update({f"{i}{'a' * 10**4}": X.clone() for i in range(5)}),
+            "; and 2 more$",
+        ),
         (lambda t: t.update({"a" * 10**4: X.half()}), "its manifest says float32, "),
         (
             lambda t: t.update({"\x1b[31ma\n": X}),
@@ -672,7 +695,7 @@ def test_a_backbone_of_ones_own_must_be_given_again_and_stays_as_it_is(
     path: Path,
 ) -> None:
     old = nn.Sequential(
-        nn.Conv2d(3, 4, 3, padding=1),
+        nn.Conv2d(12, 4, 3, padding=1),
         *(Block() for _ in range(3)),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
@@ -686,7 +709,7 @@ def test_a_backbone_of_ones_own_must_be_given_again_and_stays_as_it_is(
     assert "backbone must be given, got None" in refused(path)
     before = {name: tensor.clone() for name, tensor in old.state_dict().items()}
     again = load(path, backbone=old.train())
-    x = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+    x = torch.randn(1, 12, 64, 64, dtype=torch.float64)
     assert torch.equal(again(x), model(x))
     assert old.training and not again.training
     assert all(torch.equal(t, before[name]) for name, t in old.state_dict().items())

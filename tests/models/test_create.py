@@ -8,13 +8,22 @@ import networkx as nx
 import pytest
 import torch
 
-from ddw_graph import create_model, generators, list_models
+from ddw_graph import Network, create_model, generators, list_models
 from ddw_graph.errors import ModelError, UserError
 from ddw_graph.models import from_config
+from ddw_graph.models.backbones import BACKBONES
+from ddw_graph.models.randwire import LAYOUTS
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.operations import basic_branch
 
 SMALL: dict[str, Any] = {"n": 4, "channels": 8, "num_classes": 5}
+KINDS = ["fixed", "learned", "dynamic"]
+SMALLEST = ("resnet18", "mobilenet_v2", "regnet_y_600mf", "efficientnet_b0")
+EXPORTED = {
+    *((name, "dynamic") for name in SMALLEST),
+    *(("resnet18", kind) for kind in KINDS),
+}
+"""torch.export takes seconds for each: the others are exported in the slow tests."""
 
 
 @pytest.mark.parametrize(
@@ -143,28 +152,66 @@ def test_no_two_stages_or_seeds_share_a_graph() -> None:
     assert len(set(graphs)) == 9
 
 
-@pytest.mark.parametrize("name", list_models())
-@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic", "dynamic:gate=hard"])
-def test_every_network_runs_learns_copies_and_comes_back(name: str, edges: str) -> None:
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("edges", [*KINDS, "dynamic:gate=hard"])
+def test_every_network_of_randwires_runs_learns_and_comes_back(
+    name: str, edges: str
+) -> None:
     model = create_model(
-        name,
-        edges=edges,
-        wiring="ws:n=6,k=4,p=0.75",
-        **{k: v for k, v in SMALL.items() if k != "n"},
+        name, edges=edges, wiring="ws:n=6,k=4,p=0.75", channels=8, num_classes=5
     )
+    assert_runs_learns_copies_and_comes_back(model)
+    assert_exports(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "edges"),
+    [
+        pytest.param(name, kind, marks=pytest.mark.slow if large else ())
+        for name in BACKBONES
+        for kind in KINDS
+        # Three seconds each, and no other code than resnet50 runs.
+        for large in [name == "resnet101" and kind != "dynamic"]
+    ],
+)
+def test_every_backbone_runs_learns_and_comes_back(name: str, edges: str) -> None:
+    model = create_model(name, edges=edges, num_classes=5)
+    assert_runs_learns_copies_and_comes_back(model)
+    if (name, edges) in EXPORTED:
+        assert_exports(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "edges"),
+    sorted({(name, kind) for name in BACKBONES for kind in KINDS} - EXPORTED),
+)
+def test_every_other_backbone_can_be_exported_too(name: str, edges: str) -> None:
+    assert_exports(create_model(name, edges=edges, num_classes=5))
+
+
+def assert_runs_learns_copies_and_comes_back(model: Network) -> None:
+    """Asserts what every network can do, on two images of 32 px."""
     x = torch.randn(2, 3, 32, 32)
-    model(x).sum().backward()
+    logits = model(x)
+    assert logits.shape == (2, 5) and logits.isfinite().all()
+    logits.sum().backward()
     assert all(p.grad is not None for p in model.parameters())
     model.eval()
     assert model.config is not None
     again = from_config(model.config).eval()
-    again.load_state_dict(model.state_dict())
+    again.load_state_dict(model.state_dict(), strict=True)
     torch.testing.assert_close(again(x), model(x))
     torch.testing.assert_close(copy.deepcopy(model)(x), model(x))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half, adjacency = model(x, return_adjacency=True)
     assert half.isfinite().all() and len(adjacency) == len(model.stages)
-    exported = torch.export.export(model, (x,)).module()
+
+
+def assert_exports(model: Network) -> None:
+    """Asserts that a network that torch.export wrote says what the network does."""
+    x = torch.randn(2, 3, 32, 32)
+    exported = torch.export.export(model.eval(), (x,)).module()
     torch.testing.assert_close(exported(x), model(x))
 
 
@@ -230,7 +277,11 @@ def test_an_operation_of_ones_own_must_be_given_again() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "resnet9"}, "randwire_regular, randwire_small, randwire_tiny, got"),
+        (
+            {"name": "resnet9"},
+            f"must be one of {', '.join(list_models())}, "
+            "torchvision/NAME or timm/NAME, got 'resnet9'",
+        ),
         ({"wiring": "ws:k=3,p=0.5"}, "k=3"),
         ({"wiring": "ba:m=9", "n": 9}, "m=9"),
         ({"wiring": [generators.vgg(3)]}, "3 stages, got 1"),

@@ -156,6 +156,20 @@ def test_dropout_without_a_module_follows_the_mode_again() -> None:
     torch.testing.assert_close(head.eval()(x), head(x))
 
 
+def test_what_a_network_does_in_training_alone_is_kept_or_refused() -> None:
+    def masked(network: Small, x: Tensor) -> Tensor:
+        return functional.dropout2d(x, 0.5, network.training)
+
+    model = Small(masked)
+    try:
+        entrance = taken_apart(model).stages[1].entrance
+    except ModelError:
+        return
+    assert entrance is not None
+    entrance.train()
+    assert (entrance(torch.ones(64, 4, 2, 2)) == 0).any()
+
+
 def test_blocks_hold_others_which_are_their_own_affair() -> None:
     # The convolutions of a block of ResNet are two modules of one class in a row, and a
     # stage of torchvision's RegNet or ConvNeXt is a module that blocks stand in.

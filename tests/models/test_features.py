@@ -1,0 +1,204 @@
+"""Pyramids of features: timm's levels, of the network's own features, and no more."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ddw_graph import FeatureNetwork, create_model, rewire
+from ddw_graph.errors import ModelError
+
+LEVELS = {
+    "resnet50": ("resnet50", [64, 256, 512, 1024, 2048]),
+    "mobilenet_v2": ("mobilenetv2_100", [16, 24, 32, 96, 320]),
+    "efficientnet_b0": ("efficientnet_b0", [16, 24, 40, 112, 320]),
+    "regnet_x_600mf": ("regnetx_006", [32, 48, 96, 240, 528]),
+}
+"""Widths of timm's features_only, whose levels lie at 1/2 to 1/32 of the image."""
+
+X = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "node"),
+    [*((name, "block") for name in LEVELS), ("efficientnet_b0", "branch")],
+)
+def test_levels_are_those_of_timm(name: str, node: str) -> None:
+    model = create_model(name, node=node, features_only=True)
+    assert isinstance(model, FeatureNetwork)
+    assert model.feature_info.channels() == LEVELS[name][1]
+    assert model.feature_info.reduction() == [2, 4, 8, 16, 32]
+    with torch.no_grad():
+        shapes = [tuple(level.shape) for level in model.eval()(X)]
+    assert shapes == [
+        (2, channels, 64 // reduction, 64 // reduction)
+        for channels, reduction in zip(LEVELS[name][1], (2, 4, 8, 16, 32), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_the_constants_are_what_timm_says(name: str) -> None:
+    timm = pytest.importorskip("timm")
+    told, channels = LEVELS[name]
+    info = timm.create_model(told, features_only=True).feature_info
+    assert info.channels() == channels
+    assert info.reduction() == [2, 4, 8, 16, 32]
+
+
+def test_a_network_of_timm_has_timms_own_features() -> None:
+    timm = pytest.importorskip("timm")
+    for name in ("resnet18", "efficientnet_b0", "convnext_atto"):
+        old = timm.create_model(name, num_classes=5).double().eval()
+        own = timm.create_model(name, features_only=True).double().eval()
+        # A ConvNeXt's feature network writes an underscore where the network has a dot.
+        state = old.state_dict()
+        told = {key.replace("stages.", "stages_", 1): t for key, t in state.items()}
+        told |= {k.replace("stem.", "stem_", 1): t for k, t in state.items()}
+        own.load_state_dict({key: (state | told)[key] for key in own.state_dict()})
+        new = FeatureNetwork(rewire(old, edges="fixed"))
+        for level, wanted in zip(new(X.double()), own(X.double()), strict=True):
+            torch.testing.assert_close(level, wanted, rtol=1e-9, atol=1e-9)
+        assert new.feature_info.channels() == own.feature_info.channels()
+        assert new.feature_info.reduction() == own.feature_info.reduction()
+
+
+class Seen:
+    """Keeps what the modules of a network put out, copied."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.outputs: dict[str, list[Tensor]] = {}
+        for name, module in network.named_modules():
+            module.register_forward_hook(self._hook(name))
+
+    def _hook(self, name: str) -> Any:
+        def note(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                self.outputs.setdefault(name, []).append(output.clone())
+
+        return note
+
+
+@pytest.mark.parametrize(
+    ("name", "edges", "stem", "stages"),
+    [
+        # The stem's features at half the size are those before its pooling.
+        ("resnet18", "fixed", "relu", [0, 1, 2, 3]),
+        ("resnet18", "dynamic", "relu", [0, 1, 2, 3]),
+        # The last stage of each resolution; the first one has the stem's.
+        ("mobilenet_v2", "dynamic", None, [0, 1, 2, 4, 6]),
+        ("efficientnet_b0", "fixed", None, [0, 1, 2, 4, 6]),
+        ("regnet_y_600mf", "dynamic", "stem", [0, 1, 2, 3]),
+        ("randwire_small", "dynamic", None, [0, 1, 2]),
+    ],
+)
+def test_features_are_those_inside_the_network(
+    name: str, edges: str, stem: str | None, stages: list[int]
+) -> None:
+    small: dict[str, Any] = {"n": 6, "channels": 8}
+    settings = small if name.startswith("randwire") else {}
+    network = create_model(name, edges=edges, num_classes=5, **settings).eval()
+    model = FeatureNetwork(network)
+    found = model(X)
+    seen = Seen(network)
+    network(X)
+    wanted = [] if stem is None else [seen.outputs[f"stem.{stem}"][-1]]
+    wanted += [seen.outputs[f"stages.{place}"][0] for place in stages]
+    torch.testing.assert_close(found[-len(wanted) :], wanted, rtol=0, atol=0)
+    assert len(found) == 5
+
+
+def test_randwires_networks_have_levels_too() -> None:
+    model = create_model("randwire_small", n=4, features_only=True)
+    assert model.feature_info.channels() == [39, 78, 78, 156, 312]
+    assert model.feature_info.reduction() == [2, 4, 8, 16, 32]
+    tiny = create_model("randwire_tiny", n=4, in_channels=1, features_only=True)
+    assert tiny.feature_info.channels() == [16, 32, 64]
+    assert tiny.feature_info.reduction() == [2, 4, 8]
+    assert [level.shape[1] for level in tiny(X[:, :1])] == [16, 32, 64]
+
+
+@pytest.mark.parametrize("indices", [(1,), (0, 4), (2, 3), (0,), (4,), [1, 2, 3, 4]])
+def test_levels_can_be_chosen_and_nothing_behind_them_runs(indices: Any) -> None:
+    network = create_model("resnet18", edges="learned", num_classes=5).eval()
+    everything = FeatureNetwork(network)(X)
+    model = FeatureNetwork(network, indices)
+    seen = Seen(network)
+    found = model(X)
+    torch.testing.assert_close(found, [everything[i] for i in indices], rtol=0, atol=0)
+    runs = [len(seen.outputs.get(f"stages.{place}", ())) for place in range(4)]
+    assert runs == [int(place < max(indices)) for place in range(4)]
+    assert not any(name.startswith("head") for name in seen.outputs)
+    assert model.feature_info.reduction() == [2 ** (i + 1) for i in indices]
+    assert len([*model.parameters()]) <= len([*network.parameters()])
+
+
+def test_parameters_keep_the_names_that_they_have_in_the_network() -> None:
+    network = create_model("mobilenet_v2", edges="dynamic", num_classes=5)
+    model = FeatureNetwork(network, (1, 2))
+    named = dict(network.named_parameters())
+    for name, parameter in model.named_parameters():
+        assert named[name] is parameter
+    assert not any(name.startswith("head") for name in model.state_dict())
+    assert {n for n in named if n.startswith("stem")} <= model.state_dict().keys()
+
+
+def test_the_mode_is_the_networks_and_the_network_is_left_as_it_was() -> None:
+    network = create_model("resnet18", edges="fixed", num_classes=5).eval()
+    before = [name for name, _ in network.named_modules()]
+    model = FeatureNetwork(network, (1,))
+    assert not any(module.training for module in model.modules())
+    assert not any(module.training for module in network.modules())
+    assert [name for name, _ in network.named_modules()] == before
+    assert len(network.stages) == 4 and network(X).shape == (2, 5)
+    assert FeatureNetwork(network.train()).training
+
+
+def test_adjacency_goes_in_and_comes_out() -> None:
+    network = create_model("resnet18", edges="dynamic", num_classes=5).eval()
+    model = FeatureNetwork(network, (0, 2))
+    levels, adjacency = model(X, return_adjacency=True)
+    _, wanted = network(X, return_adjacency=True)
+    torch.testing.assert_close(adjacency, wanted[:2])
+    torch.testing.assert_close(model(X, adjacency=adjacency), levels)
+    adjacency[1][:, 3, 0] = 0
+    changed, effective = model(X, adjacency=adjacency, return_adjacency=True)
+    torch.testing.assert_close(changed[0], levels[0])
+    assert not torch.allclose(changed[1], levels[1])
+    assert (effective[1][:, 3, 0] == 0).all()
+    with pytest.raises(ModelError, match="each of 2 stages, got 1"):
+        model(X, adjacency=adjacency[:1])
+
+
+def test_levels_that_are_none_are_refused() -> None:
+    network = create_model("resnet18", edges="fixed", num_classes=5)
+    for indices in ((), (5,), (-1,), (1, 0), (1, 1), (0, 7)):
+        with pytest.raises(ModelError, match=r"ascending and in \[0, 5\), got \("):
+            FeatureNetwork(network, indices)
+    with pytest.raises(ModelError, match=r"ascending and in \[0, 3\), got \(3,\)"):
+        create_model("randwire_tiny", features_only=True, out_indices=(3,))
+
+
+def test_images_of_other_channels_are_refused() -> None:
+    model = create_model("randwire_tiny", features_only=True, out_indices=(1,))
+    with pytest.raises(ModelError, match="must have 3 channels, got 1"):
+        model(X[:, :1])
+
+
+def test_every_level_learns_and_none_is_changed_by_what_follows() -> None:
+    for name in ("resnet18", "efficientnet_b0"):
+        model = create_model(name, edges="dynamic", features_only=True)
+        levels = model(X)
+        kept = [level.detach().clone() for level in levels]
+        sum(level.square().mean() for level in levels).backward()
+        missing = [n for n, p in model.named_parameters() if p.grad is None]
+        assert missing == []
+        torch.testing.assert_close([x.detach() for x in levels], kept, rtol=0, atol=0)
+
+
+def test_an_export_holds_every_level() -> None:
+    model = create_model(
+        "randwire_tiny", n=3, channels=4, edges="dynamic", features_only=True
+    ).eval()
+    exported = torch.export.export(model, (X,)).module()
+    torch.testing.assert_close(exported(X), model(X))

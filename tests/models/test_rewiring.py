@@ -1,0 +1,490 @@
+"""Rewired networks: equal to what they were made of, and free to learn from there."""
+
+import copy
+import json
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+from torchvision import models
+from torchvision.models.efficientnet import EfficientNet, MBConvConfig
+from torchvision.models.mobilenetv2 import MobileNetV2
+from torchvision.models.regnet import BlockParams, RegNet
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from ddw_graph import Dynamic, Learned, Network, create_model, rewire
+from ddw_graph.errors import ModelError, WiringError
+from ddw_graph.generators import complete, resnet, vgg
+from ddw_graph.models import from_config, rewiring
+from ddw_graph.nn.gates import GATES
+from ddw_graph.wiring import edge_list
+from tests.models.test_backbones import assert_same, pixels, spread, stages
+
+
+def basic() -> nn.Module:
+    model: nn.Module = ResNet(BasicBlock, [2, 2, 1, 1], num_classes=5)
+    return model
+
+
+def regnet(se_ratio: float | None = 0.25) -> nn.Module:
+    shape: dict[str, Any] = {"depth": 5, "w_0": 24, "w_a": 24.0, "w_m": 2.0}
+    params = BlockParams.from_init_params(**shape, group_width=8, se_ratio=se_ratio)
+    model: nn.Module = RegNet(params, num_classes=5)
+    return model
+
+
+def efficientnet() -> nn.Module:
+    stages = [(1, 1, 16, 8, 1), (4, 2, 8, 16, 3), (4, 1, 16, 24, 2)]
+    settings = [MBConvConfig(e, 3, s, i, o, n) for e, s, i, o, n in stages]
+    model: nn.Module = EfficientNet(
+        settings, dropout=0.2, stochastic_depth_prob=0.3, num_classes=5
+    )
+    return model
+
+
+OWN: dict[str, Callable[[], nn.Module]] = {
+    "ResNet": basic,
+    "ResNet, bottlenecks": lambda: ResNet(
+        Bottleneck, [2, 1, 2, 1], num_classes=5, width_per_group=16
+    ),
+    "ResNeXt": lambda: ResNet(
+        Bottleneck, [1, 2, 1, 2], num_classes=5, groups=8, width_per_group=2
+    ),
+    "RegNet X": lambda: regnet(None),
+    "RegNet Y": regnet,
+    "MobileNetV2": lambda: MobileNetV2(num_classes=5, width_mult=0.25),
+    "EfficientNet": efficientnet,
+}
+"""Each family of torchvision's that the paper takes, small."""
+
+NARROW: dict[str, Any] = {"channels": (16, 32, 64, 96)}
+TIMM: dict[str, dict[str, Any]] = {
+    "resnet18": NARROW,
+    "seresnet18": NARROW,
+    "regnetx_002": {},
+    "mobilenetv2_100": {},
+    "efficientnet_b0": {},
+    "mobilenetv3_small_050": {},
+    "convnext_atto": {"dims": (16, 32, 64, 96), "depths": (2, 2, 3, 2)},
+    "resnetv2_18": NARROW,
+}
+"""Networks of timm, with the settings that make them small."""
+
+
+@pytest.fixture
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the search for a name, which makes every network of a library."""
+    monkeypatch.setattr(rewiring, "name_of", lambda model, **sizes: None)
+
+
+def original(family: str) -> nn.Module:
+    if family in OWN:
+        return spread(OWN[family]())
+    timm = pytest.importorskip("timm")
+    return spread(timm.create_model(family, num_classes=5, **TIMM[family]))
+
+
+def assert_starts_neutral(
+    network: Network, kept: Iterable[list[tuple[int, int]]]
+) -> None:
+    """Asserts that exactly the kept edges of each stage weigh 1, and all others 0."""
+    for training in (False, True):
+        _, adjacency = network.train(training)(pixels(), return_adjacency=True)
+        for stage, matrix, edges in zip(network.stages, adjacency, kept, strict=True):
+            wanted = torch.zeros_like(matrix)
+            for i, j in edges:
+                wanted[:, j, i] = 1
+            assert torch.equal(matrix, wanted), stage
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(f, edges) for f in (*OWN, *TIMM) for edges in ("learned", "dynamic")],
+    ids=lambda param: ", ".join(param),
+)
+def pair(request: pytest.FixtureRequest) -> tuple[nn.Module, Network]:
+    """Returns a network of each family, and the same rewired."""
+    family, edges = request.param
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]):
+        patch.setattr(rewiring, "name_of", lambda model, **sizes: None)
+        torch.manual_seed(0)
+        old = original(family)
+        return old, rewire(old, edges=edges)
+
+
+def test_from_a_neutral_start_it_is_the_network(
+    pair: tuple[nn.Module, Network],
+) -> None:
+    old, new = pair
+    blocks = [n - 2 for n in stages(new)]
+    assert [edge_list(stage.dag) for stage in new.stages] == [
+        edge_list(complete(n)) for n in blocks
+    ]
+    assert_same(old, new)
+    assert_starts_neutral(new, [edge_list(vgg(n)) for n in blocks])
+
+
+@pytest.mark.usefixtures("nameless")
+@pytest.mark.parametrize("family", OWN)
+def test_with_its_own_edges_fixed_it_is_the_network(family: str) -> None:
+    old = original(family)
+    new = rewire(old, edges="fixed")
+    assert [p.numel() for p in new.parameters()] == [
+        p.numel() for p in old.parameters()
+    ]
+    assert_same(old, new)
+
+
+def test_everything_new_learns_from_the_second_step_on(
+    pair: tuple[nn.Module, Network],
+) -> None:
+    new = copy.deepcopy(pair[1]).train()
+    x, labels = pixels(), torch.tensor([0, 1])
+    optimizer = torch.optim.SGD(new.parameters(), lr=0.01)
+    for step in range(2):
+        optimizer.zero_grad()
+        loss: Any = functional.cross_entropy(new(x), labels)
+        loss.backward()
+        assert [n for n, p in new.named_parameters() if p.grad is None] == []
+        if step == 0:
+            optimizer.step()
+    added = {
+        name: parameter.grad
+        for name, parameter in new.named_parameters()
+        if re.match(r"stages\.\d+\.(weights|projection)\.", name)
+    }
+    assert added
+    idle = [name for name, grad in added.items() if grad is None or not grad.any()]
+    assert idle == []
+
+
+@pytest.mark.usefixtures("nameless")
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b0"])
+def test_what_ends_linear_unrolls_into_branches(name: str) -> None:
+    old = spread(models.get_model(name, num_classes=5))
+    new = rewire(old, edges="fixed", node="branch")
+    assert sum(p.numel() for p in new.parameters()) == sum(
+        p.numel() for p in old.parameters()
+    )
+    assert_same(old, new)
+
+
+@pytest.mark.usefixtures("nameless")
+@pytest.mark.parametrize("edges", ["learned", "dynamic"])
+@pytest.mark.parametrize("family", ["MobileNetV2", "EfficientNet", "convnext_atto"])
+def test_branches_start_neutral_too(family: str, edges: str) -> None:
+    old = original(family)
+    fixed = rewire(old, edges="fixed", node="branch")
+    new = rewire(old, edges=edges, node="branch")
+    kept = [edge_list(stage.dag) for stage in fixed.stages]
+    assert_same(old, new)
+    assert_starts_neutral(new, kept)
+
+
+@pytest.mark.usefixtures("nameless")
+@pytest.mark.parametrize(
+    "edges",
+    [
+        *(Dynamic(gate=gate) for gate in GATES),
+        *(Dynamic(gate=gate, bias=0.3, threshold=0.5) for gate in GATES),
+        Dynamic(bias=-2.0),
+        Learned(bias=-2.0),
+        Learned(bias=4.0),
+    ],
+    ids=str,
+)
+def test_a_neutral_start_is_one_with_any_gate_and_bias(edges: Any) -> None:
+    old = spread(regnet())
+    new = rewire(old, edges=edges)
+    assert_same(old, new)
+    assert_starts_neutral(new, [edge_list(vgg(n - 2)) for n in stages(new)])
+
+
+@pytest.mark.usefixtures("nameless")
+@pytest.mark.parametrize("wiring", [vgg, resnet, complete, "er:p=0.9"])
+def test_any_wiring_that_keeps_the_chain_will_do(wiring: Any) -> None:
+    # Stages of two blocks at most: the one inner edge is drawn at this seed.
+    old = spread(OWN["ResNeXt"]())
+    new = rewire(old, edges="dynamic", wiring=wiring, seed=3)
+    assert_same(old, new)
+
+
+@pytest.mark.usefixtures("nameless")
+def test_droppath_of_edges_acts_in_training_alone() -> None:
+    old = spread(basic())
+    new = rewire(old, edges="learned", drop_path=1.0)
+    assert {stage.drop_path for stage in new.stages} == {1.0}
+    x = pixels()
+    torch.testing.assert_close(new.eval()(x), old.eval()(x), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_what_is_rewired_stays_as_it_is(training: bool) -> None:
+    model = models.resnet18(num_classes=5).train(training)
+    model.get_submodule("layer1").train(not training)
+    model.get_submodule("layer2").requires_grad_(False)
+    kept = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    modes = {name: module.training for name, module in model.named_modules()}
+    tensors = {id(p) for p in (*model.parameters(), *model.buffers())}
+    structure = repr(model)
+    new = rewire(model, edges="learned")
+    assert all(torch.equal(kept[k], t) for k, t in model.state_dict().items())
+    assert {name: m.training for name, m in model.named_modules()} == modes
+    assert repr(model) == structure
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert not tensors & {id(p) for p in (*new.parameters(), *new.buffers())}
+    new.train()
+    new(torch.randn(2, 3, 32, 32)).sum().backward()
+    assert all(torch.equal(kept[k], t) for k, t in model.state_dict().items())
+
+
+def test_modes_and_frozen_parameters_are_those_of_the_network() -> None:
+    model = models.resnet18(num_classes=5).train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval().requires_grad_(False)
+    new = rewire(model, edges="dynamic")
+    assert new.training and new.head.training and new.stages[0].weights.training
+    norms = [m for m in new.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert not any(p.requires_grad for norm in norms for p in norm.parameters())
+    # Also in the copies of shortcuts that the other nodes hear the input by.
+    assert not any(norm.training for norm in norms)
+    assert not any(module.training for module in rewire(model.eval()).modules())
+
+
+def test_what_is_new_is_where_the_network_is() -> None:
+    new = rewire(models.resnet18(num_classes=5).bfloat16(), edges="dynamic")
+    assert {p.dtype for p in new.parameters()} == {torch.bfloat16}
+
+
+def test_a_network_of_ours_is_rewired_again_and_stays_equal() -> None:
+    chain = create_model("resnet18", edges="fixed", num_classes=5)
+    spread(chain)
+    new = rewire(chain, edges="dynamic")
+    assert_same(chain, new)
+    assert new.config is not None and new.config["name"] == "resnet18"
+    assert chain.config is not None and chain.config["edges"] == {"kind": "fixed"}
+
+
+def test_a_network_of_ours_keeps_its_own_shortcut_for_new_edges() -> None:
+    old = spread(models.resnet18(num_classes=5))
+    again = rewire(rewire(old, edges="fixed"), edges="dynamic")
+    once = rewire(old, edges="dynamic")
+    for one, other in zip(once.stages, again.stages, strict=True):
+        wanted = one.projection.state_dict() if one.projection is not None else {}
+        found = other.projection.state_dict() if other.projection is not None else {}
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
+
+
+def test_a_chain_of_ours_unrolls() -> None:
+    chain = create_model("mobilenet_v2", edges="fixed", num_classes=5)
+    spread(chain)
+    assert_same(chain, rewire(chain, edges="fixed", node="branch"))
+    assert_same(chain, rewire(chain, edges="learned", node="branch"))
+
+
+@pytest.mark.parametrize("edges", ["learned", "dynamic"])
+def test_edges_that_have_learned_start_anew_or_not_at_all(edges: str) -> None:
+    model = create_model("resnet18", edges=edges, num_classes=5)
+    with pytest.raises(ModelError, match=f"got a network with {edges} edges"):
+        rewire(model)
+    new = rewire(model, edges="dynamic", neutral=False)
+    own = {key: t for key, t in model.state_dict().items() if ".weights." not in key}
+    for key, tensor in own.items():
+        assert torch.equal(new.state_dict()[key], tensor)
+    assert new.config is not None and new.config["neutral"] is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        # A wiring must have what the network has.
+        ({"wiring": "er:p=0"}, ModelError, "keeps the edges .* got none for 1 -> 2"),
+        (
+            {"edges": "fixed", "wiring": complete},
+            ModelError,
+            "stage 1: fixed edges weigh 1, .* differs in 0 -> 2",
+        ),
+        ({"node": "branch"}, ModelError, "branches start neutral where nothing follow"),
+        (
+            {"edges": "dynamic:threshold=0.96"},
+            ModelError,
+            r"needs open edges, .* got sigmoid\(3.0\) < 0.96",
+        ),
+        (
+            {"edges": "dynamic:bias=-1000"},
+            ModelError,
+            "must be at least 1.2e-38, got .* the bias is too low",
+        ),
+        ({"edges": "learned:bias=-1000"}, ModelError, "the bias is too low"),
+        ({"node": "stage"}, ModelError, "one of block, branch, got 'stage'"),
+        ({"edges": "static"}, ModelError, "fixed, learned, dynamic, got 'static'"),
+        ({"drop_path": -1}, ModelError, r"drop_path must be in \[0, 1\], got -1"),
+        ({"wiring": vgg(3)}, WiringError, "stage 1: .* n=3"),
+        ({"wiring": [vgg(2)] * 5}, WiringError, "each of the 4 stages, got 5"),
+    ],
+)
+def test_says_what_does_not_allow_it(
+    nameless: None, settings: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message) as refusal:
+        rewire(models.resnet18(num_classes=5), **settings)
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+@pytest.mark.usefixtures("nameless")
+@pytest.mark.parametrize("bias", [-90.0, -700.0])
+@pytest.mark.parametrize("kind", ["learned", "dynamic"])
+def test_a_bias_at_which_a_weight_is_lost_is_told_so(kind: str, bias: float) -> None:
+    try:
+        new = rewire(regnet(), edges=f"{kind}:bias={bias}")
+    except ModelError as refusal:
+        assert "bias" in str(refusal)
+    else:
+        _, adjacency = new.eval()(torch.randn(1, 3, 32, 32), return_adjacency=True)
+        torch.testing.assert_close(adjacency[0][0, 1, 0], torch.tensor(1.0))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"wiring": "er:p=0"},
+        {"edges": "fixed", "wiring": complete},
+        {"node": "branch"},
+        {"edges": "dynamic:bias=-1000"},
+    ],
+)
+def test_without_a_neutral_start_it_is_allowed(settings: dict[str, Any]) -> None:
+    old = models.resnet18(num_classes=5)
+    new = rewire(old, neutral=False, **settings)
+    assert new.config is not None and new.config["neutral"] is None
+    assert new.eval()(torch.randn(2, 3, 32, 32)).isfinite().all()
+    # What it is made of is there, under whatever name.
+    sums = {float(tensor.double().sum()) for tensor in new.state_dict().values()}
+    assert sums >= {float(t.double().sum()) for t in old.state_dict().values()}
+
+
+def test_edges_that_start_as_their_settings_say_are_not_neutral() -> None:
+    new = rewire(models.resnet18(num_classes=5), edges="learned:bias=0", neutral=False)
+    _, adjacency = new.eval()(torch.randn(1, 3, 32, 32), return_adjacency=True)
+    edges = torch.ones(4, 4).tril(-1)
+    for matrix in adjacency:
+        torch.testing.assert_close(matrix[0], 0.5 * edges)
+
+
+@pytest.mark.usefixtures("nameless")
+def test_a_seed_fixes_random_wirings() -> None:
+    model = models.resnet50(num_classes=5)
+    one, same, other = (
+        rewire(model, wiring="er:p=0.4", neutral=False, seed=seed) for seed in (0, 0, 1)
+    )
+    assert one.config == same.config != other.config
+
+
+def named(name: str, **settings: Any) -> Callable[[], Network]:
+    return lambda: create_model(name, num_classes=5, **settings)
+
+
+def rewired(make: Callable[[], nn.Module], **settings: Any) -> Callable[[], Network]:
+    return lambda: rewire(make(), **settings)
+
+
+def resnet18() -> nn.Module:
+    model: nn.Module = models.resnet18(num_classes=5)
+    return model
+
+
+def mobilenet() -> nn.Module:
+    model: nn.Module = models.mobilenet_v2(num_classes=5)
+    return model
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        named("resnet18", edges="fixed"),
+        named("resnet18", edges="dynamic", drop_path=0.1),
+        named("resnet18", edges="dynamic", node="block", in_channels=1),
+        named("resnet50", edges="learned", wiring="er:p=0.5", seed=5),
+        named("mobilenet_v2", edges="fixed", node="branch"),
+        named("regnet_y_600mf", edges="dynamic:gate=hard"),
+        rewired(resnet18, edges="learned"),
+        rewired(resnet18, edges="dynamic:gate=eq5,bias=1"),
+        rewired(resnet18, node="branch", neutral=False),
+        rewired(mobilenet, edges="dynamic", node="branch"),
+        rewired(named("resnet18", edges="fixed"), edges="dynamic"),
+        rewired(named("resnet18", edges="learned"), edges="fixed", neutral=False),
+        rewired(rewired(resnet18, edges="fixed"), edges="learned", wiring=resnet),
+    ],
+)
+def test_a_configuration_makes_the_network_again(make: Callable[[], Network]) -> None:
+    _assert_comes_back(make())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnetv2_18", "convnext_atto"])
+def test_a_configuration_makes_timms_network_again(name: str) -> None:
+    timm = pytest.importorskip("timm")
+    _assert_comes_back(create_model(f"timm/{name}", edges="learned", num_classes=5))
+    new = rewire(timm.create_model(name, num_classes=5))
+    assert new.config is not None and new.config["name"] == f"timm/{name}"
+    _assert_comes_back(new)
+
+
+@pytest.mark.usefixtures("nameless")
+@pytest.mark.parametrize("settings", [{}, {"edges": "fixed"}, {"neutral": False}])
+def test_a_backbone_of_ones_own_must_be_given_again(settings: dict[str, Any]) -> None:
+    new = rewire(basic(), **settings)
+    assert new.config is not None and new.config["name"] is None
+    with pytest.raises(ModelError, match="backbone must be given, got None"):
+        from_config(new.config)
+    _assert_comes_back(new, backbone=basic())
+    with pytest.raises(ModelError, match="must have 5 classes and 3 channels, got 6"):
+        from_config(new.config, backbone=ResNet(BasicBlock, [2, 2, 1, 1], 6))
+    with pytest.raises(ModelError, match="stage 1 of the backbone has 1 blocks"):
+        from_config(new.config, backbone=ResNet(BasicBlock, [1, 2, 1, 1], 5))
+
+
+def _assert_comes_back(network: Network, **given: Any) -> None:
+    """Asserts that a configuration, written and read, rebuilds a network."""
+    for buffer in network.buffers():
+        if buffer.is_floating_point():
+            buffer.uniform_(0.5, 1.5)
+    again = from_config(json.loads(json.dumps(network.config)), **given)
+    assert again.config == network.config
+    again.load_state_dict(network.state_dict(), strict=True)
+    assert repr(again) == repr(network)
+    x = torch.randn(2, network.in_channels, 32, 32)
+    for training in (False, True):
+        torch.manual_seed(1)
+        wanted, matrices = network.train(training)(x, return_adjacency=True)
+        torch.manual_seed(1)
+        found, others = again.train(training)(x, return_adjacency=True)
+        torch.testing.assert_close(found, wanted)
+        torch.testing.assert_close(others, matrices)
+
+
+def test_dropout_that_no_module_tells_of_comes_back() -> None:
+    timm = pytest.importorskip("timm")
+    new = rewire(timm.create_model("efficientnet_b0", num_classes=5, drop_rate=0.5))
+    assert new.config is not None
+    backbone = (
+        timm.create_model("efficientnet_b0", num_classes=5, drop_rate=0.5)
+        if new.config["name"] is None
+        else None
+    )
+    _assert_comes_back(new, backbone=backbone)
+
+
+def test_a_copy_is_a_network_of_its_own() -> None:
+    new = rewire(models.resnet18(num_classes=5), edges="dynamic").eval()
+    twin = copy.deepcopy(new)
+    x = torch.randn(2, 3, 32, 32)
+    wanted = new(x)
+    with torch.no_grad():
+        for parameter in new.parameters():
+            parameter.zero_()
+    torch.testing.assert_close(twin(x), wanted)

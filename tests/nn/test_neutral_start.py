@@ -1,0 +1,439 @@
+"""A neutral start, and what surrounds a stage: laws against loops and fixed stages."""
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import networkx as nx
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ddw_graph.errors import ModelError
+from ddw_graph.generators import complete, vgg, watts_strogatz
+from ddw_graph.nn.edge_weights import DynamicWeights, LearnedWeights, NeutralStart
+from ddw_graph.nn.edges import Dynamic, Edges
+from ddw_graph.nn.gates import GATES, gated
+from ddw_graph.nn.operations import basic_branch
+from ddw_graph.nn.stage import Stage
+from ddw_graph.wiring import edge_list
+from tests.nn.naive import naive_stage
+from tests.nn.test_stage import images, lively
+from tests.strategies import wirings
+
+KINDS = ["learned", *(f"dynamic:gate={gate}" for gate in GATES)]
+
+
+@st.composite
+def kept_edges(draw: st.DrawFn) -> tuple[nx.DiGraph, nx.DiGraph]:
+    """Draws a wiring, and another of some of its edges that reaches every node too."""
+    dag = draw(wirings())
+    kept = dag.copy()
+    last = len(dag) - 1
+    for i, j in draw(st.permutations(sorted(dag.edges))):
+        heard, passed_on = kept.in_degree(j) > 1, kept.out_degree(i) > 1
+        if heard and passed_on and draw(st.booleans()):
+            kept.remove_edge(i, j)
+    assert all(kept.in_degree(node) for node in range(1, last + 1))
+    return dag, kept
+
+
+def fixed_twin(stage: Stage, dag: nx.DiGraph) -> Stage:
+    """Returns a stage with fixed edges and with copies of another's modules."""
+    twin = copy.deepcopy(stage)
+    operations = iter(twin.operations)
+    return Stage(
+        dag,
+        stage.in_channels,
+        stage.channels,
+        stride=stage.stride,
+        operation=lambda *sizes: next(operations),
+        edges="fixed",
+        transition="input",
+        output="sum",
+        projection=lambda *sizes: twin.projection or pytest.fail("needs none"),
+        entrance=twin.entrance,
+        exit=twin.exit,
+    ).double()
+
+
+def neutral(dag: nx.DiGraph, kept: nx.DiGraph, edges: str | Edges) -> Stage:
+    """Returns a stage whose modules are spread and whose edges start neutral."""
+    stage = Stage(
+        dag,
+        3,
+        4,
+        stride=2,
+        edges=edges,
+        transition="input",
+        output="sum",
+        neutral=edge_list(kept),
+    ).double()
+    start = copy.deepcopy(stage.weights)
+    lively(stage).weights = start
+    return stage
+
+
+@pytest.mark.parametrize("edges", KINDS)
+@given(pair=kept_edges())
+def test_it_starts_as_the_fixed_stage_of_the_kept_edges(
+    edges: str, pair: tuple[nx.DiGraph, nx.DiGraph]
+) -> None:
+    dag, kept = pair
+    stage = neutral(dag, kept, edges)
+    twin = fixed_twin(stage, kept)
+    for training in (False, True):
+        x, z = (images(3, 3, 6, 6).requires_grad_() for _ in range(2))
+        y, adjacency = stage.train(training)(x, return_adjacency=True)
+        wanted, matrix = twin.train(training)(z, return_adjacency=True)
+        torch.testing.assert_close(y, wanted, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(adjacency, matrix, rtol=1e-15, atol=0)
+        assert torch.equal(adjacency != 0, matrix != 0)
+        y.square().sum().backward()
+        wanted.square().sum().backward()
+        torch.testing.assert_close(x.grad, z.grad, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("output", ["sum", "mean"])
+@pytest.mark.parametrize("edges", KINDS)
+@given(dag=wirings(), seed=st.integers(0, 999))
+def test_with_any_scales_it_is_the_loop_over_samples_and_edges(
+    edges: str, output: str, dag: nx.DiGraph, seed: int
+) -> None:
+    kept = weighted(dag, output)
+    stage = Stage(
+        dag, 3, 4, stride=2, edges=edges, output=output, neutral=kept[: seed % 7]
+    )
+    lively(stage, seed).eval()
+    x = images(3, 3, 6, 6, seed=seed)
+    y, adjacency = stage(x, return_adjacency=True)
+    for sample, (found, matrix) in enumerate(zip(y, adjacency, strict=True)):
+        wanted, expected = loop(stage, x[sample : sample + 1])
+        torch.testing.assert_close(found, wanted[0], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(matrix, expected, rtol=1e-12, atol=1e-12)
+
+
+def weighted(dag: nx.DiGraph, output: str) -> list[tuple[int, int]]:
+    """Returns the edges of a stage that carry weights."""
+    last = len(dag) - 1
+    mean = output == "mean"
+    return [(i, j) for i, j in edge_list(dag) if not (mean and (not i or j == last))]
+
+
+def loop(stage: Stage, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns output and adjacency of a neutral stage for one sample, edge by edge."""
+    weights = stage.weights
+    assert isinstance(weights, NeutralStart)
+    dag, last = stage.dag, len(stage.dag) - 1
+    carrying = weighted(dag, stage.plan.output)
+    adjacency = torch.zeros(last + 1, last + 1, dtype=x.dtype)
+    alive = {0: True}
+    opened: dict[tuple[int, int], bool] = {}
+    x = x if stage.entrance is None else stage.entrance(x)
+    total, emitted = x, {0: x if stage.projection is None else stage.projection(x)}
+    for node in range(last + 1):
+        if node:
+            heard = sorted(dag.predecessors(node))
+            total = torch.zeros((), dtype=x.dtype)
+            for i in heard:
+                takes = stage.plan.takes_transition(node) and i == 0
+                total = total + adjacency[node, i] * (x if takes else emitted[i])
+            alive[node] = any(opened[i, node] for i in heard)
+        if node == last:
+            break
+        if node:
+            emitted[node] = stage.operations[node - 1](total)
+        targets = sorted(dag.successors(node))
+        values, is_open = {}, {}
+        for target in targets:
+            values[target], is_open[target] = torch.tensor(1.0).double(), True
+            if target == last and stage.plan.output == "mean":
+                values[target] = values[target] / dag.in_degree(last)
+            if (node, target) in carrying:
+                value, is_open[target] = before_scaling(
+                    stage, weights, carrying, node, target, emitted[node]
+                )
+                scale = weights.scale[carrying.index((node, target))]
+                values[target] = scale * value / start(stage)
+        if not any(is_open.values()):
+            # The strongest is the one of the largest magnitude: scales have signs.
+            is_open[max(targets, key=lambda j: values[j].abs().item())] = True
+        for target in targets:
+            opened[node, target] = is_open[target] and alive[node]
+            if opened[node, target]:
+                adjacency[target, node] = values[target]
+    y = total if stage.exit is None else stage.exit(total)
+    return y, adjacency
+
+
+def before_scaling(
+    stage: Stage,
+    weights: NeutralStart,
+    carrying: list[tuple[int, int]],
+    source: int,
+    target: int,
+    features: Tensor,
+) -> tuple[Tensor, bool]:
+    """Returns what an edge would weigh without a neutral start, and if it is open."""
+    inner = weights.weights
+    if isinstance(inner, LearnedWeights):
+        return inner.logit[carrying.index((source, target))].sigmoid(), True
+    assert isinstance(inner, DynamicWeights) and isinstance(stage.edges, Dynamic)
+    linear: Any = inner.routers[str(source)].linear
+    place = [j for i, j in carrying if i == source].index(target)
+    pooled = features[0].mean((1, 2))
+    alpha = (linear.weight[place] @ pooled + linear.bias[place]).sigmoid()
+    if inner.threshold is None:
+        return alpha, True
+    tau = inner.threshold[sorted({j for _, j in carrying}).index(target)]
+    psi = alpha * (alpha - tau).sigmoid()
+    return alpha if stage.edges.gate == "eq5" else psi, bool(alpha >= tau)
+
+
+def start(stage: Stage) -> float:
+    """Returns what an edge weighs at the start, at inference."""
+    settings: Any = stage.edges
+    alpha = torch.tensor(settings.bias, dtype=torch.float64).sigmoid()
+    if settings.kind == "learned" or settings.gate in ("eq5", "none"):
+        return float(alpha)
+    return float(alpha * (alpha - settings.threshold).sigmoid())
+
+
+def test_the_loop_is_that_of_the_other_stages() -> None:
+    plain = lively(Stage(complete(4), 3, 4, stride=2, edges="dynamic")).eval()
+    stage = Stage(complete(4), 3, 4, stride=2, edges="dynamic", neutral=[]).double()
+    stage.load_state_dict(plain.state_dict(), strict=False)
+    assert isinstance(stage.weights, NeutralStart)
+    stage.weights.weights = plain.weights
+    # Scales of what is divided by: nothing is scaled.
+    stage.weights.scale.data.fill_(start(stage))
+    x = images(1, 3, 6, 6)
+    wanted, matrices = naive_stage(plain, x)
+    stage.eval()
+    for found, matrix in (loop(stage, x), stage(x, return_adjacency=True)):
+        torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+        matrix = matrix.reshape(matrices.shape)
+        torch.testing.assert_close(matrix, matrices, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("edges", KINDS)
+def test_gradients_reach_every_scale_and_what_it_scales(edges: str) -> None:
+    dag = complete(4)
+    stage = neutral(dag, vgg(4), edges).train()
+    stage(images(4, 3, 8, 8)).square().sum().backward()
+    weights = stage.weights
+    assert isinstance(weights, NeutralStart)
+    assert weights.scale.grad is not None and weights.scale.grad.all()
+    chain = torch.tensor([float(vgg(4).has_edge(*e)) for e in edge_list(dag)])
+    assert torch.equal(weights.scale.detach(), chain.double())
+    # An edge at 0 tells its router nothing yet; one at 1 does.
+    if isinstance(weights.weights, LearnedWeights):
+        assert weights.weights.logit.grad is not None
+        assert torch.equal(weights.weights.logit.grad != 0, chain.bool())
+    else:
+        for name, parameter in weights.weights.named_parameters():
+            assert parameter.grad is not None and parameter.grad.any(), name
+
+
+@pytest.mark.parametrize("edges", KINDS)
+def test_a_scale_multiplies_its_edge_in_training_and_after(edges: str) -> None:
+    stage = neutral(complete(3), complete(3), edges)
+    assert isinstance(stage.weights, NeutralStart)
+    scales = torch.linspace(-2, 3, 10, dtype=torch.float64)
+    stage.weights.scale.data = scales
+    source, target = zip(*edge_list(complete(3)), strict=True)
+    for training in (True, False):
+        _, adjacency = stage.train(training)(images(2, 3, 6, 6), return_adjacency=True)
+        torch.testing.assert_close(
+            adjacency[:, target, source], scales.expand(2, -1), rtol=1e-15, atol=0
+        )
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("bias", [3.0, 0.0, 0.3, -1.7])
+def test_any_bias_starts_at_one(gate: str, bias: float) -> None:
+    for edges in (Dynamic(bias=bias, gate=gate), f"learned:bias={bias}"):
+        stage = Stage(complete(2), 3, 3, edges=edges, neutral=edge_list(vgg(2)))
+        for dtype in (torch.float32, torch.float64):
+            precise = torch.finfo(dtype).eps * 4
+            x = torch.zeros(1, 3, 4, 4, dtype=dtype)
+            for training in (True, False):
+                _, adjacency = stage.to(dtype).train(training)(x, return_adjacency=True)
+                chain = torch.diag(torch.ones(3, dtype=dtype), -1)[None]
+                torch.testing.assert_close(adjacency, chain, rtol=precise, atol=0)
+
+
+def test_fixed_edges_start_neutral_on_their_own_wiring_alone() -> None:
+    stage = Stage(vgg(3), 3, 3, edges="fixed", neutral=edge_list(vgg(3)))
+    assert [*stage.weights.parameters()] == []
+    with pytest.raises(ModelError, match="fixed edges weigh 1, .* in 0 -> 2"):
+        Stage(complete(2), 3, 3, edges="fixed", neutral=edge_list(vgg(2)))
+    with pytest.raises(ModelError, match="fixed edges weigh 1, .* in 0 -> 2"):
+        Stage(vgg(2), 3, 3, edges="fixed", neutral=edge_list(complete(2)))
+
+
+@pytest.mark.parametrize(
+    ("dag", "settings", "message"),
+    [
+        (vgg(2), {"neutral": [(0, 2)]}, "keeps the edges .* got none for 0 -> 2"),
+        (
+            watts_strogatz(6, 4, 0.5, seed=0),
+            {"neutral": [(0, 1)]},
+            "each with a weight, got none for 0 -> 1",
+        ),
+        (complete(2), {"edges": "dynamic:threshold=0.96"}, r"sigmoid\(3.0\) < 0.96"),
+        (complete(2), {"edges": "dynamic:bias=-1000"}, "the bias is too low"),
+        (complete(2), {"edges": "learned:bias=-1000"}, "the bias is too low"),
+    ],
+)
+def test_says_what_does_not_allow_a_neutral_start(
+    dag: nx.DiGraph, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        Stage(dag, 3, 3, **{"neutral": [(0, 1)], **settings})
+
+
+def test_a_gate_that_never_closes_needs_no_open_edge() -> None:
+    settings = Dynamic(gate="none", threshold=2.0)
+    stage = Stage(complete(2), 3, 3, edges=settings, neutral=edge_list(vgg(2)))
+    _, adjacency = stage(torch.randn(1, 3, 4, 4), return_adjacency=True)
+    torch.testing.assert_close(adjacency[0], torch.ones(4, 4).tril(-1).triu(-1))
+
+
+def test_the_start_is_that_of_the_mode() -> None:
+    # eq5 weighs psi in training and alpha itself at inference.
+    stage = Stage(complete(2), 3, 3, edges="dynamic:gate=eq5", neutral=[(0, 1)])
+    assert isinstance(stage.weights, NeutralStart)
+    alpha, tau = torch.tensor([[3.0]]).sigmoid(), torch.zeros(1)
+    wanted = [gated("eq5", alpha, tau, training=t)[0].item() for t in (True, False)]
+    assert stage.weights.at_start == pytest.approx(wanted)
+    assert wanted[0] != pytest.approx(wanted[1])
+
+
+class Doubling(nn.Module):
+    """Doubles what it hears and notes its shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Size] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(x.shape)
+        return 2 * x
+
+
+def test_entrance_and_exit_surround_the_stage_and_run_once() -> None:
+    inner = lively(Stage(complete(3), 4, 5, stride=2, edges="dynamic")).eval()
+    entrance = nn.Sequential(nn.Conv2d(3, 4, 2, 2), Doubling()).double()
+    leaving = Doubling()
+    stage = Stage(
+        complete(3), 4, 5, stride=2, edges="dynamic", entrance=entrance, exit=leaving
+    )
+    missing = stage.double().eval().load_state_dict(inner.state_dict(), strict=False)
+    assert not missing.unexpected_keys
+    assert all(key.startswith("entrance.") for key in missing.missing_keys)
+    x = images(2, 3, 12, 12)
+    wanted, matrix = inner(entrance(x), return_adjacency=True)
+    doubling = entrance[1]
+    assert isinstance(doubling, Doubling)
+    doubling.seen.clear()
+    y, adjacency = stage(x, return_adjacency=True)
+    torch.testing.assert_close(y, 2 * wanted, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(adjacency, matrix, rtol=1e-12, atol=1e-12)
+    assert doubling.seen == [(2, 4, 6, 6)] and leaving.seen == [(2, 5, 3, 3)]
+    torch.testing.assert_close(stage(x, adjacency=adjacency), y)
+
+
+@given(dag=wirings(), seed=st.integers(0, 99))
+def test_a_stage_with_surroundings_is_the_loop(dag: nx.DiGraph, seed: int) -> None:
+    stage = Stage(
+        dag,
+        3,
+        4,
+        stride=2,
+        edges="dynamic",
+        output="sum",
+        entrance=nn.Conv2d(2, 3, 1),
+        exit=nn.Tanh(),
+        projection=lambda i, o, s: nn.Conv2d(i, o, 3, s, 1),
+        neutral=[],
+    )
+    lively(stage, seed).eval()
+    x = images(1, 2, 6, 6, seed=seed)
+    y, adjacency = stage(x, return_adjacency=True)
+    wanted, matrix = loop(stage, x)
+    torch.testing.assert_close(y, wanted, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(adjacency[0], matrix, rtol=1e-12, atol=1e-12)
+
+
+def test_a_projection_is_made_where_it_is_needed_and_only_there() -> None:
+    asked: list[tuple[int, int, int]] = []
+
+    def projection(in_channels: int, channels: int, stride: int) -> nn.Module:
+        asked.append((in_channels, channels, stride))
+        return nn.AvgPool2d(stride)
+
+    def made(dag: nx.DiGraph, *sizes: int, stride: int = 1) -> nn.Module | None:
+        stage = Stage(
+            dag,
+            *sizes,
+            stride=stride,
+            transition="input",
+            operation=basic_branch,
+            projection=projection,
+        )
+        return stage.projection
+
+    assert made(vgg(3), 3, 4, stride=2) is None
+    assert made(complete(3), 4, 4) is None
+    assert asked == []
+    assert isinstance(made(complete(3), 3, 4), nn.AvgPool2d)
+    assert isinstance(made(complete(3), 4, 4, stride=2), nn.AvgPool2d)
+    assert asked == [(3, 4, 1), (4, 4, 2)]
+
+
+def test_nodes_beside_the_first_hear_the_input_projected() -> None:
+    stage = Stage(
+        complete(2),
+        4,
+        4,
+        stride=2,
+        edges="fixed",
+        projection=lambda *sizes: nn.AvgPool2d(2),
+    )
+    stage = lively(stage).eval()
+    x = images(2, 4, 6, 6)
+    shortcut = nn.functional.avg_pool2d(x, 2)
+    first = stage.operations[0](x)
+    second = stage.operations[1](shortcut + first)
+    torch.testing.assert_close(stage(x), shortcut + first + second)
+
+
+@pytest.mark.parametrize("edges", ["learned", "dynamic:gate=hard"])
+def test_it_survives_copying_and_a_state_dict(edges: str) -> None:
+    def make() -> Stage:
+        return Stage(complete(3), 3, 4, edges=edges, neutral=edge_list(vgg(3)))
+
+    stage = make()
+    for parameter in stage.parameters():
+        parameter.data.normal_()
+    x = torch.randn(2, 3, 5, 5)
+    wanted = stage.eval()(x)
+    again = make().eval()
+    again.load_state_dict(stage.state_dict(), strict=True)
+    for other in (again, copy.deepcopy(stage)):
+        torch.testing.assert_close(other(x), wanted)
+
+
+def test_the_kept_edges_may_come_in_any_order_and_from_an_iterator() -> None:
+    def kept() -> Iterable[tuple[int, int]]:
+        yield from reversed(edge_list(vgg(3)))
+
+    for edges in ("learned", "dynamic"):
+        stage = Stage(complete(3), 3, 3, edges=edges, neutral=kept())
+        _, adjacency = stage(torch.randn(1, 3, 4, 4), return_adjacency=True)
+        chain = torch.ones(5, 5).tril(-1).triu(-1)
+        torch.testing.assert_close(adjacency[0], chain)
+    Stage(vgg(3), 3, 3, edges="fixed", neutral=kept())
