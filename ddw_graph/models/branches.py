@@ -2,6 +2,7 @@
 
 import copy
 import operator
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
@@ -40,19 +41,20 @@ def branched(block: nn.Module) -> Branched:
     Example:
         >>> from torchvision.models.resnet import BasicBlock
         >>> parts = branched(BasicBlock(8, 8))
-        >>> parts.has_shortcut, parts.projection, list(parts.activation.children())
-        (True, None, [ReLU(inplace=True)])
+        >>> parts.has_shortcut, parts.projection, parts.activation
+        (True, None, ReLU(inplace=True))
     """
     graph = traced(block)
     x = next(iter(graph.nodes))
     result = returned(graph)
     total = next((node for node in reversed(graph.nodes) if _adds(node)), None)
     if total is None:
-        return Branched(block, False, None, None)
+        whole = _ending_in_module(block, graph, x, result)
+        return Branched(whole or block, False, None, None)
     shortcut, last = sorted(total.all_input_nodes, key=lambda n: len(_before(n)))
     try:
-        activation = between(block, graph, total, result)
-        branch = between(block, graph, x, last)
+        activation = _ending_in_module(block, graph, total, result)
+        branch = _ending_in_module(block, graph, x, last)
         projection = between(block, graph, x, shortcut)
     except LookupError as error:
         raise _no_residual(block) from error
@@ -67,6 +69,26 @@ def branched(block: nn.Module) -> Branched:
             # Each of the two goes its own way from here.
             projection = copy.deepcopy(projection)
     return Branched(branch, True, projection, activation)
+
+
+def _ending_in_module(
+    block: nn.Module, graph: fx.Graph, entering: fx.Node, leaving: fx.Node
+) -> nn.Module | None:
+    """Returns what maps one value to another, a last module that it ends in apart.
+
+    A stage can leave a normalisation at the end to the sum that follows.
+
+    Raises:
+        LookupError: If ``leaving`` depends on more than ``entering`` tells.
+    """
+    inputs = leaving.all_input_nodes
+    if leaving is entering or leaving.op != "call_module" or len(inputs) != 1:
+        return between(block, graph, entering, leaving)
+    before = between(block, graph, entering, inputs[0])
+    last = block.get_submodule(str(leaving.target))
+    if before is None:
+        return last
+    return nn.Sequential(OrderedDict(before=before, last=last))
 
 
 def _adds(node: fx.Node) -> bool:

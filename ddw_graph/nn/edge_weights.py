@@ -1,13 +1,16 @@
 """The modules that weigh edges: constants, parameters, routers."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
+from ddw_graph.nn.aggregation import Signal
 from ddw_graph.nn.edges import Dynamic, Edges, Learned
 from ddw_graph.nn.gates import gated
 from ddw_graph.nn.plan import StagePlan
@@ -23,9 +26,7 @@ class EdgeWeights(nn.Module):
     them are open. ``rows`` is the batch, or 1 where all samples share the weights.
     """
 
-    def forward(
-        self, node: int, x: Float[Tensor, "batch channels height width"]
-    ) -> Weights:
+    def forward(self, node: int, signal: Signal) -> Weights:
         """Returns the weights of a node's weighted output edges, and which are open."""
         raise NotImplementedError
 
@@ -37,11 +38,9 @@ class FixedWeights(EdgeWeights):
         super().__init__()
         self.fan_out = [len(plan.weighted(node)) for node in range(plan.nodes)]
 
-    def forward(
-        self, node: int, x: Float[Tensor, "batch channels height width"]
-    ) -> Weights:
+    def forward(self, node: int, signal: Signal) -> Weights:
         """Returns ones."""
-        return x.new_ones(1, self.fan_out[node]), None
+        return signal.x.new_ones(1, self.fan_out[node]), None
 
 
 class LearnedWeights(EdgeWeights):
@@ -53,9 +52,7 @@ class LearnedWeights(EdgeWeights):
         count = self.places[-1].stop
         self.logit = nn.Parameter(torch.full((count,), float(settings.bias)))
 
-    def forward(
-        self, node: int, x: Float[Tensor, "batch channels height width"]
-    ) -> Weights:
+    def forward(self, node: int, signal: Signal) -> Weights:
         """Returns the sigmoids of the node's logits, one row for all samples."""
         return self.logit[self.places[node]].sigmoid()[None], None
 
@@ -63,7 +60,7 @@ class LearnedWeights(EdgeWeights):
 class Router(nn.Module):
     """Maps a node's features to a value in ``(0, 1)`` for each of its output edges.
 
-    Global average pooling, a fully connected layer, a sigmoid.
+    A fully connected layer and a sigmoid behind global average pooling.
 
     Args:
         channels: Width of the features.
@@ -72,11 +69,11 @@ class Router(nn.Module):
         std: Standard deviation of the weights at the start.
 
     Shapes:
-        - x: ``(batch, channels, height, width)``
+        - pooled: ``(batch, channels)``
         - output: ``(batch, fan_out)``
 
     Example:
-        >>> Router(16, 3)(torch.zeros(2, 16, 4, 4))[0]
+        >>> Router(16, 3)(torch.zeros(2, 16))[0]
         tensor([0.9526, 0.9526, 0.9526], grad_fn=<SelectBackward0>)
 
     Source:
@@ -92,11 +89,24 @@ class Router(nn.Module):
         nn.init.constant_(self.linear.bias, bias)
 
     def forward(
-        self, x: Float[Tensor, "batch channels height width"]
+        self, pooled: Float[Tensor, "batch channels"]
     ) -> Float[Tensor, "batch fan_out"]:
         """Returns the values of the output edges, for each sample."""
-        values: Tensor = self.linear(x.mean((2, 3))).sigmoid()
+        # In full precision always: thresholds cut where values lie close together.
+        linear = self.linear
+        if pooled.dtype != linear.weight.dtype:
+            pooled = pooled.to(linear.weight.dtype)
+        with _without_autocast(pooled.device.type):
+            values: Tensor = linear(pooled).sigmoid()
         return values
+
+
+def _without_autocast(device: str) -> AbstractContextManager[Any]:
+    """Returns what turns autocast off, where it is on: entering costs time."""
+    available = torch.amp.is_autocast_available(device)
+    if available and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
 
 
 class DynamicWeights(EdgeWeights):
@@ -131,8 +141,11 @@ class DynamicWeights(EdgeWeights):
         self.places = plan.weighted_places
         heard = [j for node in range(plan.nodes) for j in targets[node]]
         receivers = sorted(set(heard))
-        index = torch.tensor([receivers.index(j) for j in heard], dtype=torch.long)
+        place = {j: place for place, j in enumerate(receivers)}
+        index = torch.tensor([place[j] for j in heard], dtype=torch.long)
         self.register_buffer("receiver", index, persistent=False)
+        # Receivers in a row, as in a complete DAG, are read without an index.
+        self.runs = [_run([place[j] for j in targets[i]]) for i in range(plan.nodes)]
         # Without a gate no threshold acts, and a parameter that nothing reads would
         # never get a gradient.
         self.threshold = (
@@ -141,17 +154,23 @@ class DynamicWeights(EdgeWeights):
             else nn.Parameter(torch.full((len(receivers),), float(settings.threshold)))
         )
 
-    def forward(
-        self, node: int, x: Float[Tensor, "batch channels height width"]
-    ) -> Weights:
+    def forward(self, node: int, signal: Signal) -> Weights:
         """Returns the gated values of the node's router, and which edges are open."""
         if str(node) not in self.routers:
-            return x.new_ones(1, 0), None
-        alpha = self.routers[str(node)](x)
+            return signal.x.new_ones(1, 0), None
+        alpha = self.routers[str(node)](signal.pooled())
         if self.threshold is None:
             return alpha, None
-        tau = self.threshold[self.receiver[self.places[node]]]
+        run = self.runs[node]
+        tau = self.threshold[run or self.receiver[self.places[node]]]
         return gated(self.gate, alpha, tau, training=self.training)
+
+
+def _run(places: list[int]) -> slice | None:
+    """Returns a slice of places that follow each other; None where they do not."""
+    if places != list(range(places[0], places[0] + len(places))) if places else True:
+        return None
+    return slice(places[0], places[-1] + 1)
 
 
 class NeutralStart(EdgeWeights):
@@ -201,11 +220,9 @@ class NeutralStart(EdgeWeights):
             )
         self.scale = nn.Parameter(torch.tensor([float(e in had) for e in weighted]))
 
-    def forward(
-        self, node: int, x: Float[Tensor, "batch channels height width"]
-    ) -> Weights:
+    def forward(self, node: int, signal: Signal) -> Weights:
         """Returns the scaled weights of a node's output edges, and which are open."""
-        weights, is_open = self.weights(node, x)
+        weights, is_open = self.weights(node, signal)
         start = self.at_start[0 if self.training else 1]
         return self.scale[self.places[node]] * (weights / start), is_open
 

@@ -1,7 +1,7 @@
 """A stage: one wiring compiled to a module."""
 
-from collections.abc import Iterable
-from typing import Literal, overload
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple, overload
 
 import networkx as nx
 import torch
@@ -9,15 +9,38 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.aggregation import drop_one_input, weighted_sum
+from ddw_graph.nn.aggregation import (
+    Signal,
+    drop_one_input,
+    fanned_out,
+    gathered,
+    multipliers,
+    uses_reference,
+)
 from ddw_graph.nn.edge_weights import edge_weights
-from ddw_graph.nn.edges import Edges, edge_settings, edge_text
+from ddw_graph.nn.edges import Edges, Fixed, edge_settings, edge_text
 from ddw_graph.nn.gates import keep_strongest, masked
+from ddw_graph.nn.normalisation import signal_of
 from ddw_graph.nn.operations import Operation, operation_named, projection_1x1
 from ddw_graph.nn.plan import plan
+from ddw_graph.nn.skipping import alive_samples, applied
 
 Features = Float[Tensor, "batch channels height width"]
 Adjacency = Float[Tensor, "batch nodes nodes"]
+
+
+class Edge(NamedTuple):
+    """What goes along an edge.
+
+    Args:
+        signal: What its source emits; None where it is not read.
+        weight: Its multiplier; a row a sample, or one row for all.
+        is_open: For which samples it is open; None for all of them.
+    """
+
+    signal: Signal | None
+    weight: Float[Tensor, "rows 1"]
+    is_open: Bool[Tensor, "rows 1"] | None
 
 
 class Stage(nn.Module):
@@ -72,6 +95,9 @@ class Stage(nn.Module):
     """
 
     places: Tensor
+    skips: bool | None = None
+    """Whether what is closed is skipped at inference; None: where features are on the
+    CPU. Asking a GPU what is closed makes the processor wait for it."""
 
     def __init__(
         self,
@@ -174,48 +200,106 @@ class Stage(nn.Module):
         if adjacency is not None:
             adjacency = adjacency.to(x.device)
             self._check_adjacency(adjacency, len(x))
-        emitted: list[Tensor | None] = []
-        weights: list[Tensor] = []
-        is_open: list[Tensor | None] = []
+        plan, last = self.plan, self.plan.nodes - 1
+        skips = self._skips(x)
+        plain = adjacency is None and isinstance(self.edges, Fixed)
+        sent: list[Sequence[Edge]] = []  # for each node, its output edges
         effective: list[Tensor] = []
-        last = self.plan.nodes - 1
-        for node, heard in enumerate(self.plan.predecessors):
-            alive: Tensor | None = None
-            if node == 0:
-                y = x if self.projection is None else self.projection(x)
-            else:
-                row = torch.cat(
-                    _same_rows([weights[i][:, slot : slot + 1] for i, slot in heard]),
-                    dim=1,
-                )
-                alive = _any_open([(is_open[i], slot) for i, slot in heard])
-                if self.training and self.drop_path and len(heard) > 1 and node < last:
-                    row = drop_one_input(row, len(x), self.drop_path)
-                effective.append(row)
-                # Node 1 hears the input alone, and takes it as it came.
-                inputs = [x if node == 1 else emitted[i] for i, _ in heard]
-                y = weighted_sum([each for each in inputs if each is not None], row)
-                for i in self.plan.last_heard[node]:
-                    emitted[i] = None  # nobody reads on
-                if node < last:
-                    y = self.operations[node - 1](y)
-            emitted.append(y)
+        signal: Signal | None = Signal(x)
+        if self.projection is not None:
+            signal = signal_of(self.projection, x)
+        total: Tensor | None = None
+        for node, heard in enumerate(plan.predecessors):
+            edges = [sent[i][slot] for i, slot in heard]
+            for i in plan.last_heard[node]:
+                sent[i] = ()  # nobody reads on
+            alive = _alive(edges)
+            if node:
+                keep = self._kept(node, edges, len(x))
+                total = self._total(node, edges, keep, plain)
+                if return_adjacency:
+                    effective.append(multipliers(_row(edges), keep))
+            del edges
+            if 0 < node < last:
+                signal = None
+                if total is not None:
+                    samples = alive_samples(alive, len(x)) if skips else None
+                    signal = applied(self.operations[node - 1], total, samples)
+                total = None  # before memory for the next is asked for
             if node < last:
-                weight, opened = self._output_weights(node, y, alive, adjacency)
-                weights.append(weight)
-                is_open.append(opened)
-        if self.exit is not None:
-            y = self.exit(y)
+                sent.append(self._sent(node, x, signal, alive, adjacency, skips))
+        assert total is not None  # a path is open for every sample
+        y = total if self.exit is None else self.exit(total)
         if not return_adjacency:
             return y
         values = torch.cat(_same_rows(effective), dim=1)
-        nodes = self.plan.nodes
+        nodes = plan.nodes
         result = values.new_zeros(len(x), nodes, nodes)
         result[:, self.places[0], self.places[1]] = values
         return y, result
 
+    def _skips(self, x: Tensor) -> bool:
+        """Returns whether what is closed is skipped now."""
+        if self.training or torch.is_grad_enabled() or uses_reference(x):
+            return False
+        return x.device.type == "cpu" if self.skips is None else self.skips
+
+    def _kept(self, node: int, edges: Sequence[Edge], batch: int) -> Tensor | None:
+        """Returns which edges of a node DropPath leaves; None for all of them."""
+        computes = node < self.plan.nodes - 1
+        if self.training and self.drop_path and computes and len(edges) > 1:
+            return drop_one_input(_row(edges), batch, self.drop_path)
+        return None
+
+    def _total(
+        self, node: int, edges: Sequence[Edge], keep: Tensor | None, plain: bool
+    ) -> Tensor | None:
+        """Returns what a node hears, summed; None where every edge is closed."""
+        read = [edge for edge in edges if edge.signal is not None]
+        if not read:
+            return None
+        signals = [edge.signal for edge in read if edge.signal is not None]
+        (source, _), *others = self.plan.predecessors[node]
+        alone = not others and len(self.plan.successors[source]) == 1
+        if plain and source and alone:
+            return signals[0].made()  # nobody else reads it
+        return gathered(signals, _row(read), keep=keep)
+
+    def _sent(
+        self,
+        node: int,
+        x: Tensor,
+        signal: Signal | None,
+        alive: Tensor | None,
+        adjacency: Tensor | None,
+        skips: bool,
+    ) -> Sequence[Edge]:
+        """Returns the output edges of a node; one without a signal is dead."""
+        fan_out = len(self.plan.successors[node])
+        if signal is None:
+            closed = torch.zeros(1, 1, dtype=torch.bool, device=x.device)
+            return [Edge(None, x.new_zeros(1, 1), closed)] * fan_out
+        weights, is_open = self._output_weights(node, signal, alive, adjacency, skips)
+        signals = [*fanned_out(signal, weights, fan_out)]
+        if node == 0 and self.projection is not None:
+            # Node 1 takes the input as it came.
+            signals[0] = fanned_out(Signal(x), weights[:, :1], 1)[0]
+        columns = weights.tensor_split(fan_out, dim=1)
+        if is_open is None:
+            return [Edge(s, w, None) for s, w in zip(signals, columns, strict=True)]
+        read = is_open.any(0).tolist() if skips else [True] * fan_out
+        by_edge = zip(
+            signals, columns, is_open.tensor_split(fan_out, dim=1), read, strict=True
+        )
+        return [Edge(s if r else None, w, o) for s, w, o, r in by_edge]
+
     def _output_weights(
-        self, node: int, y: Tensor, alive: Tensor | None, adjacency: Tensor | None
+        self,
+        node: int,
+        signal: Signal,
+        alive: Tensor | None,
+        adjacency: Tensor | None,
+        skips: bool,
     ) -> tuple[Tensor, Tensor | None]:
         """Returns a node's effective output weights, and which edges are open.
 
@@ -223,10 +307,14 @@ class Stage(nn.Module):
         """
         is_open: Tensor | None
         if adjacency is not None:
-            weights = adjacency[:, self.plan.successors[node], node].to(y.dtype)
+            weights = adjacency[:, self.plan.successors[node], node].to(signal.x.dtype)
             is_open = weights != 0
+            if skips and is_open.all():
+                is_open = None
         else:
-            weights, is_open = self.weights(node, y)
+            weights, is_open = self.weights(node, signal)
+            if skips and is_open is not None and is_open.all():
+                is_open = None  # spares what follows for closed edges
             if self.plan.constants[node]:
                 # Filled on the device: a tensor made from a list would be copied there.
                 constant = [
@@ -278,19 +366,24 @@ class Stage(nn.Module):
         )
 
 
+def _row(edges: Sequence[Edge]) -> Tensor:
+    """Returns the weights of a node's input edges."""
+    if len(edges) == 1:
+        return edges[0].weight
+    return torch.cat(_same_rows([edge.weight for edge in edges]), dim=1)
+
+
 def _same_rows(weights: list[Tensor]) -> list[Tensor]:
     """Returns weights with a row a sample each where one of them has that."""
     rows = max(len(weight) for weight in weights)
+    if all(len(weight) == rows for weight in weights):
+        return weights
     return [weight.expand(rows, -1) for weight in weights]
 
 
-def _any_open(
-    inputs: list[tuple[Tensor | None, int]],
-) -> Bool[Tensor, "rows 1"] | None:
-    """Returns for which samples some input is open; None where that is sure."""
-    columns = []
-    for is_open, slot in inputs:
-        if is_open is None:
-            return None
-        columns.append(is_open[:, slot : slot + 1])
+def _alive(edges: Sequence[Edge]) -> Bool[Tensor, "rows 1"] | None:
+    """Returns for which samples some edge is open; None where that is sure."""
+    columns = [edge.is_open for edge in edges if edge.is_open is not None]
+    if not edges or len(columns) < len(edges):
+        return None
     return torch.cat(_same_rows(columns), dim=1).any(1, keepdim=True)

@@ -22,7 +22,7 @@ from ddw_graph.generators import (
     vgg,
     watts_strogatz,
 )
-from ddw_graph.nn.aggregation import drop_one_input
+from ddw_graph.nn.aggregation import drop_one_input, reference
 from ddw_graph.nn.edge_weights import DynamicWeights, LearnedWeights, Router
 from ddw_graph.nn.edges import Dynamic
 from ddw_graph.nn.gates import GATES
@@ -235,7 +235,9 @@ def test_gradients_and_second_derivatives(gate: str) -> None:
     for value in inputs:
         value.requires_grad_()
     assert torch.autograd.gradcheck(run, inputs)
-    assert torch.autograd.gradgradcheck(run, inputs, atol=1e-4)
+    with reference():
+        assert torch.autograd.gradcheck(run, inputs)
+        assert torch.autograd.gradgradcheck(run, inputs, atol=1e-4)
 
 
 def test_hard_gates_pass_the_gradient_straight_through() -> None:
@@ -295,10 +297,11 @@ def test_droppath_closes_one_input_and_leaves_the_others() -> None:
 
 def test_droppath_draws_among_open_inputs() -> None:
     weights = torch.tensor([[0.0, 0.5, 0.0, 0.25, 0.0]])
-    dropped = drop_one_input(weights, 64, rate=1.0)
+    kept = drop_one_input(weights, 64, rate=1.0)
+    dropped = weights * kept
     assert ((dropped != 0).sum(1) == 1).all()
     assert (dropped != 0).any(0).tolist() == [False, True, False, True, False]
-    kept = drop_one_input(weights, 4000, rate=0.25) == weights
+    kept = drop_one_input(weights, 4000, rate=0.25)
     assert 0.7 < kept.all(1).float().mean() < 0.8
 
 
