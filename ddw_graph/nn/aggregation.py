@@ -69,7 +69,7 @@ def first_order(
 
 def uses_reference(x: Tensor) -> bool:
     """Returns whether what is computed with a tensor must be plain operations."""
-    return _REFERENCE.get() or torch.compiler.is_compiling() or x.is_meta
+    return torch.compiler.is_compiling() or _REFERENCE.get() or x.is_meta
 
 
 class Signal(NamedTuple):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import accumulate
 
 import networkx as nx
@@ -25,6 +24,7 @@ class StagePlan:
             that node, and the place of this edge among that node's output edges.
         constants: For each node, the constant multipliers of its last output edges;
             the output edges before them carry weights.
+        last_heard: For each node, the nodes that no later node hears any more.
         transition: Where width and stride change.
         output: How the output node gathers.
     """
@@ -33,6 +33,7 @@ class StagePlan:
     successors: tuple[tuple[int, ...], ...]
     predecessors: tuple[tuple[tuple[int, int], ...], ...]
     constants: tuple[tuple[float, ...], ...]
+    last_heard: tuple[tuple[int, ...], ...]
     transition: str
     output: str
 
@@ -65,15 +66,6 @@ class StagePlan:
         fan_out = [len(self.weighted(node)) for node in range(self.nodes)]
         ends = accumulate(fan_out)
         return tuple(slice(e - f, e) for e, f in zip(ends, fan_out, strict=True))
-
-    @cached_property
-    def last_heard(self) -> tuple[tuple[int, ...], ...]:
-        """For each node, the nodes that no later node hears any more."""
-        last = [max(targets, default=0) for targets in self.successors]
-        return tuple(
-            tuple(i for i, _ in heard if last[i] == node)
-            for node, heard in enumerate(self.predecessors)
-        )
 
     def takes_transition(self, node: int) -> bool:
         """Whether a node's operation reads the stage's input as it came."""
@@ -151,7 +143,13 @@ def plan(
         _constants(i, targets, last, len(gathered)) if output == "mean" else ()
         for i, targets in enumerate(successors)
     )
-    return StagePlan(nodes, successors, predecessors, constants, transition, output)
+    last_heard = tuple(
+        tuple(i for i, _ in heard if successors[i][-1] == node)
+        for node, heard in enumerate(predecessors)
+    )
+    return StagePlan(
+        nodes, successors, predecessors, constants, last_heard, transition, output
+    )
 
 
 def _mixed_source(
