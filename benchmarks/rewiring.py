@@ -129,7 +129,7 @@ def told(difference: Difference) -> str:
 
 @click.command()
 @click.option("--network", "networks", multiple=True, default=NETWORKS)
-@click.option("--seeds", default=5, show_default=True)
+@click.option("--seeds", default=3, show_default=True)
 @click.option("--epochs", default=8, show_default=True, help="Of the first training.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads that compute.")
 @click.option("--out", type=click.Path(path_type=Path), required=True)

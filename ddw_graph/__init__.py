@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         create_model,
         list_models,
         load,
+        prune,
         rewire,
         save,
     )
@@ -33,6 +34,7 @@ __all__ = [
     "generators",
     "list_models",
     "load",
+    "prune",
     "rewire",
     "save",
     "wiring",
@@ -48,6 +50,7 @@ _HOMES = {
     "create_model": "ddw_graph.models",
     "list_models": "ddw_graph.models",
     "load": "ddw_graph.models",
+    "prune": "ddw_graph.models",
     "rewire": "ddw_graph.models",
     "save": "ddw_graph.models",
 }

@@ -3,6 +3,7 @@
 from ddw_graph.models.checkpoint import load, save
 from ddw_graph.models.create import create_model, from_config, image_size, list_models
 from ddw_graph.models.features import FeatureNetwork
+from ddw_graph.models.pruning import prune
 from ddw_graph.models.rewiring import rewire
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "image_size",
     "list_models",
     "load",
+    "prune",
     "rewire",
     "save",
 ]

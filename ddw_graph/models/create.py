@@ -12,7 +12,7 @@ from ddw_graph.generators.registry import parse
 from ddw_graph.generators.stages import Wiring, stage_wirings
 from ddw_graph.models.backbones import BACKBONES, backbone, is_backbone
 from ddw_graph.models.features import FeatureNetwork
-from ddw_graph.models.parts import Parts, assembled, parts_of
+from ddw_graph.models.parts import Parts, assembled, parts_of, with_blocks
 from ddw_graph.models.randwire import LAYOUTS, Layout, head, stem, width
 from ddw_graph.models.rewiring import described
 from ddw_graph.models.tracing import taken_apart
@@ -307,8 +307,10 @@ def _named_parts(config: Mapping[str, Any], given: nn.Module | None) -> Parts:
             "must be given, got None"
         )
     classes, channels = config["num_classes"], config["in_channels"]
+    blocks = config.get("blocks")
     if config["name"] is not None:
-        return _backbone_parts(config["name"], config["node"], classes, channels)
+        parts = _backbone_parts(config["name"], config["node"], classes, channels)
+        return parts if blocks is None else with_blocks(parts, blocks)
     assert given is not None
     parts = parts_of(taken_apart(given), config["node"])
     if (parts.num_classes, parts.in_channels) != (classes, channels):
@@ -316,7 +318,7 @@ def _named_parts(config: Mapping[str, Any], given: nn.Module | None) -> Parts:
             f"the backbone must have {classes} classes and {channels} channels, got "
             f"{parts.num_classes} and {parts.in_channels}"
         )
-    return parts
+    return parts if blocks is None else with_blocks(parts, blocks)
 
 
 def _build(

@@ -3,7 +3,7 @@
 import copy
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import networkx as nx
@@ -183,6 +183,30 @@ def _piled_up(blocks: Sequence[Branched]) -> nx.DiGraph:
         if not has_shortcut:
             oldest = node
     return check(dag)
+
+
+def with_blocks(parts: Parts, blocks: Sequence[Sequence[int]]) -> Parts:
+    """Returns the parts of a network of which some blocks are left.
+
+    Args:
+        parts: The parts of the whole network.
+        blocks: For each stage the blocks that are left, counted from 0.
+
+    Raises:
+        ModelError: If a block does not exist, or the order is another one.
+    """
+    stages = []
+    for place, (stage, left) in enumerate(
+        zip(parts.stages, blocks, strict=True), start=1
+    ):
+        count = len(stage.operations)
+        if list(left) != sorted(set(left)) or not set(left) <= set(range(count)):
+            raise ModelError(
+                f"blocks left of stage {place} must be ascending and in [0, {count}), "
+                f"got {left}"
+            )
+        stages.append(replace(stage, operations=[stage.operations[i] for i in left]))
+    return replace(parts, stages=stages)
 
 
 def parts_of_network(network: Network, node: str | None) -> Parts:

@@ -5,6 +5,8 @@ known, and a node's output is multiplied in any case where it is summed. So it i
 written out: a pass over the features is saved, and in training the memory to keep them.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -29,6 +31,26 @@ def signal_of(operation: nn.Module, x: Tensor) -> Signal:
     if not _can_wait(norm, x):
         return Signal(norm(x))
     return _waiting(norm, x)
+
+
+NORMS = nn.modules.batchnorm._NormBase
+"""Layers with running statistics."""
+
+
+@contextmanager
+def still(module: nn.Module) -> Iterator[None]:
+    """Keeps the running statistics of a module's normalisations as they are.
+
+    For features that are computed once more: they have been counted already.
+    """
+    norms = [m for m in module.modules() if m.training and isinstance(m, NORMS)]
+    buffers = [buffer for norm in norms for buffer in norm.buffers(recurse=False)]
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, kept in zip(buffers, before, strict=True):
+            buffer.copy_(kept)
 
 
 def _steps(operation: nn.Module) -> list[nn.Module] | None:

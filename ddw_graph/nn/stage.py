@@ -1,12 +1,14 @@
 """A stage: one wiring compiled to a module."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import Literal, NamedTuple, overload
 
 import networkx as nx
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.aggregation import (
@@ -20,7 +22,7 @@ from ddw_graph.nn.aggregation import (
 from ddw_graph.nn.edge_weights import edge_weights
 from ddw_graph.nn.edges import Edges, Fixed, edge_settings, edge_text
 from ddw_graph.nn.gates import keep_strongest, masked
-from ddw_graph.nn.normalisation import signal_of
+from ddw_graph.nn.normalisation import signal_of, still
 from ddw_graph.nn.operations import Operation, operation_named, projection_1x1
 from ddw_graph.nn.plan import plan
 from ddw_graph.nn.skipping import alive_samples, applied
@@ -98,6 +100,9 @@ class Stage(nn.Module):
     skips: bool | None = None
     """Whether what is closed is skipped at inference; None: where features are on the
     CPU. Asking a GPU what is closed makes the processor wait for it."""
+    recompute: bool = False
+    """Whether training keeps the stage's input alone and computes the rest again for
+    the backward pass, which takes memory for time."""
 
     def __init__(
         self,
@@ -195,6 +200,22 @@ class Stage(nn.Module):
             ModelError: If ``adjacency`` has another shape, is not finite, or is not 0
                 where the wiring has no edge.
         """
+        if self.recompute and torch.is_grad_enabled() and not uses_reference(x):
+            result: Tensor | tuple[Tensor, Tensor] = checkpoint(
+                self._run,
+                x,
+                adjacency,
+                return_adjacency,
+                use_reentrant=False,
+                context_fn=lambda: (nullcontext(), still(self)),
+            )
+            return result
+        return self._run(x, adjacency, return_adjacency)
+
+    def _run(
+        self, x: Tensor, adjacency: Tensor | None, return_adjacency: bool
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Returns what ``forward`` does."""
         if self.entrance is not None:
             x = self.entrance(x)
         if adjacency is not None:

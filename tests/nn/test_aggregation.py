@@ -223,6 +223,29 @@ def test_nothing_is_saved_twice_and_normalised_features_not_at_all() -> None:
             assert saved_features(stage, x) > 4 * n
 
 
+@pytest.mark.parametrize("mode", ["training", "frozen", "average"])
+def test_computing_again_changes_nothing_but_what_is_kept(mode: str) -> None:
+    stage = Stage(complete(4), 4, 4, edges="dynamic", drop_path=0.5).train()
+    for norm in stage.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.train(mode != "frozen")
+            norm.momentum = None if mode == "average" else 0.1
+    x = torch.randn(2, 4, 6, 6)
+    results = []
+    for recompute in (False, True):
+        twin = copy.deepcopy(stage)
+        twin.recompute = recompute
+        assert (saved_features(copy.deepcopy(twin), x) < 3) == recompute
+        own = x.clone().requires_grad_()
+        torch.manual_seed(0)
+        y, adjacency = twin(own, return_adjacency=True)
+        torch.autograd.backward(y.square().sum() + adjacency.sum())
+        grads = [p.grad for p in twin.parameters()]
+        results.append([y.detach(), own.grad, *grads, *twin.buffers()])
+    for found, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
 def tensors() -> int:
     return sum(issubclass(type(each), Tensor) for each in gc.get_objects())
 

@@ -1,0 +1,214 @@
+"""Pruning for good: what never opens leaves the wiring."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import networkx as nx
+import torch
+from torch import Tensor, nn
+
+from ddw_graph.errors import ModelError
+from ddw_graph.nn.edge_weights import (
+    DynamicWeights,
+    EdgeWeights,
+    LearnedWeights,
+    NeutralStart,
+)
+from ddw_graph.nn.network import Network
+from ddw_graph.nn.stage import Stage
+from ddw_graph.wiring import check, to_dict
+
+EdgeSet = set[tuple[int, int]]
+
+
+def prune(network: Network, batches: Iterable[Tensor]) -> Network:
+    """Returns a network without the edges and nodes that never open on some images.
+
+    For these images it computes what the network does; for others, where a gate would
+    have opened what has left. It is a plain network with smaller wirings: to be saved,
+    trained on and pruned again.
+
+    Args:
+        network: A network with a configuration; it stays as it is.
+        batches: Images, a tensor ``(batch, channels, height, width)`` each.
+
+    Raises:
+        ModelError: If there is no image, or the network has no configuration.
+
+    Example:
+        >>> from ddw_graph import create_model
+        >>> shut = "dynamic:gate=hard,bias=0,threshold=0.5,router_std=1"
+        >>> model = create_model("randwire_tiny", wiring="complete", n=4, edges=shut)
+        >>> small = prune(model, [torch.randn(2, 3, 32, 32)])
+        >>> edges = [stage.dag.number_of_edges() for stage in small.stages]
+        >>> all(left <= 15 for left in edges)
+        True
+    """
+    if network.config is None:
+        raise ModelError("a network to prune needs a config, got one without")
+    opened = _ever_open(network, batches)
+    config: dict[str, Any] = copy.deepcopy(network.config)
+    stages, kept_nodes, wirings, neutral = [], [], [], []
+    for place, (stage, edges) in enumerate(zip(network.stages, opened, strict=True)):
+        nodes, edges = _kept(stage, edges)
+        label = {node: new for new, node in enumerate(nodes)}
+        dag: nx.DiGraph = nx.DiGraph()
+        dag.add_nodes_from(range(len(nodes)))
+        dag.add_edges_from((label[i], label[j]) for i, j in sorted(edges))
+        check(dag)
+        had = (config.get("neutral") or [None] * len(network.stages))[place]
+        if had is not None:
+            had = [[label[i], label[j]] for i, j in had if (i, j) in edges]
+        stages.append(_pruned(stage, dag, nodes, edges, had))
+        kept_nodes.append(nodes)
+        wirings.append(to_dict(dag))
+        neutral.append(had)
+    config["wirings"] = wirings
+    if "node" in config:
+        before = config.get("blocks") or [
+            list(range(stage.plan.nodes - 2)) for stage in network.stages
+        ]
+        config["blocks"] = [
+            [blocks[node - 1] for node in nodes[1:-1]]
+            for blocks, nodes in zip(before, kept_nodes, strict=True)
+        ]
+        config["neutral"] = neutral if config["neutral"] else None
+    else:
+        # What the DAG would choose by itself may change with it.
+        for key in ("transition", "output"):
+            found = {getattr(stage.plan, key) for stage in network.stages}
+            if len(found) > 1:
+                raise ModelError(
+                    f"stages to prune must share one {key}, got "
+                    f"{' and '.join(sorted(found))}"
+                )
+            config[key] = found.pop()
+    small = Network(
+        copy.deepcopy(network.stem),
+        stages,
+        copy.deepcopy(network.head),
+        in_channels=network.in_channels,
+    )
+    small.config = config
+    return small.train(network.training)
+
+
+@torch.no_grad()
+def _ever_open(network: Network, batches: Iterable[Tensor]) -> list[EdgeSet]:
+    """Returns for each stage the edges that some image opens, in evaluation."""
+    model = copy.deepcopy(network).eval()
+    seen: list[Tensor] = []
+    for x in batches:
+        if not len(x):
+            continue
+        _, adjacency = model(x, return_adjacency=True)
+        opened = [(matrix != 0).any(0) for matrix in adjacency]
+        seen = [a | b for a, b in zip(seen, opened, strict=True)] if seen else opened
+    if not seen:
+        raise ModelError("pruning needs at least one image to go by, got none")
+    return [{(i, j) for j, i in matrix.nonzero().tolist()} for matrix in seen]
+
+
+def _kept(stage: Stage, opened: EdgeSet) -> tuple[list[int], EdgeSet]:
+    """Returns the nodes and edges of a stage that stay.
+
+    A node that never computes leaves, unless the stage needs it: the first one, where
+    it changes width and stride, and those of which the output is the mean. What such a
+    node needs to be part of a wiring stays with it, and stays closed.
+    """
+    plan = stage.plan
+    last = plan.nodes - 1
+    needed = {0, last}
+    if plan.transition == "input":
+        needed.add(1)
+    if plan.output == "mean":
+        needed |= {i for i, _ in plan.predecessors[last]}
+    alive = {j for _, j in opened}
+    # From the back: a node that is needed keeps one that it hears.
+    edges = set(opened)
+    nodes = needed | alive
+    for node in range(last, 0, -1):
+        heard = [i for i, _ in plan.predecessors[node]]
+        if node in nodes and not any((i, node) in edges for i in heard):
+            source = next((i for i in heard if i in nodes), heard[0])
+            nodes.add(source)
+            edges.add((source, node))
+    beside = [j for j in plan.successors[0] if j > 1]
+    if stage.projection is not None and not any((0, j) in edges for j in beside):
+        # The input's router reads what is projected: one edge keeps the projection.
+        target = next((j for j in reversed(beside) if j in nodes), beside[-1])
+        nodes.add(target)
+        edges.add((0, target))
+    for node in sorted(nodes - {last}):
+        targets = plan.successors[node]
+        if not any((node, j) in edges for j in targets):
+            edges.add((node, next(j for j in reversed(targets) if j in nodes)))
+    return sorted(nodes), edges
+
+
+def _pruned(
+    stage: Stage,
+    dag: nx.DiGraph,
+    nodes: Sequence[int],
+    edges: EdgeSet,
+    neutral: Sequence[Sequence[int]] | None,
+) -> Stage:
+    """Returns a stage on the nodes and edges that stay."""
+    old = copy.deepcopy(stage)
+    operations = iter([old.operations[node - 1] for node in nodes[1:-1]])
+    like = next(old.operations.parameters())
+    new = Stage(
+        dag,
+        old.in_channels,
+        old.channels,
+        stride=old.stride,
+        operation=lambda *_: next(operations),
+        edges=old.edges,
+        transition=old.plan.transition,
+        output=old.plan.output,
+        drop_path=old.drop_path,
+        projection=lambda *_: _given(old.projection),
+        entrance=old.entrance,
+        exit=old.exit,
+        neutral=None if neutral is None else [(i, j) for i, j in neutral],
+    ).to(like.device, like.dtype)
+    weighted = [(i, j) for i in range(old.plan.nodes) for j in old.plan.weighted(i)]
+    with torch.no_grad():
+        _copy(old.weights, new.weights, weighted, edges, nodes)
+    new.skips = old.skips
+    return new
+
+
+def _given(projection: nn.Module | None) -> nn.Module:
+    assert projection is not None  # fewer edges need no projection that was not there
+    return projection
+
+
+def _copy(
+    old: EdgeWeights,
+    new: EdgeWeights,
+    weighted: Sequence[tuple[int, int]],
+    edges: EdgeSet,
+    nodes: Sequence[int],
+) -> None:
+    """Copies the weights of edges that stay."""
+    places = [place for place, edge in enumerate(weighted) if edge in edges]
+    if isinstance(old, NeutralStart) and isinstance(new, NeutralStart):
+        new.scale.copy_(old.scale[places])
+        _copy(old.weights, new.weights, weighted, edges, nodes)
+    elif isinstance(old, LearnedWeights) and isinstance(new, LearnedWeights):
+        new.logit.copy_(old.logit[places])
+    elif isinstance(old, DynamicWeights) and isinstance(new, DynamicWeights):
+        for name, router in new.routers.items():
+            node = nodes[int(name)]
+            targets = [j for i, j in weighted if i == node]
+            rows = [row for row, j in enumerate(targets) if (node, j) in edges]
+            linear: Any = old.routers[str(node)].linear
+            own: Any = router.linear
+            own.weight.copy_(linear.weight[rows])
+            own.bias.copy_(linear.bias[rows])
+        if old.threshold is not None and new.threshold is not None:
+            before = sorted({j for _, j in weighted})
+            after = sorted({j for i, j in weighted if (i, j) in edges})
+            new.threshold.copy_(old.threshold[[before.index(j) for j in after]])

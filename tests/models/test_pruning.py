@@ -1,0 +1,135 @@
+"""A pruned network does on the images that it was pruned by what the whole one does."""
+
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from ddw_graph import Network, create_model, load, prune, rewire, save
+from ddw_graph.errors import ModelError
+from ddw_graph.models import from_config
+from ddw_graph.nn.stage import Stage
+from tests.nn.test_stage import images
+from tests.strategies import wirings
+
+SHUT = "dynamic:gate=hard,bias=0,threshold=0.5,router_std=2"
+
+
+def closing(network: Network, seed: int = 0) -> Network:
+    """Returns a network in float64 whose gates close here and there, and for good."""
+    generator = torch.Generator().manual_seed(seed)
+    network.double()
+    for name, parameter in network.named_parameters():
+        if name.endswith("linear.bias"):
+            noise = torch.randn(parameter.shape, generator=generator).double()
+            parameter.data += 2 * noise
+    for name, buffer in network.named_buffers():
+        if "running_var" in name:
+            buffer.uniform_(0.5, 2, generator=generator)
+    return network.eval()
+
+
+def sizes(network: Network) -> list[tuple[int, int]]:
+    return [(len(stage.dag), stage.dag.number_of_edges()) for stage in network.stages]
+
+
+MAKE: dict[str, Any] = {
+    "complete": lambda: create_model(
+        "randwire_tiny", wiring="complete", edges=SHUT, n=6, channels=4
+    ),
+    "ws": lambda: create_model(
+        "randwire_tiny", wiring="ws:k=4,p=0.75", edges=SHUT, n=8, channels=4
+    ),
+    "resnet50": lambda: create_model("resnet50", edges=SHUT, num_classes=5),
+    "whole blocks": lambda: create_model(
+        "resnet18", edges=SHUT, node="block", num_classes=5
+    ),
+    "rewired": lambda: rewire(
+        create_model("mobilenet_v2", edges="fixed", num_classes=5),
+        edges="dynamic:gate=hard,bias=0,threshold=0.4",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MAKE)
+def test_it_does_what_the_network_does_with_less(name: str, tmp_path: Path) -> None:
+    network = closing(MAKE[name]())
+    x = images(6, 3, 32, 32)
+    wanted = network(x)
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    small = prune(network, [x[:4], x[4:]])
+    torch.testing.assert_close(small(x), wanted, rtol=1e-9, atol=1e-9)
+    assert not small.training
+    pairs = list(zip(sizes(network), sizes(small), strict=True))
+    assert all(s[0] <= w[0] and s[1] <= w[1] for w, s in pairs)
+    assert any(s[1] < w[1] for w, s in pairs)
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+    # A plain network: saved, loaded, pruned again to itself.
+    save(small, tmp_path / "small.safetensors")
+    again = load(tmp_path / "small.safetensors")
+    torch.testing.assert_close(again(x), wanted, rtol=1e-9, atol=1e-9)
+    assert sizes(prune(again, [x])) == sizes(small)
+
+
+def test_nodes_that_never_compute_leave_with_their_parameters() -> None:
+    network = create_model(
+        "randwire_tiny", wiring="complete", edges=SHUT, n=5, channels=4
+    ).eval()
+    stage = network.stages[0]
+    # Nobody opens an edge to nodes 3 and 4.
+    with torch.no_grad():
+        threshold: Any = stage.weights.threshold
+        threshold[[2, 3]] = 2.0
+    x = torch.randn(4, 3, 16, 16)
+    small = prune(network, [x])
+    heard = {j for _, j in small.stages[0].dag.edges}
+    assert len(small.stages[0].dag) == 5 and heard == {1, 2, 3, 4}
+    count = sum(p.numel() for p in network.parameters())
+    assert sum(p.numel() for p in small.parameters()) < count
+    torch.testing.assert_close(small(x), network(x))
+
+
+@given(dag=wirings(), seed=st.integers(0, 999))
+def test_any_wiring_stays_one(dag: nx.DiGraph, seed: int) -> None:
+    stage = Stage(dag, 4, 4, edges=SHUT, output=("sum", "mean")[seed % 2])
+    network = Network(nn.Conv2d(3, 4, 1), [stage], nn.Flatten())
+    network.config = {"transition": None, "output": None, "edges": {}}
+    closing(network, seed)
+    x = images(2, 3, 5, 5, seed=seed)
+    small = prune(network, [x])
+    torch.testing.assert_close(small(x), network(x), rtol=1e-9, atol=1e-9)
+
+
+def test_what_always_opens_stays_whole() -> None:
+    for edges in ("fixed", "learned", "dynamic"):
+        network = create_model("randwire_tiny", edges=edges, n=6, channels=4).eval()
+        small = prune(network, [torch.randn(2, 3, 16, 16)])
+        assert sizes(small) == sizes(network)
+        for name, tensor in network.state_dict().items():
+            assert torch.equal(small.state_dict()[name], tensor)
+
+
+def test_images_and_a_configuration_are_needed() -> None:
+    network = create_model("randwire_tiny", edges=SHUT, wiring="complete", n=3)
+    empty: list[Tensor] = []
+    for batches in (empty, [torch.zeros(0, 3, 8, 8)]):
+        with pytest.raises(ModelError, match="needs at least one image to go by"):
+            prune(network, batches)
+    network.config = None
+    with pytest.raises(ModelError, match="needs a config, got one without"):
+        prune(network, [torch.zeros(1, 3, 8, 8)])
+
+
+def test_blocks_that_do_not_exist_are_refused() -> None:
+    config = dict(create_model("resnet18", edges="dynamic", num_classes=5).config or {})
+    for wrong in ([0, 2], [1, 0], [0, 0]):
+        config["blocks"] = [wrong, [0, 1], [0, 1], [0, 1]]
+        with pytest.raises(
+            ModelError, match=r"stage 1 must be ascending and in \[0, 2"
+        ):
+            from_config(config)
