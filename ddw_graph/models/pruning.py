@@ -98,6 +98,11 @@ def prune(network: Network, batches: Iterable[Tensor]) -> Network:
 def _ever_open(network: Network, batches: Iterable[Tensor]) -> list[EdgeSet]:
     """Returns for each stage the edges that some image opens, in evaluation."""
     model = copy.deepcopy(network).eval()
+    for module in model.modules():
+        if isinstance(module, NeutralStart):
+            # An edge that is open and weighs 0 is no closed one: its target computes.
+            tiny = torch.finfo(module.scale.dtype).tiny
+            module.scale[module.scale == 0] = tiny
     seen: list[Tensor] = []
     for x in batches:
         if not len(x):
