@@ -49,6 +49,8 @@ def branched(block: nn.Module) -> Branched:
     result = returned(graph)
     total = next((node for node in reversed(graph.nodes) if _adds(node)), None)
     if total is None:
+        if isinstance(block, nn.Sequential):
+            return Branched(block, False, None, None)
         whole = _ending_in_module(block, graph, x, result)
         return Branched(whole or block, False, None, None)
     shortcut, last = sorted(total.all_input_nodes, key=lambda n: len(_before(n)))

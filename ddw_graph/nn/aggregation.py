@@ -115,7 +115,7 @@ class Signal(NamedTuple):
 
 
 def _made(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    return torch.addcmul(shift[:, None, None], x, scale[:, None, None])
+    return torch.addcmul(shift.view(-1, 1, 1), x, scale.view(-1, 1, 1))
 
 
 def _pooled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -263,8 +263,11 @@ class _FanOut(torch.autograd.Function):
             grad_x = _sum([Signal(grad) for grad in came], row)
         if came and to_weights:
             dots = _dots(Signal(x, scale, shift), came)
-            grad_weights = torch.zeros_like(weights)
-            grad_weights[:, places] = dots.sum_to_size(len(weights), len(came))
+            grad_weights = dots.sum_to_size(len(weights), len(came))
+            if len(came) < len(grads):
+                whole = torch.zeros_like(weights)
+                whole[:, places] = grad_weights
+                grad_weights = whole
         return grad_x, None, None, grad_weights
 
 
@@ -302,8 +305,10 @@ def _sum(edges: Sequence[Signal], row: Tensor) -> Tensor:
         total = inputs[0] * columns[0]
     else:
         scale, shift = _scales(edges)
-        columns = (row[:, :, None] * scale)[..., None, None].unbind(1)
-        total = torch.addcmul((row @ shift)[..., None, None], inputs[0], columns[0])
+        rows, fan_in = row.shape
+        columns = (row.unsqueeze(2) * scale).view(rows, fan_in, -1, 1, 1).unbind(1)
+        total = (row @ shift).view(rows, -1, 1, 1)
+        total = torch.addcmul(total, inputs[0], columns[0])
     for x, column in zip(inputs[1:], columns[1:], strict=True):
         total.addcmul_(x, column)
     return total
@@ -314,7 +319,7 @@ def _columns(row: Tensor, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
     dtype = inputs[0].dtype
     for x in inputs[1:]:
         dtype = torch.promote_types(dtype, x.dtype)
-    return row.to(dtype)[:, :, None, None, None].unbind(1)
+    return row.to(dtype).reshape(*row.shape, 1, 1, 1).unbind(1)
 
 
 def _scales(edges: Sequence[Signal]) -> tuple[Tensor, Tensor]:

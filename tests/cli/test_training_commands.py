@@ -362,6 +362,28 @@ def test_a_rewired_run_goes_on_though_it_has_weights_of_its_own(tmp_path: Path) 
     assert other.exit_code == 2 and "another configuration" in other.stderr
 
 
+def test_prunes_what_never_opens(tmp_path: Path) -> None:
+    from ddw_graph import load
+
+    edges = "dynamic:gate=hard,bias=0,threshold=0.5,router_std=2"
+    run = tmp_path / "run"
+    made = call("train", *SMALL, "--wiring", "complete", "--edges", edges, "--out", run)
+    assert made.exit_code == 0, made.output
+    done = call("prune", run, "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["after"]["edges"] < told["before"]["edges"]
+    assert told["after"]["total_macs"] < told["before"]["total_macs"]
+    small = load(run / "pruned.safetensors")
+    counted = sum(stage.dag.number_of_edges() for stage in small.stages)
+    assert counted == told["after"]["edges"]
+    assert call("prune", run).exit_code == 0  # the same file again
+    (run / "pruned.safetensors").write_bytes(b"something of the user's")
+    refused = call("prune", run)
+    assert refused.exit_code == 2 and "--overwrite" in refused.stderr
+    assert call("prune", run, "--overwrite").exit_code == 0
+
+
 def test_compares_kinds_of_edges_of_a_backbone_where_budgets_allow(
     tmp_path: Path,
 ) -> None:

@@ -1,0 +1,87 @@
+"""The command that takes out of a network what never opens."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.training_options import (
+    DEVICE_OPTION,
+    WORKERS_OPTION,
+    data_options,
+    data_source,
+    run_data,
+)
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@data_options(default="the run's own")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="The smaller network's file.  [default: RUN/pruned.safetensors]",
+)
+@OVERWRITE_OPTION
+@WORKERS_OPTION
+@DEVICE_OPTION
+@JSON_OPTION
+def prune(
+    run: Path,
+    out: Path | None,
+    overwrite: bool,
+    workers: int,
+    device: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Take out of a trained RUN's network the edges and nodes that never open.
+
+    Goes by the training images; the accuracy on the test images is told before and
+    after. The file is that of a plain network: ddw-graph train --from FILE goes on.
+
+    \b
+    ddw-graph prune runs/ddw
+    """
+    from ddw_graph.models import prune as pruned
+    from ddw_graph.models import save
+    from ddw_graph.nn.cost import cost
+    from ddw_graph.training.images import batches
+    from ddw_graph.training.loop import evaluate
+    from ddw_graph.training.train import (
+        check_same_classes,
+        trained_model,
+        usable_device,
+    )
+
+    place = usable_device(device)
+    model = trained_model(run, device=place)
+    data = data_source(run_data(run, options)).load()
+    check_same_classes(run, data)
+    images = (x.to(place) for x, _ in batches(data.train, 250, workers=workers))
+    small = pruned(model, images)
+    file = out or run / "pruned.safetensors"
+    save(small, file, overwrite=overwrite)
+    told: dict[str, Any] = {"file": str(file)}
+    for name, network in (("before", model), ("after", small)):
+        price = cost(network, data.image_size)
+        told[name] = {
+            "nodes": sum(len(stage.dag) for stage in network.stages),
+            "edges": sum(stage.dag.number_of_edges() for stage in network.stages),
+            "parameters": price.parameters,
+            "total_macs": price.total_macs,
+            "test_accuracy": evaluate(network, data.test, workers=workers).accuracy,
+        }
+    if as_json:
+        click.echo(json.dumps(told))
+        return
+    for name in ("before", "after"):
+        row = told[name]
+        click.echo(
+            f"{name}: {row['nodes']} nodes, {row['edges']} edges, "
+            f"{row['parameters']:,} parameters, {row['total_macs'] / 1e6:.2f}M MACs, "
+            f"test accuracy {100 * row['test_accuracy']:.2f} %"
+        )
+    click.echo(str(file))
