@@ -32,6 +32,8 @@ RECIPE_VALUES = {
     "ema_decay": (float, "Of the average of the weights; 0 for none."),
     "ema_interval": (int, "Steps between two updates of the average."),
     "router_lr": (float, IN_PLACE),
+    "budget": (float, "Share of the MACs that images are to ask for; in (0, 1]."),
+    "budget_weight": (float, "Of the term that pulls toward --budget."),
 }
 RECIPE_SWITCHES = {
     "augment": "Flip and shift training images; by default as the recipe has it.",

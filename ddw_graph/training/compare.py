@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ class Comparison:
         """
         return {
             "budget": self.entries[0].label,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.as_dict(),
             "model": self.model,
             "channels": self.channels,
             "n": self.n,

@@ -1,7 +1,7 @@
 """One training run, from a configuration to a result in a folder."""
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ def train(
     config = {
         "model": model_config,
         "data": data.as_dict(),
-        "recipe": asdict(recipe),
+        "recipe": recipe.as_dict(),
         "seed": seed,
     }
     if start is not None:
