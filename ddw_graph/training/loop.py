@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ddw_graph.errors import RunError
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.budget_term import budget_term, check_can_close, mac_shares
+from ddw_graph.training.budget_term import budget_term, mac_shares
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.images import (
     Augmentation,
@@ -124,11 +124,8 @@ def fit(
 
     Raises:
         RunError: If the loss is not finite: nothing is written then, so the last good
-            checkpoint stays; or if the checkpoint is of another network; or if the
-            recipe has a budget and the network's edges do not close in training.
+            checkpoint stays; or if the checkpoint is of another network.
     """
-    if recipe.budget is not None:
-        check_can_close(model)
     optimizer = torch.optim.SGD(
         parameter_groups(model, recipe),
         lr=recipe.learning_rate,
