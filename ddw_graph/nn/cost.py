@@ -85,7 +85,7 @@ class NetworkCost(Cost):
         return own | {"parts": [part.as_dict() for part in self.parts]}
 
     def expected_macs(
-        self, adjacency: Sequence[Float[Tensor, "batch nodes nodes"]]
+        self, adjacency: Sequence[Float[Tensor, "batch _ _"]]
     ) -> Float[Tensor, " batch"]:
         """Returns the MACs of everything that each sample's wiring asks for.
 
@@ -99,7 +99,7 @@ class NetworkCost(Cost):
         would never tell that closing both does.
 
         Args:
-            adjacency: What the network returned, a tensor for each stage.
+            adjacency: What the network returned, ``(batch, N_k, N_k)`` for each stage.
         """
         terminals = self.parts[0].total_macs + self.parts[-1].total_macs
         total = adjacency[0].new_full((len(adjacency[0]),), terminals, dtype=FLOAT)

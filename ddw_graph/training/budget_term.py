@@ -18,13 +18,13 @@ by what an image shows: with a bias of 3 the same nodes die for every image.
 
 
 def mac_shares(
-    price: NetworkCost, adjacency: Sequence[Float[Tensor, "batch nodes nodes"]]
+    price: NetworkCost, adjacency: Sequence[Float[Tensor, "batch _ _"]]
 ) -> Float[Tensor, " batch"]:
     """Returns the MACs that each sample asks for, in shares of those of every edge.
 
     Args:
         price: What the network costs with every edge open.
-        adjacency: What the network returned, a tensor for each stage.
+        adjacency: What the network returned, ``(batch, N_k, N_k)`` for each stage.
     """
     return price.expected_macs(adjacency) / price.total_macs
 

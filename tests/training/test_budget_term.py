@@ -51,12 +51,16 @@ def counted(price: NetworkCost, adjacency: list[torch.Tensor], sample: int) -> i
     return total
 
 
-@given(seed=st.integers(0, 2**16), training=st.booleans())
+@given(
+    wiring=st.sampled_from(["complete", "ws:k=2,p=0.5"]),
+    seed=st.integers(0, 2**16),
+    training=st.booleans(),
+)
 def test_the_value_is_the_count_with_and_without_a_gradient(
-    seed: int, training: bool
+    wiring: str, seed: int, training: bool
 ) -> None:
     torch.manual_seed(seed)
-    model = closing(wiring="ws:k=2,p=0.5", n=4, seed=seed).train(training)
+    model = closing(wiring=wiring, n=4, seed=seed).train(training)
     price = cost(model, 8)
     _, adjacency = model(torch.randn(5, 1, 8, 8), return_adjacency=True)
     assert adjacency[0].requires_grad
