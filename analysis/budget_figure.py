@@ -17,8 +17,9 @@ def budget_figure(
     """Returns accuracies over the measured time, and beside it over expected MACs.
 
     The panels share the accuracy alone: what skipping would take, and what a network
-    takes, are two things. A line joins the budgets of a wiring, and the label at a
-    point is its budget; accuracies and MACs are means over seeds.
+    takes, are two things. A line joins the budgets of a wiring. The label at a point is
+    its budget over time, and its share of the dense MACs over MACs. Accuracies, with
+    their deviations, and MACs are over seeds; the time is that of the first.
 
     Args:
         rows: A row for each run, with ``entry``, ``wiring``, ``edges`` and ``budget``.
@@ -31,7 +32,12 @@ def budget_figure(
         lines.setdefault(f"{run['wiring']} {run['edges']}", []).append(row)
     panels = (
         ("inference_ms", 1.0, "inference, ms an image", "Measured time"),
-        ("expected_macs", 1e6, "expected MACs of an image, M", "Expected MACs"),
+        (
+            "expected_macs",
+            1e6,
+            "expected MACs of an image, M",
+            "Expected MACs and their share",
+        ),
     )
     with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=(8.5, 3.9), layout="constrained")
@@ -62,9 +68,10 @@ def budget_figure(
                         textcoords="offset points",
                         fontsize=7,
                     )
-            ax.margins(x=0.25, y=0.2)
             # From 0, so that a half looks like one.
-            ax.set(xlabel=label, title=title, xlim=(0, None))
+            most = max((row[column] or 0.0 for row in summary), default=0.0) / unit
+            ax.set(xlabel=label, title=title, xlim=(0, 1.2 * most or 1.0))
+            ax.margins(y=0.2)
         axes[0].set_ylabel("test accuracy, %")
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
@@ -72,9 +79,7 @@ def budget_figure(
 
 
 def _words(point: Mapping[str, Any], budget: float | None, column: str) -> str:
-    """Returns what stands at a point: its budget, and beside MACs their share."""
-    words = [] if budget is None else [f"budget {budget:g}"]
+    """Returns what stands at a point: its budget, or over MACs their share."""
     if column == "expected_macs":
-        share = point["expected_macs"] / point["total_macs"]
-        words.append(f"expected {share:.1%}")
-    return "\n".join(words)
+        return f"{point['expected_macs'] / point['total_macs']:.1%}"
+    return "" if budget is None else f"budget {budget:g}"
