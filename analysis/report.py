@@ -8,6 +8,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ddw_graph.analysis.budget_figure import budget_figure
 from ddw_graph.analysis.collect import Collection, collect
 from ddw_graph.analysis.figures import (
     accuracy_figure,
@@ -33,6 +34,7 @@ COLUMNS = {
     "parameters": "parameters",
     "macs": "MACs, M",
     "total_macs": "total MACs, M",
+    "expected_macs": "expected MACs, M (share of total)",
     "train_seconds": "training, s",
     "inference_ms": "inference, ms an image",
 }
@@ -42,13 +44,15 @@ def markdown_summary(table: Sequence[Mapping[str, Any]]) -> str:
     """Returns a comparison's summary as a Markdown table."""
 
     def cell(row: Mapping[str, Any], key: str) -> str:
-        value = row[key]
+        value = row.get(key)
         if value is None:
             return "–"
         if key == "difference":
             low, high = row["difference_low"], row["difference_high"]
             interval = "one seed" if low is None else f"{low:+.2f} to {high:+.2f}"
             return f"{value:+.2f} ({interval})"
+        if key == "expected_macs":
+            return f"{value / 1e6:.2f} ({value / row['total_macs']:.0%})"
         if key in ("macs", "total_macs"):
             return f"{value / 1e6:.2f}"
         form = {"accuracy": ".2f", "accuracy_std": ".2f", "parameters": ",.0f"}
@@ -67,8 +71,9 @@ def write_report(
     """Writes a comparison's tables and pictures, and returns their paths.
 
     Everything is made from the runs in the folder: ``runs.csv``, ``summary.csv`` and
-    ``summary.md``, ``accuracy.png``, ``wirings.png``, and of the first seed's networks
-    that carry weights ``edge_weights.png`` and each one's Fig. 4 and Fig. 5.
+    ``summary.md``, ``accuracy.png``, ``wirings.png``, where an entry has a budget
+    ``budget.png``, and of the first seed's networks that carry weights
+    ``edge_weights.png`` and each one's Fig. 4 and Fig. 5.
 
     Args:
         comparison: What was compared.
@@ -90,6 +95,8 @@ def write_report(
     put("summary.csv", pd.DataFrame(table).to_csv(index=False))
     put("summary.md", markdown_summary(table))
     put("accuracy.png", accuracy_figure(rows, table))
+    if any(entry.budget is not None for entry in comparison.entries):
+        put("budget.png", budget_figure(rows, table))
     put("wirings.png", _wirings(comparison, folder))
     collections = _collections(comparison, folder)
     if collections:
@@ -127,7 +134,9 @@ def _collections(comparison: Comparison, folder: Path) -> dict[str, Collection]:
 
 def _wirings(comparison: Comparison, folder: Path) -> Figure:
     """Returns the wiring of each entry's first stage, side by side."""
-    entries = comparison.entries
+    # Entries that differ in their budgets alone share a wiring.
+    own = {(entry.wiring, entry.edges): entry for entry in comparison.entries}
+    entries = list(own.values())
     columns = min(2, len(entries))
     rows = -(-len(entries) // columns)
     with matplotlib.rc_context(fname=STYLE):

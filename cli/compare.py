@@ -17,6 +17,17 @@ from ddw_graph.cli.training_options import (
 )
 
 
+def _numbers(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[float, ...]:
+    """Returns the numbers of a text with commas between them."""
+    try:
+        return tuple(float(number) for number in value.split(",")) if value else ()
+    except ValueError as error:
+        message = f"must be numbers with commas between them, got {value!r}"
+        raise click.BadParameter(message) from error
+
+
 @click.command()
 @click.option(
     "--wiring",
@@ -29,6 +40,13 @@ from ddw_graph.cli.training_options import (
     "kinds",
     multiple=True,
     help="Such as learned or dynamic:gate=hard; may be given often.",
+)
+@click.option(
+    "--budget",
+    "budgets",
+    callback=_numbers,
+    help="Shares of the MACs, such as 0.5,0.7,1.0: an entry with dynamic edges for "
+    "each.",
 )
 @click.option("--seeds", default=3, show_default=True, help="Runs of each, paired.")
 @click.option("--model", default="randwire_tiny", show_default=True, help="Network.")
@@ -50,6 +68,7 @@ from ddw_graph.cli.training_options import (
 def compare(
     wirings: tuple[str, ...],
     kinds: tuple[str, ...],
+    budgets: tuple[float, ...],
     seeds: int,
     recipe: str,
     device: str,
@@ -65,9 +84,14 @@ def compare(
     every other is chosen so that total MACs are within 3 %. Differences are to the
     first entry, paired by seed.
 
+    With --budget, dynamic edges (by default dynamic:gate=hard,bias=1.5,threshold=0.5
+    on the complete DAG) are trained toward each share of the same dense MACs; expected
+    MACs and measured time are told apart, and drawn in budget.png.
+
     \b
     ddw-graph compare --out comparison
     ddw-graph compare --wiring complete --edges fixed --edges learned --edges dynamic
+    ddw-graph compare --budget 1.0,0.7,0.5 --router-lr 3 --out budgets
     """
     from ddw_graph.analysis.report import markdown_summary, write_report
     from ddw_graph.cli.progress import bar
@@ -76,7 +100,7 @@ def compare(
     from ddw_graph.training.train import usable_device
 
     comparison = Comparison(
-        entries(wirings, kinds),
+        entries(wirings, kinds, budgets),
         tuple(range(seeds)),
         chosen_recipe(recipe, options),
         data_source(options),

@@ -64,6 +64,7 @@ class TrainingProgress:
         line = (
             f"epoch {row['epoch']:.0f}: train loss {row['train_loss']:.3f}, "
             f"test accuracy {100 * row['test_accuracy']:.2f} %, "
+            f"expected MACs {100 * row['test_macs_share']:.0f} %, "
             f"{row['train_seconds']:.1f} s"
         )
         if self.bar.disable:

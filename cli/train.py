@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--edges",
     help="fixed, learned or dynamic, with settings: dynamic:gate=hard,bias=0.  "
-    "[default: dynamic]",
+    "[default: dynamic; with --budget dynamic:gate=hard,bias=1.5,threshold=0.5]",
 )
 @click.option("--node", help="Of a backbone: branch or block.")
 @click.option("--n", type=int, help="Computing nodes of a stage.")
@@ -53,6 +53,12 @@ if TYPE_CHECKING:
 @click.option("--dropout", type=float, help="Probability before the classifier.")
 @data_options(default=DEFAULT_DATA)
 @recipe_options
+@click.option(
+    "--budget",
+    type=float,
+    help="Pull the MACs that images ask for toward this share of all; in (0, 1]. "
+    "Needs dynamic edges with gate=hard.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Fixes the run.")
 @click.option(
     "--out",
@@ -85,11 +91,13 @@ def train(
     ddw-graph train --wiring ws:k=4,p=0.75 --edges learned --out runs/ws
     ddw-graph train --model resnet18 --edges fixed --out runs/resnet18
     ddw-graph train --from runs/resnet18 --edges dynamic --recipe fine_tune --out rw
+    ddw-graph train --budget 0.5 --router-lr 3 --out runs/half
     """
     import torch
 
     from ddw_graph.cli.progress import TrainingProgress
     from ddw_graph.models import create_model
+    from ddw_graph.training.budget_term import CLOSING_EDGES
     from ddw_graph.training.train import train as train_network
     from ddw_graph.training.train import usable_device
 
@@ -101,6 +109,8 @@ def train(
     place = usable_device(device)
     options = {key: value for key, value in options.items() if value is not None}
     if start is None:
+        if chosen.budget is not None:
+            options.setdefault("edges", CLOSING_EDGES)
         network = create_model(
             model or "randwire_tiny",
             num_classes=len(data.classes),
@@ -128,10 +138,12 @@ def train(
     if as_json:
         click.echo(json.dumps(result))
     else:
+        expected = result.get("expected_macs", result["total_macs"])
         click.echo(
             f"{out}: test accuracy {100 * result['test_accuracy']:.2f} % after "
             f"{result['epochs']} epochs, {result['parameters']:,} parameters, "
-            f"{result['macs'] / 1e6:.2f}M MACs"
+            f"{result['macs'] / 1e6:.2f}M MACs, "
+            f"{expected / result['total_macs']:.0%} expected of all that is counted"
         )
 
 

@@ -32,6 +32,7 @@ RECIPE_VALUES = {
     "ema_decay": (float, "Of the average of the weights; 0 for none."),
     "ema_interval": (int, "Steps between two updates of the average."),
     "router_lr": (float, IN_PLACE),
+    "budget_weight": (float, "Of the term that pulls toward --budget."),
 }
 RECIPE_SWITCHES = {
     "augment": "Flip and shift training images; by default as the recipe has it.",
@@ -104,6 +105,8 @@ def chosen_recipe(name: str, options: dict[str, Any]) -> "Recipe":
     from ddw_graph.training.recipe import recipe_named
 
     changes = {key: options.pop(key) for key in (*RECIPE_VALUES, *RECIPE_SWITCHES)}
+    # Of the commands that train, ``compare`` has a list of them, one an entry.
+    changes["budget"] = options.pop("budget", None)
     return recipe_named(name, **changes)
 
 

@@ -85,29 +85,49 @@ class NetworkCost(Cost):
         return own | {"parts": [part.as_dict() for part in self.parts]}
 
     def expected_macs(
-        self, adjacency: Sequence[Float[Tensor, "batch nodes nodes"]]
+        self, adjacency: Sequence[Float[Tensor, "batch _ _"]]
     ) -> Float[Tensor, " batch"]:
         """Returns the MACs of everything that each sample's wiring asks for.
 
-        Closed edges and dead nodes are left out. It is what skipping them would take,
-        not what masking them does: a stage that masks computes everything.
+        Closed edges and dead nodes are left out. It is what skipping them takes: no
+        time, and no word on how a stage skips.
+
+        The gradient goes straight through, as if what an edge multiplies by were how
+        far it is open: an edge is answerable for its own MACs, and a node for its own
+        through its open inputs in equal parts, or, where it is dead, through all of
+        them. Closing one of two open inputs spares no operation: the plain derivative
+        would never tell that closing both does.
 
         Args:
-            adjacency: What the network returned, a tensor for each stage.
+            adjacency: What the network returned, ``(batch, N_k, N_k)`` for each stage.
         """
         terminals = self.parts[0].total_macs + self.parts[-1].total_macs
         total = adjacency[0].new_full((len(adjacency[0]),), terminals, dtype=FLOAT)
         for work, matrix in zip(self.work, adjacency, strict=True):
             source, target = torch.tensor(work.plan.edges, device=matrix.device).T
-            is_open = matrix[:, target, source] != 0
+            weights = matrix[:, target, source]
+            is_open = weights != 0
             alive = (matrix != 0).any(2)
             alive[:, 0] = True
             by_node = zip(work.operations, work.routers, work.pooling, strict=True)
             nodes = total.new_tensor([sum(pieces) for pieces in by_node])
             edges = total.new_tensor(work.edges)
-            total += work.terminals
-            total += is_open.to(FLOAT) @ edges + alive.to(FLOAT) @ nodes
+            total = total + work.terminals
+            total = total + is_open.to(FLOAT) @ edges + alive.to(FLOAT) @ nodes
+            if weights.requires_grad:
+                answerable = (is_open | ~alive[:, target]).to(FLOAT)
+                inputs = torch.zeros_like(alive, dtype=FLOAT)
+                inputs.index_add_(1, target, answerable)
+                price = edges + nodes[target] * answerable / inputs[:, target].clamp(1)
+                total = total + (_without_value(weights).to(FLOAT) * price).sum(1)
         return total
+
+
+def _without_value(weights: Tensor) -> Tensor:
+    """Returns exact zeros with the gradient of the weights' sizes."""
+    # Those of a rewired network may be negative; abs has no gradient at 0.
+    sizes = torch.where(weights < 0, -weights, weights)
+    return sizes - sizes.detach()
 
 
 def cost(model: Network, image_size: int = 224) -> NetworkCost:

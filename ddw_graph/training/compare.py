@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ddw_graph.nn.cost import cost
 from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget import check_budget, matched_channels
+from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
@@ -33,15 +34,18 @@ class Entry:
     Args:
         wiring: Such as ``ws:k=4,p=0.75``.
         edges: Such as ``dynamic``, or ``dynamic:gate=hard``.
+        budget: In place of the recipe's; 1 pulls toward every edge open.
     """
 
     wiring: str
     edges: str
+    budget: float | None = None
 
     @property
     def label(self) -> str:
         """The entry in words."""
-        return f"{self.wiring} {self.edges}"
+        budget = "" if self.budget is None else f" budget={self.budget}"
+        return f"{self.wiring} {self.edges}{budget}"
 
     @property
     def folder(self) -> str:
@@ -58,22 +62,36 @@ DEFAULT_ENTRIES = (
 """DDW, and RandWire with the parameters of the paper's Table 4."""
 
 
-def entries(wirings: Sequence[str], kinds: Sequence[str]) -> tuple[Entry, ...]:
+def entries(
+    wirings: Sequence[str], kinds: Sequence[str], budgets: Sequence[float] = ()
+) -> tuple[Entry, ...]:
     """Returns the grid of wirings and kinds of edges, or the default without either.
 
     One without the other: all wirings with ``learned`` and ``dynamic`` edges, or the
-    kinds on the complete DAG.
+    kinds on the complete DAG. With budgets, dynamic edges have an entry for each of
+    them, edges of other kinds one without; by default ``CLOSING_EDGES``.
+
+    Raises:
+        ModelError: If a kind of edges is unknown.
+        RunError: If there are budgets, and no dynamic edges.
 
     Example:
         >>> [entry.label for entry in entries(["vgg", "resnet"], ["fixed"])]
         ['vgg fixed', 'resnet fixed']
+        >>> [entry.budget for entry in entries([], ["dynamic:gate=hard"], [0.5, 1.0])]
+        [0.5, 1.0]
     """
-    if not wirings and not kinds:
+    if not wirings and not kinds and not budgets:
         return DEFAULT_ENTRIES
+    kinds = kinds or ((CLOSING_EDGES,) if budgets else ("learned", "dynamic"))
+    closing = [kind for kind in kinds if edge_settings(kind).kind == "dynamic"]
+    if budgets and not closing:
+        raise RunError(f"a budget needs dynamic edges, got {', '.join(kinds)}")
     return tuple(
-        Entry(wiring, kind)
+        Entry(wiring, kind, budget)
         for wiring in wirings or ("complete",)
-        for kind in kinds or ("learned", "dynamic")
+        for kind in kinds
+        for budget in (budgets if budgets and kind in closing else (None,))
     )
 
 
@@ -97,7 +115,8 @@ class Comparison:
         device: Where to train.
 
     Raises:
-        RunError: If there is no entry or no seed, or one is given twice.
+        RunError: If there is no entry or no seed, or one is given twice; or if an
+            entry has a budget that is out of range, or that its edges cannot keep.
     """
 
     entries: tuple[Entry, ...]
@@ -121,6 +140,16 @@ class Comparison:
                     f"{name} must be given, and differ from each other, got {values}"
                 )
 
+        for entry in self.entries:
+            if self.recipe_of(entry).budget is not None:
+                check_closing(edge_settings(entry.edges))
+
+    def recipe_of(self, entry: Entry) -> Recipe:
+        """Returns the recipe with an entry's own budget, where it has one."""
+        if entry.budget is None:
+            return self.recipe
+        return replace(self.recipe, budget=entry.budget)
+
     def as_dict(self) -> dict[str, Any]:
         """Returns what all runs share, ready for JSON.
 
@@ -129,7 +158,7 @@ class Comparison:
         """
         return {
             "budget": self.entries[0].label,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.as_dict(),
             "model": self.model,
             "channels": self.channels,
             "n": self.n,
@@ -267,6 +296,7 @@ def run_comparison(
             "entry": entry.label,
             "wiring": entry.wiring,
             "edges": edge_text(edge_settings(entry.edges)),
+            "budget": entry.budget,
             "seed": task.seed,
             "channels": task.config.get("channels"),
             **results[task.folder],
@@ -324,7 +354,7 @@ def _run(comparison: Comparison, task: Task) -> dict[str, Any]:
     return train(
         task.config,
         comparison.source.load(),
-        comparison.recipe,
+        comparison.recipe_of(comparison.entries[task.entry]),
         seed=task.seed,
         folder=task.folder,
         resume=True,

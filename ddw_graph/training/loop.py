@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,9 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ddw_graph.errors import RunError
+from ddw_graph.nn.cost import NetworkCost, cost
+from ddw_graph.nn.network import Network
+from ddw_graph.training.budget_term import budget_term, mac_shares
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.images import (
     Augmentation,
@@ -45,30 +48,49 @@ class Evaluation:
     Args:
         loss: Mean cross-entropy.
         accuracy: Share of images whose class is predicted, in ``[0, 1]``.
+        macs_share: Mean of the MACs that an image asks for, in shares of those with
+            every edge open.
     """
 
     loss: float
     accuracy: float
+    macs_share: float
 
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, images: Images, *, batch_size: int = 250, workers: int = 0
+    model: Network,
+    images: Images,
+    *,
+    batch_size: int = 250,
+    workers: int = 0,
+    price: NetworkCost | None = None,
 ) -> Evaluation:
-    """Returns loss and accuracy of a network, which is put into evaluation mode."""
+    """Returns how a network does, which is put into evaluation mode.
+
+    Args:
+        model: The network.
+        images: The images.
+        batch_size: Images at a time.
+        workers: Processes that load images.
+        price: What the network costs; counted here by default.
+    """
     model.eval()
     device = _device(model)
-    loss = correct = 0.0
+    loss = correct = share = 0.0
     for x, labels in batches(images, batch_size, workers=workers):
         labels = labels.to(device)
-        logits: Tensor = model(x.to(device))
+        price = price or cost(model, x.shape[-1])
+        logits, adjacency = model(x.to(device), return_adjacency=True)
         loss += functional.cross_entropy(logits, labels, reduction="sum").item()
         correct += (logits.argmax(1) == labels).sum().item()
-    return Evaluation(loss / len(images), correct / len(images))
+        share += mac_shares(price, adjacency).double().sum().item()
+    count = len(images)
+    return Evaluation(loss / count, correct / count, share / count)
 
 
 def fit(
-    model: nn.Module,
+    model: Network,
     data: ImageData,
     recipe: Recipe,
     *,
@@ -83,9 +105,12 @@ def fit(
     on: a resumed run ends with the weights of an uninterrupted one. Where the recipe
     averages weights, the average is what is tested, and the checkpoint's ``model``.
 
-    The log's training loss is that of the targets as trained on, mixed and smoothed;
-    its training accuracy counts an image as right where the class with the largest
-    share of its target is predicted.
+    The log's training loss is that of the targets as trained on, mixed and smoothed,
+    without the budget's term; its training accuracy counts an image as right where the
+    class with the largest share of its target is predicted. ``train_macs_share`` and
+    ``test_macs_share`` are means of the MACs that an image's wiring asks for, in shares
+    of those with every edge open: expected, not measured. In training what DropPath
+    closes counts as closed.
 
     Args:
         model: The network, on the device where it trains.
@@ -107,7 +132,8 @@ def fit(
         momentum=recipe.momentum,
     )
     average = averaged(model, recipe.ema_decay) if recipe.ema_decay else None
-    tested = average.module if average else model
+    tested = cast(Network, average.module) if average else model
+    price = cost(model, data.image_size)
     history: list[Row] = []
     if folder.checkpoint_path.exists():
         history = _restore(folder, model, average, optimizer, recipe)
@@ -120,6 +146,7 @@ def fit(
         began = time.perf_counter()
         total_loss = torch.zeros((), device=device)
         correct = torch.zeros((), device=device)
+        total_share = torch.zeros((), device=device)
         key = Key(seed, epoch)
         loader = batches(
             data.train,
@@ -142,10 +169,15 @@ def fit(
                 mixup=recipe.mixup,
                 cutmix=recipe.cutmix,
             )
-            logits = model(x)
-            loss = functional.cross_entropy(
+            logits, adjacency = model(x, return_adjacency=True)
+            entropy = functional.cross_entropy(
                 logits, targets, label_smoothing=recipe.label_smoothing
             )
+            shares = mac_shares(price, adjacency)
+            loss = entropy
+            if recipe.budget is not None:
+                pull = budget_term(shares, recipe.budget)
+                loss = entropy + recipe.budget_weight * pull
             value = loss.item()
             if not math.isfinite(value):
                 place = f"step {step + 1} of {steps_an_epoch}"
@@ -159,13 +191,14 @@ def fit(
                     # The next update copies again: what an average of the warm-up
                     # keeps of the first weights would stay for long.
                     average.n_averaged.zero_()
-            total_loss += loss.detach() * len(targets)
+            total_loss += entropy.detach() * len(targets)
+            total_share += shares.detach().sum()
             main = targets if targets.ndim == 1 else targets.argmax(1)
             correct += (logits.argmax(1) == main).sum()
             if listener:
                 listener.step(epoch + 1, step + 1, steps_an_epoch, value)
         seconds = time.perf_counter() - began
-        test = evaluate(tested, data.test, workers=workers)
+        test = evaluate(tested, data.test, workers=workers, price=price)
         # The last step of an epoch can diverge too, and no loss follows that tells.
         if not (math.isfinite(test.loss) and _finite(model) and _finite(tested)):
             raise _diverged("a weight or the test loss is not", epoch, "the last step")
@@ -178,6 +211,8 @@ def fit(
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,
             "train_seconds": seconds,
+            "train_macs_share": total_share.item() / count,
+            "test_macs_share": test.macs_share,
         }
         history.append(row)
         _keep(folder, model, average, optimizer, history)

@@ -1,7 +1,7 @@
 """Recipes: how a network is trained."""
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import inf
 from typing import Any
 
@@ -49,6 +49,10 @@ class Recipe:
         cutmix: Alpha of CutMix; 0 for none.
         ema_decay: What the average of the weights keeps at an update; 0 for no average.
         ema_interval: Steps of an epoch between two updates of the average.
+        budget: What the mean of the MACs that an image asks for is pulled toward, as a
+            share of those with every edge open; None for no such term. Needs dynamic
+            edges with the gate ``hard``.
+        budget_weight: What the squared distance from ``budget`` counts in the loss.
 
     Raises:
         RunError: If a value is out of range.
@@ -77,6 +81,8 @@ class Recipe:
     cutmix: float = 0.0
     ema_decay: float = 0.0
     ema_interval: int = 1
+    budget: float | None = None
+    budget_weight: float = 10.0
 
     def __post_init__(self) -> None:
         """Checks every value."""
@@ -84,6 +90,7 @@ class Recipe:
         if self.norm_weight_decay is not None:
             norm_decay = self.norm_weight_decay
         erases = self.random_erasing != 0
+        budget = 1.0 if self.budget is None else self.budget
         for name, rule, holds in (
             ("epochs", "at least 1", self.epochs >= 1),
             ("batch_size", "in [1, 2**31)", 1 <= self.batch_size < 2**31),
@@ -102,6 +109,8 @@ class Recipe:
             ("cutmix", "finite and at least 0", 0 <= self.cutmix < inf),
             ("ema_decay", "in [0, 1)", 0 <= self.ema_decay < 1),
             ("ema_interval", "at least 1", self.ema_interval >= 1),
+            ("budget", "in (0, 1]", 0 < budget <= 1),
+            ("budget_weight", "finite and at least 0", 0 <= self.budget_weight < inf),
             # What is asked for happens or is refused: augment is not turned on here.
             (
                 "trivial_augment",
@@ -112,6 +121,17 @@ class Recipe:
         ):
             if not holds:
                 raise RunError(f"{name} must be {rule}, got {getattr(self, name)}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the values by name, ready for JSON.
+
+        The weight of a budget's term is left out where there is no budget, so that
+        configurations without one are those of earlier versions, whose runs go on.
+        """
+        values = asdict(self)
+        if self.budget is None:
+            del values["budget_weight"]
+        return values
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Returns the learning rate of a step.

@@ -35,6 +35,9 @@ RESULT = (
 )
 """The numbers of a run's result."""
 
+LATER = ("expected_macs",)
+"""Numbers of a result beside these that runs of earlier versions lack."""
+
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON, whole or not at all."""
@@ -144,7 +147,9 @@ class RunFolder:
     def write_log(self, history: Sequence[Row]) -> None:
         """Writes the log: a line an epoch."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+        # The first epochs may be those of an earlier version, which told less.
+        names = list(dict.fromkeys(key for row in history for key in row))
+        writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
         log = self.path / "log.csv"

@@ -46,7 +46,8 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Diffe
 def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Returns a row for each entry of a comparison: means over its seeds.
 
-    Accuracies are in percent, differences to the first entry in points.
+    Accuracies are in percent, differences to the first entry in points. Where a run of
+    an earlier version did not count expected MACs, their mean is None.
     """
     by_entry: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -75,6 +76,11 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "parameters": mean("parameters"),
                 "macs": mean("macs"),
                 "total_macs": mean("total_macs"),
+                "expected_macs": (
+                    mean("expected_macs")
+                    if all(row.get("expected_macs") is not None for row in group)
+                    else None
+                ),
                 "train_seconds": mean("train_seconds"),
                 "inference_ms": group[0]["inference_ms"],
             }

@@ -1,7 +1,7 @@
 """One training run, from a configuration to a result in a folder."""
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from ddw_graph.errors import DataError, RunError
 from ddw_graph.models import from_config, load, save
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
+from ddw_graph.training.budget_term import check_closing
 from ddw_graph.training.data import ImageData, load_data
-from ddw_graph.training.loop import Listener, fit, load_weights
+from ddw_graph.training.loop import Listener, evaluate, fit, load_weights
 from ddw_graph.training.recipe import Recipe
-from ddw_graph.training.run import RESULT, RunFolder, write_json
+from ddw_graph.training.run import LATER, RESULT, RunFolder, write_json
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def train(
     """Trains the network of a configuration in a folder, and returns the result.
 
     What was trained is at the end in the folder's ``model.safetensors``, for
-    ``ddw_graph.load``.
+    ``ddw_graph.load``. The result's ``expected_macs`` is the mean over test images of
+    what each asks for, beside ``total_macs`` with every edge open.
 
     Args:
         model_config: The ``config`` of a network.
@@ -77,7 +79,8 @@ def train(
             by default a freshly initialised one.
 
     Raises:
-        RunError: If the folder holds something else, or the loss is not finite.
+        RunError: If the folder holds something else, the loss is not finite, or the
+            recipe has a budget and the network's edges do not close in training.
         DataError: If the images do not fit the network.
     """
     check_fit(model_config, data)
@@ -86,10 +89,13 @@ def train(
     # Building first: a network that cannot be built leaves no folder behind.
     torch.manual_seed(seed)
     model = from_config(model_config) if start is None else copy.deepcopy(start)
+    if recipe.budget is not None:
+        for stage in model.stages:
+            check_closing(stage.edges)
     config = {
         "model": model_config,
         "data": data.as_dict(),
-        "recipe": asdict(recipe),
+        "recipe": recipe.as_dict(),
         "seed": seed,
     }
     if start is not None:
@@ -113,12 +119,16 @@ def train(
     load_weights(model, run.read_checkpoint()["model"], run)
     save(model, run.model_path, overwrite=True)
     price = cost(model, data.image_size)
+    share = history[-1].get("test_macs_share")
+    if share is None:  # trained to the end by an earlier version
+        share = evaluate(model, data.test, workers=workers, price=price).macs_share
     result: dict[str, Any] = history[-1] | {
         "epochs": len(history),
         "train_seconds": sum(row["train_seconds"] for row in history),
         **price.as_dict(),
+        "expected_macs": share * price.total_macs,
     }
-    result = {key: result[key] for key in RESULT}
+    result = {key: result[key] for key in (*RESULT, *LATER)}
     write_json(run.result_path, result)
     return result
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from ddw_graph.analysis.budget_figure import budget_figure
 from ddw_graph.analysis.figures import (
     accuracy_figure,
     weight_heatmaps,
@@ -63,6 +64,40 @@ def test_the_comparison_shows_means_and_intervals() -> None:
     np.testing.assert_allclose(shown[0], [80, 81, 85, 86])
     np.testing.assert_allclose(shown[1], [80.5, 85.5])
     np.testing.assert_allclose(np.asarray(right.lines[-1].get_xdata()), [4, 6])
+
+
+def test_budgets_are_drawn_over_time_and_apart_over_macs() -> None:
+    points = [  # entry, wiring, budget, ms, expected MACs, accuracy
+        ("a 1", "a", 1.0, 0.4, 4e6, 86.0),
+        ("a 0.5", "a", 0.5, 0.3, 2e6, 85.0),
+        ("b", "b", None, 0.2, None, 80.0),
+    ]
+    rows = [
+        {"entry": entry, "wiring": wiring, "edges": "dynamic", "budget": budget}
+        for entry, wiring, budget, *_ in points
+    ]
+    summary = [
+        {
+            "entry": entry,
+            "inference_ms": time,
+            "expected_macs": macs,
+            "total_macs": 4e6,
+            "accuracy": accuracy,
+            "accuracy_std": None,
+        }
+        for entry, _, _, time, macs, accuracy in points
+    ]
+    time, macs = budget_figure(rows, summary).axes
+    drawn = [
+        [np.column_stack(line.get_data()).tolist() for line in ax.lines]
+        for ax in (time, macs)
+    ]
+    assert drawn[0] == [[[0.3, 85.0], [0.4, 86.0]], [[0.2, 80.0]]]
+    assert drawn[1] == [[[2.0, 85.0], [4.0, 86.0]], []]
+    assert [text.get_text() for text in time.texts] == ["budget 0.5", "budget 1", ""]
+    assert [text.get_text() for text in macs.texts] == ["50.0%", "100.0%"]
+    assert time.get_xlabel() == "inference, ms an image"
+    assert macs.get_xlabel() == "expected MACs of an image, M"
 
 
 def test_a_picture_is_of_a_known_kind_and_replaces_nothing(tmp_path: Path) -> None:

@@ -112,6 +112,39 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
     assert json.loads(again.stdout)["summary"][0]["entry"] == "complete fixed"
 
 
+def test_compares_budgets_with_a_table_and_a_picture(tmp_path: Path) -> None:
+    result = call(
+        *("compare", *SMALL, "--budget", "1.0,0.5", "--seeds", 1, "--jobs", 1),
+        *("--budget-weight", 20, "--out", tmp_path / "c"),
+    )
+    assert result.exit_code == 0, result.output
+    head, _, first, second = result.stdout.strip().splitlines()
+    assert "| total MACs, M | expected MACs, M (share of total) |" in head
+    assert " budget=1.0 | 1 | " in first and " (100%) | " in first
+    assert " budget=0.5 | 1 | " in second and " (100%) | " not in second
+    assert (tmp_path / "c" / "budget.png").read_bytes().startswith(b"\x89PNG")
+    runs = pd.read_csv(tmp_path / "c" / "runs.csv")
+    assert runs["budget"].tolist() == [1.0, 0.5]
+    assert runs["total_macs"].nunique() == 1 and runs["expected_macs"].nunique() == 2
+    for path in (tmp_path / "c" / "runs").glob("*/*/config.json"):
+        recipe = json.loads(path.read_text())["config"]["recipe"]
+        assert recipe["budget_weight"] == 20.0
+
+
+def test_trains_toward_a_budget_and_tells_what_is_expected(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = call("train", *SMALL, "--budget", 0.5, "--out", run)
+    assert done.exit_code == 0, done.output
+    config = json.loads((run / "config.json").read_text())["config"]
+    assert config["recipe"]["budget"] == 0.5
+    gates = {"kind": "dynamic", "gate": "hard", "bias": 1.5, "threshold": 0.5}
+    assert config["model"]["edges"] == {**gates, "router_std": 0.01}
+    result = json.loads((run / "result.json").read_text())
+    share = result["expected_macs"] / result["total_macs"]
+    assert f"{share:.0%} expected of all that is counted" in done.stdout
+    assert f"expected MACs {100 * share:.0f} %" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -144,6 +177,12 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
         (("compare", "--device", "abacus"), "can use here, got 'abacus'"),
         (("compare", "--seeds", "0"), "seeds must be given"),
         (("compare", "--wiring", "loops"), "loops"),
+        (("train", "--budget", "0"), "budget must be in (0, 1], got 0.0"),
+        (("train", "--budget", "0.5", "--edges", "learned"), "gate=hard, got learned"),
+        (("train", "--budget", "0.5", "--edges", "dynamic"), "gate=hard, got dynamic"),
+        (("compare", "--budget", "0.5,2"), "budget must be in (0, 1], got 2.0"),
+        (("compare", "--budget", "0.5,,1"), "commas between them, got '0.5,,1'"),
+        (("compare", "--budget", "0.5", "--edges", "fixed"), "edges, got fixed"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -186,6 +225,8 @@ def test_every_setting_of_a_recipe_reaches_the_run(tmp_path: Path) -> None:
         "ema_decay": 0.5,
         "ema_interval": 2,
         "router_lr": 3.0,
+        "budget": 0.6,
+        "budget_weight": 2.0,
     }
     options = [
         word

@@ -184,6 +184,57 @@ def test_names_what_it_rejects(changes: dict[str, Any], message: str) -> None:
         comparison(**changes)
 
 
+def test_a_budget_is_an_entry_of_its_own_at_the_same_dense_cost(tmp_path: Path) -> None:
+    edges = "dynamic:gate=hard,bias=1.5,threshold=0.5"
+    grid = entries(("complete",), ("learned", edges), (1.0, 0.5))
+    whole = comparison(entries=grid, seeds=(0,))
+    rows = run_comparison(whole, tmp_path / "c", jobs=1)
+    assert [row["entry"] for row in rows] == [
+        "complete learned",
+        f"complete {edges} budget=1.0",
+        f"complete {edges} budget=0.5",
+    ]
+    assert [row["budget"] for row in rows] == [None, 1.0, 0.5]
+    static, dense, half = rows
+    assert dense["total_macs"] == half["total_macs"]
+    assert dense["channels"] == half["channels"]
+    assert static["expected_macs"] == pytest.approx(static["total_macs"])
+    assert half["expected_macs"] < dense["expected_macs"]
+    budgets = []
+    for entry in grid:
+        run = tmp_path / "c" / "runs" / entry.folder / "seed-0" / "config.json"
+        budgets.append(json.loads(run.read_text())["config"]["recipe"]["budget"])
+    assert budgets == [None, 1.0, 0.5]
+    table = summary(rows)
+    assert table[2]["expected_macs"] == half["expected_macs"]
+    # What an earlier version wrote did not count them.
+    del rows[2]["expected_macs"]
+    assert [row["expected_macs"] is None for row in summary(rows)] == [False, False, 1]
+
+
+def test_budgets_alone_are_of_edges_that_close_on_the_complete_dag() -> None:
+    grid = entries((), (), (0.5, 0.7))
+    assert [entry.wiring for entry in grid] == ["complete"] * 2
+    assert [entry.budget for entry in grid] == [0.5, 0.7]
+    comparison(entries=grid)
+    several = entries(("vgg", "resnet"), (), (0.5,))
+    assert [entry.wiring for entry in several] == ["vgg", "resnet"]
+    assert len({entry.folder for entry in (*grid, *several)}) == 4
+
+
+def test_only_edges_that_close_take_a_budget() -> None:
+    with pytest.raises(RunError, match="needs dynamic edges, got fixed, learned"):
+        entries((), ("fixed", "learned"), (0.5,))
+    for changes, message in (
+        ({"entries": entries((), ("dynamic",), (0.5,))}, "gate=hard, got dynamic$"),
+        ({"entries": entries((), (), (1.5,))}, r"budget must be in \(0, 1\], got 1.5"),
+        ({"entries": entries((), (), (0.5, 0.5))}, "differ from each other"),
+        ({"recipe": recipe_named("small", budget=0.5)}, "gate=hard, got dynamic$"),
+    ):
+        with pytest.raises(RunError, match=message):
+            comparison(**changes)
+
+
 def test_jobs_must_be_positive(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="jobs must be at least 1, got 0"):
         run_comparison(comparison(), tmp_path / "c", jobs=0)

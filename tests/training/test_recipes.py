@@ -308,6 +308,7 @@ def test_training_mixes_by_the_recipes_alphas_and_the_key_of_the_step(
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "recipes.md"
 WORDS = {
     "same": None,
+    "none": None,
     "yes": True,
     "no": False,
     "cosine": "cosine",
@@ -343,6 +344,8 @@ def test_the_documented_presets_are_those_of_the_code() -> None:
             without_effect |= {"gamma", "step_epochs"}
         if not recipe.ema_decay:
             without_effect |= {"ema_interval"}
+        if recipe.budget is None:
+            without_effect |= {"budget_weight"}
         found = asdict(recipe)
         told = {key: value for key, value in found.items() if key not in without_effect}
         assert table[name] == told

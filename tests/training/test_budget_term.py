@@ -1,0 +1,248 @@
+"""A budget pulls the expected MACs of a sample, by a gradient that closes edges."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddw_graph import create_model
+from ddw_graph.errors import RunError
+from ddw_graph.models import from_config
+from ddw_graph.nn.cost import NetworkCost, cost
+from ddw_graph.nn.network import Network
+from ddw_graph.training.budget_term import CLOSING_EDGES, budget_term, mac_shares
+from ddw_graph.training.loop import evaluate
+from ddw_graph.training.recipe import Recipe, recipe_named
+from ddw_graph.training.run import RunFolder
+from ddw_graph.training.train import trained_model
+from tests.training.small import small_config, small_data
+from tests.training.test_training import Stop, StopAt, run, weights
+
+HALF = recipe_named("small", epochs=15, batch_size=8, router_lr=3.0, budget=0.5)
+
+
+def closing(edges: str = CLOSING_EDGES, **changes: Any) -> Network:
+    """Returns a small network of which some edges are closed."""
+    model = from_config(small_config(edges, **changes))
+    for stage in model.stages:
+        threshold = stage.weights.get_parameter("threshold")
+        torch.nn.init.uniform_(threshold, 0.3, 0.9)
+        for name, parameter in stage.weights.named_parameters():
+            if name.endswith("linear.weight"):
+                torch.nn.init.normal_(parameter)
+    return model
+
+
+def counted(price: NetworkCost, adjacency: list[torch.Tensor], sample: int) -> int:
+    """Returns what a sample asks for, added up edge by edge and node by node."""
+    total = price.parts[0].total_macs + price.parts[-1].total_macs
+    for work, matrix in zip(price.work, adjacency, strict=True):
+        total += work.terminals
+        for place, (i, j) in enumerate(work.plan.edges):
+            total += work.edges[place] * bool(matrix[sample, j, i] != 0)
+        for j in range(work.plan.nodes):
+            if j == 0 or any(matrix[sample, j] != 0):
+                total += work.operations[j] + work.routers[j] + work.pooling[j]
+    return total
+
+
+@given(
+    wiring=st.sampled_from(["complete", "ws:k=2,p=0.5"]),
+    seed=st.integers(0, 2**16),
+    training=st.booleans(),
+)
+def test_the_value_is_the_count_with_and_without_a_gradient(
+    wiring: str, seed: int, training: bool
+) -> None:
+    torch.manual_seed(seed)
+    model = closing(wiring=wiring, n=4, seed=seed).train(training)
+    price = cost(model, 8)
+    _, adjacency = model(torch.randn(5, 1, 8, 8), return_adjacency=True)
+    assert adjacency[0].requires_grad
+    expected = price.expected_macs(adjacency)
+    without = price.expected_macs([matrix.detach() for matrix in adjacency])
+    assert expected.requires_grad and not without.requires_grad
+    assert torch.equal(expected, without)
+    assert expected.tolist() == [counted(price, adjacency, b) for b in range(5)]
+
+
+def test_the_gradient_is_that_of_edges_and_of_the_nodes_that_hang_on_them() -> None:
+    model = create_model("randwire_tiny", wiring="complete", n=2, channels=4).eval()
+    price = cost(model, 16)
+    _, adjacency = model(torch.randn(3, 3, 16, 16), return_adjacency=True)
+    matrices = [matrix.detach() for matrix in adjacency]
+    first = matrices[0]
+    first[1, 2, 0] = 0  # node 2 of the second sample hears node 1 alone
+    first[2, 2] = first[2, :, 2] = 0  # that of the third is dead
+    first[0, 3, 1] = -0.5  # the size of a weight opens, not its sign
+    first.requires_grad_()
+    torch.autograd.backward(price.expected_macs(matrices).sum())
+    work = price.work[0]
+    own = dict(zip(work.plan.edges, work.edges, strict=True))
+    node = work.operations[2] + work.routers[2] + work.pooling[2]
+    assert first.grad is not None
+    found = first.grad[:, 2, :2].tolist()
+    assert found == [
+        [own[0, 2] + node / 2, own[1, 2] + node / 2],
+        [own[0, 2], own[1, 2] + node],
+        [own[0, 2] + node / 2, own[1, 2] + node / 2],
+    ]
+    assert first.grad[:, 3, 1].tolist() == [-own[1, 3], own[1, 3], own[1, 3]]
+
+
+@pytest.mark.parametrize(("budget", "sign"), [(0.1, 1), (1.0, -1)])
+def test_the_term_moves_every_router_and_threshold_toward_the_budget(
+    budget: float, sign: int
+) -> None:
+    model = from_config(small_config(CLOSING_EDGES)).train()
+    price = cost(model, 8)
+    if budget == 1:
+        for stage in model.stages:  # the middle node hears nothing
+            stage.weights.get_parameter("threshold").data[1] = 2
+    _, adjacency = model(torch.randn(6, 1, 8, 8), return_adjacency=True)
+    shares = mac_shares(price, adjacency)
+    assert (shares.mean() > budget) == (sign == 1)
+    torch.autograd.backward(budget_term(shares, budget))
+    for name, parameter in model.named_parameters():
+        if name.endswith("threshold"):
+            assert parameter.grad is not None
+            assert (-sign * parameter.grad > 0).all(), name
+        elif ".routers." in name and name.endswith("bias"):
+            assert parameter.grad is not None
+            # A dead node's own edges are closed whatever its router says.
+            dead = budget == 1 and ".routers.2." in name
+            assert dead or (sign * parameter.grad > 0).all(), name
+
+
+def test_the_term_is_the_squared_distance_of_the_mean() -> None:
+    shares = torch.tensor([0.2, 0.6, 1.0])
+    assert budget_term(shares, 0.5).item() == pytest.approx(0.01)
+    assert budget_term(shares, 0.6).item() == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("edges", "told"),
+    [
+        ("fixed", "fixed"),
+        ("learned", "learned"),
+        ("dynamic", "dynamic"),
+        ("dynamic:gate=eq5", "dynamic:gate=eq5"),
+    ],
+)
+def test_edges_that_do_not_close_in_training_cannot_keep_a_budget(
+    tmp_path: Path, edges: str, told: str
+) -> None:
+    with pytest.raises(RunError, match=f"dynamic with gate=hard, got {told}$"):
+        run(tmp_path / "a", config=small_config(edges), recipe=HALF)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"budget": 0.0}, r"budget must be in \(0, 1\], got 0.0"),
+        ({"budget": 1.5}, r"budget must be in \(0, 1\], got 1.5"),
+        ({"budget": float("nan")}, r"budget must be in \(0, 1\], got nan"),
+        ({"budget_weight": -1.0}, "budget_weight must be finite and at least 0"),
+        ({"budget_weight": float("inf")}, "budget_weight must be finite and at lea"),
+    ],
+)
+def test_names_the_value_that_it_rejects(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        Recipe(**changes)
+
+
+def test_training_reaches_its_budget_and_learns(tmp_path: Path) -> None:
+    config = small_config(CLOSING_EDGES, n=6)
+    shares = {}
+    for budget in (0.5, 1.0):
+        folder = tmp_path / str(budget)
+        result = run(folder, config=config, recipe=replace(HALF, budget=budget))
+        assert result["test_accuracy"] > 0.8
+        shares[budget] = result["expected_macs"] / result["total_macs"]
+        model = trained_model(folder)
+        images, _ = small_data().test.batch(range(24), None)
+        _, adjacency = model(images, return_adjacency=True)
+        expected = cost(model, 8).expected_macs(adjacency)
+        assert result["expected_macs"] == pytest.approx(expected.mean().item())
+        history = RunFolder(folder).read_checkpoint()["history"]
+        assert history[-1]["test_macs_share"] == pytest.approx(shares[budget])
+    assert shares[0.5] == pytest.approx(0.5, abs=0.05)
+    assert shares[1.0] == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_log_tells_shares_and_the_loss_without_the_term(tmp_path: Path) -> None:
+    # So slow that each step meets the same weights.
+    still = replace(HALF, epochs=1, learning_rate=1e-12)
+    config = small_config(CLOSING_EDGES)
+    rows = []
+    for name, weight in (("a", 0.0), ("b", 1e3)):
+        recipe = replace(still, budget_weight=weight)
+        run(tmp_path / name, config=config, recipe=recipe)
+        (row,) = RunFolder(tmp_path / name).read_checkpoint()["history"]
+        rows.append(row | {"train_seconds": 0})
+    assert rows[0] == rows[1]
+    assert 0 < rows[0]["train_macs_share"] <= 1
+    log = (tmp_path / "a" / "log.csv").read_text().splitlines()
+    assert log[0].endswith("train_seconds,train_macs_share,test_macs_share")
+    tested = evaluate(trained_model(tmp_path / "a"), small_data().test)
+    assert rows[0]["test_macs_share"] == tested.macs_share
+
+
+def test_a_run_with_a_budget_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "config": small_config(CLOSING_EDGES, drop_path=0.2),
+        "recipe": replace(HALF, epochs=3, augment=True),
+    }
+    run(tmp_path / "whole", **settings)
+    with pytest.raises(Stop):
+        run(tmp_path / "cut", listener=StopAt(2, 3), **settings)
+    run(tmp_path / "cut", resume=True, **settings)
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+    results = [
+        json.loads((tmp_path / n / "result.json").read_text()) for n in ("whole", "cut")
+    ]
+    assert len({r["expected_macs"] for r in results}) == 1
+
+
+def test_without_a_budget_the_weight_of_its_term_is_no_setting() -> None:
+    assert "budget_weight" not in Recipe().as_dict()
+    assert Recipe(budget=0.5).as_dict()["budget_weight"] == Recipe().budget_weight
+
+
+def as_before(folder: Path) -> None:
+    """Makes a run's folder what earlier versions wrote."""
+    config = json.loads((folder / "config.json").read_text())
+    del config["config"]["recipe"]["budget"]
+    (folder / "config.json").write_text(json.dumps(config))
+    run_folder = RunFolder(folder)
+    state = run_folder.read_checkpoint()
+    new = ("train_macs_share", "test_macs_share")
+    state["history"] = [
+        {key: value for key, value in row.items() if key not in new}
+        for row in state["history"]
+    ]
+    run_folder.write_checkpoint(state)
+
+
+def test_runs_of_earlier_versions_are_read_and_go_on(tmp_path: Path) -> None:
+    result = run(tmp_path / "a")
+    as_before(tmp_path / "a")
+    path = tmp_path / "a" / "result.json"
+    path.unlink()
+    assert run(tmp_path / "a", resume=True) == result
+    old = {key: value for key, value in result.items() if key != "expected_macs"}
+    path.write_text(json.dumps(old))
+    assert run(tmp_path / "a", resume=True) == old
+    with pytest.raises(Stop):
+        run(tmp_path / "b", listener=StopAt(2, 1))
+    as_before(tmp_path / "b")
+    run(tmp_path / "b", resume=True)
+    first, *_, last = (tmp_path / "b" / "log.csv").read_text().splitlines()[1:]
+    assert first.endswith(",,") and not last.endswith(",")
