@@ -62,6 +62,14 @@ def test_skipping_what_the_caller_closed_is_masking(
     torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
+def test_with_every_edge_closed_the_output_is_zero() -> None:
+    stage = lively(Stage(complete(3), 3, 4, stride=2)).eval()
+    x = images(2, 3, 7, 7)
+    (found, one), (wanted, other) = both(stage, x, torch.zeros(1, 5, 5).double())
+    assert torch.equal(found, wanted) and torch.equal(one, other)
+    assert found.shape == (2, 4, 4, 4) and found.eq(0).all()
+
+
 class Counting(nn.Module):
     """Notes for how many samples it computed."""
 
