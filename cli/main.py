@@ -20,6 +20,7 @@ COMMANDS = {
     "compare": "Train wirings and kinds of edges beside each other at equal budget.",
     "analyze": "Collect the weight of every edge for every sample of a trained RUN.",
     "plot": "Draw the edge weights of an analyzed RUN, a panel for each stage.",
+    "bench": "Measure time and memory, each relative to something known.",
 }
 """Each command's line in the help; its module in this folder has the same name."""
 
