@@ -79,7 +79,7 @@ def _draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set(xlabel="ratio, median and middle half of the pairs; below 1 took less")
-    ax.legend(fontsize=7)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, fontsize=7)
 
 
 def _draw_growth(ax: Axes, axis: str, curves: Sequence[Mapping[str, Any]]) -> None:
@@ -98,9 +98,11 @@ def _draw_growth(ax: Axes, axis: str, curves: Sequence[Mapping[str, Any]]) -> No
             label=f"{words}, exponent {slope:.2f}",
         )
         ax.fill_between(curve["sizes"], low, high, alpha=0.25)
-    ax.set_xscale("log", base=2)
+    ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.set_xticks(curves[0]["sizes"], [f"{size}" for size in curves[0]["sizes"]])
+    ax.set_xticks([], minor=True)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
     fixed = curves[0]["act"].partition(", ")[2]

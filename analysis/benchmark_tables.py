@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+COLUMNS = ("case", "what", "took", "relative to", "which took", "ratio")
 UNITS = {"seconds": (1e3, "ms"), "bytes": (1e-6, "MB")}
 
 
@@ -17,15 +18,14 @@ def benchmark_tables(report: Mapping[str, Any]) -> str:
     parts = []
     rows = report["measurements"]
     for name in dict.fromkeys(row["benchmark"] for row in rows):
-        header = ("case", "what", "took", "relative to", "which took", "ratio")
-        of_name = [row for row in rows if row["benchmark"] == name]
-        parts.append(f"### {name}\n\n{_table(header, [_cells(r) for r in of_name])}")
+        of_name = [_cells(row) for row in rows if row["benchmark"] == name]
+        parts.append(f"### {name}\n\n{_table(COLUMNS, of_name)}")
     for curve in report["curves"]:
-        header = (curve["axis"], "took", "ratio to the first")
-        taken = [_amount(each, "seconds") for each in curve["seconds"]]
-        ratios = [_ratio(each) for each in curve["ratios"]]
-        sizes = [f"{size:,}" for size in curve["sizes"]]
-        table = _table(header, list(zip(sizes, taken, ratios, strict=True)))
+        points = zip(curve["sizes"], curve["seconds"], curve["ratios"], strict=True)
+        table = _table(
+            (curve["axis"], "took", "ratio to the first"),
+            [(f"{n:,}", _amount(s, "seconds"), _ratio(r)) for n, s, r in points],
+        )
         title = f"### {curve['benchmark']} with {curve['axis']}: {curve['act']}"
         parts.append(f"{title}\n\n{table}\n\nExponent: {_ratio(curve['exponent'])}")
     told = [f"{key} {value}" for key, value in report["environment"].items()]

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ddw_graph.benchmarking.acts import inference
+from ddw_graph.benchmarking.acts import Act, inference
 from ddw_graph.benchmarking.measurement import Measurement, Run, measurement
 from ddw_graph.nn.aggregation import weighted_sum
 from ddw_graph.training.timing import paired_times
@@ -71,7 +71,7 @@ def aggregation(
         torch.testing.assert_close(ours, naive, rtol=1e-3, atol=1e-5 * gradient.numel())
     sizes = f"{inputs} inputs of {'x'.join(map(str, shape))}"
     found = []
-    acts = {
+    acts: dict[str, dict[str, Act]] = {
         "forward": {name: inference(partial(forward, name)) for name in SUMS},
         "forward and backward": {name: partial(both, name) for name in SUMS},
     }

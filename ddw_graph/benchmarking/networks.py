@@ -1,25 +1,17 @@
 """A backbone on dynamic wirings, every edge open, beside torchvision's original."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import get_model, list_models
 
-from ddw_graph.benchmarking.acts import (
-    Act,
-    images,
-    inference,
-    settle,
-    training_memory,
-    training_step,
-)
-from ddw_graph.benchmarking.measurement import Measurement, Run, measurement
+from ddw_graph.benchmarking.compared import compared
+from ddw_graph.benchmarking.measurement import Measurement, Run
 from ddw_graph.errors import ModelError
 from ddw_graph.models import create_model
 from ddw_graph.nn.network import Network
-from ddw_graph.training.timing import paired_times
 
 ORIGINAL = "torchvision"
 
@@ -64,54 +56,28 @@ def networks(
             raise ModelError(
                 f"a benchmark needs a network of torchvision, got {name!r}"
             )
-    return [found for name in names for found in _network(run, name, batch, size)]
-
-
-def _network(run: Run, name: str, batch: int, size: int) -> list[Measurement]:
-    sizes = f"{name}, batch {batch}, {size} px"
-    x = images(batch, size, run.device)
-    makers = {variant: partial(make, name) for variant, make in VARIANTS.items()}
-    models = {variant: make().to(run.device) for variant, make in makers.items()}
-    found = []
-
-    def put(case: str, figures: dict[str, list[float]], unit: str = "seconds") -> None:
-        for variant in VARIANTS:
-            if variant != ORIGINAL:
-                found.append(
-                    measurement(
-                        "networks",
-                        f"{sizes}: {case}",
-                        figures,
-                        variant,
-                        to=ORIGINAL,
-                        unit=unit,
-                    )
-                )
-
-    def timed(acts: dict[str, Act]) -> dict[str, list[float]]:
-        return paired_times(
-            acts, rounds=run.rounds, warmup=run.warmup, device=run.device
+    return [
+        found
+        for name in names
+        for found in compared(
+            run,
+            "networks",
+            name,
+            {variant: partial(make, name) for variant, make in VARIANTS.items()},
+            to=ORIGINAL,
+            batch=batch,
+            size=size,
+            check=check_dense,
         )
-
-    run.progress(f"{sizes}: training step")
-    put("training step", timed({v: training_step(m, x) for v, m in models.items()}))
-    for model in models.values():
-        model.zero_grad()
-        settle(model, partial(model, x))
-        check_dense(model, x)
-    run.progress(f"{sizes}: inference")
-    put("inference", timed({v: inference(partial(m, x)) for v, m in models.items()}))
-    models.clear()
-    run.progress(f"{sizes}: memory of training")
-    memory = {v: training_memory(make, batch, size, run) for v, make in makers.items()}
-    put("peak memory of training", memory, "bytes")
-    return found
+    ]
 
 
 @torch.no_grad()
-def check_dense(model: nn.Module, x: Tensor) -> None:
-    """Checks that every edge of a network is open for every sample."""
-    if isinstance(model, Network):
+def check_dense(models: Mapping[str, nn.Module], x: Tensor) -> None:
+    """Checks that every edge of networks with edges is open for every sample."""
+    for model in models.values():
+        if not isinstance(model, Network):
+            continue
         _, matrices = model(x, return_adjacency=True)
         for stage, matrix in zip(model.stages, matrices, strict=True):
             assert (matrix != 0).sum() == len(x) * stage.dag.number_of_edges()

@@ -1,25 +1,18 @@
 """RandWire beside a module for each node, as it is commonly written."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from ddw_graph.benchmarking.acts import (
-    images,
-    inference,
-    settle,
-    training_memory,
-    training_step,
-)
-from ddw_graph.benchmarking.measurement import Measurement, Run, measurement
+from ddw_graph.benchmarking.compared import compared
+from ddw_graph.benchmarking.measurement import Measurement, Run
 from ddw_graph.models import create_model, image_size
 from ddw_graph.nn.edge_weights import LearnedWeights
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
-from ddw_graph.training.timing import paired_times
 
 OURS, NAIVE = "ddw_graph", "module per node"
 
@@ -88,15 +81,24 @@ def stacked(network: Network) -> nn.Module:
 
 
 def made(name: str, variant: str) -> nn.Module:
-    """Returns a network of RandWire's, WS(4, 0.75) and learned, or its baseline."""
-    network = create_model(name, wiring="ws:k=4,p=0.75", edges="learned", seed=0)
+    """Returns a network of RandWire's, WS(4, 0.75) and learned, or its baseline.
+
+    Both have the same weights at each call.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = create_model(name, wiring="ws:k=4,p=0.75", edges="learned", seed=0)
+        for stage in network.stages:
+            assert isinstance(stage.weights, LearnedWeights)
+            # Apart from each other, so that an edge cannot stand for another.
+            nn.init.normal_(stage.weights.logit)
     return stacked(network) if variant == NAIVE else network
 
 
 def randwire(
     run: Run, *, name: str = "randwire_small", batch: int = 8, size: int | None = None
 ) -> list[Measurement]:
-    """Returns time and memory of training, and time of inference.
+    """Returns what training and inference take, relative to the baseline.
 
     Args:
         run: How to measure.
@@ -104,53 +106,23 @@ def randwire(
         batch: Images.
         size: Their height and width, pixels; by default what the network is meant for.
     """
-    size = size or image_size(name)
-    sizes = f"{name}, WS(4, 0.75), batch {batch}, {size} px"
-    network = create_model(name, wiring="ws:k=4,p=0.75", edges="learned", seed=0)
-    models = {OURS: network.to(run.device), NAIVE: stacked(network).to(run.device)}
-    x = images(batch, size, run.device)
-    for model in models.values():
-        settle(model, partial(model, x))
-    check_equal(models[OURS], models[NAIVE], x)
-    found = []
-    for case, acts in (
-        (
-            "inference",
-            {name: inference(partial(model, x)) for name, model in models.items()},
-        ),
-        (
-            "training step",
-            {name: training_step(model, x) for name, model in models.items()},
-        ),
-    ):
-        for model in models.values():
-            model.train(case != "inference")
-        run.progress(f"{sizes}: {case}")
-        times = paired_times(
-            acts, rounds=run.rounds, warmup=run.warmup, device=run.device
-        )
-        found.append(measurement("randwire", f"{sizes}: {case}", times, OURS, to=NAIVE))
-    run.progress(f"{sizes}: memory of training")
-    memory = {
-        v: training_memory(partial(made, name, v), batch, size, run) for v in models
-    }
-    found.append(
-        measurement(
-            "randwire",
-            f"{sizes}: peak memory of training",
-            memory,
-            OURS,
-            to=NAIVE,
-            unit="bytes",
-        )
+    return compared(
+        run,
+        "randwire",
+        f"{name}, WS(4, 0.75), learned",
+        {variant: partial(made, name, variant) for variant in (NAIVE, OURS)},
+        to=NAIVE,
+        batch=batch,
+        size=size or image_size(name),
+        check=check_equal,
     )
-    return found
 
 
 @torch.no_grad()
-def check_equal(model: nn.Module, other: nn.Module, x: Tensor) -> None:
-    """Checks that two networks compute the same, in evaluation and in training."""
-    for training in (False, True):
-        found = [each.train(training)(x) for each in (model, other)]
-        scale = found[0].abs().max().item()
-        torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3 * scale)
+def check_equal(models: Mapping[str, nn.Module], x: Tensor) -> None:
+    """Checks that networks compute the same, in training and in evaluation."""
+    for training in (True, False):
+        outputs = [model.train(training)(x) for model in models.values()]
+        scale = outputs[0].abs().max().item()
+        for output in outputs[1:]:
+            torch.testing.assert_close(output, outputs[0], rtol=1e-3, atol=1e-3 * scale)

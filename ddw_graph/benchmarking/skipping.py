@@ -15,6 +15,8 @@ from ddw_graph.nn.stage import Stage
 from ddw_graph.training.timing import paired_times
 
 DENSE = "every edge open"
+SAME = "the same half of the nodes closed"
+OWN = "half of the nodes closed, drawn for each sample"
 
 
 def opened(
@@ -93,20 +95,19 @@ def skipping(
         n = stage.plan.nodes - 2
         label = f"{name}'s stage {place}, {n} nodes, {size} px"
         for words, closed in (
-            ("the same half", every_second(stage.plan, batch)),
-            ("a half of its own", random_half(stage.plan, random_batch, seed=0)),
-            ("half", every_second(stage.plan, 1)),
+            (SAME, every_second(stage.plan, batch)),
+            (OWN, random_half(stage.plan, random_batch, seed=0)),
+            (SAME, every_second(stage.plan, 1)),
         ):
             case = f"{label}, batch {len(closed)}"
-            run.progress(f"{case}: {words} closed")
+            run.progress(f"{case}: {words}")
             found.append(_stage(run, stage, x[: len(closed)], case, words, closed))
     return found
 
 
 def _stage(
-    run: Run, stage: Stage, x: Tensor, case: str, words: str, closed: Tensor
+    run: Run, stage: Stage, x: Tensor, case: str, what: str, closed: Tensor
 ) -> Measurement:
-    what = f"{words} of the nodes closed" + (" for each" if len(closed) > 1 else "")
     dense = opened(stage.plan, torch.zeros_like(closed))
     matrices = {
         what: opened(stage.plan, closed).to(x.device),
