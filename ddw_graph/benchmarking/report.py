@@ -26,7 +26,7 @@ BENCHMARKS: dict[str, Callable[..., Sequence[Measurement | Curve]]] = {
 }
 
 QUICK: dict[str, dict[str, Any]] = {
-    "networks": {"names": ("resnet18",), "batch": 2, "size": 32},
+    "networks": {"names": ("resnet18",), "batch": 4, "size": 64},
     "aggregation": {"inputs": 3, "shape": (2, 4, 8, 8)},
     "skipping": {
         "stages": (("resnet18", 2, 32), ("randwire_tiny", 1, 16)),
