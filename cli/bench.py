@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.training_options import DEVICE_OPTION
 
 BENCHMARKS = ("networks", "aggregation", "skipping", "randwire", "growth")
 
@@ -42,7 +43,7 @@ BENCHMARKS = ("networks", "aggregation", "skipping", "randwire", "growth")
     type=click.IntRange(min=1),
     help="Threads that compute.  [default: all]",
 )
-@click.option("--device", default="cpu", show_default=True, help="Such as cpu or cuda.")
+@DEVICE_OPTION
 @click.option(
     "--quick", is_flag=True, help="Small sizes that show that all of it runs."
 )

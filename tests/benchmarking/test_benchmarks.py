@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import time
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from ddw_graph import Dynamic, Stage, create_model
 from ddw_graph.benchmarking import acts, randwire, skipping
+from ddw_graph.benchmarking import growth as growth_module
 from ddw_graph.benchmarking.acts import settle, training_memory, training_step
 from ddw_graph.benchmarking.aggregation import NAIVE, SUMS, aggregation
 from ddw_graph.benchmarking.growth import growth
@@ -100,7 +102,7 @@ def test_sums_that_differ_are_not_timed(
     def wrong(inputs: Any, weights: Any) -> Any:
         total = SUMS[NAIVE](inputs, weights)
         if pass_ == "forward":
-            return total * 1.01
+            return total + 1
         return total + (100 * weights - (100 * weights).detach()).sum()
 
     monkeypatch.setitem(SUMS, "ddw_graph", wrong)
@@ -195,6 +197,7 @@ def test_randwire_is_beside_a_module_per_node(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_module_per_node_computes_and_learns_the_same() -> None:
     ours = randwire.made("randwire_tiny", randwire.OURS).double()
+    torch.rand(1)  # whatever was drawn in between
     theirs = randwire.made("randwire_tiny", randwire.NAIVE).double()
     assert isinstance(ours, Network)
     x = torch.randn(3, 3, 16, 16).double()
@@ -248,6 +251,20 @@ def test_growth_has_a_curve_for_each_act_and_axis() -> None:
     assert all(c.ratios[0].median == 1 and len(c.seconds) == 3 for c in found)
     nodes, edges = found[:2]
     assert nodes.seconds == edges.seconds
+
+
+def test_growth_is_of_stages_of_these_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def recorded(stage: Stage, x: torch.Tensor) -> acts.Act:
+        seen.append((stage.plan.nodes, len(x)))
+        assert stage.edges == Dynamic() and x.shape[1:] == (3, 4, 4)
+        return lambda: time.sleep(1e-6)
+
+    monkeypatch.setattr(growth_module, "ACTS", {"one": recorded})
+    sizes: Any = {"nodes": (4, 6), "batches": (1, 3), "at_nodes": 5, "size": 4}
+    growth(RUN, **sizes, at_batch=2, channels=3)
+    assert seen == [(4, 2), (6, 2), (5, 1), (5, 3)]
 
 
 def test_a_settled_network_has_the_statistics_of_the_batch() -> None:

@@ -25,12 +25,12 @@ def test_every_benchmark_has_its_name() -> None:
 
 def test_prints_tables_and_writes_json_and_a_picture(tmp_path: Path) -> None:
     out, picture = tmp_path / "bench.json", tmp_path / "bench.svg"
-    result = call(*QUICK, "--threads", 1, "--out", out, "--picture", picture)
+    result = call(*QUICK, "--threads", 2, "--out", out, "--picture", picture)
     assert result.exit_code == 0, result.output
     assert "### aggregation" in result.stdout and "Exponent: " in result.stdout
     assert f"wrote {out}\nwrote {picture}\n" in result.stderr
     found = json.loads(out.read_text())
-    assert found["environment"]["threads"] == 1
+    assert found["environment"]["threads"] == 2
     assert list(found["arguments"]) == ["aggregation", "growth"]
     assert len(found["measurements"]) == 6 and len(found["curves"]) == 6
     assert "naive loop" in picture.read_text()
