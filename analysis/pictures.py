@@ -14,6 +14,18 @@ STYLE = Path(__file__).parent / "ddw_graph.mplstyle"
 _FORMATS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 
 
+def check_ending(suffix: str) -> str:
+    """Returns the kind of picture that an ending means.
+
+    Raises:
+        FileError: If it is no picture's.
+    """
+    kind = _FORMATS.get(suffix.lower())
+    if kind is None:
+        raise FileError(f"a picture is .png, .svg or .pdf, got {suffix!r}")
+    return kind
+
+
 def rendered(figure: Figure, suffix: str) -> bytes:
     """Returns a figure as the bytes of a file; equal figures give equal bytes.
 
@@ -24,9 +36,7 @@ def rendered(figure: Figure, suffix: str) -> bytes:
     Raises:
         FileError: If the suffix is another.
     """
-    kind = _FORMATS.get(suffix.lower())
-    if kind is None:
-        raise FileError(f"a picture is .png, .svg or .pdf, got {suffix!r}")
+    kind = check_ending(suffix)
     # Without these, SVG and PDF would carry the hour and ids drawn at random.
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     stream = io.BytesIO()

@@ -11,17 +11,19 @@ process that makes the network and runs it once, less what the process held befo
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+
+from ddw_graph.benchmarking.memory import peak_memory
+from ddw_graph.benchmarking.spread import ratio
 
 NETWORKS = (
     "resnet18",
@@ -37,12 +39,6 @@ VARIANTS = ("library", "fixed", "learned", "dynamic", "rewired")
 dynamic edges with whole blocks as nodes."""
 
 
-def peak_memory() -> int:
-    """Returns the most bytes that this process has held so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def make(network: str, variant: str) -> Any:
     """Returns a network in evaluation mode."""
     from torchvision.models import get_model
@@ -56,28 +52,20 @@ def make(network: str, variant: str) -> Any:
     return create_model(network, edges=variant).eval()
 
 
-def paired(acts: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Returns the seconds of every act in each round, after a round to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in acts}
-    for turn in range(rounds + 1):
-        for name, act in acts.items():
-            begun = time.perf_counter()
-            act()
-            if turn:
-                times[name].append(time.perf_counter() - begun)
-    return times
-
-
 def measure_times(network: str, batch: int, size: int, rounds: int) -> dict[str, Any]:
     """Returns the seconds of making each variant, and of one forward."""
     import torch
 
+    from ddw_graph.training.timing import paired_times
+
     torch.manual_seed(0)
     images = torch.randn(batch, 3, size, size)
-    made = paired({v: partial(make, network, v) for v in VARIANTS}, rounds)
+    made = paired_times({v: partial(make, network, v) for v in VARIANTS}, rounds=rounds)
     models = {variant: make(network, variant) for variant in VARIANTS}
     with torch.inference_mode():
-        ran = paired({v: partial(m, images) for v, m in models.items()}, rounds)
+        ran = paired_times(
+            {v: partial(m, images) for v, m in models.items()}, rounds=rounds
+        )
     return {"make": made, "forward": ran, "threads": torch.get_num_threads()}
 
 
@@ -106,13 +94,6 @@ def in_fresh_process(call: str, *arguments: object) -> Any:
         check=True,
     )
     return json.loads(run.stdout)
-
-
-def ratios(times: Sequence[float], to: Sequence[float]) -> dict[str, float]:
-    """Returns median and quartiles of the ratios of paired times."""
-    each = [one / other for one, other in zip(times, to, strict=True)]
-    low, median, high = statistics.quantiles(each, n=4, method="inclusive")
-    return {"median": median, "low": low, "high": high}
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
@@ -172,7 +153,7 @@ def main(
             for what in ("make", "forward"):
                 own, library = times[what][variant], times[what]["library"]
                 row[f"{what}_seconds"] = statistics.median(own)
-                row[f"{what}_ratio"] = ratios(own, library)
+                row[f"{what}_ratio"] = asdict(ratio(own, library))
             rows.append(row | {"memory": memory, "memory_ratio": memory / first})
         click.echo(f"{network}: done", err=True)
     click.echo(table(rows))

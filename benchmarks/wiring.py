@@ -11,7 +11,6 @@ import json
 import math
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,14 +22,10 @@ from typing import Any
 
 import click
 
+from ddw_graph.benchmarking.memory import peak_memory
+
 STEPS = ("build", "check", "describe", "save", "load")
 FAMILIES = {"complete": "complete", "ws": "ws:k=4,p=0.75"}
-
-
-def peak_memory() -> int:
-    """Returns the most bytes that this process has held so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def least_time(act: Callable[[], Any], repeats: int) -> float:

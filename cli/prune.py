@@ -37,10 +37,10 @@ def prune(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Take out of a trained RUN's network the edges and nodes that never open.
+    """Take out of a trained RUN's network what never opens.
 
-    Goes by the training images; the accuracy on the test images is told before and
-    after. The file is that of a plain network: ddw-graph train --from FILE goes on.
+    Edges and nodes that no training image opens leave its wirings; the accuracy on the
+    test images is told before and after. The file is that of a plain network: ddw-graph train --from FILE goes on.
 
     \b
     ddw-graph prune runs/ddw

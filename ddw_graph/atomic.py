@@ -14,6 +14,25 @@ def is_draft(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
+def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Checks that a file could be written, before what it is to hold is made.
+
+    Args:
+        path: Where to.
+        overwrite: Whether a file that is there may be replaced.
+
+    Raises:
+        FileError: If something is there and may not be replaced, or the folder is not.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileError(f"{path} needs its folder, got no {path.parent}")
+    if os.path.lexists(path) and not overwrite:
+        raise FileError(
+            f"{path} is there already; replace it with --overwrite (overwrite=True)"
+        )
+
+
 def write_bytes(
     path: str | os.PathLike[str], parts: Iterable[bytes], *, overwrite: bool
 ) -> bool:

@@ -40,7 +40,9 @@ def test_help_has_a_line_for_each_command(args: list[str]) -> None:
         assert f"  {name} " in result.output and line in result.output
 
 
-@pytest.mark.parametrize("args", [[], ["--help"], ["build", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "args", [[], ["--help"], ["build", "--help"], ["bench", "--help"], ["--version"]]
+)
 def test_help_imports_nothing_heavy(args: list[str]) -> None:
     code = (
         "import sys\n"

@@ -1,0 +1,110 @@
+"""The picture of what benchmarks found: ratios beside 1, and growth."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.errors import DataError
+
+MARKERS = "osD^v"
+
+
+def benchmark_figure(report: Mapping[str, Any]) -> Figure:
+    """Returns ratios with their spread, and times over sizes on log axes.
+
+    Left of the line at 1 less was taken than by what it is relative to. Edges are not
+    drawn: their curves are those of the nodes that they belong to.
+
+    Args:
+        report: From ``ddw_graph.benchmarking.report.report``.
+
+    Raises:
+        DataError: If it holds nothing.
+    """
+    rows = report["measurements"]
+    curves = [curve for curve in report["curves"] if curve["axis"] != "edges"]
+    axes_of_growth = list(dict.fromkeys(curve["axis"] for curve in curves))
+    if not rows and not curves:
+        raise DataError("a picture of benchmarks needs one that ran, got none")
+    tall = 1.2 + 0.3 * len(rows) if rows else 0.0
+    low = 3.2 if curves else 0.0
+    with matplotlib.rc_context(fname=STYLE):
+        figure = Figure(figsize=(9, tall + low), layout="constrained")
+        heights = [height for height in (tall, low) if height]
+        parts = iter(
+            figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[
+                :, 0
+            ]
+        )
+        if rows:
+            _draw_ratios(next(parts).subplots(), rows)
+        if curves:
+            panels = next(parts).subplots(1, len(axes_of_growth), squeeze=False)[0]
+            for ax, axis in zip(panels, axes_of_growth, strict=True):
+                _draw_growth(ax, axis, [c for c in curves if c["axis"] == axis])
+    return figure
+
+
+def _draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    ax.axvline(1, color="black", linewidth=0.8)
+    names = list(dict.fromkeys(row["benchmark"] for row in rows))
+    for place, name in enumerate(names):
+        own = [y for y, row in enumerate(rows) if row["benchmark"] == name]
+        ratios = [rows[y]["ratio"] for y in own]
+        ax.hlines(
+            own,
+            [ratio["low"] for ratio in ratios],
+            [ratio["high"] for ratio in ratios],
+            color=f"C{place}",
+        )
+        ax.plot(
+            [ratio["median"] for ratio in ratios],
+            own,
+            linestyle="",
+            marker=MARKERS[place % len(MARKERS)],
+            markersize=4.5,
+            color=f"C{place}",
+            label=name,
+        )
+    labels = [f"{row['case']}\n{row['what']} / {row['to']}" for row in rows]
+    ax.set_yticks(range(len(rows)), labels, fontsize=6)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.set(xlabel="ratio, median and middle half of the pairs; below 1 took less")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, fontsize=7)
+
+
+def _draw_growth(ax: Axes, axis: str, curves: Sequence[Mapping[str, Any]]) -> None:
+    for place, curve in enumerate(curves):
+        low, median, high = (
+            [1e3 * seconds[key] for seconds in curve["seconds"]]
+            for key in ("low", "median", "high")
+        )
+        words = curve["act"].split(",")[0]
+        slope = curve["exponent"]["median"]
+        ax.plot(
+            curve["sizes"],
+            median,
+            marker=MARKERS[place % len(MARKERS)],
+            markersize=4,
+            label=f"{words}, exponent {slope:.2f}",
+        )
+        ax.fill_between(curve["sizes"], low, high, alpha=0.25)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xticks(curves[0]["sizes"], [f"{size}" for size in curves[0]["sizes"]])
+    ax.set_xticks([], minor=True)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    fixed = curves[0]["act"].partition(", ")[2]
+    ax.set(xlabel=axis, ylabel="time, ms", title=f"Growth with {axis}: {fixed}")
+    ax.legend(fontsize=7)

@@ -1,0 +1,116 @@
+"""The command that measures time and memory."""
+
+import json
+from pathlib import Path
+
+import click
+
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.training_options import DEVICE_OPTION
+
+BENCHMARKS = ("networks", "aggregation", "skipping", "randwire", "growth")
+
+
+@click.command()
+@click.argument(
+    "names", metavar="[BENCHMARK]...", nargs=-1, type=click.Choice(BENCHMARKS)
+)
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    help="Of networks; may be given often.  [default: resnet50, mobilenet_v2]",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(min=1),
+    help="Images, of networks and randwire.  [default: 8]",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=1),
+    help="Pixels, likewise.  [default: 128, and 224 for randwire]",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=15,
+    show_default=True,
+    help="Paired times of each act.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Threads that compute.  [default: all]",
+)
+@DEVICE_OPTION
+@click.option(
+    "--quick", is_flag=True, help="Small sizes that show that all of it runs."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="JSON file of all figures."
+)
+@click.option(
+    "--picture", type=click.Path(path_type=Path), help="A .svg, .png or .pdf file."
+)
+@OVERWRITE_OPTION
+@JSON_OPTION
+def bench(
+    names: tuple[str, ...],
+    networks: tuple[str, ...],
+    batch: int | None,
+    size: int | None,
+    rounds: int,
+    threads: int | None,
+    device: str,
+    quick: bool,
+    out: Path | None,
+    picture: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Measure time and memory, each relative to something known.
+
+    BENCHMARK is networks (dynamic edges beside torchvision's original), aggregation (a
+    node's sum beside a copy and a naive loop), skipping (half of the nodes closed
+    beside none), randwire (beside a module for each node) or growth (with nodes and
+    samples); all of them without any. What is compared takes turns, and figures are
+    medians of paired ratios.
+
+    \b
+    ddw-graph bench --quick
+    ddw-graph bench networks --network resnet18 --batch 4 --out networks.json
+    """
+    from ddw_graph.analysis.benchmark_figure import benchmark_figure
+    from ddw_graph.analysis.benchmark_tables import benchmark_tables
+    from ddw_graph.analysis.pictures import check_ending, save_figure
+    from ddw_graph.atomic import check_free, write_bytes
+    from ddw_graph.benchmarking.measurement import Run
+    from ddw_graph.benchmarking.report import chosen, report
+    from ddw_graph.training.train import usable_device
+
+    # Now, and not when everything has been measured.
+    if picture is not None:
+        check_ending(picture.suffix)
+    for path in (out, picture):
+        if path is not None:
+            check_free(path, overwrite=overwrite)
+    found = report(
+        chosen(names, networks=networks, batch=batch, size=size, quick=quick),
+        Run(
+            rounds=rounds,
+            memory_rounds=min(rounds, 3),
+            threads=threads,
+            device=usable_device(device),
+            progress=lambda words: click.echo(words, err=True),
+        ),
+    )
+    click.echo(json.dumps(found) if as_json else benchmark_tables(found))
+    if out is not None:
+        text = json.dumps(found, indent=1) + "\n"
+        write_bytes(out, [text.encode()], overwrite=overwrite)
+    if picture is not None:
+        save_figure(benchmark_figure(found), picture, overwrite=overwrite)
+    for path in (out, picture):
+        if path is not None:
+            click.echo(f"wrote {path}", err=True)

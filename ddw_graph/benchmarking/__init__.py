@@ -1,0 +1,1 @@
+"""Benchmarks: time and memory, each relative to something that others know."""

@@ -1,0 +1,131 @@
+"""All benchmarks by name, and the report of those that were chosen."""
+
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from ddw_graph.benchmarking.aggregation import aggregation
+from ddw_graph.benchmarking.growth import growth
+from ddw_graph.benchmarking.measurement import Curve, Measurement, Run
+from ddw_graph.benchmarking.networks import networks
+from ddw_graph.benchmarking.randwire import randwire
+from ddw_graph.benchmarking.skipping import skipping
+from ddw_graph.errors import RunError
+
+BENCHMARKS: dict[str, Callable[..., Sequence[Measurement | Curve]]] = {
+    "networks": networks,
+    "aggregation": aggregation,
+    "skipping": skipping,
+    "randwire": randwire,
+    "growth": growth,
+}
+
+QUICK: dict[str, dict[str, Any]] = {
+    "networks": {"names": ("resnet18",), "batch": 4, "size": 64},
+    "aggregation": {"inputs": 3, "shape": (2, 4, 8, 8)},
+    "skipping": {
+        "stages": (("resnet18", 2, 32), ("randwire_tiny", 1, 16)),
+        "batch": 2,
+        "random_batch": 4,
+    },
+    "randwire": {"name": "randwire_tiny", "batch": 2, "size": 16},
+    "growth": {"nodes": (4, 6, 8), "batches": (1, 2), "at_nodes": 4, "size": 8},
+}
+"""Sizes at which every benchmark takes seconds and means nothing."""
+
+Chosen = dict[str, dict[str, Any]]
+
+
+def chosen(
+    names: Sequence[str],
+    *,
+    networks: Sequence[str] = (),
+    batch: int | None = None,
+    size: int | None = None,
+    quick: bool = False,
+) -> Chosen:
+    """Returns the arguments of each benchmark that is to run.
+
+    Args:
+        names: Benchmarks; all of them without any.
+        networks: Networks of ``networks``, in place of its own.
+        batch: Images of ``networks`` and ``randwire``, in place of theirs.
+        size: Their height and width, pixels, likewise.
+        quick: Whether sizes are such that nothing takes long.
+
+    Raises:
+        RunError: If something is given that no benchmark takes that is to run.
+
+    Example:
+        >>> chosen(["randwire", "growth"], batch=4)
+        {'randwire': {'batch': 4}, 'growth': {}}
+    """
+    images = {"batch": batch, "size": size}
+    changes: Chosen = {
+        "networks": {"names": tuple(networks) or None, **images},
+        "randwire": images,
+    }
+    order = [name for name in BENCHMARKS if name in names or not names]
+    for option, key in (("network", "names"), ("batch", "batch"), ("size", "size")):
+        takers = [name for name, given in changes.items() if given.get(key)]
+        if takers and not set(takers) & set(order):
+            raise RunError(
+                f"--{option} is for {' and '.join(takers)}, got {', '.join(order)}"
+            )
+    return {
+        name: (QUICK[name] if quick else {})
+        | {key: v for key, v in changes.get(name, {}).items() if v is not None}
+        for name in order
+    }
+
+
+def report(benchmarks: Mapping[str, Mapping[str, Any]], run: Run) -> dict[str, Any]:
+    """Runs benchmarks and returns what they found, ready for JSON.
+
+    Args:
+        benchmarks: Arguments of each benchmark by name, from ``chosen``.
+        run: How to measure.
+
+    Raises:
+        ModelError: If a network cannot be made.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(run.threads or threads)
+    try:
+        torch.manual_seed(0)
+        found = [
+            each
+            for name, arguments in benchmarks.items()
+            for each in BENCHMARKS[name](run, **arguments)
+        ]
+        return {
+            "environment": environment(run),
+            "arguments": {name: dict(given) for name, given in benchmarks.items()},
+            "measurements": [asdict(f) for f in found if isinstance(f, Measurement)],
+            "curves": [asdict(f) for f in found if isinstance(f, Curve)],
+        }
+    finally:
+        torch.set_num_threads(threads)
+
+
+def environment(run: Run) -> dict[str, Any]:
+    """Returns what figures depend on and do not say themselves."""
+    is_cuda = torch.device(run.device).type == "cuda"
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": version("torchvision"),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(run.device) if is_cuda else run.device,
+        "rounds": run.rounds,
+        "warmup": run.warmup,
+        "memory_rounds": run.memory_rounds,
+    }
