@@ -40,7 +40,8 @@ def prune(
     """Take out of a trained RUN's network what never opens.
 
     Edges and nodes that no training image opens leave its wirings; the accuracy on the
-    test images is told before and after. The file is that of a plain network: ddw-graph train --from FILE goes on.
+    test images is told before and after. The file is that of a plain network:
+    ddw-graph train --from FILE goes on.
 
     \b
     ddw-graph prune runs/ddw

@@ -55,5 +55,8 @@ def applied(
         device=part.device,
         memory_format=layout,
     )
+    others = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    others[samples] = False
     # Zeros, so that a weight of 0 leaves nothing of them.
-    return Signal(whole.zero_().index_copy_(0, samples, part), *scales)
+    whole.index_fill_(0, others.nonzero()[:, 0], 0.0)
+    return Signal(whole.index_copy_(0, samples, part), *scales)
