@@ -19,7 +19,7 @@ from torch import Tensor
 
 Features = Float[Tensor, "batch channels height width"]
 
-LONG = 150_000
+LONG = 16_384
 """Elements of a sample from which a dot product is worth a call of its own."""
 
 _REFERENCE = ContextVar("reference", default=False)
