@@ -21,11 +21,11 @@ from ddw_graph.benchmarking.acts import training_step
 from ddw_graph.benchmarking.networks import dynamic, original
 
 
-class Clock(TorchDispatchMode):
+class Clock(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the seconds of each operator, and counts its calls."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.seconds: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
 
