@@ -15,6 +15,14 @@ torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
+def fast_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes the fast form of aggregation for features of any size."""
+    from ddw_graph.nn import aggregation
+
+    monkeypatch.setattr(aggregation, "SMALL", 0)
+
+
+@pytest.fixture(autouse=True)
 def seed_of_torch() -> None:
     """Starts each test with the same draws."""
     torch.manual_seed(0)

@@ -22,6 +22,10 @@ Features = Float[Tensor, "batch channels height width"]
 LONG = 16_384
 """Elements of a sample from which a dot product is worth a call of its own."""
 
+SMALL = 2**17
+"""Elements of features below which training sums by plain operations: what the fast
+form saves is less than what its calls cost."""
+
 _REFERENCE = ContextVar("reference", default=False)
 
 
@@ -44,6 +48,11 @@ def reference() -> Iterator[None]:
         yield
     finally:
         _REFERENCE.reset(token)
+
+
+def trains_fast(x: Tensor) -> bool:
+    """Returns whether what is trained with features is made by the fast form."""
+    return torch.is_grad_enabled() and x.numel() >= SMALL and not uses_reference(x)
 
 
 def first_order(
@@ -192,7 +201,7 @@ def fanned_out(
     """
     x, scale, shift = signal
     learns = x.requires_grad or weights.requires_grad
-    if not fan_out or not learns or not torch.is_grad_enabled() or uses_reference(x):
+    if not fan_out or not learns or not trains_fast(x):
         return [signal] * fan_out
     edges: Sequence[Tensor] = _FanOut.apply(x, scale, shift, weights)
     return [Signal(edge, scale, shift) for edge in edges]
@@ -212,13 +221,16 @@ def gathered(
         keep: Which edges stay; all by default.
     """
     inputs = [edge.x for edge in edges]
-    if uses_reference(inputs[0]):
+    learns = torch.is_grad_enabled() and any(
+        each.requires_grad for each in (weights, *inputs)
+    )
+    if uses_reference(inputs[0]) or (learns and not trains_fast(inputs[0])):
         columns = _columns(multipliers(weights, keep), inputs)
         total = inputs[0] * columns[0]
         for x, column in zip(inputs[1:], columns[1:], strict=True):
             total = torch.addcmul(total, x, column)
         return total
-    if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
+    if learns:
         scales = [(edge.scale, edge.shift) for edge in edges]
         summed: Tensor = _Gather.apply(weights.detach(), keep, scales, *inputs)
         return summed

@@ -1,8 +1,8 @@
 """The normalisation that an operation ends in, left for the next sum to make.
 
 Batch normalisation is ``scale * x + shift`` in each channel once its statistics are
-known, and a node's output is multiplied in any case where it is summed. So it is not
-written out: a pass over the features is saved, and in training the memory to keep them.
+known, and a node's output is multiplied in any case where it is summed. So in training
+it is not written out: a pass over the features is saved, and the memory to keep them.
 """
 
 from collections.abc import Iterator
@@ -12,16 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ddw_graph.nn.aggregation import Signal, first_order, uses_reference
+from ddw_graph.nn.aggregation import (
+    Signal,
+    first_order,
+    trains_fast,
+    uses_reference,
+)
 
 
 def signal_of(operation: nn.Module, x: Tensor) -> Signal:
     """Returns what an operation makes of features.
 
     Where it is a sequence that ends in ``nn.BatchNorm2d``, in float32 or float64, that
-    is left to be made. Modules that somebody listens to by hooks run as they are.
+    is left to be made; with gradients alone, since without them nothing is kept and it
+    takes longer. Modules that somebody listens to by hooks run as they are.
     """
-    steps = None if uses_reference(x) else _steps(operation)
+    leaves = torch.is_grad_enabled() and not uses_reference(x)
+    steps = _steps(operation) if leaves else None
     if steps is None:
         return Signal(operation(x))
     *others, norm = steps
@@ -86,7 +93,7 @@ def _can_wait(norm: nn.BatchNorm2d, x: Tensor) -> bool:
         return False
     # Half precision would round the shifts; BN itself refuses a single value.
     enough = not norm.training or x.numel() > x.shape[1]
-    return enough and x.dtype in (torch.float32, torch.float64)
+    return enough and trains_fast(x) and x.dtype in (torch.float32, torch.float64)
 
 
 def _waiting(norm: nn.BatchNorm2d, x: Tensor) -> Signal:
@@ -100,11 +107,7 @@ def _waiting(norm: nn.BatchNorm2d, x: Tensor) -> Signal:
             assert norm.momentum is not None
             mean, var = torch.batch_norm_update_stats(x, mean, var, norm.momentum)
         inverse = torch.rsqrt(var + norm.eps)
-    learns = x.requires_grad or norm.weight.requires_grad or norm.bias.requires_grad
-    if learns and torch.is_grad_enabled():
-        return Signal(*_Waiting.apply(x, norm.weight, norm.bias, mean, inverse, norm))
-    scale = norm.weight * inverse
-    return Signal(x, scale, torch.addcmul(norm.bias, mean, scale, value=-1))
+    return Signal(*_Waiting.apply(x, norm.weight, norm.bias, mean, inverse, norm))
 
 
 class _Waiting(torch.autograd.Function):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ddw_graph import Stage, create_model
 from ddw_graph.generators import complete, vgg
+from ddw_graph.nn import aggregation
 from ddw_graph.nn.aggregation import (
     Signal,
     fanned_out,
@@ -174,6 +175,22 @@ def test_a_given_adjacency_gets_its_gradient() -> None:
     (wanted,) = torch.autograd.grad(y.square().sum(), matrix)
     torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-10)
     assert torch.equal(found != 0, torch.ones_like(found).tril(-1).bool())
+
+
+@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic:gate=hard"])
+def test_small_features_are_summed_plainly_to_the_same(
+    edges: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = lively(Stage(complete(3), 3, 4, stride=2, edges=edges)).train()
+    x = images(3, 3, 6, 6)
+    # The input is large enough for the fast form, and what is inside is not.
+    for small, name in ((0, "_GatherBackward"), (3 * 3 * 6 * 6, "AddcmulBackward0")):
+        monkeypatch.setattr(aggregation, "SMALL", small)
+        y = copy.deepcopy(stage)(x.clone().requires_grad_())
+        assert y.grad_fn.name() == name
+        fast, wanted = compared(stage, x, lambda m, x: m(x))
+        for key, value in wanted.items():
+            torch.testing.assert_close(fast[key], value, rtol=1e-10, atol=1e-10)
 
 
 def test_a_part_of_the_graph_may_be_gone_through_alone_and_again() -> None:
