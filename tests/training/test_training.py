@@ -118,6 +118,7 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, place: tuple[int, int]) ->
 def test_a_killed_training_goes_on(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; import sys; import torch; torch.set_num_threads(1);"
+        "from ddw_graph.nn import aggregation; aggregation.SMALL = 0;"  # as here
         "from tests.training.test_training import run;"
         "run(Path(sys.argv[1]), resume=True)"
     )
