@@ -181,7 +181,7 @@ def _pruned(
     weighted = [(i, j) for i in range(old.plan.nodes) for j in old.plan.weighted(i)]
     with torch.no_grad():
         _copy(old.weights, new.weights, weighted, edges, nodes)
-    new.skips = old.skips
+    new.skips, new.recompute = old.skips, old.recompute
     return new
 
 
