@@ -23,7 +23,7 @@ def budget_figure(
 
     Args:
         rows: A row for each run, with ``entry``, ``wiring``, ``edges`` and ``budget``.
-        summary: A row for each entry, from ``ddw_graph.training.summary.summary``.
+        summary: A row for each entry, from ``ddw_graph.experiments.summary.summary``.
     """
     runs = {row["entry"]: row for row in rows}
     lines: dict[str, list[Mapping[str, Any]]] = {}

@@ -135,7 +135,7 @@ def accuracy_figure(
 
     Args:
         rows: A row for each run, with ``entry``, ``seed`` and ``test_accuracy``.
-        summary: A row for each entry, from ``ddw_graph.training.summary.summary``.
+        summary: A row for each entry, from ``ddw_graph.experiments.summary.summary``.
     """
     names = [row["entry"] for row in summary]
     place = {name: index for index, name in enumerate(names)}

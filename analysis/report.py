@@ -19,9 +19,9 @@ from ddw_graph.analysis.pictures import STYLE, save_figure
 from ddw_graph.analysis.statistics import edge_table
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.atomic import write_bytes
-from ddw_graph.training.compare import Comparison
+from ddw_graph.experiments.compare import Comparison
+from ddw_graph.experiments.summary import summary
 from ddw_graph.training.run import RunFolder
-from ddw_graph.training.summary import summary
 from ddw_graph.training.train import trained_model
 from ddw_graph.wiring import from_dict
 

@@ -95,8 +95,8 @@ def compare(
     """
     from ddw_graph.analysis.report import markdown_summary, write_report
     from ddw_graph.cli.progress import bar
-    from ddw_graph.training.compare import Comparison, entries, run_comparison
-    from ddw_graph.training.summary import summary
+    from ddw_graph.experiments.compare import Comparison, entries, run_comparison
+    from ddw_graph.experiments.summary import summary
     from ddw_graph.training.train import usable_device
 
     comparison = Comparison(

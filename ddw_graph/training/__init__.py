@@ -1,1 +1,1 @@
-"""Data, recipes, the training loop, and comparisons."""
+"""Data, recipes, and the training of one network."""

@@ -1,30 +1,26 @@
 """Comparison: wirings, edges and seeds under one recipe at equal budget."""
 
-import os
 import re
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ddw_graph.errors import RunError, UserError
+from ddw_graph.errors import RunError
+from ddw_graph.experiments.equal_macs import check_budget, matched_channels
+from ddw_graph.experiments.runs import PlannedRun, Progress, run_all
 from ddw_graph.models import create_model
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
-from ddw_graph.training.budget import check_budget, matched_channels
 from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.timing import inference_times
-from ddw_graph.training.train import DataSource, train, trained_model
+from ddw_graph.training.train import DataSource, trained_model
 
 
 @dataclass(frozen=True)
@@ -171,16 +167,12 @@ class Task:
     """One run of a comparison.
 
     Args:
-        entry: Place of its entry.
-        seed: Its seed.
-        config: Configuration of its network.
-        folder: Where it runs.
+        entry: Its entry.
+        run: What is trained.
     """
 
-    entry: int
-    seed: int
-    config: dict[str, Any]
-    folder: Path
+    entry: Entry
+    run: PlannedRun
 
 
 def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
@@ -196,7 +188,7 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
     for seed in comparison.seeds:
         budget: int | None = None
         channels = comparison.channels
-        for place, entry in enumerate(comparison.entries):
+        for entry in comparison.entries:
 
             def make(
                 channels: float | None, entry: Entry = entry, seed: int = seed
@@ -227,13 +219,16 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
                 )
                 model = make(width)
             assert model.config is not None
-            place_of_run = folder / "runs" / entry.folder / f"seed-{seed}"
-            made.append(Task(place, seed, model.config, place_of_run))
+            run = PlannedRun(
+                folder / "runs" / entry.folder / f"seed-{seed}",
+                model.config,
+                comparison.recipe_of(entry),
+                comparison.source,
+                seed,
+                comparison.device,
+            )
+            made.append(Task(entry, run))
     return made
-
-
-Progress = Callable[[int, int, int], None]
-"""Hears of runs finished, runs in all, and epochs finished in all of them."""
 
 
 def run_comparison(
@@ -257,50 +252,25 @@ def run_comparison(
     Raises:
         RunError: If the folder holds something else, or a run failed.
     """
-    if jobs is not None and jobs < 1:
-        raise RunError(f"jobs must be at least 1, got {jobs}")
     data = comparison.source.load()
     todo = tasks(comparison, data, folder)
     shared = comparison.as_dict() | {"data": data.as_dict()}
     RunFolder(folder).start(shared, resume=True)
     _check_nothing_lost(comparison, folder)
-    cores = (
-        len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else (os.cpu_count() or 1)
-    )
-    jobs = min(jobs or cores, len(todo))
-    with ProcessPoolExecutor(
-        jobs,
-        # A fresh interpreter: forked copies of torch's threads would hang.
-        mp_context=get_context("spawn"),
-        initializer=_begin_worker,
-        initargs=(max(1, cores // jobs),),
-    ) as pool:
-        futures = {pool.submit(_run, comparison, task): task for task in todo}
-        try:
-            results = _results(futures, progress)
-        except BaseException:
-            # The pool offers no way to end runs that have begun, and forgets its
-            # processes when it shuts down.
-            processes = list(pool._processes.values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in processes:
-                process.terminate()
-            raise
+    results = run_all([task.run for task in todo], jobs=jobs, progress=progress)
     times = _times(comparison, todo, data)
     rows = []
     for task in todo:
-        entry = comparison.entries[task.entry]
+        entry = task.entry
         row = {
             "entry": entry.label,
             "wiring": entry.wiring,
             "edges": edge_text(edge_settings(entry.edges)),
             "budget": entry.budget,
-            "seed": task.seed,
-            "channels": task.config.get("channels"),
-            **results[task.folder],
-            "inference_ms": times.get(task.folder),
+            "seed": task.run.seed,
+            "channels": task.run.model.get("channels"),
+            **results[task.run.folder],
+            "inference_ms": times.get(task.run.folder),
         }
         rows.append(row)
     write_json(folder / "result.json", rows)
@@ -335,71 +305,14 @@ def _check_nothing_lost(comparison: Comparison, folder: Path) -> None:
         )
 
 
-def _begin_worker(threads: int) -> None:
-    """Sets a worker's threads, and lets it end when the process that made it does."""
-    torch.set_num_threads(threads)
-    parent = parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        # Also where the parent was killed and could not say goodbye.
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _run(comparison: Comparison, task: Task) -> dict[str, Any]:
-    """Trains one run; called in a process of its own."""
-    return train(
-        task.config,
-        comparison.source.load(),
-        comparison.recipe_of(comparison.entries[task.entry]),
-        seed=task.seed,
-        folder=task.folder,
-        resume=True,
-        device=comparison.device,
-    )
-
-
-def _results(
-    futures: Mapping[Future[dict[str, Any]], Task], progress: Progress | None
-) -> dict[Path, dict[str, Any]]:
-    results: dict[Path, dict[str, Any]] = {}
-    waiting = set(futures)
-    while waiting:
-        done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-        for future in done:
-            task = futures[future]
-            try:
-                results[task.folder] = future.result()
-            except UserError as error:
-                raise RunError(f"the run {task.folder} failed: {error}") from error
-            except BrokenProcessPool as error:
-                raise RunError(
-                    "a process that trained was ended from outside; the same command "
-                    "goes on where it was"
-                ) from error
-        if progress:
-            epochs = sum(_epochs(task.folder) for task in futures.values())
-            progress(len(results), len(futures), epochs)
-    return results
-
-
-def _epochs(folder: Path) -> int:
-    """Returns how many epochs a run has finished, read off its log."""
-    log = folder / "log.csv"
-    return max(0, log.read_bytes().count(b"\n") - 1) if log.exists() else 0
-
-
 def _times(
     comparison: Comparison, todo: Sequence[Task], data: ImageData
 ) -> dict[Path, float]:
     """Returns the inference time of the first seed's networks, on one thread."""
-    first = [task for task in todo if task.seed == comparison.seeds[0]]
+    first = [task.run for task in todo if task.run.seed == comparison.seeds[0]]
     images, _ = data.test.batch(range(min(64, len(data.test))), None)
     device = comparison.device
-    models = {str(t.folder): trained_model(t.folder, device=device) for t in first}
+    models = {str(r.folder): trained_model(r.folder, device=device) for r in first}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

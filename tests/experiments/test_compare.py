@@ -11,10 +11,7 @@ from scipy import stats
 
 from ddw_graph import create_model
 from ddw_graph.errors import ModelError, RunError
-from ddw_graph.nn.cost import cost
-from ddw_graph.nn.network import Network
-from ddw_graph.training.budget import TOLERANCE, matched_channels
-from ddw_graph.training.compare import (
+from ddw_graph.experiments.compare import (
     DEFAULT_ENTRIES,
     Comparison,
     Entry,
@@ -22,8 +19,11 @@ from ddw_graph.training.compare import (
     run_comparison,
     tasks,
 )
+from ddw_graph.experiments.equal_macs import TOLERANCE, matched_channels
+from ddw_graph.experiments.summary import paired_difference, summary
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.network import Network
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.summary import paired_difference, summary
 from ddw_graph.training.train import DataSource
 
 QUICK = recipe_named("small", epochs=1, batch_size=100)
@@ -49,10 +49,10 @@ def test_every_default_network_has_the_budget_of_the_first(
     made = tasks(whole, DataSource().load(), tmp_path)
     from ddw_graph.models import from_config
 
-    macs = [cost(from_config(task.config), 28).total_macs for task in made]
+    macs = [cost(from_config(task.run.model), 28).total_macs for task in made]
     assert len(macs) == 4 and made[0].config["channels"] == 16
     assert all(abs(value / macs[0] - 1) <= TOLERANCE for value in macs)
-    wirings = {json.dumps(task.config["wirings"]) for task in made}
+    wirings = {json.dumps(task.run.model["wirings"]) for task in made}
     assert len(wirings) == 4
 
 

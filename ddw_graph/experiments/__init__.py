@@ -1,0 +1,1 @@
+"""Experiments: many networks trained beside each other, and what they show."""
