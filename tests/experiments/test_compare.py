@@ -50,7 +50,7 @@ def test_every_default_network_has_the_budget_of_the_first(
     from ddw_graph.models import from_config
 
     macs = [cost(from_config(task.run.model), 28).total_macs for task in made]
-    assert len(macs) == 4 and made[0].config["channels"] == 16
+    assert len(macs) == 4 and made[0].run.model["channels"] == 16
     assert all(abs(value / macs[0] - 1) <= TOLERANCE for value in macs)
     wirings = {json.dumps(task.run.model["wirings"]) for task in made}
     assert len(wirings) == 4
