@@ -20,7 +20,7 @@ from ddw_graph.experiments.summary import Difference, paired_difference
 from ddw_graph.models import create_model, rewire
 from ddw_graph.nn.network import Network
 from ddw_graph.training.data import ImageData, load_data
-from ddw_graph.training.loop import evaluate
+from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import kept_model, train

@@ -49,8 +49,8 @@ def prune(
     from ddw_graph.models import prune as pruned
     from ddw_graph.models import save
     from ddw_graph.nn.cost import cost
+    from ddw_graph.training.evaluation import evaluate
     from ddw_graph.training.images import batches
-    from ddw_graph.training.loop import evaluate
     from ddw_graph.training.train import (
         check_same_classes,
         trained_model,

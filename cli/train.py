@@ -1,11 +1,17 @@
 """The command that trains one network."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddw_graph.cli.execution_options import (
+    chosen_execution,
+    execution_options,
+    world_options,
+)
 from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
@@ -19,6 +25,8 @@ from ddw_graph.cli.training_options import (
 
 if TYPE_CHECKING:
     from ddw_graph.nn.network import Network
+    from ddw_graph.training.data import ImageData
+    from ddw_graph.training.recipe import Recipe
 
 
 @click.command()
@@ -67,6 +75,13 @@ if TYPE_CHECKING:
     help="Folder of the run: new, empty, or with --resume that of the same run.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@click.option(
+    "--checkpoint-steps",
+    type=int,
+    help="Write a checkpoint after so many steps too.  [default: after each epoch]",
+)
+@execution_options
+@world_options
 @DEVICE_OPTION
 @WORKERS_OPTION
 @click.option("--threads", type=click.IntRange(min=1), help="Threads that compute.")
@@ -81,6 +96,9 @@ def train(
     device: str,
     workers: int,
     threads: int | None,
+    checkpoint_steps: int | None,
+    processes: int | None,
+    timeout: float,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -92,49 +110,44 @@ def train(
     ddw-graph train --model resnet18 --edges fixed --out runs/resnet18
     ddw-graph train --from runs/resnet18 --edges dynamic --recipe fine_tune --out rw
     ddw-graph train --budget 0.5 --router-lr 3 --out runs/half
+    torchrun --nproc-per-node 8 --no-python ddw-graph train --out runs/eight
     """
     import torch
 
     from ddw_graph.cli.progress import TrainingProgress
-    from ddw_graph.models import create_model
-    from ddw_graph.training.budget_term import CLOSING_EDGES
     from ddw_graph.training.train import train as train_network
     from ddw_graph.training.train import usable_device
+    from ddw_graph.training.world import device_of, joined
 
     chosen = chosen_recipe(recipe, options)
+    execution = chosen_execution(options)
     source = data_source(options)
     if threads is not None:
         torch.set_num_threads(threads)
-    data = source.load()
     place = usable_device(device)
-    options = {key: value for key, value in options.items() if value is not None}
-    if start is None:
-        if chosen.budget is not None:
-            options.setdefault("edges", CLOSING_EDGES)
-        network = create_model(
-            model or "randwire_tiny",
-            num_classes=len(data.classes),
-            in_channels=data.channels,
-            seed=seed,
-            **options,
-        )
-    else:
-        torch.manual_seed(seed)  # for projections that rewiring adds: resumed, the same
-        network = _started(start, {"model": model, **options}, seed)
-    assert network.config is not None
-    with TrainingProgress() as progress:
-        result = train_network(
-            network.config,
-            data,
-            chosen,
-            seed=seed,
-            folder=out,
-            resume=resume,
-            device=place,
-            workers=workers,
-            listener=progress,
-            start=None if start is None else network,
-        )
+    with joined(size=processes, device=place, timeout=timeout) as world:
+        place = device_of(place, world)
+        with world.together(place):
+            data = source.load()
+            network = _network(model, start, data, chosen, seed, options)
+        with TrainingProgress() if world.leads else nullcontext() as progress:
+            result = train_network(
+                network.config or {},
+                data,
+                chosen,
+                seed=seed,
+                folder=out,
+                resume=resume,
+                device=place,
+                workers=workers,
+                listener=progress,
+                start=None if start is None else network,
+                execution=execution,
+                world=world,
+                checkpoint_steps=checkpoint_steps,
+            )
+    if not world.leads:
+        return
     if as_json:
         click.echo(json.dumps(result))
     else:
@@ -145,6 +158,36 @@ def train(
             f"{result['macs'] / 1e6:.2f}M MACs, "
             f"{expected / result['total_macs']:.0%} expected of all that is counted"
         )
+
+
+def _network(
+    model: str | None,
+    start: Path | None,
+    data: "ImageData",
+    recipe: "Recipe",
+    seed: int,
+    options: dict[str, Any],
+) -> "Network":
+    """Returns the network to train: a new one, or what there is to start from."""
+    import torch
+
+    from ddw_graph.models import create_model
+    from ddw_graph.training.budget_term import CLOSING_EDGES
+
+    options = {key: value for key, value in options.items() if value is not None}
+    if start is not None:
+        torch.manual_seed(seed)  # for projections that rewiring adds: resumed, the same
+        return _started(start, {"model": model, **options}, seed)
+    if recipe.budget is not None:
+        options.setdefault("edges", CLOSING_EDGES)
+    network: Network = create_model(
+        model or "randwire_tiny",
+        num_classes=len(data.classes),
+        in_channels=data.channels,
+        seed=seed,
+        **options,
+    )
+    return network
 
 
 def _started(path: Path, options: dict[str, Any], seed: int) -> "Network":

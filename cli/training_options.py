@@ -32,6 +32,7 @@ RECIPE_VALUES = {
     "ema_decay": (float, "Of the average of the weights; 0 for none."),
     "ema_interval": (int, "Steps between two updates of the average."),
     "router_lr": (float, IN_PLACE),
+    "clip_norm": (float, "Largest norm of all gradients together; 0 for none."),
     "budget_weight": (float, "Of the term that pulls toward --budget."),
 }
 RECIPE_SWITCHES = {

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     TRANSFORMS = 2
     ERASURES = 3
     MIXING = 4
+    DROPS = 5
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class ArrayImages:
         right with probability one half, shifted by up to an eighth of its size in each
         direction, and erased if so drawn.
         """
-        chosen = torch.as_tensor(indices)
+        chosen = torch.as_tensor(indices, dtype=torch.long)
         pixels = self.pixels[chosen]
         if key is not None:
             for change in augmentation.before():
@@ -369,6 +370,9 @@ def batches(
     augment: bool = False,
     augmentation: Augmentation = PLAIN,
     workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    start: int = 0,
 ) -> Iterator[Batch]:
     """Yields the images in batches; the last may be smaller, or larger by one.
 
@@ -391,8 +395,8 @@ def batches(
     loader: DataLoader[Tensor] = DataLoader(
         _Batched(images, shuffle if augment else None, augmentation),
         batch_sampler=[
-            part.tolist()
-            for part in torch.split(order, batch_sizes(len(order), batch_size))
+            part.tensor_split(world_size)[rank].tolist()
+            for part in torch.split(order, batch_sizes(len(order), batch_size))[start:]
         ],
         num_workers=workers,
         collate_fn=_as_it_is,

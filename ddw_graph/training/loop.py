@@ -2,32 +2,35 @@
 
 import math
 import time
-from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, cast, runtime_checkable
+from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ddw_graph.errors import RunError
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import budget_term, mac_shares
 from ddw_graph.training.data import ImageData
+from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.execution import Execution
 from ddw_graph.training.images import (
     Augmentation,
-    Images,
     Key,
+    Purpose,
+    Targets,
     batch_sizes,
     batches,
     mixed,
 )
-from ddw_graph.training.recipe import Recipe, parameter_groups
+from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import Row, RunFolder
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
+from ddw_graph.training.state import TALLY, TrainingState
+from ddw_graph.training.world import World
 
 
 @runtime_checkable
@@ -41,54 +44,6 @@ class Listener(Protocol):
         """Hears of an epoch: its line of the log."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """How a network does on a set of images.
-
-    Args:
-        loss: Mean cross-entropy.
-        accuracy: Share of images whose class is predicted, in ``[0, 1]``.
-        macs_share: Mean of the MACs that an image asks for, in shares of those with
-            every edge open.
-    """
-
-    loss: float
-    accuracy: float
-    macs_share: float
-
-
-@torch.no_grad()
-def evaluate(
-    model: Network,
-    images: Images,
-    *,
-    batch_size: int = 250,
-    workers: int = 0,
-    price: NetworkCost | None = None,
-) -> Evaluation:
-    """Returns how a network does, which is put into evaluation mode.
-
-    Args:
-        model: The network.
-        images: The images.
-        batch_size: Images at a time.
-        workers: Processes that load images.
-        price: What the network costs; counted here by default.
-    """
-    model.eval()
-    device = _device(model)
-    loss = correct = share = 0.0
-    for x, labels in batches(images, batch_size, workers=workers):
-        labels = labels.to(device)
-        price = price or cost(model, x.shape[-1])
-        logits, adjacency = model(x.to(device), return_adjacency=True)
-        loss += functional.cross_entropy(logits, labels, reduction="sum").item()
-        correct += (logits.argmax(1) == labels).sum().item()
-        share += mac_shares(price, adjacency).double().sum().item()
-    count = len(images)
-    return Evaluation(loss / count, correct / count, share / count)
-
-
 def fit(
     model: Network,
     data: ImageData,
@@ -96,14 +51,21 @@ def fit(
     *,
     seed: int,
     folder: RunFolder,
+    execution: Execution = Execution(),  # noqa: B008 (frozen)
+    world: World = World(),  # noqa: B008 (frozen)
     listener: Listener | None = None,
     workers: int = 0,
+    checkpoint_steps: int | None = None,
 ) -> list[Row]:
     """Trains a network and returns its log; goes on after the folder's last checkpoint.
 
     A checkpoint is written after every epoch, with everything that the rest depends
     on: a resumed run ends with the weights of an uninterrupted one. Where the recipe
     averages weights, the average is what is tested, and the checkpoint's ``model``.
+
+    Several processes share each batch: process r computes its r-th part, and the step
+    that all of them make is that of the whole batch. Normalisation and mixing of images
+    are each process's own.
 
     The log's training loss is that of the targets as trained on, mixed and smoothed,
     without the budget's term; its training accuracy counts an image as right where the
@@ -116,219 +78,278 @@ def fit(
         model: The network, on the device where it trains.
         data: The images.
         recipe: The recipe.
-        seed: Fixes order and augmentation. Dropout and DropPath draw from torch's
-            generator.
-        folder: Where checkpoints and log go.
+        seed: Fixes order and augmentation, and what dropout and DropPath draw: torch's
+            global generator is seeded at each step.
+        folder: Where checkpoints and log go; every process must see it.
+        execution: How steps are computed.
+        world: The processes that train together.
         listener: Hears of steps and epochs.
         workers: Processes that load images.
+        checkpoint_steps: Steps of an epoch after which a checkpoint is written too.
 
     Raises:
         RunError: If the loss is not finite: nothing is written then, so the last good
-            checkpoint stays; or if the checkpoint is of another network.
+            checkpoint stays; if the checkpoint is of another network; or if a batch has
+            too few images for the processes.
     """
-    optimizer = torch.optim.SGD(
-        parameter_groups(model, recipe),
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
+    if checkpoint_steps is not None and checkpoint_steps < 1:
+        raise RunError(f"checkpoint_steps must be at least 1, got {checkpoint_steps}")
+    if recipe.batch_size < 2 * world.size and world.size > 1:
+        raise RunError(
+            f"batch_size must be at least 2 images for each of {world.size} processes, "
+            f"got {recipe.batch_size}"
+        )
+    model = execution.laid_out(model)
+    trainer = _Trainer(
+        data,
+        recipe,
+        seed,
+        folder,
+        execution,
+        world,
+        listener,
+        workers,
+        checkpoint_steps,
+        TrainingState(model, recipe, execution),
+        cost(model, data.image_size),
     )
-    average = averaged(model, recipe.ema_decay) if recipe.ema_decay else None
-    tested = cast(Network, average.module) if average else model
-    price = cost(model, data.image_size)
-    history: list[Row] = []
-    if folder.checkpoint_path.exists():
-        history = _restore(folder, model, average, optimizer, recipe)
-        folder.write_log(history)
-    device = _device(model)
-    steps_an_epoch = len(batch_sizes(len(data.train), recipe.batch_size))
-    steps = steps_an_epoch * recipe.epochs
-    for epoch in range(len(history), recipe.epochs):
-        model.train()
+    with execution.settled():
+        return trainer.run()
+
+
+@dataclass(frozen=True)
+class _Trainer:
+    """One training, with what its steps need; see ``fit``."""
+
+    data: ImageData
+    recipe: Recipe
+    seed: int
+    folder: RunFolder
+    execution: Execution
+    world: World
+    listener: Listener | None
+    workers: int
+    checkpoint_steps: int | None
+    state: TrainingState
+    price: NetworkCost
+
+    def run(self) -> list[Row]:
+        """Trains to the end and returns the log."""
+        state = self.state
+        with self.world.together(self.device):
+            if self.folder.checkpoint_path.exists():
+                state.restore(self.folder)
+                if self.world.leads:
+                    self.folder.write_log(state.history)
+        self._check_same_start()
+        forward = self.execution.forward_of(state.model, self.world)
+        while state.epoch < self.recipe.epochs:
+            rate = self._train(forward)
+            row = self._row(rate)
+            state.end_epoch(row)
+            self._keep()
+            if self.listener:
+                self.listener.epoch(row)
+        return state.history
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.state.model.parameters()).device
+
+    @cached_property
+    def batch_sizes(self) -> list[int]:
+        """Images of each step of an epoch, those of all processes."""
+        return batch_sizes(len(self.data.train), self.recipe.batch_size)
+
+    def _check_same_start(self) -> None:
+        state = self.state
+        place = torch.tensor(
+            [float(state.epoch), float(state.step)], device=self.device
+        )
+        mean = self.world.total(place.clone()) / self.world.size
+        if not torch.equal(mean, place):
+            raise RunError(
+                f"every process must read the same checkpoint, got another in some: is "
+                f"{self.folder.path} on a file system that all of them see?"
+            )
+
+    def _train(self, forward: nn.Module) -> float:
+        """Makes the steps of an epoch that are left; returns the last learning rate."""
+        state, recipe = self.state, self.recipe
+        state.model.train()
+        key = Key(self.seed, state.epoch)
+        sizes = self.batch_sizes
+        rate = 0.0
         began = time.perf_counter()
-        total_loss = torch.zeros((), device=device)
-        correct = torch.zeros((), device=device)
-        total_share = torch.zeros((), device=device)
-        key = Key(seed, epoch)
+        before = state.tally["seconds"]
         loader = batches(
-            data.train,
+            self.data.train,
             recipe.batch_size,
             shuffle=key,
             augment=recipe.augment,
             augmentation=Augmentation(recipe.trivial_augment, recipe.random_erasing),
-            workers=workers,
+            workers=self.workers,
+            rank=self.world.rank,
+            world_size=self.world.size,
+            start=state.step,
         )
-        for step, (x, labels) in enumerate(loader):
-            rate = recipe.learning_rate_at(epoch * steps_an_epoch + step, steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["scale"]
-            x, targets = mixed(
-                x.to(device),
-                labels.to(device),
-                len(data.classes),
-                key,
-                step,
-                mixup=recipe.mixup,
-                cutmix=recipe.cutmix,
+        for step, (x, labels) in enumerate(loader, start=state.step):
+            rate = recipe.learning_rate_at(
+                state.epoch * len(sizes) + step, len(sizes) * recipe.epochs
             )
-            logits, adjacency = model(x, return_adjacency=True)
-            entropy = functional.cross_entropy(
-                logits, targets, label_smoothing=recipe.label_smoothing
-            )
-            shares = mac_shares(price, adjacency)
-            loss = entropy
-            if recipe.budget is not None:
-                pull = budget_term(shares, recipe.budget)
-                loss = entropy + recipe.budget_weight * pull
-            value = loss.item()
-            if not math.isfinite(value):
-                place = f"step {step + 1} of {steps_an_epoch}"
-                raise _diverged(f"the loss is {value}", epoch, place)
-            optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward(loss)
-            optimizer.step()
-            if average and step % recipe.ema_interval == 0:
-                average.update_parameters(model)
-                if epoch < recipe.warmup_epochs:
-                    # The next update copies again: what an average of the warm-up
-                    # keeps of the first weights would stay for long.
-                    average.n_averaged.zero_()
-            total_loss += entropy.detach() * len(targets)
-            total_share += shares.detach().sum()
-            main = targets if targets.ndim == 1 else targets.argmax(1)
-            correct += (logits.argmax(1) == main).sum()
-            if listener:
-                listener.step(epoch + 1, step + 1, steps_an_epoch, value)
-        seconds = time.perf_counter() - began
-        test = evaluate(tested, data.test, workers=workers, price=price)
+            loss = self._step(forward, x, labels, key, step, rate)
+            state.tally["seconds"] = before + time.perf_counter() - began
+            state.step = step + 1
+            if self.listener:
+                self.listener.step(state.epoch + 1, step + 1, len(sizes), loss)
+            every = self.checkpoint_steps
+            if every and state.step % every == 0 and state.step < len(sizes):
+                self._keep()
+        return rate
+
+    def _step(
+        self,
+        forward: nn.Module,
+        x: Tensor,
+        labels: Tensor,
+        key: Key,
+        step: int,
+        rate: float,
+    ) -> float:
+        """Makes a step, adds it to the tally, and returns the batch's loss.
+
+        Raises:
+            RunError: If the loss is not finite, before anything has changed.
+        """
+        state, recipe, world = self.state, self.recipe, self.world
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+        # What dropout draws depends on nothing that happened before.
+        draws = key.generator(Purpose.DROPS, step, world.rank)
+        torch.manual_seed(draws.initial_seed())
+        first = next(state.model.parameters())
+        x, targets = mixed(
+            x.to(first.device, first.dtype),
+            labels.to(first.device),
+            len(self.data.classes),
+            key,
+            step,
+            mixup=recipe.mixup,
+            cutmix=recipe.cutmix,
+        )
+        if self.execution.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
+        whole = self.batch_sizes[step]
+        # As many for each process, however many images it has.
+        parts = min(self.execution.accumulate, max(1, whole // world.size // 2))
+        sums = torch.zeros(5, dtype=torch.float64, device=first.device)
+        state.optimizer.zero_grad(set_to_none=True)
+        pieces = zip(x.tensor_split(parts), targets.tensor_split(parts), strict=True)
+        for place, (images, wanted) in enumerate(pieces, start=1):
+            waits = world.size > 1 and place < parts
+            with forward.no_sync() if waits else nullcontext():  # type: ignore[operator]
+                sums += self._part(forward, images, wanted, whole)
+        *told, loss = world.total(sums).tolist()
+        if not math.isfinite(loss):
+            words = f"step {step + 1} of {len(self.batch_sizes)}"
+            raise self._diverged(f"the loss is {loss}", words)
+        if recipe.clip_norm:
+            state.scaler.unscale_(state.optimizer)
+            nn.utils.clip_grad_norm_(state.model.parameters(), recipe.clip_norm)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        average = state.average
+        if average and step % recipe.ema_interval == 0:
+            average.update_parameters(state.model)
+            if state.epoch < recipe.warmup_epochs:
+                # The next update copies again: what an average of the warm-up
+                # keeps of the first weights would stay for long.
+                average.n_averaged.zero_()
+        for name, value in zip(TALLY, told, strict=False):
+            state.tally[name] += value
+        return float(loss)
+
+    def _part(
+        self, forward: nn.Module, x: Tensor, targets: Targets, whole: int
+    ) -> Tensor:
+        """Computes gradients for some images of a batch.
+
+        Returns:
+            Sums of loss, right predictions, shares of MACs and images; and what these
+            images add to the loss of the batch.
+        """
+        recipe, world = self.recipe, self.world
+        count = len(targets)
+        # Every process takes part in every step; images that stand in count nothing.
+        if count < 2 and world.size > 1:
+            x = torch.cat([x, x.new_zeros(2 - count, *x.shape[1:])])
+        with self.execution.autocast(x.device):
+            logits, adjacency = forward(x, return_adjacency=True)
+            logits = logits.float() if logits.dtype != torch.float64 else logits
+            if count:
+                entropy = functional.cross_entropy(
+                    logits[:count], targets, label_smoothing=recipe.label_smoothing
+                )
+                shares = mac_shares(self.price, [m[:count] for m in adjacency])
+                loss = entropy
+                if recipe.budget is not None:
+                    pull = budget_term(shares, recipe.budget)
+                    loss = entropy + recipe.budget_weight * pull
+            else:
+                loss = entropy = 0 * logits.sum()
+                shares = logits.new_zeros(0)
+            # Gradients are averaged over processes, whatever each has of the batch.
+            loss = loss * (count / whole)
+        torch.autograd.backward(self.state.scaler.scale(loss * world.size))
+        main = targets if targets.ndim == 1 else targets.argmax(1)
+        return torch.stack(
+            [
+                entropy.detach().double() * count,
+                (logits[:count].argmax(1) == main).sum().double(),
+                shares.detach().double().sum(),
+                loss.new_tensor(count).double(),
+                loss.detach().double(),
+            ]
+        )
+
+    def _row(self, rate: float) -> Row:
+        """Tests the network and returns the epoch's line of the log."""
+        state = self.state
+        self.world.follow(state.model.buffers())
+        self.world.follow(state.tested.buffers())
+        test = evaluate(
+            state.tested,
+            self.data.test,
+            workers=self.workers,
+            price=self.price,
+            world=self.world,
+        )
         # The last step of an epoch can diverge too, and no loss follows that tells.
-        if not (math.isfinite(test.loss) and _finite(model) and _finite(tested)):
-            raise _diverged("a weight or the test loss is not", epoch, "the last step")
-        count = len(data.train)
-        row: Row = {
-            "epoch": epoch + 1,
+        if not (math.isfinite(test.loss) and state.is_finite()):
+            raise self._diverged("a weight or the test loss is not", "the last step")
+        tally = state.tally
+        images = tally["images"]
+        return {
+            "epoch": state.epoch + 1,
             "learning_rate": rate,
-            "train_loss": total_loss.item() / count,
-            "train_accuracy": correct.item() / count,
+            "train_loss": tally["loss"] / images,
+            "train_accuracy": tally["correct"] / images,
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,
-            "train_seconds": seconds,
-            "train_macs_share": total_share.item() / count,
+            "train_seconds": tally["seconds"],
+            "train_macs_share": tally["share"] / images,
             "test_macs_share": test.macs_share,
         }
-        history.append(row)
-        _keep(folder, model, average, optimizer, history)
-        if listener:
-            listener.epoch(row)
-    return history
 
+    def _keep(self) -> None:
+        with self.world.together(self.device):
+            if self.world.leads:
+                self.folder.write_checkpoint(self.state.as_dict())
+                self.folder.write_log(self.state.history)
 
-def averaged(model: nn.Module, decay: float) -> AveragedModel:
-    """Returns a network whose weights will be a moving average of another's.
-
-    The first update copies them. Running statistics are averaged like weights; whole
-    numbers, such as indices, are copied: an average of equal ones can round down.
-
-    Args:
-        model: The network that is trained.
-        decay: What the average keeps of itself at an update, in ``[0, 1)``.
-    """
-    make: Any = get_ema_multi_avg_fn  # torch gives it no types
-    average = make(decay)
-
-    def update(kept: Tensors, new: Tensors, updates: Tensor | int) -> None:
-        if kept[0].is_floating_point():
-            average(kept, new, updates)
-        else:
-            for old, value in zip(kept, new, strict=True):
-                old.copy_(value)
-
-    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
-
-
-def _diverged(what: str, epoch: int, place: str) -> RunError:
-    return RunError(
-        f"weights and losses must stay finite, {what} in epoch {epoch + 1}, {place}; "
-        "the last checkpoint stays"
-    )
-
-
-def _finite(model: nn.Module) -> bool:
-    tensors = model.state_dict().values()
-    return all(bool(t.isfinite().all()) for t in tensors if t.is_floating_point())
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
-
-
-def _keep(
-    folder: RunFolder,
-    model: nn.Module,
-    average: AveragedModel | None,
-    optimizer: torch.optim.Optimizer,
-    history: Sequence[Row],
-) -> None:
-    state: dict[str, Any] = {
-        "model": (average.module if average else model).state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "history": list(history),
-        "rng": torch.get_rng_state(),
-    }
-    if average:
-        state["trained"] = model.state_dict()
-        state["averaged"] = int(average.n_averaged)
-    if _device(model).type == "cuda":
-        state["cuda_rng"] = torch.cuda.get_rng_state(_device(model))
-    folder.write_checkpoint(state)
-    folder.write_log(history)
-
-
-def _restore(
-    folder: RunFolder,
-    model: nn.Module,
-    average: AveragedModel | None,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-) -> list[Row]:
-    state = folder.read_checkpoint()
-    load_weights(average.module if average else model, state["model"], folder)
-    try:
-        if average:
-            load_weights(model, state["trained"], folder)
-            average.n_averaged.fill_(state["averaged"])
-        history = [dict(row) for row in state["history"]]
-        if not all(isinstance(v, int | float) for row in history for v in row.values()):
-            raise ValueError("its history holds something else than numbers")
-        if not 1 <= len(history) <= recipe.epochs:
-            raise ValueError(f"{len(history)} epochs of {recipe.epochs}")
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["rng"])
-        if "cuda_rng" in state and _device(model).type == "cuda":
-            torch.cuda.set_rng_state(state["cuda_rng"], _device(model))
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise RunError(
-            f"{folder.checkpoint_path} must be a checkpoint of this run: {error}"
-        ) from error
-    return history
-
-
-def load_weights(
-    model: nn.Module, weights: dict[str, Tensor], folder: RunFolder
-) -> None:
-    """Loads a checkpoint's weights into a network.
-
-    Raises:
-        RunError: If they are another network's.
-    """
-    try:
-        own = model.state_dict()
-        for name, tensor in weights.items():
-            # Loading would turn another type into ours without a word.
-            if name in own and tensor.dtype != own[name].dtype:
-                wrong = f"{name} is {tensor.dtype}, not {own[name].dtype}"
-                raise TypeError(f"\n{wrong}")
-        model.load_state_dict(weights)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        reason = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
-        raise RunError(
-            f"{folder.checkpoint_path} must hold the weights of this network: {reason}"
-        ) from error
+    def _diverged(self, what: str, place: str) -> RunError:
+        return RunError(
+            f"weights and losses must stay finite, {what} in epoch "
+            f"{self.state.epoch + 1}, {place}; the last checkpoint stays"
+        )

@@ -53,6 +53,8 @@ class Recipe:
             share of those with every edge open; None for no such term. Needs dynamic
             edges with the gate ``hard``.
         budget_weight: What the squared distance from ``budget`` counts in the loss.
+        clip_norm: The largest norm that all gradients together may have; longer ones
+            are shortened to it. 0 for none.
 
     Raises:
         RunError: If a value is out of range.
@@ -83,6 +85,7 @@ class Recipe:
     ema_interval: int = 1
     budget: float | None = None
     budget_weight: float = 10.0
+    clip_norm: float = 0.0
 
     def __post_init__(self) -> None:
         """Checks every value."""
@@ -110,6 +113,7 @@ class Recipe:
             ("ema_decay", "in [0, 1)", 0 <= self.ema_decay < 1),
             ("ema_interval", "at least 1", self.ema_interval >= 1),
             ("budget", "in (0, 1]", 0 < budget <= 1),
+            ("clip_norm", "finite and at least 0", 0 <= self.clip_norm < inf),
             ("budget_weight", "finite and at least 0", 0 <= self.budget_weight < inf),
             # What is asked for happens or is refused: augment is not turned on here.
             (
@@ -125,12 +129,14 @@ class Recipe:
     def as_dict(self) -> dict[str, Any]:
         """Returns the values by name, ready for JSON.
 
-        The weight of a budget's term is left out where there is no budget, so that
-        configurations without one are those of earlier versions, whose runs go on.
+        What earlier versions did not know is left out where it is off, so that their
+        runs go on.
         """
         values = asdict(self)
         if self.budget is None:
             del values["budget_weight"]
+        if not self.clip_norm:
+            del values["clip_norm"]
         return values
 
     def learning_rate_at(self, step: int, steps: int) -> float:

@@ -178,7 +178,7 @@ class RunFolder:
                 raise ValueError(f"{damaged} has another checksum")
             with warnings.catch_warnings(action="ignore"):
                 state = torch.load(path, map_location="cpu", weights_only=True)
-            missing = {"model", "optimizer", "history", "rng"} - set(state)
+            missing = {"model", "optimizer", "history"} - set(state)
         except Exception as error:  # a damaged file can make the reader raise anything
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise RunError(f"{path} must be a whole checkpoint: {reason}") from error

@@ -14,9 +14,13 @@ from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import check_closing
 from ddw_graph.training.data import ImageData, load_data
-from ddw_graph.training.loop import Listener, evaluate, fit, load_weights
+from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.execution import Execution
+from ddw_graph.training.loop import Listener, fit
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import LATER, RESULT, RunFolder, write_json
+from ddw_graph.training.state import load_weights
+from ddw_graph.training.world import World
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ def train(
     workers: int = 0,
     listener: Listener | None = None,
     start: Network | None = None,
+    execution: Execution = Execution(),  # noqa: B008 (frozen)
+    world: World = World(),  # noqa: B008 (frozen)
+    checkpoint_steps: int | None = None,
 ) -> dict[str, Any]:
     """Trains the network of a configuration in a folder, and returns the result.
 
@@ -77,10 +84,16 @@ def train(
         listener: Hears of steps and epochs.
         start: The network of this configuration to start from, which stays as it is;
             by default a freshly initialised one.
+        execution: How steps are computed.
+        world: The processes that train together; all of them call this, and the first
+            writes.
+        checkpoint_steps: Steps of an epoch after which a checkpoint is written, beside
+            the one after each epoch.
 
     Raises:
-        RunError: If the folder holds something else, the loss is not finite, or the
-            recipe has a budget and the network's edges do not close in training.
+        RunError: If the folder holds something else, the loss is not finite, the
+            recipe has a budget and the network's edges do not close in training, or
+            another process failed.
         DataError: If the images do not fit the network.
     """
     check_fit(model_config, data)
@@ -100,9 +113,17 @@ def train(
     }
     if start is not None:
         config["start"] = _digest(start)
+    # What earlier versions did not know is left out where it is off: their runs go on.
+    computed = execution.as_dict()
+    if world.size > 1:
+        computed["processes"] = world.size
+    if computed:
+        config["execution"] = computed
     model = model.to(device)
     run = RunFolder(folder)
-    run.start(config, resume=resume)
+    with world.together(device):
+        if world.leads:
+            run.start(config, resume=resume)
     finished = run.result()
     if finished is not None:
         return finished
@@ -114,10 +135,12 @@ def train(
         folder=run,
         listener=listener,
         workers=workers,
+        execution=execution,
+        world=world,
+        checkpoint_steps=checkpoint_steps,
     )
     # The weights that were tested, which may be an average of those that were trained.
     load_weights(model, run.read_checkpoint()["model"], run)
-    save(model, run.model_path, overwrite=True)
     price = cost(model, data.image_size)
     share = history[-1].get("test_macs_share")
     if share is None:  # trained to the end by an earlier version
@@ -129,7 +152,10 @@ def train(
         "expected_macs": share * price.total_macs,
     }
     result = {key: result[key] for key in (*RESULT, *LATER)}
-    write_json(run.result_path, result)
+    with world.together(device):
+        if world.leads:
+            save(model, run.model_path, overwrite=True)
+            write_json(run.result_path, result)
     return result
 
 

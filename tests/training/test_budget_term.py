@@ -16,7 +16,7 @@ from ddw_graph.models import from_config
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import CLOSING_EDGES, budget_term, mac_shares
-from ddw_graph.training.loop import evaluate
+from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import trained_model

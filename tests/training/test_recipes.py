@@ -12,8 +12,10 @@ from torch import nn
 
 from ddw_graph.errors import RunError
 from ddw_graph.models import from_config
+from ddw_graph.training.average import averaged
+from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.images import ArrayImages, Augmentation, Images, Key, mixed
-from ddw_graph.training.loop import averaged, evaluate, fit
+from ddw_graph.training.loop import fit
 from ddw_graph.training.recipe import (
     RECIPES,
     Recipe,

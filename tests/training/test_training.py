@@ -20,8 +20,8 @@ from ddw_graph.errors import DataError, RunError
 from ddw_graph.models import from_config
 from ddw_graph.nn.network import Network
 from ddw_graph.training.data import ImageData
+from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.images import ArrayImages
-from ddw_graph.training.loop import evaluate
 from ddw_graph.training.recipe import Recipe, parameter_groups, recipe_named
 from ddw_graph.training.run import Row, RunFolder
 from ddw_graph.training.train import train, trained_model
@@ -320,7 +320,9 @@ def test_a_flipped_bit_never_passes_for_other_weights(tmp_path: Path) -> None:
     [
         ({"history": 3}, "must be a checkpoint of this run"),
         ({"history": [{"epoch": 1}] * 9}, "9 epochs of 3"),
-        ({"rng": "lots"}, "must be a checkpoint of this run"),
+        ({"step": -1}, "-1 steps of an epoch"),
+        ({"tally": {"loss": 1.0}}, "must be a checkpoint of this run"),
+        ({"history": []}, "0 epochs of 3"),
         ({"optimizer": {}}, "must be a checkpoint of this run"),
     ],
 )

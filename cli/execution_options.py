@@ -1,0 +1,69 @@
+"""Options of how a training is computed, and by how many processes."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from ddw_graph.training.execution import Execution
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+TIMEOUT = 600.0
+
+CHOICES = (
+    click.option(
+        "--precision",
+        default="float32",
+        show_default=True,
+        help="float32, or bfloat16 or float16 for mixed precision.",
+    ),
+    click.option(
+        "--accumulate",
+        type=int,
+        default=1,
+        show_default=True,
+        help="Parts in which a process computes its images of a step.",
+    ),
+    click.option("--channels-last", is_flag=True, help="Channels innermost in memory."),
+    click.option("--compile", is_flag=True, help="Let torch.compile make the network."),
+    click.option(
+        "--deterministic", is_flag=True, help="Only operations that repeat bit for bit."
+    ),
+)
+
+
+def execution_options(command: Command) -> Command:
+    """Returns ``command`` with the options that say how steps are computed."""
+    for option in reversed(CHOICES):
+        command = option(command)
+    return command
+
+
+def world_options(command: Command) -> Command:
+    """Returns ``command`` with the options of processes that train together."""
+    for option in (
+        click.option(
+            "--timeout",
+            type=float,
+            default=TIMEOUT,
+            show_default=True,
+            help="Seconds to wait for another process.",
+        ),
+        click.option(
+            "--processes",
+            type=click.IntRange(min=1),
+            help="How many torchrun or srun must have started.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen_execution(options: dict[str, Any]) -> "Execution":
+    """Returns what the options choose, and takes them out of ``options``."""
+    from ddw_graph.training.execution import Execution
+
+    names = ("precision", "accumulate", "channels_last", "compile", "deterministic")
+    return Execution(**{name: options.pop(name) for name in names})

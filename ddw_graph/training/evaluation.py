@@ -1,0 +1,72 @@
+"""How a network does on images that it was not trained on."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from ddw_graph.nn.cost import NetworkCost, cost
+from ddw_graph.nn.network import Network
+from ddw_graph.training.budget_term import mac_shares
+from ddw_graph.training.images import Images, batches
+from ddw_graph.training.world import World
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a network does on a set of images.
+
+    Args:
+        loss: Mean cross-entropy.
+        accuracy: Share of images whose class is predicted, in ``[0, 1]``.
+        macs_share: Mean of the MACs that an image asks for, in shares of those with
+            every edge open.
+    """
+
+    loss: float
+    accuracy: float
+    macs_share: float
+
+
+@torch.no_grad()
+def evaluate(
+    model: Network,
+    images: Images,
+    *,
+    batch_size: int = 250,
+    workers: int = 0,
+    price: NetworkCost | None = None,
+    world: World = World(),  # noqa: B008 (frozen)
+) -> Evaluation:
+    """Returns how a network does, which is put into evaluation mode.
+
+    Args:
+        model: The network.
+        images: The images.
+        batch_size: Images at a time.
+        workers: Processes that load images.
+        price: What the network costs; counted here by default.
+        world: The processes that evaluate, each its part of every batch.
+    """
+    model.eval()
+    first = next(model.parameters())
+    loss = correct = share = 0.0
+    loader = batches(
+        images, batch_size, workers=workers, rank=world.rank, world_size=world.size
+    )
+    for x, labels in loader:
+        if not len(labels):
+            continue
+        labels = labels.to(first.device)
+        price = price or cost(model, x.shape[-1])
+        logits, adjacency = model(
+            x.to(first.device, first.dtype), return_adjacency=True
+        )
+        loss += functional.cross_entropy(logits, labels, reduction="sum").item()
+        correct += (logits.argmax(1) == labels).sum().item()
+        share += mac_shares(price, adjacency).double().sum().item()
+    kind = torch.float64 if first.device.type != "mps" else torch.float32
+    sums = torch.tensor([loss, correct, share], dtype=kind, device=first.device)
+    count = len(images)
+    loss, correct, share = world.total(sums).tolist()
+    return Evaluation(loss / count, correct / count, share / count)

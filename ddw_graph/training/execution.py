@@ -1,0 +1,115 @@
+"""How a training step is computed, on whatever it is computed."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ddw_graph.errors import RunError
+from ddw_graph.nn.network import Network
+from ddw_graph.training.world import World
+
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+"""Types that the operations of a training step may have."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a training step is computed.
+
+    Weights stay in float32, and so is evaluated.
+
+    Args:
+        precision: ``float32``, or ``bfloat16`` or ``float16`` for torch's mixed
+            precision; the loss of float16 is scaled so that small gradients survive.
+        accumulate: Parts in which each process computes its images of a step, for
+            batches that memory does not hold. Batch normalisation sees a part at a
+            time, as does a budget; a part has at least two images.
+        channels_last: Whether images and features lie with channels innermost.
+        compile: Whether ``torch.compile`` makes the network's computation.
+        deterministic: Whether torch must take operations that repeat bit for bit, and
+            refuses those that it has no such form of.
+
+    Raises:
+        RunError: If a value is out of range.
+    """
+
+    precision: str = "float32"
+    accumulate: int = 1
+    channels_last: bool = False
+    compile: bool = False
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        if self.precision not in PRECISIONS:
+            names = ", ".join(PRECISIONS)
+            raise RunError(f"precision must be one of {names}, got {self.precision!r}")
+        if self.accumulate < 1:
+            raise RunError(f"accumulate must be at least 1, got {self.accumulate}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the values that are not the default, ready for JSON.
+
+        So a run of an earlier version, which knew none of them, goes on.
+        """
+        values = asdict(self)
+        return {
+            f.name: values[f.name] for f in fields(self) if f.default != values[f.name]
+        }
+
+    @property
+    def scales(self) -> bool:
+        """Whether the loss is scaled."""
+        return self.precision == "float16"
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """Returns the context in which a network and its loss are computed."""
+        kind = PRECISIONS[self.precision]
+        return torch.autocast(
+            device.type, dtype=kind, enabled=self.precision != "float32"
+        )
+
+    def laid_out(self, model: Network) -> Network:
+        """Returns the network with its weights laid out as asked for."""
+        if self.channels_last:
+            return model.to(memory_format=torch.channels_last)
+        return model
+
+    def forward_of(self, model: Network, world: World) -> nn.Module:
+        """Returns what computes a network in training: compiled, and distributed."""
+        forward = cast(nn.Module, torch.compile(model)) if self.compile else model
+        if world.size == 1:
+            return forward
+        device = next(model.parameters()).device
+        on_gpu = device.type == "cuda"
+        return DistributedDataParallel(forward, device_ids=[device] if on_gpu else None)
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Sets torch's choice of operations for a while, where that is asked for."""
+        if not self.deterministic:
+            yield
+            return
+        before = (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.backends.cudnn.benchmark,
+        )
+        # cuBLAS reads this when it starts, which is before the first operation.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before[0])
+            torch.backends.cudnn.benchmark = before[1]

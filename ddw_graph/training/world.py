@@ -1,0 +1,225 @@
+"""The processes that train one network together.
+
+They are started by ``torchrun`` or by Slurm's ``srun``, on one machine or on many, and
+find each other through what these tell them. One process alone is the common case, and
+runs through the same lines.
+"""
+
+import gc
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed
+
+from ddw_graph.errors import RunError, UserError
+
+TIMEOUT = 600.0
+"""Seconds that a process waits for the others, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class World:
+    """One process among those that train together.
+
+    Args:
+        rank: Its number; process 0 leads: it alone writes.
+        size: How many there are.
+        local_rank: Its number among those of its machine.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def total(self, values: Tensor) -> Tensor:
+        """Returns the sum of what each process holds; ``values`` becomes it."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def follow(self, tensors: Iterator[Tensor]) -> None:
+        """Sets tensors to what they are in the process that leads."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, 0)
+
+    @contextmanager
+    def together(self, device: torch.device | str = "cpu") -> Iterator[None]:
+        """Ends every process where one of them fails within.
+
+        So nobody waits for one who has gone, and nobody goes on alone.
+
+        Args:
+            device: Where the processes can talk.
+
+        Raises:
+            RunError: If another process failed.
+        """
+        failure: Exception | None = None
+        try:
+            yield
+        except (UserError, OSError) as error:
+            failure = error
+        failed = torch.tensor(float(failure is not None), device=device)
+        others = self.total(failed).item()
+        if failure is not None:
+            raise failure
+        if others:
+            raise RunError(f"{others:.0f} of {self.size} processes failed")
+
+
+@contextmanager
+def joined(
+    *,
+    size: int | None = None,
+    device: str = "cpu",
+    timeout: float = TIMEOUT,
+    environment: Mapping[str, str] = os.environ,
+) -> Iterator[World]:
+    """Joins the processes that the launcher started, and leaves them at the end.
+
+    Args:
+        size: How many there must be; None for however many were started.
+        device: Where each computes; says how they talk.
+        timeout: Seconds to wait for another process before giving up.
+        environment: What the launcher says.
+
+    Raises:
+        RunError: If there are more or fewer than asked for, if they do not find each
+            other, or if one of them is not heard of for too long.
+
+    Example:
+        >>> with joined(environment={}) as world:
+        ...     world
+        World(rank=0, size=1, local_rank=0)
+    """
+    if not 0 < timeout < float("inf"):
+        raise RunError(f"timeout must be finite and more than 0 s, got {timeout}")
+    world, address = _launched(environment)
+    if size is not None and size != world.size:
+        raise RunError(
+            f"{size} processes were asked for, got {world.size}: start them with "
+            "torchrun or srun"
+        )
+    if world.size == 1:
+        yield world
+        return
+    _end_with_launcher()
+    try:
+        distributed.init_process_group(
+            "nccl" if device.startswith("cuda") else "gloo",
+            init_method=address,
+            rank=world.rank,
+            world_size=world.size,
+            timeout=timedelta(seconds=timeout),
+        )
+        yield world
+    except RuntimeError as error:
+        # gloo tells in a RuntimeError that a process has gone or is silent.
+        if isinstance(error, distributed.DistError) or _lost(str(error)):
+            reason = str(error).splitlines()[0].partition(". ")[0]
+            raise RunError(
+                f"a process that trains along has gone, or was silent for {timeout:g} "
+                f"s; start again with --resume ({reason})"
+            ) from error
+        raise
+    # Not where something failed: leaving would wait for the others. What still holds on
+    # to the group would end threads that run when Python shuts down.
+    gc.collect()
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+def device_of(name: str, world: World) -> str:
+    """Returns the device of one process: on GPUs each has its own.
+
+    Raises:
+        RunError: If a machine has fewer GPUs than processes.
+    """
+    if world.size == 1 or name != "cuda":
+        return name
+    count = torch.cuda.device_count()
+    if world.local_rank >= count:
+        raise RunError(
+            f"each process of a machine needs a GPU of its own, got {count} for "
+            f"process {world.local_rank}"
+        )
+    torch.cuda.set_device(world.local_rank)
+    return f"cuda:{world.local_rank}"
+
+
+def _lost(message: str) -> bool:
+    signs = ("gloo", "timed out", "connection reset", "connection closed", "nccl")
+    return any(sign in message.lower() for sign in signs)
+
+
+def _launched(environment: Mapping[str, str]) -> tuple[World, str]:
+    """Returns what the launcher says of this process, and where all meet."""
+    try:
+        if "RANK" in environment and "WORLD_SIZE" in environment:
+            found = World(
+                int(environment["RANK"]),
+                int(environment["WORLD_SIZE"]),
+                int(environment.get("LOCAL_RANK", "0")),
+            )
+            return found, "env://"
+        # Within srun alone: a batch script has the numbers of its job, and is one
+        # process all the same.
+        if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+            found = World(
+                int(environment["SLURM_PROCID"]),
+                int(environment["SLURM_STEP_NUM_TASKS"]),
+                int(environment["SLURM_LOCALID"]),
+            )
+            return found, _slurm_address(environment)
+    except (KeyError, ValueError) as error:
+        raise RunError(
+            f"what torchrun or srun tell a process must be numbers, got {error!r}"
+        ) from error
+    return World(), ""
+
+
+def _slurm_address(environment: Mapping[str, str]) -> str:
+    """Returns where the processes of a Slurm step meet: on its first machine."""
+    host = environment.get("MASTER_ADDR")
+    if host is None:
+        told = ["scontrol", "show", "hostnames", environment["SLURM_STEP_NODELIST"]]
+        try:
+            names = subprocess.run(told, capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise RunError(
+                f"the machines of a Slurm step come from scontrol, got {error}; "
+                "MASTER_ADDR may name the first instead"
+            ) from error
+        host = names.stdout.split()[0]
+    # A port that all steps of one job agree on, and that two jobs seldom share.
+    job, step = environment["SLURM_JOB_ID"], environment.get("SLURM_STEP_ID", "0")
+    port = environment.get("MASTER_PORT", 20_000 + (int(job) * 7 + int(step)) % 20_000)
+    return f"tcp://{host}:{port}"
+
+
+def _end_with_launcher() -> None:
+    """Lets this process end when the one that started it does.
+
+    A torchrun that is killed cannot end its processes, and they would go on.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

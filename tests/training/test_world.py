@@ -1,0 +1,179 @@
+"""Processes that train together do what one would, and end together."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from ddw_graph.errors import RunError
+from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.run import RunFolder
+from ddw_graph.training.world import World, device_of, joined
+from tests.training import several
+from tests.training.test_training import run
+
+
+@contextmanager
+def ended(processes: list["subprocess.Popen[str]"]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def kept(folder: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = RunFolder(folder).read_checkpoint()["model"]
+    return state
+
+
+def assert_near(
+    found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
+) -> None:
+    for name, tensor in wanted.items():
+        assert tensor.dtype in (torch.float64, torch.int64)
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_processes_give_the_weights_of_one(tmp_path: Path, count: int) -> None:
+    processes = several.start(tmp_path / "shared", count)
+    with ended(processes):
+        for process in processes:
+            assert process.wait(120) == 0
+    alone = several.weights_after(tmp_path / "alone")
+    assert_near(kept(tmp_path / "shared"), alone)
+    moved = several.network().state_dict()
+    assert not all(torch.equal(moved[name], alone[name]) for name in alone)
+
+
+def test_a_killed_process_ends_the_others_and_they_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "shared"
+    processes = several.start(folder, 2)
+    with ended(processes):
+        # The second epoch's third step: a checkpoint was written after its second.
+        pids = several.wait_for_step(folder, 2, 2, 3)
+        os.kill(pids[1], signal.SIGKILL)
+        assert processes[0].wait(60) != 0
+        assert processes[0].stderr
+        assert "RunError" in processes[0].stderr.read()
+    assert RunFolder(folder).read_checkpoint()["step"] in (2, 4)
+    again = several.start(folder, 2)
+    whole = several.start(tmp_path / "whole", 2)
+    with ended(again + whole):
+        for process in again + whole:
+            assert process.wait(120) == 0
+    resumed, uninterrupted = kept(folder), kept(tmp_path / "whole")
+    assert all(torch.equal(resumed[key], uninterrupted[key]) for key in resumed)
+
+
+def test_a_silent_process_is_not_waited_for_longer_than_told(tmp_path: Path) -> None:
+    processes = several.start(tmp_path / "shared", 2, epochs=50, timeout=5)
+    with ended(processes):
+        pids = several.wait_for_step(tmp_path / "shared", 2, 1, 1)
+        os.kill(pids[1], signal.SIGSTOP)
+        assert processes[0].wait(60) != 0
+        assert processes[0].stderr
+        assert "was silent for 5 s; start again" in processes[0].stderr.read()
+
+
+def test_the_launcher_takes_its_processes_along(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command += ["--master-port", "0", "--rdzv-backend", "c10d"]
+    command += ["--rdzv-endpoint", "127.0.0.1:0", "-m", "tests.training.several"]
+    command += [str(tmp_path / "shared"), "500", "60"]
+    launcher = subprocess.Popen(
+        command, cwd=several.ROOT, stderr=subprocess.DEVNULL, text=True
+    )
+    with ended([launcher]):
+        pids = several.wait_for_step(tmp_path / "shared", 2, 1, 1)
+        launcher.kill()
+        launcher.wait()
+        until = time.monotonic() + 30
+        while any(map(runs, pids)) and time.monotonic() < until:
+            time.sleep(0.1)
+        assert not any(map(runs, pids))
+
+
+def runs(pid: int) -> bool:
+    """Returns whether a process is there and has not ended."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize(
+    ("environment", "size", "message"),
+    [
+        ({}, 16, "16 processes were asked for, got 1: start them with torchrun"),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, 4, "4 processes were asked for, got 2"),
+        ({"RANK": "x", "WORLD_SIZE": "2"}, None, "must be numbers, got ValueError"),
+        # A batch script of Slurm's is one process, however many its job has.
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, 8, "8 processes .* got 1"),
+        ({"SLURM_STEP_NUM_TASKS": "2"}, None, "must be numbers, got KeyError"),
+    ],
+)
+def test_the_processes_are_those_that_were_asked_for(
+    environment: dict[str, str], size: int | None, message: str
+) -> None:
+    with (
+        pytest.raises(RunError, match=message),
+        joined(size=size, environment=environment),
+    ):
+        pass
+
+
+def test_a_timeout_is_a_time() -> None:
+    with pytest.raises(RunError, match="finite and more than 0 s, got 0"):
+        with joined(timeout=0):
+            pass
+
+
+def test_one_process_needs_no_launcher() -> None:
+    with joined(environment={}) as world:
+        assert world.leads and device_of("cuda", world) == "cuda"
+
+
+def test_each_process_of_a_machine_needs_its_gpu() -> None:
+    few = World(rank=200, size=201, local_rank=200)
+    with pytest.raises(RunError, match="needs a GPU of its own, got .* process 200"):
+        device_of("cuda", few)
+    assert device_of("cpu", few) == "cpu"
+
+
+class Elsewhere(World):
+    """The first of two processes, of which the other is a step ahead."""
+
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        values *= 2
+        if len(values.shape):
+            values += 1
+        return values
+
+
+def test_processes_that_read_different_checkpoints_are_told(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="on a file system that all of them see"):
+        several.weights_after(tmp_path / "a", Elsewhere(size=2))
+
+
+def test_a_batch_has_images_for_every_process(tmp_path: Path) -> None:
+    recipe = recipe_named("small", batch_size=6)
+    with pytest.raises(RunError, match="at least 2 images for each of 4 .* got 6"):
+        run(tmp_path / "a", recipe=recipe, world=Apart(size=4))
+
+
+class Apart(World):
+    """One of several processes that has nobody to talk to."""
+
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        return values
