@@ -275,7 +275,7 @@ class _FanOut(torch.autograd.Function):
             grad_x = _sum([Signal(grad) for grad in came], row)
         if came and to_weights:
             dots = _dots(Signal(x, scale, shift), came)
-            grad_weights = dots.sum_to_size(len(weights), len(came))
+            grad_weights = dots.sum_to_size(len(weights), len(came)).to(weights.dtype)
             if len(came) < len(grads):
                 whole = torch.zeros_like(weights)
                 whole[:, places] = grad_weights

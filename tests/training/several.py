@@ -26,6 +26,7 @@ from ddw_graph.training.world import World, joined
 from tests.training.small import small_config, small_data
 
 ROOT = Path(__file__).parents[2]
+ALONE = World()
 IMAGES = 42
 """Of which batches of 10 leave two: too few for three processes."""
 
@@ -42,7 +43,7 @@ def network(edges: str = "dynamic") -> Network:
 
 
 def weights_after(
-    folder: Path, world: World = World(), *, epochs: int = 2, **options: Any
+    folder: Path, world: World = ALONE, *, epochs: int = 2, **options: Any
 ) -> dict[str, torch.Tensor]:
     """Trains it, and returns its weights."""
     model = network(options.pop("edges", "dynamic"))

@@ -1,0 +1,216 @@
+"""How a step is computed changes its numbers by rounding, and nothing else."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ddw_graph.errors import RunError
+from ddw_graph.training.execution import Execution
+from ddw_graph.training.loop import fit
+from ddw_graph.training.recipe import Recipe, recipe_named
+from ddw_graph.training.run import RunFolder
+from ddw_graph.training.train import train
+from tests.training import several
+from tests.training.small import small_config, small_data
+from tests.training.test_training import Stop, StopAt, run, weights
+
+EVERYTHING = recipe_named(
+    "small",
+    epochs=3,
+    batch_size=10,
+    augment=True,
+    trivial_augment=True,
+    random_erasing=0.3,
+    mixup=0.2,
+    cutmix=1.0,
+    ema_decay=0.9,
+    clip_norm=0.5,
+)
+
+
+def assert_near(
+    found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
+) -> None:
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("edges", ["learned", "dynamic", "dynamic:gate=hard"])
+@pytest.mark.parametrize(
+    "execution",
+    [
+        Execution(accumulate=3),
+        Execution(accumulate=100),
+        Execution(channels_last=True),
+        Execution(deterministic=True),
+    ],
+)
+def test_the_weights_are_those_of_a_plain_step(
+    tmp_path: Path, execution: Execution, edges: str
+) -> None:
+    plain = several.weights_after(tmp_path / "plain", edges=edges)
+    other = several.weights_after(tmp_path / "other", edges=edges, execution=execution)
+    assert_near(other, plain)
+
+
+COMPILED = """
+import sys
+from functools import partial
+from pathlib import Path
+import torch
+from ddw_graph.nn import aggregation
+from ddw_graph.training.execution import Execution
+from tests.training import several
+
+torch.set_num_threads(1)
+aggregation.SMALL = 0
+# The compiler itself takes minutes; what it is handed is what matters here.
+torch.compile = partial(torch.compile, backend="aot_eager")
+folder = Path(sys.argv[1])
+plain = several.weights_after(folder / "plain")
+made = several.weights_after(folder / "made", execution=Execution(compile=True))
+assert list(made) == list(plain)
+for name in plain:
+    torch.testing.assert_close(made[name], plain[name], rtol=0, atol=1e-10)
+"""
+
+
+def test_a_compiled_network_trains_to_the_same_weights(tmp_path: Path) -> None:
+    # Where nothing checks the shapes of tensors at run time, which compiles to nothing.
+    run = [sys.executable, "-W", "ignore", "-c", COMPILED, str(tmp_path)]
+    subprocess.run(run, check=True, cwd=several.ROOT)
+
+
+def test_mixed_precision_computes_in_it_and_keeps_the_weights(tmp_path: Path) -> None:
+    seen: list[torch.dtype] = []
+
+    def watch(module: Any, inputs: Any, output: torch.Tensor) -> None:
+        seen.append(output.dtype)
+
+    handle = torch.nn.modules.module.register_module_forward_hook(
+        lambda m, i, o: watch(m, i, o) if isinstance(m, torch.nn.Conv2d) else None
+    )
+    recipe = recipe_named("small", epochs=6, batch_size=8)
+    half = Execution(precision="bfloat16")
+    try:
+        result = run(
+            tmp_path / "half", config=small_config(), recipe=recipe, execution=half
+        )
+    finally:
+        handle.remove()
+    assert result["test_accuracy"] > 0.8
+    # Training in half precision, testing in full.
+    assert {torch.bfloat16, torch.float32} == set(seen)
+    types = {tensor.dtype for tensor in weights(tmp_path / "half").values()}
+    assert torch.float32 in types and torch.bfloat16 not in types
+
+
+def test_the_scale_of_half_precision_survives(tmp_path: Path) -> None:
+    half = Execution(precision="float16")
+    run(tmp_path / "whole", execution=half)
+    with pytest.raises(Stop):
+        run(
+            tmp_path / "cut",
+            execution=half,
+            listener=StopAt(2, 4),
+            checkpoint_steps=3,
+        )
+    kept = RunFolder(tmp_path / "cut").read_checkpoint()
+    assert kept["step"] == 3 and kept["scaler"]["_growth_tracker"] > 0
+    run(tmp_path / "cut", execution=half, resume=True)
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+@pytest.mark.parametrize("place", [(1, 2), (1, 3), (2, 5), (3, 4)])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_everything_resumes_in_the_midst_of_an_epoch(
+    tmp_path: Path, place: tuple[int, int], workers: int
+) -> None:
+    run(tmp_path / "whole", recipe=EVERYTHING)
+    with pytest.raises(Stop):
+        run(
+            tmp_path / "cut",
+            recipe=EVERYTHING,
+            listener=StopAt(*place),
+            checkpoint_steps=1,
+            workers=workers,
+        )
+    # The step after which it stopped was not yet kept.
+    kept = RunFolder(tmp_path / "cut").read_checkpoint()
+    assert (len(kept["history"]) + 1, kept["step"] + 1) == place
+    torch.randn(5)
+    result = run(tmp_path / "cut", recipe=EVERYTHING, resume=True)
+    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    uninterrupted = RunFolder(tmp_path / "whole").result()
+    assert uninterrupted
+    assert uninterrupted | {"train_seconds": 0} == result | {"train_seconds": 0}
+
+
+def test_a_step_is_no_longer_than_the_clipped_gradients(tmp_path: Path) -> None:
+    recipe = Recipe(
+        epochs=1,
+        batch_size=100,
+        learning_rate=0.1,
+        momentum=0.0,
+        weight_decay=0.0,
+        augment=False,
+        clip_norm=1e-3,
+    )
+
+    def moved(recipe: Recipe, name: str) -> float:
+        model, before = several.network(), several.network().state_dict()
+        folder = RunFolder(tmp_path / name)
+        folder.start({}, resume=False)
+        fit(model, small_data(), recipe, seed=0, folder=folder)
+        after = dict(model.named_parameters())
+        steps = [(after[name] - before[name]).detach().flatten() for name in after]
+        return float(torch.cat(steps).norm())
+
+    assert moved(recipe, "clipped") == pytest.approx(0.1 * 1e-3, rel=1e-3)
+    assert moved(replace(recipe, clip_norm=0.0), "free") > 1e-2
+    assert moved(replace(recipe, clip_norm=1e6), "loose") > 1e-2
+
+
+def test_torchs_choice_of_operations_is_set_back() -> None:
+    with Execution(deterministic=True).settled():
+        assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_a_run_computed_otherwise_is_another_run(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    config = RunFolder(tmp_path / "a").config()
+    assert "execution" not in config and "clip_norm" not in config["recipe"]
+    with pytest.raises(RunError, match="execution is None there, and .*bfloat16"):
+        run(tmp_path / "a", resume=True, execution=Execution(precision="bfloat16"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"precision": "int8"}, "precision must be one of float32, .* got 'int8'"),
+        ({"accumulate": 0}, "accumulate must be at least 1, got 0"),
+    ],
+)
+def test_names_the_value_that_it_rejects(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        Execution(**changes)
+
+
+def test_a_checkpoint_is_written_after_steps_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="checkpoint_steps must be at least 1, got 0"):
+        train(
+            small_config(),
+            small_data(),
+            EVERYTHING,
+            seed=0,
+            folder=tmp_path / "a",
+            checkpoint_steps=0,
+        )
