@@ -92,13 +92,7 @@ def fit(
             checkpoint stays; if the checkpoint is of another network; or if a batch has
             too few images for the processes.
     """
-    if checkpoint_steps is not None and checkpoint_steps < 1:
-        raise RunError(f"checkpoint_steps must be at least 1, got {checkpoint_steps}")
-    if recipe.batch_size < 2 * world.size and world.size > 1:
-        raise RunError(
-            f"batch_size must be at least 2 images for each of {world.size} processes, "
-            f"got {recipe.batch_size}"
-        )
+    check_steps(recipe, world, checkpoint_steps)
     model = execution.laid_out(model)
     trainer = _Trainer(
         data,
@@ -115,6 +109,22 @@ def fit(
     )
     with execution.settled():
         return trainer.run()
+
+
+def check_steps(recipe: Recipe, world: World, checkpoint_steps: int | None) -> None:
+    """Checks that processes can share a recipe's steps, before anything is made.
+
+    Raises:
+        RunError: If a batch has too few images for them, or checkpoints are written
+            after less than one step.
+    """
+    if checkpoint_steps is not None and checkpoint_steps < 1:
+        raise RunError(f"checkpoint_steps must be at least 1, got {checkpoint_steps}")
+    if recipe.batch_size < 2 * world.size and world.size > 1:
+        raise RunError(
+            f"batch_size must be at least 2 images for each of {world.size} processes, "
+            f"got {recipe.batch_size}"
+        )
 
 
 @dataclass(frozen=True)

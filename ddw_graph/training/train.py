@@ -16,7 +16,7 @@ from ddw_graph.training.budget_term import check_closing
 from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.loop import Listener, fit
+from ddw_graph.training.loop import Listener, check_steps, fit
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import LATER, RESULT, RunFolder, write_json
 from ddw_graph.training.state import load_weights
@@ -99,6 +99,7 @@ def train(
     check_fit(model_config, data)
     if not 0 <= seed < 2**32:
         raise RunError(f"seed must be in [0, 2**32), got {seed}")
+    check_steps(recipe, world, checkpoint_steps)
     # Building first: a network that cannot be built leaves no folder behind.
     torch.manual_seed(seed)
     model = from_config(model_config) if start is None else copy.deepcopy(start)
