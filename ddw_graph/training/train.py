@@ -125,6 +125,8 @@ def train(
     with world.together(device):
         if world.leads:
             run.start(config, resume=resume)
+    with world.together(device):
+        run.config()  # which every process must see
     finished = run.result()
     if finished is not None:
         return finished
