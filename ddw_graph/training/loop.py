@@ -205,10 +205,10 @@ class _Trainer:
             start=state.step,
         )
         for step, (x, labels) in enumerate(loader, start=state.step):
-            rate = recipe.learning_rate_at(
-                state.epoch * len(sizes) + step, len(sizes) * recipe.epochs
-            )
-            loss = self._step(forward, x, labels, key, step, rate)
+            made, steps = state.epoch * len(sizes) + step, len(sizes) * recipe.epochs
+            rate = recipe.learning_rate_at(made, steps)
+            budget = recipe.budget_at(made, steps)
+            loss = self._step(forward, x, labels, key, step, rate, budget)
             state.tally["seconds"] = before + time.perf_counter() - began
             state.step = step + 1
             if self.listener:
@@ -226,6 +226,7 @@ class _Trainer:
         key: Key,
         step: int,
         rate: float,
+        budget: float | None,
     ) -> float:
         """Makes a step, adds it to the tally, and returns the batch's loss.
 
@@ -259,7 +260,7 @@ class _Trainer:
         for place, (images, wanted) in enumerate(pieces, start=1):
             waits = world.size > 1 and place < parts
             with forward.no_sync() if waits else nullcontext():  # type: ignore[operator]
-                sums += self._part(forward, images, wanted, whole)
+                sums += self._part(forward, images, wanted, whole, budget)
         *told, loss = world.total(sums).tolist()
         if not math.isfinite(loss):
             words = f"step {step + 1} of {len(self.batch_sizes)}"
@@ -281,7 +282,12 @@ class _Trainer:
         return float(loss)
 
     def _part(
-        self, forward: nn.Module, x: Tensor, targets: Targets, whole: int
+        self,
+        forward: nn.Module,
+        x: Tensor,
+        targets: Targets,
+        whole: int,
+        budget: float | None,
     ) -> Tensor:
         """Computes gradients for some images of a batch.
 
@@ -303,8 +309,8 @@ class _Trainer:
                 )
                 shares = mac_shares(self.price, [m[:count] for m in adjacency])
                 loss = entropy
-                if recipe.budget is not None:
-                    pull = budget_term(shares, recipe.budget)
+                if budget is not None:
+                    pull = budget_term(shares, budget)
                     loss = entropy + recipe.budget_weight * pull
             else:
                 loss = entropy = 0 * logits.sum()
