@@ -33,7 +33,6 @@ RECIPE_VALUES = {
     "ema_interval": (int, "Steps between two updates of the average."),
     "router_lr": (float, IN_PLACE),
     "clip_norm": (float, "Largest norm of all gradients together; 0 for none."),
-    "budget_epochs": (float, "Epochs over which --budget is reached from 1."),
     "budget_weight": (float, "Of the term that pulls toward --budget."),
 }
 RECIPE_SWITCHES = {

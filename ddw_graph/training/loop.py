@@ -205,10 +205,10 @@ class _Trainer:
             start=state.step,
         )
         for step, (x, labels) in enumerate(loader, start=state.step):
-            made, steps = state.epoch * len(sizes) + step, len(sizes) * recipe.epochs
-            rate = recipe.learning_rate_at(made, steps)
-            budget = recipe.budget_at(made, steps)
-            loss = self._step(forward, x, labels, key, step, rate, budget)
+            rate = recipe.learning_rate_at(
+                state.epoch * len(sizes) + step, len(sizes) * recipe.epochs
+            )
+            loss = self._step(forward, x, labels, key, step, rate)
             state.tally["seconds"] = before + time.perf_counter() - began
             state.step = step + 1
             if self.listener:
@@ -226,7 +226,6 @@ class _Trainer:
         key: Key,
         step: int,
         rate: float,
-        budget: float | None,
     ) -> float:
         """Makes a step, adds it to the tally, and returns the batch's loss.
 
@@ -260,7 +259,7 @@ class _Trainer:
         for place, (images, wanted) in enumerate(pieces, start=1):
             waits = world.size > 1 and place < parts
             with forward.no_sync() if waits else nullcontext():  # type: ignore[operator]
-                sums += self._part(forward, images, wanted, whole, budget)
+                sums += self._part(forward, images, wanted, whole)
         *told, loss = world.total(sums).tolist()
         if not math.isfinite(loss):
             words = f"step {step + 1} of {len(self.batch_sizes)}"
@@ -282,12 +281,7 @@ class _Trainer:
         return float(loss)
 
     def _part(
-        self,
-        forward: nn.Module,
-        x: Tensor,
-        targets: Targets,
-        whole: int,
-        budget: float | None,
+        self, forward: nn.Module, x: Tensor, targets: Targets, whole: int
     ) -> Tensor:
         """Computes gradients for some images of a batch.
 
@@ -309,8 +303,8 @@ class _Trainer:
                 )
                 shares = mac_shares(self.price, [m[:count] for m in adjacency])
                 loss = entropy
-                if budget is not None:
-                    pull = budget_term(shares, budget)
+                if recipe.budget is not None:
+                    pull = budget_term(shares, recipe.budget)
                     loss = entropy + recipe.budget_weight * pull
             else:
                 loss = entropy = 0 * logits.sum()

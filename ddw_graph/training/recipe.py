@@ -53,8 +53,6 @@ class Recipe:
             share of those with every edge open; None for no such term. Needs dynamic
             edges with the gate ``hard``.
         budget_weight: What the squared distance from ``budget`` counts in the loss.
-        budget_epochs: Epochs over which the budget is reached from 1; may be a
-            fraction, and 0 for the budget from the first step.
         clip_norm: The largest norm that all gradients together may have; longer ones
             are shortened to it. 0 for none.
 
@@ -87,7 +85,6 @@ class Recipe:
     ema_interval: int = 1
     budget: float | None = None
     budget_weight: float = 10.0
-    budget_epochs: float = 0.0
     clip_norm: float = 0.0
 
     def __post_init__(self) -> None:
@@ -116,7 +113,6 @@ class Recipe:
             ("ema_decay", "in [0, 1)", 0 <= self.ema_decay < 1),
             ("ema_interval", "at least 1", self.ema_interval >= 1),
             ("budget", "in (0, 1]", 0 < budget <= 1),
-            ("budget_epochs", "in [0, epochs]", 0 <= self.budget_epochs <= self.epochs),
             ("clip_norm", "finite and at least 0", 0 <= self.clip_norm < inf),
             ("budget_weight", "finite and at least 0", 0 <= self.budget_weight < inf),
             # What is asked for happens or is refused: augment is not turned on here.
@@ -139,8 +135,6 @@ class Recipe:
         values = asdict(self)
         if self.budget is None:
             del values["budget_weight"]
-        if not self.budget_epochs:
-            del values["budget_epochs"]
         if not self.clip_norm:
             del values["clip_norm"]
         return values
@@ -167,22 +161,6 @@ class Recipe:
             )
         done = (step - warmup) / max(1, steps - warmup)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
-
-    def budget_at(self, step: int, steps: int) -> float | None:
-        """Returns the share of all MACs that a step pulls toward; None for none.
-
-        Args:
-            step: Steps made so far.
-            steps: Steps of the whole training.
-
-        Example:
-            >>> Recipe(epochs=4, budget=0.5, budget_epochs=2).budget_at(10, steps=40)
-            0.75
-        """
-        falling = round(steps * self.budget_epochs / self.epochs)
-        if self.budget is None or step >= falling:
-            return self.budget
-        return 1 - (1 - self.budget) * step / falling
 
 
 IMAGENET = Recipe(
