@@ -45,6 +45,11 @@ BENCHMARKS = ("networks", "aggregation", "skipping", "randwire", "growth")
 )
 @DEVICE_OPTION
 @click.option(
+    "--keep-memory/--give-memory-back",
+    default=True,
+    help="Whether the process keeps what it frees, as the commands that train do.",
+)
+@click.option(
     "--quick", is_flag=True, help="Small sizes that show that all of it runs."
 )
 @click.option(
@@ -63,6 +68,7 @@ def bench(
     rounds: int,
     threads: int | None,
     device: str,
+    keep_memory: bool,
     quick: bool,
     out: Path | None,
     picture: Path | None,
@@ -102,6 +108,7 @@ def bench(
             memory_rounds=min(rounds, 3),
             threads=threads,
             device=usable_device(device),
+            keeps_memory=keep_memory,
             progress=lambda words: click.echo(words, err=True),
         ),
     )

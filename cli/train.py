@@ -115,6 +115,7 @@ def train(
     import torch
 
     from ddw_graph.cli.progress import TrainingProgress
+    from ddw_graph.training.memory import keep_memory
     from ddw_graph.training.train import train as train_network
     from ddw_graph.training.train import usable_device
     from ddw_graph.training.world import device_of, joined
@@ -125,6 +126,8 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     place = usable_device(device)
+    if place == "cpu":
+        keep_memory()
     with joined(size=processes, device=place, timeout=timeout) as world:
         place = device_of(place, world)
         with world.together(place):

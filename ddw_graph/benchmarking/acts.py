@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ddw_graph.benchmarking.measurement import Run
 from ddw_graph.benchmarking.memory import in_fresh_process, peak_memory
+from ddw_graph.training.memory import keep_memory
 
 Act = Callable[[], object]
 
@@ -88,17 +89,24 @@ def training_memory(
         size: Their height and width, pixels.
         run: How to measure.
     """
-    threads = torch.get_num_threads()
+    settings = run.device, torch.get_num_threads(), run.keeps_memory
     return [
-        float(in_fresh_process(_memory, make, batch, size, run.device, threads))
+        float(in_fresh_process(_memory, make, batch, size, *settings))
         for _ in range(run.memory_rounds)
     ]
 
 
 def _memory(
-    make: Callable[[], nn.Module], batch: int, size: int, device: str, threads: int
+    make: Callable[[], nn.Module],
+    batch: int,
+    size: int,
+    device: str,
+    threads: int,
+    keeps_memory: bool,
 ) -> int:
     torch.set_num_threads(threads)
+    if keeps_memory:
+        keep_memory()
     x = images(batch, size, device)
     # What torch makes at its first convolution and keeps is no part of the network.
     small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())

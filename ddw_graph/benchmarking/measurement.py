@@ -16,6 +16,8 @@ class Run:
         memory_rounds: Fresh processes of each variant whose memory is measured.
         threads: Threads that compute; by default torch's own choice.
         device: Where to compute.
+        keeps_memory: Whether the process keeps the memory that it frees, as it does in
+            the commands that train; see ``keep_memory``.
         progress: Hears what is measured next.
     """
 
@@ -24,6 +26,7 @@ class Run:
     memory_rounds: int = 3
     threads: int | None = None
     device: str = "cpu"
+    keeps_memory: bool = False
     progress: Callable[[str], object] = lambda words: None
 
 

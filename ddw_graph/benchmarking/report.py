@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -16,6 +16,7 @@ from ddw_graph.benchmarking.networks import networks
 from ddw_graph.benchmarking.randwire import randwire
 from ddw_graph.benchmarking.skipping import skipping
 from ddw_graph.errors import RunError
+from ddw_graph.training.memory import keep_memory
 
 BENCHMARKS: dict[str, Callable[..., Sequence[Measurement | Curve]]] = {
     "networks": networks,
@@ -94,6 +95,8 @@ def report(benchmarks: Mapping[str, Mapping[str, Any]], run: Run) -> dict[str, A
     Raises:
         ModelError: If a network cannot be made.
     """
+    if run.keeps_memory and not keep_memory():
+        run = replace(run, keeps_memory=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(run.threads or threads)
     try:
@@ -125,6 +128,7 @@ def environment(run: Run) -> dict[str, Any]:
         "processors": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(run.device) if is_cuda else run.device,
+        "keeps memory": run.keeps_memory,
         "rounds": run.rounds,
         "warmup": run.warmup,
         "memory_rounds": run.memory_rounds,

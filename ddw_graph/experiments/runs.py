@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ddw_graph.errors import RunError, UserError
+from ddw_graph.training.memory import keep_memory
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.train import DataSource, train
 
@@ -105,6 +106,7 @@ def cores() -> int:
 def begin_worker(threads: int) -> None:
     """Sets a worker's threads, and lets it end when the process that made it does."""
     torch.set_num_threads(threads)
+    keep_memory()
     parent = parent_process()
     assert parent is not None
 

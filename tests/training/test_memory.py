@@ -1,0 +1,46 @@
+"""A process that keeps its memory asks the system for it once."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ddw_graph.training.memory import keep_memory
+
+FAULTS = """
+import resource, sys
+import torch
+from ddw_graph.training.memory import keep_memory
+
+torch.set_num_threads(1)
+if sys.argv[1] == "keep" and not keep_memory():
+    sys.exit("an allocator that takes no advice")
+
+def use():
+    blocks = [torch.ones(2**20) for _ in range(64)]  # 256 MiB
+
+use()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+    use()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(how: str) -> int:
+    run = [sys.executable, "-c", FAULTS, how]
+    done = subprocess.run(run, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(done.stderr.splitlines()[-1])
+    return int(done.stdout)
+
+
+def test_freed_memory_is_there_again_without_the_system() -> None:
+    pages = 3 * 256 * 2**20 // 4096
+    assert faults("keep") < pages // 10
+    assert faults("give") > pages // 5
+
+
+def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert keep_memory() is False
