@@ -1,0 +1,189 @@
+"""The runs of a sweep as jobs of Slurm, handed over by submitit."""
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ddw_graph.errors import RunError
+from ddw_graph.experiments.sweep_folder import SweepFolder
+from ddw_graph.experiments.sweep_worker import attempt
+from ddw_graph.training.run import read_json, write_json
+
+LARGEST_ARRAY = 1000
+"""Jobs that are handed over at once; Slurm's own limit is 1001 by default."""
+
+NEWEST = 120.0
+"""Seconds for which a job that Slurm's accounting does not know yet is believed in."""
+
+ENDED = (
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "TIMEOUT",
+)
+"""States that a job does not leave; a preempted one may be queued again."""
+
+
+@dataclass(frozen=True)
+class SlurmOptions:
+    """What each run asks Slurm for.
+
+    Args:
+        partition: The partition; by default the cluster's.
+        time: Minutes that an attempt may take. A run that needs more goes on from its
+            checkpoint in the next attempt.
+        cpus: Cores, which is also how many threads compute.
+        gpus: GPUs; 0 to ask for none.
+        memory: Such as ``8GB``; by default the cluster's.
+    """
+
+    partition: str | None = None
+    time: int = 60
+    cpus: int = 1
+    gpus: int = 0
+    memory: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the numbers."""
+        for name, least in (("time", 1), ("cpus", 1), ("gpus", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise RunError(f"{name} must be at least {least}, got {value}")
+
+    def as_parameters(self) -> dict[str, Any]:
+        """Returns them by submitit's names."""
+        given = {
+            "partition": self.partition,
+            "time": self.time,
+            "cpus_per_task": self.cpus,
+            "gpus_per_node": self.gpus or None,
+            "mem": self.memory,
+        }
+        return {key: value for key, value in given.items() if value is not None}
+
+
+class SlurmExecutor:
+    """Trains in jobs of Slurm: an array for what is handed over at once.
+
+    Jobs outlive the process that made them, and the next one finds them again.
+
+    submitit pickles what a job calls, a function of this package with texts and
+    numbers, into ``FOLDER/slurm``, which only its owner may enter; the job alone reads
+    it. What jobs return is never read: how a run stands is told by its folder.
+
+    Args:
+        folder: The sweep, on a file system that all nodes see.
+        jobs: How many at once.
+        options: What each asks for.
+        device: Where each trains.
+
+    Raises:
+        RunError: If ``jobs`` is less than 1, or submitit or Slurm is not there.
+    """
+
+    pause = 1.0
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        jobs: int,
+        options: SlurmOptions,
+        device: str = "auto",
+    ) -> None:
+        if jobs < 1:
+            raise RunError(f"jobs must be at least 1, got {jobs}")
+        try:
+            from submitit import SlurmExecutor as Submitit
+            from submitit.slurm.slurm import SlurmInfoWatcher
+        except ImportError as error:
+            raise RunError(
+                "the executor slurm needs submitit: pip install 'ddw_graph[slurm]'"
+            ) from error
+        if Submitit.affinity() < 0:
+            raise RunError("the executor slurm needs sbatch and srun, got neither here")
+        self.folder = folder
+        self.jobs = jobs
+        self.options = options
+        self.device = device
+        place = (folder.path / "slurm").resolve()
+        place.mkdir(mode=0o700, exist_ok=True)
+        os.chmod(place, 0o700)
+        self.submitit = Submitit(folder=place)
+        self.submitit.update_parameters(
+            job_name="ddw-graph-sweep",
+            array_parallelism=jobs,
+            stderr_to_stdout=True,
+            **options.as_parameters(),
+        )
+        # submitit's own asks every ten minutes at first.
+        self.watcher = SlurmInfoWatcher(delay_s=5)
+        self.table = place / "jobs.json"
+        self.ids: dict[str, str] = {}
+        self.believed: dict[str, float] = {}
+        if self.table.exists():
+            self.ids = {str(k): str(v) for k, v in read_json(self.table).items()}
+
+    @property
+    def room(self) -> int:
+        """How many more runs it takes now: Slurm keeps them in its queue."""
+        return LARGEST_ARRAY
+
+    def start(self, names: Sequence[str]) -> None:
+        """Takes runs."""
+        from submitit.core.utils import FailedJobError
+
+        path = str(self.folder.path.resolve())
+        shared = (self.options.cpus, self.device)
+        calls = [(path, name, *shared) for name in names]
+        try:
+            jobs = self.submitit.map_array(attempt, *zip(*calls, strict=True))
+        except (FailedJobError, OSError) as error:
+            last = str(error).strip().splitlines()[-1]
+            raise RunError(f"Slurm must take the runs, it said: {last}") from error
+        self.ids |= {name: job.job_id for name, job in zip(names, jobs, strict=True)}
+        write_json(self.table, self.ids)
+        for job in jobs:
+            self.watcher.register_job(job.job_id)
+            self.believed[job.job_id] = time.monotonic() + NEWEST
+
+    def active(self) -> set[str]:
+        """Returns the runs whose jobs have not ended."""
+        return {name for name in self.ids if not self._ended(name)}
+
+    def reason(self, name: str) -> str:
+        """Returns how the last job of a run ended."""
+        number = self.ids.get(name, "")
+        state = self.watcher.get_state(number, mode="cache") if number else "UNKNOWN"
+        log = Path(self.submitit.folder) / f"{number}_0_log.out"
+        return f"its job {number} of Slurm ended as {state}, see {log}"
+
+    def close(self) -> None:
+        """Leaves the jobs to Slurm."""
+
+    def _ended(self, name: str) -> bool:
+        number = self.ids[name]
+        state = self.watcher.get_state(number)
+        if state == "UNKNOWN":
+            # Clusters without accounting never know: there the queue has to tell.
+            new = time.monotonic() < self.believed.get(number, 0.0)
+            return not new and not _is_queued(number)
+        # As in "CANCELLED by 1000", or in "CANCELLED+" where a column is narrow.
+        return state.split()[0].rstrip("+") in ENDED
+
+
+def _is_queued(number: str) -> bool:
+    """Returns whether Slurm's queue holds a job that has not ended."""
+    words = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={number}"]
+    found = subprocess.run(words, capture_output=True, text=True, check=False)
+    # What has left the queue is an error, and so is a controller that does not answer.
+    if found.returncode and "Invalid job id" not in found.stderr:
+        return True
+    return number in found.stdout.split()
