@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ddw_graph.errors import RunError, UserError
 from ddw_graph.experiments.lock import lock
@@ -21,6 +21,7 @@ from ddw_graph.experiments.sweep_search import OptunaSearch
 from ddw_graph.training.run import RunFolder
 
 
+@runtime_checkable
 class Listener(Protocol):
     """Hears how a sweep goes."""
 
@@ -31,6 +32,7 @@ class Listener(Protocol):
         """Hears of something that happened."""
 
 
+@runtime_checkable
 class Places(Protocol):
     """Makes the place where the runs of a folder are trained."""
 
@@ -164,10 +166,11 @@ class _Driver:
 
     def drive(self) -> None:
         """Drives until every run has a result, or has failed for good."""
+        for name in self.runs:
+            self._recall(name)
         # What an earlier process handed over goes on, where it can.
-        for name in self.executor.active() & set(self.runs):
-            if self.folder.result(name) is None:
-                self._hand(name)
+        for name in self.executor.active() & (self.runs.keys() - self.done.keys()):
+            self._hand(name)
         spoken = 0.0
         while True:
             self._hear()
@@ -189,7 +192,7 @@ class _Driver:
         for name in list(self.runs):
             if name in self.done or name in self.handed:
                 continue
-            # Of an earlier process, or of a worker that one left behind.
+            # Of a worker that an earlier process left behind.
             result = self.folder.result(name)
             if result is not None:
                 self._end(name, result)
@@ -217,11 +220,20 @@ class _Driver:
         if not again:
             self._end(name, None)
 
+    def _recall(self, name: str) -> None:
+        """Takes the result that a run has from before, and says nothing of it."""
+        result = self.folder.result(name)
+        if result is not None:
+            self._close(name, result)
+
     def _end(self, name: str, result: dict[str, Any] | None) -> None:
-        self.done[name] = result
-        self.there[name] = self.folder.status(name, self.runs[name])
+        self._close(name, result)
         if result is not None:
             self._say(f"{name}: test accuracy {100 * result['test_accuracy']:.2f} %")
+
+    def _close(self, name: str, result: dict[str, Any] | None) -> None:
+        self.done[name] = result
+        self.there[name] = self.folder.status(name, self.runs[name])
 
     def _ask(self) -> None:
         """Asks the search for as many runs as can be trained at once."""
@@ -251,6 +263,7 @@ class _Driver:
             failure = str(error)
         self.runs[name] = epochs
         self.folder.write_runs(self.runs)
+        self._recall(name)
         if failure is not None:
             told = Attempt(failure=failure, by_user=True)
             self.folder.write_attempt(name, told)

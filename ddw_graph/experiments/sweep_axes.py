@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from ddw_graph.errors import RunError
 from ddw_graph.generators.registry import generator_call, parse
@@ -89,6 +89,7 @@ class Wirings:
 Axis: TypeAlias = Range | Choices | Wirings
 
 
+@runtime_checkable
 class Chooser(Protocol):
     """Who chooses among values: chance, or a search that learns."""
 

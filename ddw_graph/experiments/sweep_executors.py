@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.runs import cores
@@ -13,6 +13,7 @@ from ddw_graph.experiments.sweep_folder import SweepFolder
 from ddw_graph.experiments.sweep_worker import BUSY
 
 
+@runtime_checkable
 class Executor(Protocol):
     """A place where runs are trained.
 

@@ -16,6 +16,7 @@ from ddw_graph.training.data import ImageData
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.train import DataSource
 
+DEFAULT_MODEL = "randwire_tiny"
 Kind = type[bool] | type[int] | type[float] | type[str]
 
 DATA: dict[str, Kind] = {"data": str, "root": str, "image_size": int, "download": bool}
@@ -70,7 +71,8 @@ def data_source(settings: Mapping[str, Value]) -> DataSource:
     given: dict[str, Any] = {key: settings[key] for key in DATA if key in settings}
     name = given.pop("data", "fashion_mnist_mini")
     root = given.pop("root", None)
-    return DataSource(name, None if root is None else Path(root), **given)
+    # Whole, so that a run finds it wherever it is trained.
+    return DataSource(name, None if root is None else Path(root).resolve(), **given)
 
 
 def recipe(settings: Mapping[str, Value]) -> Recipe:
@@ -110,7 +112,7 @@ def network(
         WiringError: If a wiring is none.
     """
     given: dict[str, Any] = {key: settings[key] for key in NETWORK if key in settings}
-    name = given.pop("model", "randwire_tiny")
+    name = given.pop("model", DEFAULT_MODEL)
     asks = recipe(settings).budget is not None
     given.setdefault("edges", CLOSING_EDGES if asks else "dynamic")
     if asks:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddw_graph.experiments.sweep_folder import SweepFolder
+from ddw_graph.experiments.sweep_settings import DEFAULT_MODEL
+from ddw_graph.training.run import RunFolder
 from ddw_graph.wiring import describe, from_dict
 
 GRAPH = ("clustering", "average_path_length", "graph_edges", "depth", "fan_in")
@@ -39,9 +41,10 @@ def graph_properties(wirings: Sequence[dict[str, Any]]) -> dict[str, float | Non
 def table(folder: SweepFolder) -> list[dict[str, Any]]:
     """Returns a row for each run that has finished, in the order of the sweep.
 
-    Columns are ``run``, every axis, the seed, ``channels``, the figures of the result,
-    and those of ``graph_properties``.
+    Columns are ``run``, ``model``, ``wiring`` and ``edges``, every other axis, the
+    seed, ``channels``, the figures of the result, and those of ``graph_properties``.
     """
+    fixed = RunFolder(folder.path).config().get("fixed", {})
     rows = []
     for name in folder.runs_planned():
         result = folder.result(name)
@@ -51,6 +54,9 @@ def table(folder: SweepFolder) -> list[dict[str, Any]]:
         rows.append(
             {
                 "run": name,
+                "model": fixed.get("model", DEFAULT_MODEL),
+                "wiring": fixed.get("wiring", "default"),
+                "edges": fixed.get("edges", run.model["edges"]["kind"]),
                 **point,
                 "seed": run.seed,
                 "channels": run.model.get("channels"),
