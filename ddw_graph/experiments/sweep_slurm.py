@@ -1,11 +1,10 @@
 """The runs of a sweep as jobs of Slurm, handed over by submitit."""
 
-import os
+import secrets
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import RunError
@@ -75,9 +74,10 @@ class SlurmExecutor:
 
     Jobs outlive the process that made them, and the next one finds them again.
 
-    submitit pickles what a job calls, a function of this package with texts and
-    numbers, into ``FOLDER/slurm``, which only its owner may enter; the job alone reads
-    it. What jobs return is never read: how a run stands is told by its folder.
+    submitit pickles what a job calls: a function of this package, texts and numbers.
+    They go into a new folder below ``FOLDER/slurm``, which only its owner may enter,
+    and the job alone reads them. What jobs return is never read: how a run stands is
+    told by the sweep's own files.
 
     Args:
         folder: The sweep, on a file system that all nodes see.
@@ -113,10 +113,13 @@ class SlurmExecutor:
         self.jobs = jobs
         self.options = options
         self.device = device
-        place = (folder.path / "slurm").resolve()
-        place.mkdir(mode=0o700, exist_ok=True)
-        os.chmod(place, 0o700)
-        self.submitit = Submitit(folder=place)
+        self.place = (folder.path / "slurm").resolve()
+        self.place.mkdir(exist_ok=True)
+        # New each time: a job reads the first pickle that has its number, and one that
+        # lay there before would not be ours.
+        own = self.place / secrets.token_hex(4)
+        own.mkdir(mode=0o700)
+        self.submitit = Submitit(folder=own)
         self.submitit.update_parameters(
             job_name="ddw-graph-sweep",
             array_parallelism=jobs,
@@ -125,7 +128,7 @@ class SlurmExecutor:
         )
         # submitit's own asks every ten minutes at first.
         self.watcher = SlurmInfoWatcher(delay_s=5)
-        self.table = place / "jobs.json"
+        self.table = self.place / "jobs.json"
         self.ids: dict[str, str] = {}
         self.believed: dict[str, float] = {}
         if self.table.exists():
@@ -162,8 +165,9 @@ class SlurmExecutor:
         """Returns how the last job of a run ended."""
         number = self.ids.get(name, "")
         state = self.watcher.get_state(number, mode="cache") if number else "UNKNOWN"
-        log = Path(self.submitit.folder) / f"{number}_0_log.out"
-        return f"its job {number} of Slurm ended as {state}, see {log}"
+        logs = [str(path) for path in self.place.glob(f"*/{number}_0_log.out")]
+        told = ", ".join(logs) or "which wrote no log"
+        return f"its job {number} of Slurm ended as {state}, see {told}"
 
     def close(self) -> None:
         """Leaves the jobs to Slurm."""

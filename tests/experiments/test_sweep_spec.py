@@ -1,5 +1,7 @@
 """A sweep's file says what runs, and every mistake in it is one line that names it."""
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ from hypothesis import strategies as st
 
 from ddw_graph.errors import UserError
 from ddw_graph.experiments.sweep_axes import Choices, Range
-from ddw_graph.experiments.sweep_plan import number_at, run_name
+from ddw_graph.experiments.sweep_plan import SweepPlan, number_at, run_name
 from ddw_graph.experiments.sweep_spec import read_spec, spec_of
 from ddw_graph.nn.cost import cost
+from ddw_graph.training.train import DataSource
 from tests.experiments.sweeping import plan
 
 
@@ -201,3 +204,12 @@ def test_equal_macs_gives_each_network_the_cost_of_the_first() -> None:
     assert macs[0] == whole.budget
     assert all(abs(value / macs[0] - 1) <= 0.03 for value in macs)
     assert len({run.folder for run in runs}) == 4
+
+
+def test_the_files_of_the_documentation_are_sweeps() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    specs = [spec_of(tomllib.loads(block)) for block in blocks]
+    assert [spec.search for spec in specs] == ["grid", "random", "optuna"]
+    points = SweepPlan(specs[0], DataSource().load()).points()
+    assert f"list the {len(points)} runs" in page
