@@ -85,6 +85,7 @@ sacct_of_the_queue() {
   cat <<'SACCT'
 #!/usr/bin/env bash
 while (($#)); do [ "$1" = -j ] && { ids+=${ids:+,}$2; shift; }; shift; done
+[ -n "${ids:-}" ] || exit 0
 echo 'JobID|State|NodeList'
 exec squeue --states=all --noheader --array --format='%i|%T|%N' --jobs="$ids"
 SACCT

@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from getpass import getuser
 from typing import Any
 
 from ddw_graph.errors import RunError
@@ -15,8 +16,8 @@ from ddw_graph.training.run import read_json, write_json
 LARGEST_ARRAY = 1000
 """Jobs that are handed over at once; Slurm's own limit is 1001 by default."""
 
-NEWEST = 120.0
-"""Seconds for which a job that Slurm's accounting does not know yet is believed in."""
+DELAY = 5
+"""Seconds between two questions to Slurm, for all jobs at once."""
 
 ENDED = (
     "BOOT_FAIL",
@@ -127,10 +128,12 @@ class SlurmExecutor:
             **options.as_parameters(),
         )
         # submitit's own asks every ten minutes at first.
-        self.watcher = SlurmInfoWatcher(delay_s=5)
+        self.watcher = SlurmInfoWatcher(delay_s=DELAY)
         self.table = self.place / "jobs.json"
         self.ids: dict[str, str] = {}
-        self.believed: dict[str, float] = {}
+        self.has_accounting = _answer("sacct", "--starttime=now") is not None
+        self.queue: set[str] | None = None
+        self.asked = float("-inf")
         if self.table.exists():
             self.ids = {str(k): str(v) for k, v in read_json(self.table).items()}
 
@@ -153,9 +156,9 @@ class SlurmExecutor:
             raise RunError(f"Slurm must take the runs, it said: {last}") from error
         self.ids |= {name: job.job_id for name, job in zip(names, jobs, strict=True)}
         write_json(self.table, self.ids)
+        self.asked = float("-inf")
         for job in jobs:
             self.watcher.register_job(job.job_id)
-            self.believed[job.job_id] = time.monotonic() + NEWEST
 
     def active(self) -> set[str]:
         """Returns the runs whose jobs have not ended."""
@@ -174,20 +177,27 @@ class SlurmExecutor:
 
     def _ended(self, name: str) -> bool:
         number = self.ids[name]
-        state = self.watcher.get_state(number)
+        state = "UNKNOWN"
+        if self.has_accounting:
+            state = self.watcher.get_state(number)
         if state == "UNKNOWN":
-            # Clusters without accounting never know: there the queue has to tell.
-            new = time.monotonic() < self.believed.get(number, 0.0)
-            return not new and not _is_queued(number)
+            # Accounting lags behind, or there is none: the queue has to tell.
+            queued = self._queued()
+            return queued is not None and number not in queued
         # As in "CANCELLED by 1000", or in "CANCELLED+" where a column is narrow.
         return state.split()[0].rstrip("+") in ENDED
 
+    def _queued(self) -> set[str] | None:
+        """Returns the jobs that have not ended, None where Slurm does not answer."""
+        if time.monotonic() > self.asked + DELAY:
+            found = _answer("squeue", "--array", "--format=%i", f"--user={getuser()}")
+            self.queue = None if found is None else set(found.split())
+            self.asked = time.monotonic()
+        return self.queue
 
-def _is_queued(number: str) -> bool:
-    """Returns whether Slurm's queue holds a job that has not ended."""
-    words = ["squeue", "--noheader", "--array", "--format=%i", f"--jobs={number}"]
+
+def _answer(command: str, *options: str) -> str | None:
+    """Returns what a command of Slurm prints, None if it fails."""
+    words = [command, "--noheader", *options]
     found = subprocess.run(words, capture_output=True, text=True, check=False)
-    # What has left the queue is an error, and so is a controller that does not answer.
-    if found.returncode and "Invalid job id" not in found.stderr:
-        return True
-    return number in found.stdout.split()
+    return None if found.returncode else found.stdout

@@ -191,11 +191,37 @@ def test_a_run_that_was_killed_is_known_by_its_lock(tmp_path: Path) -> None:
 
 
 def test_the_table_has_the_graphs(tmp_path: Path) -> None:
-    wirings = plan(SEEDS).run({"seed": 0}, tmp_path).model["wirings"]
-    found = graph_properties(wirings)
-    # The complete DAG of two: 0 -> 1, 2, 3; 1 -> 2, 3; 2 -> 3, without 0 -> 3.
-    assert found["average_path_length"] == 1.0 and found["clustering"] == 0.0
-    assert found["fan_in"] == 1.5 and found["depth"] == 3.0
+    chain = {"fixed": {**FIXED, "n": 3, "wiring": "vgg"}, **SEEDS}
+    wirings = plan(chain).run({"seed": 0}, tmp_path).model["wirings"]
+    assert graph_properties(wirings) == {
+        "clustering": 0.0,
+        # 1 and 2 between neighbours and ends of a chain of three.
+        "average_path_length": pytest.approx(4 / 3),
+        "graph_edges": 4.0,
+        "depth": 4.0,
+        "fan_in": 1.0,
+    }
+
+
+def test_a_worker_ends_with_its_driver(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    long = {"fixed": {**FIXED, "epochs": 10_000}, "axes": {"seed": [0]}}
+    with pytest.raises(KeyboardInterrupt):
+        sweep(long, path, stop_at=0)
+    module = "ddw_graph.experiments.sweep_worker"
+    command = [sys.executable, "-m", module, str(path), "seed=0", "1", "cpu"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as worker:
+        try:
+            until = time.monotonic() + 60
+            while states(path)["seed=0"] != "running":
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            assert worker.poll() is None and worker.stdin is not None
+            worker.stdin.close()
+            assert worker.wait(10) == 1
+        finally:
+            worker.kill()
+    assert states(path)["seed=0"] == "failed"
 
 
 @pytest.mark.usefixtures("pretended")
