@@ -134,13 +134,17 @@ class SlurmExecutor:
         self.has_accounting = _answer("sacct", "--starttime=now") is not None
         self.queue: set[str] | None = None
         self.asked = float("-inf")
+        self.waited_for: set[str] = set()
         if self.table.exists():
-            self.ids = {str(k): str(v) for k, v in read_json(self.table).items()}
+            found = read_json(self.table)
+            if not isinstance(found, dict):
+                raise RunError(f"{self.table} must hold the jobs of runs")
+            self.ids = {str(name): str(number) for name, number in found.items()}
 
     @property
     def room(self) -> int:
         """How many more runs it takes now: Slurm keeps them in its queue."""
-        return LARGEST_ARRAY
+        return max(0, LARGEST_ARRAY - len(self.waited_for))
 
     def start(self, names: Sequence[str]) -> None:
         """Takes runs."""
@@ -155,6 +159,7 @@ class SlurmExecutor:
             last = str(error).strip().splitlines()[-1]
             raise RunError(f"Slurm must take the runs, it said: {last}") from error
         self.ids |= {name: job.job_id for name, job in zip(names, jobs, strict=True)}
+        self.waited_for |= set(names)
         write_json(self.table, self.ids)
         self.asked = float("-inf")
         for job in jobs:
@@ -162,7 +167,8 @@ class SlurmExecutor:
 
     def active(self) -> set[str]:
         """Returns the runs whose jobs have not ended."""
-        return {name for name in self.ids if not self._ended(name)}
+        self.waited_for = {name for name in self.ids if not self._ended(name)}
+        return set(self.waited_for)
 
     def reason(self, name: str) -> str:
         """Returns how the last job of a run ended."""
@@ -199,5 +205,7 @@ class SlurmExecutor:
 def _answer(command: str, *options: str) -> str | None:
     """Returns what a command of Slurm prints, None if it fails."""
     words = [command, "--noheader", *options]
-    found = subprocess.run(words, capture_output=True, text=True, check=False)
-    return None if found.returncode else found.stdout
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
