@@ -126,7 +126,7 @@ def test_a_missing_package_is_named_with_its_extra(
     assert result.exit_code == 2 and "pip install 'ddw_graph[slurm]'" in result.stderr
 
 
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+def until(holds: Callable[[], bool], seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
@@ -164,7 +164,7 @@ def test_a_killed_worker_and_a_killed_driver_cost_no_result_and_double_none(
     driver.kill()
     driver.wait()
     # Its workers end with it.
-    until(lambda: not running(), 10)
+    until(lambda: not running(), 30)
     done = {s.run for s in folder.statuses() if s.state == "finished"}
     assert done and len(done) < 2 * seeds
     before = {
