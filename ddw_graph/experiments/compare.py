@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.equal_macs import check_budget, matched_channels
+from ddw_graph.experiments.equal_macs import network_at_budget
 from ddw_graph.experiments.runs import PlannedRun, Progress, run_all
 from ddw_graph.models import create_model
 from ddw_graph.nn.cost import cost
@@ -211,13 +211,10 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
             if budget is None:
                 budget = cost(model, data.image_size).total_macs
                 channels = start
-            elif start is None:
-                check_budget(entry.label, model, budget, image_size=data.image_size)
             else:
-                width = matched_channels(
-                    make, budget, image_size=data.image_size, start=start
+                model = network_at_budget(
+                    entry.label, model, make, budget, image_size=data.image_size
                 )
-                model = make(width)
             assert model.config is not None
             run = PlannedRun(
                 folder / "runs" / entry.folder / f"seed-{seed}",

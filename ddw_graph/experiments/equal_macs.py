@@ -81,3 +81,31 @@ def check_budget(
             f"networks are compared within {TOLERANCE:.0%} of the same total MACs, and "
             f"a backbone's width is its own, got {label} at {off:+.1%} of {total_macs}"
         )
+
+
+def network_at_budget(
+    label: str,
+    model: Network,
+    make: Callable[[float], Network],
+    total_macs: int,
+    *,
+    image_size: int,
+) -> Network:
+    """Returns a network of the width that keeps a budget, or checks that it does.
+
+    Args:
+        label: The network in words.
+        model: The network at the width where the search begins.
+        make: Makes the network of a C.
+        total_macs: The budget, MACs of everything for one image.
+        image_size: Height and width of the image, pixels.
+
+    Raises:
+        ModelError: If its width is its own, or none is close enough.
+    """
+    assert model.config is not None
+    start = model.config.get("channels")
+    if start is None:
+        check_budget(label, model, total_macs, image_size=image_size)
+        return model
+    return make(matched_channels(make, total_macs, image_size=image_size, start=start))

@@ -137,12 +137,12 @@ def _results(
                     "goes on where it was"
                 ) from error
         if progress:
-            epochs = sum(_epochs(run.folder) for run in futures.values())
+            epochs = sum(finished_epochs(run.folder) for run in futures.values())
             progress(len(results), len(futures), epochs)
     return results
 
 
-def _epochs(folder: Path) -> int:
+def finished_epochs(folder: Path) -> int:
     """Returns how many epochs a run has finished, read off its log."""
     log = folder / "log.csv"
     return max(0, log.read_bytes().count(b"\n") - 1) if log.exists() else 0

@@ -1,0 +1,91 @@
+"""The picture of a sweep: accuracy over properties of the wirings' graphs."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from ddw_graph.analysis.budget_figure import MARKERS
+from ddw_graph.analysis.pictures import STYLE
+
+PANELS = (
+    ("clustering", "clustering coefficient"),
+    ("average_path_length", "average path length"),
+)
+
+MEASURED = {
+    "run",
+    "seed",
+    "channels",
+    "graph_edges",
+    "depth",
+    "fan_in",
+    "clustering",
+    "average_path_length",
+}
+"""Columns that differ between the seeds of one setting, beside the result's."""
+
+
+def graph_figure(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figure:
+    """Returns accuracies over clustering coefficient and average path length.
+
+    A faint point is a run, a full one the mean over the seeds of a setting. Colours are
+    generators, markers kinds of edges. Properties are those of the nodes that compute,
+    directions left aside, means over the stages; a run without a path length is left
+    out of that panel.
+
+    Args:
+        rows: A row for each run, from ``ddw_graph.experiments.sweep_table.table``.
+        axes: The columns that vary from run to run.
+
+    Source:
+        Xie et al. 2019, arXiv:1904.01569; You et al. 2020, arXiv:2007.06559, Fig. 4.
+    """
+    told = [name for name in axes if name not in MEASURED]
+    families = list(dict.fromkeys(_family(row) for row in rows))
+    kinds = list(dict.fromkeys(_kind(row) for row in rows))
+    settings: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        settings.setdefault(tuple(row.get(name) for name in told), []).append(row)
+    with matplotlib.rc_context(fname=STYLE):
+        figure = Figure(figsize=(8.5, 4.2), layout="constrained")
+        panels = figure.subplots(1, 2, sharey=True)
+        for ax, (column, label) in zip(panels, PANELS, strict=True):
+            for group in settings.values():
+                known = [row for row in group if row[column] is not None]
+                if not known:
+                    continue
+                look = {
+                    "color": f"C{families.index(_family(known[0])) % 7}",
+                    "marker": MARKERS[kinds.index(_kind(known[0])) % len(MARKERS)],
+                    "linestyle": "none",
+                }
+                x = [row[column] for row in known]
+                y = [100 * row["test_accuracy"] for row in known]
+                ax.plot(x, y, markersize=3.5, alpha=0.35, **look)
+                name = " ".join(filter(None, (_family(known[0]), _kind(known[0]))))
+                mean = statistics.fmean(x), statistics.fmean(y)
+                ax.plot(*mean, markersize=6, label=name, **look)
+            ax.set(xlabel=label, title=f"Accuracy over {label}")
+        panels[0].set_ylabel("test accuracy, %")
+        drawn: dict[str, Any] = {}
+        for ax in panels:
+            handles, labels = ax.get_legend_handles_labels()
+            drawn |= dict(zip(labels, handles, strict=True))
+        if drawn:
+            figure.legend(
+                drawn.values(), drawn.keys(), loc="outside lower center", ncols=4
+            )
+    return figure
+
+
+def _family(row: Mapping[str, Any]) -> str:
+    """Returns the generator of a row's wiring."""
+    return str(row["wiring"]).partition(":")[0]
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    """Returns the kind of a row's edges."""
+    return str(row["edges"]).partition(":")[0]

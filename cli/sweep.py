@@ -1,0 +1,170 @@
+"""The command that trains many settings."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.training_options import DEVICE_OPTION
+
+if TYPE_CHECKING:
+    from ddw_graph.experiments.sweep_executors import Executor
+    from ddw_graph.experiments.sweep_folder import SweepFolder
+    from ddw_graph.experiments.sweep_plan import SweepPlan
+
+
+@click.command()
+@click.argument("spec", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder: new, empty, or that of the same sweep, which then goes on.",
+)
+@click.option(
+    "--status",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Say how the runs of a sweep stand, also while it goes, and do nothing.",
+)
+@click.option("--dry-run", is_flag=True, help="Check, list the runs, and do nothing.")
+@click.option(
+    "--executor",
+    type=click.Choice(["local", "slurm"]),
+    default="local",
+    show_default=True,
+    help="Where runs are trained: processes of this machine, or jobs of Slurm.",
+)
+@click.option(
+    "--jobs", type=int, help="Runs at once.  [default: one a core; with slurm 16]"
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Further attempts at a run that crashed or was killed.",
+)
+@click.option("--partition", help="Of Slurm.  [default: the cluster's]")
+@click.option("--time", type=int, default=60, show_default=True, help="Minutes a job.")
+@click.option("--cpus", type=int, default=1, show_default=True, help="Cores a job.")
+@click.option("--gpus", type=int, default=0, show_default=True, help="GPUs a job.")
+@click.option("--memory", help="Of a job, such as 8GB.  [default: the cluster's]")
+@DEVICE_OPTION
+@JSON_OPTION
+@click.pass_context
+def sweep(
+    context: click.Context,
+    spec: Path | None,
+    out: Path | None,
+    status: Path | None,
+    dry_run: bool,
+    executor: str,
+    jobs: int | None,
+    retries: int,
+    partition: str | None,
+    time: int,
+    cpus: int,
+    gpus: int,
+    memory: str | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Train a grid of settings, or what a search asks for, here or on Slurm.
+
+    SPEC is a TOML file: what is fixed, and what varies. Results are collected in
+    runs.csv, and drawn over the wirings' clustering and path length in graphs.png. The
+    same command goes on with what was interrupted; a run that fails ends no other, and
+    the exit code is 1 if some have failed at the end.
+
+    \b
+    ddw-graph sweep sweep.toml --out sweep --dry-run
+    ddw-graph sweep sweep.toml --out sweep --jobs 2
+    ddw-graph sweep sweep.toml --out sweep --executor slurm --partition gpu --gpus 1
+    ddw-graph sweep --status sweep
+    """
+    if status is not None:
+        if spec or out or dry_run:
+            raise click.UsageError("--status takes a folder, and no SPEC beside it")
+        _show_status(status, as_json)
+        return
+    if spec is None:
+        raise click.UsageError("a sweep needs SPEC, a TOML file, or --status FOLDER")
+
+    from ddw_graph.analysis.sweep_report import write_sweep_report
+    from ddw_graph.cli.sweep_progress import SweepProgress, counts
+    from ddw_graph.experiments.sweep import run_sweep
+    from ddw_graph.experiments.sweep_executors import LocalExecutor
+    from ddw_graph.experiments.sweep_folder import SweepFolder
+    from ddw_graph.experiments.sweep_plan import SweepPlan
+    from ddw_graph.experiments.sweep_settings import data_source
+    from ddw_graph.experiments.sweep_slurm import SlurmExecutor, SlurmOptions
+    from ddw_graph.experiments.sweep_spec import read_spec
+    from ddw_graph.experiments.sweep_table import table
+    from ddw_graph.training.train import usable_device
+
+    checked = read_spec(spec)
+    plan = SweepPlan(checked, data_source(checked.fixed).load())
+    if dry_run:
+        _show_plan(plan, as_json)
+        return
+    if out is None:
+        raise click.UsageError("a sweep needs --out, its folder")
+    options = SlurmOptions(partition, time, cpus, gpus, memory)
+    if executor == "local":
+        usable_device(device)
+
+    def place(folder: "SweepFolder") -> "Executor":
+        if executor == "local":
+            return LocalExecutor(folder, jobs, device)
+        return SlurmExecutor(folder, 16 if jobs is None else jobs, options, device)
+
+    progress = SweepProgress()
+    with progress.bar:
+        outcome = run_sweep(plan, out, place, retries=retries, listener=progress)
+    written = write_sweep_report(out)
+    if as_json:
+        failed = [status.as_dict() for status in outcome.failed]
+        rows = table(SweepFolder(out))
+        click.echo(json.dumps({"runs": rows, "failed": failed, "best": outcome.best}))
+    else:
+        click.echo(counts(outcome.statuses))
+        for name in outcome.best:
+            click.echo(f"best: {name}")
+    for path in written:
+        click.echo(f"wrote {path}", err=True)
+    if outcome.failed:
+        context.exit(1)
+
+
+def _show_status(path: Path, as_json: bool) -> None:
+    from ddw_graph.cli.sweep_progress import status_lines
+    from ddw_graph.experiments.sweep_folder import SweepFolder
+
+    statuses = SweepFolder(path).statuses()
+    if as_json:
+        click.echo(json.dumps([status.as_dict() for status in statuses]))
+    else:
+        click.echo("\n".join(status_lines(statuses)))
+
+
+def _show_plan(plan: "SweepPlan", as_json: bool) -> None:
+    from ddw_graph.experiments.sweep_plan import run_name
+
+    if plan.spec.search == "optuna":
+        plan.check_ends()
+        points = []
+    else:
+        points = plan.points()
+        for point in points:
+            plan.run(point, Path())
+    if as_json:
+        named = [{"run": run_name(point), **point} for point in points]
+        click.echo(json.dumps({"runs": named, "trials": plan.spec.trials}))
+        return
+    for point in points:
+        click.echo(run_name(point))
+    axes = ", ".join(plan.spec.axes)
+    told = f"{plan.spec.trials} trials" if plan.spec.search == "optuna" else "runs"
+    click.echo(f"{len(points) or ''} {told} over {axes or 'nothing'}".strip(), err=True)

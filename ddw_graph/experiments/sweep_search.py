@@ -1,0 +1,166 @@
+"""Searches that learn from results: optuna's, kept in the sweep's folder."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ddw_graph.errors import RunError
+from ddw_graph.experiments.sweep_axes import Point, Range, Value, drawn
+from ddw_graph.experiments.sweep_folder import SweepFolder
+from ddw_graph.experiments.sweep_plan import run_name
+from ddw_graph.experiments.sweep_spec import DIRECTIONS, SweepSpec
+
+POINT = "point"
+"""The attribute of a trial that keeps its point."""
+
+
+class OptunaSearch:
+    """Asks optuna for points, and tells it what came of them.
+
+    Its journal, ``optuna.log``, is lines of JSON. What the search does next follows
+    from the results in it alone: with one job, one that was interrupted goes on as if
+    it had not been. Only the process that drives the sweep may open it.
+
+    Args:
+        spec: The sweep.
+        folder: Its folder.
+
+    Raises:
+        RunError: If optuna is not there, or the journal is damaged.
+    """
+
+    def __init__(self, spec: SweepSpec, folder: SweepFolder) -> None:
+        optuna = import_optuna()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.optuna = optuna
+        self.spec = spec
+        path = folder.path / "optuna.log"
+        if path.exists():
+            # Who was killed while writing leaves half a line, which spoils the next.
+            text = path.read_bytes()
+            whole = text[: text.rfind(b"\n") + 1]
+            if whole != text:
+                with open(path, "r+b") as file:
+                    file.truncate(len(whole))
+        backend = optuna.storages.journal.JournalFileBackend(str(path), _no_lock())
+        try:
+            self.study = optuna.create_study(
+                storage=optuna.storages.JournalStorage(backend),
+                study_name="sweep",
+                directions=[DIRECTIONS[name] for name in spec.objective],
+                load_if_exists=True,
+            )
+            trials = self.study.trials
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path} must be a journal of optuna: {error}") from error
+        self.open: dict[int, str] = {}
+        self.points: dict[str, Point] = {}
+        for trial in trials:
+            if trial.state is optuna.trial.TrialState.RUNNING:
+                # Killed between the question and its answer, it is asked again.
+                self._take(optuna.trial.Trial(self.study, trial._trial_id))
+            elif POINT in trial.user_attrs:
+                point = trial.user_attrs[POINT]
+                self.points[run_name(point)] = point
+
+    @property
+    def asked(self) -> int:
+        """How many trials there are."""
+        return len(self.study.trials)
+
+    def more(self, count: int) -> None:
+        """Asks for trials, as many as ``count``, and not more than are wanted."""
+        assert self.spec.trials is not None
+        for _ in range(min(count, self.spec.trials - self.asked)):
+            self.study.sampler = self._sampler(self.asked)
+            self._take(self.study.ask())
+
+    def told(self, results: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Hears what came of runs: a result, or None of one that failed."""
+        state = self.optuna.trial.TrialState
+        for number, name in list(self.open.items()):
+            if name not in results:
+                continue
+            result = results[name]
+            if result is None:
+                self.study.tell(number, state=state.FAIL)
+            else:
+                self.study.tell(number, [float(result[k]) for k in self.spec.objective])
+            del self.open[number]
+
+    def best(self) -> list[str]:
+        """Returns the best run, or with two objectives those that none exceeds."""
+        if not any(trial.values for trial in self.study.trials):
+            return []
+        names = [run_name(t.user_attrs[POINT]) for t in self.study.best_trials]
+        return list(dict.fromkeys(names))
+
+    def _take(self, trial: Any) -> None:
+        point = drawn(self.spec.axes, _OptunaChooser(trial))
+        if POINT not in trial.user_attrs:
+            trial.set_user_attr(POINT, point)
+        name = run_name(point)
+        self.open[trial.number] = name
+        self.points[name] = point
+
+    def _sampler(self, number: int) -> Any:
+        # A sampler of its own for each trial: what it draws depends on no other's.
+        seeds = np.random.SeedSequence([self.spec.search_seed, number])
+        return self.optuna.samplers.TPESampler(seed=int(seeds.generate_state(1)[0]))
+
+
+class _OptunaChooser:
+    """Chooses as a trial suggests."""
+
+    def __init__(self, trial: Any) -> None:
+        self.trial = trial
+
+    def choice(self, name: str, among: Sequence[Value]) -> int:
+        """Returns the place of one of the values."""
+        return among.index(self.trial.suggest_categorical(name, list(among)))
+
+    def number(self, name: str, among: Range) -> int | float:
+        """Returns a number of a range."""
+        low, high = among.low, among.high
+        if among.whole:
+            whole: int = self.trial.suggest_int(name, low, high, log=among.log)
+            return whole
+        found: float = self.trial.suggest_float(name, low, high, log=among.log)
+        # A name holds it whole.
+        return min(max(float(f"{found:.4g}"), low), high)
+
+
+def import_optuna() -> Any:
+    """Returns the package optuna.
+
+    Raises:
+        RunError: If it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise RunError(
+            "search optuna needs optuna: pip install 'ddw_graph[optuna]'"
+        ) from error
+    return optuna
+
+
+def _no_lock() -> Any:
+    """Returns a lock that is always free.
+
+    Who opens the journal holds the sweep's own lock; optuna's would outlive its owner.
+    """
+    from optuna.storages.journal import JournalFileOpenLock
+
+    class NoLock(JournalFileOpenLock):
+        def __init__(self) -> None:
+            pass
+
+        def acquire(self) -> bool:
+            return True
+
+        def release(self) -> None:
+            pass
+
+    return NoLock()

@@ -1,0 +1,141 @@
+"""What a sweep may set: the options of ``train``, by name, with their kinds."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ddw_graph.errors import ModelError, RunError, UserError
+from ddw_graph.experiments.sweep_axes import Value
+from ddw_graph.models import create_model
+from ddw_graph.nn.edges import edge_settings, edge_text
+from ddw_graph.nn.network import Network
+from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
+from ddw_graph.training.data import ImageData
+from ddw_graph.training.recipe import Recipe, recipe_named
+from ddw_graph.training.train import DataSource
+
+DEFAULT_MODEL = "randwire_tiny"
+Kind = type[bool] | type[int] | type[float] | type[str]
+
+DATA: dict[str, Kind] = {"data": str, "root": str, "image_size": int, "download": bool}
+NETWORK: dict[str, Kind] = {
+    "model": str,
+    "wiring": str,
+    "edges": str,
+    "node": str,
+    "n": int,
+    "channels": float,
+    "operation": str,
+    "transition": str,
+    "output": str,
+    "drop_path": float,
+    "dropout": float,
+}
+RECIPE: dict[str, Kind] = {
+    f.name: f.type if f.type in (bool, int, str) else float for f in fields(Recipe)
+}
+SETTINGS: dict[str, Kind] = {
+    **DATA,
+    **NETWORK,
+    "recipe": str,
+    **RECIPE,
+    "seed": int,
+}
+ARGUMENTS: dict[str, Kind] = {"n": int, "k": int, "p": float, "m": int}
+"""Arguments of generators."""
+
+WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
+
+
+def typed(where: str, value: object, kind: Kind) -> Value:
+    """Returns a value of a kind, an integer as the number that it is.
+
+    Raises:
+        RunError: If it is of another kind, or no finite number.
+    """
+    fits = isinstance(value, kind)
+    if kind is float:
+        fits = isinstance(value, int | float) and math.isfinite(value)
+    if isinstance(value, bool) and kind is not bool:
+        fits = False
+    if not fits:
+        raise RunError(f"{where} must be {WORDS[kind]}, got {value!r}")
+    assert isinstance(value, bool | int | float | str)
+    return float(value) if kind is float else value
+
+
+def data_source(settings: Mapping[str, Value]) -> DataSource:
+    """Returns where the images of a sweep come from."""
+    given: dict[str, Any] = {key: settings[key] for key in DATA if key in settings}
+    name = given.pop("data", "fashion_mnist_mini")
+    root = given.pop("root", None)
+    # Whole, so that a run finds it wherever it is trained.
+    return DataSource(name, None if root is None else Path(root).resolve(), **given)
+
+
+def recipe(settings: Mapping[str, Value]) -> Recipe:
+    """Returns the recipe of some settings; ``small`` where they name none.
+
+    Raises:
+        RunError: If there is no such recipe, or a value is out of range.
+    """
+    changes = {key: settings[key] for key in RECIPE if key in settings}
+    return recipe_named(str(settings.get("recipe", "small")), **changes)
+
+
+def seed(settings: Mapping[str, Value]) -> int:
+    """Returns the seed, 0 where there is none.
+
+    Raises:
+        RunError: If it is out of range.
+    """
+    value = int(settings.get("seed", 0))
+    if not 0 <= value < 2**32:
+        raise RunError(f"seed must be in [0, 2**32), got {value}")
+    return value
+
+
+def network(
+    settings: Mapping[str, Value], data: ImageData, channels: float | None = None
+) -> Network:
+    """Returns the network of some settings, as ``train`` makes it of its options.
+
+    Args:
+        settings: The settings.
+        data: The images.
+        channels: In place of what the settings say.
+
+    Raises:
+        ModelError: If a setting is out of range, or not one of this network.
+        WiringError: If a wiring is none.
+    """
+    given: dict[str, Any] = {key: settings[key] for key in NETWORK if key in settings}
+    name = given.pop("model", DEFAULT_MODEL)
+    asks = recipe(settings).budget is not None
+    given.setdefault("edges", CLOSING_EDGES if asks else "dynamic")
+    if asks:
+        check_closing(edge_settings(given["edges"]))
+    if channels is not None:
+        given["channels"] = channels
+    try:
+        model: Network = create_model(
+            name,
+            num_classes=len(data.classes),
+            in_channels=data.channels,
+            seed=seed(settings),
+            **given,
+        )
+    except UserError:
+        raise
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"no network can be built: {error}") from error
+    return model
+
+
+def normal(name: str, value: Value) -> Value:
+    """Returns a value as every way to write it is written: ``dynamic:bias=0.0``."""
+    if name == "edges":
+        return edge_text(edge_settings(str(value)))
+    return value

@@ -1,0 +1,211 @@
+"""The runs of a sweep as jobs of Slurm, handed over by submitit."""
+
+import secrets
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from getpass import getuser
+from typing import Any
+
+from ddw_graph.errors import RunError
+from ddw_graph.experiments.sweep_folder import SweepFolder
+from ddw_graph.experiments.sweep_worker import attempt
+from ddw_graph.training.run import read_json, write_json
+
+LARGEST_ARRAY = 1000
+"""Jobs that are handed over at once; Slurm's own limit is 1001 by default."""
+
+DELAY = 5
+"""Seconds between two questions to Slurm, for all jobs at once."""
+
+ENDED = (
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "TIMEOUT",
+)
+"""States that a job does not leave; a preempted one may be queued again."""
+
+
+@dataclass(frozen=True)
+class SlurmOptions:
+    """What each run asks Slurm for.
+
+    Args:
+        partition: The partition; by default the cluster's.
+        time: Minutes that an attempt may take. A run that needs more goes on from its
+            checkpoint in the next attempt.
+        cpus: Cores, which is also how many threads compute.
+        gpus: GPUs; 0 to ask for none.
+        memory: Such as ``8GB``; by default the cluster's.
+    """
+
+    partition: str | None = None
+    time: int = 60
+    cpus: int = 1
+    gpus: int = 0
+    memory: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the numbers."""
+        for name, least in (("time", 1), ("cpus", 1), ("gpus", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise RunError(f"{name} must be at least {least}, got {value}")
+
+    def as_parameters(self) -> dict[str, Any]:
+        """Returns them by submitit's names."""
+        given = {
+            "partition": self.partition,
+            "time": self.time,
+            "cpus_per_task": self.cpus,
+            "gpus_per_node": self.gpus or None,
+            "mem": self.memory,
+        }
+        return {key: value for key, value in given.items() if value is not None}
+
+
+class SlurmExecutor:
+    """Trains in jobs of Slurm: an array for what is handed over at once.
+
+    Jobs outlive the process that made them, and the next one finds them again.
+
+    submitit pickles what a job calls: a function of this package, texts and numbers.
+    They go into a new folder below ``FOLDER/slurm``, which only its owner may enter,
+    and the job alone reads them. What jobs return is never read: how a run stands is
+    told by the sweep's own files.
+
+    Args:
+        folder: The sweep, on a file system that all nodes see.
+        jobs: How many at once.
+        options: What each asks for.
+        device: Where each trains.
+
+    Raises:
+        RunError: If ``jobs`` is less than 1, or submitit or Slurm is not there.
+    """
+
+    pause = 1.0
+
+    def __init__(
+        self,
+        folder: SweepFolder,
+        jobs: int,
+        options: SlurmOptions,
+        device: str = "auto",
+    ) -> None:
+        if jobs < 1:
+            raise RunError(f"jobs must be at least 1, got {jobs}")
+        try:
+            from submitit import SlurmExecutor as Submitit
+            from submitit.slurm.slurm import SlurmInfoWatcher
+        except ImportError as error:
+            raise RunError(
+                "the executor slurm needs submitit: pip install 'ddw_graph[slurm]'"
+            ) from error
+        if Submitit.affinity() < 0:
+            raise RunError("the executor slurm needs sbatch and srun, got neither here")
+        self.folder = folder
+        self.jobs = jobs
+        self.options = options
+        self.device = device
+        self.place = (folder.path / "slurm").resolve()
+        self.place.mkdir(exist_ok=True)
+        # New each time: a job reads the first pickle that has its number, and one that
+        # lay there before would not be ours.
+        own = self.place / secrets.token_hex(4)
+        own.mkdir(mode=0o700)
+        self.submitit = Submitit(folder=own)
+        self.submitit.update_parameters(
+            job_name="ddw-graph-sweep",
+            array_parallelism=jobs,
+            stderr_to_stdout=True,
+            **options.as_parameters(),
+        )
+        # submitit's own asks every ten minutes at first.
+        self.watcher = SlurmInfoWatcher(delay_s=DELAY)
+        self.table = self.place / "jobs.json"
+        self.ids: dict[str, str] = {}
+        self.has_accounting = _answer("sacct", "--starttime=now") is not None
+        self.queue: set[str] | None = None
+        self.asked = float("-inf")
+        self.waited_for: set[str] = set()
+        if self.table.exists():
+            found = read_json(self.table)
+            if not isinstance(found, dict):
+                raise RunError(f"{self.table} must hold the jobs of runs")
+            self.ids = {str(name): str(number) for name, number in found.items()}
+
+    @property
+    def room(self) -> int:
+        """How many more runs it takes now: Slurm keeps them in its queue."""
+        return max(0, LARGEST_ARRAY - len(self.waited_for))
+
+    def start(self, names: Sequence[str]) -> None:
+        """Takes runs."""
+        from submitit.core.utils import FailedJobError
+
+        path = str(self.folder.path.resolve())
+        shared = (self.options.cpus, self.device)
+        calls = [(path, name, *shared) for name in names]
+        try:
+            jobs = self.submitit.map_array(attempt, *zip(*calls, strict=True))
+        except (FailedJobError, OSError) as error:
+            last = str(error).strip().splitlines()[-1]
+            raise RunError(f"Slurm must take the runs, it said: {last}") from error
+        self.ids |= {name: job.job_id for name, job in zip(names, jobs, strict=True)}
+        self.waited_for |= set(names)
+        write_json(self.table, self.ids)
+        self.asked = float("-inf")
+        for job in jobs:
+            self.watcher.register_job(job.job_id)
+
+    def active(self) -> set[str]:
+        """Returns the runs whose jobs have not ended."""
+        self.waited_for = {name for name in self.ids if not self._ended(name)}
+        return set(self.waited_for)
+
+    def reason(self, name: str) -> str:
+        """Returns how the last job of a run ended."""
+        number = self.ids.get(name, "")
+        state = self.watcher.get_state(number, mode="cache") if number else "UNKNOWN"
+        logs = [str(path) for path in self.place.glob(f"*/{number}_0_log.out")]
+        told = ", ".join(logs) or "which wrote no log"
+        return f"its job {number} of Slurm ended as {state}, see {told}"
+
+    def close(self) -> None:
+        """Leaves the jobs to Slurm."""
+
+    def _ended(self, name: str) -> bool:
+        number = self.ids[name]
+        state = "UNKNOWN"
+        if self.has_accounting:
+            state = self.watcher.get_state(number)
+        if state == "UNKNOWN":
+            # Accounting lags behind, or there is none: the queue has to tell.
+            queued = self._queued()
+            return queued is not None and number not in queued
+        # As in "CANCELLED by 1000", or in "CANCELLED+" where a column is narrow.
+        return state.split()[0].rstrip("+") in ENDED
+
+    def _queued(self) -> set[str] | None:
+        """Returns the jobs that have not ended, None where Slurm does not answer."""
+        if time.monotonic() > self.asked + DELAY:
+            found = _answer("squeue", "--array", "--format=%i", f"--user={getuser()}")
+            self.queue = None if found is None else set(found.split())
+            self.asked = time.monotonic()
+        return self.queue
+
+
+def _answer(command: str, *options: str) -> str | None:
+    """Returns what a command of Slurm prints, None if it fails."""
+    words = [command, "--noheader", *options]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,238 @@
+"""The description of a sweep: a TOML file, checked before anything runs."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ddw_graph.errors import RunError, UserError
+from ddw_graph.experiments.sweep_axes import (
+    Axis,
+    Choices,
+    Family,
+    Range,
+    Value,
+    Wirings,
+)
+from ddw_graph.experiments.sweep_settings import (
+    ARGUMENTS,
+    DATA,
+    SETTINGS,
+    Kind,
+    normal,
+    typed,
+)
+
+SEARCHES = ("grid", "random", "optuna")
+DIRECTIONS = {"test_accuracy": "maximize", "total_macs": "minimize"}
+"""What a search may look for, and the way that is better."""
+
+HEAD: dict[str, Any] = {
+    "search": str,
+    "trials": int,
+    "search_seed": int,
+    "objective": str | list,
+    "equal_macs": bool,
+    "fixed": dict,
+    "axes": dict,
+}
+RANGE = {"min", "max", "log"}
+
+
+@dataclass(frozen=True)
+class SweepSpec:
+    """A sweep as its file tells it; see ``docs/sweeps.md``.
+
+    Args:
+        axes: What varies.
+        fixed: What all runs share.
+        search: ``grid`` for every combination, ``random`` or ``optuna`` for some.
+        trials: How many of them, unless it is a grid.
+        search_seed: Fixes what the search draws.
+        objective: What ``optuna`` looks for.
+        equal_macs: Whether every network gets the width that gives it the total MACs
+            of the first.
+
+    Raises:
+        RunError: If these do not fit each other.
+    """
+
+    axes: Mapping[str, Axis]
+    fixed: Mapping[str, Value] = field(default_factory=dict)
+    search: str = "grid"
+    trials: int | None = None
+    search_seed: int = 0
+    objective: tuple[str, ...] = ()
+    equal_macs: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks what one value asks of another."""
+        if self.search not in SEARCHES:
+            names = ", ".join(SEARCHES)
+            raise RunError(f"search must be one of {names}, got {self.search!r}")
+        if (self.search == "grid") != (self.trials is None):
+            needs = "has no" if self.search == "grid" else "needs"
+            raise RunError(f"search {self.search} {needs} trials, got {self.trials}")
+        if self.trials is not None and self.trials < 1:
+            raise RunError(f"trials must be at least 1, got {self.trials}")
+        if not 0 <= self.search_seed < 2**32:
+            rule = "search_seed must be in [0, 2**32)"
+            raise RunError(f"{rule}, got {self.search_seed}")
+        if bool(self.objective) != (self.search == "optuna"):
+            told = f"objective = {list(self.objective)} with search {self.search}"
+            raise RunError(f"search optuna, and no other, has an objective, got {told}")
+        for name in self.objective:
+            if name not in DIRECTIONS or self.objective.count(name) > 1:
+                known = ", ".join(DIRECTIONS)
+                raise RunError(f"objective must be of {known}, each once, got {name!r}")
+        for name in self.axes:
+            if name in self.fixed:
+                raise RunError(f"{name} must be fixed or an axis, got it in both")
+        if self.equal_macs and "channels" in self.axes:
+            raise RunError("equal_macs chooses channels, got axes.channels too")
+
+
+def read_spec(path: Path) -> SweepSpec:
+    """Returns the sweep that a TOML file describes.
+
+    Raises:
+        RunError: If the file cannot be read, or a key or a value in it is wrong.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path} must be readable, got {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} must hold TOML, got: {error}") from error
+    try:
+        return spec_of(table)
+    except UserError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def spec_of(table: Mapping[str, Any]) -> SweepSpec:
+    """Returns the sweep that a table of TOML describes.
+
+    Raises:
+        RunError: If a key or a value is wrong.
+
+    Example:
+        >>> spec_of({"axes": {"seed": [0, 1]}}).axes
+        {'seed': Choices(values=(0, 1))}
+    """
+    _check_keys("a sweep", table, HEAD)
+    for key, value in table.items():
+        kind = HEAD[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            words = {int: "an integer", bool: "true or false", dict: "a table"}
+            rule = words.get(kind, "a text" if kind is str else "a text or a list")
+            raise RunError(f"{key} must be {rule}, got {value!r}")
+    head = {key: value for key, value in table.items() if key not in ("fixed", "axes")}
+    search = head.get("search", "grid")
+    if search == "optuna":
+        head.setdefault("objective", "test_accuracy")
+    wanted = head.pop("objective", ())
+    objective = (wanted,) if isinstance(wanted, str) else tuple(map(str, wanted))
+    fixed = table.get("fixed", {})
+    _check_keys("fixed", fixed, SETTINGS)
+    axes = table.get("axes", {})
+    varied = {key: kind for key, kind in SETTINGS.items() if key not in DATA}
+    _check_keys("axes", axes, varied)
+    return SweepSpec(
+        {key: _axis(f"axes.{key}", key, value) for key, value in axes.items()},
+        {key: _value(f"fixed.{key}", key, value) for key, value in fixed.items()},
+        objective=objective,
+        **head,
+    )
+
+
+def _check_keys(where: str, table: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    for key, value in table.items():
+        if key not in known:
+            raise RunError(
+                f"{where} may hold {', '.join(known)}, got {key} = {value!r}"
+            )
+
+
+def _value(where: str, key: str, value: object) -> Value:
+    found = typed(where, value, SETTINGS[key])
+    try:
+        if key == "wiring":
+            return Family(str(found)).text({})
+        return normal(key, found)
+    except UserError as error:
+        raise type(error)(f"{where}: {error}") from error
+
+
+def _axis(where: str, key: str, value: object) -> Axis:
+    if key != "wiring":
+        return _choices_or_range(where, key, value, SETTINGS[key])
+    if not isinstance(value, list) or not value:
+        raise RunError(f"{where} must be a list that is not empty, got {value!r}")
+    return Wirings(tuple(_family(where, one) for one in value))
+
+
+def _family(where: str, value: object) -> Family:
+    if isinstance(value, str):
+        family = Family(value)
+    elif isinstance(value, dict) and isinstance(value.get("generator"), str):
+        arguments = {key: one for key, one in value.items() if key != "generator"}
+        name = value["generator"]
+        _check_keys(f"{where} {name}", arguments, ARGUMENTS)
+        axes = {}
+        for key, one in arguments.items():
+            some = one if isinstance(one, list | dict) else [one]
+            axes[key] = _choices_or_range(
+                f"{where} {name}.{key}", key, some, ARGUMENTS[key]
+            )
+        family = Family(name, axes)
+    else:
+        raise RunError(
+            f"{where} must hold texts such as 'ws:k=4,p=0.75' and tables such as "
+            f"{{generator = 'ws', k = [2, 4], p = 0.5}}, got {value!r}"
+        )
+    try:
+        list(family.ends())
+    except UserError as error:
+        raise type(error)(f"{where}: {error}") from error
+    return family
+
+
+def _choices_or_range(
+    where: str, key: str, value: object, kind: Kind
+) -> Choices | Range:
+    if isinstance(value, dict):
+        return _range(where, value, kind)
+    if not isinstance(value, list):
+        raise RunError(f"{where} must be a list or a range, got {value!r}")
+    if not value:
+        raise RunError(f"{where} must be a list that is not empty, got []")
+    found: list[Value] = []
+    for one in value:
+        try:
+            new = normal(key, typed(where, one, kind))
+        except UserError as error:
+            words = str(error)
+            told = words if words.startswith(where) else f"{where}: {words}"
+            raise type(error)(told) from error
+        if new in found:
+            raise RunError(f"{where} must hold each value once, got {one!r} twice")
+        found.append(new)
+    return Choices(tuple(found))
+
+
+def _range(where: str, value: Mapping[str, Any], kind: Kind) -> Range:
+    if kind in (bool, str):
+        raise RunError(f"{where} must be a list, got {value!r}")
+    if not {"min", "max"} <= set(value) <= RANGE:
+        raise RunError(f"{where} must be a list or hold min, max, log, got {value!r}")
+    low = typed(f"{where}.min", value["min"], kind)
+    high = typed(f"{where}.max", value["max"], kind)
+    log = bool(typed(f"{where}.log", value.get("log", False), bool))
+    assert not isinstance(low, str) and not isinstance(high, str)
+    if not low < high:
+        raise RunError(f"{where} must have min below max, got {low} and {high}")
+    if log and low <= 0:
+        raise RunError(f"{where}.min must be more than 0 with log, got {low}")
+    return Range(low, high, log, kind is int)

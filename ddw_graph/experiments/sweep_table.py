@@ -1,0 +1,67 @@
+"""The table of a sweep: a row for each run that has finished."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from ddw_graph.experiments.sweep_folder import SweepFolder
+from ddw_graph.experiments.sweep_settings import DEFAULT_MODEL
+from ddw_graph.training.run import RunFolder
+from ddw_graph.wiring import describe, from_dict
+
+GRAPH = ("clustering", "average_path_length", "graph_edges", "depth", "fan_in")
+"""Properties of a network's wirings."""
+
+
+def graph_properties(wirings: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    """Returns properties of a network's wirings, means over its stages.
+
+    Args:
+        wirings: The wirings, as a network's configuration holds them.
+
+    Returns:
+        ``clustering`` and ``average_path_length`` of the nodes that compute, directions
+        left aside, which are those of Xie et al. 2019 and You et al. 2020; the number
+        of edges, the longest path, and the mean number of inputs of a node that
+        computes. The length is None where no node of a stage reaches another.
+    """
+    found = [describe(from_dict(wiring)) for wiring in wirings]
+    lengths = [
+        d.average_path_length for d in found if d.average_path_length is not None
+    ]
+    return {
+        "clustering": statistics.fmean(d.clustering or 0.0 for d in found),
+        "average_path_length": statistics.fmean(lengths) if lengths else None,
+        "graph_edges": statistics.fmean(d.edges for d in found),
+        "depth": statistics.fmean(d.depth for d in found),
+        "fan_in": statistics.fmean(statistics.fmean(d.in_degrees[1:-1]) for d in found),
+    }
+
+
+def table(folder: SweepFolder) -> list[dict[str, Any]]:
+    """Returns a row for each run that has finished, in the order of the sweep.
+
+    Columns are ``run``, ``model``, ``wiring`` and ``edges``, every other axis, the
+    seed, ``channels``, the figures of the result, and those of ``graph_properties``.
+    """
+    fixed = RunFolder(folder.path).config().get("fixed", {})
+    rows = []
+    for name in folder.runs_planned():
+        result = folder.result(name)
+        if result is None:
+            continue
+        point, run = folder.plan(name)
+        rows.append(
+            {
+                "run": name,
+                "model": fixed.get("model", DEFAULT_MODEL),
+                "wiring": fixed.get("wiring", "default"),
+                "edges": fixed.get("edges", run.model["edges"]["kind"]),
+                **point,
+                "seed": run.seed,
+                "channels": run.model.get("channels"),
+                **result,
+                **graph_properties(run.model["wirings"]),
+            }
+        )
+    return rows

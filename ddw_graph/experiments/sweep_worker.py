@@ -1,0 +1,76 @@
+"""A worker of a sweep: makes one attempt at one run, alone, and says how it went.
+
+    python -m ddw_graph.experiments.sweep_worker FOLDER NAME THREADS DEVICE
+
+It reads the plan of the run, which is JSON, and writes into the sweep's folder alone.
+"""
+
+import os
+import sys
+import threading
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ddw_graph.errors import UserError
+from ddw_graph.experiments.lock import lock
+from ddw_graph.experiments.sweep_folder import SweepFolder, this_attempt
+from ddw_graph.training.train import usable_device
+
+FINISHED, CRASHED, REFUSED, BUSY = 0, 1, 2, 75
+"""How an attempt ends, as exit codes; busy is a run that another process trains."""
+
+PATIENCE = 5.0
+"""Seconds to wait for a lock: who asks for the status holds it for a moment."""
+
+
+def attempt(path: str, name: str, threads: int, device: str) -> int:
+    """Trains a run of a sweep, unless another process does, and says how that ended.
+
+    What went wrong is written beside the run. A process that is killed writes nothing,
+    and is known by that: its lock is free, and there is no result.
+    """
+    folder = SweepFolder(Path(path))
+    with lock(folder.job(name, ".lock"), seconds=PATIENCE) as taken:
+        if not taken:
+            return BUSY
+        if folder.result(name) is not None:
+            return FINISHED
+        now = this_attempt(folder.attempt(name).number + 1)
+        folder.write_attempt(name, now)
+        try:
+            torch.set_num_threads(threads)
+            _, run = folder.plan(name)
+            replace(run, device=usable_device(device)).train()
+        except UserError as error:
+            failed = replace(now, failure=_line(str(error)), by_user=True)
+            folder.write_attempt(name, failed)
+            return REFUSED
+        except Exception as error:
+            traceback.print_exc()
+            told = _line(f"{type(error).__name__}: {error}")
+            folder.write_attempt(name, replace(now, failure=told))
+            return CRASHED
+        return FINISHED
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:500]
+
+
+def _follow_the_driver() -> None:
+    """Ends this process when the driver has gone, also where that was killed."""
+
+    def follow() -> None:
+        # Nothing is ever written: reading ends when the driver's end is closed.
+        sys.stdin.buffer.read()
+        os._exit(CRASHED)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+if __name__ == "__main__":
+    _follow_the_driver()
+    sys.exit(attempt(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))

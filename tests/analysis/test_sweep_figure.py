@@ -1,0 +1,35 @@
+"""The picture of a sweep shows each run, and each setting's mean over its seeds."""
+
+from typing import Any
+
+import numpy as np
+
+from ddw_graph.analysis.sweep_figure import graph_figure
+
+
+def row(
+    wiring: str, seed: int, accuracy: float, **graph: float | None
+) -> dict[str, Any]:
+    told = {"wiring": wiring, "edges": "learned", "seed": seed}
+    return {**told, "test_accuracy": accuracy, **graph}
+
+
+def test_the_picture_has_each_run_and_the_mean_of_each_setting() -> None:
+    rows = [
+        row("ws:k=4,p=0.5", 0, 0.8, clustering=0.2, average_path_length=2.0),
+        row("ws:k=4,p=0.5", 1, 0.9, clustering=0.4, average_path_length=3.0),
+        row("complete", 0, 0.7, clustering=1.0, average_path_length=None),
+    ]
+    left, right = graph_figure(rows, ["wiring", "seed"]).axes
+    drawn = [line.get_xydata() for line in left.lines]
+    expected = [[(0.2, 80), (0.4, 90)], [(0.3, 85)], [(1.0, 70)], [(1.0, 70)]]
+    for found, wanted in zip(drawn, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(found), wanted)
+    # A run without a path length is left out of that panel.
+    np.testing.assert_allclose(np.asarray(right.lines[1].get_xydata()), [(2.5, 85)])
+    assert len(right.lines) == 2
+    (legend,) = left.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "ws learned",
+        "complete learned",
+    ]

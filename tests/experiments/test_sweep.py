@@ -1,0 +1,245 @@
+"""A sweep has each result once, whatever fails, is killed, or comes again."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddw_graph.errors import RunError
+from ddw_graph.experiments.lock import is_locked, lock
+from ddw_graph.experiments.runs import PlannedRun
+from ddw_graph.experiments.sweep_folder import SweepFolder
+from ddw_graph.experiments.sweep_table import graph_properties, table
+from ddw_graph.experiments.sweep_worker import BUSY, attempt
+from ddw_graph.training.run import read_json
+from tests.experiments.sweeping import FIXED, plan, pretend, sweep
+
+SEEDS: dict[str, Any] = {"axes": {"seed": [0, 1, 2]}}
+NAMES = ["seed=0", "seed=1", "seed=2"]
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PlannedRun, "train", pretend)
+
+
+def states(path: Path) -> dict[str, str]:
+    return {status.run: status.state for status in SweepFolder(path).statuses()}
+
+
+@pytest.mark.usefixtures("pretended")
+def test_runs_each_once_and_grows_without_repeating(tmp_path: Path) -> None:
+    outcome, started = sweep(SEEDS, tmp_path / "s")
+    assert started == NAMES and not outcome.failed
+    assert [row["run"] for row in table(SweepFolder(tmp_path / "s"))] == NAMES
+    assert sweep(SEEDS, tmp_path / "s")[1] == []
+    _, added = sweep({"axes": {"seed": [3, 0, 1, 2]}}, tmp_path / "s")
+    assert added == ["seed=3"]
+    rows = table(SweepFolder(tmp_path / "s"))
+    assert [row["seed"] for row in rows] == [3, 0, 1, 2]
+
+
+@pytest.mark.usefixtures("pretended")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"axes": {"seed": [0, 1]}}, "this sweep leaves out, seed=2 among them"),
+        ({"axes": {"seed": [0, 1, 2], "edges": ["fixed"]}}, "axes is .*'seed'"),
+        ({"fixed": {**FIXED, "epochs": 2}}, "fixed.epochs is 1 there, and 2 was asked"),
+        ({"equal_macs": True}, "equal_macs is None there"),
+        ({"search": "random", "trials": 3}, "search is 'grid' there, and 'random'"),
+    ],
+)
+def test_another_sweep_in_the_same_folder_is_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    sweep(SEEDS, tmp_path / "s")
+    before = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
+    with pytest.raises(RunError, match=message):
+        sweep({**SEEDS, **changes}, tmp_path / "s")
+    after = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
+    assert after == before
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(RunError, match="an empty or a new folder"):
+        sweep(SEEDS, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_what_the_user_got_wrong_is_told_and_not_tried_again(tmp_path: Path) -> None:
+    rates = {"axes": {"learning_rate": [0.01, 1e30]}}
+    outcome, started = sweep(rates, tmp_path / "s", retries=3)
+    assert started == ["learning_rate=0.01", "learning_rate=1e+30"]
+    (failed,) = outcome.failed
+    assert failed.run == "learning_rate=1e+30" and failed.state == "failed"
+    assert "must stay finite" in str(failed.attempt.failure)
+    assert len(table(SweepFolder(tmp_path / "s"))) == 1
+
+
+@pytest.mark.parametrize(("crashes", "retries", "tries"), [(2, 2, 3), (9, 1, 2)])
+def test_what_crashed_is_tried_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    crashes: int,
+    retries: int,
+    tries: int,
+) -> None:
+    left = [crashes]
+
+    def crash(run: PlannedRun) -> dict[str, Any]:
+        if run.seed == 1 and left[0]:
+            left[0] -= 1
+            raise MemoryError("no\nroom")
+        return pretend(run)
+
+    monkeypatch.setattr(PlannedRun, "train", crash)
+    outcome, started = sweep(SEEDS, tmp_path / "s", retries=retries)
+    assert started.count("seed=1") == tries and started.count("seed=2") == 1
+    succeeded = tries > crashes
+    assert [s.run for s in outcome.failed] == ([] if succeeded else ["seed=1"])
+    last = SweepFolder(tmp_path / "s").attempt("seed=1")
+    assert last.number == tries
+    assert last.failure == (None if succeeded else "MemoryError: no room")
+    # The same command gives what failed another chance, and nothing else.
+    left[0] = 0
+    outcome, started = sweep(SEEDS, tmp_path / "s")
+    assert started == ([] if succeeded else ["seed=1"]) and not outcome.failed
+
+
+@pytest.mark.usefixtures("pretended")
+def test_a_second_driver_is_refused(tmp_path: Path) -> None:
+    sweep(SEEDS, tmp_path / "s")
+    with lock(SweepFolder(tmp_path / "s").driver_lock):
+        with pytest.raises(RunError, match="is being swept by process [0-9]+ on"):
+            sweep(SEEDS, tmp_path / "s")
+    sweep(SEEDS, tmp_path / "s")
+
+
+@pytest.mark.usefixtures("pretended")
+def test_what_a_leftover_worker_trains_is_trained_by_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ddw_graph.experiments import sweep_worker
+
+    monkeypatch.setattr(sweep_worker, "PATIENCE", 0.0)
+    path = tmp_path / "s"
+    with pytest.raises(KeyboardInterrupt):
+        sweep(SEEDS, path, stop_at=1)
+    assert states(path) == {
+        "seed=0": "finished",
+        "seed=1": "waiting",
+        "seed=2": "waiting",
+    }
+    taken, result = threading.Event(), path / "runs" / "seed=1" / "result.json"
+
+    def leftover() -> None:
+        with lock(SweepFolder(path).job("seed=1", ".lock")):
+            taken.set()
+            time.sleep(1)
+            pretend(SweepFolder(path).plan("seed=1")[1])
+
+    thread = threading.Thread(target=leftover)
+    thread.start()
+    taken.wait()
+    assert states(path)["seed=1"] == "running"
+    assert attempt(str(path), "seed=1", 1, "cpu") == BUSY and not result.exists()
+    outcome, started = sweep(SEEDS, path)
+    thread.join()
+    assert started == ["seed=2"] and not outcome.failed
+
+
+def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert not is_locked(path)
+    code = (
+        "import sys, time; from pathlib import Path;"
+        "from ddw_graph.experiments.lock import lock\n"
+        "with lock(Path(sys.argv[1])) as taken:\n"
+        "  print(taken, flush=True); time.sleep(99)"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        assert is_locked(path)
+        with lock(path) as taken:
+            assert not taken
+        process.kill()
+        process.wait()
+    assert not is_locked(path)
+    with lock(path) as taken:
+        assert taken and is_locked(path)
+
+
+@pytest.mark.usefixtures("pretended")
+def test_a_run_that_was_killed_is_known_by_its_lock(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with pytest.raises(KeyboardInterrupt):
+        sweep(SEEDS, path, stop_at=0)
+    from ddw_graph.experiments.sweep_folder import this_attempt
+
+    SweepFolder(path).write_attempt("seed=1", this_attempt(1))
+    (status,) = [s for s in SweepFolder(path).statuses() if s.run == "seed=1"]
+    assert status.state == "failed"
+    assert "ended from outside" in str(status.attempt.failure)
+
+
+def test_the_table_has_the_graphs(tmp_path: Path) -> None:
+    chain = {"fixed": {**FIXED, "n": 3, "wiring": "vgg"}, **SEEDS}
+    wirings = plan(chain).run({"seed": 0}, tmp_path).model["wirings"]
+    assert graph_properties(wirings) == {
+        "clustering": 0.0,
+        # 1 and 2 between neighbours and ends of a chain of three.
+        "average_path_length": pytest.approx(4 / 3),
+        "graph_edges": 4.0,
+        "depth": 4.0,
+        "fan_in": 1.0,
+    }
+
+
+def test_a_worker_ends_with_its_driver(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    long = {"fixed": {**FIXED, "epochs": 10_000}, "axes": {"seed": [0]}}
+    with pytest.raises(KeyboardInterrupt):
+        sweep(long, path, stop_at=0)
+    module = "ddw_graph.experiments.sweep_worker"
+    command = [sys.executable, "-m", module, str(path), "seed=0", "1", "cpu"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as worker:
+        try:
+            until = time.monotonic() + 180
+            while states(path)["seed=0"] != "running":
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            assert worker.poll() is None and worker.stdin is not None
+            worker.stdin.close()
+            assert worker.wait(30) == 1
+        finally:
+            worker.kill()
+    assert states(path)["seed=0"] == "failed"
+
+
+@pytest.mark.usefixtures("pretended")
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("jobs/seed=1.json", "{}", "must hold the plan of a run"),
+        ("jobs/seed=1.state.json", "[]", "must hold an attempt"),
+        ("sweep.json", '{"runs": {"../x": 1}}', "must hold a sweep's runs"),
+        ("sweep.json", "{", "must hold JSON"),
+    ],
+)
+def test_a_damaged_folder_is_one_line(
+    tmp_path: Path, file: str, content: str, message: str
+) -> None:
+    sweep(SEEDS, tmp_path / "s")
+    (tmp_path / "s" / file).write_text(content)
+    with pytest.raises(RunError, match=message):
+        table(SweepFolder(tmp_path / "s"))
+        SweepFolder(tmp_path / "s").statuses()
+    assert read_json(tmp_path / "s" / "config.json")

@@ -1,0 +1,85 @@
+"""A search with optuna goes on, after an interruption, as if there had been none."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddw_graph.errors import RunError
+from ddw_graph.experiments.runs import PlannedRun
+from ddw_graph.experiments.sweep_folder import SweepFolder
+from ddw_graph.experiments.sweep_table import table
+from tests.experiments.sweeping import FIXED, pretend, sweep
+
+RATE = {"min": 0.001, "max": 0.1, "log": True}
+SEARCH: dict[str, Any] = {
+    "search": "optuna",
+    "trials": 14,
+    "axes": {"learning_rate": RATE, "edges": ["fixed", "learned"]},
+}
+
+
+@pytest.fixture(autouse=True)
+def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PlannedRun, "train", pretend)
+
+
+def names(path: Path) -> list[str]:
+    return [row["run"] for row in table(SweepFolder(path))]
+
+
+def test_resumes_with_the_trials_of_an_uninterrupted_search(tmp_path: Path) -> None:
+    outcome, started = sweep(SEARCH, tmp_path / "whole")
+    assert len(started) == 14 == len(set(started))
+    rows = table(SweepFolder(tmp_path / "whole"))
+    top = max(rows, key=lambda row: float(row["test_accuracy"]))
+    assert outcome.best == [top["run"]]
+    for stop in (0, 1, 4, 7):
+        with pytest.raises(KeyboardInterrupt):
+            sweep(SEARCH, tmp_path / "cut", stop_at=stop)
+        # Killed while it wrote.
+        with open(tmp_path / "cut" / "optuna.log", "ab") as journal:
+            journal.write(b'{"op_code":6,"wor')
+    _, last = sweep(SEARCH, tmp_path / "cut")
+    assert names(tmp_path / "cut") == names(tmp_path / "whole") == started
+    assert last == started[12:]
+    more = sweep({**SEARCH, "trials": 16}, tmp_path / "cut")[1]
+    assert len(more) == 2 and names(tmp_path / "cut") == [*started, *more]
+
+
+def test_a_search_with_two_objectives_keeps_what_none_exceeds(tmp_path: Path) -> None:
+    both = {**SEARCH, "objective": ["test_accuracy", "total_macs"], "trials": 4}
+    outcome, _ = sweep(both, tmp_path / "s")
+    # All cost the same here, so the most accurate one exceeds the others.
+    rows = table(SweepFolder(tmp_path / "s"))
+    top = max(rows, key=lambda row: float(row["test_accuracy"]))
+    assert outcome.best == [top["run"]]
+    with pytest.raises(RunError, match="objective is .* there"):
+        sweep({**both, "objective": "test_accuracy"}, tmp_path / "s")
+
+
+def test_a_point_that_comes_again_is_not_trained_again(tmp_path: Path) -> None:
+    few = {**SEARCH, "axes": {"seed": [0, 1]}, "trials": 8}
+    _, started = sweep(few, tmp_path / "s")
+    assert sorted(started) == ["seed=0", "seed=1"]
+    assert sweep(few, tmp_path / "s")[1] == []
+
+
+def test_a_corner_without_a_network_ends_nothing(tmp_path: Path) -> None:
+    family = {"generator": "ws", "k": [2, 4], "p": 0.5}
+    corner = {"n": [8, 4], "wiring": [family]}
+    fixed = {k: v for k, v in FIXED.items() if k not in ("n", "wiring")}
+    outcome, _ = sweep({**SEARCH, "fixed": fixed, "axes": corner}, tmp_path / "s")
+    (failed,) = outcome.failed
+    assert failed.run == "n=4,wiring=ws_k=4_p=0.5" and failed.state == "failed"
+    assert "k must be" in str(failed.attempt.failure)
+    assert len(names(tmp_path / "s")) == 3
+
+
+def test_a_missing_package_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(RunError, match=r"pip install 'ddw_graph\[optuna\]'"):
+        sweep(SEARCH, tmp_path / "s")

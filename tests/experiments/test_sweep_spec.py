@@ -1,0 +1,215 @@
+"""A sweep's file says what runs, and every mistake in it is one line that names it."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddw_graph.errors import UserError
+from ddw_graph.experiments.sweep_axes import Choices, Range
+from ddw_graph.experiments.sweep_plan import SweepPlan, number_at, run_name
+from ddw_graph.experiments.sweep_spec import read_spec, spec_of
+from ddw_graph.nn.cost import cost
+from ddw_graph.training.train import DataSource
+from tests.experiments.sweeping import plan
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"serch": "grid"}, "a sweep may hold search, .*, got serch = 'grid'"),
+        ({"search": "best"}, "search must be one of grid, .*, got 'best'"),
+        ({"search": 3}, "search must be a text, got 3"),
+        ({"search": "random"}, "search random needs trials, got None"),
+        ({"trials": 3}, "search grid has no trials, got 3"),
+        ({"search": "random", "trials": True}, "trials must be an integer, got True"),
+        ({"search": "random", "trials": 0}, "trials must be at least 1, got 0"),
+        ({"objective": "test_accuracy"}, "optuna, and no other, .* with search grid"),
+        (
+            {"search": "optuna", "trials": 1, "objective": ["speed"]},
+            "objective must be of test_accuracy, total_macs, each once, got 'speed'",
+        ),
+        ({"search": "optuna", "trials": 1, "objective": []}, "has an objective, got"),
+        ({"equal_macs": 1}, "equal_macs must be true or false, got 1"),
+        ({"fixed": {"learning-rate": 1}}, "fixed may hold .*, got learning-rate = 1"),
+        ({"fixed": {"epochs": "two"}}, "fixed.epochs must be an integer, got 'two'"),
+        ({"fixed": {"n": True}}, "fixed.n must be an integer, got True"),
+        ({"fixed": {"edges": "dynamc"}}, "fixed.edges: .*, got 'dynamc'"),
+        ({"axes": {"data": ["cifar10"]}}, r"axes may hold .*, got data = \['cifar10'"),
+        ({"axes": {"seed": []}}, "axes.seed must be a list that is not empty"),
+        ({"axes": {"seed": 3}}, "axes.seed must be a list or a range, got 3"),
+        ({"axes": {"seed": [0, 1, 0]}}, "axes.seed must hold each value once, got 0"),
+        ({"axes": {"seed": [0, 1.5]}}, "axes.seed must be an integer, got 1.5"),
+        ({"axes": {"learning_rate": ["0.1"]}}, "learning_rate must be a number, got"),
+        ({"axes": {"learning_rate": [float("nan")]}}, "must be a number, got nan"),
+        (
+            {"axes": {"edges": ["dynamic", "dynamic:bias=3"]}},
+            "axes.edges must hold each value once, got 'dynamic:bias=3' twice",
+        ),
+        ({"axes": {"edges": ["learned", "x"]}}, "axes.edges: edges must be one of"),
+        ({"axes": {"wiring": "ws:k=4,p=0.5"}}, "axes.wiring must be a list"),
+        ({"axes": {"wiring": ["ws:k=4"]}}, "axes.wiring: ws needs k and p"),
+        ({"axes": {"wiring": [{"generator": "ws", "m": 2}]}}, "ws takes k and p"),
+        (
+            {"axes": {"wiring": [{"generator": "ws", "q": 2}]}},
+            "axes.wiring ws may hold n, k, p, m, got q = 2",
+        ),
+        (
+            {"axes": {"wiring": [{"generator": "ws", "k": [], "p": 0.5}]}},
+            "axes.wiring ws.k must be a list that is not empty",
+        ),
+        ({"axes": {"wiring": [{"k": 2}]}}, "axes.wiring must hold texts such as"),
+        (
+            {"axes": {"learning_rate": {"min": 1, "max": 0.1}}},
+            "axes.learning_rate must have min below max, got 1.0 and 0.1",
+        ),
+        (
+            {"axes": {"learning_rate": {"min": 0, "max": 1, "log": True}}},
+            "axes.learning_rate.min must be more than 0 with log, got 0.0",
+        ),
+        ({"axes": {"seed": {"least": 0}}}, "axes.seed must be a list or hold min, max"),
+        ({"axes": {"edges": {"min": 0, "max": 1}}}, "axes.edges must be a list"),
+        (
+            {"fixed": {"seed": 1}, "axes": {"seed": [2]}},
+            "seed must be fixed or an axis",
+        ),
+        ({"equal_macs": True, "axes": {"channels": [4]}}, "got axes.channels too"),
+    ],
+)
+def test_names_the_key_and_the_value(
+    tmp_path: Path, table: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        spec_of(table)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"axes": {"epochs": [1, 0]}}, "epochs must be at least 1, got 0.*epochs = 0"),
+        ({"axes": {"seed": [-1]}}, r"seed must be in \[0, 2\*\*32\), got -1"),
+        (
+            {"axes": {"model": ["resnet"]}},
+            "the network must be one of .*, got 'resnet'",
+        ),
+        ({"axes": {"n": [0]}}, "n must be at least 1, got 0"),
+        ({"axes": {"channels": [1e9]}}, "channels = 1000000000.0"),
+        ({"axes": {"recipe": ["smal"]}}, "recipe must be one of .*, got 'smal'"),
+        ({"axes": {"budget": [0.5], "edges": ["learned"]}}, "got learned"),
+    ],
+)
+@pytest.mark.parametrize("search", ["grid", "optuna"])
+def test_what_is_out_of_range_is_refused_before_anything_runs(
+    search: str, table: dict[str, Any], message: str
+) -> None:
+    learns = {"search": "optuna", "trials": 1} if search == "optuna" else {}
+    whole = plan({"fixed": {}, **table, **learns})
+    with pytest.raises(UserError, match=message):
+        if search == "optuna":
+            whole.check_ends()
+        else:
+            for point in whole.points():
+                whole.run(point, Path())
+
+
+def test_a_file_that_is_no_spec_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.toml"
+    for content, message in (
+        (b"search = ", "must hold TOML"),
+        (b"\xff", "must hold TOML"),
+        (b"[axes]\nseed = []", "sweep.toml: axes.seed must be a list"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=message):
+            read_spec(path)
+    with pytest.raises(UserError, match="must be readable"):
+        read_spec(tmp_path / "none.toml")
+
+
+def test_the_grid_is_every_combination_of_every_family() -> None:
+    wirings = ["vgg", {"generator": "ws", "k": [2, 4], "p": [0.0, 0.5]}, "ba:m=2"]
+    table = {"axes": {"wiring": wirings, "edges": ["fixed", "dynamic"], "seed": [0, 1]}}
+    points = plan({**table, "fixed": {"n": 6}}).points()
+    assert len(points) == 6 * 2 * 2 == len({run_name(point) for point in points})
+    assert [point["wiring"] for point in points[::4]] == [
+        "vgg",
+        "ws:k=2,p=0.0",
+        "ws:k=2,p=0.5",
+        "ws:k=4,p=0.0",
+        "ws:k=4,p=0.5",
+        "ba:m=2",
+    ]
+    assert [point["seed"] for point in points[:4]] == [0, 1, 0, 1]
+    twice = ["ws:k=2,p=0.5", {"generator": "ws", "k": 2, "p": [0.5]}]
+    with pytest.raises(UserError, match="axes.wiring must give each value once"):
+        plan({"axes": {"wiring": twice}, "fixed": {}}).points()
+    ranged = {"axes": {"learning_rate": {"min": 0.1, "max": 1}}}
+    with pytest.raises(UserError, match="a grid needs a list for axes.learning_rate"):
+        plan(ranged).points()
+
+
+def test_more_trials_leave_those_before_as_they_are() -> None:
+    rate = {"min": 0.001, "max": 0.1, "log": True}
+    family = {"generator": "ws", "k": [2, 4], "p": {"min": 0.0, "max": 1.0}}
+    axes = {"learning_rate": rate, "wiring": ["complete", family]}
+
+    def points(trials: int, seed: int = 0) -> list[dict[str, Any]]:
+        table = {"search": "random", "trials": trials, "search_seed": seed}
+        return plan({**table, "axes": axes, "fixed": {"n": 6}}).points()
+
+    assert points(9)[:4] == points(4) != points(4, seed=1)
+    assert len({run_name(point) for point in points(9)}) == 9
+    few = {"search": "random", "trials": 3, "axes": {"seed": [0, 1]}}
+    with pytest.raises(UserError, match="trials must be at most .*, got 3 and found 2"):
+        plan(few).points()
+
+
+@given(share=st.floats(0, 1, exclude_max=True), log=st.booleans(), whole=st.booleans())
+def test_a_number_lies_in_its_range(share: float, log: bool, whole: bool) -> None:
+    among = Range(2, 9, log, whole) if whole else Range(0.003, 7.7, log)
+    found = number_at(among, share)
+    assert among.low <= found <= among.high and isinstance(found, int) == whole
+
+
+def test_every_point_has_a_name_of_its_own() -> None:
+    values = ["file:a/b.json", "file:a_b.json", "file:a b.json", "file:" + "x" * 300]
+    names = [run_name({"wiring": value, "seed": 1}) for value in values]
+    assert len({*names}) == 4 and all(len(name) < 140 for name in names)
+    assert all("/" not in name and " " not in name for name in names)
+    assert run_name({}) == "run"
+
+
+def test_a_range_reads_as_one_and_whole_numbers_stay_whole() -> None:
+    spec = spec_of({"axes": {"n": {"min": 2, "max": 4}, "mixup": [0, 1]}})
+    assert spec.axes["n"] == Range(2, 4, whole=True)
+    assert spec.axes["mixup"] == Choices((0.0, 1.0))
+
+
+def test_equal_macs_gives_each_network_the_cost_of_the_first() -> None:
+    from ddw_graph.models import from_config
+
+    table = {
+        "equal_macs": True,
+        "fixed": {"n": 4, "channels": 12},
+        "axes": {"wiring": ["complete", "ws:k=2,p=0.5"], "seed": [0, 1]},
+    }
+    whole = plan(table)
+    runs = [whole.run(point, Path("runs")) for point in whole.points()]
+    macs = [cost(from_config(run.model), 28).total_macs for run in runs]
+    assert macs[0] == whole.budget
+    assert all(abs(value / macs[0] - 1) <= 0.03 for value in macs)
+    assert len({run.folder for run in runs}) == 4
+
+
+def test_the_files_of_the_documentation_are_sweeps() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    specs = [spec_of(tomllib.loads(block)) for block in blocks]
+    assert [spec.search for spec in specs] == ["grid", "random", "optuna"]
+    points = SweepPlan(specs[0], DataSource().load()).points()
+    assert f"list the {len(points)} runs" in page
