@@ -37,7 +37,7 @@ def graph_figure(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figu
     out of that panel.
 
     Args:
-        rows: A row for each run, from ``ddw_graph.experiments.sweep_table.table``.
+        rows: A row for each run, from ``ddw_graph.sweeping.table.table``.
         axes: The columns that vary from run to run.
 
     Source:

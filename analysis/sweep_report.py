@@ -7,8 +7,8 @@ import pandas as pd
 from ddw_graph.analysis.pictures import save_figure
 from ddw_graph.analysis.sweep_figure import graph_figure
 from ddw_graph.atomic import write_bytes
-from ddw_graph.experiments.sweep_folder import SweepFolder
-from ddw_graph.experiments.sweep_table import table
+from ddw_graph.sweeping.folder import SweepFolder
+from ddw_graph.sweeping.table import table
 from ddw_graph.training.run import RunFolder
 
 

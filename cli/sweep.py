@@ -10,9 +10,9 @@ from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION
 
 if TYPE_CHECKING:
-    from ddw_graph.experiments.sweep_executors import Executor
-    from ddw_graph.experiments.sweep_folder import SweepFolder
-    from ddw_graph.experiments.sweep_plan import SweepPlan
+    from ddw_graph.sweeping.executors import Executor
+    from ddw_graph.sweeping.folder import SweepFolder
+    from ddw_graph.sweeping.plan import SweepPlan
 
 
 @click.command()
@@ -94,14 +94,14 @@ def sweep(
 
     from ddw_graph.analysis.sweep_report import write_sweep_report
     from ddw_graph.cli.sweep_progress import SweepProgress, counts
-    from ddw_graph.experiments.sweep import run_sweep
-    from ddw_graph.experiments.sweep_executors import LocalExecutor
-    from ddw_graph.experiments.sweep_folder import SweepFolder
-    from ddw_graph.experiments.sweep_plan import SweepPlan
-    from ddw_graph.experiments.sweep_settings import data_source
-    from ddw_graph.experiments.sweep_slurm import SlurmExecutor, SlurmOptions
-    from ddw_graph.experiments.sweep_spec import read_spec
-    from ddw_graph.experiments.sweep_table import table
+    from ddw_graph.sweeping.executors import LocalExecutor
+    from ddw_graph.sweeping.folder import SweepFolder
+    from ddw_graph.sweeping.plan import SweepPlan
+    from ddw_graph.sweeping.settings import data_source
+    from ddw_graph.sweeping.slurm import SlurmExecutor, SlurmOptions
+    from ddw_graph.sweeping.spec import read_spec
+    from ddw_graph.sweeping.sweep import run_sweep
+    from ddw_graph.sweeping.table import table
     from ddw_graph.training.train import usable_device
 
     checked = read_spec(spec)
@@ -140,7 +140,7 @@ def sweep(
 
 def _show_status(path: Path, as_json: bool) -> None:
     from ddw_graph.cli.sweep_progress import status_lines
-    from ddw_graph.experiments.sweep_folder import SweepFolder
+    from ddw_graph.sweeping.folder import SweepFolder
 
     statuses = SweepFolder(path).statuses()
     if as_json:
@@ -150,7 +150,7 @@ def _show_status(path: Path, as_json: bool) -> None:
 
 
 def _show_plan(plan: "SweepPlan", as_json: bool) -> None:
-    from ddw_graph.experiments.sweep_plan import run_name
+    from ddw_graph.sweeping.plan import run_name
 
     if plan.spec.search == "optuna":
         plan.check_ends()

@@ -9,7 +9,7 @@ import click
 from ddw_graph.cli.progress import bar
 
 if TYPE_CHECKING:
-    from ddw_graph.experiments.sweep_folder import Status
+    from ddw_graph.sweeping.folder import Status
 
 
 class SweepProgress:

@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 
 from ddw_graph.cli.main import main
 from ddw_graph.experiments.runs import PlannedRun
-from ddw_graph.experiments.sweep_folder import SweepFolder
-from tests.experiments.sweeping import images, pretend
+from ddw_graph.sweeping.folder import SweepFolder
+from tests.sweeping.small import images, pretend
 
 ROOT = Path(__file__).parents[2]
 

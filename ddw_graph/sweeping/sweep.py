@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from ddw_graph.errors import RunError, UserError
-from ddw_graph.experiments.lock import lock
-from ddw_graph.experiments.sweep_axes import Point
-from ddw_graph.experiments.sweep_executors import Executor
-from ddw_graph.experiments.sweep_folder import (
+from ddw_graph.sweeping.axes import Point
+from ddw_graph.sweeping.executors import Executor
+from ddw_graph.sweeping.folder import (
     Attempt,
     Status,
     SweepFolder,
     driver_of,
 )
-from ddw_graph.experiments.sweep_plan import SweepPlan, run_name
-from ddw_graph.experiments.sweep_search import OptunaSearch
+from ddw_graph.sweeping.lock import lock
+from ddw_graph.sweeping.plan import SweepPlan, run_name
+from ddw_graph.sweeping.search import OptunaSearch
 from ddw_graph.training.run import RunFolder
 
 

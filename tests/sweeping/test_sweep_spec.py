@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddw_graph.errors import UserError
-from ddw_graph.experiments.sweep_axes import Choices, Range
-from ddw_graph.experiments.sweep_plan import SweepPlan, number_at, run_name
-from ddw_graph.experiments.sweep_spec import read_spec, spec_of
 from ddw_graph.nn.cost import cost
+from ddw_graph.sweeping.axes import Choices, Range
+from ddw_graph.sweeping.plan import SweepPlan, number_at, run_name
+from ddw_graph.sweeping.spec import read_spec, spec_of
 from ddw_graph.training.train import DataSource
-from tests.experiments.sweeping import plan
+from tests.sweeping.small import plan
 
 
 @pytest.mark.parametrize(

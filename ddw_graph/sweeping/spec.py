@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import RunError, UserError
-from ddw_graph.experiments.sweep_axes import (
+from ddw_graph.sweeping.axes import (
     Axis,
     Choices,
     Family,
@@ -15,7 +15,7 @@ from ddw_graph.experiments.sweep_axes import (
     Value,
     Wirings,
 )
-from ddw_graph.experiments.sweep_settings import (
+from ddw_graph.sweeping.settings import (
     ARGUMENTS,
     DATA,
     SETTINGS,

@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from ddw_graph.experiments.sweep_folder import SweepFolder
-from ddw_graph.experiments.sweep_settings import DEFAULT_MODEL
+from ddw_graph.sweeping.folder import SweepFolder
+from ddw_graph.sweeping.settings import DEFAULT_MODEL
 from ddw_graph.training.run import RunFolder
 from ddw_graph.wiring import describe, from_dict
 

@@ -9,8 +9,8 @@ from getpass import getuser
 from typing import Any
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.sweep_folder import SweepFolder
-from ddw_graph.experiments.sweep_worker import attempt
+from ddw_graph.sweeping.folder import SweepFolder
+from ddw_graph.sweeping.worker import attempt
 from ddw_graph.training.run import read_json, write_json
 
 LARGEST_ARRAY = 1000

@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 
 from ddw_graph.experiments.runs import PlannedRun
-from ddw_graph.experiments.sweep import Outcome, run_sweep
-from ddw_graph.experiments.sweep_folder import SweepFolder
-from ddw_graph.experiments.sweep_plan import SweepPlan
-from ddw_graph.experiments.sweep_spec import spec_of
-from ddw_graph.experiments.sweep_worker import attempt
+from ddw_graph.sweeping.folder import SweepFolder
+from ddw_graph.sweeping.plan import SweepPlan
+from ddw_graph.sweeping.spec import spec_of
+from ddw_graph.sweeping.sweep import Outcome, run_sweep
+from ddw_graph.sweeping.worker import attempt
 from ddw_graph.training.run import RESULT, RunFolder, write_json
 from ddw_graph.training.train import DataSource
 

@@ -9,8 +9,8 @@ from typing import Protocol, runtime_checkable
 
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.runs import cores
-from ddw_graph.experiments.sweep_folder import SweepFolder
-from ddw_graph.experiments.sweep_worker import BUSY
+from ddw_graph.sweeping.folder import SweepFolder
+from ddw_graph.sweeping.worker import BUSY
 
 
 @runtime_checkable
@@ -79,7 +79,7 @@ class LocalExecutor:
     def start(self, names: Sequence[str]) -> None:
         """Takes runs."""
         threads = max(1, cores() // self.jobs)
-        module = "ddw_graph.experiments.sweep_worker"
+        module = "ddw_graph.sweeping.worker"
         for name in names:
             words = [str(self.folder.path), name, str(threads), self.device]
             with open(self.folder.job(name, ".log"), "ab") as log:

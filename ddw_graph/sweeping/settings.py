@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import ModelError, RunError, UserError
-from ddw_graph.experiments.sweep_axes import Value
 from ddw_graph.models import create_model
 from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
+from ddw_graph.sweeping.axes import Value
 from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.recipe import Recipe, recipe_named

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.lock import is_locked, lock
 from ddw_graph.experiments.runs import PlannedRun
-from ddw_graph.experiments.sweep_folder import SweepFolder
-from ddw_graph.experiments.sweep_table import graph_properties, table
-from ddw_graph.experiments.sweep_worker import BUSY, attempt
+from ddw_graph.sweeping.folder import SweepFolder
+from ddw_graph.sweeping.lock import is_locked, lock
+from ddw_graph.sweeping.table import graph_properties, table
+from ddw_graph.sweeping.worker import BUSY, attempt
 from ddw_graph.training.run import read_json
-from tests.experiments.sweeping import FIXED, plan, pretend, sweep
+from tests.sweeping.small import FIXED, plan, pretend, sweep
 
 SEEDS: dict[str, Any] = {"axes": {"seed": [0, 1, 2]}}
 NAMES = ["seed=0", "seed=1", "seed=2"]
@@ -125,9 +125,9 @@ def test_a_second_driver_is_refused(tmp_path: Path) -> None:
 def test_what_a_leftover_worker_trains_is_trained_by_nobody_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ddw_graph.experiments import sweep_worker
+    from ddw_graph.sweeping import worker
 
-    monkeypatch.setattr(sweep_worker, "PATIENCE", 0.0)
+    monkeypatch.setattr(worker, "PATIENCE", 0.0)
     path = tmp_path / "s"
     with pytest.raises(KeyboardInterrupt):
         sweep(SEEDS, path, stop_at=1)
@@ -159,7 +159,7 @@ def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
     assert not is_locked(path)
     code = (
         "import sys, time; from pathlib import Path;"
-        "from ddw_graph.experiments.lock import lock\n"
+        "from ddw_graph.sweeping.lock import lock\n"
         "with lock(Path(sys.argv[1])) as taken:\n"
         "  print(taken, flush=True); time.sleep(99)"
     )
@@ -182,7 +182,7 @@ def test_a_run_that_was_killed_is_known_by_its_lock(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with pytest.raises(KeyboardInterrupt):
         sweep(SEEDS, path, stop_at=0)
-    from ddw_graph.experiments.sweep_folder import this_attempt
+    from ddw_graph.sweeping.folder import this_attempt
 
     SweepFolder(path).write_attempt("seed=1", this_attempt(1))
     (status,) = [s for s in SweepFolder(path).statuses() if s.run == "seed=1"]
@@ -208,7 +208,7 @@ def test_a_worker_ends_with_its_driver(tmp_path: Path) -> None:
     long = {"fixed": {**FIXED, "epochs": 10_000}, "axes": {"seed": [0]}}
     with pytest.raises(KeyboardInterrupt):
         sweep(long, path, stop_at=0)
-    module = "ddw_graph.experiments.sweep_worker"
+    module = "ddw_graph.sweeping.worker"
     command = [sys.executable, "-m", module, str(path), "seed=0", "1", "cpu"]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as worker:
         try:

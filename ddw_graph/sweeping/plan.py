@@ -13,7 +13,8 @@ import numpy as np
 from ddw_graph.errors import RunError, UserError
 from ddw_graph.experiments.equal_macs import network_at_budget
 from ddw_graph.experiments.runs import PlannedRun
-from ddw_graph.experiments.sweep_axes import (
+from ddw_graph.nn.cost import cost
+from ddw_graph.sweeping.axes import (
     Point,
     Range,
     Value,
@@ -22,9 +23,8 @@ from ddw_graph.experiments.sweep_axes import (
     first,
     grid,
 )
-from ddw_graph.experiments.sweep_settings import data_source, network, recipe, seed
-from ddw_graph.experiments.sweep_spec import SweepSpec
-from ddw_graph.nn.cost import cost
+from ddw_graph.sweeping.settings import data_source, network, recipe, seed
+from ddw_graph.sweeping.spec import SweepSpec
 from ddw_graph.training.data import ImageData
 
 LONGEST_NAME = 120

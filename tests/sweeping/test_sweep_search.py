@@ -8,9 +8,9 @@ import pytest
 
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.runs import PlannedRun
-from ddw_graph.experiments.sweep_folder import SweepFolder
-from ddw_graph.experiments.sweep_table import table
-from tests.experiments.sweeping import FIXED, pretend, sweep
+from ddw_graph.sweeping.folder import SweepFolder
+from ddw_graph.sweeping.table import table
+from tests.sweeping.small import FIXED, pretend, sweep
 
 RATE = {"min": 0.001, "max": 0.1, "log": True}
 SEARCH: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """A worker of a sweep: makes one attempt at one run, alone, and says how it went.
 
-    python -m ddw_graph.experiments.sweep_worker FOLDER NAME THREADS DEVICE
+    python -m ddw_graph.sweeping.worker FOLDER NAME THREADS DEVICE
 
 It reads the plan of the run, which is JSON, and writes into the sweep's folder alone.
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from ddw_graph.errors import UserError
-from ddw_graph.experiments.lock import lock
-from ddw_graph.experiments.sweep_folder import SweepFolder, this_attempt
+from ddw_graph.sweeping.folder import SweepFolder, this_attempt
+from ddw_graph.sweeping.lock import lock
 from ddw_graph.training.train import usable_device
 
 FINISHED, CRASHED, REFUSED, BUSY = 0, 1, 2, 75

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.sweep_axes import Point, Range, Value, drawn
-from ddw_graph.experiments.sweep_folder import SweepFolder
-from ddw_graph.experiments.sweep_plan import run_name
-from ddw_graph.experiments.sweep_spec import DIRECTIONS, SweepSpec
+from ddw_graph.sweeping.axes import Point, Range, Value, drawn
+from ddw_graph.sweeping.folder import SweepFolder
+from ddw_graph.sweeping.plan import run_name
+from ddw_graph.sweeping.spec import DIRECTIONS, SweepSpec
 
 POINT = "point"
 """The attribute of a trial that keeps its point."""
