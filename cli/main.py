@@ -18,7 +18,7 @@ COMMANDS = {
     "models": "List the networks with what they cost for each kind of edges.",
     "train": "Train a network and keep configuration, log, checkpoint and result.",
     "compare": "Train wirings and kinds of edges beside each other at equal budget.",
-    "sweep": "Train a grid of settings, or what a search asks for, here or on Slurm.",
+    "sweep": "Train many settings: a grid or a search, here or on Slurm.",
     "analyze": "Collect the weight of every edge for every sample of a trained RUN.",
     "prune": "Take out of a trained RUN's network what never opens.",
     "plot": "Draw the edge weights of an analyzed RUN, a panel for each stage.",

@@ -71,7 +71,7 @@ def sweep(
     device: str,
     as_json: bool,
 ) -> None:
-    """Train a grid of settings, or what a search asks for, here or on Slurm.
+    """Train many settings: a grid or a search, here or on Slurm.
 
     SPEC is a TOML file: what is fixed, and what varies. Results are collected in
     runs.csv, and drawn over the wirings' clustering and path length in graphs.png. The

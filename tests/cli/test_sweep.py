@@ -159,8 +159,6 @@ def test_a_killed_worker_and_a_killed_driver_cost_no_result_and_double_none(
     until(lambda: folder.attempt(victim).number == 2)
     until(lambda: any(s.state == "finished" for s in folder.statuses()))
     until(lambda: len(running()) > 0)
-    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert second.returncode == 2 and "is being swept by" in second.stderr
     driver.kill()
     driver.wait()
     # Its workers end with it.
