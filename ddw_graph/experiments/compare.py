@@ -23,7 +23,6 @@ from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.timing import inference_times
 from ddw_graph.training.train import DataSource, trained_model
 
-
 ORIGINAL = "original"
 """The wiring of an entry that is a backbone as its library has it."""
 

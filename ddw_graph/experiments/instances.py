@@ -26,6 +26,8 @@ WIRINGS = ("own", "mean", "class", "shuffled")
 """Each image's own wiring; the mean one of the training images; that of another image
 of its class; that of any other image."""
 
+Seed = int | tuple[int, ...]
+
 
 @dataclass(frozen=True)
 class Tested:
@@ -48,7 +50,7 @@ def instance_test(
     model: Network,
     data: ImageData,
     *,
-    seed: int,
+    seed: Seed,
     batch_size: int = 250,
     workers: int = 0,
 ) -> tuple[list[Tested], list[Variation]]:
@@ -60,7 +62,7 @@ def instance_test(
     Args:
         model: The network; put into evaluation mode.
         data: The images that it was trained and is tested on.
-        seed: Fixes both shuffles.
+        seed: Fixes both shuffles; one number, or several.
         batch_size: Images at a time.
         workers: Processes that load images.
 
@@ -107,13 +109,15 @@ def instance_test(
     return tested, varied
 
 
-def shuffled(count: int, *, seed: int) -> Int[Tensor, " images"]:
+def shuffled(count: int, *, seed: Seed) -> Int[Tensor, " images"]:
     """Returns a random order of images; equal seeds give equal orders."""
-    return torch.from_numpy(np.random.default_rng((seed, 0)).permutation(count))
+    return torch.from_numpy(
+        np.random.default_rng((*_numbers(seed), 0)).permutation(count)
+    )
 
 
 def shuffled_in_classes(
-    labels: Int[Tensor, " images"], *, seed: int
+    labels: Int[Tensor, " images"], *, seed: Seed
 ) -> Int[Tensor, " images"]:
     """Returns a random order of images that puts each in the place of one of its class.
 
@@ -122,12 +126,16 @@ def shuffled_in_classes(
         >>> torch.tensor([0, 1, 0, 1, 0])[order]
         tensor([0, 1, 0, 1, 0])
     """
-    generator = np.random.default_rng((seed, 1))
+    generator = np.random.default_rng((*_numbers(seed), 1))
     order = torch.arange(len(labels))
-    for label in labels.unique().tolist():
+    for label in sorted(set(labels.tolist())):
         (places,) = (labels == label).nonzero(as_tuple=True)
         order[places] = places[torch.from_numpy(generator.permutation(len(places)))]
     return order
+
+
+def _numbers(seed: Seed) -> tuple[int, ...]:
+    return (seed,) if isinstance(seed, int) else seed
 
 
 @torch.no_grad()
@@ -140,7 +148,7 @@ def _tested(
     batch_size: int,
     workers: int,
 ) -> Tested:
-    """Returns how a network does with the wirings that a part of the images is given."""
+    """Returns how a network does with the wirings that images are given."""
     first = next(model.parameters())
     loss, correct, changed, done = 0.0, 0, 0, 0
     for x, labels in batches(images, batch_size, workers=workers):
