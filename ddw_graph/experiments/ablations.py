@@ -12,8 +12,10 @@ from ddw_graph.experiments.compare import (
     Comparison,
     Entry,
     run_comparison,
+    run_folder,
 )
 from ddw_graph.experiments.equal_macs import TOLERANCE
+from ddw_graph.experiments.groups import Group
 from ddw_graph.experiments.runs import Progress
 from ddw_graph.models.backbones import is_backbone
 from ddw_graph.models.paper import paper_figures
@@ -235,3 +237,20 @@ def run_ablation(
     )
     label = ablation.reference.label
     return sorted(rows, key=lambda row: bool(row["entry"] != label))
+
+
+def runs_of(ablation: Ablation, comparison: Comparison, folder: Path) -> list[Group]:
+    """Returns the runs of an ablation's entries.
+
+    Args:
+        ablation: Which.
+        comparison: How it is trained.
+        folder: The folder of the ablations.
+    """
+    return [
+        Group(
+            entry.label,
+            {seed: run_folder(folder, entry, seed) for seed in comparison.seeds},
+        )
+        for entry in ablation.entries
+    ]

@@ -191,6 +191,11 @@ class Task:
     run: PlannedRun
 
 
+def run_folder(folder: Path, entry: Entry, seed: int) -> Path:
+    """Returns where an entry's run with a seed is, in the folder of a comparison."""
+    return folder / "runs" / entry.folder / f"seed-{seed}"
+
+
 def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
     """Returns the runs of a comparison, each network at the same total MACs.
 
@@ -242,7 +247,7 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
                 model = make(width)
             assert model.config is not None
             run = PlannedRun(
-                folder / "runs" / entry.folder / f"seed-{seed}",
+                run_folder(folder, entry, seed),
                 model.config,
                 comparison.recipe_of(entry),
                 comparison.source,

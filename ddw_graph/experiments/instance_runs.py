@@ -33,7 +33,7 @@ def tested_instances(
     Args:
         groups: Runs by their configuration.
         data: The images that they were trained on.
-        folder: Where the results go; must exist.
+        folder: Where the results go; made if it is not there.
         seed: Fixes the shuffles; each run adds its own seed.
         device: Where to test.
         workers: Processes that load images.
@@ -45,7 +45,7 @@ def tested_instances(
     """
     if seed < 0:
         raise RunError(f"the seed of shuffles must be at least 0, got {seed}")
-    (folder / "tested").mkdir(exist_ok=True)
+    (folder / "tested").mkdir(parents=True, exist_ok=True)
     rows: Rows = []
     varied: Rows = []
     runs = [(g.name, own, run) for g in groups for own, run in g.runs.items()]

@@ -96,8 +96,8 @@ def verdict(to_mean: Difference, to_class: Difference) -> str:
     if to_mean.low <= 0:
         return (
             "not instance-aware: the own wiring is no better than the mean one, "
-            f"{_points(to_mean)}; more than {to_mean.high:+.2f} is not to be expected "
-            "of it"
+            f"{_points(to_mean)}, which rules out a gain of more than "
+            f"{max(0.0, to_mean.high):.2f}"
         )
     aware = (
         f"instance-aware: the own wiring is better than the mean one, "
