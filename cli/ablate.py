@@ -70,9 +70,7 @@ WITH_RUNS = {
     help="Folder: new, empty, or that of other ablations, whose runs are shared.",
 )
 @JSON_OPTION
-@click.pass_context
 def ablate(
-    context: click.Context,
     name: str,
     kinds: tuple[str, ...],
     runs: tuple[Path, ...],
@@ -117,6 +115,7 @@ def ablate(
     )
     from ddw_graph.training.train import usable_device
 
+    context = click.get_current_context()
     if name != "instances":
         _refuse(context, name, {"kinds", "runs", "shuffle_seed"})
     place = usable_device(device)

@@ -58,7 +58,7 @@ def plot(
     """Draw learning curves of RUNs, or the edge weights of an analyzed RUN.
 
     Curves: loss and accuracy over epochs, in training and in tests; runs of the same
-    configuration but seed are drawn as their mean with a band of one standard deviation,
+    configuration but seed are drawn as their mean, with a band of one deviation,
     over the epochs that all of them have.
 
     Weights: a panel for each stage. RUN is a run with an analysis, or the folder of an
