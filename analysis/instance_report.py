@@ -98,7 +98,7 @@ def write_instances(
     and ``variation`` as PNG and SVG.
 
     Args:
-        rows: A row for each run and kind of wirings, from ``tested_instances``.
+        rows: A row for each run and kind of wirings, from ``instance_tests``.
         varied: A row for each run and stage, from there too.
         folder: Where to.
         runs: A row for each run that was trained for it, for ``runs.csv``.

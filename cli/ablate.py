@@ -174,12 +174,12 @@ def _test(
     """Tests the wirings of trained networks, writes the report, and prints it."""
     from ddw_graph.analysis.instance_report import instance_table, write_instances
     from ddw_graph.cli.progress import bar
-    from ddw_graph.experiments.instance_runs import tested_instances
+    from ddw_graph.experiments.instance_runs import instance_tests
     from ddw_graph.experiments.instance_summary import instance_summary, verdicts
 
     with bar() as progress:
         task = progress.add_task("runs tested", total=None)
-        rows, varied = tested_instances(
+        rows, varied = instance_tests(
             groups,
             data,
             folder,

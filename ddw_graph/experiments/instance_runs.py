@@ -16,7 +16,7 @@ from ddw_graph.training.train import check_fit, check_same_classes, trained_mode
 Rows = list[dict[str, Any]]
 
 
-def tested_instances(
+def instance_tests(
     groups: Sequence[Group],
     data: ImageData,
     folder: Path,
