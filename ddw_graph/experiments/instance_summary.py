@@ -7,6 +7,9 @@ from typing import Any
 from ddw_graph.experiments.instances import WIRINGS
 from ddw_graph.experiments.summary import Difference, paired_difference
 
+NEGLIGIBLE = 0.2
+"""Points below which a gain counts as none."""
+
 
 def instance_summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Returns a row for each entry and kind of wirings: means over its seeds.
@@ -51,8 +54,9 @@ def verdicts(table: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Returns for each entry in words whether its wiring is instance-aware.
 
     It is where the interval of what the own wiring has more than the mean one lies
-    above 0; and aware of more than the class where that of what it has more than
-    another wiring of the class does.
+    above 0; it is not where that interval holds 0 and rules out a gain of more than 0.2
+    points; else it is not shown to be. It is aware of more than the class where the
+    interval of what it has more than another wiring of the class lies above 0.
 
     Args:
         table: The summary, from ``instance_summary``.
@@ -80,7 +84,7 @@ def verdict(to_mean: Difference, to_class: Difference) -> str:
         to_class: What it has more than the wiring of another image of the class.
 
     Example:
-        >>> verdict(Difference(0.1, -0.2, 0.4), Difference(0.0, -0.1, 0.1))[:46]
+        >>> verdict(Difference(0.0, -0.1, 0.1), Difference(0.0, -0.1, 0.1))[:46]
         'not instance-aware: the own wiring is no bette'
     """
     if to_mean.low is None or to_mean.high is None:
@@ -93,11 +97,15 @@ def verdict(to_mean: Difference, to_class: Difference) -> str:
             "not instance-aware: the own wiring is worse than the mean one, "
             f"{_points(to_mean)}"
         )
-    if to_mean.low <= 0:
+    if to_mean.low <= 0 and to_mean.high <= NEGLIGIBLE:
         return (
             "not instance-aware: the own wiring is no better than the mean one, "
-            f"{_points(to_mean)}, which rules out a gain of more than "
-            f"{max(0.0, to_mean.high):.2f}"
+            f"{_points(to_mean)}"
+        )
+    if to_mean.low <= 0:
+        return (
+            "not shown to be instance-aware: the own wiring may be no better than the "
+            f"mean one, {_points(to_mean)}; more seeds would tell"
         )
     aware = (
         f"instance-aware: the own wiring is better than the mean one, "

@@ -165,7 +165,8 @@ def test_what_the_own_wiring_has_more_is_paired_by_seed() -> None:
     [
         (0.1, 0.5, 0.1, ("instance-aware:", "and aware of more than the class")),
         (0.1, 0.5, -0.1, ("instance-aware:", "but not shown to be aware of more")),
-        (-0.1, 0.5, 0.1, ("not instance-aware:", "rules out a gain of more than 0.50")),
+        (-0.1, 0.5, 0.1, ("not shown to be instance-aware:", "more seeds would tell")),
+        (-0.1, 0.2, 0.1, ("not instance-aware:", "no better than the mean one")),
         (0.0, 0.0, 0.1, ("not instance-aware:", "no better than the mean one")),
         (-0.5, -0.1, 0.1, ("not instance-aware:", "worse than the mean one")),
         (None, None, 0.1, ("open:", "one seed has no interval")),
