@@ -19,9 +19,10 @@ COMMANDS = {
     "train": "Train a network and keep configuration, log, checkpoint and result.",
     "compare": "Train wirings and kinds of edges beside each other at equal budget.",
     "sweep": "Train many settings: a grid or a search, here or on Slurm.",
+    "ablate": "Run one of the paper's ablations, or the test of instances.",
     "analyze": "Collect the weight of every edge for every sample of a trained RUN.",
     "prune": "Take out of a trained RUN's network what never opens.",
-    "plot": "Draw the edge weights of an analyzed RUN, a panel for each stage.",
+    "plot": "Draw learning curves of RUNs, or the edge weights of an analyzed RUN.",
     "bench": "Measure time and memory, each relative to something known.",
 }
 """Each command's line in the help; its module in this folder has the same name."""

@@ -1,7 +1,8 @@
 """The command that trains one network."""
 
 import json
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from ddw_graph.cli.training_options import (
 if TYPE_CHECKING:
     from ddw_graph.nn.network import Network
     from ddw_graph.training.data import ImageData
+    from ddw_graph.training.loop import Listener
     from ddw_graph.training.recipe import Recipe
 
 
@@ -80,6 +82,14 @@ if TYPE_CHECKING:
     type=int,
     help="Write a checkpoint after so many steps too.  [default: after each epoch]",
 )
+@click.option(
+    "--tensorboard", is_flag=True, help="Write events for it too, to OUT/tensorboard."
+)
+@click.option(
+    "--log-steps",
+    type=click.IntRange(min=1),
+    help="Steps between two losses for TensorBoard.  [default: 50]",
+)
 @execution_options
 @world_options
 @DEVICE_OPTION
@@ -97,6 +107,8 @@ def train(
     workers: int,
     threads: int | None,
     checkpoint_steps: int | None,
+    tensorboard: bool,
+    log_steps: int | None,
     processes: int | None,
     timeout: float,
     as_json: bool,
@@ -114,12 +126,13 @@ def train(
     """
     import torch
 
-    from ddw_graph.cli.progress import TrainingProgress
     from ddw_graph.training.memory import keep_memory
     from ddw_graph.training.train import train as train_network
     from ddw_graph.training.train import usable_device
     from ddw_graph.training.world import device_of, joined
 
+    if log_steps is not None and not tensorboard:
+        raise click.UsageError("--log-steps needs --tensorboard")
     chosen = chosen_recipe(recipe, options)
     execution = chosen_execution(options)
     source = data_source(options)
@@ -133,7 +146,8 @@ def train(
         with world.together(place):
             data = source.load()
             network = _network(model, start, data, chosen, seed, options)
-        with TrainingProgress() if world.leads else nullcontext() as progress:
+        board = out / "tensorboard" if tensorboard else None
+        with _listener(board, log_steps) if world.leads else nullcontext() as heard:
             result = train_network(
                 network.config or {},
                 data,
@@ -143,7 +157,7 @@ def train(
                 resume=resume,
                 device=place,
                 workers=workers,
-                listener=progress,
+                listener=heard,
                 start=None if start is None else network,
                 execution=execution,
                 world=world,
@@ -161,6 +175,22 @@ def train(
             f"{result['macs'] / 1e6:.2f}M MACs, "
             f"{expected / result['total_macs']:.0%} expected of all that is counted"
         )
+
+
+@contextmanager
+def _listener(board: Path | None, log_steps: int | None) -> Iterator["Listener"]:
+    """Shows the training as it goes, and tells it to TensorBoard where asked to."""
+    from ddw_graph.cli.progress import TrainingProgress
+    from ddw_graph.training.listeners import Listeners
+    from ddw_graph.training.tensorboard import LOG_STEPS, TensorBoard
+
+    with ExitStack() as stack:
+        heard: list[Listener] = []
+        if board is not None:
+            told = TensorBoard(board, every=log_steps or LOG_STEPS)
+            heard.append(stack.enter_context(told))
+        heard.append(stack.enter_context(TrainingProgress()))
+        yield Listeners(heard)
 
 
 def _network(

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.equal_macs import network_at_budget
+from ddw_graph.experiments.equal_macs import TOLERANCE, network_at_budget
 from ddw_graph.experiments.runs import PlannedRun, Progress, run_all
 from ddw_graph.models import create_model
+from ddw_graph.models.backbones import is_backbone
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
@@ -22,13 +23,17 @@ from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.timing import inference_times
 from ddw_graph.training.train import DataSource, trained_model
 
+ORIGINAL = "original"
+"""The wiring of an entry that is a backbone as its library has it."""
+
 
 @dataclass(frozen=True)
 class Entry:
     """A wiring and a kind of edges, as texts.
 
     Args:
-        wiring: Such as ``ws:k=4,p=0.75``.
+        wiring: Such as ``ws:k=4,p=0.75``; ``original`` with fixed edges is a backbone
+            as it comes.
         edges: Such as ``dynamic``, or ``dynamic:gate=hard``.
         budget: In place of the recipe's; 1 pulls toward every edge open.
     """
@@ -97,7 +102,7 @@ class Comparison:
 
     The first entry has the channels that were asked for; the width of every other is
     chosen so that its total MACs are within 3 % of the first one's. The width of a
-    backbone is its own, and its entries must be that close as they are.
+    backbone is its own, and its entries must be as close as ``tolerance`` says.
 
     Args:
         entries: At least one; differences are to the first.
@@ -109,10 +114,13 @@ class Comparison:
         n: Nodes that compute, in a full stage; by default the network's own.
         output: How output nodes gather; by default as each wiring has it.
         device: Where to train.
+        tolerance: How far the total MACs of a backbone's entries may be off, as a
+            share.
 
     Raises:
         RunError: If there is no entry or no seed, or one is given twice; or if an
-            entry has a budget that is out of range, or that its edges cannot keep.
+            entry has a budget that is out of range, or that its edges cannot keep; or
+            if one that is original has others than fixed edges, or no backbone.
     """
 
     entries: tuple[Entry, ...]
@@ -124,6 +132,7 @@ class Comparison:
     n: int | None = None
     output: str | None = None
     device: str = "cpu"
+    tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
         """Checks entries and seeds."""
@@ -139,6 +148,13 @@ class Comparison:
         for entry in self.entries:
             if self.recipe_of(entry).budget is not None:
                 check_closing(edge_settings(entry.edges))
+            if entry.wiring == ORIGINAL and not (
+                entry.edges == "fixed" and is_backbone(self.model)
+            ):
+                raise RunError(
+                    "original is a backbone with fixed edges, got "
+                    f"{entry.edges} edges of {self.model}"
+                )
 
     def recipe_of(self, entry: Entry) -> Recipe:
         """Returns the recipe with an entry's own budget, where it has one."""
@@ -175,6 +191,11 @@ class Task:
     run: PlannedRun
 
 
+def run_folder(folder: Path, entry: Entry, seed: int) -> Path:
+    """Returns where an entry's run with a seed is, in the folder of a comparison."""
+    return folder / "runs" / entry.folder / f"seed-{seed}"
+
+
 def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
     """Returns the runs of a comparison, each network at the same total MACs.
 
@@ -195,7 +216,7 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
             ) -> Network:
                 return create_model(
                     comparison.model,
-                    wiring=entry.wiring,
+                    wiring=None if entry.wiring == ORIGINAL else entry.wiring,
                     edges=entry.edges,
                     num_classes=len(data.classes),
                     in_channels=data.channels,
@@ -213,11 +234,16 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
                 channels = start
             else:
                 model = network_at_budget(
-                    entry.label, model, make, budget, image_size=data.image_size
+                    entry.label,
+                    model,
+                    make,
+                    budget,
+                    image_size=data.image_size,
+                    tolerance=comparison.tolerance,
                 )
             assert model.config is not None
             run = PlannedRun(
-                folder / "runs" / entry.folder / f"seed-{seed}",
+                run_folder(folder, entry, seed),
                 model.config,
                 comparison.recipe_of(entry),
                 comparison.source,
@@ -234,6 +260,7 @@ def run_comparison(
     *,
     jobs: int | None = None,
     progress: Progress | None = None,
+    results: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Runs what is not finished yet, and returns a row for each run.
 
@@ -245,6 +272,8 @@ def run_comparison(
         folder: A new or empty folder, or that of the same comparison.
         jobs: Processes; by default one for each core, or each run.
         progress: Hears how it goes, about twice a second.
+        results: Where ``result.json`` goes, by default the folder: several comparisons
+            of the same first entry may share its runs.
 
     Raises:
         RunError: If the folder holds something else, or a run failed.
@@ -253,8 +282,9 @@ def run_comparison(
     todo = tasks(comparison, data, folder)
     shared = comparison.as_dict() | {"data": data.as_dict()}
     RunFolder(folder).start(shared, resume=True)
-    _check_nothing_lost(comparison, folder)
-    results = run_all([task.run for task in todo], jobs=jobs, progress=progress)
+    results = results or folder
+    _check_nothing_lost(comparison, results)
+    found = run_all([task.run for task in todo], jobs=jobs, progress=progress)
     times = _times(comparison, todo, data)
     rows = []
     for task in todo:
@@ -266,11 +296,12 @@ def run_comparison(
             "budget": entry.budget,
             "seed": task.run.seed,
             "channels": task.run.model.get("channels"),
-            **results[task.run.folder],
+            **found[task.run.folder],
             "inference_ms": times.get(task.run.folder),
         }
         rows.append(row)
-    write_json(folder / "result.json", rows)
+    results.mkdir(parents=True, exist_ok=True)
+    write_json(results / "result.json", rows)
     return rows
 
 

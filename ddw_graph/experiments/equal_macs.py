@@ -62,7 +62,12 @@ def matched_channels(
 
 
 def check_budget(
-    label: str, model: Network, total_macs: int, *, image_size: int
+    label: str,
+    model: Network,
+    total_macs: int,
+    *,
+    image_size: int,
+    tolerance: float = TOLERANCE,
 ) -> None:
     """Checks that a network whose width cannot be chosen keeps a budget.
 
@@ -71,14 +76,15 @@ def check_budget(
         model: The network.
         total_macs: The budget, MACs of everything for one image.
         image_size: Height and width of the image, pixels.
+        tolerance: How far off they may be, as a share.
 
     Raises:
-        ModelError: If its total MACs are more than 3 % off.
+        ModelError: If its total MACs are further off.
     """
     off = cost(model, image_size).total_macs / total_macs - 1
-    if abs(off) > TOLERANCE:
+    if abs(off) > tolerance:
         raise ModelError(
-            f"networks are compared within {TOLERANCE:.0%} of the same total MACs, and "
+            f"networks are compared within {tolerance:.0%} of the same total MACs, and "
             f"a backbone's width is its own, got {label} at {off:+.1%} of {total_macs}"
         )
 
@@ -90,6 +96,7 @@ def network_at_budget(
     total_macs: int,
     *,
     image_size: int,
+    tolerance: float = TOLERANCE,
 ) -> Network:
     """Returns a network of the width that keeps a budget, or checks that it does.
 
@@ -99,6 +106,7 @@ def network_at_budget(
         make: Makes the network of a C.
         total_macs: The budget, MACs of everything for one image.
         image_size: Height and width of the image, pixels.
+        tolerance: How far off a network may be whose width is its own, as a share.
 
     Raises:
         ModelError: If its width is its own, or none is close enough.
@@ -106,6 +114,8 @@ def network_at_budget(
     assert model.config is not None
     start = model.config.get("channels")
     if start is None:
-        check_budget(label, model, total_macs, image_size=image_size)
+        check_budget(
+            label, model, total_macs, image_size=image_size, tolerance=tolerance
+        )
         return model
     return make(matched_channels(make, total_macs, image_size=image_size, start=start))

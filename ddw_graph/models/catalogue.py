@@ -1,17 +1,13 @@
 """What the networks cost, and how that compares with the paper's Table 1."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 from ddw_graph.models.backbones import NoData
 from ddw_graph.models.create import create_model, image_size
+from ddw_graph.models.paper import paper_figures
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.edges import KINDS
-
-PAPER_TABLES = Path(__file__).with_name("paper_tables.csv")
 
 TABLE_1 = {
     "mobilenet_v2": "MobileNetV2-1.0",
@@ -91,6 +87,7 @@ def table1() -> Iterator[Table1Row]:
     Source:
         DDW, Table 1.
     """
+    paper = paper_figures("table1")
     for name, paper_name in TABLE_1.items():
         found = prices(name)
         for variant, edges in (("baseline", "fixed"), ("ddw", "dynamic")):
@@ -98,24 +95,9 @@ def table1() -> Iterator[Table1Row]:
             yield Table1Row(
                 name,
                 variant,
-                _paper("table1", paper_name, f"{variant}_params"),
+                paper[paper_name, f"{variant}_params"],
                 price.parameters / 1e6,
-                _paper("table1", paper_name, f"{variant}_flops"),
+                paper[paper_name, f"{variant}_flops"],
                 price.macs / 1e6,
                 price.total_macs / 1e6,
             )
-
-
-def _paper(table: str, row: str, column: str) -> float:
-    """Returns a figure of the paper."""
-    return _paper_figures()[table, row, column]
-
-
-@cache
-def _paper_figures() -> dict[tuple[str, str, str], float]:
-    with PAPER_TABLES.open(newline="") as file:
-        return {
-            (line["table"], line["row"], line["column"]): float(line["value"])
-            for line in csv.DictReader(file)
-            if line["table"] == "table1"
-        }

@@ -3,7 +3,6 @@
 Every file is written whole or not at all.
 """
 
-import csv
 import io
 import json
 import platform
@@ -20,8 +19,8 @@ import torch
 import ddw_graph
 from ddw_graph.atomic import is_draft, write_bytes
 from ddw_graph.errors import RunError
-
-Row = dict[str, float]
+from ddw_graph.training.log import Row as Row
+from ddw_graph.training.log import csv_log, json_log
 
 RESULT = (
     "test_accuracy",
@@ -145,15 +144,12 @@ class RunFolder:
         return config
 
     def write_log(self, history: Sequence[Row]) -> None:
-        """Writes the log: a line an epoch."""
-        text = io.StringIO()
-        # The first epochs may be those of an earlier version, which told less.
-        names = list(dict.fromkeys(key for row in history for key in row))
-        writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
-        log = self.path / "log.csv"
-        write_bytes(log, [text.getvalue().encode()], overwrite=True)
+        """Writes the log, a line an epoch: ``log.csv`` and ``log.jsonl``."""
+        for name, text in (
+            ("log.csv", csv_log(history)),
+            ("log.jsonl", json_log(history)),
+        ):
+            write_bytes(self.path / name, [text.encode()], overwrite=True)
 
     def write_checkpoint(self, state: Mapping[str, Any]) -> None:
         """Writes a checkpoint of tensors, numbers and text."""

@@ -1,0 +1,120 @@
+"""The report of an ablation: its table beside the paper's figures, and its curves."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ddw_graph.analysis.figures import accuracy_figure
+from ddw_graph.analysis.learning_curves import curve_figure, curves_of
+from ddw_graph.analysis.markdown import interval, markdown_table, number
+from ddw_graph.analysis.report_files import ReportFiles
+from ddw_graph.experiments.ablations import Ablation, runs_of
+from ddw_graph.experiments.compare import Comparison
+from ddw_graph.experiments.summary import summary
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def ablation_summary(ablation: Ablation, rows: Rows) -> list[dict[str, Any]]:
+    """Returns a row for each entry, the reference first, with the paper's accuracies.
+
+    Args:
+        ablation: Which.
+        rows: A row for each run, from ``run_ablation``.
+    """
+    labels = {entry.label: entry for entry in ablation.entries}
+    return [
+        {
+            **row,
+            **{
+                f"paper, {name}": figures.get(labels[row["entry"]])
+                for name, figures in ablation.paper.items()
+            },
+        }
+        for row in summary(rows)
+    ]
+
+
+def ablation_table(ablation: Ablation, table: Rows) -> str:
+    """Returns the summary of an ablation as a Markdown table.
+
+    Differences of the paper are to the same reference, behind its accuracies.
+    """
+    columns = [
+        "wiring and edges",
+        "seeds",
+        "accuracy, %",
+        "sd",
+        f"paired difference to {ablation.reference.label}, points (95 % interval)",
+        "parameters",
+        "total MACs, M",
+        *(f"paper: {name}, % (difference)" for name in ablation.paper),
+    ]
+
+    def of_paper(row: Mapping[str, Any], name: str) -> str:
+        value, reference = row[f"paper, {name}"], table[0][f"paper, {name}"]
+        if value is None or reference is None or row is table[0]:
+            return number(value, ".2f")
+        return f"{value:.2f} ({value - reference:+.2f})"
+
+    lines = [
+        [
+            row["entry"],
+            str(row["seeds"]),
+            number(row["accuracy"], ".2f"),
+            number(row["accuracy_std"], ".2f"),
+            interval(row["difference"], row["difference_low"], row["difference_high"]),
+            number(row["parameters"], ",.0f"),
+            number(row["total_macs"] / 1e6, ".2f"),
+            *(of_paper(row, name) for name in ablation.paper),
+        ]
+        for row in table
+    ]
+    return markdown_table(columns, lines)
+
+
+def described(comparison: Comparison) -> str:
+    """Returns in a sentence how an ablation's networks were trained."""
+    recipe = comparison.recipe
+    sizes = {"n": comparison.n, "channels": comparison.channels}
+    told = "".join(f", {k} {v:g}" for k, v in sizes.items() if v is not None)
+    return (
+        f"{comparison.model}{told} on {comparison.source.name}, {recipe.epochs} epochs "
+        f"with batches of {recipe.batch_size}, seeds "
+        f"{', '.join(map(str, comparison.seeds))}. Every network is within "
+        f"{comparison.tolerance:.0%} of the total MACs of "
+        f"{comparison.entries[0].label}."
+    )
+
+
+def write_ablation(
+    ablation: Ablation, comparison: Comparison, rows: Rows, folder: Path
+) -> list[Path]:
+    """Writes an ablation's tables, report and pictures, and returns their paths.
+
+    In the folder of its name: ``runs.csv``, ``summary.csv``, ``report.md``, and
+    ``accuracy`` and ``curves`` as PNG and SVG.
+
+    Args:
+        ablation: Which.
+        comparison: How it was trained.
+        rows: A row for each run, from ``run_ablation``.
+        folder: The folder of the ablations.
+    """
+    files = ReportFiles(folder / ablation.name)
+    table = ablation_summary(ablation, rows)
+    files.table("runs.csv", rows)
+    files.table("summary.csv", table)
+    files.picture("accuracy", accuracy_figure(rows, table))
+    curves = [curves_of(group) for group in runs_of(ablation, comparison, folder)]
+    files.picture("curves", curve_figure(curves, title=ablation.title))
+    parts = [
+        f"# {ablation.title}",
+        described(comparison),
+        ablation_table(ablation, table).rstrip(),
+        *ablation.notes,
+        "![Accuracy of each run, and paired differences](accuracy.png)",
+        "![Loss and accuracy over epochs](curves.png)",
+    ]
+    files.text("report.md", "\n\n".join(parts) + "\n")
+    return files.written

@@ -1,0 +1,118 @@
+"""Pictures of the test of instances: what each wiring is worth, and how they vary."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from ddw_graph.analysis.learning_curves import MARKERS
+from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.experiments.instances import WIRINGS
+
+Rows = Sequence[Mapping[str, Any]]
+
+WORDS = {
+    "own": "own",
+    "mean": "mean of training images",
+    "class": "shuffled in the class",
+    "shuffled": "shuffled",
+}
+"""What a picture or a table calls each kind of wirings."""
+
+
+def instance_figure(rows: Rows, table: Rows) -> Figure:
+    """Returns accuracies with each kind of wirings, and what the own has more.
+
+    Args:
+        rows: A row for each run and kind of wirings.
+        table: Their summary, from ``instance_summary``.
+    """
+    entries = list(dict.fromkeys(row["entry"] for row in table))
+    step = 0.8 / len(entries)
+    with matplotlib.rc_context(fname=STYLE):
+        height = 1.7 + 0.24 * len(WIRINGS) * len(entries) + 0.2 * len(entries)
+        figure = Figure(figsize=(8.5, height), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+        right.axvline(0, color="0.6", linewidth=0.8)
+        for place, entry in enumerate(entries):
+            look = {"color": f"C{place}", "marker": MARKERS[place % len(MARKERS)]}
+            lift = (place - (len(entries) - 1) / 2) * step
+            runs = [row for row in rows if row["entry"] == entry]
+            left.plot(
+                [100 * row["accuracy"] for row in runs],
+                [WIRINGS.index(row["wiring"]) + lift for row in runs],
+                linestyle="none",
+                markersize=4,
+                alpha=0.6,
+                label=entry,
+                **look,
+            )
+            for row in (row for row in table if row["entry"] == entry):
+                y = WIRINGS.index(row["wiring"]) + lift
+                left.plot(row["accuracy"], y, "|", color="black", markersize=11)
+                if row["own_minus_this"] is None:
+                    continue
+                right.plot(row["own_minus_this"], y, markersize=4, **look)
+                if row["own_minus_this_low"] is not None:
+                    ends = row["own_minus_this_low"], row["own_minus_this_high"]
+                    right.plot(ends, (y, y), color=look["color"], linewidth=1.4)
+        left.set_yticks(range(len(WIRINGS)), [WORDS[name] for name in WIRINGS])
+        left.set_ylim(len(WIRINGS) - 0.5, -0.5)
+        left.set(xlabel="test accuracy, % (line: mean)", title="With each wiring")
+        right.set(
+            xlabel="points, paired by seed",
+            title="What the own wiring has more (95 % interval)",
+        )
+        figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+def variation_figure(varied: Rows) -> Figure:
+    """Returns which share of the weights' variance lies between images, by stage.
+
+    Args:
+        varied: A row for each run and stage.
+    """
+    entries = list(dict.fromkeys(row["entry"] for row in varied))
+    stages = sorted({row["stage"] for row in varied})
+    width = 0.8 / len(entries)
+    panels = {
+        "image_share": "Between images, of all variance",
+        "class_share": "Between classes, of that",
+    }
+    with matplotlib.rc_context(fname=STYLE):
+        figure = Figure(figsize=(8.5, 3.0 + 0.1 * len(entries)), layout="constrained")
+        axes = figure.subplots(1, 2, sharey=True)
+        for ax, (column, title) in zip(axes, panels.items(), strict=True):
+            for place, entry in enumerate(entries):
+                shares = [
+                    _mean(varied, entry=entry, stage=stage, column=column)
+                    for stage in stages
+                ]
+                lift = (place - (len(entries) - 1) / 2) * width
+                ax.bar(
+                    np.array(stages) + lift,
+                    [100 * share for share in shares],
+                    0.9 * width,
+                    color=f"C{place}",
+                    label=entry,
+                )
+            ax.set_xticks(stages)
+            ax.set(title=title, xlabel="stage", ylim=(0, 100))
+            ax.grid(False, axis="x")
+        axes[0].set_ylabel("share, %")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _mean(varied: Rows, *, entry: str, stage: int, column: str) -> float:
+    """Returns the mean over runs of a share, 0 where none has it."""
+    shares = [
+        row[column]
+        for row in varied
+        if (row["entry"], row["stage"]) == (entry, stage) and row[column] is not None
+    ]
+    return sum(shares) / len(shares) if shares else 0.0

@@ -1,0 +1,226 @@
+"""The command that runs the paper's ablations."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.training_options import (
+    DEFAULT_DATA,
+    DEVICE_OPTION,
+    chosen_recipe,
+    data_options,
+    data_source,
+    recipe_options,
+    run_data,
+)
+
+if TYPE_CHECKING:
+    from ddw_graph.experiments.groups import Group
+    from ddw_graph.training.data import ImageData
+
+NAMES = ("table4", "table6", "fig3", "gates", "instances")
+WITH_RUNS = {
+    *("name", "runs", "data", "root", "image_size", "download", "device"),
+    *("shuffle_seed", "out", "as_json"),
+}
+"""What has a meaning where the networks are trained already."""
+
+
+@click.command()
+@click.argument("name", type=click.Choice(NAMES))
+@click.option(
+    "--edges",
+    "kinds",
+    multiple=True,
+    help="Of instances: settings to test beside dynamic, such as "
+    "dynamic:bias=0,gate=none; may be given often.  [default: dynamic:bias=0]",
+)
+@click.option(
+    "--run",
+    "runs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Of instances: a trained run to test, and train nothing; may be given often.",
+)
+@click.option("--seeds", default=3, show_default=True, help="Runs of each, paired.")
+@click.option("--model", default="randwire_tiny", show_default=True, help="Network.")
+@click.option("--n", type=int, help="Computing nodes of a stage.")
+@click.option("--channels", type=float, help="C of complete dynamic.")
+@data_options(default=f"{DEFAULT_DATA}; with --run the runs' own")
+@recipe_options
+@DEVICE_OPTION
+@click.option("--jobs", type=int, help="Processes.  [default: one a core]")
+@click.option(
+    "--shuffle-seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of instances: fixes the shuffles.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("ablations"),
+    show_default=True,
+    help="Folder: new, empty, or that of other ablations, whose runs are shared.",
+)
+@JSON_OPTION
+def ablate(
+    name: str,
+    kinds: tuple[str, ...],
+    runs: tuple[Path, ...],
+    seeds: int,
+    model: str,
+    recipe: str,
+    device: str,
+    jobs: int | None,
+    shuffle_seed: int,
+    out: Path,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Run one of the paper's ablations, or the test of instances.
+
+    table4: DDW against RandWire's generators. table6: fixed, learned and dynamic
+    edges, and the original network. fig3: routers that begin with a bias of 3, 0, -3.
+    gates: psi, hard, eq5, none. instances: trained networks with each image's own
+    wiring, the mean one, and wirings shuffled within the class and over all images.
+
+    Every network has the total MACs of the complete DAG with dynamic edges. Ablations
+    with the same --out share their runs; the report is in OUT/NAME.
+
+    \b
+    ddw-graph ablate table4 --out ablations
+    ddw-graph ablate instances --edges dynamic:bias=0,gate=none --out ablations
+    ddw-graph ablate instances --run runs/ddw-0 --run runs/ddw-1 --out tested
+    """
+    from ddw_graph.analysis.ablation_report import (
+        ablation_summary,
+        ablation_table,
+        described,
+        write_ablation,
+    )
+    from ddw_graph.cli.progress import bar
+    from ddw_graph.experiments.ablations import (
+        ABLATIONS,
+        comparison_of,
+        instances,
+        run_ablation,
+        runs_of,
+    )
+    from ddw_graph.training.train import usable_device
+
+    context = click.get_current_context()
+    if name != "instances":
+        _refuse(context, name, {"kinds", "runs", "shuffle_seed"})
+    place = usable_device(device)
+    if runs:
+        _refuse(context, "--run", set(context.params) - WITH_RUNS)
+        groups, data = _given_runs(runs, options)
+        _test(groups, data, out, shuffle_seed, place, as_json)
+        return
+    ablation = instances(model, kinds) if kinds else ABLATIONS[name](model)
+    comparison = comparison_of(
+        ablation,
+        tuple(range(seeds)),
+        chosen_recipe(recipe, options),
+        data_source(options),
+        model=model,
+        device=place,
+        **options,
+    )
+    with bar() as progress:
+        task = progress.add_task("epochs", total=None)
+
+        def show(done: int, of: int, epochs: int) -> None:
+            progress.update(
+                task,
+                completed=epochs,
+                total=of * comparison.recipe.epochs,
+                description=f"{done} of {of} runs, epochs",
+            )
+
+        rows = run_ablation(ablation, comparison, out, jobs=jobs, progress=show)
+    if name == "instances":
+        groups = runs_of(ablation, comparison, out)
+        data = comparison.source.load()
+        about = (described(comparison),)
+        _test(groups, data, out / name, shuffle_seed, place, as_json, rows, about)
+        return
+    written = write_ablation(ablation, comparison, rows, out)
+    table = ablation_summary(ablation, rows)
+    if as_json:
+        click.echo(json.dumps({"runs": rows, "summary": table}))
+    else:
+        click.echo(ablation_table(ablation, table))
+    _tell(written)
+
+
+def _test(
+    groups: "Sequence[Group]",
+    data: "ImageData",
+    folder: Path,
+    seed: int,
+    device: str,
+    as_json: bool,
+    runs: Sequence[dict[str, Any]] = (),
+    about: Sequence[str] = (),
+) -> None:
+    """Tests the wirings of trained networks, writes the report, and prints it."""
+    from ddw_graph.analysis.instance_report import instance_table, write_instances
+    from ddw_graph.cli.progress import bar
+    from ddw_graph.experiments.instance_runs import instance_tests
+    from ddw_graph.experiments.instance_summary import instance_summary, verdicts
+
+    with bar() as progress:
+        task = progress.add_task("runs tested", total=None)
+        rows, varied = instance_tests(
+            groups,
+            data,
+            folder,
+            seed=seed,
+            device=device,
+            progress=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    written = write_instances(rows, varied, folder, runs=runs, about=about)
+    table = instance_summary(rows)
+    if as_json:
+        told = {"wirings": rows, "variation": varied, "summary": table}
+        click.echo(json.dumps({**told, "verdicts": verdicts(table)}))
+    else:
+        click.echo(instance_table(table))
+        for entry, words in verdicts(table).items():
+            click.echo(f"{entry}: {words}")
+    _tell(written)
+
+
+def _given_runs(
+    runs: Sequence[Path], options: dict[str, Any]
+) -> "tuple[list[Group], ImageData]":
+    """Returns runs by their configuration, and the images that they are tested on."""
+    from ddw_graph.experiments.groups import groups
+
+    found = groups(runs)
+    return found, data_source(run_data(runs[0], options)).load()
+
+
+def _refuse(context: click.Context, beside: str, names: set[str]) -> None:
+    """Checks that options without a meaning beside something are not given.
+
+    Raises:
+        UsageError: If one is.
+    """
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and given is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} cannot be had with {beside}")
+
+
+def _tell(written: Sequence[Path]) -> None:
+    for path in written:
+        click.echo(f"wrote {path}", err=True)

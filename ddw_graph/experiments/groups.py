@@ -1,0 +1,87 @@
+"""Finished runs sorted by what they are runs of: all but the seed."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ddw_graph.errors import RunError
+from ddw_graph.training.run import RunFolder
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one configuration and different seeds.
+
+    Args:
+        name: That of their folder, or of the run where it stands alone.
+        runs: Their folders, by seed.
+    """
+
+    name: str
+    runs: dict[int, Path]
+
+
+def groups(folders: Sequence[Path]) -> list[Group]:
+    """Returns runs by their configuration, in the order of the first of each.
+
+    Two draws of a random wiring are of one configuration. A comparison gives each draw
+    the width that its budget asks for, so runs in one folder of a comparison, each
+    named for its seed, may differ in width.
+
+    Args:
+        folders: Folders of runs, finished or not.
+
+    Raises:
+        RunError: If a folder holds no run, or two have the same seed and configuration.
+    """
+    found: dict[str, dict[int, Path]] = {}
+    for folder in folders:
+        config = RunFolder(folder).config()
+        seed = config.get("seed")
+        if not isinstance(config.get("model"), dict) or not isinstance(seed, int):
+            raise RunError(f"{folder} must hold the run of a network")
+        runs = found.setdefault(_without_seed(config, folder), {})
+        if seed in runs:
+            raise RunError(
+                f"runs of one configuration must differ in their seeds, got seed {seed}"
+                f" in {runs[seed]} and in {folder}"
+            )
+        runs[seed] = folder
+    firsts = [next(iter(runs.values())) for runs in found.values()]
+    names = [_name(first) for first in firsts]
+    return [
+        # A name that two configurations have would tell neither.
+        Group(
+            name if names.count(name) == 1 else str(first), dict(sorted(runs.items()))
+        )
+        for name, first, runs in zip(names, firsts, found.values(), strict=True)
+    ]
+
+
+def _of_comparison(run: Path) -> bool:
+    return run.resolve().name.startswith("seed-")
+
+
+def _name(run: Path) -> str:
+    """Returns what a run is called: of ``.../ENTRY/seed-3`` the entry."""
+    path = run.resolve()
+    return path.parent.name if _of_comparison(run) else path.name
+
+
+def _without_seed(config: dict[str, Any], folder: Path) -> str:
+    """Returns a run's configuration but for what its seed draws."""
+    model = dict(config["model"])
+    if _of_comparison(folder):
+        model["channels"] = str(folder.resolve().parent)
+    wirings = []
+    for wiring in model.get("wirings", ()):
+        arguments = dict(wiring.get("arguments") or {})
+        drawn = ("edges", "edge_list") if "seed" in arguments else ()
+        arguments.pop("seed", None)
+        kept = {key: value for key, value in wiring.items() if key not in drawn}
+        wirings.append({**kept, "arguments": arguments})
+    told = {**config, "model": {**model, "wirings": wirings}}
+    del told["seed"]
+    return json.dumps(told, sort_keys=True)

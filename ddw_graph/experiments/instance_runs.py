@@ -1,0 +1,105 @@
+"""The test of instances for many trained runs, each once."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ddw_graph.errors import RunError
+from ddw_graph.experiments.groups import Group
+from ddw_graph.experiments.instances import WIRINGS, instance_test
+from ddw_graph.training.data import ImageData
+from ddw_graph.training.run import RunFolder, read_json, write_json
+from ddw_graph.training.train import check_fit, check_same_classes, trained_model
+
+Rows = list[dict[str, Any]]
+
+
+def instance_tests(
+    groups: Sequence[Group],
+    data: ImageData,
+    folder: Path,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Rows, Rows]:
+    """Returns a row for each run and kind of wirings, and one for each run and stage.
+
+    What was found of a network is kept in the folder ``tested`` and not found again.
+
+    Args:
+        groups: Runs by their configuration.
+        data: The images that they were trained on.
+        folder: Where the results go; made if it is not there.
+        seed: Fixes the shuffles; each run adds its own seed.
+        device: Where to test.
+        workers: Processes that load images.
+        progress: Hears of runs done and runs in all.
+
+    Raises:
+        RunError: If a run is not trained, or has no dynamic edges.
+        DataError: If the images are of other classes.
+    """
+    if seed < 0:
+        raise RunError(f"the seed of shuffles must be at least 0, got {seed}")
+    (folder / "tested").mkdir(parents=True, exist_ok=True)
+    rows: Rows = []
+    varied: Rows = []
+    runs = [(g.name, own, run) for g in groups for own, run in g.runs.items()]
+    for done, (name, own, run) in enumerate(runs, start=1):
+        found = _found(run, data, folder / "tested", (seed, own), device, workers)
+        about = {"entry": name, "seed": own}
+        rows += [{**about, **row} for row in found["wirings"]]
+        varied += [
+            {**about, "stage": stage, **row}
+            for stage, row in enumerate(found["stages"], start=1)
+        ]
+        if progress:
+            progress(done, len(runs))
+    return rows, varied
+
+
+def _found(
+    run: Path,
+    data: ImageData,
+    folder: Path,
+    seeds: tuple[int, int],
+    device: str,
+    workers: int,
+) -> dict[str, Rows]:
+    """Returns what the test of a run found, now or before."""
+    check_same_classes(run, data)
+    check_fit(RunFolder(run).config()["model"], data)
+    model = trained_model(run, device=device)
+    digest = hashlib.sha256(RunFolder(run).checkpoint_path.read_bytes())
+    digest.update(repr((data.as_dict(), seeds)).encode())
+    path = folder / f"{digest.hexdigest()[:16]}.json"
+    if path.exists():
+        found = read_json(path)
+        if not _is_whole(found):
+            raise RunError(
+                f"{path} must hold a test of instances; without the file it is made "
+                "again"
+            )
+        kept: dict[str, Rows] = found
+        return kept
+    tested, varied = instance_test(model, data, seed=seeds, workers=workers)
+    made = {
+        "wirings": [asdict(each) for each in tested],
+        "stages": [asdict(each) for each in varied],
+    }
+    write_json(path, made)
+    return made
+
+
+def _is_whole(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("stages"), list)
+        and isinstance(found.get("wirings"), list)
+        and all(isinstance(row, dict) for row in found["wirings"] + found["stages"])
+        and [row.get("wiring") for row in found["wirings"]] == list(WIRINGS)
+    )

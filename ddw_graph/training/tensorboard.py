@@ -1,0 +1,89 @@
+"""A training told to TensorBoard."""
+
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ddw_graph.errors import RunError
+from ddw_graph.training.log import Row
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+LOG_STEPS = 50
+"""Steps of a training between two losses of single steps."""
+
+
+class TensorBoard:
+    """Writes what it hears of a training as scalars.
+
+    Of every ``every``-th step its loss, ``step/loss``, over steps of the whole
+    training; of an epoch each number of its line of the log, over epochs, those of
+    training and testing apart: ``train/loss``, ``test/loss``. A run that goes on tells
+    again what came after its last checkpoint, with the same numbers.
+
+    Args:
+        folder: Where the events go; made with the first of them, since a run begins in
+            an empty folder.
+        every: Steps between two losses of single steps.
+
+    Raises:
+        RunError: If TensorBoard is not installed, or ``every`` is below 1.
+    """
+
+    def __init__(self, folder: Path, *, every: int = LOG_STEPS) -> None:
+        if every < 1:
+            raise RunError(f"losses are told every 1 or more steps, got {every}")
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise RunError(
+                "TensorBoard is an extra: pip install 'ddw_graph[tensorboard]'"
+            ) from error
+        self.folder = folder
+        self.every = every
+        self._make: type[SummaryWriter] = SummaryWriter
+        self._made: SummaryWriter | None = None
+
+    @property
+    def writer(self) -> "SummaryWriter":
+        """What writes, made when it is first asked for."""
+        if self._made is None:
+            self._made = self._make(str(self.folder))
+        return self._made
+
+    def __enter__(self) -> "TensorBoard":
+        """Returns itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Writes what is left, also where the training failed."""
+        if self._made is not None:
+            self._made.close()
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        """Tells the loss of a step, if it is its turn."""
+        made = (epoch - 1) * steps + step
+        if made % self.every == 0:
+            self._tell("step/loss", loss, made)
+
+    def epoch(self, row: Row) -> None:
+        """Tells an epoch's line of the log."""
+        place = int(row["epoch"])
+        for name, value in row.items():
+            split, _, rest = name.partition("_")
+            if split in ("train", "test"):
+                self._tell(f"{split}/{rest}", value, place)
+            elif name != "epoch":
+                self._tell(name, value, place)
+        self.writer.flush()
+
+    def _tell(self, name: str, value: float, place: int) -> None:
+        self.writer.add_scalar(name, value, place)

@@ -1,0 +1,146 @@
+"""A log is the same in each of its forms, and a damaged one is named."""
+
+import builtins
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddw_graph.errors import RunError
+from ddw_graph.training.listeners import Listeners
+from ddw_graph.training.log import CURVES, Row, json_log, read_log
+from ddw_graph.training.loop import Listener
+from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.run import RunFolder
+from ddw_graph.training.tensorboard import TensorBoard
+from ddw_graph.training.train import train
+from tests.training.small import small_config, small_data
+
+
+def row(epoch: int, **more: float) -> Row:
+    values = {name: epoch / 7 + place for place, name in enumerate(CURVES)}
+    return {"epoch": epoch, **values, **more}
+
+
+def test_json_lines_tell_what_the_csv_tells(tmp_path: Path) -> None:
+    history = [row(1), row(2, train_macs_share=0.5)]
+    RunFolder(tmp_path).write_log(history)
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == history
+    with (tmp_path / "log.csv").open() as file:
+        told = [{k: v for k, v in line.items() if v} for line in csv.DictReader(file)]
+    assert [{k: float(v) for k, v in line.items()} for line in told] == history
+    assert read_log(tmp_path) == history
+
+
+def test_json_lines_are_strict() -> None:
+    def refuse(text: str) -> None:
+        raise ValueError(text)
+
+    text = json_log([{"epoch": 1, "a": math.nan, "b": math.inf, "c": 0.5}])
+    expected = {"epoch": 1, "a": None, "b": None, "c": 0.5}
+    assert json.loads(text, parse_constant=refuse) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "epoch or more, got none"),
+        ("epoch,train_loss\n", "epoch or more, got none"),
+        ("epoch,train_loss\n1,0.5\n", "it lacks test_accuracy, test_loss"),
+        ("epoch,{}\n2,1,1,1,1\n", "do not count from 1"),
+        ("epoch,{}\n1,1,1,1,1\n1,1,1,1,1\n", "do not count from 1"),
+        ("epoch,{}\n1,1,1,nan,1\n", "not finite"),
+        ("epoch,{}\n1,1,1,x,1\n", "could not convert string"),
+        ("epoch,{}\n1,1,1", "it lacks"),
+        ("epoch,{}\n1,1,1,1,1,9\n", "must be a whole log"),
+        ("epoch,{}\n1,1,1,1,\udcff\n", "must be a whole log"),
+    ],
+)
+def test_a_damaged_log_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "log.csv"
+    filled = text.replace("{}", ",".join(CURVES))
+    path.write_bytes(filled.encode(errors="surrogateescape"))
+    with pytest.raises(RunError, match=message) as caught:
+        read_log(tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_folder_without_a_log_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="must hold log.csv"):
+        read_log(tmp_path)
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        self.told.append((epoch, step, steps, loss))
+
+    def epoch(self, row: Row) -> None:
+        self.told.append(row)
+
+
+def test_every_listener_hears_the_same(tmp_path: Path) -> None:
+    one, other = Heard(), Heard()
+    both = Listeners([one, other])
+    assert isinstance(both, Listener)
+    quick = recipe_named("small", epochs=2)
+    config, data = small_config(), small_data()
+    train(config, data, quick, seed=0, folder=tmp_path / "r", listener=both)
+    assert one.told == other.told and len(one.told) == 2 * (2 + 1)
+
+
+def test_tensorboard_tells_the_log_and_every_nth_step(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    )
+    quick = recipe_named("small", epochs=2, batch_size=8)
+    heard = Heard()
+    with TensorBoard(tmp_path / "r" / "tensorboard", every=4) as board:
+        train(
+            small_config(),
+            small_data(),
+            quick,
+            seed=0,
+            folder=tmp_path / "r",
+            listener=Listeners([board, heard]),
+        )
+    events = accumulator.EventAccumulator(str(tmp_path / "r" / "tensorboard"))
+    events.Reload()
+    steps = [told for told in heard.told if isinstance(told, tuple)]
+    single = [(event.step, event.value) for event in events.Scalars("step/loss")]
+    assert [step for step, _ in single] == [4, 8, 12]
+    assert [v for _, v in single] == pytest.approx(
+        [steps[k - 1][3] for k in (4, 8, 12)]
+    )
+    log = read_log(tmp_path / "r")
+    for tag, name in (
+        ("test/accuracy", "test_accuracy"),
+        ("train/loss", "train_loss"),
+        ("learning_rate", "learning_rate"),
+    ):
+        told = [(event.step, event.value) for event in events.Scalars(tag)]
+        assert told == [(k, pytest.approx(e[name])) for k, e in enumerate(log, start=1)]
+
+
+def test_without_the_extra_one_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = builtins.__import__
+
+    def missing(name: str, *rest: Any) -> Any:
+        if name.startswith(("torch.utils.tensorboard", "tensorboard")):
+            raise ModuleNotFoundError(name)
+        return found(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(RunError, match=r"pip install 'ddw_graph\[tensorboard\]'"):
+        TensorBoard(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(RunError, match="every 1 or more steps, got 0"):
+        TensorBoard(tmp_path, every=0)
