@@ -12,7 +12,7 @@ from ddw_graph.training.execution import Execution
 from ddw_graph.training.recipe import Recipe, parameter_groups
 from ddw_graph.training.run import Row, RunFolder
 
-TALLY = ("loss", "correct", "share", "images", "seconds")
+TALLY = ("loss", "correct", "share", "images", "seconds", "waited", "bad")
 """What is added up over the steps of an epoch."""
 
 
@@ -91,7 +91,7 @@ class TrainingState:
             numbers = [value for row in history for value in row.values()]
             # A checkpoint of an earlier version ends an epoch and has neither.
             step = state.get("step", 0)
-            tally = {name: state.get("tally", self.tally)[name] for name in TALLY}
+            tally = self.tally | dict(state.get("tally", {}))
             numbers += tally.values()
             if not all(isinstance(value, int | float) for value in numbers):
                 raise ValueError("its history holds something else than numbers")
