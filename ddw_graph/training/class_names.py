@@ -15,7 +15,8 @@ def class_names(root: Path) -> tuple[str, ...] | None:
     first is that of class 0.
 
     Raises:
-        DataError: If there are both files, or one that holds no names, or one twice.
+        DataError: If there are both files, or one that holds fewer than two names, or
+            one twice.
     """
     found = [root / name for name in FILES if (root / name).exists()]
     if not found:
@@ -35,6 +36,8 @@ def class_names(root: Path) -> tuple[str, ...] | None:
     ):
         raise DataError(f"{path} must hold names of classes alone, none of them empty")
     names = [name.strip() for name in names]
+    if len(names) < 2:
+        raise DataError(f"{path} must name at least 2 classes, got {len(names)}")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{path} must name each class once, got {twice!r} twice")

@@ -285,9 +285,9 @@ def _shards(root: Path, image_size: int) -> ImageData:
         kept_index(paths, root / f"{paths[0].name.partition('-')[0]}.index.npz")
         for paths in (train, val or test)
     ]
-    classes = class_names(root) or tuple(
-        str(number) for number in range(int(parts[0].labels.max()) + 1)
-    )
+    classes = class_names(root)
+    if classes is None:
+        classes = tuple(map(str, range(int(parts[0].labels.max()) + 1)))
     digest = sha256("\0".join(classes).encode())
     for part in parts:
         wrong = (part.labels >= len(classes)).nonzero()[0]

@@ -141,13 +141,16 @@ def decoded(content: bytes) -> "Image":
     Raises:
         Exception: Whatever Pillow raises where they hold none.
     """
-    from PIL import Image  # comes with torchvision
+    from PIL import Image, UnidentifiedImageError  # come with torchvision
 
     # What Pillow warns of, it reads all the same.
-    with (
-        warnings.catch_warnings(action="ignore"),
-        Image.open(io.BytesIO(content), formats=FORMATS) as file,
-    ):
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            file = Image.open(io.BytesIO(content), formats=FORMATS)
+        except UnidentifiedImageError as error:
+            # Pillow's words hold an address, which is another each time.
+            kinds = ", ".join(FORMATS)
+            raise ValueError(f"{len(content)} bytes are none of {kinds}") from error
         if file.mode.startswith(("I", "F")):
             raise ValueError(f"8 bits a channel are read, not mode {file.mode}")
         return file.convert("RGB")

@@ -60,7 +60,8 @@ def _read(paths: list[Path], seen: np.ndarray, cache: Path) -> ShardIndex:
     Raises:
         Exception: If the file is no index of these shards.
     """
-    with np.load(cache, allow_pickle=False) as file:
+    # Opened here: where there is no archive in it, NumPy leaves it open.
+    with cache.open("rb") as content, np.load(content, allow_pickle=False) as file:
         shards = tuple(path.name for path in paths)
         if file["shards"].tobytes() != _joined(shards):
             raise ValueError("of other shards")

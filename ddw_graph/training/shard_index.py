@@ -133,6 +133,8 @@ def _sort(
     if kind == "cls":
         file.seek(member.offset_data)
         text = file.read(min(member.size, 32)).strip()
+        if file.tell() < member.offset_data + min(member.size, 32):
+            raise DataError(f"{path}: a shard must be whole, {name!r} is cut short")
         if not (text.isdigit() and member.size <= 32 and int(text) < CLASSES):
             raise DataError(
                 f"{path}: a class must be a number in [0, {CLASSES}), {name!r} holds "

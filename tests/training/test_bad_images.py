@@ -153,7 +153,8 @@ def test_resumed_equals_uninterrupted(tmp_path: Path, place: tuple[int, int]) ->
     assert fit(tmp_path / "cut", data, resume=True, checkpoint_steps=1) == whole
     assert equal(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
     text = (tmp_path / "cut" / "bad_images.csv").read_text()
-    assert sorted(text) == sorted((tmp_path / "whole" / "bad_images.csv").read_text())
+    wanted = (tmp_path / "whole" / "bad_images.csv").read_text()
+    assert text == wanted
 
 
 @pytest.mark.parametrize("left", [0, 1])
@@ -232,5 +233,5 @@ def test_postscript_is_no_image(tmp_path: Path) -> None:
     content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n"
     (root / "train/a/000.jpg").write_bytes(content)
     data = load_data("folder", root=root, image_size=16)
-    with pytest.raises(DataError, match="000.jpg: every file must.*cannot identify"):
+    with pytest.raises(DataError, match="000.jpg: every file must.*are none of JPEG"):
         data.train.batch([0], None)
