@@ -22,9 +22,10 @@ from ddw_graph.training.images import ArrayImages
 from ddw_graph.training.keys import Key
 from ddw_graph.training.loading import Waits, batches, worker_faults
 from ddw_graph.training.recipe import Recipe, recipe_named
+from ddw_graph.training.run import RunFolder
 from tests.training.photographs import image_folder, shards
 from tests.training.small import small_data
-from tests.training.test_training import run
+from tests.training.test_training import Stop, StopAt, run, weights
 
 FULL = Augmentation(random_erasing=0.5, rand_augment=9)
 
@@ -211,3 +212,19 @@ def test_a_recipe_without_rand_augment_is_that_of_earlier_versions() -> None:
     for other in ({"augment": False}, {"trivial_augment": True}):
         with pytest.raises(RunError, match="rand_augment must be None without augment"):
             Recipe(rand_augment=9, **other)  # type: ignore[arg-type]
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    """Within an epoch, and without what the log tells since."""
+    options: dict[str, Any] = {"checkpoint_steps": 2}
+    run(tmp_path / "whole", **options)
+    with pytest.raises(Stop):
+        run(tmp_path / "cut", listener=StopAt(2, 4), **options)
+    folder = RunFolder(tmp_path / "cut")
+    state = folder.read_checkpoint()
+    assert state["step"] and state["tally"].pop("bad") == 0
+    assert state["tally"].pop("waited") > 0
+    folder.write_checkpoint(state)
+    run(tmp_path / "cut", resume=True, **options)
+    found, wanted = weights(tmp_path / "cut"), weights(tmp_path / "whole")
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
