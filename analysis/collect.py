@@ -17,7 +17,8 @@ from torch.nn import functional
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.images import Images, batches
+from ddw_graph.training.images import Images
+from ddw_graph.training.loading import Hears, batches
 from ddw_graph.wiring import MAX_NODES
 
 FORMAT = "ddw_graph.collection"
@@ -111,6 +112,7 @@ def collect(
     workers: int = 0,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    bad: Hears | None = None,
 ) -> Collection:
     """Runs a network over images and keeps each sample's adjacency.
 
@@ -124,9 +126,12 @@ def collect(
         workers: Processes that load images.
         overwrite: Whether a collection that is there may be replaced.
         progress: Hears of samples done and samples in all.
+        bad: Hears of images that cannot be read, which have no row; an error by
+            default.
 
     Raises:
-        DataError: If the folder exists and is not to be replaced.
+        DataError: If the folder exists and is not to be replaced, or no image can be
+            read, or one cannot and nobody hears of it.
     """
     if folder.exists() and not overwrite:
         raise DataError(f"{folder} exists; replace it with --overwrite")
@@ -135,7 +140,9 @@ def collect(
     partial.mkdir(parents=True)
     try:
         stages = tuple(StageEdges.of(model))
-        _stream(model, images, partial, stages, batch_size, workers, progress)
+        samples = _stream(
+            model, images, partial, stages, batch_size, workers, progress, bad
+        )
         described = [
             {
                 "nodes": stage.nodes,
@@ -147,14 +154,14 @@ def collect(
         content = {
             "format": FORMAT,
             "version": VERSION,
-            "samples": len(images),
+            "samples": samples,
             "stages": described,
         }
         (partial / "collection.json").write_text(json.dumps(content))
         _move(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Collection(folder, stages, len(images))
+    return Collection(folder, stages, samples)
 
 
 def _move(partial: Path, folder: Path) -> None:
@@ -181,8 +188,9 @@ def _stream(
     batch_size: int,
     workers: int,
     progress: Callable[[int, int], None] | None,
-) -> None:
-    """Writes weights and samples of all images into a folder."""
+    bad: Hears | None,
+) -> int:
+    """Writes weights and samples of images into a folder; returns how many."""
     model.eval()
     device = next(model.parameters()).device
     arrays = [
@@ -197,7 +205,10 @@ def _stream(
     done = 0
     price: NetworkCost | None = None
     with (folder / "samples.csv").open("w") as file:
-        for x, labels in batches(images, batch_size, workers=workers):
+        loader = batches(images, batch_size, workers=workers, bad=bad)
+        for x, labels in loader:
+            if not len(x):
+                continue
             logits, adjacency = model(x.to(device), return_adjacency=True)
             here = slice(done, done + len(x))
             for array, matrix, stage in zip(arrays, adjacency, stages, strict=True):
@@ -220,8 +231,17 @@ def _stream(
             done += len(x)
             if progress:
                 progress(done, len(images))
-    for array in arrays:
+    if not done:
+        raise DataError(f"at least one image must be readable, got {len(images)} bad")
+    for place, array in enumerate(arrays):
         array.flush()
+        if done < len(images):
+            # The rows that bad images would have had.
+            shorter = folder / "shorter.npy"
+            with shorter.open("wb") as file:
+                np.save(file, array[:done])
+            shorter.replace(_weights_path(folder, place))
+    return done
 
 
 def open_collection(folder: Path) -> Collection:

@@ -117,7 +117,7 @@ def _run_folder(comparison: Comparison, folder: Path, entry: str) -> Path:
 
 def _collections(comparison: Comparison, folder: Path) -> dict[str, Collection]:
     """Returns each entry's edge weights over the test images, fixed ones left out."""
-    images = comparison.source.load().test
+    data = comparison.source.load()
     collections = {}
     for entry in comparison.entries:
         if entry.edges.startswith("fixed"):
@@ -125,9 +125,11 @@ def _collections(comparison: Comparison, folder: Path) -> dict[str, Collection]:
         run = _run_folder(comparison, folder, entry.folder)
         collections[entry.label] = collect(
             trained_model(run, device=comparison.device),
-            images,
+            data.test,
             run / "analysis",
             overwrite=True,
+            # Who trained heard of images that cannot be read.
+            bad=(lambda _: None) if data.skips else None,
         )
     return collections
 

@@ -57,6 +57,7 @@ def analyze(
     from ddw_graph.analysis.collect import collect
     from ddw_graph.analysis.statistics import stage_table, write_edge_table
     from ddw_graph.cli.progress import bar
+    from ddw_graph.training.bad_images import hearing
     from ddw_graph.training.train import (
         check_same_classes,
         trained_model,
@@ -75,6 +76,7 @@ def analyze(
             folder,
             workers=workers,
             overwrite=overwrite,
+            bad=hearing(data),
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
     edges = write_edge_table(collection)

@@ -49,8 +49,9 @@ def prune(
     from ddw_graph.models import prune as pruned
     from ddw_graph.models import save
     from ddw_graph.nn.cost import cost
+    from ddw_graph.training.bad_images import hearing
     from ddw_graph.training.evaluation import evaluate
-    from ddw_graph.training.images import batches
+    from ddw_graph.training.loading import batches
     from ddw_graph.training.train import (
         check_same_classes,
         trained_model,
@@ -61,7 +62,9 @@ def prune(
     model = trained_model(run, device=place)
     data = data_source(run_data(run, options)).load()
     check_same_classes(run, data)
-    images = (x.to(place) for x, _ in batches(data.train, 250, workers=workers))
+    bad = hearing(data)
+    loader = batches(data.train, 250, workers=workers, bad=bad)
+    images = (x.to(place) for x, _ in loader if len(x))
     small = pruned(model, images)
     file = out or run / "pruned.safetensors"
     save(small, file, overwrite=overwrite)
@@ -73,7 +76,9 @@ def prune(
             "edges": sum(stage.dag.number_of_edges() for stage in network.stages),
             "parameters": price.parameters,
             "total_macs": price.total_macs,
-            "test_accuracy": evaluate(network, data.test, workers=workers).accuracy,
+            "test_accuracy": evaluate(
+                network, data.test, workers=workers, bad=bad
+            ).accuracy,
         }
     if as_json:
         click.echo(json.dumps(told))

@@ -27,6 +27,7 @@ RECIPE_VALUES = {
     "step_epochs": (int, "Epochs between two factors of the schedule step."),
     "label_smoothing": (float, IN_PLACE),
     "random_erasing": (float, "Probability that a rectangle of an image is erased."),
+    "rand_augment": (int, "Apply two changes of RandAugment of this magnitude."),
     "mixup": (float, "Alpha of MixUp; 0 for none."),
     "cutmix": (float, "Alpha of CutMix; 0 for none."),
     "ema_decay": (float, "Of the average of the weights; 0 for none."),
@@ -56,8 +57,8 @@ DEVICE_OPTION = click.option(
 def data_options(default: str) -> Callable[[Command], Command]:
     """Returns a decorator that adds the options that say where images come from."""
     help_text = (
-        "fashion_mnist_mini (in the package), fashion_mnist, cifar10, cifar100, or "
-        f"folder.  [default: {default}]"
+        "fashion_mnist_mini (in the package), fashion_mnist, cifar10, cifar100, "
+        f"folder or shards.  [default: {default}]"
     )
 
     def decorated(command: Command) -> Command:
@@ -70,10 +71,28 @@ def data_options(default: str) -> Callable[[Command], Command]:
                     help="Folder of the data; the set in the package has none.",
                 ),
                 click.option(
-                    "--image-size", type=int, help="Pixels; for folder.  [default: 224]"
+                    "--image-size",
+                    type=int,
+                    help="Pixels; for folder and shards.  [default: 224]",
                 ),
                 click.option(
                     "--download", is_flag=True, help="Let torchvision download the set."
+                ),
+                click.option(
+                    "--per-class",
+                    type=int,
+                    help="Train on so many images of each class.",
+                ),
+                click.option(
+                    "--holdout",
+                    type=int,
+                    help="Hold out so many training images, as many of each class, "
+                    "and test on them.",
+                ),
+                click.option(
+                    "--bad-images",
+                    help="fail, or skip: name images that cannot be read and go on "
+                    "without; for folder and shards.  [default: fail]",
                 ),
             )
         ):
@@ -120,6 +139,9 @@ def data_source(options: dict[str, Any]) -> "DataSource":
         options.pop("root"),
         options.pop("image_size"),
         options.pop("download"),
+        options.pop("per_class"),
+        options.pop("holdout"),
+        options.pop("bad_images") or "fail",
     )
 
 
@@ -131,6 +153,9 @@ def run_data(run: Path, options: dict[str, Any]) -> dict[str, Any]:
         return options
     data = RunFolder(run).config()["data"]
     options["data"] = data["name"]
-    if data["name"] == "folder" and options["image_size"] is None:
+    if data["name"] in ("folder", "shards") and options["image_size"] is None:
         options["image_size"] = data["image_size"]
+    for name in ("per_class", "holdout", "bad_images"):
+        if options[name] is None:
+            options[name] = data.get(name)
     return options

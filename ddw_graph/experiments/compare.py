@@ -18,6 +18,7 @@ from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
 from ddw_graph.training.data import ImageData
+from ddw_graph.training.loading import batches
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.timing import inference_times
@@ -338,7 +339,9 @@ def _times(
 ) -> dict[Path, float]:
     """Returns the inference time of the first seed's networks, on one thread."""
     first = [task.run for task in todo if task.run.seed == comparison.seeds[0]]
-    images, _ = data.test.batch(range(min(64, len(data.test))), None)
+    # Who trained heard of images that cannot be read.
+    loader = batches(data.test, 64, bad=(lambda _: None) if data.skips else None)
+    images = next(x for x, _ in loader if len(x))[:64]
     device = comparison.device
     models = {str(r.folder): trained_model(r.folder, device=device) for r in first}
     threads = torch.get_num_threads()

@@ -20,7 +20,8 @@ from ddw_graph.experiments.sample_wirings import (
 from ddw_graph.experiments.variation import Variation, variation
 from ddw_graph.nn.network import Network
 from ddw_graph.training.data import ImageData
-from ddw_graph.training.images import Images, batches
+from ddw_graph.training.images import Images
+from ddw_graph.training.loading import batches
 
 WIRINGS = ("own", "mean", "class", "shuffled")
 """Each image's own wiring; the mean one of the training images; that of another image

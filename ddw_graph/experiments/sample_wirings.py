@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ddw_graph.nn.network import Network
-from ddw_graph.training.images import Images, batches
+from ddw_graph.training.images import Images
+from ddw_graph.training.loading import batches
 
 
 @dataclass(frozen=True)

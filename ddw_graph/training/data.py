@@ -1,6 +1,8 @@
-"""Data sets: an embedded cut of Fashion-MNIST, torchvision's sets, image folders."""
+"""Data sets: an embedded cut of Fashion-MNIST, torchvision's sets, files, shards."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,13 @@ import torch
 from torch import Tensor
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.images import ArrayImages, FolderImages, Images
+from ddw_graph.training.class_names import class_names
+from ddw_graph.training.encoded import EncodedImages
+from ddw_graph.training.folder import FolderImages, listing
+from ddw_graph.training.images import ArrayImages, Images
+from ddw_graph.training.shard_cache import kept_index
+from ddw_graph.training.shards import ShardImages, shard_paths
+from ddw_graph.training.subsets import Subset, balanced, held_out
 
 EMBEDDED = Path(__file__).parent / "fashion_mnist" / "images.npz"
 CLOTHES = (
@@ -30,7 +38,11 @@ TORCHVISION = {
     "cifar10": "CIFAR10",
     "cifar100": "CIFAR100",
 }
-DATA_SETS = ("fashion_mnist_mini", *TORCHVISION, "folder")
+OF_FILES = ("folder", "shards")
+"""Sets of which each image is decoded when it is asked for."""
+DATA_SETS = ("fashion_mnist_mini", *TORCHVISION, *OF_FILES)
+BAD_IMAGES = ("fail", "skip")
+"""What is done with an image that cannot be read: the run ends, or goes on without."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,11 @@ class ImageData:
         channels: Channels of an image.
         image_size: Height and width of an image, pixels.
         digest: Tells data of the same name apart.
+        per_class: Images of each class that were chosen to train on; None for all.
+        holdout: Training images that were held out and are what is tested on; None
+            where that is the set's own test images.
+        bad_images: What is done with an image that cannot be read: one of
+            ``BAD_IMAGES``.
 
     Raises:
         DataError: If there are fewer than two classes.
@@ -57,15 +74,27 @@ class ImageData:
     channels: int
     image_size: int
     digest: str
+    per_class: int | None = None
+    holdout: int | None = None
+    bad_images: str = "fail"
 
     def __post_init__(self) -> None:
         """Checks the classes."""
         if len(self.classes) < 2:
             raise DataError(f"at least 2 classes are needed, got {self.classes}")
 
+    @property
+    def skips(self) -> bool:
+        """Whether images that cannot be read are left out."""
+        return self.bad_images == "skip"
+
     def as_dict(self) -> dict[str, Any]:
-        """Returns what tells this data from other data, ready for JSON."""
-        return {
+        """Returns what tells this data from other data, ready for JSON.
+
+        What earlier versions did not know is left out where it is off, so that their
+        runs go on.
+        """
+        values: dict[str, Any] = {
             "name": self.name,
             "image_size": self.image_size,
             "classes": list(self.classes),
@@ -73,6 +102,13 @@ class ImageData:
             "test": len(self.test),
             "digest": self.digest,
         }
+        if self.per_class is not None:
+            values["per_class"] = self.per_class
+        if self.holdout is not None:
+            values["holdout"] = self.holdout
+        if self.skips:
+            values["bad_images"] = self.bad_images
+        return values
 
 
 def load_data(
@@ -81,22 +117,33 @@ def load_data(
     root: Path | None = None,
     image_size: int | None = None,
     download: bool = False,
+    per_class: int | None = None,
+    holdout: int | None = None,
+    bad_images: str = "fail",
 ) -> ImageData:
     """Returns a data set.
 
     ``fashion_mnist_mini`` is in the package: 3,000 images of Fashion-MNIST to train on
     and 2,000 to test on. ``fashion_mnist``, ``cifar10`` and ``cifar100`` are
     torchvision's, below ``root``. ``folder`` is ``root/train`` and ``root/val`` (or
-    ``root/test``), each with a folder of images for each class.
+    ``root/test``), each with a folder of images for each class. ``shards`` are tar
+    files ``root/train-000000.tar`` and ``root/val-000000.tar`` (or ``root/test-...``),
+    and so on. ``docs/data.md`` tells of both.
 
     Args:
         name: One of ``DATA_SETS``.
         root: Folder of the data; every set but the embedded one needs it.
-        image_size: Height and width, pixels, for ``folder`` alone: 224 by default.
+        image_size: Height and width, pixels, for ``folder`` and ``shards``: 224 by
+            default.
         download: Whether torchvision may download a set that is not there.
+        per_class: Training images of each class to choose; all by default.
+        holdout: Training images to hold out, as many of each class; they take the place
+            of the test images.
+        bad_images: ``fail``, or for ``folder`` and ``shards`` ``skip``: images that
+            cannot be read are then left out of training and testing.
 
     Raises:
-        DataError: If the name is unknown, or there are no such images.
+        DataError: If the name is unknown, there are no such images, or not as many.
 
     Example:
         >>> data = load_data()
@@ -108,15 +155,33 @@ def load_data(
     if (root is None) != (name == "fashion_mnist_mini"):
         rule = "is in the package and takes no root" if root else "needs a root folder"
         raise DataError(f"data {name} {rule}, got root={root}")
-    if image_size is not None and name != "folder":
+    if image_size is not None and name not in OF_FILES:
         raise DataError(
-            f"image_size is for data 'folder' alone, got {image_size} for {name}"
+            f"image_size is for data {' and '.join(OF_FILES)}, got {image_size} for "
+            f"{name}"
         )
+    if image_size is not None and image_size < 1:
+        raise DataError(f"image_size must be at least 1 pixel, got {image_size}")
+    if bad_images not in BAD_IMAGES:
+        raise DataError(
+            f"bad_images must be {' or '.join(BAD_IMAGES)}, got {bad_images!r}"
+        )
+    if bad_images == "skip" and name not in OF_FILES:
+        raise DataError(
+            f"bad_images=skip is for data {' and '.join(OF_FILES)}, got {name}"
+        )
+    size = 224 if image_size is None else image_size
     if root is None:
-        return _embedded()
-    if name == "folder":
-        return _folder(root, 224 if image_size is None else image_size)
-    return _torchvision(name, root, download)
+        data = _embedded()
+    elif name == "folder":
+        data = _folder(root, size)
+    elif name == "shards":
+        data = _shards(root, size)
+    else:
+        data = _torchvision(name, root, download)
+    if per_class is not None or holdout is not None:
+        data = _chosen(data, per_class, holdout)
+    return replace(data, bad_images=bad_images)
 
 
 def _arrays(
@@ -181,15 +246,13 @@ def _torchvision(name: str, root: Path, download: bool) -> ImageData:
 
 
 def _folder(root: Path, image_size: int) -> ImageData:
-    if image_size < 1:
-        raise DataError(f"image_size must be at least 1 pixel, got {image_size}")
     test = next((root / p for p in ("val", "test") if (root / p).is_dir()), None)
     if test is None or not (root / "train").is_dir():
         raise DataError(
             f"an image folder must hold 'train' and 'val' (or 'test'), got {root}"
         )
-    train_files, classes = _files(root / "train")
-    test_files, others = _files(test)
+    parts = {folder: listing(folder) for folder in (root / "train", test)}
+    classes, others = (part.classes for part in parts.values())
     if classes != others:
         differing = ", ".join(sorted(set(classes) ^ set(others)))
         raise DataError(
@@ -198,28 +261,74 @@ def _folder(root: Path, image_size: int) -> ImageData:
         )
     # Names and sizes: reading every image first would take minutes.
     digest = sha256()
-    for path, _ in (*train_files, *test_files):
-        told = f"{path.relative_to(root)} {path.stat().st_size}"
-        digest.update(told.encode() + b"\0")
-    return ImageData(
-        "folder",
-        FolderImages(train_files, image_size),
-        FolderImages(test_files, image_size),
-        classes,
-        channels=3,
-        image_size=image_size,
+    for folder, part in parts.items():
+        for name, size in zip(part.names, part.sizes.tolist(), strict=True):
+            path = os.path.join(folder.name, name)
+            digest.update(os.fsencode(f"{path} {size}") + b"\0")
+    images = [
+        FolderImages(folder, part.names, part.labels, image_size)
+        for folder, part in parts.items()
+    ]
+    return _of_files("folder", images, classes, digest.hexdigest())
+
+
+def _shards(root: Path, image_size: int) -> ImageData:
+    if not root.is_dir():
+        raise DataError(f"shards must be in a folder, got {root}")
+    train, val, test = (shard_paths(root, part) for part in ("train", "val", "test"))
+    if not train or not (val or test):
+        raise DataError(
+            "a folder of shards must hold train-000000.tar and val-000000.tar (or "
+            f"test-000000.tar), and those that follow, got {root}"
+        )
+    parts = [
+        kept_index(paths, root / f"{paths[0].name.partition('-')[0]}.index.npz")
+        for paths in (train, val or test)
+    ]
+    classes = class_names(root)
+    if classes is None:
+        classes = tuple(map(str, range(int(parts[0].labels.max()) + 1)))
+    digest = sha256("\0".join(classes).encode())
+    for part in parts:
+        wrong = (part.labels >= len(classes)).nonzero()[0]
+        if len(wrong):
+            place = int(wrong[0])
+            raise DataError(
+                f"classes of shards must be in [0, {len(classes)}), "
+                f"{part.keys[place]!r} has {part.labels[place]}"
+            )
+        for array in (part.images, part.sizes, part.labels, part.keys.ends):
+            digest.update(array.tobytes())
+        digest.update("\0".join(part.shards).encode() + part.keys.text)
+    images = [ShardImages(root, part, image_size) for part in parts]
+    return _of_files("shards", images, classes, digest.hexdigest())
+
+
+def _of_files(
+    name: str, parts: Sequence[EncodedImages], classes: tuple[str, ...], digest: str
+) -> ImageData:
+    train, test = parts
+    size = train.image_size
+    return ImageData(name, train, test, classes, 3, size, digest[:16])
+
+
+def _chosen(data: ImageData, per_class: int | None, holdout: int | None) -> ImageData:
+    """Returns the data with a part of the training images held out, and a subset."""
+    labels, classes = data.train.labels, data.classes
+    train, test = torch.arange(len(labels)), data.test
+    digest = sha256(data.digest.encode())
+    if holdout is not None:
+        train, held = held_out(labels, classes, holdout)
+        test = Subset(data.train, held)
+        digest.update(b"held out" + held.numpy().tobytes())
+    if per_class is not None:
+        train = train[balanced(labels[train], classes, per_class)]
+    digest.update(b"trained on" + train.numpy().tobytes())
+    return replace(
+        data,
+        train=Subset(data.train, train),
+        test=test,
         digest=digest.hexdigest()[:16],
+        per_class=per_class,
+        holdout=holdout,
     )
-
-
-def _files(folder: Path) -> tuple[list[tuple[Path, int]], tuple[str, ...]]:
-    """Returns the images below a folder with their classes, and the classes."""
-    from torchvision.datasets import ImageFolder  # slow to import
-
-    try:
-        found = ImageFolder(str(folder))
-    except FileNotFoundError as error:
-        empty = "a folder of images for each class"
-        message = f"{folder} must hold {empty}: {str(error).splitlines()[0]}"
-        raise DataError(message.rstrip(". ")) from error
-    return [(Path(path), label) for path, label in found.samples], tuple(found.classes)

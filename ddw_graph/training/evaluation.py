@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import mac_shares
-from ddw_graph.training.images import Images, batches
+from ddw_graph.training.images import Images
+from ddw_graph.training.loading import Hears, batches
 from ddw_graph.training.world import World
 
 
@@ -21,11 +23,13 @@ class Evaluation:
         accuracy: Share of images whose class is predicted, in ``[0, 1]``.
         macs_share: Mean of the MACs that an image asks for, in shares of those with
             every edge open.
+        bad_images: Images that could not be read, which the means leave out.
     """
 
     loss: float
     accuracy: float
     macs_share: float
+    bad_images: int = 0
 
 
 @torch.no_grad()
@@ -37,6 +41,7 @@ def evaluate(
     workers: int = 0,
     price: NetworkCost | None = None,
     world: World = World(),  # noqa: B008 (frozen)
+    bad: Hears | None = None,
 ) -> Evaluation:
     """Returns how a network does, which is put into evaluation mode.
 
@@ -47,12 +52,21 @@ def evaluate(
         workers: Processes that load images.
         price: What the network costs; counted here by default.
         world: The processes that evaluate, each its part of every batch.
+        bad: Hears of images that cannot be read; an error by default.
+
+    Raises:
+        DataError: If no image can be read, or one cannot and nobody hears of it.
     """
     model.eval()
     first = next(model.parameters())
-    loss = correct = share = 0.0
+    loss = correct = share = count = 0.0
     loader = batches(
-        images, batch_size, workers=workers, rank=world.rank, world_size=world.size
+        images,
+        batch_size,
+        workers=workers,
+        rank=world.rank,
+        world_size=world.size,
+        bad=bad,
     )
     for x, labels in loader:
         if not len(labels):
@@ -65,8 +79,12 @@ def evaluate(
         loss += functional.cross_entropy(logits, labels, reduction="sum").item()
         correct += (logits.argmax(1) == labels).sum().item()
         share += mac_shares(price, adjacency).double().sum().item()
+        count += len(labels)
     kind = torch.float64 if first.device.type != "mps" else torch.float32
-    sums = torch.tensor([loss, correct, share], dtype=kind, device=first.device)
-    count = len(images)
-    loss, correct, share = world.total(sums).tolist()
-    return Evaluation(loss / count, correct / count, share / count)
+    own = [loss, correct, share, count]
+    sums = torch.tensor(own, dtype=kind, device=first.device)
+    loss, correct, share, count = world.total(sums).tolist()
+    if not count:
+        raise DataError(f"at least one image must be readable, got {len(images)} bad")
+    lost = len(images) - int(count)
+    return Evaluation(loss / count, correct / count, share / count, lost)

@@ -11,22 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ddw_graph.errors import RunError
+from ddw_graph.errors import DataError, RunError
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
+from ddw_graph.training.augmentation import Augmentation, Targets, mixed
+from ddw_graph.training.bad_images import BadImageLog
 from ddw_graph.training.budget_term import budget_term, mac_shares
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.images import (
-    Augmentation,
-    Key,
-    Purpose,
-    Targets,
-    batch_sizes,
-    batches,
-    mixed,
-)
+from ddw_graph.training.keys import Key, Purpose
+from ddw_graph.training.loading import Waits, batch_sizes, batches, worker_faults
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import Row, RunFolder
 from ddw_graph.training.state import TALLY, TrainingState
@@ -72,7 +67,12 @@ def fit(
     class with the largest share of its target is predicted. ``train_macs_share`` and
     ``test_macs_share`` are means of the MACs that an image's wiring asks for, in shares
     of those with every edge open: expected, not measured. In training what DropPath
-    closes counts as closed.
+    closes counts as closed. ``data_seconds``, a part of ``train_seconds``, is how long
+    the steps of the process that writes waited for images.
+
+    Images that cannot be read, where the data leaves them out, are named in the
+    folder's ``bad_images.csv``, and counted in the log. Means are over the images that
+    are left; a step without any is not made.
 
     Args:
         model: The network, on the device where it trains.
@@ -90,7 +90,8 @@ def fit(
     Raises:
         RunError: If the loss is not finite: nothing is written then, so the last good
             checkpoint stays; if the checkpoint is of another network; or if a batch has
-            too few images for the processes.
+            too few images for the processes; or if a process that loads is killed.
+        DataError: If an image cannot be read, and is not to be left out.
     """
     check_steps(recipe, world, checkpoint_steps)
     model = execution.laid_out(model)
@@ -107,7 +108,7 @@ def fit(
         TrainingState(model, recipe, execution),
         cost(model, data.image_size),
     )
-    with execution.settled():
+    with execution.settled(), worker_faults():
         return trainer.run()
 
 
@@ -172,6 +173,13 @@ class _Trainer:
         """Images of each step of an epoch, those of all processes."""
         return batch_sizes(len(self.data.train), self.recipe.batch_size)
 
+    @cached_property
+    def bad(self) -> BadImageLog | None:
+        """Hears of images that cannot be read, where they are left out."""
+        if not self.data.skips:
+            return None
+        return BadImageLog(self.folder.path, self.world.rank)
+
     def _check_same_start(self) -> None:
         state = self.state
         place = torch.tensor(
@@ -192,17 +200,22 @@ class _Trainer:
         sizes = self.batch_sizes
         rate = 0.0
         began = time.perf_counter()
-        before = state.tally["seconds"]
-        loader = batches(
-            self.data.train,
-            recipe.batch_size,
-            shuffle=key,
-            augment=recipe.augment,
-            augmentation=Augmentation(recipe.trivial_augment, recipe.random_erasing),
-            workers=self.workers,
-            rank=self.world.rank,
-            world_size=self.world.size,
-            start=state.step,
+        before, waited = state.tally["seconds"], state.tally["waited"]
+        loader = Waits(
+            batches(
+                self.data.train,
+                recipe.batch_size,
+                shuffle=key,
+                augment=recipe.augment,
+                augmentation=Augmentation(
+                    recipe.trivial_augment, recipe.random_erasing, recipe.rand_augment
+                ),
+                workers=self.workers,
+                rank=self.world.rank,
+                world_size=self.world.size,
+                start=state.step,
+                bad=self.bad,
+            )
         )
         for step, (x, labels) in enumerate(loader, start=state.step):
             rate = recipe.learning_rate_at(
@@ -210,6 +223,7 @@ class _Trainer:
             )
             loss = self._step(forward, x, labels, key, step, rate)
             state.tally["seconds"] = before + time.perf_counter() - began
+            state.tally["waited"] = waited + loader.seconds
             state.step = step + 1
             if self.listener:
                 self.listener.step(state.epoch + 1, step + 1, len(sizes), loss)
@@ -228,6 +242,8 @@ class _Trainer:
         rate: float,
     ) -> float:
         """Makes a step, adds it to the tally, and returns the batch's loss.
+
+        A batch of which no process could read an image makes none, and has no loss.
 
         Raises:
             RunError: If the loss is not finite, before anything has changed.
@@ -250,7 +266,14 @@ class _Trainer:
         )
         if self.execution.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
-        whole = self.batch_sizes[step]
+        whole = planned = self.batch_sizes[step]
+        if self.data.skips:
+            read = torch.tensor([float(len(labels))], device=first.device)
+            whole = int(world.total(read).item())
+            state.tally["bad"] += planned - whole
+        if not whole:
+            return math.nan
+        fills = world.size > 1 or whole < planned
         # As many for each process, however many images it has.
         parts = min(self.execution.accumulate, max(1, whole // world.size // 2))
         sums = torch.zeros(5, dtype=torch.float64, device=first.device)
@@ -259,7 +282,7 @@ class _Trainer:
         for place, (images, wanted) in enumerate(pieces, start=1):
             waits = world.size > 1 and place < parts
             with forward.no_sync() if waits else nullcontext():  # type: ignore[operator]
-                sums += self._part(forward, images, wanted, whole)
+                sums += self._part(forward, images, wanted, whole, fills)
         *told, loss = world.total(sums).tolist()
         if not math.isfinite(loss):
             words = f"step {step + 1} of {len(self.batch_sizes)}"
@@ -281,9 +304,16 @@ class _Trainer:
         return float(loss)
 
     def _part(
-        self, forward: nn.Module, x: Tensor, targets: Targets, whole: int
+        self,
+        forward: nn.Module,
+        x: Tensor,
+        targets: Targets,
+        whole: int,
+        fills: bool,
     ) -> Tensor:
         """Computes gradients for some images of a batch.
+
+        Where it ``fills``, images stand in for those that two would need.
 
         Returns:
             Sums of loss, right predictions, shares of MACs and images; and what these
@@ -292,7 +322,7 @@ class _Trainer:
         recipe, world = self.recipe, self.world
         count = len(targets)
         # Every process takes part in every step; images that stand in count nothing.
-        if count < 2 and world.size > 1:
+        if count < 2 and fills:
             x = torch.cat([x, x.new_zeros(2 - count, *x.shape[1:])])
         with self.execution.autocast(x.device):
             logits, adjacency = forward(x, return_adjacency=True)
@@ -334,23 +364,32 @@ class _Trainer:
             workers=self.workers,
             price=self.price,
             world=self.world,
+            bad=self.bad,
         )
         # The last step of an epoch can diverge too, and no loss follows that tells.
         if not (math.isfinite(test.loss) and state.is_finite()):
             raise self._diverged("a weight or the test loss is not", "the last step")
         tally = state.tally
         images = tally["images"]
-        return {
+        if not images:
+            raise DataError(
+                f"at least one image must be readable, got {tally['bad']:.0f} bad"
+            )
+        row = {
             "epoch": state.epoch + 1,
             "learning_rate": rate,
             "train_loss": tally["loss"] / images,
             "train_accuracy": tally["correct"] / images,
             "test_loss": test.loss,
             "test_accuracy": test.accuracy,
+            "data_seconds": tally["waited"],
             "train_seconds": tally["seconds"],
             "train_macs_share": tally["share"] / images,
             "test_macs_share": test.macs_share,
         }
+        if self.data.skips:
+            row["bad_images"] = tally["bad"] + test.bad_images
+        return row
 
     def _keep(self) -> None:
         with self.world.together(self.device):

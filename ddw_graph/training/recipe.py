@@ -53,6 +53,9 @@ class Recipe:
             share of those with every edge open; None for no such term. Needs dynamic
             edges with the gate ``hard``.
         budget_weight: What the squared distance from ``budget`` counts in the loss.
+        rand_augment: Magnitude of RandAugment, of which each image takes two changes,
+            in ``[0, 30]``; None for none. Needs ``augment``, and no
+            ``trivial_augment``.
         clip_norm: The largest norm that all gradients together may have; longer ones
             are shortened to it. 0 for none.
 
@@ -60,8 +63,8 @@ class Recipe:
         RunError: If a value is out of range.
 
     Source:
-        TrivialAugment, arXiv:2103.10158; random erasing, arXiv:1708.04896; MixUp,
-        arXiv:1710.09412; CutMix, arXiv:1905.04899.
+        TrivialAugment, arXiv:2103.10158; RandAugment, arXiv:1909.13719; random erasing,
+        arXiv:1708.04896; MixUp, arXiv:1710.09412; CutMix, arXiv:1905.04899.
     """
 
     epochs: int = 100
@@ -86,6 +89,7 @@ class Recipe:
     budget: float | None = None
     budget_weight: float = 10.0
     clip_norm: float = 0.0
+    rand_augment: int | None = None
 
     def __post_init__(self) -> None:
         """Checks every value."""
@@ -108,6 +112,7 @@ class Recipe:
             ("step_epochs", "at least 1", self.step_epochs >= 1),
             ("norm_weight_decay", "finite and at least 0", 0 <= norm_decay < inf),
             ("random_erasing", "in [0, 1]", 0 <= self.random_erasing <= 1),
+            ("rand_augment", "in [0, 30]", 0 <= (self.rand_augment or 0) <= 30),
             ("mixup", "finite and at least 0", 0 <= self.mixup < inf),
             ("cutmix", "finite and at least 0", 0 <= self.cutmix < inf),
             ("ema_decay", "in [0, 1)", 0 <= self.ema_decay < 1),
@@ -122,6 +127,12 @@ class Recipe:
                 self.augment or not self.trivial_augment,
             ),
             ("random_erasing", "0 without augment", self.augment or not erases),
+            (
+                "rand_augment",
+                "None without augment, or with trivial_augment",
+                self.rand_augment is None
+                or (self.augment and not self.trivial_augment),
+            ),
         ):
             if not holds:
                 raise RunError(f"{name} must be {rule}, got {getattr(self, name)}")
@@ -137,6 +148,8 @@ class Recipe:
             del values["budget_weight"]
         if not self.clip_norm:
             del values["clip_norm"]
+        if self.rand_augment is None:
+            del values["rand_augment"]
         return values
 
     def learning_rate_at(self, step: int, steps: int) -> float:

@@ -15,6 +15,9 @@ from ddw_graph.training.run import Row, RunFolder
 TALLY = ("loss", "correct", "share", "images", "seconds")
 """What is added up over the steps of an epoch."""
 
+TALLY_SINCE = ("waited", "bad")
+"""Likewise, and not in checkpoints of earlier versions."""
+
 
 class TrainingState:
     """A network in training, with its optimizer, its average and its log.
@@ -41,7 +44,7 @@ class TrainingState:
         self.scaler = torch.amp.GradScaler(device.type, enabled=execution.scales)
         self.history: list[Row] = []
         self.step = 0
-        self.tally = dict.fromkeys(TALLY, 0.0)
+        self.tally = dict.fromkeys((*TALLY, *TALLY_SINCE), 0.0)
 
     @property
     def epoch(self) -> int:
@@ -57,7 +60,7 @@ class TrainingState:
         """Adds an epoch's line to the log, and begins the next epoch."""
         self.history.append(row)
         self.step = 0
-        self.tally = dict.fromkeys(TALLY, 0.0)
+        self.tally = dict.fromkeys((*TALLY, *TALLY_SINCE), 0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns all of it, as tensors, numbers and text."""
@@ -91,7 +94,9 @@ class TrainingState:
             numbers = [value for row in history for value in row.values()]
             # A checkpoint of an earlier version ends an epoch and has neither.
             step = state.get("step", 0)
-            tally = {name: state.get("tally", self.tally)[name] for name in TALLY}
+            told = state.get("tally", self.tally)
+            tally = {name: told[name] for name in TALLY}
+            tally |= {name: told.get(name, 0.0) for name in TALLY_SINCE}
             numbers += tally.values()
             if not all(isinstance(value, int | float) for value in numbers):
                 raise ValueError("its history holds something else than numbers")

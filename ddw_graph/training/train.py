@@ -30,14 +30,20 @@ class DataSource:
     Args:
         name: One of ``DATA_SETS``.
         root: Folder of the data.
-        image_size: Height and width, pixels, for image folders.
+        image_size: Height and width, pixels, for image folders and shards.
         download: Whether torchvision may download.
+        per_class: Training images of each class to choose.
+        holdout: Training images to hold out and to test on.
+        bad_images: ``fail`` or ``skip``.
     """
 
     name: str = "fashion_mnist_mini"
     root: Path | None = None
     image_size: int | None = None
     download: bool = False
+    per_class: int | None = None
+    holdout: int | None = None
+    bad_images: str = "fail"
 
     def load(self) -> ImageData:
         """Returns the images."""
@@ -46,6 +52,9 @@ class DataSource:
             root=self.root,
             image_size=self.image_size,
             download=self.download,
+            per_class=self.per_class,
+            holdout=self.holdout,
+            bad_images=self.bad_images,
         )
 
 

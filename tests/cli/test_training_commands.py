@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ddw_graph.cli.main import main
+from tests.training.photographs import members, shard, shards
 
 SMALL = ("--n", "3", "--channels", "4", "--epochs", "1", "--batch-size", "100")
 
@@ -433,3 +434,38 @@ def test_compares_kinds_of_edges_of_a_backbone_where_budgets_allow(
         *("--wiring", "complete", "--edges", "fixed", "--out", tmp_path / "x"),
     )
     assert result.exit_code == 2 and "a backbone's width is its own" in result.stderr
+
+
+def test_trains_on_cut_data_and_the_configuration_says_so(tmp_path: Path) -> None:
+    done = call(
+        *("train", *SMALL, "--holdout", 20, "--per-class", 3, "--out", tmp_path / "r")
+    )
+    assert done.exit_code == 0, done.output
+    config = json.loads((tmp_path / "r" / "config.json").read_text())["config"]["data"]
+    assert (config["holdout"], config["per_class"]) == (20, 3)
+    assert (config["train"], config["test"]) == (30, 20)
+    told = call("analyze", tmp_path / "r", "--json")
+    assert json.loads(told.stdout)["samples"] == 20  # those of the run
+
+
+def test_trains_on_shards_and_leaves_bad_images_out(tmp_path: Path) -> None:
+    root = shards(tmp_path / "data")
+    shard(root / "train-000001.tar", [*members(5, 7), ("9.jpg", b""), ("9.cls", b"1")])
+    options: tuple[object, ...] = (
+        "train",
+        "--data",
+        "shards",
+        "--root",
+        root,
+        "--image-size",
+        16,
+    )
+    options += ("--n", 3, "--channels", 4, "--epochs", 1, "--out", tmp_path / "r")
+    failed = call(*options)
+    assert failed.exit_code == 2 and len(failed.stderr.strip().splitlines()) == 1
+    assert "train-000001.tar/9.jpg: every file must be a readable" in failed.stderr
+    done = call(*options[:-1], tmp_path / "s", "--bad-images", "skip")
+    assert done.exit_code == 0, done.output
+    assert "9.jpg" in (tmp_path / "s" / "bad_images.csv").read_text()
+    (row,) = pd.read_csv(tmp_path / "s" / "log.csv").to_dict("records")
+    assert row["bad_images"] == 1

@@ -185,7 +185,7 @@ def test_the_log_tells_shares_and_the_loss_without_the_term(tmp_path: Path) -> N
         recipe = replace(still, budget_weight=weight)
         run(tmp_path / name, config=config, recipe=recipe)
         (row,) = RunFolder(tmp_path / name).read_checkpoint()["history"]
-        rows.append(row | {"train_seconds": 0})
+        rows.append(row | {"data_seconds": 0, "train_seconds": 0})
     assert rows[0] == rows[1]
     assert 0 < rows[0]["train_macs_share"] <= 1
     log = (tmp_path / "a" / "log.csv").read_text().splitlines()

@@ -13,7 +13,8 @@ from PIL import Image
 
 from ddw_graph.errors import DataError
 from ddw_graph.training.data import EMBEDDED, load_data
-from ddw_graph.training.images import ArrayImages, FolderImages
+from ddw_graph.training.folder import FolderImages
+from ddw_graph.training.images import ArrayImages
 
 
 def test_the_embedded_images_are_balanced_and_normalised() -> None:
@@ -153,7 +154,10 @@ def test_classes_that_differ_are_named(tmp_path: Path) -> None:
         ({"name": "cifar10"}, "needs a root folder, got root=None"),
         ({"name": "fashion_mnist_mini", "root": Path("x")}, "takes no root"),
         ({"name": "cifar10", "root": Path("nowhere")}, "not be read below nowhere"),
-        ({"name": "cifar10", "root": Path("x"), "image_size": 8}, "'folder' alone"),
+        (
+            {"name": "cifar10", "root": Path("x"), "image_size": 8},
+            "is for data folder and shards, got 8",
+        ),
         ({"name": "folder", "root": "one"}, "at least 2 classes are needed"),
         ({"name": "folder", "root": "two", "image_size": 0}, "at least 1 pixel, got 0"),
     ],

@@ -9,18 +9,11 @@ import torch
 from PIL import Image
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.images import (
-    PLAIN,
-    ArrayImages,
-    Augmentation,
-    FolderImages,
-    Images,
-    Key,
-    Purpose,
-    batch_sizes,
-    batches,
-    mixed,
-)
+from ddw_graph.training.augmentation import PLAIN, Augmentation, mixed
+from ddw_graph.training.folder import FolderImages
+from ddw_graph.training.images import ArrayImages, Images
+from ddw_graph.training.keys import Key, Purpose
+from ddw_graph.training.loading import batch_sizes, batches
 
 FULL = Augmentation(trivial_augment=True, random_erasing=0.7)
 
@@ -32,12 +25,11 @@ def ramp(count: int = 20, size: int = 16) -> ArrayImages:
 
 def photographs(folder: Path, count: int = 6) -> FolderImages:
     generator = np.random.default_rng(0)
-    files = []
-    for place in range(count):
-        path = folder / f"{place}.png"
-        Image.fromarray(generator.integers(0, 255, (40, 30, 3), np.uint8)).save(path)
-        files.append((path, place % 2))
-    return FolderImages(files, 24)
+    names = [f"{place}.png" for place in range(count)]
+    for name in names:
+        pixels = generator.integers(0, 255, (40, 30, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / name)
+    return FolderImages(folder, names, torch.arange(count) % 2, 24)
 
 
 def test_normalises_and_keeps_labels() -> None:
@@ -192,7 +184,7 @@ def test_an_image_alone_and_a_batch_without_mixing_stay_as_they_are() -> None:
 
 def test_equal_photographs_are_augmented_differently(tmp_path: Path) -> None:
     photographs(tmp_path, 1)
-    images = FolderImages([(tmp_path / "0.png", 0)] * 4, 24)
+    images = FolderImages(tmp_path, ["0.png"] * 4, torch.zeros(4).long(), 24)
     x, _ = images.batch(range(4), Key(0, 0))
     assert len({image.numpy().tobytes() for image in x}) == 4
 
@@ -276,7 +268,7 @@ def test_deep_pictures_are_refused_and_not_flattened(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match="deep.png.*8 bits a channel are read, not mode"
     ):
-        FolderImages([(path, 0)], 16).batch([0], None)
+        FolderImages(tmp_path, ["deep.png"], torch.tensor([0]), 16).batch([0], None)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -293,4 +285,4 @@ def test_an_empty_set_is_refused() -> None:
     with pytest.raises(DataError, match="at least one image"):
         ArrayImages(none, torch.zeros(0).long(), [0.5], [0.5])
     with pytest.raises(DataError, match="at least one image, got none"):
-        FolderImages([], 24)
+        FolderImages(Path("x"), [], torch.zeros(0).long(), 24)

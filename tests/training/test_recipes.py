@@ -12,9 +12,11 @@ from torch import nn
 
 from ddw_graph.errors import RunError
 from ddw_graph.models import from_config
+from ddw_graph.training.augmentation import Augmentation, mixed
 from ddw_graph.training.average import averaged
 from ddw_graph.training.evaluation import evaluate
-from ddw_graph.training.images import ArrayImages, Augmentation, Images, Key, mixed
+from ddw_graph.training.images import ArrayImages, Images
+from ddw_graph.training.keys import Key
 from ddw_graph.training.loop import fit
 from ddw_graph.training.recipe import (
     RECIPES,
@@ -165,7 +167,7 @@ def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def without_times(rows: list[Row]) -> list[Row]:
-    return [row | {"train_seconds": 0} for row in rows]
+    return [row | {"data_seconds": 0, "train_seconds": 0} for row in rows]
 
 
 def test_resumed_equals_uninterrupted_with_everything_on(tmp_path: Path) -> None:

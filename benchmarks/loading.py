@@ -1,0 +1,86 @@
+"""How long training waits for images: 224 px from JPEGs of ImageNet's size.
+
+    python benchmarks/loading.py [--images 192] [--model resnet18] [--threads 2]
+
+Makes its own JPEGs of 500 x 375 pixels. For each number of processes that load: images
+a second of the loader alone, and of an epoch of training, with the share of the epoch's
+time that its steps waited for images.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+
+from ddw_graph import create_model
+from ddw_graph.training.data import ImageData, load_data
+from ddw_graph.training.keys import Key
+from ddw_graph.training.loading import batches
+from ddw_graph.training.loop import fit
+from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.run import Row, RunFolder
+
+CLASSES = 4
+BATCH = 32
+
+
+def photographs(root: Path, count: int) -> None:
+    """Writes JPEGs with as many bytes as ImageNet's, about 110 kB each."""
+    draw = np.random.default_rng(0)
+    for split, images in (("train", count), ("val", CLASSES)):
+        for place in range(images):
+            pixels = draw.integers(0, 256, (375, 500, 3), np.uint8)
+            picture = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(0.8))
+            folder = root / split / str(place % CLASSES)
+            folder.mkdir(parents=True, exist_ok=True)
+            picture.save(folder / f"{place}.jpg", quality=85)
+
+
+def loading_rate(data: ImageData, workers: int) -> float:
+    """Returns the images that are loaded in a second when nothing else happens."""
+    began = time.perf_counter()
+    loader = batches(
+        data.train, BATCH, shuffle=Key(0, 0), augment=True, workers=workers
+    )
+    count = sum(len(x) for x, _ in loader)
+    return count / (time.perf_counter() - began)
+
+
+def epoch(data: ImageData, model: str, workers: int) -> Row:
+    """Returns the line of the log of a training of one epoch."""
+    network = create_model(model, edges="fixed", num_classes=CLASSES)
+    recipe = recipe_named("small", epochs=1, batch_size=BATCH, augment=True)
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunFolder(Path(folder))
+        return fit(network, data, recipe, seed=0, folder=run, workers=workers)[0]
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=192)
+    parser.add_argument("--model", default="resnet18")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as root:
+        photographs(Path(root), options.images)
+        data = load_data("folder", root=Path(root))
+        size = np.mean([f.stat().st_size for f in Path(root).glob("train/*/*")]) / 1e3
+        print(f"{options.images} JPEGs of {size:.0f} kB, {options.threads} threads")
+        print("| workers | loader alone, images/s | training, images/s | waiting |")
+        print("| --- | --- | --- | --- |")
+        for workers in (0, 1, 2):
+            rate = loading_rate(data, workers)
+            row = epoch(data, options.model, workers)
+            trained = options.images / row["train_seconds"]
+            waiting = row["data_seconds"] / row["train_seconds"]
+            print(f"| {workers} | {rate:.0f} | {trained:.1f} | {waiting:.1%} |")
+
+
+if __name__ == "__main__":
+    main()

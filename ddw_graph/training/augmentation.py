@@ -1,0 +1,94 @@
+"""What is done to training images, beside flips, shifts and crops."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ddw_graph.training.keys import Key, Purpose
+
+Targets = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to a training image beside flips, shifts and crops.
+
+    Args:
+        trivial_augment: Whether it takes one change of TrivialAugmentWide.
+        random_erasing: Probability that a rectangle of it is set to the mean.
+        rand_augment: Magnitude of the two changes of RandAugment that it takes, in
+            ``[0, 30]``; None for none of them.
+    """
+
+    trivial_augment: bool = False
+    random_erasing: float = 0.0
+    rand_augment: int | None = None
+
+    def before(self) -> list[Callable[[Any], Any]]:
+        """Returns what changes an image of 8 bits."""
+        if not self.trivial_augment and self.rand_augment is None:
+            return []
+        from torchvision.transforms import InterpolationMode, v2  # slow to import
+
+        # torchvision's reference asks for this; its default is the nearest pixel.
+        smooth = InterpolationMode.BILINEAR
+        changes: list[Callable[[Any], Any]] = []
+        if self.trivial_augment:
+            changes.append(v2.TrivialAugmentWide(interpolation=smooth))
+        if self.rand_augment is not None:
+            magnitude = self.rand_augment
+            changes.append(v2.RandAugment(magnitude=magnitude, interpolation=smooth))
+        return changes
+
+    def after(self) -> list[Callable[[Any], Any]]:
+        """Returns what changes a normalised image."""
+        if not self.random_erasing:
+            return []
+        from torchvision.transforms import v2  # slow to import
+
+        return [v2.RandomErasing(p=self.random_erasing)]
+
+
+PLAIN = Augmentation()
+"""Nothing beside flips, shifts and crops."""
+
+
+def mixed(
+    images: Float[Tensor, "batch channels height width"],
+    labels: Int[Tensor, " batch"],
+    classes: int,
+    key: Key,
+    step: int,
+    *,
+    mixup: float,
+    cutmix: float,
+) -> tuple[Float[Tensor, "batch channels height width"], Targets]:
+    """Returns a batch of which each image is mixed with the one before it.
+
+    MixUp adds the two, CutMix sets a rectangle of one into the other, both with the
+    same share for the whole batch; where both are on, each batch draws one of them.
+    Targets are then the shares of the classes. One image alone stays as it is.
+
+    Args:
+        images: The images.
+        labels: The class of each.
+        classes: Number of classes.
+        key: Names the draws, with the step.
+        step: Steps made in the epoch.
+        mixup: Alpha of MixUp: the share is drawn from Beta(alpha, alpha); 0 for none.
+        cutmix: Alpha of CutMix, likewise.
+    """
+    if not (mixup or cutmix) or len(labels) < 2:
+        return images, labels
+    from torchvision.transforms import v2  # slow to import
+
+    kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
+    mix = v2.RandomChoice(
+        [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
+    )
+    with key.lent(Purpose.MIXING, step):
+        both: tuple[Tensor, Tensor] = mix(images, labels)
+    return both

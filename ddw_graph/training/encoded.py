@@ -1,0 +1,156 @@
+"""Images in files of a usual format, decoded when asked for."""
+
+import io
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from ddw_graph.errors import DataError
+from ddw_graph.training.augmentation import PLAIN, Augmentation
+from ddw_graph.training.images import Batch
+from ddw_graph.training.keys import Key, Purpose
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
+"""What is read, whatever a file's name ends with.
+
+Pillow knows more, and starts another program for one of them (EPS).
+"""
+
+
+class BadImage(NamedTuple):
+    """An image that cannot be read.
+
+    Args:
+        name: Its file.
+        reason: Why not, in one line.
+    """
+
+    name: str
+    reason: str
+
+
+class BadImagesError(DataError):
+    """Images of a batch cannot be read; ``rest`` is the batch without them."""
+
+    def __init__(self, bad: Sequence[BadImage], rest: Batch) -> None:
+        name, reason = bad[0]
+        super().__init__(f"{name}: every file must be a readable image ({reason})")
+        self.bad = tuple(bad)
+        self.rest = rest
+
+
+class EncodedImages(ABC):
+    """Images in files, decoded when asked for.
+
+    Augmentation is torchvision's random resized crop and flip, then what is asked for;
+    without it an image is resized and its centre cropped, as usual for ImageNet.
+
+    Args:
+        labels: The class of each.
+        image_size: Height and width after cropping, pixels.
+
+    Raises:
+        DataError: If there is no image.
+    """
+
+    mean = (0.485, 0.456, 0.406)
+    std = (0.229, 0.224, 0.225)
+
+    def __init__(self, labels: Int[Tensor, " images"], image_size: int) -> None:
+        from torchvision.transforms import v2  # slow to import
+
+        if not len(labels):
+            raise DataError("a set needs at least one image, got none")
+        self.labels = labels
+        self.image_size = image_size
+        self.crop = [v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip()]
+        self.centre = [v2.Resize(image_size * 256 // 224), v2.CenterCrop(image_size)]
+        self.finish = [
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(self.mean, self.std),
+        ]
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self.labels)
+
+    @abstractmethod
+    def name(self, index: int) -> str:
+        """Returns where an image is, in words."""
+
+    @abstractmethod
+    def encoded(self, index: int) -> bytes:
+        """Returns the bytes of an image's file.
+
+        Raises:
+            OSError: If they cannot be read.
+        """
+
+    def batch(
+        self,
+        indices: Sequence[int],
+        key: Key | None,
+        augmentation: Augmentation = PLAIN,
+    ) -> Batch:
+        """Returns normalised images with labels, augmented where a key is given.
+
+        Raises:
+            BadImagesError: If some are no readable images.
+        """
+        from torchvision.transforms import v2  # slow to import
+
+        steps = [*self.centre, *self.finish]
+        if key is not None:
+            before, after = augmentation.before(), augmentation.after()
+            steps = [*self.crop, *before, *self.finish, *after]
+        transform: Callable[[Any], Tensor] = v2.Compose(steps)
+        images, read, bad = [], [], []
+        for index in indices:
+            try:
+                picture = decoded(self.encoded(index))
+            except MemoryError:  # says nothing of the image
+                raise
+            except Exception as error:  # a damaged file can make Pillow raise anything
+                reason = " ".join(str(error).split()) or type(error).__name__
+                bad.append(BadImage(self.name(index), reason))
+                continue
+            with key.lent(Purpose.TRANSFORMS, index) if key else nullcontext():
+                images.append(transform(picture))
+            read.append(index)
+        size = self.image_size
+        stacked = torch.stack(images) if images else torch.empty(0, 3, size, size)
+        batch = stacked, self.labels[torch.tensor(read, dtype=torch.long)]
+        if bad:
+            raise BadImagesError(bad, batch)
+        return batch
+
+
+def decoded(content: bytes) -> "Image":
+    """Returns the image in the bytes of a file, in RGB.
+
+    Raises:
+        Exception: Whatever Pillow raises where they hold none.
+    """
+    from PIL import Image, UnidentifiedImageError  # come with torchvision
+
+    # What Pillow warns of, it reads all the same.
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            file = Image.open(io.BytesIO(content), formats=FORMATS)
+        except UnidentifiedImageError as error:
+            # Pillow's words hold an address, which is another each time.
+            kinds = ", ".join(FORMATS)
+            raise ValueError(f"{len(content)} bytes are none of {kinds}") from error
+        if file.mode.startswith(("I", "F")):
+            raise ValueError(f"8 bits a channel are read, not mode {file.mode}")
+        return file.convert("RGB")

@@ -1,0 +1,359 @@
+"""Shards give the images that were put into them, and hostile ones a line each."""
+
+import gc
+import pickle
+import runpy
+import tarfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ddw_graph.errors import DataError
+from ddw_graph.training import shards as shards_module
+from ddw_graph.training.data import load_data
+from ddw_graph.training.keys import Key
+from ddw_graph.training.loading import batches
+from ddw_graph.training.shard_cache import kept_index
+from ddw_graph.training.shard_index import shard_index
+from ddw_graph.training.shards import OpenFiles, ShardImages, shard_paths
+from tests.training.photographs import Member, image_folder, jpeg, members, shard
+from tests.training.photographs import shards as write_shards
+
+TOOL = Path(__file__).parents[2] / "tools" / "make_shards.py"
+
+
+def images_of(root: Path) -> ShardImages:
+    return ShardImages(root, shard_index(shard_paths(root, "train")), 24)
+
+
+def test_reads_the_bytes_and_classes_that_were_written(tmp_path: Path) -> None:
+    write_shards(tmp_path)
+    images = images_of(tmp_path)
+    written = members(0, 18)
+    assert len(images) == 18
+    for index in range(18):
+        (name, picture), (_, label) = written[2 * index : 2 * index + 2]
+        assert images.encoded(index) == picture
+        assert images.labels[index] == int(label)
+        assert images.name(index).endswith(f".tar/{name}")
+
+
+# The library leaves the files that it reads to the garbage collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_reads_what_webdataset_writes_as_webdataset_does(tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    pattern = str(tmp_path / "train-%06d.tar")
+    with webdataset.ShardWriter(pattern, maxcount=4, verbose=0) as writer:
+        for place in range(10):
+            sample = {"__key__": f"a.b/{place}", "jpg": jpeg(place), "cls": place % 3}
+            writer.write(sample | {"json": {"place": place}})
+    paths = shard_paths(tmp_path, "train")
+    assert len(paths) == 3
+    images = images_of(tmp_path)
+    read = webdataset.WebDataset([str(path) for path in paths], shardshuffle=False)
+    samples = list(read)
+    del read
+    gc.collect()
+    assert [s["jpg"] for s in samples] == [images.encoded(i) for i in range(10)]
+    assert [int(s["cls"]) for s in samples] == images.labels.tolist()
+
+
+def test_a_folder_made_into_shards_is_the_same_data(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "folder")
+    runpy.run_path(str(TOOL))["main"](root, tmp_path / "shards", 5)
+    folder = load_data("folder", root=root, image_size=24)
+    made = load_data("shards", root=tmp_path / "shards", image_size=24)
+    assert folder.classes == made.classes == ("a", "b")
+    for one, other in ((folder.train, made.train), (folder.test, made.test)):
+        seen = []
+        for images in (one, other):
+            x, labels = images.batch(range(len(images)), None)
+            seen.append(
+                Counter(
+                    (image.numpy().tobytes(), int(label))
+                    for image, label in zip(x, labels, strict=True)
+                )
+            )
+        assert seen[0] == seen[1] and len(seen[0]) == len(one)
+    names = sorted(path.name for path in (tmp_path / "shards").glob("*.tar"))
+    assert names[:2] == ["train-000000.tar", "train-000001.tar"] and len(names) == 4
+
+
+def test_an_epoch_reads_a_few_shards_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards_module, "WINDOW", 2)
+    write_shards(tmp_path, (5, 7, 6, 4, 3))
+    images = images_of(tmp_path)
+    bounds = images.starts.tolist()
+    home = torch.bucketize(torch.arange(25), torch.tensor(bounds[1:]), right=True)
+    seen = set()
+    for epoch in range(20):
+        order = images.order(Key(0, epoch))
+        assert torch.equal(order, images.order(Key(0, epoch)))
+        assert sorted(order.tolist()) == list(range(25))
+        visits = home[order].tolist()
+        firsts = list(dict.fromkeys(visits))
+        for place in (0, 2, 4):  # windows of two shards, each whole before the next
+            window = firsts[place : place + 2]
+            count = sum(bounds[s + 1] - bounds[s] for s in window)
+            start = sum(bounds[s + 1] - bounds[s] for s in firsts[:place])
+            assert set(visits[start : start + count]) == set(window)
+        seen.add(tuple(order.tolist()))
+    assert len(seen) == 20
+    mixed = home[images.order(Key(0, 0))].tolist()
+    assert len([1 for a, b in zip(mixed, mixed[1:], strict=False) if a != b]) > 8
+
+
+def test_files_are_read_in_any_order_with_few_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards_module, "OPEN_FILES", 2)
+    for name in "abcd":
+        (tmp_path / name).write_bytes(name.encode() * 3 + b"!")
+    files = OpenFiles()
+    for name in "abcdabdcc":
+        assert files.read(str(tmp_path / name), 2, 9) == name.encode() + b"!"
+        assert len(files.descriptors) <= 2
+    assert not pickle.loads(pickle.dumps(files)).descriptors
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_other_processes_load_the_same(tmp_path: Path, workers: int) -> None:
+    images = images_of(write_shards(tmp_path))
+    images.encoded(0)  # opened here, and shared with the processes
+    here, there = (
+        list(batches(images, 4, shuffle=Key(1, 2), augment=True, workers=count))
+        for count in (0, workers)
+    )
+    torch.testing.assert_close(here, there, rtol=0, atol=0)
+
+
+def test_the_index_is_kept_until_a_shard_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_shards(tmp_path)
+    paths, cache = shard_paths(tmp_path, "train"), tmp_path / "kept.npz"
+    read: list[list[Path]] = []
+
+    def noted(paths: list[Path]) -> object:
+        read.append(paths)
+        return shard_index(paths)
+
+    monkeypatch.setattr("ddw_graph.training.shard_cache.shard_index", noted)
+    first, again = kept_index(paths, cache), kept_index(paths, cache)
+    assert len(read) == 1
+    assert first.shards == again.shards and list(first.keys) == list(again.keys)
+    for name in ("images", "offsets", "sizes", "labels"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+    time.sleep(0.01)
+    shard(paths[1], members(5, 8))
+    assert len(kept_index(paths, cache).labels) == 19 and len(read) == 2
+
+
+def test_a_kept_index_that_is_damaged_or_lies_is_made_again(tmp_path: Path) -> None:
+    write_shards(tmp_path)
+    paths, cache = shard_paths(tmp_path, "train"), tmp_path / "kept.npz"
+    true = kept_index(paths, cache)
+    whole = cache.read_bytes()
+    with np.load(cache) as file:
+        arrays = dict(file)
+
+    def lie(**changes: np.ndarray) -> None:
+        np.savez(cache, **(arrays | changes))
+
+    sizes, offsets = arrays["sizes"], arrays["offsets"]
+    for spoil in (
+        lambda: cache.write_bytes(b""),
+        lambda: cache.write_bytes(whole[:-40]),
+        lambda: cache.write_bytes(whole[:900] + b"\xff" + whole[901:]),
+        lambda: cache.write_bytes(pickle.dumps({"images": 1})),
+        lambda: lie(sizes=sizes * 10**9),
+        lambda: lie(offsets=offsets - 10**6),
+        lambda: lie(offsets=offsets[:-1]),
+        lambda: lie(labels=arrays["labels"] + 2**40),
+        lambda: lie(ends=arrays["ends"] + 5),
+        lambda: lie(images=arrays["images"] + 1),
+        lambda: lie(images=np.array([object()] * 3)),
+    ):
+        spoil()
+        found = kept_index(paths, cache)
+        np.testing.assert_array_equal(found.offsets, true.offsets)
+        np.testing.assert_array_equal(found.labels, true.labels)
+        assert cache.read_bytes() == whole
+
+
+def test_shards_in_a_folder_that_cannot_be_written_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("ddw_graph.training.shard_cache.write_bytes", refuse)
+    data = load_data("shards", root=write_shards(tmp_path))
+    assert (len(data.train), len(data.test)) == (18, 4)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".tar"}
+
+
+def odd(name: str, kind: bytes) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, "/etc/passwd"
+    return info
+
+
+GOOD = members(0, 2)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([*GOOD, ("../7.jpg", b"x")], "within the shard, got '../7.jpg'"),
+        ([*GOOD, ("a/../../7.jpg", b"x")], "within the shard, got 'a/../../7.jpg'"),
+        ([*GOOD, ("/7.jpg", b"x")], "within the shard, got '/7.jpg'"),
+        ([*GOOD, odd("7.jpg", tarfile.SYMTYPE)], "plain files, '7.jpg' is none"),
+        ([*GOOD, odd("7.jpg", tarfile.LNKTYPE)], "plain files, '7.jpg' is none"),
+        ([*GOOD, odd("7.jpg", tarfile.FIFOTYPE)], "plain files, '7.jpg' is none"),
+        ([*GOOD, ("7.pyd", b"x")], "must end with jpg, .* got '7.pyd'"),
+        ([*GOOD, ("7.pickle", b"x")], "must end with jpg, .* got '7.pickle'"),
+        ([*GOOD, ("7.pth", b"x")], "must end with jpg, .* got '7.pth'"),
+        ([*GOOD, ("README", b"x")], "must end with jpg, .* got 'README'"),
+        ([*GOOD, ("7.jpg", b"x")], "'7' has no class"),
+        ([*GOOD, ("7.cls", b"1")], "'7' has no image"),
+        ([*GOOD, *GOOD], "each key must have one image, '0000' has two"),
+        ([*GOOD, ("0000.png", b"x")], "each key must have one image, '0000' has two"),
+        ([*GOOD, ("7.jpg", b"x"), ("7.cls", b"one")], "'7.cls' holds 'one'"),
+        ([*GOOD, ("7.jpg", b"x"), ("7.cls", b"-1")], "'7.cls' holds '-1'"),
+        ([*GOOD, ("7.jpg", b"x"), ("7.cls", b"")], "'7.cls' holds ''"),
+        ([*GOOD, ("7.jpg", b"x"), ("7.cls", b"9" * 12)], "a number in .0, 1048576"),
+        ([*GOOD, ("7.jpg", b"x"), ("7.cls", b"1" + b" " * 99)], "'7.cls' holds '1'"),
+        ([], "must hold at least one image, got none"),
+    ],
+)
+def test_a_hostile_shard_is_refused_in_a_line(
+    tmp_path: Path, content: list[Member | tarfile.TarInfo], message: str
+) -> None:
+    path = shard(tmp_path / "train-000000.tar", content)
+    with pytest.raises(DataError, match=message) as error:
+        shard_index([path])
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+
+
+def test_a_shard_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    path = shard(tmp_path / "train-000000.tar", members(0, 3))
+    whole = path.read_bytes()
+    with tarfile.open(path) as file:
+        last = file.getmembers()[-1]
+    end = last.offset_data + 512
+    for cut in (0, 1, 511, 512, 700, end - 512, end - 100, end, end + 511):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(DataError, match="shard must"):
+            shard_index([path])
+    path.write_bytes(whole[: end + 512])
+    assert len(shard_index([path]).labels) == 3
+
+
+def compressed(path: Path) -> None:
+    with tarfile.open(path, "w:gz") as file:
+        file.addfile(tarfile.TarInfo("1.cls"))
+
+
+def long_name(path: Path) -> None:
+    """A header that claims a name of eight gigabytes."""
+    info = tarfile.TarInfo("1.jpg")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 8 * 2**30
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+
+
+def damaged(path: Path) -> None:
+    shard(path, members(0, 3))
+    content = bytearray(path.read_bytes())
+    with tarfile.open(path) as file:
+        content[file.getmembers()[2].offset] ^= 1  # the checksum is another's now
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (compressed, "whole, uncompressed tar"),
+        (long_name, "whole, uncompressed tar"),
+        (damaged, "end with a block of zeros, got none at byte"),
+        (lambda path: path.write_bytes(b"\0" * 10240), "at least one image, got none"),
+        (lambda path: path.write_bytes(b"no tar" * 200), "whole, uncompressed tar"),
+        (lambda path: path.mkdir(), "must be readable .*directory"),
+    ],
+)
+def test_what_is_no_shard_is_refused(
+    tmp_path: Path, write: Callable[[Path], None], message: str
+) -> None:
+    path = tmp_path / "train-000000.tar"
+    write(path)
+    with pytest.raises(DataError, match=message):
+        shard_index([path])
+
+
+def test_classes_have_the_names_of_the_file_beside_them(tmp_path: Path) -> None:
+    plain = load_data("shards", root=write_shards(tmp_path))
+    assert plain.classes == ("0", "1")
+    (tmp_path / "classes.txt").write_text("cat\ndog\ncow\n")
+    assert load_data("shards", root=tmp_path).classes == ("cat", "dog", "cow")
+    (tmp_path / "classes.json").write_text("[]")
+    with pytest.raises(DataError, match="classes.txt and classes.json, got both"):
+        load_data("shards", root=tmp_path)
+    (tmp_path / "classes.txt").unlink()
+    for text, message in (
+        ("[]", "at least 2 classes, got 0"),
+        ('["cat"]', "at least 2 classes, got 1"),
+        ("{", "must hold names"),
+        ("[" * 10**5, "must hold names"),
+        ('{"cat": 0}', "names of classes alone"),
+        ('["cat", 1]', "names of classes alone"),
+        ('["cat", " "]', "none of them empty"),
+        ('["cat", "dog", "cat"]', "got 'cat' twice"),
+    ):
+        (tmp_path / "classes.json").write_text(text)
+        with pytest.raises(DataError, match=message):
+            load_data("shards", root=tmp_path)
+    (tmp_path / "classes.json").write_text('["cat", "dog"]')
+    named = load_data("shards", root=tmp_path)
+    assert named.classes == ("cat", "dog") and named.digest != plain.digest
+
+
+def test_a_class_that_has_no_name_is_refused(tmp_path: Path) -> None:
+    write_shards(tmp_path)
+    shard(tmp_path / "val-000000.tar", [("7.jpg", jpeg(0)), ("7.cls", b"2")])
+    with pytest.raises(DataError, match=r"in \[0, 2\), '7.jpg' has 2"):
+        load_data("shards", root=tmp_path)
+
+
+def test_shards_that_are_missing_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="must be in a folder, got .*nowhere"):
+        load_data("shards", root=tmp_path / "nowhere")
+    write_shards(tmp_path, (3, 3, 3))
+    (tmp_path / "train-000001.tar").rename(tmp_path / "kept.tar")
+    with pytest.raises(DataError, match="000000.tar and then train-000002.tar in"):
+        load_data("shards", root=tmp_path)
+    (tmp_path / "kept.tar").rename(tmp_path / "train-2.tar")
+    with pytest.raises(DataError, match="numbered one by one"):
+        load_data("shards", root=tmp_path)
+    (tmp_path / "train-2.tar").rename(tmp_path / "train-000001.tar")
+    (tmp_path / "val-000000.tar").rename(tmp_path / "test-000000.tar")
+    assert len(load_data("shards", root=tmp_path).test) == 4
+    (tmp_path / "test-000000.tar").unlink()
+    with pytest.raises(DataError, match="must hold train-000000.tar and val-000000"):
+        load_data("shards", root=tmp_path)
+
+
+def test_the_digest_tells_shards_apart_and_not_where_they_are(tmp_path: Path) -> None:
+    first, again = (
+        load_data("shards", root=write_shards(tmp_path / name)) for name in "ab"
+    )
+    assert first.as_dict() == again.as_dict()
+    shard(tmp_path / "b" / "train-000002.tar", members(12, 6, classes=1))
+    assert load_data("shards", root=tmp_path / "b").digest != first.digest

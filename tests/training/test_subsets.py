@@ -1,0 +1,131 @@
+"""Subsets hold as many images of each class, and are the same for every run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ddw_graph.errors import DataError
+from ddw_graph.training.data import ImageData, load_data
+from ddw_graph.training.images import Images, shuffled
+from ddw_graph.training.keys import Key
+from ddw_graph.training.loading import batches
+from ddw_graph.training.subsets import Subset, balanced, held_out
+from tests.training.photographs import image_folder, shards
+
+LABELS = st.lists(st.integers(0, 2), min_size=0, max_size=40).map(
+    lambda more: torch.tensor([0, 1, 2, 0, 1, 2, *more])
+)
+CLASSES = ["cat", "dog", "cow"]
+
+
+@given(LABELS)
+def test_held_out_and_rest_are_the_set_without_overlap(labels: torch.Tensor) -> None:
+    rest, held = held_out(labels, CLASSES, 3)
+    assert sorted([*rest.tolist(), *held.tolist()]) == list(range(len(labels)))
+    assert torch.bincount(labels[held], minlength=3).tolist() == [1, 1, 1]
+    assert rest.tolist() == sorted(rest.tolist())
+
+
+@given(LABELS)
+def test_a_subset_is_balanced_and_lies_within_larger_ones(labels: torch.Tensor) -> None:
+    fewest = int(torch.bincount(labels).min())
+    before: set[int] = set()
+    for count in range(1, fewest + 1):
+        chosen = balanced(labels, CLASSES, count)
+        assert torch.bincount(labels[chosen]).tolist() == [count] * 3
+        assert before < set(chosen.tolist())
+        before = set(chosen.tolist())
+
+
+def test_draws_are_what_they_were_in_every_release() -> None:
+    labels = torch.arange(30) % 3
+    assert balanced(labels, CLASSES, 2).tolist() == [2, 3, 19, 22, 27, 29]
+    assert held_out(labels, CLASSES, 6)[1].tolist() == [1, 8, 9, 18, 22, 26]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"per_class": 301}, r"in \[1, 300\], the images of 'T-shirt/top', got 301"),
+        ({"per_class": 0}, "got 0"),
+        ({"per_class": 251, "holdout": 500}, r"in \[1, 250\]"),
+        ({"holdout": 15}, "multiple of the 10 classes, got 15"),
+        ({"holdout": 0}, "multiple of the 10 classes, got 0"),
+        ({"holdout": -10}, "multiple of the 10 classes, got -10"),
+        ({"holdout": 3000}, "leave an image of every class, got 3000, and 300 of"),
+        ({"bad_images": "ignore"}, "fail or skip, got 'ignore'"),
+        ({"bad_images": "skip"}, "skip is for data folder and shards, got fashion"),
+    ],
+)
+def test_names_what_it_rejects(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load_data(**options)
+
+
+def pixels(images: Images) -> set[bytes]:
+    x, _ = images.batch(range(len(images)), None)
+    return {image.numpy().tobytes() for image in x}
+
+
+@pytest.mark.parametrize("kind", ["folder", "shards"])
+def test_every_set_can_be_cut(tmp_path: Path, kind: str) -> None:
+    write = image_folder if kind == "folder" else shards
+
+    def load(**options: Any) -> ImageData:
+        return load_data(kind, root=tmp_path, image_size=24, **options)
+
+    write(tmp_path)
+    whole, cut = load(), load(per_class=2, holdout=4)
+    assert torch.bincount(cut.train.labels).tolist() == [2, 2]
+    assert torch.bincount(cut.test.labels).tolist() == [2, 2]
+    train, test = pixels(cut.train), pixels(cut.test)
+    assert len(train) == len(test) == 4 and not train & test
+    assert (train | test) <= pixels(whole.train)
+    assert not test & pixels(whole.test)
+    assert pixels(load(holdout=4).test) == test  # whatever is chosen of the rest
+    described = [
+        data.as_dict()
+        for data in (whole, cut, load(holdout=4), load(per_class=2), load(per_class=3))
+    ]
+    assert len({told["digest"] for told in described}) == 5
+    assert "holdout" not in described[0] and "per_class" not in described[0]
+    assert (described[1]["holdout"], described[1]["per_class"]) == (4, 2)
+    assert cut.as_dict() == load(per_class=2, holdout=4).as_dict()
+
+
+def test_the_embedded_set_held_out_is_no_test_image() -> None:
+    data = load_data(holdout=500, per_class=100)
+    assert (len(data.train), len(data.test)) == (1000, 500)
+    assert not pixels(data.train) & pixels(data.test)
+    assert not pixels(data.test) & pixels(load_data().test)
+
+
+def test_an_image_is_augmented_as_in_the_whole_set(tmp_path: Path) -> None:
+    sets = load_data().train, load_data("folder", root=image_folder(tmp_path)).train
+    for images in sets:
+        some = Subset(images, torch.tensor([1, 4, 7]))
+        x, labels = some.batch([2, 0], Key(0, 3))
+        whole, of_whole = images.batch([7, 1], Key(0, 3))
+        assert torch.equal(x, whole) and torch.equal(labels, of_whole)
+        assert torch.equal(some.labels, images.labels[[1, 4, 7]])
+
+
+def test_a_subset_of_shards_keeps_their_order(tmp_path: Path) -> None:
+    images = load_data("shards", root=shards(tmp_path), image_size=24).train
+    some = Subset(images, torch.arange(0, 18, 2))
+    key = Key(0, 1)
+    wanted = [index for index in shuffled(images, key).tolist() if index % 2 == 0]
+    assert some.indices[shuffled(some, key)].tolist() == wanted
+    labels = torch.cat([y for _, y in batches(some, 4, shuffle=key)])
+    assert torch.equal(labels, images.labels[wanted])
+
+
+def test_a_subset_of_other_images_has_an_order_for_each_key() -> None:
+    some = Subset(load_data().train, torch.arange(0, 40, 2))
+    orders = [tuple(shuffled(some, Key(0, epoch)).tolist()) for epoch in (0, 0, 1)]
+    assert sorted(orders[0]) == list(range(20))
+    assert orders[0] == orders[1] != orders[2]
