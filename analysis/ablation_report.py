@@ -77,9 +77,10 @@ def described(comparison: Comparison) -> str:
     """Returns in a sentence how an ablation's networks were trained."""
     recipe = comparison.recipe
     sizes = {"n": comparison.n, "channels": comparison.channels}
+    plural = "" if recipe.epochs == 1 else "s"
     told = "".join(f", {k} {v:g}" for k, v in sizes.items() if v is not None)
     return (
-        f"{comparison.model}{told} on {comparison.source.name}, {recipe.epochs} epochs "
+        f"{comparison.model}{told} on {comparison.source.name}, {recipe.epochs} epoch{plural} "
         f"with batches of {recipe.batch_size}, seeds "
         f"{', '.join(map(str, comparison.seeds))}. Every network is within "
         f"{comparison.tolerance:.0%} of the total MACs of "

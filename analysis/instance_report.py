@@ -10,6 +10,7 @@ from ddw_graph.analysis.instance_figure import (
     instance_figure,
     variation_figure,
 )
+from ddw_graph.analysis.learning_curves import Curves, curve_figure
 from ddw_graph.analysis.markdown import interval, markdown_table, number
 from ddw_graph.analysis.report_files import ReportFiles
 from ddw_graph.experiments.instance_summary import instance_summary, verdicts
@@ -90,6 +91,7 @@ def write_instances(
     folder: Path,
     *,
     runs: Rows = (),
+    curves: Sequence[Curves] = (),
     about: Sequence[str] = (),
 ) -> list[Path]:
     """Writes the report of a test of instances, and returns the paths of its files.
@@ -102,12 +104,15 @@ def write_instances(
         varied: A row for each run and stage, from there too.
         folder: Where to.
         runs: A row for each run that was trained for it, for ``runs.csv``.
+        curves: Their learning curves, for ``curves``.
         about: Paragraphs that say how the networks were trained.
     """
     files = ReportFiles(folder)
     table = instance_summary(rows)
     if runs:
         files.table("runs.csv", runs)
+    if curves:
+        files.picture("curves", curve_figure(curves))
     files.table("wirings.csv", rows)
     files.table("variation.csv", varied)
     files.table("summary.csv", table)

@@ -173,6 +173,7 @@ def _test(
 ) -> None:
     """Tests the wirings of trained networks, writes the report, and prints it."""
     from ddw_graph.analysis.instance_report import instance_table, write_instances
+    from ddw_graph.analysis.learning_curves import curves_of
     from ddw_graph.cli.progress import bar
     from ddw_graph.experiments.instance_runs import instance_tests
     from ddw_graph.experiments.instance_summary import instance_summary, verdicts
@@ -187,7 +188,10 @@ def _test(
             device=device,
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
-    written = write_instances(rows, varied, folder, runs=runs, about=about)
+    curves = [curves_of(group) for group in groups] if runs else []
+    written = write_instances(
+        rows, varied, folder, runs=runs, curves=curves, about=about
+    )
     table = instance_summary(rows)
     if as_json:
         told = {"wirings": rows, "variation": varied, "summary": table}

@@ -71,7 +71,7 @@ def test_the_original_of_a_backbone_is_the_librarys(model: str, tmp_path: Path) 
 def test_the_small_network_stands_beside_a_chain_with_shortcuts(tmp_path: Path) -> None:
     ablation = table6("randwire_tiny")
     assert ablation.reference == Entry("resnet", "fixed")
-    comparison = comparison_of(ablation, (0,), QUICK, DataSource(), n=4, channels=8.0)
+    comparison = comparison_of(ablation, (0,), QUICK, DataSource())
     made = tasks(comparison, DataSource().load(), tmp_path)
     macs = [cost(from_config(task.run.model), 28).total_macs for task in made]
     assert all(abs(each / macs[0] - 1) <= 0.03 for each in macs)
