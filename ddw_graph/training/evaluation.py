@@ -80,9 +80,8 @@ def evaluate(
         correct += (logits.argmax(1) == labels).sum().item()
         share += mac_shares(price, adjacency).double().sum().item()
         count += len(labels)
-    kind = torch.float64 if first.device.type != "mps" else torch.float32
     own = [loss, correct, share, count]
-    sums = torch.tensor(own, dtype=kind, device=first.device)
+    sums = torch.tensor(own, dtype=torch.float64, device=first.device)
     loss, correct, share, count = world.total(sums).tolist()
     if not count:
         raise DataError(f"at least one image must be readable, got {len(images)} bad")
