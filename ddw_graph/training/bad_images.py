@@ -53,7 +53,9 @@ def hearing(data: ImageData) -> Hears | None:
 
 def _warn(images: Sequence[BadImage]) -> None:
     for image in images:
-        LOGGER.warning("%s is left out: %s", *image)
+        # A name need not be text, and whatever takes the line may want some.
+        name = image.name.encode(errors="backslashreplace").decode()
+        LOGGER.warning("%s is left out: %s", name, image.reason)
 
 
 def _rows(path: Path) -> list[list[str]]:

@@ -216,7 +216,9 @@ def test_evaluation_and_collection_leave_them_out(tmp_path: Path) -> None:
         )
 
 
-def test_processes_that_train_together_name_each_once(tmp_path: Path) -> None:
+def test_processes_that_train_together_name_each_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first, second = BadImageLog(tmp_path), BadImageLog(tmp_path, rank=1)
     one, other = BadImage("a", "x, y"), BadImage("b\udcff", "z")
     first([one])
@@ -225,6 +227,7 @@ def test_processes_that_train_together_name_each_once(tmp_path: Path) -> None:
     assert (tmp_path / "bad_images.csv").read_text() == 'name,reason\na,"x, y"\n'
     rows = (tmp_path / "bad_images-1.csv").read_bytes()
     assert rows == b"name,reason\nb\xff,z\n"
+    assert caplog.messages == ["a is left out: x, y", "b\\udcff is left out: z"]
 
 
 def test_postscript_is_no_image(tmp_path: Path) -> None:
