@@ -10,9 +10,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.aggregation import Signal
+from ddw_graph.nn.aggregation import Signal, uses_reference
 from ddw_graph.nn.edges import Dynamic, Edges, Learned
 from ddw_graph.nn.gates import gated
+from ddw_graph.nn.hooks import is_heard
+from ddw_graph.nn.kernels import compiled, routed, takes
 from ddw_graph.nn.plan import StagePlan
 
 Weights = tuple[Float[Tensor, "rows edges"], Bool[Tensor, "rows edges"] | None]
@@ -158,12 +160,28 @@ class DynamicWeights(EdgeWeights):
         """Returns the gated values of the node's router, and which edges are open."""
         if str(node) not in self.routers:
             return signal.x.new_ones(1, 0), None
-        alpha = self.routers[str(node)](signal.pooled())
-        if self.threshold is None:
+        router = self.routers[str(node)]
+        tau = None
+        if self.threshold is not None:
+            tau = self.threshold[self.runs[node] or self.receiver[self.places[node]]]
+        if self._is_compiled(router, signal):
+            layer, psi = router.linear, self.gate in ("psi", "hard")
+            return routed(signal.x, layer.weight, layer.bias, tau, psi=psi)
+        alpha = router(signal.pooled())
+        if tau is None:
             return alpha, None
-        run = self.runs[node]
-        tau = self.threshold[run or self.receiver[self.places[node]]]
         return gated(self.gate, alpha, tau, training=self.training)
+
+    def _is_compiled(self, router: nn.Module, signal: Signal) -> bool:
+        """Returns whether kernels make the weights: at inference, of plain routers."""
+        if not compiled() or self.training or torch.is_grad_enabled():
+            return False
+        if uses_reference(signal.x) or signal.scale is not None:
+            return False
+        layer = router.linear
+        plain = type(router) is Router and type(layer) is nn.Linear
+        same = plain and layer.weight.dtype == signal.x.dtype
+        return same and not (is_heard(router) or is_heard(layer)) and takes([signal.x])
 
 
 def _run(places: list[int]) -> slice | None:
