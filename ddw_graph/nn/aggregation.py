@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ddw_graph.nn.kernels import back, compiled, total_of, takes
+from ddw_graph.nn.kernels import back, compiled, takes, total_of
 
 Features = Float[Tensor, "batch channels height width"]
 
@@ -55,9 +55,7 @@ def reference() -> Iterator[None]:
 
 def trains_fast(x: Tensor) -> bool:
     """Returns whether what is trained with features is made by the fast form."""
-    if not torch.is_grad_enabled() or uses_reference(x):
-        return False
-    return x.numel() >= SMALL or (compiled() and takes([x]))
+    return torch.is_grad_enabled() and x.numel() >= SMALL and not uses_reference(x)
 
 
 def first_order(
@@ -319,11 +317,11 @@ class _Gather(torch.autograd.Function):
         return None, None, None, *(grad * c if needed else None for needed, c in scaled)
 
 
-def _sum(edges: Sequence[Signal], row: Tensor, compiled: bool) -> Tensor:
+def _sum(edges: Sequence[Signal], row: Tensor, by_kernels: bool) -> Tensor:
     """Returns a weighted sum that is made in place: so the total stays in the cache."""
     inputs = [edge.x for edge in edges]
     plain = all(edge.scale is None for edge in edges)
-    if compiled and takes(inputs):
+    if by_kernels and takes(inputs):
         if plain:
             return total_of(inputs, row)
         scales, shifts = [e.scale for e in edges], [e.shift for e in edges]
