@@ -164,24 +164,32 @@ class DynamicWeights(EdgeWeights):
         tau = None
         if self.threshold is not None:
             tau = self.threshold[self.runs[node] or self.receiver[self.places[node]]]
-        if self._is_compiled(router, signal):
-            layer, psi = router.linear, self.gate in ("psi", "hard")
+        layer = self._by_kernels(router, signal)
+        if layer is not None:
+            psi = self.gate in ("psi", "hard")
             return routed(signal.x, layer.weight, layer.bias, tau, psi=psi)
         alpha = router(signal.pooled())
         if tau is None:
             return alpha, None
         return gated(self.gate, alpha, tau, training=self.training)
 
-    def _is_compiled(self, router: nn.Module, signal: Signal) -> bool:
-        """Returns whether kernels make the weights: at inference, of plain routers."""
-        if not compiled() or self.training or torch.is_grad_enabled():
-            return False
-        if uses_reference(signal.x) or signal.scale is not None:
-            return False
+    def _by_kernels(self, router: nn.Module, signal: Signal) -> nn.Linear | None:
+        """Returns the layer of a router that kernels can be; None for any other.
+
+        They are routers at inference, where nobody listens to what is in them.
+        """
+        x, scale, _ = signal
+        if uses_reference(x) or not compiled():
+            return None
+        if self.training or torch.is_grad_enabled():
+            return None
+        if scale is not None or type(router) is not Router:
+            return None
         layer = router.linear
-        plain = type(router) is Router and type(layer) is nn.Linear
-        same = plain and layer.weight.dtype == signal.x.dtype
-        return same and not (is_heard(router) or is_heard(layer)) and takes([signal.x])
+        if type(layer) is not nn.Linear or layer.weight.dtype != x.dtype:
+            return None
+        heard = is_heard(router) or is_heard(layer)
+        return layer if not heard and takes([x]) else None
 
 
 def _run(places: list[int]) -> slice | None:

@@ -1,9 +1,11 @@
 """Kernels say what eager PyTorch says, take what they take, and tell what they lack."""
 
 import copy
+import shutil
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import pytest
@@ -11,6 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ddw_graph import Stage, create_model
 from ddw_graph.errors import ModelError
@@ -36,12 +39,14 @@ def _built() -> None:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def calls() -> Iterator[list[str]]:
     """Tells which kernels were called."""
     made: list[str] = []
 
-    class Told(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+    class Told(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             if str(func).startswith("ddw_graph."):
                 made.append(str(func).split(".")[1])
             return func(*args, **(kwargs or {}))
@@ -164,7 +169,8 @@ def test_routers_weigh_and_close_as_they_do_in_eager_pytorch(
 def test_a_router_that_is_heard_runs_as_it_is(calls: list[str]) -> None:
     stage = Stage(complete(3), 4, 4, edges="dynamic").eval()
     heard: list[Tensor] = []
-    listening = stage.weights.routers["2"].linear.register_forward_hook(
+    router = stage.get_submodule("weights.routers.2.linear")
+    listening = router.register_forward_hook(
         lambda module, given, output: heard.append(output)
     )
     with torch.no_grad(), kernels.kernels():
@@ -265,7 +271,7 @@ def test_a_forward_pass_within_has_its_backward_pass_compiled(calls: list[str]) 
     x = images(2, 2, 3, 3).requires_grad_()
     with kernels.kernels():
         y = weighted_sum([x], images(2, 1).requires_grad_())
-    y.backward(torch.ones_like(y))
+    torch.autograd.backward(y, torch.ones_like(y))
     assert calls == ["weighted_sum", "fanned_back"]
 
 
@@ -281,7 +287,8 @@ def test_a_network_trains_to_the_same(layout: str) -> None:
         with kernels.kernels() if fast else nullcontext():
             for _ in range(3):
                 optimizer.zero_grad()
-                nn.functional.cross_entropy(twin(x), torch.arange(4)).backward()
+                loss = nn.functional.cross_entropy(twin(x), torch.arange(4))
+                torch.autograd.backward(loss)
                 optimizer.step()
         trained.append(twin.state_dict())
     torch.testing.assert_close(*trained, rtol=1e-8, atol=1e-8)
@@ -291,7 +298,7 @@ def test_says_which_program_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ModelError, match=r"by no-such-compiler, a C\+\+ compiler such"):
         kernels.load.__wrapped__()
-    monkeypatch.setattr(kernels.shutil, "which", lambda p: None if p == "ninja" else p)
+    monkeypatch.setattr(shutil, "which", lambda p: None if p == "ninja" else p)
     with pytest.raises(ModelError, match=r"ninja, which pip install 'ddw_graph\[kern"):
         kernels.load.__wrapped__()
 
