@@ -12,6 +12,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 TIMEOUT = 600.0
 
+KERNELS_OPTION = click.option(
+    "--kernels", is_flag=True, help="Sum by kernels, compiled for this machine's CPU."
+)
 CHOICES = (
     click.option(
         "--precision",
@@ -27,6 +30,7 @@ CHOICES = (
         help="Parts in which a process computes its images of a step.",
     ),
     click.option("--channels-last", is_flag=True, help="Channels innermost in memory."),
+    KERNELS_OPTION,
     click.option("--compile", is_flag=True, help="Let torch.compile make the network."),
     click.option(
         "--deterministic", is_flag=True, help="Only operations that repeat bit for bit."
@@ -65,5 +69,6 @@ def chosen_execution(options: dict[str, Any]) -> "Execution":
     """Returns what the options choose, and takes them out of ``options``."""
     from ddw_graph.training.execution import Execution
 
-    names = ("precision", "accumulate", "channels_last", "compile", "deterministic")
+    switches = ("channels_last", "kernels", "compile", "deterministic")
+    names = ("precision", "accumulate", *switches)
     return Execution(**{name: options.pop(name) for name in names})

@@ -4,7 +4,8 @@ A node's output goes out once for each edge, and the next node sums what it hear
 reference says this in plain operations that autograd, ``torch.compile`` and
 ``torch.export`` follow. The fast form sums in place, and its backward pass gives a
 node the gradients of all that heard it at once: it reads each of them a single time,
-where plain autograd scales each into a copy of its own and then adds the copies.
+where plain autograd scales each into a copy of its own and then adds the copies. Within
+``kernels()`` it does so in compiled code, where the features are such as that takes.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from ddw_graph.nn.kernels import back, compiled, takes, total_of
 
 Features = Float[Tensor, "batch channels height width"]
 
@@ -234,7 +237,7 @@ def gathered(
         scales = [(edge.scale, edge.shift) for edge in edges]
         summed: Tensor = _Gather.apply(weights.detach(), keep, scales, *inputs)
         return summed
-    return _sum(edges, multipliers(weights, keep))
+    return _sum(edges, multipliers(weights, keep), compiled())
 
 
 def multipliers(
@@ -258,6 +261,7 @@ class _FanOut(torch.autograd.Function):
         shift: Tensor | None,
         weights: Tensor,
     ) -> tuple[Tensor, ...]:
+        ctx.compiled = compiled()
         ctx.save_for_backward(x, scale, shift, weights)
         ctx.set_materialize_grads(False)
         return tuple(x.detach() for _ in range(weights.shape[1]))
@@ -270,11 +274,15 @@ class _FanOut(torch.autograd.Function):
         places = [place for place, grad in enumerate(grads) if grad is not None]
         came = [grad for grad in grads if grad is not None]
         grad_x = grad_weights = None
-        if came and to_x:
-            row = weights if len(came) == len(grads) else weights[:, places]
-            grad_x = _sum([Signal(grad) for grad in came], row)
+        row = weights if len(came) == len(grads) else weights[:, places]
+        dots = None
+        if came and to_weights and ctx.compiled and takes([x, *came]):
+            grad_x, dots = back(x, scale, shift, came, row, sums=to_x)
+        elif came and to_x:
+            grad_x = _sum([Signal(grad) for grad in came], row, ctx.compiled)
         if came and to_weights:
-            dots = _dots(Signal(x, scale, shift), came)
+            if dots is None:
+                dots = _dots(Signal(x, scale, shift), came)
             grad_weights = dots.sum_to_size(len(weights), len(came)).to(weights.dtype)
             if len(came) < len(grads):
                 whole = torch.zeros_like(weights)
@@ -296,7 +304,7 @@ class _Gather(torch.autograd.Function):
     ) -> Tensor:
         ctx.keep = keep
         edges = [Signal(x, *scale) for x, scale in zip(inputs, scales, strict=True)]
-        return _sum(edges, multipliers(weights, keep))
+        return _sum(edges, multipliers(weights, keep), compiled())
 
     @staticmethod
     @first_order
@@ -309,10 +317,16 @@ class _Gather(torch.autograd.Function):
         return None, None, None, *(grad * c if needed else None for needed, c in scaled)
 
 
-def _sum(edges: Sequence[Signal], row: Tensor) -> Tensor:
+def _sum(edges: Sequence[Signal], row: Tensor, by_kernels: bool) -> Tensor:
     """Returns a weighted sum that is made in place: so the total stays in the cache."""
     inputs = [edge.x for edge in edges]
-    if all(edge.scale is None for edge in edges):
+    plain = all(edge.scale is None for edge in edges)
+    if by_kernels and takes(inputs):
+        if plain:
+            return total_of(inputs, row)
+        scales, shifts = [e.scale for e in edges], [e.shift for e in edges]
+        return total_of(inputs, row, scales, shifts)
+    if plain:
         columns = _columns(row, inputs)
         total = inputs[0] * columns[0]
     else:
@@ -345,18 +359,29 @@ def _scales(edges: Sequence[Signal]) -> tuple[Tensor, Tensor]:
 def _dots(signal: Signal, grads: Sequence[Tensor]) -> Float[Tensor, "batch gradients"]:
     """Returns the inner products of features and gradients, sample by sample."""
     x = signal.x
+    last = all(_is_last(each) for each in (x, *grads))
+    order = (0, 2, 3, 1) if last else (0, 1, 2, 3)  # as they lie in memory
     same = all(x.dtype == grad.dtype for grad in grads)
     if not (x.is_cpu and same and x[0].numel() >= LONG):
-        y = signal.made().flatten(1)
-        dots = [torch.linalg.vecdot(y, grad.flatten(1)) for grad in grads]
+        y = signal.made().permute(order).flatten(1)
+        flat = [grad.permute(order).flatten(1) for grad in grads]
+        dots = [torch.linalg.vecdot(y, grad) for grad in flat]
         return torch.stack(dots, dim=1)
     # A sample at a time: what is made of it stays in the cache, and its products with
     # a gradient are summed as they come and not written out first.
     rows = []
-    for sample, *others in zip(x, *grads, strict=True):
-        y = Signal(sample[None], signal.scale, signal.shift).made().flatten()
-        rows += [torch.dot(y, grad.flatten()) for grad in others]
+    flat = [grad.permute(order).flatten(1) for grad in grads]
+    for sample, *others in zip(x, *flat, strict=True):
+        y = Signal(sample[None], signal.scale, signal.shift).made()
+        y = y.permute(order).flatten()
+        rows += [torch.dot(y, grad) for grad in others]
     return torch.stack(rows).view(len(x), len(grads))
+
+
+def _is_last(x: Tensor) -> bool:
+    """Returns whether features lie in channels last, and not contiguously."""
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    return channels_last and not x.is_contiguous()
 
 
 def drop_one_input(

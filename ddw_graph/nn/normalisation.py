@@ -18,6 +18,7 @@ from ddw_graph.nn.aggregation import (
     trains_fast,
     uses_reference,
 )
+from ddw_graph.nn.hooks import is_heard
 
 
 def signal_of(operation: nn.Module, x: Tensor) -> Signal:
@@ -62,7 +63,7 @@ def still(module: nn.Module) -> Iterator[None]:
 
 def _steps(operation: nn.Module) -> list[nn.Module] | None:
     """Returns the modules of a sequence whose last is a BN; None for anything else."""
-    if _is_heard(operation):
+    if is_heard(operation):
         return None
     if type(operation) is nn.BatchNorm2d:
         return [operation]
@@ -72,16 +73,6 @@ def _steps(operation: nn.Module) -> list[nn.Module] | None:
     children = list(operation)
     last = _steps(children[-1]) if children else None
     return None if last is None else [*children[:-1], *last]
-
-
-def _is_heard(module: nn.Module) -> bool:
-    """Returns whether a hook listens to a module."""
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-    )
 
 
 def _can_wait(norm: nn.BatchNorm2d, x: Tensor) -> bool:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ddw_graph.errors import RunError
+from ddw_graph.nn.kernels import kernels
 from ddw_graph.nn.network import Network
 from ddw_graph.training.world import World
 
@@ -35,6 +36,8 @@ class Execution:
             batches that memory does not hold. Batch normalisation sees a part at a
             time, as does a budget; a part has at least two images.
         channels_last: Whether images and features lie with channels innermost.
+        kernels: Whether features are summed by compiled kernels; see
+            ``ddw_graph.nn.kernels``.
         compile: Whether ``torch.compile`` makes the network's computation.
         deterministic: Whether torch must take operations that repeat bit for bit, and
             refuses those that it has no such form of.
@@ -46,6 +49,7 @@ class Execution:
     precision: str = "float32"
     accumulate: int = 1
     channels_last: bool = False
+    kernels: bool = False
     compile: bool = False
     deterministic: bool = False
 
@@ -96,6 +100,16 @@ class Execution:
 
     @contextmanager
     def settled(self) -> Iterator[None]:
+        """Sets the choice of operations for a while, where that is asked for.
+
+        Raises:
+            ModelError: If kernels were asked for and cannot be built here.
+        """
+        with kernels() if self.kernels else nullcontext(), self._repeatable():
+            yield
+
+    @contextmanager
+    def _repeatable(self) -> Iterator[None]:
         """Sets torch's choice of operations for a while, where that is asked for."""
         if not self.deterministic:
             yield

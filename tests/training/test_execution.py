@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from ddw_graph.errors import RunError
+from ddw_graph.errors import ModelError, RunError
+from ddw_graph.nn import kernels
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.loop import fit
 from ddw_graph.training.recipe import Recipe, recipe_named
@@ -40,6 +41,13 @@ def assert_near(
         torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-10)
 
 
+def can_build_kernels() -> None:
+    try:
+        kernels.load()
+    except ModelError as error:
+        pytest.skip(f"kernels cannot be built here: {error}")
+
+
 @pytest.mark.parametrize("edges", ["learned", "dynamic", "dynamic:gate=hard"])
 @pytest.mark.parametrize(
     "execution",
@@ -48,11 +56,15 @@ def assert_near(
         Execution(accumulate=100),
         Execution(channels_last=True),
         Execution(deterministic=True),
+        Execution(kernels=True),
+        Execution(kernels=True, channels_last=True),
     ],
 )
 def test_the_weights_are_those_of_a_plain_step(
     tmp_path: Path, execution: Execution, edges: str
 ) -> None:
+    if execution.kernels:
+        can_build_kernels()
     plain = several.weights_after(tmp_path / "plain", edges=edges)
     other = several.weights_after(tmp_path / "other", edges=edges, execution=execution)
     assert_near(other, plain)

@@ -1,0 +1,165 @@
+"""Aggregation compiled for this machine's processor, where it is asked for.
+
+What ``aggregation`` does in eager PyTorch takes several passes over memory and many
+small calls; ``kernels.cpp`` does each in one. It is built by the machine's own compiler
+when it is first asked for, and kept in the user's cache of torch extensions.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ddw_graph.errors import ModelError
+
+SOURCE = Path(__file__).with_name("kernels.cpp")
+
+_WIDTHS = {
+    "AVX2": ["-mavx2", "-mfma"],
+    "AVX512": [
+        *("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"),
+        "-mprefer-vector-width=512",
+    ],
+}
+"""Flags by what torch found the processor to be capable of."""
+
+_COMPILED = ContextVar("compiled", default=False)
+
+
+@contextmanager
+def kernels() -> Iterator[None]:
+    """Aggregates by compiled kernels for a while, where features are on the CPU.
+
+    They compute what eager PyTorch does, in float32 and float64. Features of another
+    type, of mixed memory formats or on another device are summed as without them, and
+    so is all within ``reference()``, ``torch.compile`` and ``torch.export``.
+
+    The first use on a machine compiles them, which takes half a minute.
+
+    Raises:
+        ModelError: If they cannot be built here.
+    """
+    load()
+    token = _COMPILED.set(True)
+    try:
+        yield
+    finally:
+        _COMPILED.reset(token)
+
+
+def compiled() -> bool:
+    """Returns whether kernels were asked for."""
+    return _COMPILED.get()
+
+
+def takes(features: Sequence[Tensor]) -> bool:
+    """Returns whether the kernels take features, which they do in one memory format."""
+    first = features[0]
+    dtype, shape = first.dtype, first.shape
+    if dtype not in (torch.float32, torch.float64) or first.ndim != 4:
+        return False
+    if not first.numel() or not all(
+        x.is_cpu and x.dtype == dtype and x.shape == shape for x in features
+    ):
+        return False
+    return all(x.is_contiguous() for x in features) or all(
+        x.is_contiguous(memory_format=torch.channels_last) for x in features
+    )
+
+
+def total_of(
+    inputs: Sequence[Tensor],
+    row: Tensor,
+    scales: Sequence[Tensor | None] = (),
+    shifts: Sequence[Tensor | None] = (),
+) -> Tensor:
+    """Returns the weighted sum of features, each scaled and shifted where given."""
+    row = row.to(inputs[0].dtype).contiguous()
+    total: Tensor = torch.ops.ddw_graph.weighted_sum(inputs, row, scales, shifts)
+    return total
+
+
+def back(
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    grads: Sequence[Tensor],
+    row: Tensor,
+    *,
+    sums: bool,
+) -> tuple[Tensor | None, Tensor]:
+    """Returns the weighted sum of gradients, and features' inner products with each.
+
+    Args:
+        x: Features, scaled and shifted where that is given.
+        scale: Factor of each channel.
+        shift: Summand of each channel.
+        grads: Gradients of the features' edges.
+        row: The weight of each edge; a row a sample, or one row for all.
+        sums: Whether the sum is needed.
+    """
+    row = row.to(x.dtype).contiguous()
+    total, dots = torch.ops.ddw_graph.fanned_back(x, scale, shift, grads, row, sums)
+    return total if sums else None, dots
+
+
+def routed(
+    x: Tensor, weight: Tensor, bias: Tensor, tau: Tensor | None, *, psi: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Returns what a router weighs its edges at inference, and which are open.
+
+    Args:
+        x: Features that it pools.
+        weight: Weights of its layer.
+        bias: Biases of its layer.
+        tau: Threshold of each edge; None for none.
+        psi: Whether an open edge weighs ``psi``, and not the router's value.
+
+    Shapes:
+        - weights and open: ``(batch, edges)``; open is None where all edges are.
+    """
+    tau = None if tau is None else tau.contiguous()
+    weights, is_open, all_open = torch.ops.ddw_graph.routed(x, weight, bias, tau, psi)
+    return weights, None if all_open else is_open
+
+
+@cache
+def load() -> None:
+    """Builds the kernels where they are not built yet, and loads them.
+
+    Raises:
+        ModelError: If they cannot be built here.
+    """
+    compiler = os.environ.get("CXX", "c++")
+    for program, hint in (
+        (compiler, "a C++ compiler such as g++ or clang++"),
+        ("ninja", "which pip install 'ddw_graph[kernels]' brings"),
+    ):
+        if shutil.which(program) is None:
+            raise ModelError(f"kernels are built by {program}, {hint}; it is not here")
+    # Imported by those alone who build: it looks for CUDA on the machine.
+    from torch.utils import cpp_extension
+
+    flags = ["-O3", "-fopenmp"]
+    flags += _WIDTHS.get(torch.backends.cpu.get_cpu_capability(), [])
+    # What was made of another source, by other flags or for another torch is another.
+    made_of = [SOURCE.read_text(), *flags, torch.__version__, compiler]
+    digest = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
+    try:
+        cpp_extension.load(
+            f"ddw_graph_kernels_{digest}",
+            [str(SOURCE)],
+            extra_cflags=flags,
+            is_python_module=False,
+        )
+    except (RuntimeError, OSError) as error:
+        lines = [line.strip() for line in str(error).splitlines()] or ["no reason"]
+        what = next((line for line in lines if "error:" in line), lines[0])
+        raise ModelError(f"kernels cannot be built here: {what}") from error
