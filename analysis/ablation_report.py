@@ -80,8 +80,8 @@ def described(comparison: Comparison) -> str:
     plural = "" if recipe.epochs == 1 else "s"
     told = "".join(f", {k} {v:g}" for k, v in sizes.items() if v is not None)
     return (
-        f"{comparison.model}{told} on {comparison.source.name}, {recipe.epochs} epoch{plural} "
-        f"with batches of {recipe.batch_size}, seeds "
+        f"{comparison.model}{told} on {comparison.source.name}, {recipe.epochs} "
+        f"epoch{plural} with batches of {recipe.batch_size}, seeds "
         f"{', '.join(map(str, comparison.seeds))}. Every network is within "
         f"{comparison.tolerance:.0%} of the total MACs of "
         f"{comparison.entries[0].label}."

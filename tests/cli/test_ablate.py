@@ -39,7 +39,9 @@ def test_instances_are_tested_and_told_of(ablations: Path) -> None:
     variation = pd.read_csv(folder / "variation.csv")
     assert len(variation) == 12 and variation["image_share"].between(0, 1).all()
     report = (folder / "report.md").read_text()
-    assert "randwire_tiny, n 3, channels 4 on fashion_mnist_mini, 1 epoch with" in report
+    assert (
+        "randwire_tiny, n 3, channels 4 on fashion_mnist_mini, 1 epoch with" in report
+    )
     assert "changes 0 predictions of the plain evaluation" in report
     assert report.count("instance-aware: ") == 2
 
