@@ -9,14 +9,16 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
 
+from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import ModelError
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
@@ -152,13 +154,26 @@ def load() -> None:
     # What was made of another source, by other flags or for another torch is another.
     made_of = [SOURCE.read_text(), *flags, torch.__version__, compiler]
     digest = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
+    name = f"ddw_graph_kernels_{digest}"
+    built = Path(cpp_extension.get_default_build_root()) / f"{name}.so"
+    if built.exists():
+        with suppress(OSError):  # cut short, say: it is built anew
+            torch.ops.load_library(str(built))  # type: ignore[no-untyped-call]
+            return
     try:
-        cpp_extension.load(
-            f"ddw_graph_kernels_{digest}",
-            [str(SOURCE)],
-            extra_cflags=flags,
-            is_python_module=False,
-        )
+        # In a folder of its own: where torch keeps what it builds, a build that was
+        # killed leaves a lock for which all others wait.
+        with TemporaryDirectory() as folder:
+            cpp_extension.load(
+                name,
+                [str(SOURCE)],
+                extra_cflags=flags,
+                build_directory=folder,
+                is_python_module=False,
+            )
+            made = (Path(folder) / f"{name}.so").read_bytes()
+        built.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(built, [made], overwrite=True)
     except (RuntimeError, OSError) as error:
         lines = [line.strip() for line in str(error).splitlines()] or ["no reason"]
         what = next((line for line in lines if "error:" in line), lines[0])

@@ -1,7 +1,10 @@
 """Kernels say what eager PyTorch says, take what they take, and tell what they lack."""
 
 import copy
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -313,3 +316,33 @@ def test_says_why_a_compiler_failed(
     with pytest.raises(ModelError, match="cannot be built here: .*error:.*this") as it:
         kernels.load.__wrapped__()
     assert "\n" not in str(it.value)
+
+
+REBUILT = """
+import sys
+from pathlib import Path
+from ddw_graph.nn.kernels import load
+
+load()
+(built,) = Path(sys.argv[1]).glob("*.so")
+print(built.stat().st_size, *(path.name for path in Path(sys.argv[1]).iterdir()))
+"""
+
+
+@pytest.mark.slow  # two builds
+def test_what_was_cut_short_is_built_anew(tmp_path: Path) -> None:
+    def size() -> int:
+        # In a process of its own, since a library is loaded once in each.
+        run = [sys.executable, "-W", "ignore", "-c", REBUILT, str(tmp_path)]
+        there = os.environ | {"TORCH_EXTENSIONS_DIR": str(tmp_path)}
+        done = subprocess.run(
+            run, capture_output=True, text=True, check=True, env=there
+        )
+        found, *names = done.stdout.split()
+        assert len(names) == 1  # and nothing for which others would wait
+        return int(found)
+
+    whole = size()
+    (library,) = tmp_path.glob("*.so")
+    library.write_bytes(library.read_bytes()[:1000])
+    assert size() == whole
