@@ -155,7 +155,8 @@ def load() -> None:
     made_of = [SOURCE.read_text(), *flags, torch.__version__, compiler]
     digest = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
     name = f"ddw_graph_kernels_{digest}"
-    built = Path(cpp_extension.get_default_build_root()) / f"{name}.so"
+    root = os.environ.get("TORCH_EXTENSIONS_DIR")
+    built = Path(root or cpp_extension.get_default_build_root()) / f"{name}.so"
     if built.exists():
         with suppress(OSError):  # cut short, say: it is built anew
             torch.ops.load_library(str(built))  # type: ignore[no-untyped-call]
