@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -157,11 +157,10 @@ def load() -> None:
     name = f"ddw_graph_kernels_{digest}"
     root = os.environ.get("TORCH_EXTENSIONS_DIR")
     built = Path(root or cpp_extension.get_default_build_root()) / f"{name}.so"
-    if built.exists():
-        with suppress(OSError):  # cut short, say: it is built anew
+    try:
+        if built.exists():
             torch.ops.load_library(str(built))  # type: ignore[no-untyped-call]
             return
-    try:
         # In a folder of its own: where torch keeps what it builds, a build that was
         # killed leaves a lock for which all others wait.
         with TemporaryDirectory() as folder:
