@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ddw_graph.analysis.markdown import markdown_table
+
 COLUMNS = ("case", "what", "took", "relative to", "which took", "ratio")
 UNITS = {"seconds": (1e3, "ms"), "bytes": (1e-6, "MB")}
 
@@ -50,5 +52,4 @@ def _ratio(spread: Mapping[str, float]) -> str:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(header, rows).rstrip()

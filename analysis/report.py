@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import pandas as pd
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.budget_figure import budget_figure
@@ -15,15 +14,18 @@ from ddw_graph.analysis.figures import (
     weight_heatmaps,
     weight_histograms,
 )
-from ddw_graph.analysis.pictures import STYLE, save_figure
+from ddw_graph.analysis.markdown import interval, markdown_table, number
+from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.analysis.report_files import ReportFiles
 from ddw_graph.analysis.statistics import edge_table
 from ddw_graph.analysis.wiring_drawing import draw_wiring
-from ddw_graph.atomic import write_bytes
 from ddw_graph.experiments.compare import Comparison
 from ddw_graph.experiments.summary import summary
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import trained_model
 from ddw_graph.wiring import from_dict
+
+PICTURE = ("png",)
 
 COLUMNS = {
     "entry": "wiring and edges",
@@ -38,6 +40,15 @@ COLUMNS = {
     "train_seconds": "training, s",
     "inference_ms": "inference, ms an image",
 }
+FORMS = {
+    "accuracy": ".2f",
+    "accuracy_std": ".2f",
+    "parameters": ",.0f",
+    "macs": ".2f",
+    "total_macs": ".2f",
+    "train_seconds": ".1f",
+    "inference_ms": ".3f",
+}
 
 
 def markdown_summary(table: Sequence[Mapping[str, Any]]) -> str:
@@ -45,24 +56,20 @@ def markdown_summary(table: Sequence[Mapping[str, Any]]) -> str:
 
     def cell(row: Mapping[str, Any], key: str) -> str:
         value = row.get(key)
-        if value is None:
-            return "–"
+        if key == "entry":
+            return str(value)
         if key == "difference":
-            low, high = row["difference_low"], row["difference_high"]
-            interval = "one seed" if low is None else f"{low:+.2f} to {high:+.2f}"
-            return f"{value:+.2f} ({interval})"
-        if key == "expected_macs":
+            ends = row.get("difference_low"), row.get("difference_high")
+            return interval(value, *ends)
+        if key == "expected_macs" and value is not None:
             return f"{value / 1e6:.2f} ({value / row['total_macs']:.0%})"
-        if key in ("macs", "total_macs"):
-            return f"{value / 1e6:.2f}"
-        form = {"accuracy": ".2f", "accuracy_std": ".2f", "parameters": ",.0f"}
-        form |= {"train_seconds": ".1f", "inference_ms": ".3f"}
-        return format(value, form.get(key, ""))
+        if key in ("macs", "total_macs") and value is not None:
+            value /= 1e6
+        return number(value, FORMS.get(key, ""))
 
-    lines = ["| " + " | ".join(COLUMNS.values()) + " |"]
-    lines.append("|" + " --- |" * len(COLUMNS))
-    lines += ["| " + " | ".join(cell(row, k) for k in COLUMNS) + " |" for row in table]
-    return "\n".join(lines) + "\n"
+    return markdown_table(
+        list(COLUMNS.values()), ([cell(row, key) for key in COLUMNS] for row in table)
+    )
 
 
 def write_report(
@@ -81,34 +88,25 @@ def write_report(
         folder: The comparison's folder.
     """
     table = summary(rows)
-    written = []
-
-    def put(name: str, content: str | Figure) -> None:
-        path = folder / name
-        if isinstance(content, str):
-            write_bytes(path, [content.encode()], overwrite=True)
-        else:
-            save_figure(content, path, overwrite=True)
-        written.append(path)
-
-    put("runs.csv", pd.DataFrame(rows).to_csv(index=False))
-    put("summary.csv", pd.DataFrame(table).to_csv(index=False))
-    put("summary.md", markdown_summary(table))
-    put("accuracy.png", accuracy_figure(rows, table))
+    files = ReportFiles(folder)
+    files.table("runs.csv", rows)
+    files.table("summary.csv", table)
+    files.text("summary.md", markdown_summary(table))
+    files.picture("accuracy", accuracy_figure(rows, table), PICTURE)
     if any(entry.budget is not None for entry in comparison.entries):
-        put("budget.png", budget_figure(rows, table))
-    put("wirings.png", _wirings(comparison, folder))
+        files.picture("budget", budget_figure(rows, table), PICTURE)
+    files.picture("wirings", _wirings(comparison, folder), PICTURE)
     collections = _collections(comparison, folder)
     if collections:
-        put("edge_weights.png", weight_histograms(collections))
+        files.picture("edge_weights", weight_histograms(collections), PICTURE)
     for label, collection in collections.items():
         entry = next(e for e in comparison.entries if e.label == label)
         edges = edge_table(collection)
-        put(f"edges-{entry.folder}.csv", edges.to_csv(index=False))
+        files.text(f"edges-{entry.folder}.csv", edges.to_csv(index=False))
         for column in ("mean", "std"):
             figure = weight_heatmaps(collection, edges, column)
-            put(f"{column}-{entry.folder}.png", figure)
-    return written
+            files.picture(f"{column}-{entry.folder}", figure, PICTURE)
+    return files.written
 
 
 def _run_folder(comparison: Comparison, folder: Path, entry: str) -> Path:

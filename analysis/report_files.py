@@ -33,9 +33,11 @@ class ReportFiles:
         """Writes a table as CSV."""
         self.text(name, pd.DataFrame(rows).to_csv(index=False))
 
-    def picture(self, name: str, figure: Figure) -> None:
-        """Writes a picture, as PNG and as SVG."""
-        for ending in ("png", "svg"):
+    def picture(
+        self, name: str, figure: Figure, endings: Sequence[str] = ("png", "svg")
+    ) -> None:
+        """Writes a picture, in each of some formats."""
+        for ending in endings:
             path = self.folder / f"{name}.{ending}"
             save_figure(figure, path, overwrite=True)
             self.written.append(path)

@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from ddw_graph.analysis.pictures import save_figure
+from ddw_graph.analysis.report_files import ReportFiles
 from ddw_graph.analysis.sweep_figure import graph_figure
-from ddw_graph.atomic import write_bytes
 from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.table import table
 from ddw_graph.training.run import RunFolder
@@ -23,10 +20,8 @@ def write_sweep_report(folder: Path) -> list[Path]:
     rows = table(SweepFolder(folder))
     if not rows:
         return []
-    csv = folder / "runs.csv"
-    text = pd.DataFrame(rows).to_csv(index=False)
-    write_bytes(csv, [text.encode()], overwrite=True)
-    picture = folder / "graphs.png"
+    files = ReportFiles(folder)
+    files.table("runs.csv", rows)
     axes = RunFolder(folder).config()["axes"]
-    save_figure(graph_figure(rows, axes), picture, overwrite=True)
-    return [csv, picture]
+    files.picture("graphs", graph_figure(rows, axes), ("png",))
+    return files.written
