@@ -204,23 +204,13 @@ def _network(
     """Returns the network to train: a new one, or what there is to start from."""
     import torch
 
-    from ddw_graph.models import create_model
-    from ddw_graph.training.budget_term import CLOSING_EDGES
+    from ddw_graph.training.train import DEFAULT_MODEL, new_network
 
     options = {key: value for key, value in options.items() if value is not None}
     if start is not None:
         torch.manual_seed(seed)  # for projections that rewiring adds: resumed, the same
         return _started(start, {"model": model, **options}, seed)
-    if recipe.budget is not None:
-        options.setdefault("edges", CLOSING_EDGES)
-    network: Network = create_model(
-        model or "randwire_tiny",
-        num_classes=len(data.classes),
-        in_channels=data.channels,
-        seed=seed,
-        **options,
-    )
-    return network
+    return new_network(data, recipe, model=model or DEFAULT_MODEL, seed=seed, **options)
 
 
 def _started(path: Path, options: dict[str, Any], seed: int) -> "Network":

@@ -147,13 +147,14 @@ def data_source(options: dict[str, Any]) -> "DataSource":
 
 def run_data(run: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Returns the options with the data of a run in place of what was not given."""
+    from ddw_graph.training.data import OF_FILES
     from ddw_graph.training.run import RunFolder
 
     if options["data"] is not None:
         return options
     data = RunFolder(run).config()["data"]
     options["data"] = data["name"]
-    if data["name"] in ("folder", "shards") and options["image_size"] is None:
+    if data["name"] in OF_FILES and options["image_size"] is None:
         options["image_size"] = data["image_size"]
     for name in ("per_class", "holdout", "bad_images"):
         if options[name] is None:

@@ -1,7 +1,7 @@
 """The paper's ablations: which networks are trained, and what is read off them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ddw_graph.experiments.groups import Group
 from ddw_graph.experiments.runs import Progress
 from ddw_graph.models.backbones import is_backbone
 from ddw_graph.models.paper import paper_figures
-from ddw_graph.nn.edges import edge_settings
+from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.train import DataSource
 
@@ -176,16 +176,7 @@ def canonical(edges: str) -> str:
         >>> canonical("dynamic:gate=none,bias=0.0"), canonical("dynamic:bias=3")
         ('dynamic:bias=0,gate=none', 'dynamic')
     """
-    settings = edge_settings(edges)
-    default = asdict(type(settings)())
-    told = [
-        f"{key}={int(value) if value == int(value) else value}"
-        if isinstance(value, float)
-        else f"{key}={value}"
-        for key, value in asdict(settings).items()
-        if value != default[key]
-    ]
-    return ":".join(filter(None, (settings.kind, ",".join(told))))
+    return edge_text(edge_settings(edges), plain=True)
 
 
 def comparison_of(

@@ -22,7 +22,7 @@ from ddw_graph.training.loading import batches
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.timing import inference_times
-from ddw_graph.training.train import DataSource, trained_model
+from ddw_graph.training.train import DEFAULT_MODEL, DataSource, trained_model
 
 ORIGINAL = "original"
 """The wiring of an entry that is a backbone as its library has it."""
@@ -128,7 +128,7 @@ class Comparison:
     seeds: tuple[int, ...]
     recipe: Recipe
     source: DataSource
-    model: str = "randwire_tiny"
+    model: str = DEFAULT_MODEL
     channels: float | None = None
     n: int | None = None
     output: str | None = None

@@ -120,13 +120,24 @@ def edge_settings(edges: str | Edges) -> Edges:
     return kind(**values)
 
 
-def edge_text(edges: Edges) -> str:
+def edge_text(edges: Edges, *, plain: bool = False) -> str:
     """Returns the text that ``edge_settings`` reads, defaults left out.
+
+    Args:
+        edges: The settings.
+        plain: Whether whole numbers are written without a point.
 
     Example:
         >>> edge_text(Dynamic(gate="none"))
         'dynamic:gate=none'
+        >>> edge_text(Dynamic(bias=0)), edge_text(Dynamic(bias=0.0), plain=True)
+        ('dynamic:bias=0', 'dynamic:bias=0')
     """
+
+    def written(value: float | str) -> str:
+        whole = plain and isinstance(value, float) and value == int(value)
+        return str(int(value) if whole else value)
+
     default = asdict(type(edges)())
-    told = [f"{k}={v}" for k, v in asdict(edges).items() if v != default[k]]
+    told = [f"{k}={written(v)}" for k, v in asdict(edges).items() if v != default[k]]
     return ":".join(filter(None, (edges.kind, ",".join(told))))

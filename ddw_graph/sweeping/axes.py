@@ -33,6 +33,15 @@ class Range:
         """Returns the least and the largest."""
         return self.low, self.high
 
+    def rounded(self, number: float) -> float:
+        """Returns a number of the range in four digits, which a name holds whole.
+
+        Example:
+            >>> Range(0.1, 0.5).rounded(0.123456)
+            0.1235
+        """
+        return min(max(float(f"{number:.4g}"), self.low), self.high)
+
 
 @dataclass(frozen=True)
 class Choices:

@@ -173,8 +173,7 @@ def number_at(among: Range, share: float) -> int | float:
         found = low + (high - low) * share
     if among.whole:
         return min(int(found), int(among.high))
-    # A name holds it whole.
-    return min(max(float(f"{found:.4g}"), low), high)
+    return among.rounded(found)
 
 
 def run_name(point: Mapping[str, Value]) -> str:

@@ -127,8 +127,7 @@ class _OptunaChooser:
             whole: int = self.trial.suggest_int(name, low, high, log=among.log)
             return whole
         found: float = self.trial.suggest_float(name, low, high, log=among.log)
-        # A name holds it whole.
-        return min(max(float(f"{found:.4g}"), low), high)
+        return among.rounded(found)
 
 
 def import_optuna() -> Any:

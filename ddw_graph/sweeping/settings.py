@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import ModelError, RunError, UserError
-from ddw_graph.models import create_model
 from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
 from ddw_graph.sweeping.axes import Value
-from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
+from ddw_graph.training.budget_term import check_closing
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.recipe import Recipe, recipe_named
-from ddw_graph.training.train import DataSource
+from ddw_graph.training.train import DataSource, check_seed, new_network
 
-DEFAULT_MODEL = "randwire_tiny"
 Kind = type[bool] | type[int] | type[float] | type[str]
 
 DATA: dict[str, Kind] = {"data": str, "root": str, "image_size": int, "download": bool}
@@ -92,8 +90,7 @@ def seed(settings: Mapping[str, Value]) -> int:
         RunError: If it is out of range.
     """
     value = int(settings.get("seed", 0))
-    if not 0 <= value < 2**32:
-        raise RunError(f"seed must be in [0, 2**32), got {value}")
+    check_seed(value)
     return value
 
 
@@ -112,26 +109,17 @@ def network(
         WiringError: If a wiring is none.
     """
     given: dict[str, Any] = {key: settings[key] for key in NETWORK if key in settings}
-    name = given.pop("model", DEFAULT_MODEL)
-    asks = recipe(settings).budget is not None
-    given.setdefault("edges", CLOSING_EDGES if asks else "dynamic")
-    if asks:
+    wanted = recipe(settings)
+    if wanted.budget is not None and "edges" in given:
         check_closing(edge_settings(given["edges"]))
     if channels is not None:
         given["channels"] = channels
     try:
-        model: Network = create_model(
-            name,
-            num_classes=len(data.classes),
-            in_channels=data.channels,
-            seed=seed(settings),
-            **given,
-        )
+        return new_network(data, wanted, seed=seed(settings), **given)
     except UserError:
         raise
     except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"no network can be built: {error}") from error
-    return model
 
 
 def normal(name: str, value: Value) -> Value:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddw_graph.sweeping.folder import SweepFolder
-from ddw_graph.sweeping.settings import DEFAULT_MODEL
 from ddw_graph.training.run import RunFolder
+from ddw_graph.training.train import DEFAULT_MODEL
 from ddw_graph.wiring import describe, from_dict
 
 GRAPH = ("clustering", "average_path_length", "graph_edges", "depth", "fan_in")

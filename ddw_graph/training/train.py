@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from ddw_graph.errors import DataError, RunError
-from ddw_graph.models import from_config, load, save
+from ddw_graph.models import create_model, from_config, load, save
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.budget_term import check_closing
+from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
 from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.execution import Execution
@@ -21,6 +21,9 @@ from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import LATER, RESULT, RunFolder, write_json
 from ddw_graph.training.state import load_weights
 from ddw_graph.training.world import World
+
+DEFAULT_MODEL = "randwire_tiny"
+"""The network that is trained where none is named."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,7 @@ def train(
         DataError: If the images do not fit the network.
     """
     check_fit(model_config, data)
-    if not 0 <= seed < 2**32:
-        raise RunError(f"seed must be in [0, 2**32), got {seed}")
+    check_seed(seed)
     check_steps(recipe, world, checkpoint_steps)
     # Building first: a network that cannot be built leaves no folder behind.
     torch.manual_seed(seed)
@@ -169,6 +171,49 @@ def train(
             save(model, run.model_path, overwrite=True)
             write_json(run.result_path, result)
     return result
+
+
+def check_seed(seed: int) -> None:
+    """Checks that a seed is one that draws can be named by; see ``Key``.
+
+    Raises:
+        RunError: If it is out of range.
+    """
+    if not 0 <= seed < 2**32:
+        raise RunError(f"seed must be in [0, 2**32), got {seed}")
+
+
+def new_network(
+    data: ImageData,
+    recipe: Recipe,
+    *,
+    model: str = DEFAULT_MODEL,
+    seed: int,
+    **settings: Any,
+) -> Network:
+    """Returns a network for images, with edges that can keep the recipe's budget.
+
+    Args:
+        data: The images.
+        recipe: How it will be trained: with a budget, edges are ``CLOSING_EDGES`` where
+            the settings name none.
+        model: Its name.
+        seed: Fixes its wirings and initial weights.
+        settings: What else ``create_model`` takes.
+
+    Raises:
+        ModelError: If it cannot be built.
+    """
+    if recipe.budget is not None:
+        settings.setdefault("edges", CLOSING_EDGES)
+    network: Network = create_model(
+        model,
+        num_classes=len(data.classes),
+        in_channels=data.channels,
+        seed=seed,
+        **settings,
+    )
+    return network
 
 
 def _digest(model: Network) -> str:
