@@ -24,6 +24,7 @@ from ddw_graph.generators import complete
 from ddw_graph.nn import aggregation, kernels
 from ddw_graph.nn.aggregation import Signal, fanned_out, gathered, weighted_sum
 from ddw_graph.nn.gates import GATES
+from tests.nn.compiled import need_kernels
 from tests.nn.test_aggregation import EDGES, compared, naive
 from tests.nn.test_stage import images, lively
 from tests.strategies import wirings
@@ -35,10 +36,7 @@ SHAPES = [(3, 4, 5, 6), (2, 40, 11, 13), (1, 2100, 2, 2)]
 
 @pytest.fixture(scope="module", autouse=True)
 def _built() -> None:
-    try:
-        kernels.load()
-    except ModelError as error:
-        pytest.skip(f"kernels cannot be built here: {error}")
+    need_kernels()
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from ddw_graph.errors import ModelError, RunError
-from ddw_graph.nn import kernels
+from ddw_graph.errors import RunError
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.loop import fit
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import train
+from tests.nn.compiled import need_kernels
 from tests.training import several
 from tests.training.small import small_config, small_data
 from tests.training.test_training import Stop, StopAt, run, weights
@@ -34,20 +34,6 @@ EVERYTHING = recipe_named(
 )
 
 
-def assert_near(
-    found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
-) -> None:
-    for name, tensor in wanted.items():
-        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-10)
-
-
-def can_build_kernels() -> None:
-    try:
-        kernels.load()
-    except ModelError as error:
-        pytest.skip(f"kernels cannot be built here: {error}")
-
-
 @pytest.mark.parametrize("edges", ["learned", "dynamic", "dynamic:gate=hard"])
 @pytest.mark.parametrize(
     "execution",
@@ -64,10 +50,10 @@ def test_the_weights_are_those_of_a_plain_step(
     tmp_path: Path, execution: Execution, edges: str
 ) -> None:
     if execution.kernels:
-        can_build_kernels()
+        need_kernels()
     plain = several.weights_after(tmp_path / "plain", edges=edges)
     other = several.weights_after(tmp_path / "other", edges=edges, execution=execution)
-    assert_near(other, plain)
+    several.assert_near(other, plain)
 
 
 COMPILED = """

@@ -35,14 +35,6 @@ def kept(folder: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def assert_near(
-    found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]
-) -> None:
-    for name, tensor in wanted.items():
-        assert tensor.dtype in (torch.float64, torch.int64)
-        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-10)
-
-
 @pytest.mark.parametrize("count", [2, 3])
 def test_several_processes_give_the_weights_of_one(tmp_path: Path, count: int) -> None:
     processes = several.start(tmp_path / "shared", count)
@@ -50,7 +42,7 @@ def test_several_processes_give_the_weights_of_one(tmp_path: Path, count: int) -
         for process in processes:
             assert process.wait(120) == 0
     alone = several.weights_after(tmp_path / "alone")
-    assert_near(kept(tmp_path / "shared"), alone)
+    several.assert_near(kept(tmp_path / "shared"), alone)
     moved = several.network().state_dict()
     assert not all(torch.equal(moved[name], alone[name]) for name in alone)
 
