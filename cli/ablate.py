@@ -12,6 +12,10 @@ from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
     DEVICE_OPTION,
+    JOBS_OPTION,
+    MODEL_OPTION,
+    SEEDS_OPTION,
+    STAGE_N_OPTION,
     chosen_recipe,
     data_options,
     data_source,
@@ -47,14 +51,14 @@ WITH_RUNS = {
     type=click.Path(path_type=Path),
     help="Of instances: a trained run to test, and train nothing; may be given often.",
 )
-@click.option("--seeds", default=3, show_default=True, help="Runs of each, paired.")
-@click.option("--model", default="randwire_tiny", show_default=True, help="Network.")
-@click.option("--n", type=int, help="Computing nodes of a stage.")
+@SEEDS_OPTION
+@MODEL_OPTION
+@STAGE_N_OPTION
 @click.option("--channels", type=float, help="C of complete dynamic.")
 @data_options(default=f"{DEFAULT_DATA}; with --run the runs' own")
 @recipe_options
 @DEVICE_OPTION
-@click.option("--jobs", type=int, help="Processes.  [default: one a core]")
+@JOBS_OPTION
 @click.option(
     "--shuffle-seed",
     type=click.IntRange(min=0),
@@ -105,7 +109,7 @@ def ablate(
         described,
         write_ablation,
     )
-    from ddw_graph.cli.progress import bar
+    from ddw_graph.cli.progress import run_bar, tell_written
     from ddw_graph.experiments.ablations import (
         ABLATIONS,
         comparison_of,
@@ -134,17 +138,7 @@ def ablate(
         device=place,
         **options,
     )
-    with bar() as progress:
-        task = progress.add_task("epochs", total=None)
-
-        def show(done: int, of: int, epochs: int) -> None:
-            progress.update(
-                task,
-                completed=epochs,
-                total=of * comparison.recipe.epochs,
-                description=f"{done} of {of} runs, epochs",
-            )
-
+    with run_bar(comparison.recipe.epochs) as show:
         rows = run_ablation(ablation, comparison, out, jobs=jobs, progress=show)
     if name == "instances":
         groups = runs_of(ablation, comparison, out)
@@ -158,7 +152,7 @@ def ablate(
         click.echo(json.dumps({"runs": rows, "summary": table}))
     else:
         click.echo(ablation_table(ablation, table))
-    _tell(written)
+    tell_written(written)
 
 
 def _test(
@@ -174,7 +168,7 @@ def _test(
     """Tests the wirings of trained networks, writes the report, and prints it."""
     from ddw_graph.analysis.instance_report import instance_table, write_instances
     from ddw_graph.analysis.learning_curves import curves_of
-    from ddw_graph.cli.progress import bar
+    from ddw_graph.cli.progress import bar, tell_written
     from ddw_graph.experiments.instance_runs import instance_tests
     from ddw_graph.experiments.instance_summary import instance_summary, verdicts
 
@@ -200,7 +194,7 @@ def _test(
         click.echo(instance_table(table))
         for entry, words in verdicts(table).items():
             click.echo(f"{entry}: {words}")
-    _tell(written)
+    tell_written(written)
 
 
 def _given_runs(
@@ -223,8 +217,3 @@ def _refuse(context: click.Context, beside: str, names: set[str]) -> None:
         given = context.get_parameter_source(parameter.name or "")
         if parameter.name in names and given is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"{parameter.opts[0]} cannot be had with {beside}")
-
-
-def _tell(written: Sequence[Path]) -> None:
-    for path in written:
-        click.echo(f"wrote {path}", err=True)

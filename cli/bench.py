@@ -96,6 +96,7 @@ def bench(
     from ddw_graph.atomic import check_free, write_bytes
     from ddw_graph.benchmarking.measurement import Run
     from ddw_graph.benchmarking.report import chosen, report
+    from ddw_graph.cli.progress import tell_written
     from ddw_graph.training.train import usable_device
 
     # Now, and not when everything has been measured.
@@ -122,6 +123,4 @@ def bench(
         write_bytes(out, [text.encode()], overwrite=overwrite)
     if picture is not None:
         save_figure(benchmark_figure(found), picture, overwrite=overwrite)
-    for path in (out, picture):
-        if path is not None:
-            click.echo(f"wrote {path}", err=True)
+    tell_written([path for path in (out, picture) if path is not None])

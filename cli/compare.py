@@ -10,6 +10,10 @@ from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
     DEVICE_OPTION,
+    JOBS_OPTION,
+    MODEL_OPTION,
+    SEEDS_OPTION,
+    STAGE_N_OPTION,
     chosen_recipe,
     data_options,
     data_source,
@@ -48,15 +52,15 @@ def _numbers(
     help="Shares of the MACs, such as 0.5,0.7,1.0: an entry with dynamic edges for "
     "each.",
 )
-@click.option("--seeds", default=3, show_default=True, help="Runs of each, paired.")
-@click.option("--model", default="randwire_tiny", show_default=True, help="Network.")
-@click.option("--n", type=int, help="Computing nodes of a stage.")
+@SEEDS_OPTION
+@MODEL_OPTION
+@STAGE_N_OPTION
 @click.option("--channels", type=float, help="C of the first entry.")
 @click.option("--output", type=click.Choice(["sum", "mean"]), help="For all entries.")
 @data_options(default=DEFAULT_DATA)
 @recipe_options
 @DEVICE_OPTION
-@click.option("--jobs", type=int, help="Processes.  [default: one a core]")
+@JOBS_OPTION
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -94,7 +98,7 @@ def compare(
     ddw-graph compare --budget 1.0,0.7,0.5 --router-lr 3 --out budgets
     """
     from ddw_graph.analysis.report import markdown_summary, write_report
-    from ddw_graph.cli.progress import bar
+    from ddw_graph.cli.progress import run_bar, tell_written
     from ddw_graph.experiments.compare import Comparison, entries, run_comparison
     from ddw_graph.experiments.summary import summary
     from ddw_graph.training.train import usable_device
@@ -107,22 +111,11 @@ def compare(
         device=usable_device(device),
         **options,
     )
-    with bar() as progress:
-        task = progress.add_task("epochs", total=None)
-
-        def show(runs: int, of: int, epochs: int) -> None:
-            progress.update(
-                task,
-                completed=epochs,
-                total=of * comparison.recipe.epochs,
-                description=f"{runs} of {of} runs, epochs",
-            )
-
+    with run_bar(comparison.recipe.epochs) as show:
         rows = run_comparison(comparison, out, jobs=jobs, progress=show)
     written = write_report(comparison, rows, out)
     if as_json:
         click.echo(json.dumps({"runs": rows, "summary": summary(rows)}))
     else:
         click.echo(markdown_summary(summary(rows)))
-    for path in written:
-        click.echo(f"wrote {path}", err=True)
+    tell_written(written)

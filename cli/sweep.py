@@ -93,6 +93,7 @@ def sweep(
         raise click.UsageError("a sweep needs SPEC, a TOML file, or --status FOLDER")
 
     from ddw_graph.analysis.sweep_report import write_sweep_report
+    from ddw_graph.cli.progress import tell_written
     from ddw_graph.cli.sweep_progress import SweepProgress, counts
     from ddw_graph.sweeping.executors import LocalExecutor
     from ddw_graph.sweeping.folder import SweepFolder
@@ -132,8 +133,7 @@ def sweep(
         click.echo(counts(outcome.statuses))
         for name in outcome.best:
             click.echo(f"best: {name}")
-    for path in written:
-        click.echo(f"wrote {path}", err=True)
+    tell_written(written)
     if outcome.failed:
         context.exit(1)
 

@@ -17,6 +17,7 @@ from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
     DEVICE_OPTION,
+    STAGE_N_OPTION,
     WORKERS_OPTION,
     chosen_recipe,
     data_options,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     "[default: dynamic; with --budget dynamic:gate=hard,bias=1.5,threshold=0.5]",
 )
 @click.option("--node", help="Of a backbone: branch or block.")
-@click.option("--n", type=int, help="Computing nodes of a stage.")
+@STAGE_N_OPTION
 @click.option("--channels", type=float, help="C, from which every width follows.")
 @click.option("--operation", help="sepconv or basic.  [default: sepconv]")
 @click.option("--transition", help="sources or input.")

@@ -52,6 +52,14 @@ WORKERS_OPTION = click.option(
 DEVICE_OPTION = click.option(
     "--device", default="auto", show_default=True, help="Such as cpu or cuda."
 )
+SEEDS_OPTION = click.option(
+    "--seeds", default=3, show_default=True, help="Runs of each, paired."
+)
+MODEL_OPTION = click.option(
+    "--model", default="randwire_tiny", show_default=True, help="Network."
+)
+STAGE_N_OPTION = click.option("--n", type=int, help="Computing nodes of a stage.")
+JOBS_OPTION = click.option("--jobs", type=int, help="Processes.  [default: one a core]")
 
 
 def data_options(default: str) -> Callable[[Command], Command]:
