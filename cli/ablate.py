@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from ddw_graph.cli.execution_options import chosen_execution, execution_options
 from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
@@ -57,6 +58,7 @@ WITH_RUNS = {
 @click.option("--channels", type=float, help="C of complete dynamic.")
 @data_options(default=f"{DEFAULT_DATA}; with --run the runs' own")
 @recipe_options
+@execution_options
 @DEVICE_OPTION
 @JOBS_OPTION
 @click.option(
@@ -134,6 +136,7 @@ def ablate(
         tuple(range(seeds)),
         chosen_recipe(recipe, options),
         data_source(options),
+        execution=chosen_execution(options),
         model=model,
         device=place,
         **options,

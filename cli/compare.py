@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ddw_graph.cli.execution_options import chosen_execution, execution_options
 from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
@@ -59,6 +60,7 @@ def _numbers(
 @click.option("--output", type=click.Choice(["sum", "mean"]), help="For all entries.")
 @data_options(default=DEFAULT_DATA)
 @recipe_options
+@execution_options
 @DEVICE_OPTION
 @JOBS_OPTION
 @click.option(
@@ -108,6 +110,7 @@ def compare(
         tuple(range(seeds)),
         chosen_recipe(recipe, options),
         data_source(options),
+        execution=chosen_execution(options),
         device=usable_device(device),
         **options,
     )

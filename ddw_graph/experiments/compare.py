@@ -18,6 +18,7 @@ from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
 from ddw_graph.training.data import ImageData
+from ddw_graph.training.execution import Execution
 from ddw_graph.training.loading import batches
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
@@ -117,6 +118,7 @@ class Comparison:
         device: Where to train.
         tolerance: How far the total MACs of a backbone's entries may be off, as a
             share.
+        execution: How the steps of every run are computed.
 
     Raises:
         RunError: If there is no entry or no seed, or one is given twice; or if an
@@ -134,6 +136,7 @@ class Comparison:
     output: str | None = None
     device: str = "cpu"
     tolerance: float = TOLERANCE
+    execution: Execution = Execution()
 
     def __post_init__(self) -> None:
         """Checks entries and seeds."""
@@ -169,7 +172,7 @@ class Comparison:
         Of the entries that is the first, whose cost is the budget: a comparison may
         gain entries and seeds, and each run's own configuration holds its own.
         """
-        return {
+        shared = {
             "budget": self.entries[0].label,
             "recipe": self.recipe.as_dict(),
             "model": self.model,
@@ -177,6 +180,9 @@ class Comparison:
             "n": self.n,
             "output": self.output,
         }
+        # Left out where it is the default, which earlier versions did not know.
+        computed = self.execution.as_dict()
+        return {**shared, "execution": computed} if computed else shared
 
 
 @dataclass(frozen=True)
@@ -250,6 +256,7 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
                 comparison.source,
                 seed,
                 comparison.device,
+                comparison.execution,
             )
             made.append(Task(entry, run))
     return made

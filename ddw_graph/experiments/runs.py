@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ddw_graph.errors import RunError, UserError
+from ddw_graph.training.execution import Execution
 from ddw_graph.training.memory import keep_memory
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.train import DataSource, train
@@ -32,6 +33,7 @@ class PlannedRun:
         source: Where the images come from.
         seed: Its seed.
         device: Where to train.
+        execution: How steps are computed.
     """
 
     folder: Path
@@ -40,6 +42,7 @@ class PlannedRun:
     source: DataSource
     seed: int
     device: str = "cpu"
+    execution: Execution = Execution()
 
     def train(self) -> dict[str, Any]:
         """Trains what is not trained yet, and returns the result."""
@@ -51,6 +54,7 @@ class PlannedRun:
             folder=self.folder,
             resume=True,
             device=self.device,
+            execution=self.execution,
         )
 
 

@@ -19,6 +19,7 @@ from ddw_graph.errors import RunError
 from ddw_graph.experiments.runs import PlannedRun, finished_epochs
 from ddw_graph.sweeping.axes import Point
 from ddw_graph.sweeping.lock import is_locked, lock
+from ddw_graph.training.execution import Execution
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.train import DataSource
@@ -134,6 +135,7 @@ class SweepFolder:
             "point": point,
             "model": run.model,
             "recipe": run.recipe.as_dict(),
+            "execution": run.execution.as_dict(),
             "source": source,
             "seed": run.seed,
         }
@@ -156,6 +158,8 @@ class SweepFolder:
                 Recipe(**value["recipe"]),
                 DataSource(root=None if root is None else Path(root), **source),
                 int(value["seed"]),
+                # Which plans of earlier versions do not have.
+                execution=Execution(**value.get("execution", {})),
             )
             return dict(value["point"]), run
         except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -23,7 +23,13 @@ from ddw_graph.sweeping.axes import (
     first,
     grid,
 )
-from ddw_graph.sweeping.settings import data_source, network, recipe, seed
+from ddw_graph.sweeping.settings import (
+    data_source,
+    execution,
+    network,
+    recipe,
+    seed,
+)
 from ddw_graph.sweeping.spec import SweepSpec
 from ddw_graph.training.data import ImageData
 
@@ -110,6 +116,7 @@ class SweepPlan:
                 recipe(settings),
                 data_source(settings),
                 seed(settings),
+                execution=execution(settings),
             )
         except UserError as error:
             told = ", ".join(f"{key} = {value!r}" for key, value in point.items())

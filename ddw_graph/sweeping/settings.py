@@ -12,12 +12,21 @@ from ddw_graph.nn.network import Network
 from ddw_graph.sweeping.axes import Value
 from ddw_graph.training.budget_term import check_closing
 from ddw_graph.training.data import ImageData
+from ddw_graph.training.execution import Execution
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.train import DataSource, check_seed, new_network
 
 Kind = type[bool] | type[int] | type[float] | type[str]
 
-DATA: dict[str, Kind] = {"data": str, "root": str, "image_size": int, "download": bool}
+DATA: dict[str, Kind] = {
+    "data": str,
+    "root": str,
+    "image_size": int,
+    "download": bool,
+    "per_class": int,
+    "holdout": int,
+    "bad_images": str,
+}
 NETWORK: dict[str, Kind] = {
     "model": str,
     "wiring": str,
@@ -31,14 +40,16 @@ NETWORK: dict[str, Kind] = {
     "drop_path": float,
     "dropout": float,
 }
-RECIPE: dict[str, Kind] = {
-    f.name: f.type if f.type in (bool, int, str) else float for f in fields(Recipe)
-}
+RECIPE, EXECUTION = (
+    {f.name: f.type if f.type in (bool, int, str) else float for f in fields(settings)}
+    for settings in (Recipe, Execution)
+)
 SETTINGS: dict[str, Kind] = {
     **DATA,
     **NETWORK,
     "recipe": str,
     **RECIPE,
+    **EXECUTION,
     "seed": int,
 }
 ARGUMENTS: dict[str, Kind] = {"n": int, "k": int, "p": float, "m": int}
@@ -81,6 +92,16 @@ def recipe(settings: Mapping[str, Value]) -> Recipe:
     """
     changes = {key: settings[key] for key in RECIPE if key in settings}
     return recipe_named(str(settings.get("recipe", "small")), **changes)
+
+
+def execution(settings: Mapping[str, Value]) -> Execution:
+    """Returns how the steps of some settings are computed.
+
+    Raises:
+        RunError: If a value is out of range.
+    """
+    given: dict[str, Any] = {k: settings[k] for k in EXECUTION if k in settings}
+    return Execution(**given)
 
 
 def seed(settings: Mapping[str, Value]) -> int:
