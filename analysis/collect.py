@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
@@ -12,17 +12,19 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
 from torch.nn import functional
 
 from ddw_graph.errors import DataError
-from ddw_graph.nn.cost import NetworkCost, cost
+from ddw_graph.nn.cost import NetworkCost, StageWork, cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.images import Images
+from ddw_graph.nn.stage import Stage
+from ddw_graph.training.images import Batch, Images
 from ddw_graph.training.loading import Hears, batches
 from ddw_graph.wiring import MAX_NODES
 
 FORMAT = "ddw_graph.collection"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -33,24 +35,28 @@ class StageEdges:
         nodes: N.
         edges: Source and target of each edge, ``(edges, 2)``.
         constant: Whether an edge's multiplier is a constant of the wiring.
+        node_macs: What each node takes for a sample in which it is alive: operation
+            and router.
+        edge_macs: What each edge takes for a sample in which it is open.
     """
 
     nodes: int
     edges: Int[np.ndarray, "edges 2"]
     constant: Bool[np.ndarray, " edges"]
+    node_macs: Int[np.ndarray, " nodes"]
+    edge_macs: Int[np.ndarray, " edges"]
 
     @classmethod
-    def of(cls, model: Network) -> list["StageEdges"]:
-        """Returns the edges of each stage of a network."""
-        fixed = [stage.edges.kind == "fixed" for stage in model.stages]
-        return [
-            cls(
-                stage.plan.nodes,
-                np.array(stage.plan.edges),
-                np.array(stage.plan.constant) | is_fixed,
-            )
-            for stage, is_fixed in zip(model.stages, fixed, strict=True)
-        ]
+    def of(cls, stage: Stage, work: StageWork) -> "StageEdges":
+        """Returns the edges of a network's stage with what they take."""
+        by_node = zip(work.operations, work.routers, work.pooling, strict=True)
+        return cls(
+            stage.plan.nodes,
+            np.array(stage.plan.edges),
+            np.array(stage.plan.constant) | (stage.edges.kind == "fixed"),
+            np.array([sum(pieces) for pieces in by_node]),
+            np.array(work.edges),
+        )
 
 
 @dataclass(frozen=True)
@@ -59,17 +65,21 @@ class Collection:
 
     ``stage-K.npy`` holds the effective multipliers, float32, ``(samples, edges)``;
     ``samples.csv`` label, prediction, loss and the MACs that the sample's wiring asks
-    for; ``collection.json`` the edges.
+    for; ``collection.json`` the edges, what they take, and the classes.
 
     Args:
         folder: The folder.
         stages: The edges of each stage.
         samples: Number of samples.
+        classes: Name of each class.
+        other_macs: MACs that every sample takes: stem, entrances and exits, head.
     """
 
     folder: Path
     stages: tuple[StageEdges, ...]
     samples: int
+    classes: tuple[str, ...]
+    other_macs: int
 
     def weights(self, stage: int) -> Float[np.ndarray, "samples edges"]:
         """Returns a stage's weights, mapped from disk; the first stage is 0.
@@ -108,11 +118,14 @@ def collect(
     images: Images,
     folder: Path,
     *,
+    classes: Sequence[str],
+    image_size: int,
     batch_size: int = 250,
     workers: int = 0,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
     bad: Hears | None = None,
+    seen: Callable[[Tensor], None] | None = None,
 ) -> Collection:
     """Runs a network over images and keeps each sample's adjacency.
 
@@ -122,12 +135,16 @@ def collect(
         model: The network; put into evaluation mode.
         images: The images.
         folder: Where the collection goes.
+        classes: Name of each class.
+        image_size: Height and width of an image, pixels.
         batch_size: Images in a batch.
         workers: Processes that load images.
         overwrite: Whether a collection that is there may be replaced.
         progress: Hears of samples done and samples in all.
         bad: Hears of images that cannot be read, which have no row; an error by
             default.
+        seen: Hears each batch of images as the network is given it; its rows are the
+            next ones of the collection.
 
     Raises:
         DataError: If the folder exists and is not to be replaced, or no image can be
@@ -139,29 +156,30 @@ def collect(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        stages = tuple(StageEdges.of(model))
+        price = cost(model, image_size)
+        stages = tuple(map(StageEdges.of, model.stages, price.work))
+        other = price.parts[0].total_macs + price.parts[-1].total_macs
+        other += sum(work.terminals for work in price.work)
+        loader = batches(images, batch_size, workers=workers, bad=bad)
         samples = _stream(
-            model, images, partial, stages, batch_size, workers, progress, bad
+            model, loader, len(images), partial, price, stages, progress, seen
         )
-        described = [
-            {
-                "nodes": stage.nodes,
-                "edges": stage.edges.tolist(),
-                "constant": stage.constant.tolist(),
-            }
-            for stage in stages
-        ]
         content = {
             "format": FORMAT,
             "version": VERSION,
             "samples": samples,
-            "stages": described,
+            "classes": list(classes),
+            "other_macs": other,
+            "stages": [
+                {name: np.asarray(value).tolist() for name, value in vars(s).items()}
+                for s in stages
+            ],
         }
         (partial / "collection.json").write_text(json.dumps(content))
         _move(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Collection(folder, stages, samples)
+    return Collection(folder, stages, samples, tuple(classes), other)
 
 
 def _move(partial: Path, folder: Path) -> None:
@@ -182,15 +200,18 @@ def _move(partial: Path, folder: Path) -> None:
 @torch.no_grad()
 def _stream(
     model: Network,
-    images: Images,
+    loader: Iterable[Batch],
+    count: int,
     folder: Path,
+    price: NetworkCost,
     stages: tuple[StageEdges, ...],
-    batch_size: int,
-    workers: int,
     progress: Callable[[int, int], None] | None,
-    bad: Hears | None,
+    seen: Callable[[Tensor], None] | None,
 ) -> int:
-    """Writes weights and samples of images into a folder; returns how many."""
+    """Writes weights and samples of images into a folder; returns how many.
+
+    Room is made for ``count``, the most there may be.
+    """
     model.eval()
     device = next(model.parameters()).device
     arrays = [
@@ -198,14 +219,12 @@ def _stream(
             _weights_path(folder, place),
             mode="w+",
             dtype=np.float32,
-            shape=(len(images), len(stage.edges)),
+            shape=(count, len(stage.edges)),
         )
         for place, stage in enumerate(stages)
     ]
     done = 0
-    price: NetworkCost | None = None
     with (folder / "samples.csv").open("w") as file:
-        loader = batches(images, batch_size, workers=workers, bad=bad)
         for x, labels in loader:
             if not len(x):
                 continue
@@ -214,8 +233,8 @@ def _stream(
             for array, matrix, stage in zip(arrays, adjacency, stages, strict=True):
                 source, target = stage.edges.T
                 array[here] = matrix[:, target, source].float().cpu().numpy()
-            if price is None:
-                price = cost(model, x.shape[-1])
+            if seen:
+                seen(x)
             labels = labels.to(device)
             table = pd.DataFrame(
                 {
@@ -230,12 +249,12 @@ def _stream(
             table.to_csv(file, index=False, header=not done)
             done += len(x)
             if progress:
-                progress(done, len(images))
+                progress(done, count)
     if not done:
-        raise DataError(f"at least one image must be readable, got {len(images)} bad")
+        raise DataError(f"at least one image must be readable, got {count} bad")
     for place, array in enumerate(arrays):
         array.flush()
-        if done < len(images):
+        if done < count:
             # The rows that bad images would have had.
             shorter = folder / "shorter.npy"
             with shorter.open("wb") as file:
@@ -263,10 +282,14 @@ def open_collection(folder: Path) -> Collection:
                 int(stage["nodes"]),
                 np.array(stage["edges"], dtype=np.int64).reshape(-1, 2),
                 np.array(stage["constant"], dtype=np.bool_),
+                np.array(stage["node_macs"], dtype=np.int64),
+                np.array(stage["edge_macs"], dtype=np.int64),
             )
             for stage in content["stages"]
         )
         samples = int(content["samples"])
+        classes = tuple(map(str, content["classes"]))
+        other = int(content["other_macs"])
         if samples < 1 or not stages or not all(map(_fits, stages)):
             raise ValueError("its counts and its edges do not go together")
     except OSError as error:
@@ -284,7 +307,7 @@ def open_collection(folder: Path) -> Collection:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} must hold a whole collection: {error}") from error
-    return Collection(folder, stages, samples)
+    return Collection(folder, stages, samples, classes, other)
 
 
 def _fits(stage: StageEdges) -> bool:
@@ -293,7 +316,8 @@ def _fits(stage: StageEdges) -> bool:
     inside = (0 <= source) & (source < target) & (target < stage.nodes)
     return bool(
         len(stage.edges)
-        and len(stage.constant) == len(stage.edges)
+        and len(stage.constant) == len(stage.edge_macs) == len(stage.edges)
+        and len(stage.node_macs) == stage.nodes
         and stage.nodes <= MAX_NODES
         and inside.all()
     )

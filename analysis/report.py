@@ -125,6 +125,8 @@ def _collections(comparison: Comparison, folder: Path) -> dict[str, Collection]:
             trained_model(run, device=comparison.device),
             data.test,
             run / "analysis",
+            classes=data.classes,
+            image_size=data.image_size,
             overwrite=True,
             # Who trained heard of images that cannot be read.
             bad=(lambda _: None) if data.skips else None,

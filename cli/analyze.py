@@ -74,6 +74,8 @@ def analyze(
             model,
             data.test if split == "test" else data.train,
             folder,
+            classes=data.classes,
+            image_size=data.image_size,
             workers=workers,
             overwrite=overwrite,
             bad=hearing(data),

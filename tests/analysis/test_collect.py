@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,14 @@ from ddw_graph.training.images import ArrayImages
 from ddw_graph.wiring import edge_list
 from tests.strategies import wirings
 
+CLASSES = ("a", "b", "c")
+
+
+def collected(
+    model: Network, images: ArrayImages, folder: Path, **options: Any
+) -> Collection:
+    return collect(model, images, folder, classes=CLASSES, image_size=8, **options)
+
 
 def some_images(count: int = 23) -> ArrayImages:
     generator = torch.Generator().manual_seed(0)
@@ -57,7 +66,7 @@ def some_model(
 @pytest.mark.parametrize("wiring", ["complete", "er:p=0.3"])
 def test_collects_each_samples_adjacency(tmp_path: Path, wiring: str) -> None:
     model, images = some_model(wiring=wiring), some_images()
-    collect(model, images, tmp_path / "a", batch_size=7)
+    collected(model, images, tmp_path / "a", batch_size=7)
     collection = open_collection(tmp_path / "a")
     x, labels = images.batch(range(23), None)
     with torch.no_grad():
@@ -86,8 +95,9 @@ def stored(folder: Path, weights: np.ndarray, constant: list[bool]) -> Collectio
     folder.mkdir(exist_ok=True)
     np.save(folder / "stage-1.npy", weights.astype(np.float32))
     edges = np.array([(0, 1), (0, 2), (1, 2)])
-    stage = StageEdges(3, edges, np.array(constant))
-    return Collection(folder, (stage,), len(weights))
+    ones = np.ones(3, dtype=np.int64)
+    stage = StageEdges(3, edges, np.array(constant), ones, ones)
+    return Collection(folder, (stage,), len(weights), CLASSES, 0)
 
 
 @given(samples=st.integers(1, 40), size=st.integers(1, 11), shift=st.floats(0, 100))
@@ -128,16 +138,16 @@ def test_constant_edges_are_left_out(tmp_path: Path) -> None:
 
 def test_nothing_is_replaced_unasked_and_nothing_else_goes(tmp_path: Path) -> None:
     model, images = some_model(), some_images(3)
-    collect(model, images, tmp_path / "a")
+    collected(model, images, tmp_path / "a")
     with pytest.raises(DataError, match="--overwrite"):
-        collect(model, images, tmp_path / "a")
-    collect(model, some_images(5), tmp_path / "a", overwrite=True)
+        collected(model, images, tmp_path / "a")
+    collected(model, some_images(5), tmp_path / "a", overwrite=True)
     assert open_collection(tmp_path / "a").samples == 5
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(DataError, match="--overwrite"):
-        collect(model, images, tmp_path / "mine")
-    collect(model, images, tmp_path / "mine", overwrite=True)
+        collected(model, images, tmp_path / "mine")
+    collected(model, images, tmp_path / "mine", overwrite=True)
     assert open_collection(tmp_path / "mine").samples == 3
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
 
@@ -147,13 +157,13 @@ def test_an_interrupted_collection_leaves_none(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        collect(some_model(), some_images(), tmp_path / "a", progress=stop)
+        collected(some_model(), some_images(), tmp_path / "a", progress=stop)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_collection_says_what_is_wrong(tmp_path: Path) -> None:
     folder = tmp_path / "a"
-    collect(some_model(), some_images(), folder)
+    collected(some_model(), some_images(), folder)
     array = folder / "stage-2.npy"
     os.truncate(array, array.stat().st_size - 5)
     with pytest.raises(DataError, match="stage-2.npy must hold a whole array"):
@@ -165,7 +175,13 @@ def test_a_damaged_collection_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"got float32 of shape \(2, 2\)"):
         edge_table(open_collection(folder))
     text = (folder / "collection.json").read_text()
-    stage = {"nodes": 3, "edges": [[0, 1]], "constant": [False]}
+    stage = {
+        "nodes": 3,
+        "edges": [[0, 1]],
+        "constant": [False],
+        "node_macs": [0, 1, 0],
+        "edge_macs": [1],
+    }
     changes: list[dict[str, object]] = [
         {"samples": float("inf")},
         {"samples": 0},
@@ -174,6 +190,8 @@ def test_a_damaged_collection_says_what_is_wrong(tmp_path: Path) -> None:
         {"stages": [stage | {"edges": [[0, 10**30]]}]},
         {"stages": [stage | {"nodes": 10**9}]},
         {"stages": [stage | {"constant": []}]},
+        {"stages": [stage | {"edge_macs": []}]},
+        {"stages": [stage | {"node_macs": [1]}]},
     ]
     for content, message in (
         (text[:-9], "whole collection"),
@@ -209,6 +227,6 @@ def test_graphs_of_samples_are_exact_both_ways(dag: object) -> None:
 def test_pandas_reads_back_what_was_written(tmp_path: Path) -> None:
     from ddw_graph.analysis.statistics import write_edge_table
 
-    collection = collect(some_model(), some_images(), tmp_path / "a")
+    collection = collected(some_model(), some_images(), tmp_path / "a")
     table = write_edge_table(collection)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "a" / "edges.csv"), table)

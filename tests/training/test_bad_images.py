@@ -207,8 +207,11 @@ def test_evaluation_and_collection_leave_them_out(tmp_path: Path) -> None:
     assert found.accuracy == wanted.accuracy
     with pytest.raises(DataError, match="every file must be a readable image"):
         evaluate(model, data.test)
-    kept = collect(model, data.test, tmp_path / "c", batch_size=4, bad=told.extend)
-    whole = collect(model, clean, tmp_path / "w")
+    about: dict[str, Any] = {"classes": data.classes, "image_size": data.image_size}
+    kept = collect(
+        model, data.test, tmp_path / "c", batch_size=4, bad=told.extend, **about
+    )
+    whole = collect(model, clean, tmp_path / "w", **about)
     assert kept.samples == len(kept.table()) == 5
     for stage in range(len(kept.stages)):
         torch.testing.assert_close(

@@ -1,0 +1,70 @@
+"""What would stay of a sample's wiring if its lighter edges were closed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ddw_graph.analysis.collect import StageEdges
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What stays of the wirings of some samples in a stage.
+
+    Args:
+        open: Which edges carry something on.
+        alive: Which nodes hear an open edge; the input always.
+        macs: What the sample's edges and nodes take.
+    """
+
+    open: Bool[np.ndarray, "samples edges"]
+    alive: Bool[np.ndarray, "samples nodes"]
+    macs: Int[np.ndarray, " samples"]
+
+
+def closed_below(
+    stage: StageEdges, weights: Float[np.ndarray, "samples edges"], tau: float
+) -> Closed:
+    """Returns what stays when every edge with a weight under ``tau`` is closed.
+
+    By the rules of a stage: an edge that weighs 0 is closed already; a node that hears
+    no open edge is dead and closes its output edges; one that is alive keeps its
+    heaviest output edge, so that a path to the output stays. Weights are compared by
+    their size; constant edges have no threshold.
+
+    Args:
+        stage: The edges of the stage.
+        weights: What each edge weighs for each sample.
+        tau: The threshold; at 0 everything is as the network had it.
+
+    Example:
+        >>> edges = np.array([(0, 1), (0, 2), (1, 2)])
+        >>> stage = StageEdges(
+        ...     3, edges, np.zeros(3, bool), np.array([0, 10, 0]), np.ones(3, int)
+        ... )
+        >>> closed_below(stage, np.array([[0.2, 0.9, 0.8]]), 0.5).macs
+        array([1])
+    """
+    sizes = np.abs(weights)
+    passes = ((sizes >= tau) | stage.constant) & (sizes > 0)
+    is_open = np.zeros(sizes.shape, dtype=np.bool_)
+    alive = np.zeros((len(sizes), stage.nodes), dtype=np.bool_)
+    alive[:, 0] = True
+    source, target = stage.edges.T
+    for node in range(stage.nodes - 1):
+        (heard,) = np.nonzero(target == node)
+        if node:
+            alive[:, node] = is_open[:, heard].any(1)
+        (sent,) = np.nonzero(source == node)
+        if not len(sent):
+            continue
+        here = passes[:, sent]
+        heaviest = sizes[:, sent].argmax(1)
+        lost = ~here.any(1) & (sizes[:, sent].max(1) > 0)
+        here[lost, heaviest[lost]] = True
+        is_open[:, sent] = here & alive[:, [node]]
+    (heard,) = np.nonzero(target == stage.nodes - 1)
+    alive[:, -1] = is_open[:, heard].any(1)
+    macs = is_open @ stage.edge_macs + alive @ stage.node_macs
+    return Closed(is_open, alive, macs)
