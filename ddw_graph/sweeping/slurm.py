@@ -29,7 +29,10 @@ ENDED = (
     "OUT_OF_MEMORY",
     "TIMEOUT",
 )
-"""States that a job does not leave; a preempted one may be queued again."""
+"""States that a job does not leave."""
+
+UNSURE = ("UNKNOWN", "PREEMPTED", "REVOKED", "REQUEUED")
+"""States that leave open whether a job comes again: the queue has to tell."""
 
 
 @dataclass(frozen=True)
@@ -186,12 +189,14 @@ class SlurmExecutor:
         state = "UNKNOWN"
         if self.has_accounting:
             state = self.watcher.get_state(number)
-        if state == "UNKNOWN":
-            # Accounting lags behind, or there is none: the queue has to tell.
+        # As in "CANCELLED by 1000", or in "CANCELLED+" where a column is narrow.
+        state = state.split()[0].rstrip("+")
+        if state in UNSURE:
+            # Accounting lags behind, or there is none, or a cluster may have queued a
+            # preempted job again.
             queued = self._queued()
             return queued is not None and number not in queued
-        # As in "CANCELLED by 1000", or in "CANCELLED+" where a column is narrow.
-        return state.split()[0].rstrip("+") in ENDED
+        return state in ENDED
 
     def _queued(self) -> set[str] | None:
         """Returns the jobs that have not ended, None where Slurm does not answer."""

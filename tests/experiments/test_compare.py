@@ -23,6 +23,7 @@ from ddw_graph.experiments.equal_macs import TOLERANCE, matched_channels
 from ddw_graph.experiments.summary import paired_difference, summary
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
+from ddw_graph.training.execution import Execution
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.train import DataSource
 
@@ -120,6 +121,17 @@ def test_entries_have_folders_of_their_own() -> None:
         "dynamic:gate=psi",
     )
     assert len({Entry("complete", each).folder for each in edges}) == len(edges)
+
+
+def test_steps_are_computed_as_asked_for(tmp_path: Path) -> None:
+    quick = {"entries": (Entry("vgg", "fixed"),), "seeds": (0,)}
+    how = Execution(accumulate=2, channels_last=True)
+    run_comparison(comparison(**quick, execution=how), tmp_path / "c", jobs=1)
+    config = tmp_path / "c" / "runs" / "vgg_fixed" / "seed-0" / "config.json"
+    told = {"accumulate": 2, "channels_last": True}
+    assert json.loads(config.read_text())["config"]["execution"] == told
+    with pytest.raises(RunError, match="execution"):
+        run_comparison(comparison(**quick), tmp_path / "c", jobs=1)
 
 
 def test_a_failing_run_is_named(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.lock import is_locked, lock
 from ddw_graph.sweeping.table import graph_properties, table
 from ddw_graph.sweeping.worker import BUSY, attempt
-from ddw_graph.training.run import read_json
+from ddw_graph.training.run import RunFolder, read_json
 from tests.sweeping.small import FIXED, plan, pretend, sweep
 
 SEEDS: dict[str, Any] = {"axes": {"seed": [0, 1, 2]}}
@@ -63,6 +63,15 @@ def test_another_sweep_in_the_same_folder_is_refused(
         sweep({**SEEDS, **changes}, tmp_path / "s")
     after = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
     assert after == before
+
+
+def test_images_and_steps_are_as_the_file_says(tmp_path: Path) -> None:
+    fixed = {**FIXED, "per_class": 5, "accumulate": 2, "precision": "bfloat16"}
+    outcome, _ = sweep({"fixed": fixed, "axes": {"seed": [0]}}, tmp_path / "s")
+    assert not outcome.failed
+    config = RunFolder(tmp_path / "s" / "runs" / "seed=0").config()
+    assert config["execution"] == {"accumulate": 2, "precision": "bfloat16"}
+    assert config["data"]["per_class"] == 5
 
 
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:

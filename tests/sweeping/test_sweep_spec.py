@@ -101,6 +101,8 @@ def test_names_the_key_and_the_value(
         ({"axes": {"channels": [1e9]}}, "channels = 1000000000.0"),
         ({"axes": {"recipe": ["smal"]}}, "recipe must be one of .*, got 'smal'"),
         ({"axes": {"budget": [0.5], "edges": ["learned"]}}, "got learned"),
+        ({"axes": {"accumulate": [0]}}, "accumulate must be at least 1, got 0"),
+        ({"axes": {"precision": ["half"]}}, "precision must be one of .*, got 'half'"),
     ],
 )
 @pytest.mark.parametrize("search", ["grid", "optuna"])
