@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs a small sweep on a Slurm of one node, kills one of its jobs, and counts the results.
+# Runs a small sweep on a Slurm of one node, kills one of its jobs, and counts the results;
+# then trains one network in two processes of srun.
 #
 #   tools/try_slurm.sh [PYTHON]
 #
@@ -66,3 +67,9 @@ attempts = json.load(open(sys.argv[2]))["number"]
 print(f"{len(names)} results of {len(set(names))} runs, {attempts} attempts at the killed one")
 sys.exit(not (len(names) == len(set(names)) == 4 and attempts == 2))
 PYTHON
+
+srun -n 2 "$python" -m ddw_graph.cli.main train --processes 2 --n 3 --channels 4 \
+  --epochs 1 --device cpu --threads 1 --out "$folder/two" >"$folder/out" 2>"$folder/err" ||
+  fail "two processes of srun ended with $?"
+grep -q '"processes": 2' "$folder/two/config.json" || fail "they did not train together"
+echo "trained in two processes: $(cat "$folder/out")"
