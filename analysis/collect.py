@@ -26,6 +26,9 @@ from ddw_graph.wiring import MAX_NODES
 FORMAT = "ddw_graph.collection"
 VERSION = 2
 
+SAMPLE = {"label": int, "prediction": int, "loss": float, "expected_macs": float}
+"""What is kept of a sample beside its wiring."""
+
 
 @dataclass(frozen=True)
 class StageEdges:
@@ -109,8 +112,35 @@ class Collection:
             yield np.asarray(weights[start : start + size], dtype=np.float64)
 
     def table(self) -> pd.DataFrame:
-        """Returns a row for each sample: label, prediction, loss, expected MACs."""
-        return pd.read_csv(self.folder / "samples.csv")
+        """Returns a row for each sample: label, prediction, loss, expected MACs.
+
+        Raises:
+            DataError: If the file is missing or cut short, or does not fit.
+        """
+        path = self.folder / "samples.csv"
+        try:
+            table = pd.read_csv(path)[list(SAMPLE)].astype(SAMPLE)
+        except (OSError, KeyError, ValueError) as error:
+            told = " ".join(str(error).split())
+            raise DataError(f"{path} must hold {', '.join(SAMPLE)}: {told}") from error
+        whole = len(table) == self.samples and np.isfinite(table).all(axis=None)
+        known = table[["label", "prediction"]].isin(range(len(self.classes)))
+        if not whole or not known.all(axis=None):
+            raise DataError(
+                f"{path} must hold {self.samples} samples of {len(self.classes)} "
+                f"classes, got {len(table)} rows that do not"
+            )
+        return table
+
+    def labelled_chunks(
+        self, stage: int
+    ) -> Iterator[tuple[Float[np.ndarray, "chunk edges"], Int[np.ndarray, " chunk"]]]:
+        """Yields what ``chunks`` does with the class of each sample."""
+        labels = self.table()["label"].to_numpy()
+        done = 0
+        for chunk in self.chunks(stage):
+            yield chunk, labels[done : done + len(chunk)]
+            done += len(chunk)
 
 
 def collect(
@@ -191,7 +221,8 @@ def _move(partial: Path, folder: Path) -> None:
         partial.rename(folder)
         return
     (folder / "collection.json").unlink(missing_ok=True)
-    for stale in (*folder.glob("stage-*.npy"), folder / "edges.csv"):
+    made_of_it = (folder / "edges.csv", folder / "samples.parquet")
+    for stale in (*folder.glob("stage-*.npy"), *made_of_it):
         stale.unlink(missing_ok=True)
     for path in sorted(partial.iterdir(), key=lambda p: p.name == "collection.json"):
         path.replace(folder / path.name)
@@ -308,6 +339,16 @@ def open_collection(folder: Path) -> Collection:
             raise
         raise DataError(f"{path} must hold a whole collection: {error}") from error
     return Collection(folder, stages, samples, classes, other)
+
+
+def open_analysis(folder: Path) -> Collection:
+    """Returns the collection of a run that was analyzed, or of an analysis's folder.
+
+    Raises:
+        DataError: If there is none.
+    """
+    inside = folder / "analysis"
+    return open_collection(inside if inside.is_dir() else folder)
 
 
 def _fits(stage: StageEdges) -> bool:

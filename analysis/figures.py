@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.pictures import STYLE
-from ddw_graph.analysis.statistics import edge_matrix, weight_histogram
+from ddw_graph.analysis.statistics.edges import edge_matrix, weight_histogram
 from ddw_graph.errors import DataError
 
 BINS = 50

@@ -17,7 +17,7 @@ from ddw_graph.analysis.figures import (
 from ddw_graph.analysis.markdown import interval, markdown_table, number
 from ddw_graph.analysis.pictures import STYLE
 from ddw_graph.analysis.report_files import ReportFiles
-from ddw_graph.analysis.statistics import edge_table
+from ddw_graph.analysis.statistics.edges import edge_table
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.experiments.compare import Comparison
 from ddw_graph.experiments.summary import summary

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.tables import printed
 from ddw_graph.cli.training_options import (
     DEVICE_OPTION,
     WORKERS_OPTION,
@@ -31,6 +32,9 @@ from ddw_graph.cli.training_options import (
     type=click.Path(path_type=Path),
     help="Folder of the analysis.  [default: RUN/analysis]",
 )
+@click.option(
+    "--parquet", is_flag=True, help="Write samples.parquet too: a column for each edge."
+)
 @OVERWRITE_OPTION
 @WORKERS_OPTION
 @DEVICE_OPTION
@@ -39,6 +43,7 @@ def analyze(
     run: Path,
     split: str,
     out: Path | None,
+    parquet: bool,
     overwrite: bool,
     workers: int,
     device: str,
@@ -55,7 +60,8 @@ def analyze(
     ddw-graph analyze runs/ddw
     """
     from ddw_graph.analysis.collect import collect
-    from ddw_graph.analysis.statistics import stage_table, write_edge_table
+    from ddw_graph.analysis.parquet import check_parquet, write_parquet
+    from ddw_graph.analysis.statistics.edges import stage_table, write_edge_table
     from ddw_graph.cli.progress import bar
     from ddw_graph.training.bad_images import hearing
     from ddw_graph.training.train import (
@@ -64,6 +70,8 @@ def analyze(
         usable_device,
     )
 
+    if parquet:
+        check_parquet()
     model = trained_model(run, device=usable_device(device))
     data = data_source(run_data(run, options)).load()
     check_same_classes(run, data)
@@ -82,6 +90,8 @@ def analyze(
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
     edges = write_edge_table(collection)
+    if parquet:
+        write_parquet(collection)
     table = stage_table(edges)
     macs = float(collection.table()["expected_macs"].mean())
     if as_json:
@@ -96,4 +106,4 @@ def analyze(
         if table.empty:
             click.echo("every edge is constant: there are no weights to describe")
             return
-        click.echo(table.to_string(index=False, float_format=lambda v: f"{v:.4f}"))
+        click.echo(printed(table))

@@ -21,6 +21,8 @@ COMMANDS = {
     "sweep": "Train many settings: a grid or a search, here or on Slurm.",
     "ablate": "Run one of the paper's ablations, or the test of instances.",
     "analyze": "Collect the weight of every edge for every sample of a trained RUN.",
+    "statistics": "Tell what the wirings of an analyzed RUN do: a table of many kinds.",
+    "observations": "Test the paper's observations (section 4.5) on analyzed RUNs.",
     "prune": "Take out of a trained RUN's network what never opens.",
     "plot": "Draw learning curves of RUNs, or the edge weights of an analyzed RUN.",
     "bench": "Measure time and memory, each relative to something known.",

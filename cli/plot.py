@@ -102,15 +102,13 @@ def _weights(
     run: Path, kinds: tuple[str, ...], ending: str, out: Path | None, overwrite: bool
 ) -> Iterator[Path]:
     """Draws the edge weights of an analyzed run, and yields each picture's path."""
-    from ddw_graph.analysis.collect import open_collection
+    from ddw_graph.analysis.collect import open_analysis
     from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
     from ddw_graph.analysis.pictures import save_figure
-    from ddw_graph.analysis.statistics import edge_table
+    from ddw_graph.analysis.statistics.edges import edge_table
 
-    inside = run / "analysis"
-    folder = inside if inside.is_dir() else run
-    collection = open_collection(folder)
-    target = out or folder
+    collection = open_analysis(run)
+    target = out or collection.folder
     target.mkdir(parents=True, exist_ok=True)
     edges = edge_table(collection)
     for kind in kinds:

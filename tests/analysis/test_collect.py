@@ -20,7 +20,7 @@ from ddw_graph.analysis.collect import (
     open_collection,
 )
 from ddw_graph.analysis.graphs import sample_adjacency, sample_graph
-from ddw_graph.analysis.statistics import (
+from ddw_graph.analysis.statistics.edges import (
     edge_matrix,
     edge_table,
     stage_table,
@@ -225,7 +225,7 @@ def test_graphs_of_samples_are_exact_both_ways(dag: object) -> None:
 
 
 def test_pandas_reads_back_what_was_written(tmp_path: Path) -> None:
-    from ddw_graph.analysis.statistics import write_edge_table
+    from ddw_graph.analysis.statistics.edges import write_edge_table
 
     collection = collected(some_model(), some_images(), tmp_path / "a")
     table = write_edge_table(collection)

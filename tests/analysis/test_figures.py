@@ -13,7 +13,7 @@ from ddw_graph.analysis.figures import (
     weight_histograms,
 )
 from ddw_graph.analysis.pictures import save_figure
-from ddw_graph.analysis.statistics import edge_table
+from ddw_graph.analysis.statistics.edges import edge_table
 from ddw_graph.errors import FileError
 from tests.analysis.test_collect import stored
 

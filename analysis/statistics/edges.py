@@ -1,10 +1,11 @@
-"""Statistics of edge weights, from collected arrays to pandas tables."""
+"""What the weight of each edge does over samples."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
 from ddw_graph.analysis.collect import Collection
+from ddw_graph.analysis.statistics.moments import Moments
 from ddw_graph.atomic import write_bytes
 
 Matrix = Float[np.ndarray, "nodes nodes"]
@@ -13,33 +14,28 @@ Matrix = Float[np.ndarray, "nodes nodes"]
 def edge_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each edge of each stage: what its weight does over samples.
 
-    One pass in bounded memory; deviations are merged chunk by chunk, not taken from
-    sums of squares, which would cancel. Stages count from 1.
+    One pass in bounded memory. Stages count from 1.
 
     Args:
         collection: What was collected.
 
     Returns:
         Columns ``stage``, ``source``, ``target``, ``constant``, ``mean``, ``std`` (of
-        the population), ``min``, ``max``, ``open`` (share of samples above 0).
+        the population), ``min``, ``max``, ``open`` (share of samples in which it is
+        not 0).
 
     Source:
-        Merging: Chan, Golub and LeVeque 1979. Figures 4 and 5 of the DDW paper.
+        Figures 4 and 5 of the DDW paper.
     """
     tables = []
     for place, stage in enumerate(collection.stages):
         edges = len(stage.edges)
-        count = 0
-        mean, squares, opened = np.zeros(edges), np.zeros(edges), np.zeros(edges)
+        moments = Moments(1, edges)
+        opened = np.zeros(edges)
         low, high = np.full(edges, np.inf), np.full(edges, -np.inf)
         for chunk in collection.chunks(place):
-            added = len(chunk)
-            off = chunk.mean(0) - mean
-            squares += ((chunk - chunk.mean(0)) ** 2).sum(0)
-            squares += off**2 * count * added / (count + added)
-            mean += off * added / (count + added)
-            count += added
-            opened += (chunk > 0).sum(0)
+            moments.add(chunk, np.zeros(len(chunk), dtype=np.int64))
+            opened += (chunk != 0).sum(0)
             low, high = np.minimum(low, chunk.min(0)), np.maximum(high, chunk.max(0))
         tables.append(
             pd.DataFrame(
@@ -48,11 +44,11 @@ def edge_table(collection: Collection) -> pd.DataFrame:
                     "source": stage.edges[:, 0],
                     "target": stage.edges[:, 1],
                     "constant": stage.constant,
-                    "mean": mean,
-                    "std": np.sqrt(squares / count),
+                    "mean": moments.mean[0],
+                    "std": np.sqrt(moments.variance[0]),
                     "min": low,
                     "max": high,
-                    "open": opened / count,
+                    "open": opened / collection.samples,
                 }
             )
         )

@@ -1,0 +1,1 @@
+"""Statistics of collected wirings: each function from arrays to a pandas table."""

@@ -1,0 +1,123 @@
+"""How edge weights differ between classes."""
+
+import numpy as np
+import pandas as pd
+
+from ddw_graph.analysis.collect import Collection
+from ddw_graph.analysis.statistics.moments import Moments
+
+
+def class_moments(collection: Collection, stage: int) -> Moments:
+    """Returns mean and variance of each weighted edge in each class.
+
+    Args:
+        collection: What was collected.
+        stage: Which stage, from 0.
+    """
+    weighted = ~collection.stages[stage].constant
+    moments = Moments(len(collection.classes), int(weighted.sum()))
+    for chunk, labels in collection.labelled_chunks(stage):
+        moments.add(chunk[:, weighted], labels)
+    return moments
+
+
+def class_table(collection: Collection) -> pd.DataFrame:
+    """Returns a row for each weighted edge and class.
+
+    Args:
+        collection: What was collected.
+
+    Returns:
+        Columns ``stage``, ``source``, ``target``, ``class`` (its name), ``samples``,
+        ``mean``, ``std`` (of the population). Classes without a sample have no row.
+    """
+    tables = []
+    for place, stage in enumerate(collection.stages):
+        moments = class_moments(collection, place)
+        (seen,) = np.nonzero(moments.count)
+        edges = stage.edges[~stage.constant]
+        tables.append(
+            pd.DataFrame(
+                {
+                    "stage": place + 1,
+                    "source": np.repeat(edges[:, 0], len(seen)),
+                    "target": np.repeat(edges[:, 1], len(seen)),
+                    "class": np.tile(np.array(collection.classes)[seen], len(edges)),
+                    "samples": np.tile(moments.count[seen], len(edges)),
+                    "mean": moments.mean[seen].T.ravel(),
+                    "std": np.sqrt(moments.variance[seen]).T.ravel(),
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def class_share_table(collection: Collection) -> pd.DataFrame:
+    """Returns a row for each weighted edge: its variance between classes.
+
+    Shares say nothing of size, which is why the deviation stands beside them.
+
+    Args:
+        collection: What was collected.
+
+    Returns:
+        Columns ``stage``, ``source``, ``target``, ``std`` (over all samples),
+        ``class_share`` (eta squared, NaN where the weight never changes), ``chance``
+        (the share that classes drawn at random would have).
+    """
+    tables = []
+    for place, stage in enumerate(collection.stages):
+        moments = class_moments(collection, place)
+        share = moments.count[:, None] / collection.samples
+        mean = (share * moments.mean).sum(0)
+        between = (share * (moments.mean - mean) ** 2).sum(0)
+        total = between + (share * moments.variance).sum(0)
+        part = np.full(len(total), np.nan)
+        np.divide(between, total, out=part, where=total > 0)
+        edges = stage.edges[~stage.constant]
+        seen = int((moments.count > 0).sum())
+        tables.append(
+            pd.DataFrame(
+                {
+                    "stage": place + 1,
+                    "source": edges[:, 0],
+                    "target": edges[:, 1],
+                    "std": np.sqrt(total),
+                    "class_share": part,
+                    "chance": (seen - 1) / max(collection.samples - 1, 1),
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def class_distance_table(collection: Collection) -> pd.DataFrame:
+    """Returns a row for each pair of classes: how far apart their mean wirings are.
+
+    Args:
+        collection: What was collected.
+
+    Returns:
+        Columns ``class``, ``other``, ``distance`` (root mean square over all weighted
+        edges of the difference of their means), ``correlation`` (over edges, of how
+        the two deviate from the mean of all samples; NaN where one does not). Each pair
+        once, and each class with itself.
+    """
+    moments = [class_moments(collection, k) for k in range(len(collection.stages))]
+    count = moments[0].count
+    (seen,) = np.nonzero(count)
+    means = np.hstack([each.mean for each in moments])[seen]
+    off = means - count[seen] @ means / collection.samples
+    rows = []
+    for i, one in enumerate(seen):
+        for j, other in enumerate(seen[i:], start=i):
+            sizes = np.linalg.norm(off[i]) * np.linalg.norm(off[j])
+            rows.append(
+                {
+                    "class": collection.classes[one],
+                    "other": collection.classes[other],
+                    "distance": np.sqrt(((means[i] - means[j]) ** 2).mean()),
+                    "correlation": off[i] @ off[j] / sizes if sizes else np.nan,
+                }
+            )
+    return pd.DataFrame(rows)

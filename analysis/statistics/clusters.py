@@ -1,0 +1,148 @@
+"""Kinds of wirings: clusters of samples whose weights are alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from scipy.cluster.vq import ClusterError, kmeans2, vq
+
+from ddw_graph.analysis.collect import Collection
+from ddw_graph.analysis.statistics.information import entropy
+from ddw_graph.errors import DataError
+
+FITTED = 20_000
+"""Samples on which clusters are fitted; all are given to the nearest."""
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Clusters of wirings.
+
+    Args:
+        of: The cluster of each sample, from 0, the largest first.
+        centres: The weights of each cluster's mean wiring, over the weighted edges of
+            all stages.
+        agreement: Normalised mutual information of cluster and class, in ``[0, 1]``: 1
+            where one says all of the other.
+    """
+
+    of: Int[np.ndarray, " samples"]
+    centres: Float[np.ndarray, "clusters edges"]
+    agreement: float
+
+
+def wiring_clusters(collection: Collection, *, clusters: int, seed: int) -> Clusters:
+    """Returns samples in clusters by k-means of their weights, all stages together.
+
+    Args:
+        collection: What was collected.
+        clusters: How many.
+        seed: Fixes where they begin.
+
+    Raises:
+        DataError: If there are not so many different wirings.
+
+    Source:
+        Lloyd 1982; beginning: Arthur and Vassilvitskii 2007.
+    """
+    stride = -(-collection.samples // FITTED)
+    fitted = np.hstack(
+        [
+            _weighted(collection, k, slice(None, None, stride))
+            for k in _stages(collection)
+        ]
+    )
+    different = len(np.unique(fitted, axis=0))
+    if not 2 <= clusters <= different:
+        raise DataError(
+            f"clusters must be in [2, {different}], the number of different wirings, "
+            f"got {clusters}"
+        )
+    try:
+        centres, _ = kmeans2(
+            fitted,
+            clusters,
+            iter=50,
+            minit="++",
+            missing="raise",
+            rng=np.random.default_rng(seed),
+        )
+    except ClusterError as error:
+        raise DataError(
+            f"{clusters} clusters are more than the wirings fall into; ask for fewer"
+        ) from error
+    nearest = np.concatenate(
+        [
+            vq(
+                np.hstack(
+                    [_weighted(collection, k, here) for k in _stages(collection)]
+                ),
+                centres,
+            )[0]
+            for here in _slices(collection)
+        ]
+    )
+    order = np.argsort(-np.bincount(nearest, minlength=clusters), kind="stable")
+    of = np.argsort(order)[nearest]
+    labels = collection.table()["label"].to_numpy()
+    return Clusters(of, centres[order], agreement(of, labels))
+
+
+def cluster_table(collection: Collection, found: Clusters) -> pd.DataFrame:
+    """Returns a row for each cluster: its size, its accuracy, and its classes.
+
+    Args:
+        collection: What was collected.
+        found: Its clusters.
+
+    Returns:
+        Columns ``cluster``, ``samples``, ``accuracy``, ``expected_macs`` (mean), then
+        for each class that occurs ``of NAME``, its samples in the cluster.
+    """
+    table = collection.table()
+    table["cluster"] = found.of
+    table["right"] = table["label"] == table["prediction"]
+    groups = table.groupby("cluster")
+    summary = pd.DataFrame(
+        {
+            "samples": groups.size(),
+            "accuracy": groups["right"].mean(),
+            "expected_macs": groups["expected_macs"].mean(),
+        }
+    )
+    counts = pd.crosstab(table["cluster"], table["label"])
+    names = {label: f"of {name}" for label, name in enumerate(collection.classes)}
+    return summary.join(counts.rename(columns=names)).reset_index()
+
+
+def agreement(
+    one: Int[np.ndarray, " samples"], other: Int[np.ndarray, " samples"]
+) -> float:
+    """Returns the normalised mutual information of two groupings, in ``[0, 1]``.
+
+    By the mean of their entropies; 0 where neither tells anything apart.
+
+    Example:
+        >>> agreement(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]))
+        1.0
+    """
+    counts = pd.crosstab(one, other).to_numpy()
+    first, second = entropy(counts.sum(1)), entropy(counts.sum(0))
+    shared = first + second - entropy(counts)
+    return float(2 * shared / (first + second)) if first + second else 0.0
+
+
+def _stages(collection: Collection) -> range:
+    return range(len(collection.stages))
+
+
+def _slices(collection: Collection, size: int = 4096) -> list[slice]:
+    return [slice(at, at + size) for at in range(0, collection.samples, size)]
+
+
+def _weighted(
+    collection: Collection, stage: int, rows: slice
+) -> Float[np.ndarray, "rows edges"]:
+    chosen = collection.weights(stage)[rows][:, ~collection.stages[stage].constant]
+    return np.asarray(chosen, dtype=np.float64)

@@ -1,0 +1,97 @@
+"""What a sample's wiring has to do with how hard it is for the network."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from ddw_graph.analysis.collect import Collection
+from ddw_graph.analysis.statistics.paths import path_table
+from ddw_graph.analysis.statistics.unusual import unusualness
+from ddw_graph.errors import DataError
+
+MEASURES = ("expected_macs", "open_edges", "depth", "share", "unusualness")
+"""What is set against the loss; see ``path_table`` for the middle three."""
+
+
+def sample_measures(collection: Collection) -> pd.DataFrame:
+    """Returns a row for each sample: loss, whether it is right, and ``MEASURES``.
+
+    Open edges are the sum over stages, effective depth too; the share of the dominant
+    path is the mean.
+    """
+    table = collection.table()
+    paths = path_table(collection).groupby("sample")
+    return pd.DataFrame(
+        {
+            "loss": table["loss"],
+            "right": table["label"] == table["prediction"],
+            "expected_macs": table["expected_macs"],
+            "open_edges": paths["open_edges"].sum(),
+            "depth": paths["depth"].sum(),
+            "share": paths["share"].mean(),
+            "unusualness": unusualness(collection),
+        }
+    )
+
+
+def difficulty_table(measures: pd.DataFrame) -> pd.DataFrame:
+    """Returns a row for each measure: its rank correlation with the loss.
+
+    Args:
+        measures: A table of ``sample_measures``.
+
+    Returns:
+        Columns ``measure``, ``correlation`` (Spearman's; NaN where all samples have the
+        same), ``low``, ``high`` (its 95 % interval), ``right`` and ``wrong`` (means of
+        the measure over samples that are predicted rightly, and wrongly).
+
+    Source:
+        Interval: Bonett and Wright 2000.
+    """
+    samples = len(measures)
+    if samples < 4:
+        raise DataError(f"correlations need at least 4 samples, got {samples}")
+    rows = []
+    for name in MEASURES:
+        values = measures[name]
+        rho = np.nan
+        if values.nunique() > 1 and measures["loss"].nunique() > 1:
+            rho = float(spearmanr(values, measures["loss"]).statistic)
+        reach = 1.96 * np.sqrt((1 + rho**2 / 2) / (samples - 3))
+        centre = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
+        rows.append(
+            {
+                "measure": name,
+                "correlation": rho,
+                "low": np.tanh(centre - reach),
+                "high": np.tanh(centre + reach),
+                "right": values[measures["right"]].mean(),
+                "wrong": values[~measures["right"]].mean(),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def loss_group_table(measures: pd.DataFrame, *, groups: int = 10) -> pd.DataFrame:
+    """Returns the samples in groups from the least to the largest loss.
+
+    Args:
+        measures: A table of ``sample_measures``.
+        groups: How many, of as many samples each.
+
+    Returns:
+        Columns ``group`` (from 1), ``samples``, ``loss``, ``accuracy``, and the mean of
+        each of ``MEASURES``.
+
+    Raises:
+        DataError: If there are more groups than samples.
+    """
+    if not 1 <= groups <= len(measures):
+        raise DataError(f"groups must be in [1, {len(measures)}], got {groups}")
+    order = measures["loss"].rank(method="first").to_numpy().astype(int) - 1
+    group = order * groups // len(measures) + 1
+    by_group = measures.groupby(group)
+    table = by_group[["loss", "right", *MEASURES]].mean()
+    table = table.rename(columns={"right": "accuracy"})
+    table.insert(0, "samples", by_group.size())
+    return table.rename_axis("group").reset_index()

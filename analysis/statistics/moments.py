@@ -1,0 +1,50 @@
+"""Mean and variance of many columns by group, in one pass over chunks."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+class Moments:
+    """Count, mean and squared deviations of columns, for each group of rows.
+
+    Chunks are merged by their own deviations, not from sums of squares, which would
+    cancel.
+
+    Args:
+        groups: Number of groups.
+        columns: Number of columns.
+
+    Example:
+        >>> moments = Moments(1, 2)
+        >>> moments.add(np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([0, 0]))
+        >>> moments.mean, moments.variance
+        (array([[2., 5.]]), array([[1., 0.]]))
+
+    Source:
+        Chan, Golub and LeVeque 1979.
+    """
+
+    def __init__(self, groups: int, columns: int) -> None:
+        self.count = np.zeros(groups, dtype=np.int64)
+        self.mean = np.zeros((groups, columns))
+        self.squares = np.zeros((groups, columns))
+
+    def add(
+        self, chunk: Float[np.ndarray, "rows columns"], group: Int[np.ndarray, " rows"]
+    ) -> None:
+        """Takes some rows, each of a group."""
+        for place in np.unique(group):
+            rows = chunk[group == place]
+            before, added = self.count[place], len(rows)
+            mean = rows.mean(0)
+            off = mean - self.mean[place]
+            self.squares[place] += ((rows - mean) ** 2).sum(0)
+            self.squares[place] += off**2 * before * added / (before + added)
+            self.mean[place] += off * added / (before + added)
+            self.count[place] += added
+
+    @property
+    def variance(self) -> Float[np.ndarray, "groups columns"]:
+        """Variance of the population in each group; 0 where there is no row."""
+        variance: np.ndarray = self.squares / np.maximum(self.count, 1)[:, None]
+        return variance

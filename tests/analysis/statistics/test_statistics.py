@@ -1,0 +1,309 @@
+"""Streamed statistics are those of plain loops over samples and edges."""
+
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from ddw_graph.analysis.collect import Collection
+from ddw_graph.analysis.statistics.classes import (
+    class_distance_table,
+    class_share_table,
+    class_table,
+)
+from ddw_graph.analysis.statistics.clusters import (
+    agreement,
+    cluster_table,
+    wiring_clusters,
+)
+from ddw_graph.analysis.statistics.depths import depth_table
+from ddw_graph.analysis.statistics.difficulty import (
+    difficulty_table,
+    loss_group_table,
+    sample_measures,
+)
+from ddw_graph.analysis.statistics.edges import edge_table
+from ddw_graph.analysis.statistics.information import information_table
+from ddw_graph.analysis.statistics.observations import observation_table
+from ddw_graph.analysis.statistics.paths import path_table
+from ddw_graph.analysis.statistics.unusual import unusual_table, unusualness
+from ddw_graph.errors import DataError
+from ddw_graph.generators import complete, watts_strogatz
+from tests.analysis.statistics.naive import random_weights, stored
+from tests.strategies import wirings
+
+SAMPLES = 60
+
+
+@pytest.fixture
+def collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collection:
+    """Two stages, three classes, one constant edge a stage, read a few at a time."""
+    dags = [complete(3), watts_strogatz(5, 2, 0.5, seed=0)]
+    labels = np.random.default_rng(0).integers(3, size=SAMPLES)
+    weights = [random_weights(dag, SAMPLES, k) for k, dag in enumerate(dags)]
+    weights[0][:, 3] += labels
+    made = stored(tmp_path / "c", dags, weights, labels, constant=[1])
+    chunks = Collection.chunks
+    monkeypatch.setattr(Collection, "chunks", lambda self, k: chunks(self, k, 7))
+    return made
+
+
+def columns(collection: Collection) -> list[tuple[int, int, int, np.ndarray]]:
+    """Returns stage, source, target and weights of each weighted edge."""
+    return [
+        (k + 1, *stage.edges[e], collection.weights(k)[:, e].astype(np.float64))
+        for k, stage in enumerate(collection.stages)
+        for e in range(len(stage.edges))
+        if not stage.constant[e]
+    ]
+
+
+def test_classes_are_counted_apart(collection: Collection) -> None:
+    labels = collection.table()["label"].to_numpy()
+    table = class_table(collection)
+    expected = [
+        (stage, i, j, name, (labels == c).sum(), w[labels == c])
+        for stage, i, j, w in columns(collection)
+        for c, name in enumerate("abc")
+    ]
+    assert len(table) == len(expected)
+    for row, (*about, count, values) in zip(
+        table.itertuples(index=False), expected, strict=True
+    ):
+        assert list(row[:4]) == about and row[4] == count
+        assert row[5:] == pytest.approx((values.mean(), values.std()))
+
+
+def test_the_share_of_classes_is_that_of_an_analysis_of_variance(
+    collection: Collection,
+) -> None:
+    labels = collection.table()["label"].to_numpy()
+    table = class_share_table(collection)
+    assert table["chance"].unique() == pytest.approx([2 / (SAMPLES - 1)])
+    for row, (_, _, _, w) in zip(table.itertuples(), columns(collection), strict=True):
+        f, _ = stats.f_oneway(*(w[labels == c] for c in range(3)))
+        share = f * 2 / (f * 2 + SAMPLES - 3)
+        assert row.class_share == pytest.approx(share)
+        assert row.std == pytest.approx(w.std())
+    assert table["class_share"].max() > 0.8
+
+
+def test_distances_of_classes_are_those_of_their_means(collection: Collection) -> None:
+    labels = collection.table()["label"].to_numpy()
+    weights = np.array([w for *_, w in columns(collection)]).T
+    means = np.array([weights[labels == c].mean(0) for c in range(3)])
+    off = means - weights.mean(0)
+    table = class_distance_table(collection)
+    pairs = [(i, j) for i in range(3) for j in range(i, 3)]
+    assert table["class"].tolist() == ["abc"[i] for i, _ in pairs]
+    assert table["other"].tolist() == ["abc"[j] for _, j in pairs]
+    for (i, j), row in zip(pairs, table.itertuples(), strict=True):
+        distance = np.sqrt(((means[i] - means[j]) ** 2).mean())
+        assert row.distance == pytest.approx(distance, abs=1e-12)
+        cosine = off[i] @ off[j] / np.sqrt((off[i] @ off[i]) * (off[j] @ off[j]))
+        assert row.correlation == pytest.approx(cosine)
+
+
+@pytest.mark.parametrize("levels", [1, 4])
+def test_information_is_that_of_the_table_of_states(
+    collection: Collection, levels: int
+) -> None:
+    labels = collection.table()["label"].to_numpy()
+    table = information_table(collection, edge_table(collection), levels=levels)
+    for row, (_, _, _, w) in zip(table.itertuples(), columns(collection), strict=True):
+        bounds = np.linspace(w.min(), w.max(), levels + 1)
+        level = np.clip(np.searchsorted(bounds, w, side="right"), 1, levels)
+        counts = pd.crosstab(np.where(w == 0, 0, level), labels).to_numpy()
+        state = counts.sum(1) / SAMPLES
+        assert row.entropy == pytest.approx(stats.entropy(state, base=2))
+        joint = counts / SAMPLES
+        independent = np.outer(joint.sum(1), joint.sum(0))
+        known = stats.entropy(joint.ravel(), independent.ravel(), base=2)
+        assert row.information == pytest.approx(known, abs=1e-12)
+        free = (counts.shape[0] - 1) * (counts.shape[1] - 1)
+        assert row.chance == pytest.approx(free / (2 * SAMPLES * np.log(2)))
+    with pytest.raises(DataError, match="levels must be at least 1, got 0"):
+        information_table(collection, edge_table(collection), levels=0)
+
+
+@given(dag=wirings(), seed=st.integers(0, 99), closed=st.floats(0, 0.9))
+def test_paths_are_all_that_networkx_finds(
+    tmp_path_factory: pytest.TempPathFactory, dag: nx.DiGraph, seed: int, closed: float
+) -> None:
+    weights = random_weights(dag, 5, seed, closed=closed)
+    made = stored(
+        tmp_path_factory.mktemp("c") / "a", [dag], [weights], np.zeros(5, dtype=int)
+    )
+    edges, last = sorted(dag.edges), dag.number_of_nodes() - 1
+    for row, values in zip(path_table(made).itertuples(), weights, strict=True):
+        sample = nx.DiGraph()
+        sample.add_nodes_from(dag)
+        sample.add_weighted_edges_from(
+            (i, j, float(w)) for (i, j), w in zip(edges, values, strict=True) if w
+        )
+        reached = nx.descendants(sample, 0) | {0}
+        assert row.alive_nodes == len(reached - {0, last})
+        assert row.open_edges == sample.subgraph(reached).number_of_edges()
+        paths = list(nx.all_simple_paths(sample, 0, last))
+        carried = [
+            np.prod([sample.edges[edge]["weight"] for edge in nx.utils.pairwise(path)])
+            for path in paths
+        ]
+        lengths = [len(path) - 1 for path in paths]
+        assert row.open_paths == len(paths) and row.longest == max(lengths)
+        assert row.depth == pytest.approx(np.average(lengths, weights=carried))
+        best = int(np.argmax(carried))
+        assert row.share == pytest.approx(carried[best] / sum(carried))
+        assert row.dominant == "-".join(map(str, paths[best]))
+
+
+def test_unusual_is_far_from_its_class(collection: Collection) -> None:
+    labels = collection.table()["label"].to_numpy()
+    weights = np.array([w for *_, w in columns(collection)]).T
+    off = weights.copy()
+    for c in range(3):
+        off[labels == c] -= weights[labels == c].mean(0)
+    expected = np.sqrt(((off / np.sqrt((off**2).mean(0))) ** 2).mean(1))
+    np.testing.assert_allclose(unusualness(collection), expected)
+    table = unusual_table(collection, count=5)
+    order = np.argsort(-expected)[:5]
+    assert table["sample"].tolist() == order.tolist()
+    assert table["label"].tolist() == [collection.classes[c] for c in labels[order]]
+
+
+def test_clusters_find_the_kinds_that_are_there(tmp_path: Path) -> None:
+    dag = complete(3)
+    generator = np.random.default_rng(0)
+    kinds = np.repeat([2, 0, 1], [25, 20, 15])
+    centres = generator.random((3, dag.number_of_edges()))
+    weights = centres[kinds] + generator.normal(0, 0.01, (60, 10))
+    made = stored(tmp_path / "c", [dag], [weights], kinds)
+    found = wiring_clusters(made, clusters=3, seed=0)
+    # Numbered by size: 25 of class c, 20 of a, 15 of b.
+    assert found.of.tolist() == np.repeat([0, 1, 2], [25, 20, 15]).tolist()
+    assert found.agreement == pytest.approx(1)
+    np.testing.assert_allclose(found.centres, centres[[2, 0, 1]], atol=0.02)
+    table = cluster_table(made, found)
+    assert table["samples"].tolist() == [25, 20, 15]
+    assert table[["of a", "of b", "of c"]].to_numpy().tolist() == [
+        [0, 0, 25],
+        [20, 0, 0],
+        [0, 15, 0],
+    ]
+    with pytest.raises(DataError, match=r"clusters must be in \[2, 60\]"):
+        wiring_clusters(made, clusters=61, seed=0)
+
+
+def test_groupings_that_have_nothing_in_common_do_not_agree() -> None:
+    one, other = np.repeat([0, 1], 4), np.tile([0, 1], 4)
+    assert agreement(one, other) == pytest.approx(0)
+    assert agreement(one, np.zeros(8, dtype=int)) == 0
+
+
+def test_depths_are_those_of_the_longest_path(collection: Collection) -> None:
+    edges = edge_table(collection)
+    table = depth_table(collection, edges)
+    assert table["edges"].sum() == (~edges["constant"]).sum()
+    # In a complete DAG a node's depth is its place.
+    first = table[table["stage"] == 1]
+    weighted = edges[(edges["stage"] == 1) & ~edges["constant"]]
+    for column in ("mean", "std", "open"):
+        assert first[column].tolist() == pytest.approx(weighted[column].tolist())
+    assert first["source_depth"].tolist() == weighted["source"].tolist()
+
+
+def test_difficulty_is_a_rank_correlation_with_the_loss(
+    collection: Collection,
+) -> None:
+    measures = sample_measures(collection)
+    paths = path_table(collection)
+    for column in ("open_edges", "depth"):
+        total = [paths[paths["sample"] == s][column].sum() for s in range(SAMPLES)]
+        assert measures[column].tolist() == pytest.approx(total)
+    table = difficulty_table(measures).set_index("measure")
+    for name, row in table.iterrows():
+        rho = stats.spearmanr(measures[str(name)], measures["loss"]).statistic
+        assert row["correlation"] == pytest.approx(rho)
+        assert row["low"] < rho < row["high"]
+    groups = loss_group_table(measures, groups=4)
+    assert groups["samples"].tolist() == [15] * 4
+    by_loss = measures.sort_values("loss")
+    assert groups["loss"].tolist() == pytest.approx(
+        [by_loss["loss"][15 * k : 15 * k + 15].mean() for k in range(4)]
+    )
+    with pytest.raises(DataError, match=r"groups must be in \[1, 60\], got 61"):
+        loss_group_table(measures, groups=61)
+
+
+def planted(sign: int, noise: float, seed: int = 0) -> pd.DataFrame:
+    """Returns a table of edges in which the paper's observations hold, or do not."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for stage in (1, 2, 3):
+        for i in range(9):
+            for j in range(i + 1, 10):
+                off = generator.normal(0, noise, 2)
+                mean = 0.6 - sign * 0.03 * i + off[0]
+                std = 0.1 + sign * (0.005 * i + 0.01 * stage) + off[1] / 10
+                rows.append((stage, i, j, False, mean, std))
+    names = ["stage", "source", "target", "constant", "mean", "std"]
+    return pd.DataFrame(rows, columns=names)
+
+
+@pytest.mark.parametrize(("sign", "holds"), [(1, "yes"), (-1, "no")])
+def test_observations_hold_where_they_were_planted(sign: int, holds: str) -> None:
+    table = observation_table(planted(sign, 0.02)).set_index("observation")
+    assert table["holds"].tolist() == [holds] * 3
+    assert (np.sign(table["correlation"]) == sign * np.array([-1, 1, 1])).all()
+    # Nodes 0-3 against 5-8 of 9, and stage 3 against stage 1.
+    expected = sign * np.array([-0.15, 0.025, 0.02])
+    assert table["effect"].tolist() == pytest.approx(expected, abs=0.01)
+
+
+def test_chance_seldom_makes_an_observation() -> None:
+    tables = [observation_table(planted(0, 0.02, seed)) for seed in range(15)]
+    told = pd.concat(tables)["holds"].value_counts()
+    assert told["unclear"] >= 35
+    p = pd.concat(tables)["p"]
+    assert 0.3 < p.mean() < 0.7
+
+
+def test_what_never_varies_is_no_observation(tmp_path: Path) -> None:
+    dag = complete(3)
+    labels = np.arange(6) % 3
+    same = stored(tmp_path / "s", [dag], [np.full((6, 10), 0.5)], labels)
+    assert (observation_table(edge_table(same))["holds"] == "unclear").all()
+    assert class_share_table(same)["class_share"].isna().all()
+    with pytest.raises(DataError, match="weights that differ between samples"):
+        unusualness(same)
+    none = stored(tmp_path / "n", [dag], [np.ones((6, 10))], labels, constant=range(10))
+    with pytest.raises(DataError, match="all are constant"):
+        observation_table(edge_table(none))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("label,prediction,loss,expected_macs\n0,0,0.5,1\n", "3 samples of 3 classes"),
+        ("label,prediction\n0,0\n", "must hold label, prediction, loss"),
+        ("label,prediction,loss,expected_macs\n" + "7,0,1,1\n" * 3, "of 3 classes"),
+        ("label,prediction,loss,expected_macs\n" + "0,0,nan,1\n" * 3, "3 samples"),
+        ("label,prediction,loss,expected_macs\n" + "0,x,1,1\n" * 3, "must hold label"),
+        ("", "must hold label"),
+    ],
+)
+def test_a_damaged_table_of_samples_says_so(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    dag = complete(3)
+    weights = random_weights(dag, 3, 0)
+    made = stored(tmp_path / "c", [dag], [weights], np.arange(3))
+    (tmp_path / "c" / "samples.csv").write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        made.table()
+    assert "\n" not in str(caught.value)

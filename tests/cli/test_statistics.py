@@ -1,0 +1,97 @@
+"""Statistics, observations and Parquet, as a user calls them."""
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ddw_graph.analysis.collect import open_collection
+from ddw_graph.analysis.statistics.tables import TABLES
+from ddw_graph.cli.statistics import WHAT
+from tests.cli.test_training_commands import SMALL, call
+
+
+@pytest.fixture(scope="module")
+def analyzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("analyzed") / "run"
+    edges = ("--edges", "dynamic:bias=0,gate=none")
+    assert call("train", *SMALL, *edges, "--out", folder).exit_code == 0
+    result = call("analyze", folder, "--parquet")
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_every_table_has_a_line_in_the_help() -> None:
+    assert list(WHAT) == list(TABLES)
+    shown = call("statistics", "--help").stdout
+    assert all(f"{name} " in shown for name in WHAT)
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_every_table_prints_writes_and_is_json(
+    what: str, analyzed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "table.csv"
+    result = call("statistics", analyzed, "--what", what, "--out", out, "--rows", 2)
+    assert result.exit_code == 0, result.output
+    written = pd.read_csv(out)
+    told = call("statistics", analyzed / "analysis", "--what", what, "--json")
+    table = pd.read_json(io.StringIO(told.stdout), orient="records")
+    assert list(table) == list(written) and len(table) == len(written)
+    assert all(str(column) in result.stdout for column in table)
+    assert ("more rows" in result.stdout) == (len(table) > 2)
+    again = call("statistics", analyzed, "--what", what, "--out", out)
+    same = call("statistics", analyzed, "--what", what, "--out", out, "--overwrite")
+    assert (again.exit_code, same.exit_code) == (0, 0)  # the very same bytes
+
+
+def test_observations_of_one_and_of_several(analyzed: Path) -> None:
+    one = call("observations", analyzed)
+    assert one.exit_code == 0, one.output
+    assert "output edges of nodes in the front have larger weights" in one.stdout
+    told = json.loads(call("observations", analyzed, "--json").stdout)
+    assert {row["holds"] for row in told} <= {"yes", "no", "unclear"} and len(told) == 3
+    several = call("observations", analyzed, analyzed / "analysis")
+    assert several.exit_code == 0 and "relative_std" in several.stdout
+
+
+def test_parquet_holds_what_the_arrays_do(analyzed: Path) -> None:
+    collection = open_collection(analyzed / "analysis")
+    table = pd.read_parquet(analyzed / "analysis" / "samples.parquet")
+    assert len(table) == collection.samples == 2000
+    names = table.columns[5:]
+    assert names[0] == "1:0-1" and len(names) == 30
+    weights = np.hstack([collection.weights(k) for k in range(3)])
+    np.testing.assert_array_equal(table[names], weights)
+    samples = collection.table()
+    assert table["loss"].tolist() == samples["loss"].tolist()
+    assert table["label"].tolist() == [collection.classes[k] for k in samples["label"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--what", "clusters", "--clusters", 1), "clusters must be in [2,"),
+        (("--what", "information", "--levels", 0), "levels must be at least 1"),
+        (("--what", "loss-groups", "--groups", 9999), "groups must be in [1, 2000]"),
+        (("--out", "there.csv"), "is there already"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    analyzed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[object, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.csv").write_text("mine")
+    result = call("statistics", analyzed, *arguments)
+    assert result.exit_code == 2 and message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert (tmp_path / "there.csv").read_text() == "mine"
+    result = call("observations", tmp_path / "nowhere")
+    assert result.exit_code == 2 and "must hold an analysis" in result.stderr
