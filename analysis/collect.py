@@ -8,6 +8,7 @@ from pathlib import Path
 from tokenize import TokenError
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import torch
@@ -48,6 +49,13 @@ class StageEdges:
     constant: Bool[np.ndarray, " edges"]
     node_macs: Int[np.ndarray, " nodes"]
     edge_macs: Int[np.ndarray, " edges"]
+
+    def dag(self) -> nx.DiGraph:
+        """Returns the stage's wiring."""
+        dag: nx.DiGraph = nx.DiGraph()
+        dag.add_nodes_from(range(self.nodes))
+        dag.add_edges_from(self.edges.tolist())
+        return dag
 
     @classmethod
     def of(cls, stage: Stage, work: StageWork) -> "StageEdges":

@@ -32,7 +32,7 @@ def weight_histograms(
         DataError: If every edge of a collection is constant.
     """
     for name, collection in collections.items():
-        _check_weighted(collection, name)
+        check_weighted(collection, name)
     stages = max(len(collection.stages) for collection in collections.values())
     weights = [
         collection.weights(stage)
@@ -82,7 +82,7 @@ def weight_heatmaps(collection: Collection, edges: pd.DataFrame, column: str) ->
     Source:
         DDW, Figs. 4 and 5.
     """
-    _check_weighted(collection, str(collection.folder))
+    check_weighted(collection, str(collection.folder))
     count = len(collection.stages)
     matrices = [
         edge_matrix(edges, place + 1, column, stage.nodes)
@@ -120,7 +120,12 @@ def weight_heatmaps(collection: Collection, edges: pd.DataFrame, column: str) ->
     return figure
 
 
-def _check_weighted(collection: Collection, name: str) -> None:
+def check_weighted(collection: Collection, name: str) -> None:
+    """Checks that a collection has weights to draw.
+
+    Raises:
+        DataError: If every edge is constant.
+    """
     if all(stage.constant.all() for stage in collection.stages):
         raise DataError(
             f"a picture of weights needs edges that carry some, all of {name} are "

@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ddw_graph.cli.options import OVERWRITE_OPTION
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 WHAT = ("curves", "weights")
-KINDS = ("histogram", "mean", "std")
+KINDS = ("histogram", "mean", "std", "classes", "sample", "learning")
+USUAL = KINDS[:3]
 
 
 @click.command()
@@ -30,8 +35,13 @@ KINDS = ("histogram", "mean", "std")
     "kinds",
     type=click.Choice(KINDS),
     multiple=True,
-    help="Of weights: histogram of all, mean (Fig. 4) or std (Fig. 5) of each edge; "
-    "may be given often.  [default: all]",
+    help="Of weights: histogram of all, mean (Fig. 4) or std (Fig. 5) of each edge, "
+    "mean wirings of classes, the wiring of a sample, learning of each edge over "
+    "epochs; may be given often.  [default: histogram, mean, std]",
+)
+@click.option("--sample", type=int, default=0, help="Which, from 0.", show_default=True)
+@click.option(
+    "--class", "classes", multiple=True, help="Of classes: which; may be given often."
 )
 @click.option(
     "--format",
@@ -51,6 +61,8 @@ def plot(
     runs: tuple[Path, ...],
     what: str | None,
     kinds: tuple[str, ...],
+    sample: int,
+    classes: tuple[str, ...],
     ending: str,
     out: Path | None,
     overwrite: bool,
@@ -68,6 +80,7 @@ def plot(
     ddw-graph plot comparison/runs/*/seed-* --out pictures
     ddw-graph plot runs/ddw --what curves
     ddw-graph plot runs/ddw --kind mean --kind std
+    ddw-graph plot runs/ddw --kind sample --sample 17 --format svg
     """
     what = what or ("weights" if len(runs) == 1 else "curves")
     if what == "curves":
@@ -77,7 +90,8 @@ def plot(
     elif len(runs) > 1:
         raise click.UsageError(f"weights are of one RUN, got {len(runs)}")
     else:
-        paths = _weights(runs[0], kinds or KINDS, ending, out, overwrite)
+        figures = _figures(runs[0], kinds or USUAL, sample, classes)
+        paths = _saved(runs[0], figures, ending, out, overwrite)
     for path in paths:
         click.echo(path)
 
@@ -98,25 +112,49 @@ def _curves(
     yield path
 
 
-def _weights(
-    run: Path, kinds: tuple[str, ...], ending: str, out: Path | None, overwrite: bool
-) -> Iterator[Path]:
-    """Draws the edge weights of an analyzed run, and yields each picture's path."""
+def _figures(
+    run: Path, kinds: tuple[str, ...], sample: int, classes: tuple[str, ...]
+) -> "Iterator[tuple[str, Figure]]":
+    """Yields pictures of the wirings of a run, each with its name."""
     from ddw_graph.analysis.collect import open_analysis
     from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
-    from ddw_graph.analysis.pictures import save_figure
     from ddw_graph.analysis.statistics.edges import edge_table
+    from ddw_graph.analysis.wiring_figures import (
+        class_heatmaps,
+        learning_figure,
+        sample_figure,
+    )
+    from ddw_graph.training.wiring_log import read_wiring_log
 
-    collection = open_analysis(run)
-    target = out or collection.folder
-    target.mkdir(parents=True, exist_ok=True)
-    edges = edge_table(collection)
     for kind in kinds:
-        figure = (
-            weight_histograms({run.name: collection})
-            if kind == "histogram"
-            else weight_heatmaps(collection, edges, kind)
-        )
-        path = target / f"{kind}.{ending}"
+        if kind == "learning":
+            yield kind, learning_figure(read_wiring_log(run))
+            continue
+        collection = open_analysis(run)
+        if kind == "histogram":
+            yield kind, weight_histograms({run.name: collection})
+        elif kind == "classes":
+            yield kind, class_heatmaps(collection, classes)
+        elif kind == "sample":
+            yield f"sample-{sample}", sample_figure(collection, sample)
+        else:
+            yield kind, weight_heatmaps(collection, edge_table(collection), kind)
+
+
+def _saved(
+    run: Path,
+    figures: "Iterator[tuple[str, Figure]]",
+    ending: str,
+    out: Path | None,
+    overwrite: bool,
+) -> Iterator[Path]:
+    """Writes pictures, and yields the path of each."""
+    from ddw_graph.analysis.pictures import save_figure
+
+    inside = run / "analysis"
+    target = out or (inside if inside.is_dir() else run)
+    for name, figure in figures:
+        target.mkdir(parents=True, exist_ok=True)
+        path = target / f"{name}.{ending}"
         save_figure(figure, path, overwrite=overwrite)
         yield path

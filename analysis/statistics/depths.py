@@ -1,6 +1,5 @@
 """Edge weights by where in a stage their ends lie."""
 
-import networkx as nx
 import pandas as pd
 
 from ddw_graph.analysis.collect import Collection, StageEdges
@@ -9,10 +8,7 @@ from ddw_graph.wiring.description import longest_path_layers
 
 def node_depths(stage: StageEdges) -> list[int]:
     """Returns each node's depth: edges on the longest path from the input."""
-    dag = nx.DiGraph()
-    dag.add_nodes_from(range(stage.nodes))
-    dag.add_edges_from(stage.edges.tolist())
-    return longest_path_layers(dag)
+    return longest_path_layers(stage.dag())
 
 
 def depth_table(collection: Collection, edges: pd.DataFrame) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """How a network does on images that it was not trained on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from ddw_graph.errors import DataError
@@ -11,6 +12,7 @@ from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import mac_shares
 from ddw_graph.training.images import Images
 from ddw_graph.training.loading import Hears, batches
+from ddw_graph.training.wiring_log import weight_sums, weighted_edges
 from ddw_graph.training.world import World
 
 
@@ -24,12 +26,17 @@ class Evaluation:
         macs_share: Mean of the MACs that an image asks for, in shares of those with
             every edge open.
         bad_images: Images that could not be read, which the means leave out.
+        weights: Sums of the weights of ``weighted_edges`` over images, and of their
+            squares, float64.
+        images: How many images.
     """
 
     loss: float
     accuracy: float
     macs_share: float
     bad_images: int = 0
+    weights: Tensor = field(default_factory=lambda: torch.empty(2, 0), compare=False)
+    images: int = 0
 
 
 @torch.no_grad()
@@ -60,6 +67,10 @@ def evaluate(
     model.eval()
     first = next(model.parameters())
     loss = correct = share = count = 0.0
+    edges = weighted_edges(model)
+    weights = torch.zeros(
+        2, sum(map(len, edges)), dtype=torch.float64, device=first.device
+    )
     loader = batches(
         images,
         batch_size,
@@ -79,11 +90,15 @@ def evaluate(
         loss += functional.cross_entropy(logits, labels, reduction="sum").item()
         correct += (logits.argmax(1) == labels).sum().item()
         share += mac_shares(price, adjacency).double().sum().item()
+        weights += weight_sums(edges, adjacency)
         count += len(labels)
     own = [loss, correct, share, count]
     sums = torch.tensor(own, dtype=torch.float64, device=first.device)
     loss, correct, share, count = world.total(sums).tolist()
+    weights = world.total(weights).cpu()
     if not count:
         raise DataError(f"at least one image must be readable, got {len(images)} bad")
     lost = len(images) - int(count)
-    return Evaluation(loss / count, correct / count, share / count, lost)
+    return Evaluation(
+        loss / count, correct / count, share / count, lost, weights, int(count)
+    )

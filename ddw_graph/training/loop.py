@@ -18,13 +18,18 @@ from ddw_graph.training.augmentation import Augmentation, Targets, mixed
 from ddw_graph.training.bad_images import BadImageLog
 from ddw_graph.training.budget_term import budget_term, mac_shares
 from ddw_graph.training.data import ImageData
-from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.evaluation import Evaluation, evaluate
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.loading import Waits, batch_sizes, batches, worker_faults
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import Row, RunFolder
 from ddw_graph.training.state import TALLY, TrainingState
+from ddw_graph.training.wiring_log import (
+    edge_rows,
+    weighted_edges,
+    write_wiring_log,
+)
 from ddw_graph.training.world import World
 
 
@@ -156,7 +161,11 @@ class _Trainer:
         forward = self.execution.forward_of(state.model, self.world)
         while state.epoch < self.recipe.epochs:
             rate = self._train(forward)
-            row = self._row(rate)
+            test = self._tested()
+            row = self._row(rate, test)
+            # Before the checkpoint: what is made again is written again.
+            if self.world.leads:
+                self._write_wiring(test)
             state.end_epoch(row)
             self._keep()
             if self.listener:
@@ -353,8 +362,8 @@ class _Trainer:
             ]
         )
 
-    def _row(self, rate: float) -> Row:
-        """Tests the network and returns the epoch's line of the log."""
+    def _tested(self) -> Evaluation:
+        """Returns how the network does after an epoch."""
         state = self.state
         self.world.follow(state.model.buffers())
         self.world.follow(state.tested.buffers())
@@ -369,6 +378,16 @@ class _Trainer:
         # The last step of an epoch can diverge too, and no loss follows that tells.
         if not (math.isfinite(test.loss) and state.is_finite()):
             raise self._diverged("a weight or the test loss is not", "the last step")
+        return test
+
+    def _write_wiring(self, test: Evaluation) -> None:
+        edges = weighted_edges(self.state.model)
+        rows = edge_rows(edges, test.weights, test.images, self.state.epoch + 1)
+        write_wiring_log(self.folder.path, rows)
+
+    def _row(self, rate: float, test: Evaluation) -> Row:
+        """Returns the epoch's line of the log."""
+        state = self.state
         tally = state.tally
         images = tally["images"]
         if not images:

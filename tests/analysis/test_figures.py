@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -14,7 +15,13 @@ from ddw_graph.analysis.figures import (
 )
 from ddw_graph.analysis.pictures import save_figure
 from ddw_graph.analysis.statistics.edges import edge_table
-from ddw_graph.errors import FileError
+from ddw_graph.analysis.wiring_figures import (
+    class_heatmaps,
+    learning_figure,
+    sample_figure,
+)
+from ddw_graph.errors import DataError, FileError
+from ddw_graph.training.wiring_log import EdgeRow
 from tests.analysis.test_collect import stored
 
 
@@ -112,3 +119,66 @@ def test_a_picture_is_of_a_known_kind_and_replaces_nothing(tmp_path: Path) -> No
     (tmp_path / "b.png").write_bytes(b"mine")
     with pytest.raises(FileError, match="overwrite"):
         save_figure(figure, tmp_path / "b.png")
+
+
+def panels(figure: Figure) -> list[np.ndarray]:
+    """Returns what the matrices of a figure show, NaN where nothing is."""
+    shown = [ax.images[0].get_array() for ax in figure.axes if ax.images]
+    return [np.ma.filled(np.ma.asarray(array), np.nan) for array in shown]
+
+
+def test_classes_are_shown_by_how_they_deviate(tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).random((30, 3)).astype(np.float32)
+    collection = stored(tmp_path / "a", weights, [False, False, True])
+    labels = np.arange(30) % 3
+    table = pd.DataFrame({"label": labels, "prediction": 0, "loss": 0.5})
+    table.assign(expected_macs=1.0).to_csv(tmp_path / "a" / "samples.csv", index=False)
+    exact = weights.astype(np.float64)
+    shown = panels(class_heatmaps(collection))
+    assert len(shown) == 3
+    for label, matrix in enumerate(shown):
+        off = exact[labels == label].mean(0) - exact.mean(0)
+        expected = np.full((3, 3), np.nan)
+        expected[1, 0], expected[2, 0] = off[:2]  # the third edge is constant
+        np.testing.assert_allclose(matrix, expected, atol=1e-12)
+    (one,) = panels(class_heatmaps(collection, ["b"]))
+    np.testing.assert_array_equal(one, shown[1])
+    with pytest.raises(DataError, match="one of a, b, c, which have samples, got 'd'"):
+        class_heatmaps(collection, ["d"])
+
+
+def test_a_sample_is_drawn_with_its_own_weights(tmp_path: Path) -> None:
+    weights = np.array([[0.5, 0.5, 0.5], [0.9, 0.0, 0.3]])
+    collection = stored(tmp_path / "a", weights, [False] * 3)
+    (tmp_path / "a" / "samples.csv").write_text(
+        "label,prediction,loss,expected_macs\n0,1,0.5,1\n2,0,0.25,1\n"
+    )
+    figure = sample_figure(collection, 1)
+    (ax,) = figure.axes
+    assert ax.get_title() == "stage 1: weights 0.3 to 0.9, 1 closed"
+    title = figure.get_suptitle()
+    assert title == "sample 1: c, predicted as a (loss 0.25)"
+    assert "weights 0.5 to 0.5" in sample_figure(collection, 0).axes[0].get_title()
+    for sample in (-1, 2):
+        with pytest.raises(DataError, match=r"sample must be in \[0, 1\]"):
+            sample_figure(collection, sample)
+
+
+def test_learning_has_a_line_for_each_edge(tmp_path: Path) -> None:
+    rows = [
+        EdgeRow(epoch, stage, 0, target, epoch / 10 + target, stage / 100)
+        for epoch in (1, 2, 3)
+        for stage in (1, 2)
+        for target in (1, 2)
+    ]
+    figure = learning_figure(rows)
+    means, deviations = figure.axes[:2], figure.axes[2:4]
+    for stage, (above, below) in enumerate(zip(means, deviations, strict=True), 1):
+        for target, line in enumerate(above.lines, 1):
+            heights = np.asarray(line.get_ydata(), dtype=np.float64)
+            np.testing.assert_allclose(heights, target + np.array([0.1, 0.2, 0.3]))
+        for line in below.lines:
+            heights = np.asarray(line.get_ydata(), dtype=np.float64)
+            np.testing.assert_allclose(heights, stage / 100)
+    with pytest.raises(DataError, match="an epoch with weights"):
+        learning_figure([])

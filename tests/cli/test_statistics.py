@@ -10,6 +10,7 @@ import pytest
 
 from ddw_graph.analysis.collect import open_collection
 from ddw_graph.analysis.statistics.tables import TABLES
+from ddw_graph.cli.plot import KINDS
 from ddw_graph.cli.statistics import WHAT
 from tests.cli.test_training_commands import SMALL, call
 
@@ -69,6 +70,22 @@ def test_parquet_holds_what_the_arrays_do(analyzed: Path) -> None:
     samples = collection.table()
     assert table["loss"].tolist() == samples["loss"].tolist()
     assert table["label"].tolist() == [collection.classes[k] for k in samples["label"]]
+
+
+def test_every_kind_of_picture_is_drawn(analyzed: Path, tmp_path: Path) -> None:
+    kinds = [word for kind in KINDS for word in ("--kind", kind)]
+    result = call("plot", analyzed, *kinds, "--sample", 7, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    names = ["histogram", "mean", "std", "classes", "sample-7", "learning"]
+    assert [Path(line).stem for line in result.stdout.split()] == names
+    one = call(
+        "plot", analyzed, "--kind", "classes", "--class", "Bag", "--out", tmp_path / "x"
+    )
+    assert one.exit_code == 0, one.output
+    wrong = call("plot", analyzed, "--kind", "sample", "--sample", 2000)
+    assert wrong.exit_code == 2 and "[0, 1999], got 2000" in wrong.stderr
+    none = call("plot", analyzed / "analysis", "--kind", "learning")
+    assert none.exit_code == 2 and "must hold wiring.csv" in none.stderr
 
 
 @pytest.mark.parametrize(
