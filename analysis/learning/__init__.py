@@ -1,0 +1,1 @@
+"""Learning from wirings: small graph networks, beside models that need no graph."""
