@@ -7,9 +7,10 @@ from scipy import optimize, special
 Rows = Float[np.ndarray, "rows columns"]
 Labels = Int[np.ndarray, " rows"]
 Targets = Float[np.ndarray, " rows"]
+Others = Float[np.ndarray, "others columns"]
 
 
-def majority(labels: Labels, count: int) -> Labels:
+def majority(labels: Labels, count: int) -> Int[np.ndarray, " others"]:
     """Returns the most frequent label, so many times; the first of several.
 
     Example:
@@ -19,7 +20,9 @@ def majority(labels: Labels, count: int) -> Labels:
     return np.full(count, np.bincount(labels).argmax())
 
 
-def nearest_mean(rows: Rows, labels: Labels, others: Rows) -> Labels:
+def nearest_mean(
+    rows: Rows, labels: Labels, others: Others
+) -> Int[np.ndarray, " others"]:
     """Returns for other rows the class whose mean is nearest.
 
     Columns are counted in the standard deviations of ``rows``.
@@ -39,8 +42,8 @@ def nearest_mean(rows: Rows, labels: Labels, others: Rows) -> Labels:
 
 
 def logistic(
-    rows: Rows, labels: Labels, others: Rows, *, penalty: float = 1.0
-) -> Labels:
+    rows: Rows, labels: Labels, others: Others, *, penalty: float = 1.0
+) -> Int[np.ndarray, " others"]:
     """Returns for other rows the class of a logistic regression.
 
     Columns are counted in the standard deviations of ``rows``.
@@ -87,7 +90,9 @@ def logistic_coefficients(
     return coefficients
 
 
-def linear(rows: Rows, targets: Targets, others: Rows) -> Targets:
+def linear(
+    rows: Rows, targets: Targets, others: Others
+) -> Float[np.ndarray, " others"]:
     """Returns for other rows what least squares tells; the shortest of many answers.
 
     What a column lacks (NaN) is its mean in ``rows``.
@@ -108,7 +113,7 @@ def linear(rows: Rows, targets: Targets, others: Rows) -> Targets:
     return told
 
 
-def standardised(rows: Rows, others: Rows) -> tuple[Rows, Rows]:
+def standardised(rows: Rows, others: Others) -> tuple[Rows, Others]:
     """Returns both in the means and standard deviations of the first; 0 without one.
 
     Example:

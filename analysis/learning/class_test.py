@@ -130,7 +130,8 @@ def _network(collection: Collection, weights: np.ndarray, fitting: Fitting) -> M
         graphs = CollectionGraphs(collection, scale)
         classes = len(collection.classes)
         network = fitted(Graphs(graphs, learned), fitting, outputs=classes, seed=seed)
-        return told(network, Graphs(graphs, held_out), fitting).argmax(1)
+        said: Told = told(network, Graphs(graphs, held_out), fitting).argmax(1)
+        return said
 
     return model
 
@@ -153,9 +154,9 @@ def _summary(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in table:
         by_model.setdefault(row["model"], []).append(100 * row["accuracy"])
     ratio = statistics.fmean(row["held_out"] / row["learned_from"] for row in table)
-    rows = []
+    summary = []
     for name, values in by_model.items():
-        row: dict[str, Any] = {
+        about: dict[str, Any] = {
             "model": name,
             "accuracy": statistics.fmean(values),
             "accuracy_std": statistics.stdev(values),
@@ -163,11 +164,11 @@ def _summary(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if name != NETWORK:
             pairs = zip(by_model[NETWORK], values, strict=True)
             more = fold_difference([a - b for a, b in pairs], ratio)
-            row |= {
+            about |= {
                 "network_minus_this": more.mean,
                 "low": more.low,
                 "high": more.high,
                 "network": verdict(more),
             }
-        rows.append(row)
-    return rows
+        summary.append(about)
+    return summary

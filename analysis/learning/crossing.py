@@ -12,8 +12,8 @@ from ddw_graph.experiments.summary import Difference
 
 NETWORK = "graph network"
 
-Places = Int[np.ndarray, " places"]
-Told = Shaped[np.ndarray, " places"]
+Places = Int[np.ndarray, " _"]
+Told = Shaped[np.ndarray, " _"]
 Model = Callable[[Places, Places, tuple[int, ...]], Told]
 """Learns from some items and tells of others; also takes a seed, of several numbers."""
 
@@ -93,8 +93,8 @@ def fold_difference(values: Sequence[float], ratio: float) -> Difference:
         -0.193 to 0.593
 
     Source:
-        Nadeau and Bengio 2003, doi:10.1023/A:1024068626366; for repeated folds Bouckaert
-        and Frank 2004.
+        Nadeau and Bengio 2003, doi:10.1023/A:1024068626366; for repeated folds
+        Bouckaert and Frank 2004, doi:10.1007/978-3-540-24775-3_3.
     """
     count = len(values)
     if count < 2:

@@ -120,7 +120,7 @@ def fitted(
         for batch in loader:
             batch = batch.to(fitting.device)
             optimizer.zero_grad()
-            loss(network(batch), batch.y).backward()
+            loss(network(batch), batch.y).backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()

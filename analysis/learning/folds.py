@@ -21,7 +21,7 @@ def stratified_folds(labels: Numbers, folds: int, *, seed: tuple[int, ...]) -> N
 
     Example:
         >>> stratified_folds(np.array([0, 0, 1, 1]), 2, seed=(0,)).tolist()
-        [1, 0, 1, 0]
+        [0, 1, 0, 1]
     """
     check_folds(folds)
     classes, counts = np.unique(labels, return_counts=True)
@@ -67,7 +67,7 @@ def grouped_folds(
     Example:
         >>> runs, targets = np.array([0, 0, 1, 2, 3]), np.arange(5.0)
         >>> grouped_folds(runs, targets, 2, seed=(0,)).tolist()
-        [1, 1, 0, 0, 1]
+        [0, 0, 1, 0, 1]
     """
     check_folds(folds)
     names = np.unique(groups)

@@ -113,7 +113,7 @@ def _network(runs: Runs, fitting: Fitting) -> Model:
     def model(learned: Places, held_out: Places, seed: tuple[int, ...]) -> Told:
         own = runs.targets[learned]
         mean, std = own.mean(), own.std()
-        # The target too in the scale of what is learned from; where it is one, as it is.
+        # The target too in the scale of what is learned from; 1 where it has none.
         std = std if np.ptp(own) else 1.0
         graphs = []
         for place in learned:
@@ -165,9 +165,9 @@ def _summary(
             off = float(((said - targets[part.held_out]) ** 2).sum())
             squares[name] = squares.get(name, 0.0) + off
     ratio = statistics.fmean(row["held_out"] / row["learned_from"] for row in table)
-    rows = []
+    summary = []
     for name, values in by_model.items():
-        row: dict[str, Any] = {
+        about: dict[str, Any] = {
             "model": name,
             "error": statistics.fmean(values),
             "error_std": statistics.stdev(values),
@@ -176,11 +176,11 @@ def _summary(
         if name != NETWORK:
             pairs = zip(values, by_model[NETWORK], strict=True)
             less = fold_difference([a - b for a, b in pairs], ratio)
-            row |= {
+            about |= {
                 "this_minus_network": less.mean,
                 "low": less.low,
                 "high": less.high,
                 "network": verdict(less),
             }
-        rows.append(row)
-    return rows
+        summary.append(about)
+    return summary

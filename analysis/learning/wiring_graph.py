@@ -19,14 +19,16 @@ from 0 to 1; how many nodes it hears and feeds; whether it is input or output.""
 EDGE_FEATURES = ("weight", "constant")
 """Columns of ``edge_attr``."""
 
-Edges = Int[np.ndarray, "edges 2"]
+Edges = Int[np.ndarray, "_ 2"]
+Weights = Float[np.ndarray, " _"]
+"""Of one of several stages, each with as many edges as it has."""
 
 
 def stages_graph(
     sizes: Sequence[int],
     edges: Sequence[Edges],
-    weights: Sequence[Float[np.ndarray, " edges"]],
-    constant: Sequence[Bool[np.ndarray, " edges"]],
+    weights: Sequence[Weights],
+    constant: Sequence[Bool[np.ndarray, " _"]],
 ) -> Data:
     """Returns the stages of a network as one graph, beside each other.
 
@@ -134,8 +136,9 @@ def graph_wirings(graph: Data) -> list[nx.DiGraph]:
 
     Example:
         >>> from ddw_graph.generators import vgg
-        >>> [dag.edges == vgg(2).edges for dag in graph_wirings(wirings_graph([vgg(2)]))]
-        [True]
+        >>> (dag,) = graph_wirings(wirings_graph([vgg(2)]))
+        >>> dag.edges == vgg(2).edges
+        True
     """
     stage, node = graph.node_stage, graph.node
     source, target = graph.edge_index
@@ -151,7 +154,7 @@ def graph_wirings(graph: Data) -> list[nx.DiGraph]:
     return wirings
 
 
-def graph_weights(graph: Data) -> list[Float[np.ndarray, " edges"]]:
+def graph_weights(graph: Data) -> list[Weights]:
     """Returns the weights that ``stages_graph`` was given, stage by stage."""
     stage = graph.node_stage[graph.edge_index[0]]
     weight: Tensor = graph.edge_weight
