@@ -71,7 +71,7 @@ def learn() -> None:
 
 @learn.command()
 @click.argument("analysis", type=click.Path(path_type=Path))
-@learning_options(epochs=30, repeats=1)
+@learning_options(epochs=20, repeats=1)
 def classes(
     analysis: Path,
     folds: int,

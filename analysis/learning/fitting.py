@@ -25,7 +25,7 @@ class Fitting:
 
     Args:
         epochs: Passes over the graphs.
-        batch_size: Graphs in a step.
+        batch_size: Graphs in a step, at least 2.
         learning_rate: At the start.
         weight_decay: Of AdamW.
         hidden: Width of the network.
@@ -37,7 +37,7 @@ class Fitting:
     """
 
     epochs: int
-    batch_size: int = 64
+    batch_size: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     hidden: int = 32
@@ -47,11 +47,12 @@ class Fitting:
     def __post_init__(self) -> None:
         """Checks the values."""
         for name in ("epochs", "batch_size", "hidden", "layers"):
-            if getattr(self, name) < 1:
-                raise RunError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name, least in (("learning_rate", 0.0), ("weight_decay", 0.0)):
+            least, value = 1 + (name == "batch_size"), getattr(self, name)
+            if value < least:
+                raise RunError(f"{name} must be at least {least}, got {value}")
+        for name in ("learning_rate", "weight_decay"):
             value = getattr(self, name)
-            if not least <= value < float("inf"):
+            if not 0 <= value < float("inf"):
                 raise RunError(f"{name} must be finite and at least 0, got {value}")
 
 
@@ -81,7 +82,7 @@ class Graphs(Dataset[Data]):
 def fitted(
     graphs: Dataset[Data], fitting: Fitting, *, outputs: int, seed: tuple[int, ...]
 ) -> GraphNetwork:
-    """Returns a graph network that is fitted to graphs.
+    """Returns a graph network that is fitted to graphs, at least two.
 
     Labels (``y`` of integers) are fitted by cross-entropy, numbers by squared error.
 
@@ -109,6 +110,8 @@ def fitted(
         graphs,
         fitting.batch_size,
         shuffle=True,
+        # A graph alone has no batch to be normalised by.
+        drop_last=len(graphs) % fitting.batch_size == 1,
         generator=torch.Generator().manual_seed(int(order)),
     )
     optimizer = torch.optim.AdamW(

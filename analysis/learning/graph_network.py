@@ -24,8 +24,10 @@ class GraphNetwork(nn.Module):
 
     Each edge begins as a function of its two nodes and of its own features, its weight
     among them; then nodes hear along the edges and against them, by two convolutions
-    of GINE a layer; their mean, their largest and their sum go to a linear head.
-    Nothing depends on the numbering of nodes.
+    of GINE a layer. The mean, the largest and the sum of what is known of nodes, and
+    the mean of what is known of edges, go to a linear head: of edges too, since a mean
+    of nodes would thin out what a single weight tells. Nothing depends on the numbering
+    of nodes.
 
     Args:
         outputs: Numbers told of a graph.
@@ -68,7 +70,10 @@ class GraphNetwork(nn.Module):
             GINEConv(mlp(hidden, hidden)) for _ in range(layers)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers))
-        self.head = nn.Linear(3 * hidden, outputs)
+        self.last = mlp(3 * hidden, hidden)
+        # Means of one wiring's samples are nearly the same; this scales what differs.
+        self.pooled = nn.BatchNorm1d(4 * hidden)
+        self.head = nn.Linear(4 * hidden, outputs)
 
     def forward(self, graph: Data) -> Float[Tensor, "graphs outputs"]:
         """Returns what is told of each graph of a batch, or of a single one."""
@@ -89,8 +94,12 @@ class GraphNetwork(nn.Module):
             global_mean_pool(known, batch),
             global_max_pool(known, batch),
             global_add_pool(known, batch) / self.size,
+            global_mean_pool(
+                self.last(torch.cat([known[source], known[target], edges], 1)),
+                batch[source],
+            ),
         ]
-        told: Tensor = self.head(torch.cat(pooled, 1))
+        told: Tensor = self.head(self.pooled(torch.cat(pooled, 1)))
         return told
 
     def _features(

@@ -120,8 +120,8 @@ def _network(runs: Runs, fitting: Fitting) -> Model:
             graph = runs.graphs[place].clone()
             graph.y = torch.tensor([(runs.targets[place] - mean) / std]).float()
             graphs.append(graph)
-        # A batch for each step even where runs are few.
-        size = min(fitting.batch_size, max(1, len(learned) // 2))
+        # Several steps an epoch even where runs are few.
+        size = min(fitting.batch_size, max(2, len(learned) // 2))
         here = replace(fitting, batch_size=size)
         network = fitted(Graphs(graphs), here, outputs=1, seed=seed)
         said = told(network, Graphs(runs.graphs, held_out), here)[:, 0]

@@ -51,18 +51,18 @@ def row_of(test: ClassTest | ResultTest, model: str) -> dict[str, Any]:
 
 def test_one_edge_that_decides_the_class_is_found(tmp_path: Path) -> None:
     collection = one_edge_decides(tmp_path / "a", 240)
-    test = class_test(collection, Fitting(epochs=40, hidden=16), folds=3)
-    assert row_of(test, NETWORK)["accuracy"] > 85
-    assert row_of(test, "logistic regression")["accuracy"] > 85
+    test = class_test(collection, Fitting(epochs=20), folds=2)
+    assert row_of(test, NETWORK)["accuracy"] > 90
+    assert row_of(test, "logistic regression")["accuracy"] > 90
     assert row_of(test, "nearest class mean")["accuracy"] > 60
     chance = row_of(test, "majority class")
     assert chance["accuracy"] < 40 and chance["network"] == "beats"
-    assert (test.samples, test.classes, test.edges) == (240, 3, 18)
+    assert (test.samples, test.classes, test.edges) == (240, 3, 20)
 
 
 def test_shuffled_labels_are_told_by_chance_alone(tmp_path: Path) -> None:
     collection = one_edge_decides(tmp_path / "a", 240, shuffle=True)
-    test = class_test(collection, Fitting(epochs=15, hidden=16), folds=3)
+    test = class_test(collection, Fitting(epochs=10), folds=2)
     # Four standard errors of 240 guesses at one of three.
     assert abs(row_of(test, NETWORK)["accuracy"] - 100 / 3) < 12.2
     assert row_of(test, "majority class")["network"] != "beats"
@@ -70,7 +70,7 @@ def test_shuffled_labels_are_told_by_chance_alone(tmp_path: Path) -> None:
 
 def test_a_function_of_the_wiring_is_found(tmp_path: Path) -> None:
     runs = finished_runs(sources_decide(tmp_path / "s"), "test_accuracy")
-    test = result_test(runs, Fitting(epochs=120, hidden=16), folds=4, repeats=1)
+    test = result_test(runs, Fitting(epochs=60), folds=3, repeats=1)
     assert row_of(test, NETWORK)["r2"] > 0.8
     assert row_of(test, "mean")["network"] == "beats"
     assert row_of(test, "mean")["r2"] == 0
