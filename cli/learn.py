@@ -56,8 +56,9 @@ def learning_options(epochs: int, repeats: int) -> Callable[[Command], Command]:
     return decorated
 
 
-@click.group()
-def learn() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def learn(context: click.Context) -> None:
     """Learn from wirings: an image's class, or a network's result.
 
     A small graph network tells it from the wirings alone, of what was held out, beside
@@ -67,6 +68,8 @@ def learn() -> None:
     ddw-graph learn classes runs/ddw
     ddw-graph learn results sweep --target test_accuracy
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @learn.command()
