@@ -261,7 +261,10 @@ def test_the_logistic_model_is_at_its_optimum() -> None:
 def test_the_plain_models_are_the_loops_they_replace() -> None:
     draw = np.random.default_rng(0)
     rows, others = draw.normal(size=(40, 3)), draw.normal(size=(9, 3))
-    labels = draw.integers(0, 3, 40)
+    # Most are of one class, so that the means of the others lie far out.
+    labels = np.repeat([0, 1, 2], [30, 5, 5])
+    rows += labels[:, None] * [1.0, 0.0, 2.0]
+    others = np.concatenate([others, 3 * others])
     scaled = [(x - rows.mean(0)) / rows.std(0) for x in (rows, others)]
     means = [scaled[0][labels == label].mean(0) for label in range(3)]
     nearest = [int(np.argmin([((x - m) ** 2).sum() for m in means])) for x in scaled[1]]
@@ -281,6 +284,12 @@ def test_the_plain_models_are_the_loops_they_replace() -> None:
     np.testing.assert_allclose(
         linear(rows, targets, others), others @ [1.0, -2.0, 0.0], atol=1e-9
     )
+
+
+def test_what_a_run_lacks_is_the_mean_of_what_was_learned_from() -> None:
+    rows, targets = np.array([[1.0], [3.0], [np.nan]]), np.array([1.0, 3.0, 2.0])
+    told = linear(rows, targets, np.array([[np.nan], [4.0]]))
+    np.testing.assert_allclose(told, [2, 4])
 
 
 def test_what_cannot_be_learned_is_said(tmp_path: Path) -> None:
