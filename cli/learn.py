@@ -151,7 +151,7 @@ def results(
     SWEEP is the folder of a sweep; the runs that have finished count. Runs of the same
     wirings are held out together. Beside the graph network stand the mean, and linear
     models in clustering and path length and in the number of edges. inference_ms is
-    measured on one thread, all networks in turns.
+    measured twice, on one thread, all networks in turns.
 
     \b
     ddw-graph learn results sweep --out learned
@@ -184,7 +184,13 @@ def results(
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
     words = result_words(test, runs, target, fitting, seed)
-    sizes = {"runs": test.runs, "planned": runs.planned, "wirings": test.wirings}
+    sizes: dict[str, Any] = {
+        "runs": test.runs,
+        "planned": runs.planned,
+        "wirings": test.wirings,
+    }
+    if runs.agreement is not None:
+        sizes |= {"agreement": runs.agreement}
     table = result_table(test.summary)
     title = f"{target} from wirings"
     _tell(test, {"target": target, **sizes}, table, title, words, out, as_json)

@@ -43,7 +43,7 @@ class GraphNetwork(nn.Module):
     Example:
         >>> from ddw_graph.analysis.learning.wiring_graph import wirings_graph
         >>> from ddw_graph.generators import vgg
-        >>> GraphNetwork(3)(wirings_graph([vgg(4)])).shape
+        >>> GraphNetwork(3).eval()(wirings_graph([vgg(4)])).shape
         torch.Size([1, 3])
 
     Source:

@@ -82,6 +82,11 @@ def result_words(
         if runs.others
         else ""
     )
+    if runs.agreement is not None:
+        others += (
+            " It was measured twice, and the two correlate by "
+            f"{runs.agreement:.2f}: what differs between them nobody can tell."
+        )
     return (
         f"{target} of {test.runs} finished runs of {runs.planned}, with "
         f"{test.wirings} wirings that differ; runs of the same wirings are held out "

@@ -1,7 +1,7 @@
 """The finished runs of a sweep: the graph of each network's wirings, and its result."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,11 @@ from ddw_graph.wiring import edge_list, from_dict
 MEASURED = "inference_ms"
 """What is measured where the table of a sweep lacks it."""
 
+ROUNDS = 15
+"""Times that each network runs in a measurement."""
+
 Measure = Callable[[SweepFolder, list[str]], dict[str, float]]
+"""Returns a number for each of some runs."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Runs:
         groups: A number for each; runs with the same wirings have the same.
         planned: How many runs the sweep has in all.
         others: Axes beside wiring and seed, which the wirings do not tell.
+        agreement: Correlation between two measurements of the target, of which it is
+            the mean; None of what was not measured here.
     """
 
     rows: list[dict[str, Any]]
@@ -44,6 +50,7 @@ class Runs:
     groups: Int[np.ndarray, " runs"]
     planned: int
     others: tuple[str, ...]
+    agreement: float | None = None
 
 
 def finished_runs(folder: Path, target: str, *, measure: Measure | None = None) -> Runs:
@@ -52,7 +59,7 @@ def finished_runs(folder: Path, target: str, *, measure: Measure | None = None) 
     Args:
         folder: The sweep's folder.
         target: A column of its table that holds numbers, or ``inference_ms``, which is
-            measured where the table lacks it.
+            measured, twice, where the table lacks it.
         measure: How it is measured; by default ``measured``.
 
     Raises:
@@ -65,9 +72,12 @@ def finished_runs(folder: Path, target: str, *, measure: Measure | None = None) 
     if not rows:
         raise DataError(f"{folder} must hold finished runs, got none of {len(planned)}")
     names = [str(row["run"]) for row in rows]
+    agreement: float | None = None
     if target == MEASURED and not all(MEASURED in row for row in rows):
-        times = (measure or measured)(sweep, names)
-        rows = [row | {MEASURED: times[row["run"]]} for row in rows]
+        first, again = ((measure or measured)(sweep, names) for _ in range(2))
+        for place, name in enumerate(names):
+            rows[place] |= {MEASURED: (first[name] + again[name]) / 2}
+        agreement = correlation(list(first.values()), list(again.values()))
     targets = np.array([_number(row, target, rows) for row in rows])
     if np.ptp(targets) == 0:
         raise DataError(
@@ -90,18 +100,32 @@ def finished_runs(folder: Path, target: str, *, measure: Measure | None = None) 
         np.array([numbers[key] for key in keys]),
         len(planned),
         tuple(sorted(set(axes) - {"wiring", "seed"})),
+        agreement,
     )
 
 
 def measured(sweep: SweepFolder, names: list[str]) -> dict[str, float]:
     """Returns the inference time of runs, in turns on test images, milliseconds.
 
-    On the processor and one thread, whatever the runs were trained on.
+    On the processor and one thread, whatever the runs were trained on. In more rounds
+    than where a few networks are compared: small differences are what is to be told.
     """
     data = sweep.plan(names[0])[1].source.load()
     folders = {name: sweep.runs / name for name in names}
-    times = run_times(list(folders.values()), data)
+    times = run_times(list(folders.values()), data, rounds=ROUNDS)
     return {name: times[folder] for name, folder in folders.items()}
+
+
+def correlation(values: Sequence[float], others: Sequence[float]) -> float | None:
+    """Returns Pearson's correlation; None where either does not vary.
+
+    Example:
+        >>> correlation([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
+        1.0
+    """
+    if min(np.ptp(values), np.ptp(others)) == 0:
+        return None
+    return round(float(np.corrcoef(values, others)[0, 1]), 12)
 
 
 def _number(row: dict[str, Any], target: str, rows: list[dict[str, Any]]) -> float:

@@ -85,6 +85,7 @@ def test_the_time_of_a_sweeps_networks_is_measured(tmp_path: Path) -> None:
     target = ("--target", "inference_ms")
     done = call("results", tmp_path / "s", *target, *SMALL, "--out", out)
     assert done.exit_code == 0, done.output
+    assert "It was measured twice, and the two correlate by" in done.stdout
     found = pd.read_csv(out / "predictions.csv")
     assert len(found) == 4 and (found["target"] > 0).all()
     assert found["target"].nunique() > 1
@@ -140,6 +141,15 @@ def test_what_is_wrong_is_one_line(
     result = call(*arguments)
     assert result.exit_code == 2 and message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_process_says_nothing_of_deprecations(tmp_path: Path) -> None:
+    code = "from ddw_graph.cli.main import main; main()"
+    run = [sys.executable, "-c", code, "learn", "classes", str(tmp_path)]
+    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith(f"ddw-graph: {tmp_path} must hold an analysis")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

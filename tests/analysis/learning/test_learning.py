@@ -335,11 +335,21 @@ def test_which_runs_cannot_be_learned_from_is_said(tmp_path: Path) -> None:
         finished_runs(none, "test_accuracy")
     with pytest.raises(RunError, match="must hold sweep.json"):
         finished_runs(tmp_path, "test_accuracy")
-    measured = finished_runs(
-        some,
-        "inference_ms",
-        measure=lambda _, names: {name: n + 0.5 for n, name in enumerate(names)},
-    )
-    assert measured.targets.tolist() == [n + 0.5 for n in range(8)]
-    assert measured.rows[3]["inference_ms"] == 3.5
-    assert measured.graphs[3].y.tolist() == [3.5]
+
+
+def test_what_is_measured_is_the_mean_of_two_that_are_compared(tmp_path: Path) -> None:
+    folder = sources_decide(tmp_path / "s", 8)
+    draws = iter(np.random.default_rng(0).random((2, 8)))
+    kept = []
+
+    def measure(_: Any, names: list[str]) -> dict[str, float]:
+        kept.append(next(draws))
+        return dict(zip(names, kept[-1].tolist(), strict=True))
+
+    runs = finished_runs(folder, "inference_ms", measure=measure)
+    np.testing.assert_allclose(runs.targets, np.mean(kept, 0))
+    assert runs.rows[3]["inference_ms"] == runs.targets[3]
+    assert runs.graphs[3].y.item() == pytest.approx(runs.targets[3])
+    expected = stats.pearsonr(kept[0], kept[1]).statistic
+    assert runs.agreement == pytest.approx(expected)
+    assert finished_runs(folder, "test_accuracy").agreement is None
