@@ -74,10 +74,14 @@ def finished_runs(folder: Path, target: str, *, measure: Measure | None = None) 
     names = [str(row["run"]) for row in rows]
     agreement: float | None = None
     if target == MEASURED and not all(MEASURED in row for row in rows):
-        first, again = ((measure or measured)(sweep, names) for _ in range(2))
+        measure = measure or measured
+        # The other way round, lest a network's turn passes for its time.
+        first, again = measure(sweep, names), measure(sweep, names[::-1])
         for place, name in enumerate(names):
             rows[place] |= {MEASURED: (first[name] + again[name]) / 2}
-        agreement = correlation(list(first.values()), list(again.values()))
+        agreement = correlation(
+            [first[name] for name in names], [again[name] for name in names]
+        )
     targets = np.array([_number(row, target, rows) for row in rows])
     if np.ptp(targets) == 0:
         raise DataError(

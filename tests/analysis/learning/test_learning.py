@@ -340,16 +340,18 @@ def test_which_runs_cannot_be_learned_from_is_said(tmp_path: Path) -> None:
 def test_what_is_measured_is_the_mean_of_two_that_are_compared(tmp_path: Path) -> None:
     folder = sources_decide(tmp_path / "s", 8)
     draws = iter(np.random.default_rng(0).random((2, 8)))
-    kept = []
+    kept, orders = [], []
 
     def measure(_: Any, names: list[str]) -> dict[str, float]:
         kept.append(next(draws))
-        return dict(zip(names, kept[-1].tolist(), strict=True))
+        orders.append(names)
+        return {name: kept[-1][int(name.removeprefix("run-"))] for name in names}
 
     runs = finished_runs(folder, "inference_ms", measure=measure)
     np.testing.assert_allclose(runs.targets, np.mean(kept, 0))
     assert runs.rows[3]["inference_ms"] == runs.targets[3]
     assert runs.graphs[3].y.item() == pytest.approx(runs.targets[3])
+    assert orders[0] == orders[1][::-1] == [row["run"] for row in runs.rows]
     expected = stats.pearsonr(kept[0], kept[1]).statistic
     assert runs.agreement == pytest.approx(expected)
     assert finished_runs(folder, "test_accuracy").agreement is None
