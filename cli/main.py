@@ -25,6 +25,7 @@ COMMANDS = {
     "observations": "Test the paper's observations (section 4.5) on analyzed RUNs.",
     "prune": "Take out of a trained RUN's network what never opens.",
     "plot": "Draw learning curves of RUNs, or the edge weights of an analyzed RUN.",
+    "learn": "Learn from wirings: an image's class, or a network's result.",
     "bench": "Measure time and memory, each relative to something known.",
 }
 """Each command's line in the help; its module in this folder has the same name."""

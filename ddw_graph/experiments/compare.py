@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.equal_macs import TOLERANCE, network_at_budget
+from ddw_graph.experiments.inference import run_times
 from ddw_graph.experiments.runs import PlannedRun, Progress, run_all
 from ddw_graph.models import create_model
 from ddw_graph.models.backbones import is_backbone
@@ -19,11 +18,9 @@ from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.loading import batches
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
-from ddw_graph.training.timing import inference_times
-from ddw_graph.training.train import DEFAULT_MODEL, DataSource, trained_model
+from ddw_graph.training.train import DEFAULT_MODEL, DataSource
 
 ORIGINAL = "original"
 """The wiring of an entry that is a backbone as its library has it."""
@@ -346,15 +343,5 @@ def _times(
 ) -> dict[Path, float]:
     """Returns the inference time of the first seed's networks, on one thread."""
     first = [task.run for task in todo if task.run.seed == comparison.seeds[0]]
-    # Who trained heard of images that cannot be read.
-    loader = batches(data.test, 64, bad=(lambda _: None) if data.skips else None)
-    images = next(x for x, _ in loader if len(x))[:64]
-    device = comparison.device
-    models = {str(r.folder): trained_model(r.folder, device=device) for r in first}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        times = inference_times(models, images.to(device))
-    finally:
-        torch.set_num_threads(threads)
-    return {Path(name): value for name, value in times.items()}
+    runs = [run.folder for run in first]
+    return run_times(runs, data, device=comparison.device)

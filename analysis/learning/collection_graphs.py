@@ -1,0 +1,136 @@
+"""The wirings of a collection's samples: graphs that are built when asked for."""
+
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.utils.data import Dataset
+from torch_geometric.data import Data
+
+from ddw_graph.analysis.collect import Collection
+from ddw_graph.analysis.learning.wiring_graph import stages_graph
+from ddw_graph.errors import DataError
+
+
+@dataclass(frozen=True)
+class EdgeScale:
+    """What an edge's weight is usually, and how far it strays from that.
+
+    The weights of two edges may differ far more than those of one edge over samples.
+
+    Args:
+        mean: Of each edge.
+        std: Of each edge; 1 where it does not vary.
+    """
+
+    mean: Float[Tensor, " edges"]
+    std: Float[Tensor, " edges"]
+
+    @classmethod
+    def of(cls, weights: Float[np.ndarray, "samples edges"]) -> "EdgeScale":
+        """Returns the scale of some samples: those that are learned from."""
+        exact = np.asarray(weights, np.float64)
+        std = exact.std(0)
+        # Rounding leaves a little also where nothing varies.
+        std[np.ptp(weights, axis=0) == 0] = 1
+        return cls(
+            torch.from_numpy(exact.mean(0)).float(), torch.from_numpy(std).float()
+        )
+
+    def deviations(self, graph: Data) -> Float[Tensor, " edges"]:
+        """Returns how far each edge of one sample is from its mean, in its std."""
+        weight: Tensor = graph.edge_weight
+        return (weight - self.mean) / self.std
+
+
+class CollectionGraphs(Dataset[Data]):
+    """A data set with a graph for each sample of a collection.
+
+    A sample's graph is built when it is asked for, from arrays that are mapped from
+    disk: memory holds no sample, and reading runs no code. ``y`` is the sample's label,
+    ``sample`` its number. What samples have in common, nodes and edges, their graphs
+    share.
+
+    Args:
+        collection: The collection.
+        scale: If given, how far each edge is from its mean is a third column of
+            ``edge_attr``.
+
+    Raises:
+        DataError: If an array or the table of samples is not whole.
+
+    Example:
+        ``DataLoader(CollectionGraphs(collection), batch_size=64, shuffle=True)``, with
+        the loader of ``torch_geometric.loader``.
+    """
+
+    def __init__(self, collection: Collection, scale: EdgeScale | None = None) -> None:
+        self.collection = collection
+        self.scale = scale
+        self.labels = sample_labels(collection)
+        places = range(len(collection.stages))
+        self.weights = [collection.weights(place) for place in places]
+        stages = collection.stages
+        self.shared = stages_graph(
+            [stage.nodes for stage in stages],
+            [stage.edges for stage in stages],
+            [weights[0] for weights in self.weights],
+            [stage.constant for stage in stages],
+        )
+
+    def __len__(self) -> int:
+        """Returns the number of samples."""
+        return self.collection.samples
+
+    def __getitem__(self, index: int) -> Data:
+        """Returns the graph of a sample."""
+        place = range(len(self))[index]
+        weights = np.concatenate([weights[place] for weights in self.weights])
+        graph = copy(self.shared)
+        graph.edge_weight = torch.from_numpy(weights)
+        features = [graph.edge_weight, graph.edge_constant.float()]
+        if self.scale is not None:
+            features.append(self.scale.deviations(graph))
+        graph.edge_attr = torch.stack(features, 1)
+        graph.y = torch.tensor([self.labels[place]])
+        graph.sample = torch.tensor([place])
+        return graph
+
+
+def sample_labels(collection: Collection) -> Int[np.ndarray, " samples"]:
+    """Returns the label of each sample.
+
+    Raises:
+        DataError: If the table of samples has other samples, or no labels.
+    """
+    path = collection.folder / "samples.csv"
+    try:
+        table = collection.table()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} must hold a table: {error}") from error
+    if "label" not in table or len(table) != collection.samples:
+        raise DataError(
+            f"{path} must have a column label and {collection.samples} rows, got "
+            f"{', '.join(map(str, table.columns))} and {len(table)}"
+        )
+    labels: np.ndarray = table["label"].to_numpy()
+    known = len(collection.classes)
+    if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= known:
+        raise DataError(f"{path} must have labels of the {known} classes, from 0")
+    return labels.astype(np.int64)
+
+
+def all_weights(collection: Collection) -> Float[np.ndarray, "samples edges"]:
+    """Returns the weights of all stages beside each other.
+
+    Raises:
+        DataError: If an array is not whole, or holds what is no number.
+    """
+    places = range(len(collection.stages))
+    weights = np.concatenate([collection.weights(place) for place in places], 1)
+    if not np.isfinite(weights).all():
+        raise DataError(f"{collection.folder} must hold finite weights, got others")
+    return weights

@@ -1,0 +1,40 @@
+"""Inference times of finished runs, in turns and on one thread."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from ddw_graph.training.data import ImageData
+from ddw_graph.training.loading import batches
+from ddw_graph.training.timing import inference_times
+from ddw_graph.training.train import trained_model
+
+
+def run_times(
+    runs: Sequence[Path], data: ImageData, *, device: str = "cpu", rounds: int = 7
+) -> dict[Path, float]:
+    """Returns the inference time of each run's network, milliseconds an image.
+
+    All of them are in memory, and take turns on one batch of test images.
+
+    Args:
+        runs: Folders of trained runs.
+        data: Their images.
+        device: Where to compute.
+        rounds: Times that each network runs after one that is not counted.
+
+    Raises:
+        RunError: If a folder holds no trained run.
+    """
+    # Who trained heard of images that cannot be read.
+    loader = batches(data.test, 64, bad=(lambda _: None) if data.skips else None)
+    images = next(x for x, _ in loader if len(x))[:64]
+    models = {str(run): trained_model(run, device=device) for run in runs}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        times = inference_times(models, images.to(device), rounds=rounds)
+    finally:
+        torch.set_num_threads(threads)
+    return {Path(name): value for name, value in times.items()}
