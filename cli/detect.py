@@ -356,6 +356,12 @@ def predict(
     "--crop-size", type=int, default=64, show_default=True, help="Pixels of a crop."
 )
 @click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    help="Of objects, such as Bag; may be given often.  [default: all ten]",
+)
+@click.option(
     "--root",
     type=PATH,
     help="Folder of all of Fashion-MNIST.  [default: the part in the package]",
@@ -363,7 +369,12 @@ def predict(
 @click.option("--seed", type=int, default=0, show_default=True, help="Fixes all of it.")
 @JSON_OPTION
 def synthesize(
-    out: Path, root: Path | None, seed: int, as_json: bool, **options: Any
+    out: Path,
+    root: Path | None,
+    seed: int,
+    as_json: bool,
+    classes: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Make synthetic data in COCO's format, to try detection with no download.
 
@@ -377,7 +388,8 @@ def synthesize(
     """
     from ddw_graph.detection.synthetic import Synthesis, synthesize
 
-    made = synthesize(out, Synthesis(**options), seed=seed, root=root)
+    synthesis = Synthesis(**options, classes=classes or None)
+    made = synthesize(out, synthesis, seed=seed, root=root)
     if as_json:
         click.echo(json.dumps({"folder": str(out), "synthetic": True, **made}))
         return

@@ -19,8 +19,8 @@ DARKEST = 0.2
 TRIES = 50
 """Places that are drawn for an object before it is left out."""
 
-Grey = UInt8[np.ndarray, "rows columns"]
-Colours = UInt8[np.ndarray, "height width 3"]
+Grey = UInt8[np.ndarray, "_ _"]
+Colours = UInt8[np.ndarray, "_ _ 3"]
 Bounds = tuple[int, int, int, int]
 
 
@@ -125,7 +125,7 @@ def cut_out(photograph: Colours, size: int, generator: np.random.Generator) -> C
     return np.asarray(scaled)
 
 
-def _scaled(pixels: Grey, side: int) -> tuple[Grey, Bool[np.ndarray, "rows columns"]]:
+def _scaled(pixels: Grey, side: int) -> tuple[Grey, Bool[np.ndarray, "_ _"]]:
     """Returns an object at a size and the pixels that it covers, cut to these."""
     whole = binary_fill_holes(pixels >= INK)
     stencil = Image.fromarray(255 * whole.astype(np.uint8))

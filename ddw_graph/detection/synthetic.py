@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Synthesis:
         crops: Images of one object to make of each class too, for training a
             classifier; a quarter as many to test it.
         crop_size: Height and width of a crop, pixels.
+        classes: Names of the classes that objects are of; None for all of them.
 
     Raises:
         DataError: If a value is out of range.
@@ -60,6 +61,7 @@ class Synthesis:
     colour: bool = True
     crops: int = 0
     crop_size: int = 64
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Checks the values."""
@@ -72,6 +74,7 @@ class Synthesis:
             ("min_scale", "in (0, max_scale] with max_scale up to 1", scales),
             ("crops", "0, or at least 4", self.crops == 0 or self.crops >= 4),
             ("crop_size", "at least 16", self.crop_size >= 16),
+            ("classes", "None, or at least one", self.classes != ()),
         ):
             if not holds:
                 raise DataError(f"{name} must be {rule}, got {getattr(self, name)}")
@@ -107,6 +110,7 @@ def synthesize(
         raise DataError(f"seed must be in [0, 2**32), got {seed}")
     backgrounds = photographs(TRAINING), photographs(TESTING)
     data = load_data("fashion_mnist" if root else "fashion_mnist_mini", root=root)
+    labels = _labels(data.classes, synthesis.classes)
     made: dict[str, int] = {}
     pairs = (("train", data.train), ("val", data.test))
     for part, (name, images) in enumerate(pairs):
@@ -114,12 +118,13 @@ def synthesize(
         source = _Source(images, backgrounds[part], (seed, part))
         count = synthesis.train if name == "train" else synthesis.val
         made[name] = count
-        _write_part(folder, name, source, data, count, synthesis, seed)
+        _write_part(folder, name, source, data, labels, count, synthesis, seed)
         if synthesis.crops:
             each = synthesis.crops if name == "train" else synthesis.crops // 4
             place = folder / "crops" / name
-            _write_crops(place, source, data.classes, each, synthesis)
-            made[f"crops_{name}"] = each * len(data.classes)
+            named = {label: data.classes[label] for label in labels}
+            _write_crops(place, source, named, each, synthesis)
+            made[f"crops_{name}"] = each * len(labels)
     return made
 
 
@@ -159,6 +164,7 @@ def _write_part(
     name: str,
     source: _Source,
     data: ImageData,
+    known: Sequence[int],
     count: int,
     synthesis: Synthesis,
     seed: int,
@@ -169,9 +175,8 @@ def _write_part(
     for index in range(count):
         draws = source.generator(0, index)
         background, pixels = source.background(synthesis.image_size, draws)
-        labels = draws.integers(
-            len(data.classes), size=int(draws.integers(1, synthesis.objects + 1))
-        ).tolist()
+        number = int(draws.integers(1, synthesis.objects + 1))
+        labels = draws.choice(np.array(known), size=number).tolist()
         places = [source.object_of(label, draws) for label in labels]
         image, pasted = composite(
             pixels,
@@ -215,7 +220,7 @@ def _write_part(
         "images": images,
         "annotations": annotations,
         "categories": [
-            {"id": place + 1, "name": name} for place, name in enumerate(data.classes)
+            {"id": label + 1, "name": data.classes[label]} for label in known
         ],
     }
     (folder / "annotations").mkdir(exist_ok=True)
@@ -228,20 +233,20 @@ def _write_part(
 def _write_crops(
     folder: Path,
     source: _Source,
-    classes: Sequence[str],
+    classes: Mapping[int, str],
     count: int,
     synthesis: Synthesis,
 ) -> None:
-    for label, index, image in _crops(source, len(classes), count, synthesis):
+    for label, index, image in _crops(source, list(classes), count, synthesis):
         place = folder / classes[label].replace("/", "_")
         place.mkdir(parents=True, exist_ok=True)
         write_bytes(place / f"{index:05d}.png", [_png(image)], overwrite=False)
 
 
 def _crops(
-    source: _Source, classes: int, count: int, synthesis: Synthesis
+    source: _Source, labels: Sequence[int], count: int, synthesis: Synthesis
 ) -> Iterator[tuple[int, int, Colours]]:
-    for label in range(classes):
+    for label in labels:
         for index in range(count):
             draws = source.generator(1, label, index)
             _, pixels = source.background(synthesis.crop_size, draws)
@@ -250,6 +255,14 @@ def _crops(
                 pixels, [one], draws, scales=CROP_SCALES, colour=synthesis.colour
             )
             yield label, index, image
+
+
+def _labels(known: Sequence[str], chosen: Sequence[str] | None) -> list[int]:
+    """Returns the labels of the classes that are asked for, rising."""
+    for name in chosen or ():
+        if name not in known:
+            raise DataError(f"classes must be of {', '.join(known)}, got {name!r}")
+    return [at for at, name in enumerate(known) if chosen is None or name in chosen]
 
 
 def _png(image: Colours) -> bytes:
