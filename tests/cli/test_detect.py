@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -179,3 +181,21 @@ def test_what_is_wrong_is_one_line_and_2(
         assert result.stderr.startswith("ddw-graph: ") and result.stdout == ""
         assert result.stderr.count("\n") == 1, result.stderr
         assert not (tmp_path / "run").exists(), words
+
+
+def test_processes_train_together(data: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launch += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+    launch += ["-m", "ddw_graph.cli.main", "detect", "train", "--root", str(data)]
+    launch += [*map(str, TRY), "--processes", "2", "--batch-size", "3"]
+    launch += ["--json", "--out", str(tmp_path / "two")]
+    done = subprocess.run(launch, capture_output=True, text=True, check=True)
+    # The process that leads speaks, and no other.
+    result = json.loads(done.stdout)
+    assert result == json.loads((tmp_path / "two" / "result.json").read_text())
+    config = json.loads((tmp_path / "two" / "config.json").read_text())["config"]
+    assert config["processes"] == 2
+    again = call("detect", "eval", tmp_path / "two", "--root", data, "--json")
+    assert {name: json.loads(again.stdout)[name] for name in FIGURES} == {
+        name: result[name] for name in FIGURES
+    }
