@@ -26,6 +26,7 @@ COMMANDS = {
     "prune": "Take out of a trained RUN's network what never opens.",
     "plot": "Draw learning curves of RUNs, or the edge weights of an analyzed RUN.",
     "learn": "Learn from wirings: an image's class, or a network's result.",
+    "detect": "Train detectors on wired backbones, evaluate them, and predict.",
     "bench": "Measure time and memory, each relative to something known.",
 }
 """Each command's line in the help; its module in this folder has the same name."""

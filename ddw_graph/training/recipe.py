@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict, dataclass, fields, replace
 from math import inf
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from torch import nn
 
@@ -264,7 +264,24 @@ def recipe_named(name: str, **changes: Any) -> Recipe:
     return replace(RECIPES[name], **told)
 
 
-def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+@runtime_checkable
+class Decays(Protocol):
+    """What a recipe says of groups of parameters; see ``Recipe``."""
+
+    @property
+    def weight_decay(self) -> float:
+        """Of most parameters."""
+
+    @property
+    def norm_weight_decay(self) -> float | None:
+        """Of the parameters of normalisation."""
+
+    @property
+    def router_lr(self) -> float:
+        """Learning rate of the edge weights, in multiples of the others'."""
+
+
+def parameter_groups(model: nn.Module, recipe: Decays) -> list[dict[str, Any]]:
     """Returns the parameters in groups for an optimizer.
 
     Thresholds, router biases and edge logits take no weight decay: it would pull them

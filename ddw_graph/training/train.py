@@ -124,7 +124,7 @@ def train(
         "seed": seed,
     }
     if start is not None:
-        config["start"] = _digest(start)
+        config["start"] = weights_digest(start)
     # What earlier versions did not know is left out where it is off: their runs go on.
     computed = execution.as_dict()
     if world.size > 1:
@@ -216,7 +216,7 @@ def new_network(
     return network
 
 
-def _digest(model: Network) -> str:
+def weights_digest(model: Network) -> str:
     """Returns what tells the weights of a network from others."""
     digest = sha256()
     for name, tensor in model.state_dict().items():

@@ -1,0 +1,108 @@
+"""Pictures of detections: images with their boxes, side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.errors import DataError
+
+COLUMNS = 4
+"""Most images in a row."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A box to draw.
+
+    Args:
+        category: Place of its class, which has a colour of its own.
+        label: What is written above it.
+        bounds: ``x1``, ``y1``, ``x2`` and ``y2``, pixels.
+    """
+
+    category: int
+    label: str
+    bounds: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image with its boxes.
+
+    Args:
+        title: What is written above it.
+        pixels: Values in ``[0, 1]``; three channels, or one for grey.
+        found: Boxes that were found: solid, in the colour of their class.
+        truth: Boxes that there are: dashed, in white.
+    """
+
+    title: str
+    pixels: Float[np.ndarray, "height width channels"]
+    found: Sequence[Drawn]
+    truth: Sequence[Drawn] = ()
+
+
+def detection_figure(scenes: Sequence[Scene], *, title: str = "Detections") -> Figure:
+    """Returns images with the boxes that were found in them, and those that there are.
+
+    Args:
+        scenes: The images.
+        title: Title of the figure.
+
+    Raises:
+        DataError: If there is no image.
+    """
+    if not scenes:
+        raise DataError("a picture of detections needs an image or more, got none")
+    columns = min(COLUMNS, len(scenes))
+    rows = -(-len(scenes) // columns)
+    with matplotlib.rc_context(fname=STYLE):
+        size = (2.4 * columns, 2.6 * rows + 0.4)
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for ax in axes:
+            ax.axis("off")
+        for ax, scene in zip(axes, scenes, strict=False):
+            pixels = np.repeat(scene.pixels, 4 - scene.pixels.shape[2], axis=2)[..., :3]
+            ax.imshow(pixels, interpolation="nearest")
+            ax.set_title(scene.title, fontsize=7)
+            for box in scene.truth:
+                _draw(ax, box, "white", "--")
+            for box in scene.found:
+                _draw(ax, box, f"C{box.category % 10}", "-")
+        figure.suptitle(title)
+    return figure
+
+
+def _draw(ax: Axes, box: Drawn, colour: str, line: str) -> None:
+    x1, y1, x2, y2 = box.bounds
+    # Pixel 0 is drawn from -0.5 to 0.5.
+    ax.add_patch(
+        Rectangle(
+            (x1 - 0.5, y1 - 0.5),
+            x2 - x1,
+            y2 - y1,
+            fill=False,
+            edgecolor=colour,
+            linewidth=1.2,
+            linestyle=line,
+        )
+    )
+    if box.label:
+        ax.text(
+            x1,
+            y1 - 1,
+            box.label,
+            fontsize=5,
+            color="white",
+            va="bottom",
+            clip_on=True,
+            bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
+        )

@@ -1,0 +1,104 @@
+"""Options of the commands of detection, and what they stand for."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from ddw_graph.detection.recipe import DetectionRecipe
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Returns whole numbers with commas between them.
+
+    Example:
+        >>> numbers("8,11")
+        (8, 11)
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no whole numbers with commas between"
+        ) from None
+
+
+IN_PLACE = "In place of the preset's."
+SETTINGS = {
+    "min_size": (int, "Pixels that the shorter side is resized to."),
+    "max_size": (int, "Pixels that the longer side may have."),
+    "levels": (numbers, "Reductions that the pyramid is built on: 4,8,16,32."),
+    "anchor_sizes": (numbers, "Pixels: one a level, and one for the pooled level."),
+    "pyramid_channels": (int, IN_PLACE),
+    "head_features": (int, IN_PLACE),
+    "norm": (str, "frozen or batch, in the backbone.  [default: frozen with --from]"),
+    "trainable_layers": (
+        int,
+        "Stages that train, counted from the last; the stem is one more.  "
+        "[default: all; with --from all but stem and first stage]",
+    ),
+}
+VALUES = {
+    "epochs": (int, IN_PLACE),
+    "batch_size": (int, "Images of a step, those of all processes."),
+    "learning_rate": (float, IN_PLACE),
+    "weight_decay": (float, IN_PLACE),
+    "warmup_steps": (int, IN_PLACE),
+    "milestones": (numbers, "Epochs after which the rate falls: 8,11."),
+    "gamma": (float, "What it is multiplied by then."),
+    "router_lr": (float, "Learning rate of the edge weights, in multiples."),
+    "clip_norm": (float, "Largest norm of all gradients together; 0 for none."),
+}
+
+bad_boxes_option = click.option(
+    "--bad-boxes",
+    default="fail",
+    show_default=True,
+    help="fail, or skip boxes of no size or outside their image; COCO has such.",
+)
+
+
+def setting_options(command: Command) -> Command:
+    """Returns ``command`` with the options that make a detector's settings."""
+    for name, (kind, text) in reversed(SETTINGS.items()):
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, type=kind, help=text)(command)
+    return click.option(
+        "--settings",
+        default="small",
+        show_default=True,
+        help="What the detector is: small (for 128 to 192 px) or coco (800 to 1333).",
+    )(command)
+
+
+def recipe_options(command: Command) -> Command:
+    """Returns ``command`` with the options that make a recipe of detection."""
+    switch = click.option(
+        "--flip/--no-flip", default=None, help="Flip each second training image."
+    )
+    command = switch(command)
+    for name, (kind, text) in reversed(VALUES.items()):
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, type=kind, help=text)(command)
+    return click.option(
+        "--recipe",
+        default="small",
+        show_default=True,
+        help="small, or 1x: COCO's schedule of 12 epochs.",
+    )(command)
+
+
+def settings_changes(options: dict[str, Any]) -> dict[str, Any]:
+    """Returns what the options change of the settings, and takes it out of them."""
+    return {key: options.pop(key) for key in SETTINGS}
+
+
+def chosen_detection_recipe(name: str, options: dict[str, Any]) -> "DetectionRecipe":
+    """Returns the recipe that the options make, and takes them out of ``options``."""
+    from ddw_graph.detection.recipe import detection_recipe
+
+    changes = {key: options.pop(key) for key in (*VALUES, "flip")}
+    return detection_recipe(name, **changes)

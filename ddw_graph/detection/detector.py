@@ -1,0 +1,254 @@
+"""Faster R-CNN with a feature pyramid on a wired backbone."""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from ddw_graph.detection.freezing import freeze_early, freeze_norms
+from ddw_graph.detection.settings import DetectorSettings, settings_from
+from ddw_graph.errors import ModelError
+from ddw_graph.models import FeatureNetwork, from_config
+from ddw_graph.nn.network import Network
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the channels of photographs, as torchvision has them."""
+
+GREY_MEAN, GREY_STD = (0.449,), (0.226,)
+"""Of photographs in grey."""
+
+Boxes = dict[str, Tensor]
+"""What torchvision's detectors take and give for an image: ``boxes`` of the form
+``(x1, y1, x2, y2)``, ``labels`` from 1 on and, of what they give, ``scores``."""
+
+
+@dataclass(frozen=True)
+class Category:
+    """A class of objects.
+
+    Args:
+        id: Its number in the data.
+        name: Its name.
+    """
+
+    id: int
+    name: str
+
+
+class Pyramid(nn.Module):
+    """A backbone with a feature pyramid on its levels.
+
+    Args:
+        body: The backbone; its levels are those that the pyramid is built on.
+        channels: Width of the pyramid.
+
+    Shapes:
+        - x: ``(batch, in_channels, height, width)``
+        - output: by name, ``(batch, channels, height / reduction, width / reduction)``
+    """
+
+    def __init__(self, body: FeatureNetwork, channels: int) -> None:
+        super().__init__()
+        self.body = body
+        self.fpn = FeaturePyramidNetwork(
+            body.feature_info.channels(), channels, extra_blocks=LastLevelMaxPool()
+        )
+        self.out_channels = channels
+
+    def forward(
+        self, x: Tensor, *, adjacency: Sequence[Tensor] | None = None
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Returns the pyramid's levels by name, and each stage's adjacency.
+
+        Args:
+            x: Images.
+            adjacency: Multipliers of the caller's choosing; see ``FeatureNetwork``.
+        """
+        levels, matrices = self.body(x, adjacency=adjacency, return_adjacency=True)
+        named = OrderedDict((str(place), level) for place, level in enumerate(levels))
+        return self.fpn(named), matrices
+
+
+class Detector(FasterRCNN):  # type: ignore[misc]
+    """torchvision's Faster R-CNN on the features of a wired network.
+
+    In training, ``detector(images, targets)`` returns the losses by name; in evaluation
+    ``detector(images)`` returns for each image ``boxes``, ``labels`` and ``scores``.
+    Labels count from 1, in the order of ``categories``. Images may differ in size: a
+    batch of such is padded, which routers see as a part of each image.
+
+    Args:
+        network: The classifier whose stem and stages are the backbone; it is copied,
+            and stays as it is.
+        categories: The classes.
+        settings: What the detector is beside its backbone.
+
+    Raises:
+        ModelError: If the network has no such levels, or takes images of neither one
+            channel nor three.
+
+    Example:
+        >>> import torch
+        >>> from ddw_graph import create_model
+        >>> network = create_model("resnet18", edges="dynamic")
+        >>> small = DetectorSettings(min_size=64, max_size=64)
+        >>> detector = Detector(network, [Category(1, "bag")], small).eval()
+        >>> found, adjacency = detector([torch.rand(3, 64, 64)], return_adjacency=True)
+        >>> sorted(found[0]), [tuple(matrix.shape) for matrix in adjacency]
+        (['boxes', 'labels', 'scores'], [(1, 4, 4), (1, 4, 4), (1, 4, 4), (1, 4, 4)])
+
+    Source:
+        Ren et al. 2015, arXiv:1506.01497; Lin et al. 2017, arXiv:1612.03144; DDW,
+        section 4.2.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        categories: Sequence[Category],
+        settings: DetectorSettings = DetectorSettings(),  # noqa: B008 (frozen)
+    ) -> None:
+        _check_categories(categories)
+        if network.in_channels not in (1, 3):
+            raise ModelError(
+                "a detector's network must take images of 1 or 3 channels, got "
+                f"{network.in_channels}"
+            )
+        body = _backbone(network, settings)
+        channels = settings.pyramid_channels
+        names = [str(place) for place in range(len(settings.levels))]
+        ratios = (settings.anchor_ratios,) * len(settings.anchor_sizes)
+        pool = MultiScaleRoIAlign(names, output_size=7, sampling_ratio=2)
+        grey = network.in_channels == 1
+        super().__init__(
+            Pyramid(body, channels),
+            min_size=settings.min_size,
+            max_size=settings.max_size,
+            image_mean=list(GREY_MEAN if grey else MEAN),
+            image_std=list(GREY_STD if grey else STD),
+            rpn_anchor_generator=AnchorGenerator(
+                tuple((size,) for size in settings.anchor_sizes), ratios
+            ),
+            rpn_pre_nms_top_n_train=2 * settings.proposals,
+            rpn_pre_nms_top_n_test=settings.proposals,
+            rpn_post_nms_top_n_train=2 * settings.proposals,
+            rpn_post_nms_top_n_test=settings.proposals,
+            rpn_batch_size_per_image=settings.sampled_anchors,
+            box_roi_pool=pool,
+            box_head=TwoMLPHead(channels * 7**2, settings.head_features),
+            box_predictor=FastRCNNPredictor(
+                settings.head_features, len(categories) + 1
+            ),
+            box_batch_size_per_image=settings.sampled_boxes,
+            box_score_thresh=settings.score,
+            box_detections_per_img=settings.detections,
+            size_divisible=max(32, settings.levels[-1]),
+        )
+        self.categories = tuple(categories)
+        self.settings = settings
+        self.in_channels = network.in_channels
+        self.config: dict[str, Any] | None = None
+        if network.config is not None:
+            self.config = {
+                "network": network.config,
+                "categories": [vars(category) for category in categories],
+                "settings": settings.as_dict(),
+            }
+
+    def forward(
+        self,
+        images: Sequence[Tensor],
+        targets: Sequence[Boxes] | None = None,
+        *,
+        adjacency: Sequence[Tensor] | None = None,
+        return_adjacency: bool = False,
+    ) -> Any:
+        """Returns losses in training, and detections in evaluation.
+
+        Args:
+            images: ``(in_channels, height, width)`` each, values in ``[0, 1]``.
+            targets: ``boxes`` and ``labels`` of each image; needed in training.
+            adjacency: Multipliers of the caller's choosing, one tensor a stage.
+            return_adjacency: Whether to return the adjacency of each image too, one
+                tensor ``(batch, N_k, N_k)`` a stage.
+
+        Raises:
+            ModelError: If there are no targets in training, images have other channels,
+                or ``adjacency`` does not fit.
+        """
+        if self.training and targets is None:
+            raise ModelError("a detector in training needs targets, got None")
+        for image in images:
+            if image.ndim != 3 or image.shape[0] != self.in_channels:
+                raise ModelError(
+                    f"images must have {self.in_channels} channels, height and width, "
+                    f"got {tuple(image.shape)}"
+                )
+        sizes = [tuple(image.shape[-2:]) for image in images]
+        told = None if targets is None else list(targets)
+        batch, told = self.transform(list(images), told)
+        features, matrices = self.backbone(batch.tensors, adjacency=adjacency)
+        proposals, proposal_losses = self.rpn(batch, features, told)
+        found, losses = self.roi_heads(features, proposals, batch.image_sizes, told)
+        if self.training:
+            output: Any = {**losses, **proposal_losses}
+        else:
+            output = self.transform.postprocess(found, batch.image_sizes, sizes)
+        return (output, matrices) if return_adjacency else output
+
+
+def detector_from(config: Mapping[str, Any]) -> Detector:
+    """Returns the detector that a configuration describes, freshly initialised.
+
+    Args:
+        config: The ``config`` of a detector.
+
+    Raises:
+        ModelError: If something is missing, unknown, or out of range.
+        WiringError: If a wiring is none.
+    """
+    try:
+        settings = settings_from(config["settings"])
+        categories = [Category(**each) for each in config["categories"]]
+        network = config["network"]
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"a detector's configuration must hold what Detector takes, got {error!r}"
+        ) from error
+    return Detector(from_config(network), categories, settings)
+
+
+def _backbone(network: Network, settings: DetectorSettings) -> FeatureNetwork:
+    network = copy.deepcopy(network)
+    known = FeatureNetwork(network).feature_info.reduction()
+    missing = [level for level in settings.levels if level not in known]
+    if missing:
+        raise ModelError(
+            f"levels must be among the network's {known}, got {missing[0]}"
+        )
+    body = FeatureNetwork(network, [known.index(level) for level in settings.levels])
+    if settings.norm == "frozen":
+        freeze_norms(body)
+    if settings.trainable_layers is not None:
+        freeze_early(body, settings.trainable_layers)
+    return body
+
+
+def _check_categories(categories: Sequence[Category]) -> None:
+    if not categories:
+        raise ModelError("a detector needs at least one category, got none")
+    for category in categories:
+        if type(category.id) is not int or not isinstance(category.name, str):
+            raise ModelError(
+                f"a category must have a whole number and a name, got {category}"
+            )
+    if len({category.id for category in categories}) < len(categories):
+        raise ModelError("categories must have numbers of their own, got one twice")

@@ -1,0 +1,64 @@
+"""What does not train in a detector's backbone."""
+
+from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from ddw_graph.errors import ModelError
+from ddw_graph.models.features import FeatureNetwork
+
+
+def freeze_norms(module: nn.Module) -> None:
+    """Puts batch normalisation out of training for good, with what it has learned.
+
+    Each ``BatchNorm2d`` within gives way to torchvision's ``FrozenBatchNorm2d``, which
+    computes what the other does in evaluation and has no parameters.
+
+    Args:
+        module: Changed in place.
+
+    Raises:
+        ModelError: If one of them keeps no statistics.
+
+    Example:
+        >>> layers = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        >>> freeze_norms(layers)
+        >>> [name for name, _ in layers.named_parameters()]
+        ['0.weight', '0.bias']
+    """
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(module, name, _frozen(child))
+        else:
+            freeze_norms(child)
+
+
+def _frozen(norm: nn.BatchNorm2d) -> FrozenBatchNorm2d:
+    if norm.running_mean is None or norm.running_var is None:
+        raise ModelError("normalisation that keeps no statistics cannot be frozen")
+    frozen = FrozenBatchNorm2d(norm.num_features, eps=norm.eps)
+    frozen.running_mean.copy_(norm.running_mean)
+    frozen.running_var.copy_(norm.running_var)
+    if norm.affine:
+        frozen.weight.copy_(norm.weight.detach())
+        frozen.bias.copy_(norm.bias.detach())
+    return frozen.to(norm.running_mean.device, norm.running_mean.dtype)
+
+
+def freeze_early(backbone: FeatureNetwork, trainable_layers: int) -> None:
+    """Takes the first layers of a backbone out of training: the stem, then its stages.
+
+    Args:
+        backbone: Changed in place.
+        trainable_layers: Layers that still train, counted from the last.
+
+    Raises:
+        ModelError: If the backbone has fewer.
+    """
+    layers = [backbone.stem, *backbone.stages]
+    if not 0 <= trainable_layers <= len(layers):
+        raise ModelError(
+            f"trainable_layers must be in [0, {len(layers)}], stem and "
+            f"{len(layers) - 1} stages, got {trainable_layers}"
+        )
+    for layer in layers[: len(layers) - trainable_layers]:
+        layer.requires_grad_(False)

@@ -1,0 +1,123 @@
+"""Recipes: how a detector is trained."""
+
+from dataclasses import asdict, dataclass, fields, replace
+from math import inf
+from typing import Any
+
+from ddw_graph.errors import RunError
+
+
+@dataclass(frozen=True)
+class DetectionRecipe:
+    """SGD with momentum, a linear warm-up, and a rate that falls at some epochs.
+
+    Args:
+        epochs: Passes over the training images.
+        batch_size: Images in a step, those of all processes.
+        learning_rate: At the end of the warm-up.
+        momentum: Of SGD.
+        weight_decay: Of every parameter but thresholds, router biases and edge logits.
+        warmup_steps: Length of the warm-up.
+        warmup_factor: The first rate of the warm-up, in shares of ``learning_rate``.
+        milestones: Epochs after which the rate is multiplied by ``gamma``, rising.
+        gamma: See ``milestones``.
+        flip: Whether each second training image is flipped left to right.
+        router_lr: Learning rate of the edge weights, in multiples of the others'.
+        clip_norm: The largest norm that all gradients together may have; 0 for none.
+
+    Raises:
+        RunError: If a value is out of range.
+    """
+
+    epochs: int = 12
+    batch_size: int = 16
+    learning_rate: float = 0.02
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    warmup_steps: int = 500
+    warmup_factor: float = 0.001
+    milestones: tuple[int, ...] = (8, 11)
+    gamma: float = 0.1
+    flip: bool = True
+    router_lr: float = 1.0
+    clip_norm: float = 0.0
+
+    norm_weight_decay = None
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        rising = list(self.milestones) == sorted(set(self.milestones))
+        for name, rule, holds in (
+            ("epochs", "at least 1", self.epochs >= 1),
+            ("batch_size", "in [1, 2**31)", 1 <= self.batch_size < 2**31),
+            ("learning_rate", "finite and more than 0", 0 < self.learning_rate < inf),
+            ("momentum", "in [0, 1)", 0 <= self.momentum < 1),
+            ("weight_decay", "finite and at least 0", 0 <= self.weight_decay < inf),
+            ("warmup_steps", "at least 0", self.warmup_steps >= 0),
+            ("warmup_factor", "in (0, 1]", 0 < self.warmup_factor <= 1),
+            (
+                "milestones",
+                "epochs, rising and at least 1",
+                rising and min(self.milestones, default=1) >= 1,
+            ),
+            ("gamma", "in (0, 1]", 0 < self.gamma <= 1),
+            ("router_lr", "finite and at least 0", 0 <= self.router_lr < inf),
+            ("clip_norm", "finite and at least 0", 0 <= self.clip_norm < inf),
+        ):
+            if not holds:
+                raise RunError(f"{name} must be {rule}, got {getattr(self, name)}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the values by name, ready for JSON."""
+        return asdict(self) | {"milestones": list(self.milestones)}
+
+    def learning_rate_at(self, step: int, epoch: int) -> float:
+        """Returns the learning rate of a step.
+
+        Args:
+            step: Steps made so far in all.
+            epoch: Epochs that are finished.
+
+        Example:
+            >>> recipe = DetectionRecipe()
+            >>> rates = [recipe.learning_rate_at(s, e) for s, e in ((0, 0), (900, 8))]
+            >>> [round(rate, 6) for rate in rates]
+            [2e-05, 0.002]
+        """
+        passed = sum(epoch >= milestone for milestone in self.milestones)
+        rate = self.learning_rate * self.gamma**passed
+        if step < self.warmup_steps:
+            done = step / self.warmup_steps
+            rate *= self.warmup_factor + (1 - self.warmup_factor) * done
+        return rate
+
+
+DETECTION_RECIPES = {
+    "1x": DetectionRecipe(),
+    "small": DetectionRecipe(
+        batch_size=4, learning_rate=0.01, warmup_steps=100, clip_norm=10.0
+    ),
+}
+"""The presets. ``1x``: Detectron's schedule of 90,000 steps of 16 images, which is 12
+epochs of COCO, as torchvision and DDW's section 4.2 have it. ``small``: ours, for a few
+hundred images on a CPU."""
+
+
+def detection_recipe(name: str, **changes: Any) -> DetectionRecipe:
+    """Returns a preset with some of its values changed; None changes nothing.
+
+    Raises:
+        RunError: If there is no such preset or value, or a value is out of range.
+
+    Example:
+        >>> detection_recipe("1x", epochs=24, milestones=(16, 22)).learning_rate
+        0.02
+    """
+    if name not in DETECTION_RECIPES:
+        known = ", ".join(DETECTION_RECIPES)
+        raise RunError(f"recipe must be one of {known}, got {name!r}")
+    unknown = sorted(set(changes) - {field.name for field in fields(DetectionRecipe)})
+    if unknown:
+        raise RunError(f"a recipe of detection has no {', '.join(unknown)}")
+    told = {key: value for key, value in changes.items() if value is not None}
+    return replace(DETECTION_RECIPES[name], **told)

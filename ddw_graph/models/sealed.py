@@ -1,0 +1,261 @@
+"""Safetensors files that say what they hold, with a digest of all of it."""
+
+import hashlib
+import json
+import operator
+import os
+import platform
+import reprlib
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+import ddw_graph
+from ddw_graph.errors import CheckpointError, ModelError
+
+VERSION = 1
+
+# One entry of the metadata only: safetensors does not keep their order.
+_KEY = "ddw_graph"
+_ZEROS = b"0" * 64
+
+_FLOATING = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
+_WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds.
+
+    Args:
+        config: Says how to build again what the tensors belong to.
+        tensors: The tensors by name.
+        dtype: The one floating type among them.
+    """
+
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
+    dtype: torch.dtype
+
+
+def sealed(
+    form: str, config: Mapping[str, Any], state: Mapping[str, Any]
+) -> tuple[list[bytes], Content]:
+    """Returns the bytes of a file, piece by piece, and what will be read from it.
+
+    Its metadata holds, under ``ddw_graph``, a manifest in JSON: the configuration, the
+    releases that wrote it, and a SHA-256 of the whole file, in which the digest itself
+    counts as zeros.
+
+    Args:
+        form: The format's name.
+        config: What to tell, ready for JSON.
+        state: The tensors by name, on whatever device.
+
+    Raises:
+        ModelError: If the configuration does not fit into a header, or the tensors are
+            none, or not of one floating type.
+    """
+    dtype = _floating_dtype(state)
+    manifest = {
+        "sha256": _ZEROS.decode(),  # first, so that no text before it looks the same
+        "format": form,
+        "version": VERSION,
+        "dtype": _name(dtype),
+        "versions": {
+            "ddw_graph": ddw_graph.__version__,
+            "torch": str(torch.__version__),
+            "networkx": nx.__version__,
+            "python": platform.python_version(),
+        },
+        "config": config,
+    }
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in state.items()
+    }
+    try:
+        text = json.dumps(
+            manifest, allow_nan=False, separators=(",", ":"), default=operator.index
+        )
+        data = safetensors.torch.save(tensors, metadata={_KEY: text})
+    except (TypeError, ValueError, SafetensorError) as error:
+        raise ModelError(
+            f"a config must fit into a header of JSON, got {one_line(error)}"
+        ) from error
+    place = data.index(_ZEROS)
+    parts = [data[:place], _sha256(data, place).encode(), data[place + len(_ZEROS) :]]
+    return parts, Content(json.loads(text)["config"], tensors, dtype)
+
+
+@contextmanager
+def telling(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Names the file in whatever goes wrong with reading it, in one line.
+
+    Raises:
+        CheckpointError: If something did.
+    """
+    try:
+        yield
+        return
+    except CheckpointError as error:
+        reason, cause = str(error), error.__cause__ or error
+    except OSError as error:
+        reason, cause = f"cannot be read, {error.strerror or error}", error
+    except SafetensorError as error:
+        reason, cause = f"not a whole safetensors file, {error}", error
+    raise CheckpointError(f"{os.fspath(path)}: {one_line(reason)}") from cause
+
+
+def opened(path: Path, form: str) -> Content:
+    """Returns what a file of ``sealed`` holds; reading it runs no code.
+
+    Its digest is checked, and its tensors' types. It takes memory in proportion to the
+    file's size.
+
+    Args:
+        path: The file.
+        form: The format's name.
+
+    Raises:
+        CheckpointError: If the file is damaged, or of another format.
+        OSError: If it cannot be read.
+        SafetensorError: If it is no safetensors file.
+    """
+    if not path.is_file():
+        raise CheckpointError("not a regular file" if path.exists() else "no such file")
+    # Reads the header alone, and checks its length and its places against the file's.
+    with safe_open(path, framework="pt") as file:
+        manifest = _manifest(file.metadata() or {}, form)
+    data = path.read_bytes()
+    header = 8 + int.from_bytes(data[:8], "little")
+    digest: str = manifest["sha256"]
+    place = data.find(digest.encode(), 8, header)
+    if place < 0 or _sha256(data, place) != digest:
+        raise CheckpointError(
+            "damaged, its content does not have the SHA-256 that it states"
+        )
+    with torch.device("cpu"):
+        tensors = dict(sorted(safetensors.torch.load(data).items()))
+    dtype = _FLOATING[manifest["dtype"]]
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.dtype != dtype:
+            raise CheckpointError(
+                f"its manifest says {_name(dtype)}, but {name} is {_kind(tensor)}"
+            )
+    return Content(manifest["config"], tensors, dtype)
+
+
+def _manifest(metadata: Mapping[str, str], form: str) -> dict[str, Any]:
+    """Returns the manifest among a file's metadata, its keys and types checked."""
+    if _KEY not in metadata:
+        raise CheckpointError(
+            "tensors alone, without what ddw_graph.save writes beside them; use "
+            "safetensors.torch.load_file, and load_state_dict of a network made anew"
+        )
+    try:
+        manifest = json.loads(metadata[_KEY])
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"its manifest must be JSON, {error}") from error
+    if not isinstance(manifest, dict):
+        raise CheckpointError(
+            f"its manifest must be a JSON object, got {reprlib.repr(manifest)}"
+        )
+    found = manifest.get("format")
+    if found != form:
+        raise CheckpointError(f'format must be "{form}", got {reprlib.repr(found)}')
+    version = manifest.get("version")
+    if type(version) is not int or version != VERSION:
+        raise CheckpointError(
+            f"version {reprlib.repr(version)} of the format is unknown, this release "
+            f"reads version {VERSION}"
+        )
+    digest, dtype = manifest.get("sha256"), manifest.get("dtype")
+    if not isinstance(digest, str) or not digest.isascii() or len(digest) != 64:
+        raise CheckpointError(
+            f"sha256 must be a text of 64 digits, got {reprlib.repr(digest)}"
+        )
+    if not isinstance(dtype, str) or dtype not in _FLOATING:
+        known = ", ".join(_FLOATING)
+        raise CheckpointError(
+            f"dtype must be one of {known}, got {reprlib.repr(dtype)}"
+        )
+    config = manifest.get("config")
+    if not isinstance(config, dict):
+        raise CheckpointError(f"config must be an object, got {reprlib.repr(config)}")
+    return manifest
+
+
+def _floating_dtype(state: Mapping[str, Any]) -> torch.dtype:
+    """Returns the one floating type of a network's tensors, which are checked."""
+    first: dict[torch.dtype, str] = {}
+    for name, tensor in state.items():
+        if not isinstance(tensor, Tensor) or tensor.is_meta:
+            what = "no data" if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise ModelError(f"only tensors with data can be saved, {name} has {what}")
+        if (
+            tensor.dtype not in (*_FLOATING.values(), *_WHOLE)
+            or tensor.layout != torch.strided
+        ):
+            raise ModelError(f"only dense real tensors can be saved, {name} is other")
+        if tensor.is_floating_point():
+            first.setdefault(tensor.dtype, name)
+    if len(first) != 1:
+        told = ", ".join(f"{_name(dtype)} ({name})" for dtype, name in first.items())
+        raise ModelError(
+            f"a saved network must have one floating type, got {told or 'none'}"
+        )
+    return next(iter(first))
+
+
+def difference_of(
+    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> str | None:
+    """Returns where the tensors of two networks first differ, in words."""
+    told = [f"{name} is missing" for name in wanted if name not in found]
+    told += [f"{name} is unexpected" for name in found if name not in wanted]
+    for name in filter(found.__contains__, wanted):
+        here, there = _kind(found[name]), _kind(wanted[name])
+        if here != there:
+            told.append(f"{name} is {here}, not {there}")
+    if not told:
+        return None
+    more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
+    return one_line("; ".join(told[:3]), most=200) + more
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{_name(tensor.dtype)} {tuple(tensor.shape)}"
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _sha256(data: bytes, place: int) -> str:
+    """Returns the digest of a file in which a digest stands at ``place``, as zeros."""
+    view = memoryview(data)
+    digest = hashlib.sha256(view[:place])
+    digest.update(_ZEROS)
+    digest.update(view[place + len(_ZEROS) :])
+    return digest.hexdigest()
+
+
+def one_line(text: object, *, most: int = 300) -> str:
+    """Returns a text as one line, which commands no terminal."""
+    line = textwrap.shorten(str(text), most)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

@@ -1,0 +1,201 @@
+"""The commands of detection, as a user calls them."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ddw_graph import save
+from ddw_graph.cli.main import main
+from ddw_graph.detection.figures import FIGURES
+from tests.detection.small import small_network
+
+TRY = (
+    *("--model", "randwire_tiny", "--levels", "4,8", "--anchor-sizes", "12,20,32"),
+    *("--min-size", 64, "--pyramid-channels", 8, "--head-features", 16),
+    *("--epochs", 1, "--milestones", 1),
+)
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "made"
+    sizes = ("--train", 4, "--val", 3, "--image-size", 64)
+    result = call("detect", "synthesize", *sizes, "--out", folder)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{folder}: synthetic images, 4 train, 3 val\n"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path) -> Path:
+    folder = data.parent / "run"
+    result = call("detect", "train", "--root", data, *TRY, "--out", folder)
+    assert result.exit_code == 0, result.output
+    assert "1 epochs of synthetic images" in result.stdout
+    assert "epoch 1: train loss" in result.stderr
+    assert all(f"| {name} | " in result.stdout for name in FIGURES)
+    return folder
+
+
+def test_a_finished_run_is_told_again(data: Path, trained: Path) -> None:
+    wanted = (*TRY, "--out", trained, "--resume", "--json")
+    again = call("detect", "train", "--root", data, *wanted)
+    assert again.exit_code == 0, again.output
+    result = json.loads(again.stdout)
+    assert result == json.loads((trained / "result.json").read_text())
+    assert result["synthetic"] is True
+
+
+def test_starts_from_a_trained_classifier(data: Path, tmp_path: Path) -> None:
+    classifier = tmp_path / "classifier.safetensors"
+    save(small_network(), classifier)
+    words = ("--from", classifier, *TRY[2:], "--out", tmp_path / "run", "--json")
+    result = call("detect", "train", "--root", data, *words)
+    assert result.exit_code == 0, result.output
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    settings = config["detector"]["settings"]
+    assert (settings["norm"], settings["trainable_layers"]) == ("frozen", 2)
+    assert len(config["start"]) == 16
+    again = call("detect", "train", "--root", data, *words, "--resume")
+    assert json.loads(again.stdout) == json.loads(result.stdout)
+    save(small_network(), classifier, overwrite=True)
+    other = call("detect", "train", "--root", data, *words, "--resume")
+    assert other.exit_code == 2 and "configuration: start is" in other.stderr
+
+
+def test_evaluates_with_files_and_a_picture(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / name for name in ("figures.json", "found.json", "found.png")]
+    words = [
+        word
+        for pair in zip(("--out", "--detections", "--picture"), files, strict=True)
+        for word in pair
+    ]
+    result = call("detect", "eval", trained, "--root", data, *words, "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    assert report == json.loads(files[0].read_text())
+    trained_result = json.loads((trained / "result.json").read_text())
+    assert {name: report[name] for name in FIGURES} == {
+        name: trained_result[name] for name in FIGURES
+    }
+    assert report["synthetic"] is True and report["images"] == 3
+    for entry in json.loads(files[1].read_text()):
+        assert set(entry) == {"image_id", "category_id", "bbox", "score"}
+    assert files[2].read_bytes().startswith(b"\x89PNG")
+    boxes = data / "annotations" / "instances_val.json"
+    model = trained / "detector.safetensors"
+    where = ("--images", data / "val", "--annotations", boxes)
+    told = call("detect", "eval", model, *where)
+    assert "3 synthetic images:" in told.stdout
+    files[1].write_text("mine")
+    again = call("detect", "eval", trained, "--root", data, *words)
+    assert again.exit_code == 2 and "is there already" in again.stderr
+    assert files[1].read_text() == "mine"
+
+
+def test_predicts_with_the_adjacency_of_each_image(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    images = sorted((data / "val").iterdir())
+    words = ("--score", 0, "--adjacency", "--out", tmp_path / "found", "--json")
+    result = call("detect", "predict", trained, *images, *words)
+    assert result.exit_code == 0, result.output
+    entries = json.loads(result.stdout)
+    assert [entry["file"] for entry in entries] == [str(path) for path in images]
+    assert entries == json.loads((tmp_path / "found" / "detections.json").read_text())
+    shapes = [(len(stage), len(stage[0])) for stage in entries[0]["adjacency"]]
+    assert len(shapes) == 3 and all(rows == columns for rows, columns in shapes)
+    assert entries[0]["adjacency"] != entries[1]["adjacency"]
+    assert entries[0]["detections"]
+    picture = tmp_path / "found" / "detections.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    plain = call("detect", "predict", trained, images[0], "--score", 1)
+    assert plain.stdout == f"{images[0]}: nothing\n"
+
+
+def test_without_a_subcommand_it_says_what_there_is() -> None:
+    result = call("detect")
+    assert result.exit_code == 0
+    for name in ("train", "eval", "predict", "synthesize"):
+        assert f"  {name} " in result.output
+    assert "SYNTHETIC" in call("detect", "synthesize", "--help").output
+
+
+def test_what_is_wrong_is_one_line_and_2(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    classifier = tmp_path / "classifier.safetensors"
+    save(small_network(), classifier)
+    broken = tmp_path / "broken"
+    shutil.copytree(data, broken)
+    boxes = broken / "annotations" / "instances_train.json"
+    boxes.write_bytes(boxes.read_bytes()[:-40])
+    out = ("--out", tmp_path / "run")
+    train = ("detect", "train", "--root")
+    other = tmp_path / "other"
+    shutil.copytree(data, other)
+    renamed = other / "annotations" / "instances_val.json"
+    renamed.write_text(renamed.read_text().replace('"name":"Bag"', '"name":"Sack"'))
+    for words, message in (
+        ((*train, broken, *out), "instances_train.json must hold whole JSON"),
+        ((*train, tmp_path / "none", *out), "got neither"),
+        ((*train, data, *TRY, "--out", data), "a run needs an empty or a new folder"),
+        ((*train, data, *TRY, "--levels", "4,x", *out), "no whole numbers"),
+        ((*train, data, *TRY, "--levels", "2,64", *out), "levels must be among"),
+        ((*train, data, "--recipe", "3x", *out), "recipe must be one of 1x, small"),
+        ((*train, data, "--settings", "big", *out), "must be one of coco, small"),
+        ((*train, data, *TRY, "--from", classifier, *out), "--model cannot be had"),
+        ((*train, data, "--from", trained, *out), "must hold the run of a network"),
+        ((*train, other, *TRY, *out), "need the same categories"),
+        (("detect", "eval", classifier, "--root", data), "ddw_graph.network"),
+        (("detect", "eval", trained, "--root", other), "other categories"),
+        (("detect", "eval", trained), "--root is needed, or --images with"),
+        (("detect", "eval", trained, "--root", data, "--picture", "a.txt"), ".png"),
+        (("detect", "predict", trained, boxes), "must be a readable image"),
+        (("detect", "predict", trained, tmp_path / "no.png"), "No such file"),
+        (("detect", "predict", tmp_path, boxes), "must hold config.json"),
+        (("detect", "synthesize", "--out", data), "a new or an empty folder"),
+        (("detect", "synthesize", "--val", 0, *out), "val must be at least 1"),
+        (("detect", "synthesize", "--class", "Hat", *out), "got 'Hat'"),
+        (("detect", "nonsense"), "No such command 'nonsense'"),
+        (("train", "--from", trained, *out), "must hold the run of a network"),
+        (
+            ("train", "--from", trained / "detector.safetensors", *out),
+            'format must be "ddw_graph.network", got',
+        ),
+    ):
+        result = call(*words)
+        assert result.exit_code == 2, (words, result.output)
+        assert message in result.stderr, (words, result.stderr)
+        assert result.stderr.startswith("ddw-graph: ") and result.stdout == ""
+        assert result.stderr.count("\n") == 1, result.stderr
+        assert not (tmp_path / "run").exists(), words
+
+
+def test_processes_train_together(data: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launch += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+    launch += ["-m", "ddw_graph.cli.main", "detect", "train", "--root", str(data)]
+    launch += [*map(str, TRY), "--processes", "2", "--batch-size", "3"]
+    launch += ["--json", "--out", str(tmp_path / "two")]
+    done = subprocess.run(launch, capture_output=True, text=True, check=True)
+    # The process that leads speaks, and no other.
+    result = json.loads(done.stdout)
+    assert result == json.loads((tmp_path / "two" / "result.json").read_text())
+    config = json.loads((tmp_path / "two" / "config.json").read_text())["config"]
+    assert config["processes"] == 2
+    again = call("detect", "eval", tmp_path / "two", "--root", data, "--json")
+    assert {name: json.loads(again.stdout)[name] for name in FIGURES} == {
+        name: result[name] for name in FIGURES
+    }

@@ -1,0 +1,209 @@
+"""Files of boxes: what is read from them, and what is refused."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from ddw_graph.detection.coco import CocoData, coco_data, coco_split
+from ddw_graph.detection.detector import Category
+from ddw_graph.detection.loading import batches, boxes_of, flipped
+from ddw_graph.errors import DataError
+from ddw_graph.training.keys import Key
+from tests.detection.small import SIZE, small_content, small_data, write_data
+
+Content = dict[str, Any]
+
+LIT = 230 / 255
+"""What the squares are in their channel."""
+
+
+def read(root: Path, content: Any, **options: str) -> CocoData:
+    root.mkdir(exist_ok=True)
+    file = root / "boxes.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    return coco_data(root, file, **options)
+
+
+def test_reads_images_boxes_and_categories(tmp_path: Path) -> None:
+    content = small_content(3)
+    content["categories"].reverse()  # order is that of the numbers
+    content["images"].reverse()
+    content["annotations"][1]["iscrowd"] = 1
+    del content["annotations"][2]["area"]
+    data = read(tmp_path, content)
+    assert data.categories == (Category(3, "red"), Category(8, "blue"))
+    assert [image.id for image in data.images] == [1, 2, 3]
+    first = data.images[0]
+    assert [box.category for box in first.boxes] == [0, 1]
+    assert [box.crowd for box in first.boxes] == [False, True]
+    assert first.objects == first.boxes[:1]
+    assert data.images[1].boxes[0].area == 144
+    assert data.synthetic and data.skipped == 0
+    assert data.as_dict()["objects"] == 5 and data.as_dict()["crowds"] == 1
+
+
+def test_crowds_are_not_trained_on(tmp_path: Path) -> None:
+    content = small_content(2)
+    for entry in content["annotations"][:2]:
+        entry["iscrowd"] = 1
+    data = read(tmp_path, content)
+    assert boxes_of(data.images[0])["boxes"].shape == (0, 4)
+    assert [image.id for image in data.trainable().images] == [2]
+    for entry in content["annotations"]:
+        entry["iscrowd"] = 1
+    with pytest.raises(DataError, match="an image with an object is needed"):
+        read(tmp_path, content).trainable()
+
+
+def changed(where: str, place: int, key: str, value: Any) -> Callable[[Content], Any]:
+    def change(content: Content) -> Any:
+        content[where][place][key] = value
+
+    return change
+
+
+def twice(where: str) -> Callable[[Content], Any]:
+    return lambda content: content[where].append(dict(content[where][0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (changed("annotations", 1, "image_id", 99), r"\[1\].image_id must .* got 99"),
+        (changed("annotations", 0, "category_id", 4), "category_id must be one that"),
+        (changed("annotations", 0, "category_id", True), "must be a whole number"),
+        (changed("annotations", 0, "bbox", [1, 2, 3]), "x, y, width and height"),
+        (changed("annotations", 0, "bbox", [1, 2, 3, "a"]), "finite numbers"),
+        (changed("annotations", 0, "bbox", [1, 2, 3, float("nan")]), "finite numbers"),
+        (changed("annotations", 0, "bbox", [1, 2, 0, 5]), "bbox must have a size"),
+        (changed("annotations", 0, "bbox", [1, 2, 5, -5]), "bbox must have a size"),
+        (changed("annotations", 0, "bbox", [40, 2, 9.5, 5]), "image of 48 x 48 pixels"),
+        (changed("annotations", 0, "bbox", [-3, 2, 9, 5]), "lie in its image"),
+        (changed("annotations", 0, "bbox", [60, 60, 5, 5]), "lie in its image"),
+        (changed("annotations", 0, "iscrowd", 2), "iscrowd must be 0 or 1, got 2"),
+        (changed("annotations", 0, "area", "big"), "area must be finite numbers"),
+        (twice("annotations"), "annotations must be of their own, got 1 twice"),
+        (twice("images"), "images must have ids of their own, got 1 twice"),
+        (twice("categories"), "categories must be of their own, got 3 twice"),
+        (changed("images", 1, "file_name", "0.png"), "got '0.png' twice"),
+        (changed("images", 1, "file_name", "../0.png"), "lie below the folder"),
+        (changed("images", 1, "file_name", "/etc/x"), "lie below the folder"),
+        (changed("images", 1, "file_name", 3), "must be a text, got 3"),
+        (changed("images", 1, "width", 0), "must have a size, got 0 x 48 pixels"),
+        (lambda c: c.pop("images"), "images must be a list, got None"),
+        (lambda c: c["images"].clear(), "an image or more, got none"),
+        (lambda c: c["categories"].clear(), "a class or more, got none"),
+        (lambda c: c["annotations"].append(3), "must be an object, got 3"),
+    ],
+)
+def test_what_breaks_a_rule_is_named(
+    tmp_path: Path, change: Callable[[Content], Any], message: str
+) -> None:
+    content = small_content(3)
+    change(content)
+    with pytest.raises(DataError, match=message) as caught:
+        read(tmp_path, content)
+    assert str(caught.value).startswith(f"{tmp_path / 'boxes.json'}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{", json.dumps(small_content())[:-200], "\x00", "[" * 100_000],
+)
+def test_a_file_cut_short_is_named(tmp_path: Path, content: str) -> None:
+    with pytest.raises(DataError, match=r"boxes\.json"):
+        read(tmp_path, content)
+    with pytest.raises(DataError, match="No such file"):
+        coco_data(tmp_path, tmp_path / "none.json")
+    with pytest.raises(DataError, match="images must be in a folder"):
+        coco_data(tmp_path / "none", tmp_path / "boxes.json")
+
+
+def test_a_box_that_rounding_pushed_out_is_cut(tmp_path: Path) -> None:
+    content = small_content(1)
+    content["annotations"][0]["bbox"] = [40, -0.5, 8.25, 10]
+    data = read(tmp_path, content)
+    assert data.images[0].boxes[0].bounds == (40, 0, 8, 9.5)
+
+
+def test_bad_boxes_are_left_out_where_asked_for(tmp_path: Path) -> None:
+    content = small_content(2)
+    content["annotations"][0]["bbox"] = [1, 1, 5, 0]
+    data = read(tmp_path, content, bad_boxes="skip")
+    assert data.skipped == data.as_dict()["skipped_boxes"] == 1
+    assert [len(image.boxes) for image in data.images] == [1, 2]
+    content["annotations"][1]["image_id"] = 99  # which is another fault
+    with pytest.raises(DataError, match="image_id must be one that the file has"):
+        read(tmp_path, content, bad_boxes="skip")
+    with pytest.raises(DataError, match="fail or skip, got 'drop'"):
+        read(tmp_path, content, bad_boxes="drop")
+
+
+@pytest.mark.parametrize("name", ["train", "train2017"])
+def test_finds_the_parts_of_a_data_set(tmp_path: Path, name: str) -> None:
+    folder, file = write_data(tmp_path / "made", small_content(2))
+    (tmp_path / "annotations").mkdir()
+    folder.rename(tmp_path / name)
+    file.rename(tmp_path / "annotations" / f"instances_{name}.json")
+    assert len(coco_split(tmp_path, "train").images) == 2
+    with pytest.raises(DataError, match="instances_val2017.json, got neither"):
+        coco_split(tmp_path, "val")
+
+
+def test_loads_images_with_their_boxes(tmp_path: Path) -> None:
+    data = small_data(tmp_path, images=3)
+    ((places, images, boxes),) = batches(data, [[2, 0]])
+    assert places == [2, 0]
+    assert boxes[0]["labels"].tolist() == [1, 2]
+    for image, each in zip(images, boxes, strict=True):
+        assert image.shape == (3, SIZE, SIZE) and 0 <= image.min() <= image.max() <= 1
+        for (x1, y1, x2, y2), channel in zip(
+            each["boxes"].int().tolist(), (0, 2), strict=True
+        ):
+            assert (image[channel, y1:y2, x1:x2] - LIT).abs().max() < 1e-6
+    ((_, (grey,), _),) = batches(data, [[1]], channels=1)
+    assert grey.shape == (1, SIZE, SIZE)
+
+
+def test_a_flip_moves_boxes_with_pixels(tmp_path: Path) -> None:
+    data = small_data(tmp_path, images=8)
+    key = Key(0, 0)
+    plain = {p[0]: (x[0], b[0]) for p, x, b in batches(data, [[i] for i in range(8)])}
+    turned = 0
+    for (place,), (image,), (boxes,) in batches(
+        data, [[7 - i] for i in range(8)], flip=key
+    ):
+        before = plain[place]
+        if not torch.equal(image, before[0]):
+            turned += 1
+            assert torch.equal(image, before[0].flip(-1))
+            for x1, y1, x2, y2 in boxes["boxes"][:1].int().tolist():
+                assert (image[0, y1:y2, x1:x2] - LIT).abs().max() < 1e-6
+            back = flipped(image, boxes)
+            assert torch.equal(back[0], before[0])
+            assert torch.equal(back[1]["boxes"], before[1]["boxes"])
+    assert 0 < turned < 8
+    again = [x[0] for _, x, _ in batches(data, [[5], [3]], flip=key)]
+    more = [x[0] for _, x, _ in batches(data, [[3], [5]], flip=key)]
+    assert torch.equal(again[0], more[1]) and torch.equal(again[1], more[0])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_is_not_as_told_is_named(tmp_path: Path, workers: int) -> None:
+    data = small_data(tmp_path, images=3)
+    path = data.folder / "1.png"
+    Image.new("RGB", (SIZE, 30)).save(path)
+    with pytest.raises(DataError, match=r"1\.png must have 48 x 48 pixels .* 48 x 30"):
+        list(batches(data, [[0, 1]], workers=workers))
+    path.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"1\.png: every file must be a readable image"):
+        list(batches(data, [[0, 1]], workers=workers))
+    path.unlink()
+    with pytest.raises(DataError, match=r"1\.png: every image must be there"):
+        list(batches(data, [[0, 1]], workers=workers))

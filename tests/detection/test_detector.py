@@ -1,0 +1,225 @@
+"""The backbone is the network, and nothing of the network is lost or changed."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from ddw_graph import FeatureNetwork, create_model
+from ddw_graph.detection.detector import Category, Detector, detector_from
+from ddw_graph.detection.evaluation import found_in
+from ddw_graph.detection.freezing import freeze_early, freeze_norms
+from ddw_graph.detection.settings import (
+    DetectorSettings,
+    settings_from,
+    settings_named,
+)
+from ddw_graph.detection.train import chosen_settings
+from ddw_graph.errors import ModelError
+from ddw_graph.nn.network import Network
+from tests.detection.small import (
+    CATEGORIES,
+    SIZE,
+    small_detector,
+    small_network,
+    small_settings,
+)
+
+X = torch.linspace(-1, 1, 2 * 3 * SIZE**2).reshape(2, 3, SIZE, SIZE)
+
+
+def used(network: Network) -> Network:
+    """Returns a network whose normalisation has seen something, and whose affine
+    parameters are not those of a new one."""
+    with torch.no_grad():
+        network.train()(torch.randn(4, network.in_channels, SIZE, SIZE))
+        for parameter in network.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", ["randwire_tiny", "mobilenet_v2", "resnet18"])
+def test_frozen_normalisation_equals_that_of_evaluation(name: str) -> None:
+    edges = "dynamic:gate=none"  # others close no edge in training
+    tiny = name == "randwire_tiny"
+    network = small_network(edges) if tiny else create_model(name, edges=edges)
+    backbone = FeatureNetwork(used(network).double())  # deep ones add up rounding
+    frozen = copy.deepcopy(backbone)
+    freeze_norms(frozen)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in frozen.modules())
+    assert any(isinstance(m, FrozenBatchNorm2d) for m in frozen.modules())
+    state = {k: v.clone() for k, v in frozen.state_dict().items()}
+    frozen.train()  # in training too, and without keeping statistics of it
+    x = X.double()
+    for ours, wanted in zip(frozen(x), backbone.eval()(x), strict=True):
+        torch.testing.assert_close(ours, wanted)
+    assert all(torch.equal(state[k], v) for k, v in frozen.state_dict().items())
+
+
+def test_normalisation_without_statistics_cannot_be_frozen() -> None:
+    with pytest.raises(ModelError, match="keeps no statistics"):
+        freeze_norms(nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)))
+
+
+@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic"])
+def test_the_backbone_has_the_features_of_the_network(edges: str) -> None:
+    network = used(small_network(edges))
+    detector = Detector(network, CATEGORIES, small_settings()).eval()
+    wanted, matrices = FeatureNetwork(network, (1, 2))(X, return_adjacency=True)
+    found, effective = detector.backbone.body(X, return_adjacency=True)
+    for ours, theirs in zip((*found, *effective), (*wanted, *matrices), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_the_network_stays_as_it_is() -> None:
+    network = used(small_network())
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    settings = small_settings(norm="frozen", trainable_layers=0)
+    detector = Detector(network, CATEGORIES, settings).train()
+    images, boxes = torch.rand(2, 3, SIZE, SIZE), torch.tensor([[4.0, 4, 20, 20]])
+    targets = [{"boxes": boxes, "labels": torch.tensor([1])}] * 2
+    losses = detector(list(images), targets)
+    torch.autograd.backward(torch.stack(list(losses.values())).sum())
+    assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
+    assert all(p.requires_grad and p.grad is None for p in network.parameters())
+    assert all(p.grad is None for p in detector.backbone.body.parameters())
+    assert detector.backbone.fpn.inner_blocks[0][0].weight.grad is not None
+
+
+def test_each_image_has_the_adjacency_of_the_backbone() -> None:
+    detector = Detector(used(small_network()), CATEGORIES, small_settings()).eval()
+    images = [torch.rand(3, SIZE, SIZE), torch.rand(3, SIZE, SIZE).square()]
+    _, adjacency = detector(images, return_adjacency=True)
+    batch, _ = detector.transform(images)
+    _, wanted = detector.backbone.body(batch.tensors, return_adjacency=True)
+    assert [tuple(matrix.shape) for matrix in adjacency] == [(2, 4, 4)] * 3
+    for place, image in enumerate(images):
+        found = found_in(detector.train(), image)
+        assert detector.training
+        for ours, own, theirs in zip(adjacency, found.adjacency, wanted, strict=True):
+            assert torch.equal(ours[place], theirs[place])
+            torch.testing.assert_close(own, theirs[place])
+    assert not torch.allclose(adjacency[0][0], adjacency[0][1])
+    detector.eval()
+    plain = detector(images)
+    given = detector(images, adjacency=adjacency)
+    cut = detector(images, adjacency=[0.1 * matrix for matrix in adjacency])
+    assert same(plain, given) and not same(plain, cut)
+
+
+def same(one: list[dict[str, Tensor]], other: list[dict[str, Tensor]]) -> bool:
+    return all(
+        torch.equal(a[key], b[key])
+        for a, b in zip(one, other, strict=True)
+        for key in ("boxes", "labels", "scores")
+    )
+
+
+def test_images_of_any_size_are_seen() -> None:
+    detector = small_detector().eval()
+    images = [torch.rand(3, 40, 90), torch.rand(3, 61, 33)]
+    found = detector(images)
+    for boxes, image in zip(found, images, strict=True):
+        assert set(boxes) == {"boxes", "labels", "scores"}
+        assert (boxes["boxes"][:, 2::2] <= image.shape[2]).all()
+
+
+def test_what_trains_is_counted_from_the_last_layer() -> None:
+    backbone = FeatureNetwork(create_model("resnet18"))
+    freeze_early(backbone, 3)
+    layers = [backbone.stem, *backbone.stages]
+    trains = [all(p.requires_grad for p in layer.parameters()) for layer in layers]
+    frozen = [any(p.requires_grad for p in layer.parameters()) for layer in layers]
+    assert trains == frozen == [False, False, True, True, True]
+    with pytest.raises(ModelError, match=r"must be in \[0, 5\], stem and 4 stages"):
+        freeze_early(backbone, 6)
+
+
+def test_what_was_trained_stays_in_part() -> None:
+    network = create_model("resnet18")
+    settings = chosen_settings(network, "coco", started=True)
+    assert (settings.norm, settings.trainable_layers) == ("frozen", 3)
+    # Of levels up to a sixteenth the last stage is no part of the backbone.
+    fewer = {"levels": (4, 8, 16), "anchor_sizes": (1, 2, 3, 4)}
+    settings = chosen_settings(network, "coco", started=True, **fewer)
+    assert settings.trainable_layers == 2
+    settings = chosen_settings(network, "coco", started=False)
+    assert (settings.norm, settings.trainable_layers) == ("batch", None)
+    settings = chosen_settings(
+        network, "small", started=True, norm="batch", trainable_layers=5
+    )
+    assert (settings.norm, settings.trainable_layers) == ("batch", 5)
+    Detector(network, CATEGORIES, settings)
+
+
+def test_the_default_is_what_torchvision_builds() -> None:
+    from torchvision.models.detection import fasterrcnn_resnet50_fpn
+
+    theirs = fasterrcnn_resnet50_fpn(
+        weights=None, weights_backbone=None, num_classes=len(CATEGORIES) + 1
+    )
+    ours = Detector(create_model("resnet50", edges="fixed"), CATEGORIES)
+    for name in ("rpn", "roi_heads", "backbone.fpn"):
+        mine = ours.get_submodule(name).state_dict()
+        wanted = theirs.get_submodule(name).state_dict()
+        assert {k: v.shape for k, v in mine.items()} == {
+            k: v.shape for k, v in wanted.items()
+        }
+    assert repr(ours.transform) == repr(theirs.transform)
+    assert ours.rpn.anchor_generator.sizes == theirs.rpn.anchor_generator.sizes
+    for name in ("pre_nms_top_n", "post_nms_top_n", "nms_thresh"):
+        training = getattr(ours.rpn, f"_{name}", getattr(ours.rpn, name, None))
+        assert training == getattr(
+            theirs.rpn, f"_{name}", getattr(theirs.rpn, name, None)
+        )
+
+
+def test_a_configuration_builds_it_again() -> None:
+    detector = small_detector(trainable_layers=2)
+    assert detector.config is not None
+    again = detector_from(detector.config)
+    assert again.config == detector.config
+    again.load_state_dict(detector.state_dict())
+    assert [p.requires_grad for p in again.parameters()] == [
+        p.requires_grad for p in detector.parameters()
+    ]
+    image = torch.rand(3, SIZE, SIZE)
+    assert same([found_in(again, image).boxes], [found_in(detector, image).boxes])
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: small_detector(levels=(4, 16)), r"among the network's .*, got 16"),
+        (lambda: Detector(small_network(), []), "at least one category"),
+        (
+            lambda: Detector(small_network(), [Category(1, "a")] * 2),
+            "numbers of their own",
+        ),
+        (
+            lambda: Detector(
+                create_model("randwire_tiny", n=2, in_channels=2), CATEGORIES
+            ),
+            "1 or 3 channels, got 2",
+        ),
+        (lambda: small_detector()([X[0]]), "needs targets, got None"),
+        (lambda: small_detector().eval()([X[0, :1]]), "3 channels, height and width"),
+        (lambda: DetectorSettings(min_size=900, max_size=800), "at least min_size"),
+        (lambda: DetectorSettings(anchor_sizes=(1, 2)), "5 sizes of at least 1"),
+        (lambda: DetectorSettings(levels=(8, 4)), "levels must be rising"),
+        (lambda: DetectorSettings(norm="group"), "frozen or batch, got group"),
+        (lambda: DetectorSettings(score=1.0), r"score must be in \[0, 1\), got 1.0"),
+        (lambda: settings_named("large"), "one of coco, small, got 'large'"),
+        (lambda: settings_named("coco", colour=1), "has no colour"),
+        (lambda: settings_from({"norm": "frozen"}), "must be those of this release"),
+        (lambda: settings_from(3), "must be numbers"),
+        (lambda: detector_from({"network": {}}), "must hold what Detector takes"),
+    ],
+)
+def test_refusals_name_rule_and_value(act: Callable[[], object], message: str) -> None:
+    with pytest.raises(ModelError, match=message) as caught:
+        act()
+    assert "\n" not in str(caught.value)
