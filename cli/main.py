@@ -22,6 +22,8 @@ COMMANDS = {
     "ablate": "Run one of the paper's ablations, or the test of instances.",
     "analyze": "Collect the weight of every edge for every sample of a trained RUN.",
     "prune": "Take out of a trained RUN's network what never opens.",
+    "predict": "Name the classes of images, and how each was wired.",
+    "export": "Write a network to an ONNX or torch.export file.",
     "plot": "Draw learning curves of RUNs, or the edge weights of an analyzed RUN.",
     "bench": "Measure time and memory, each relative to something known.",
 }

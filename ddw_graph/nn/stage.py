@@ -220,7 +220,7 @@ class Stage(nn.Module):
             x = self.entrance(x)
         if adjacency is not None:
             adjacency = adjacency.to(x.device)
-            self._check_adjacency(adjacency, len(x))
+            self._check_adjacency(adjacency, x.shape[0])
         plan, last = self.plan, self.plan.nodes - 1
         skips = self._skips(x)
         plain = adjacency is None and isinstance(self.edges, Fixed)
@@ -236,7 +236,7 @@ class Stage(nn.Module):
                 sent[i] = ()  # nobody reads on
             alive = _alive(edges)
             if node:
-                keep = self._kept(node, edges, len(x))
+                keep = self._kept(node, edges, x.shape[0])
                 total = self._total(node, edges, keep, plain)
                 if return_adjacency:
                     effective.append(multipliers(_row(edges), keep))
@@ -244,7 +244,7 @@ class Stage(nn.Module):
             if 0 < node < last:
                 signal = None
                 if total is not None:
-                    samples = alive_samples(alive, len(x)) if skips else None
+                    samples = alive_samples(alive, x.shape[0]) if skips else None
                     signal = applied(self.operations[node - 1], total, samples)
                 total = None  # before memory for the next is asked for
             if node < last:
@@ -252,13 +252,13 @@ class Stage(nn.Module):
         if total is None:
             # Its own weights leave a path open; the caller's may close them all.
             height, width = (-(-size // self.stride) for size in x.shape[2:])
-            total = x.new_zeros(len(x), self.channels, height, width)
+            total = x.new_zeros(x.shape[0], self.channels, height, width)
         y = total if self.exit is None else self.exit(total)
         if not return_adjacency:
             return y
         values = torch.cat(_same_rows(effective), dim=1)
         nodes = plan.nodes
-        result = values.new_zeros(len(x), nodes, nodes)
+        result = values.new_zeros(x.shape[0], nodes, nodes)
         result[:, self.places[0], self.places[1]] = values
         return y, result
 
@@ -342,7 +342,7 @@ class Stage(nn.Module):
             if self.plan.constants[node]:
                 # Filled on the device: a tensor made from a list would be copied there.
                 constant = [
-                    weights.new_full((len(weights), 1), value)
+                    weights.new_full((weights.shape[0], 1), value)
                     for value in self.plan.constants[node]
                 ]
                 weights = torch.cat((weights, *constant), dim=1)
@@ -399,8 +399,8 @@ def _row(edges: Sequence[Edge]) -> Tensor:
 
 def _same_rows(weights: list[Tensor]) -> list[Tensor]:
     """Returns weights with a row a sample each where one of them has that."""
-    rows = max(len(weight) for weight in weights)
-    if all(len(weight) == rows for weight in weights):
+    rows = max(weight.shape[0] for weight in weights)
+    if all(weight.shape[0] == rows for weight in weights):
         return weights
     return [weight.expand(rows, -1) for weight in weights]
 
