@@ -120,13 +120,13 @@ def export(
     if not os.access(path.parent, os.W_OK):  # now, and not when all has been made
         raise ExportError(f"{path.parent} must be a folder that can be written to")
     shape = _shape(source, image_size)
-    network = _plain(source.network)
+    network = plain(source.network)
     matrices = range(1, 1 + len(network.stages)) if adjacency else ()
     outputs = ("logits", *(f"adjacency_{stage}" for stage in matrices))
     wrapped = Outputs(network, adjacency).eval()
     metadata = _metadata(source, network, shape, adjacency)
     try:
-        program = _program(wrapped, shape)
+        program = program_of(wrapped, shape)
         if chosen == "onnx":
             content = onnx.onnx_bytes(program, outputs, metadata)
             runs = onnx.running(content, threads=torch.get_num_threads())
@@ -166,8 +166,12 @@ def _shape(source: Trained, image_size: int | None) -> tuple[int, int, int]:
     return source.network.in_channels, size, size
 
 
-def _plain(network: Network) -> Network:
-    """Returns a copy in float32 on the CPU, in evaluation mode."""
+def plain(network: Network) -> Network:
+    """Returns a copy in float32 on the CPU, in evaluation mode.
+
+    Raises:
+        ExportError: If the network skips what is closed wherever it runs.
+    """
     for place, stage in enumerate(network.stages, start=1):
         if stage.skips:
             raise ExportError(
@@ -209,7 +213,9 @@ def _metadata(
 
 
 @torch.no_grad()
-def _program(wrapped: nn.Module, shape: Sequence[int]) -> torch.export.ExportedProgram:
+def program_of(
+    wrapped: nn.Module, shape: Sequence[int]
+) -> torch.export.ExportedProgram:
     """Returns the graph of a network, for any number of images at a time."""
     # Two of them: a graph of one would take the number for a constant.
     images = torch.zeros(2, *shape)

@@ -17,17 +17,22 @@ PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 """What the extra ``onnx`` brings."""
 
 
+def missing() -> list[str]:
+    """Returns which packages are needed for ONNX files and not installed."""
+    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+
+
 def check_installed() -> None:
     """Checks that what ONNX files are made by, and run by, is there.
 
     Raises:
         ExportError: If something is not; it names the command that brings it.
     """
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
+    lacking = missing()
+    if lacking:
         raise ExportError(
-            f"ONNX needs {' and '.join(missing)}, got none here; install with "
-            "pip install 'ddw_graph[onnx]'"
+            f"ONNX needs {', '.join(PACKAGES)}, got no {' and no '.join(lacking)}; "
+            "install with pip install 'ddw_graph[onnx]'"
         )
 
 
