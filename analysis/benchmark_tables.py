@@ -58,7 +58,7 @@ def latency_label(row: Mapping[str, Any]) -> str:
 
 def _latencies(rows: Sequence[Mapping[str, Any]]) -> str:
     """Returns latencies in the form of Table 3, with the paper's rows under ours."""
-    cells = [
+    cells: list[tuple[str, ...]] = [
         (
             latency_label(row),
             row["engine"],
@@ -79,8 +79,8 @@ def _latencies(rows: Sequence[Mapping[str, Any]]) -> str:
         cells.append((f"{name} (paper)", "–", "–", "224", *figures))
     return (
         f"### latency\n\n{_table(LATENCY, cells)}\n\nMedian and middle half. The "
-        "paper's rows are reference values of a machine and a batch that it does not "
-        "name: they are to be compared with each other, not with ours."
+        "paper's rows are reference values: of hardware and a batch that it does not "
+        "name, so they compare with each other and not with ours."
     )
 
 

@@ -299,7 +299,7 @@ def _latency(
     base = times[repr((0, engine, batch))]
     return Latency(
         variant.model,
-        edge_text(variant.network.stages[0].edges),
+        edge_text(variant.network.stages[0].edges, plain=True),
         variant.thresholds,
         engine,
         batch,
@@ -313,4 +313,5 @@ def _latency(
 
 def _label(variant: Variant) -> str:
     suffix = f", thresholds {variant.thresholds}" if variant.thresholds else ""
-    return f"{variant.model}, {edge_text(variant.network.stages[0].edges)}{suffix}"
+    edges = edge_text(variant.network.stages[0].edges, plain=True)
+    return f"{variant.model}, {edges}{suffix}"

@@ -17,6 +17,7 @@ from ddw_graph.benchmarking.measurement import Curve, Measurement, Run
 from ddw_graph.benchmarking.networks import networks
 from ddw_graph.benchmarking.randwire import randwire
 from ddw_graph.benchmarking.skipping import skipping
+from ddw_graph.deployment.onnx import missing
 from ddw_graph.errors import RunError
 from ddw_graph.nn.kernels import kernels
 from ddw_graph.training.memory import keep_memory
@@ -142,6 +143,7 @@ def environment(run: Run) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": version("torchvision"),
+        **({} if missing() else {"onnxruntime": version("onnxruntime")}),
         "system": platform.system(),
         "machine": platform.machine(),
         "processors": os.cpu_count(),

@@ -220,7 +220,7 @@ class Stage(nn.Module):
             x = self.entrance(x)
         if adjacency is not None:
             adjacency = adjacency.to(x.device)
-            self._check_adjacency(adjacency, x.shape[0])
+            self._check_adjacency(adjacency, x)
         plan, last = self.plan, self.plan.nodes - 1
         skips = self._skips(x)
         plain = adjacency is None and isinstance(self.edges, Fixed)
@@ -236,7 +236,7 @@ class Stage(nn.Module):
                 sent[i] = ()  # nobody reads on
             alive = _alive(edges)
             if node:
-                keep = self._kept(node, edges, x.shape[0])
+                keep = self._kept(node, edges, x)
                 total = self._total(node, edges, keep, plain)
                 if return_adjacency:
                     effective.append(multipliers(_row(edges), keep))
@@ -244,7 +244,7 @@ class Stage(nn.Module):
             if 0 < node < last:
                 signal = None
                 if total is not None:
-                    samples = alive_samples(alive, x.shape[0]) if skips else None
+                    samples = alive_samples(alive, len(x)) if skips else None
                     signal = applied(self.operations[node - 1], total, samples)
                 total = None  # before memory for the next is asked for
             if node < last:
@@ -268,11 +268,11 @@ class Stage(nn.Module):
             return False
         return x.device.type == "cpu" if self.skips is None else self.skips
 
-    def _kept(self, node: int, edges: Sequence[Edge], batch: int) -> Tensor | None:
+    def _kept(self, node: int, edges: Sequence[Edge], x: Tensor) -> Tensor | None:
         """Returns which edges of a node DropPath leaves; None for all of them."""
         computes = node < self.plan.nodes - 1
         if self.training and self.drop_path and computes and len(edges) > 1:
-            return drop_one_input(_row(edges), batch, self.drop_path)
+            return drop_one_input(_row(edges), len(x), self.drop_path)
         return None
 
     def _total(
@@ -361,8 +361,8 @@ class Stage(nn.Module):
             )
         return weights, is_open
 
-    def _check_adjacency(self, adjacency: Tensor, batch: int) -> None:
-        nodes = self.plan.nodes
+    def _check_adjacency(self, adjacency: Tensor, x: Tensor) -> None:
+        nodes, batch = self.plan.nodes, x.shape[0]
         if adjacency.shape not in ((batch, nodes, nodes), (1, nodes, nodes)):
             raise ModelError(
                 f"adjacency must have the shape ({batch}, {nodes}, {nodes}) or "
