@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import os
+import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,8 +118,7 @@ def export(
     if chosen == "onnx":
         onnx.check_installed()
     check_free(path, overwrite=overwrite)
-    if not os.access(path.parent, os.W_OK):  # now, and not when all has been made
-        raise ExportError(f"{path.parent} must be a folder that can be written to")
+    _check_writable(path.parent)  # now, and not when all has been made
     shape = _shape(source, image_size)
     network = plain(source.network)
     matrices = range(1, 1 + len(network.stages)) if adjacency else ()
@@ -152,6 +152,16 @@ def _format(path: Path, given: str | None) -> str:
     if found not in FORMATS.values():
         raise ExportError(f"format must be onnx or torch, got {given!r}")
     return found
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ExportError(
+            f"{folder} must be a folder that can be written to, got {error.strerror}"
+        ) from error
 
 
 def _shape(source: Trained, image_size: int | None) -> tuple[int, int, int]:

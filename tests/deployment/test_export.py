@@ -266,6 +266,10 @@ def test_says_what_is_wrong_before_anything_is_made(
 def test_a_folder_that_may_not_be_written_to_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(ExportError, match="a folder that can be written to"):
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied", "x")
+
+    monkeypatch.setattr(export_module.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(export_module, "program_of", lambda *_: pytest.fail("made"))
+    with pytest.raises(ExportError, match="can be written to, got Permission denied"):
         export(closing_network(n=2), tmp_path / "a.pt2")
