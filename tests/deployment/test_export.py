@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -269,7 +270,7 @@ def test_a_folder_that_may_not_be_written_to_is_named(
     def refuse(**_: object) -> None:
         raise PermissionError(13, "Permission denied", "x")
 
-    monkeypatch.setattr(export_module.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     monkeypatch.setattr(export_module, "program_of", lambda *_: pytest.fail("made"))
     with pytest.raises(ExportError, match="can be written to, got Permission denied"):
         export(closing_network(n=2), tmp_path / "a.pt2")
