@@ -1,13 +1,12 @@
 """Latency of networks for one image and for batches, in the form of Table 3."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -85,6 +84,14 @@ class Variant:
     top1: float | None
 
 
+@dataclass(frozen=True)
+class Timed:
+    """A network with the images that it is timed on."""
+
+    variant: Variant
+    x: Tensor
+
+
 def latency(
     run: Run,
     *,
@@ -99,7 +106,7 @@ def latency(
     """Returns how long networks take for an image, alone and in a batch.
 
     Networks with thresholds are timed with them and without. Everything that is timed
-    of a network takes turns.
+    takes turns.
 
     Args:
         run: How to measure.
@@ -123,7 +130,7 @@ def latency(
         DDW, Table 3.
     """
     chosen = _engines(run, engines)
-    found: list[Latency] = []
+    timed: list[Timed] = []
     for name in names:
         source, variants = _variants(name, edges, wiring)
         pixels = size or source.image_size
@@ -134,8 +141,8 @@ def latency(
             variant.network.to(run.device).eval()
             if not Path(name).exists():
                 settle(variant.network, partial(variant.network, x))
-        found += _timed(run, variants, chosen, x, sorted({1, batch}))
-    return found
+            timed.append(Timed(variant, x))
+    return _latencies(run, timed, chosen, sorted({1, batch}))
 
 
 def _engines(run: Run, asked: Sequence[str]) -> tuple[str, ...]:
@@ -226,49 +233,71 @@ def _images(source: Trained, batch: int, size: int, paths: Sequence[str]) -> Ten
 
 
 @torch.no_grad()
-def _timed(
-    run: Run,
-    variants: Sequence[Variant],
-    engines: Sequence[str],
-    x: Tensor,
-    batches: Sequence[int],
+def _latencies(
+    run: Run, timed: Sequence[Timed], engines: Sequence[str], batches: Sequence[int]
 ) -> list[Latency]:
-    size = x.shape[-1]
-    acts: dict[tuple[int, str, int], Act] = {}
-    opened: dict[tuple[int, int], tuple[float, float]] = {}
-    for place, variant in enumerate(variants):
-        exported: Any = None
+    """Returns the latencies of all networks, which take turns."""
+    acts: dict[tuple[int, int, str], Act] = {}
+    for place, (variant, x) in enumerate((each.variant, each.x) for each in timed):
+        opened: Any = None
         if ONNXRUNTIME in engines:
             run.progress(f"{_label(variant)}: export to ONNX")
-            wrapped = Outputs(plain(variant.network), adjacency=False)
-            program = program_of(wrapped.eval(), x.shape[1:])
-            content = onnx_bytes(program, ["logits"], {})
-            exported = session(content, threads=torch.get_num_threads())
-            _check_equal(wrapped, exported, x)
-        price = cost(variant.network, size)
+            opened = _exported(variant.network, x)
         for batch in batches:
             part = x[:batch].contiguous()
-            _, adjacency = variant.network(part, return_adjacency=True)
-            edges = sum(len(stage.plan.edges) for stage in variant.network.stages)
-            count = sum(int((matrix != 0).sum()) for matrix in adjacency)
-            macs = price.expected_macs(adjacency).mean().item()
-            opened[place, batch] = count / (edges * batch), macs
             for engine in engines:
-                acts[place, engine, batch] = (
+                acts[place, batch, engine] = (
                     inference(partial(variant.network, part))
                     if engine == PYTORCH
-                    else _session_act(exported, part)
+                    else partial(opened.run, None, {"images": part.numpy()})
                 )
-    run.progress(f"{variants[0].model}: {len(acts)} latencies in turn")
-    by_name = {repr(key): act for key, act in acts.items()}
+    run.progress(f"{len(acts)} latencies in turn")
     times = paired_times(
-        by_name, rounds=run.rounds, warmup=run.warmup, device=run.device
+        {repr(key): act for key, act in acts.items()},
+        rounds=run.rounds,
+        warmup=run.warmup,
+        device=run.device,
     )
-    return [
-        _latency(variants[place], engine, batch, size, times, key, opened[place, batch])
-        for key in acts
-        for place, engine, batch in [key]
-    ]
+    found = []
+    for place, batch, engine in acts:
+        seconds = times[repr((place, batch, engine))]
+        base = times[repr((0, batch, engine))]
+        variant, x = timed[place].variant, timed[place].x
+        found.append(
+            Latency(
+                variant.model,
+                edge_text(variant.network.stages[0].edges, plain=True),
+                variant.thresholds,
+                engine,
+                batch,
+                x.shape[-1],
+                spread([value / batch for value in seconds]),
+                ratio(seconds, base),
+                *_asked_for(variant, x[:batch]),
+                variant.top1,
+            )
+        )
+    return found
+
+
+def _asked_for(variant: Variant, x: Tensor) -> tuple[float, float]:
+    """Returns the share of edges that are open, and the MACs that an image asks for."""
+    price = cost(variant.network, x.shape[-1])
+    if variant.thresholds != "on":
+        return 1.0, float(price.total_macs)  # a weight of 0 closes nothing there
+    _, adjacency = variant.network(x, return_adjacency=True)
+    edges = sum(len(stage.plan.edges) for stage in variant.network.stages)
+    count = sum(int((matrix != 0).sum()) for matrix in adjacency)
+    return count / (edges * len(x)), price.expected_macs(adjacency).mean().item()
+
+
+def _exported(network: Network, x: Tensor) -> Any:
+    """Returns a session of the exported network, which computes what it does."""
+    wrapped = Outputs(plain(network), adjacency=False).eval()
+    content = onnx_bytes(program_of(wrapped, x.shape[1:]), ["logits"], {})
+    opened = session(content, threads=torch.get_num_threads())
+    _check_equal(wrapped, opened, x)
+    return opened
 
 
 def _check_equal(wrapped: Outputs, opened: Any, x: Tensor) -> None:
@@ -278,36 +307,6 @@ def _check_equal(wrapped: Outputs, opened: Any, x: Tensor) -> None:
     scale = wanted.abs().max().item()
     torch.testing.assert_close(
         torch.from_numpy(found), wanted, rtol=0, atol=1e-4 * scale
-    )
-
-
-def _session_act(opened: Any, x: Tensor) -> Act:
-    feeds: dict[str, np.ndarray] = {"images": x.numpy()}
-    return partial(opened.run, None, feeds)
-
-
-def _latency(
-    variant: Variant,
-    engine: str,
-    batch: int,
-    size: int,
-    times: Mapping[str, Sequence[float]],
-    key: tuple[int, str, int],
-    opened: tuple[float, float],
-) -> Latency:
-    seconds = times[repr(key)]
-    base = times[repr((0, engine, batch))]
-    return Latency(
-        variant.model,
-        edge_text(variant.network.stages[0].edges, plain=True),
-        variant.thresholds,
-        engine,
-        batch,
-        size,
-        spread([value / batch for value in seconds]),
-        ratio(seconds, base),
-        *opened,
-        variant.top1,
     )
 
 

@@ -147,8 +147,10 @@ def test_every_network_with_dynamic_edges_is_exported(
 ) -> None:
     size = SMALLEST.get(name, 32)
     network = create_model(name, edges="dynamic", num_classes=10)
-    x = noise(8, 3, size)
-    settle(network, partial(network, x))
+    if name.startswith("randwire"):
+        # Else features grow from node to node. In a deep backbone that was never
+        # trained it would make rounding grow instead: to 1e-4 in PyTorch itself.
+        settle(network, partial(network, noise(8, 3, size)))
     made = export(network, tmp_path / "net.onnx", image_size=size)
     assert made.parity.logits <= 1e-4 and made.parity.batches == (1, 5)
     check(made.path, network, 3, size)
