@@ -68,7 +68,7 @@ def onnx_bytes(
     proto.producer_name = "ddw_graph"
     proto.producer_version = ddw_graph.__version__
     for node in proto.graph.node:
-        # Where each operation stood in our code, with paths of this machine.
+        # Which module each operation was: three quarters of a small file.
         del node.metadata_props[:]
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=json.dumps(value, allow_nan=False))
