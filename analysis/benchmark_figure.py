@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+from ddw_graph.analysis.benchmark_tables import latency_label
 from ddw_graph.analysis.pictures import STYLE
 from ddw_graph.errors import DataError
 
@@ -26,7 +27,7 @@ def benchmark_figure(report: Mapping[str, Any]) -> Figure:
     Raises:
         DataError: If it holds nothing.
     """
-    rows = report["measurements"]
+    rows = [*report["measurements"], *map(_of_latency, report.get("latencies", ()))]
     curves = [curve for curve in report["curves"] if curve["axis"] != "edges"]
     axes_of_growth = list(dict.fromkeys(curve["axis"] for curve in curves))
     if not rows and not curves:
@@ -48,6 +49,13 @@ def benchmark_figure(report: Mapping[str, Any]) -> Figure:
             for ax, axis in zip(panels, axes_of_growth, strict=True):
                 _draw_growth(ax, axis, [c for c in curves if c["axis"] == axis])
     return figure
+
+
+def _of_latency(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a latency as a measurement relative to the first network's."""
+    case = f"{row['engine']}, batch {row['batch']}, {row['size']} px"
+    names = {"what": latency_label(row), "to": "the first"}
+    return {"benchmark": "latency", "case": case, **names, "ratio": row["ratio"]}
 
 
 def _draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:

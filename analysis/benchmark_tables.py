@@ -3,9 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ddw_graph.analysis.markdown import markdown_table
+from ddw_graph.analysis.markdown import markdown_table, number
+from ddw_graph.models.paper import paper_figures
 
 COLUMNS = ("case", "what", "took", "relative to", "which took", "ratio")
+LATENCY = (
+    "model",
+    "engine",
+    "batch",
+    "px",
+    "top-1, %",
+    "latency, ms an image",
+    "ratio to the first",
+    "edges open",
+    "MACs asked for",
+)
 UNITS = {"seconds": (1e3, "ms"), "bytes": (1e-6, "MB")}
 
 
@@ -30,9 +42,51 @@ def benchmark_tables(report: Mapping[str, Any]) -> str:
         )
         title = f"### {curve['benchmark']} with {curve['axis']}: {curve['act']}"
         parts.append(f"{title}\n\n{table}\n\nExponent: {_ratio(curve['exponent'])}")
+    if report.get("latencies"):
+        parts.append(_latencies(report["latencies"]))
     told = [f"{key} {value}" for key, value in report["environment"].items()]
     parts.append(", ".join(told).replace("_", " "))
     return "\n\n".join(parts)
+
+
+def latency_label(row: Mapping[str, Any]) -> str:
+    """Returns a timed network in words: its name, its edges, its thresholds."""
+    thresholds = row["thresholds"]
+    suffix = "" if thresholds is None else f", thresholds {thresholds}"
+    return f"{row['model']}, {row['edges']}{suffix}"
+
+
+def _latencies(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Returns latencies in the form of Table 3, with the paper's rows under ours."""
+    cells: list[tuple[str, ...]] = [
+        (
+            latency_label(row),
+            row["engine"],
+            str(row["batch"]),
+            str(row["size"]),
+            number(row["top1"], ".2f"),
+            _milliseconds(row["seconds"]),
+            _ratio(row["ratio"]),
+            f"{row['open_edges']:.0%}",
+            f"{row['macs'] / 1e6:,.1f}M",
+        )
+        for row in sorted(rows, key=lambda row: row["batch"])
+    ]
+    paper = paper_figures("table3")
+    for name in dict.fromkeys(name for name, _ in paper):
+        top1, latency = (paper[name, column] for column in ("top1", "latency"))
+        figures = f"{top1:.1f}", f"{latency:.3f}", *["–"] * 3
+        cells.append((f"{name} (paper)", "–", "–", "224", *figures))
+    return (
+        f"### latency\n\n{_table(LATENCY, cells)}\n\nMedian and middle half. The "
+        "paper's rows are reference values: of hardware and a batch that it does not "
+        "name, so they compare with each other and not with ours."
+    )
+
+
+def _milliseconds(seconds: Mapping[str, float]) -> str:
+    median, low, high = (1e3 * seconds[key] for key in ("median", "low", "high"))
+    return f"{median:.3f} ({low:.3f} to {high:.3f})"
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:

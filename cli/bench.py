@@ -9,7 +9,7 @@ from ddw_graph.cli.execution_options import KERNELS_OPTION
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION
 
-BENCHMARKS = ("networks", "aggregation", "skipping", "randwire", "growth")
+BENCHMARKS = ("networks", "aggregation", "skipping", "randwire", "growth", "latency")
 
 
 @click.command()
@@ -20,17 +20,40 @@ BENCHMARKS = ("networks", "aggregation", "skipping", "randwire", "growth")
     "--network",
     "networks",
     multiple=True,
-    help="Of networks; may be given often.  [default: resnet50, mobilenet_v2]",
+    help="Of networks and latency; may be given often. Of latency also a saved network "
+    "or a run's folder.  [default: resnet50, mobilenet_v2; of latency mobilenet_v2]",
 )
 @click.option(
     "--batch",
     type=click.IntRange(min=1),
-    help="Images, of networks and randwire.  [default: 8]",
+    help="Images, of networks, randwire and latency, which takes one alone too.  "
+    "[default: 8]",
 )
 @click.option(
     "--size",
     type=click.IntRange(min=1),
-    help="Pixels, likewise.  [default: 128, and 224 for randwire]",
+    help="Pixels, likewise.  [default: 128, for randwire 224, for latency the "
+    "network's own]",
+)
+@click.option(
+    "--edges",
+    multiple=True,
+    help="Of latency's new networks; may be given often.  [default: fixed, and dynamic "
+    "of which about half are closed]",
+)
+@click.option("--wiring", help="Likewise.  [default: each network's own]")
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    type=click.Choice(["pytorch", "onnxruntime"]),
+    help="Of latency; may be given often.  [default: both, where installed]",
+)
+@click.option(
+    "--images",
+    multiple=True,
+    type=click.Path(),
+    help="Of latency: files and folders of images.  [default: noise]",
 )
 @click.option(
     "--rounds",
@@ -67,6 +90,10 @@ def bench(
     networks: tuple[str, ...],
     batch: int | None,
     size: int | None,
+    edges: tuple[str, ...],
+    wiring: str | None,
+    engines: tuple[str, ...],
+    images: tuple[str, ...],
     rounds: int,
     threads: int | None,
     device: str,
@@ -82,13 +109,15 @@ def bench(
 
     BENCHMARK is networks (dynamic edges beside torchvision's original), aggregation (a
     node's sum beside a copy and a naive loop), skipping (half of the nodes closed
-    beside none), randwire (beside a module for each node) or growth (with nodes and
-    samples); all of them without any. What is compared takes turns, and figures are
-    medians of paired ratios.
+    beside none), randwire (beside a module for each node), growth (with nodes and
+    samples) or latency (one image and a batch, with thresholds and without, in PyTorch
+    and onnxruntime, as Table 3); all of them without any. What is compared takes turns,
+    and figures are medians of paired ratios.
 
     \b
     ddw-graph bench --quick
     ddw-graph bench networks --network resnet18 --batch 4 --out networks.json
+    ddw-graph bench latency --network runs/ddw --threads 1
     """
     from ddw_graph.analysis.benchmark_figure import benchmark_figure
     from ddw_graph.analysis.benchmark_tables import benchmark_tables
@@ -106,7 +135,17 @@ def bench(
         if path is not None:
             check_free(path, overwrite=overwrite)
     found = report(
-        chosen(names, networks=networks, batch=batch, size=size, quick=quick),
+        chosen(
+            names,
+            networks=networks,
+            batch=batch,
+            size=size,
+            quick=quick,
+            edges=edges,
+            wiring=wiring,
+            engines=engines,
+            images=images,
+        ),
         Run(
             rounds=rounds,
             memory_rounds=min(rounds, 3),

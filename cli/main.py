@@ -24,6 +24,8 @@ COMMANDS = {
     "statistics": "Tell what the wirings of an analyzed RUN do: a table of many kinds.",
     "observations": "Test the paper's observations (section 4.5) on analyzed RUNs.",
     "prune": "Take out of a trained RUN's network what never opens.",
+    "predict": "Name the classes of images, and how each was wired.",
+    "export": "Write a network to an ONNX or torch.export file.",
     "plot": "Draw learning curves of RUNs, or the edge weights of an analyzed RUN.",
     "learn": "Learn from wirings: an image's class, or a network's result.",
     "detect": "Train detectors on wired backbones, evaluate them, and predict.",

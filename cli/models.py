@@ -15,8 +15,11 @@ from ddw_graph.cli.options import JSON_OPTION
 @click.option(
     "--table1", is_flag=True, help="The paper's Table 1: its costs beside ours."
 )
+@click.option(
+    "--table2", is_flag=True, help="Table 2: GFLOPs of backbones at 800x1333."
+)
 @JSON_OPTION
-def models(names: tuple[str, ...], table1: bool, as_json: bool) -> None:
+def models(names: tuple[str, ...], table1: bool, table2: bool, as_json: bool) -> None:
     """List the networks with what they cost for each kind of edges.
 
     \b
@@ -24,10 +27,13 @@ def models(names: tuple[str, ...], table1: bool, as_json: bool) -> None:
     ddw-graph models resnet50 timm/convnext_tiny
     ddw-graph models --table1
     """
-    if table1:
+    if table1 and table2:
+        raise click.UsageError("one of --table1 and --table2, got both")
+    if table1 or table2:
         if names:
-            raise click.UsageError("--table1 has its own networks and takes no names")
-        _table1(as_json)
+            option = "--table1" if table1 else "--table2"
+            raise click.UsageError(f"{option} has its own networks and takes no names")
+        (_table1 if table1 else _table2)(as_json)
         return
     from ddw_graph.cli.progress import bar
     from ddw_graph.models import image_size, list_models
@@ -100,6 +106,31 @@ def _table1(as_json: bool) -> None:
         for row in rows
     ]
     click.echo("\n\n".join((_markdown(header, lines), *READING)))
+
+
+def _table2(as_json: bool) -> None:
+    from ddw_graph.cli.progress import bar
+    from ddw_graph.models.catalogue import TABLE_2, table2
+
+    with bar() as progress:
+        track = progress.track(table2(), total=2 * len(TABLE_2), description="networks")
+        rows = list(track)
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows]))
+        return
+    header = ("network", "variant", "GFLOPs: paper", "ours", "difference", "total")
+    lines = [
+        (
+            row.network,
+            row.variant,
+            f"{row.paper_gflops:.0f}",
+            f"{row.gflops:.1f}",
+            f"{100 * (row.gflops / row.paper_gflops - 1):+.2f} %",
+            f"{row.total_gflops:.1f}",
+        )
+        for row in rows
+    ]
+    click.echo(_markdown(header, lines))
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -34,6 +34,26 @@ JSON_OPTION = click.option(
 )
 
 
+def network_options(command: Command) -> Command:
+    """Returns ``command`` with the options that say what a saved network goes with."""
+    for option in (
+        click.option(
+            "--root",
+            type=click.Path(path_type=Path),
+            help="Folder of the data, for a run of an earlier version that does not "
+            "say mean and std of its images.",
+        ),
+        click.option(
+            "--run",
+            type=click.Path(path_type=Path),
+            help="The run that a saved network goes with: its classes and images.  "
+            "[default: the one in whose folder it lies]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def generator_options(command: Command) -> Command:
     """Returns ``command`` with the options that name a generator and its arguments."""
     for option in reversed(

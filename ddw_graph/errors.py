@@ -30,3 +30,7 @@ class DataError(UserError):
 
 class RunError(UserError):
     """A training run, its folder or its checkpoint is not what was asked for."""
+
+
+class ExportError(UserError):
+    """A network cannot be exported, or the file would not compute what it does."""

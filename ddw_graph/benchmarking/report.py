@@ -12,20 +12,23 @@ import torch
 
 from ddw_graph.benchmarking.aggregation import aggregation
 from ddw_graph.benchmarking.growth import growth
+from ddw_graph.benchmarking.latency import CLOSING, Latency, latency
 from ddw_graph.benchmarking.measurement import Curve, Measurement, Run
 from ddw_graph.benchmarking.networks import networks
 from ddw_graph.benchmarking.randwire import randwire
 from ddw_graph.benchmarking.skipping import skipping
+from ddw_graph.deployment.onnx import missing
 from ddw_graph.errors import RunError
 from ddw_graph.nn.kernels import kernels
 from ddw_graph.training.memory import keep_memory
 
-BENCHMARKS: dict[str, Callable[..., Sequence[Measurement | Curve]]] = {
+BENCHMARKS: dict[str, Callable[..., Sequence[Measurement | Curve | Latency]]] = {
     "networks": networks,
     "aggregation": aggregation,
     "skipping": skipping,
     "randwire": randwire,
     "growth": growth,
+    "latency": latency,
 }
 
 QUICK: dict[str, dict[str, Any]] = {
@@ -38,6 +41,13 @@ QUICK: dict[str, dict[str, Any]] = {
     },
     "randwire": {"name": "randwire_tiny", "batch": 2, "size": 16},
     "growth": {"nodes": (4, 6, 8), "batches": (1, 2), "at_nodes": 4, "size": 8},
+    "latency": {
+        "names": ("randwire_tiny",),
+        "edges": ("fixed", CLOSING),
+        "wiring": "complete:n=2",
+        "batch": 2,
+        "size": 8,
+    },
 }
 """Sizes at which every benchmark takes seconds and means nothing."""
 
@@ -51,15 +61,17 @@ def chosen(
     batch: int | None = None,
     size: int | None = None,
     quick: bool = False,
+    **of_latency: Any,
 ) -> Chosen:
     """Returns the arguments of each benchmark that is to run.
 
     Args:
         names: Benchmarks; all of them without any.
-        networks: Networks of ``networks``, in place of its own.
-        batch: Images of ``networks`` and ``randwire``, in place of theirs.
+        networks: Networks of ``networks`` and ``latency``, in place of their own.
+        batch: Images of ``networks``, ``randwire`` and ``latency``, likewise.
         size: Their height and width, pixels, likewise.
         quick: Whether sizes are such that nothing takes long.
+        of_latency: What else ``latency`` takes.
 
     Raises:
         RunError: If something is given that no benchmark takes that is to run.
@@ -69,17 +81,21 @@ def chosen(
         {'randwire': {'batch': 4}, 'growth': {}}
     """
     images = {"batch": batch, "size": size}
+    named = {"names": tuple(networks) or None, **images}
     changes: Chosen = {
-        "networks": {"names": tuple(networks) or None, **images},
+        "networks": named,
         "randwire": images,
+        "latency": {**named, **{k: v or None for k, v in of_latency.items()}},
     }
     order = [name for name in BENCHMARKS if name in names or not names]
-    for option, key in (("network", "names"), ("batch", "batch"), ("size", "size")):
+    options = {"network": "names"} | {key: key for key in (*images, *of_latency)}
+    for option, key in options.items():
         takers = [name for name, given in changes.items() if given.get(key)]
         if takers and not set(takers) & set(order):
-            raise RunError(
-                f"--{option} is for {' and '.join(takers)}, got {', '.join(order)}"
-            )
+            *some, last = takers
+            words = f"{', '.join(some)} and {last}" if some else last
+            flag = {"engines": "engine"}.get(option, option)
+            raise RunError(f"--{flag} is for {words}, got {', '.join(order)}")
     return {
         name: (QUICK[name] if quick else {})
         | {key: v for key, v in changes.get(name, {}).items() if v is not None}
@@ -114,6 +130,7 @@ def report(benchmarks: Mapping[str, Mapping[str, Any]], run: Run) -> dict[str, A
             "arguments": {name: dict(given) for name, given in benchmarks.items()},
             "measurements": [asdict(f) for f in found if isinstance(f, Measurement)],
             "curves": [asdict(f) for f in found if isinstance(f, Curve)],
+            "latencies": [asdict(f) for f in found if isinstance(f, Latency)],
         }
     finally:
         torch.set_num_threads(threads)
@@ -126,6 +143,7 @@ def environment(run: Run) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": version("torchvision"),
+        **({} if missing() else {"onnxruntime": version("onnxruntime")}),
         "system": platform.system(),
         "machine": platform.machine(),
         "processors": os.cpu_count(),

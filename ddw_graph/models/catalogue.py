@@ -101,3 +101,57 @@ def table1() -> Iterator[Table1Row]:
                 price.macs / 1e6,
                 price.total_macs / 1e6,
             )
+
+
+TABLE_2 = {
+    "resnet50": "ResNet50",
+    "resnet101": "ResNet101",
+    "resnext50_32x4d": "ResNeXt50-32x4d",
+}
+"""The backbones of Table 2 under the paper's names."""
+
+DETECTION_SIZE = (800, 1333)
+"""Height and width of the images of Table 2, pixels."""
+
+
+@dataclass(frozen=True)
+class Table2Row:
+    """A backbone of Table 2, the paper beside ours, in GFLOPs.
+
+    Args:
+        network: Our name of it.
+        variant: ``baseline`` or ``ddw``.
+        paper_gflops: GFLOPs in the paper.
+        gflops: GFLOPs here: twice the MACs of convolutions, the classifier left out.
+        total_gflops: GFLOPs here with sums, routers and pooling.
+    """
+
+    network: str
+    variant: str
+    paper_gflops: float
+    gflops: float
+    total_gflops: float
+
+
+def table2() -> Iterator[Table2Row]:
+    """Returns Table 2's cost columns: baselines with fixed edges, DDW with dynamic.
+
+    A multiply-add is two operations there, while Table 1 counts it as one.
+
+    Source:
+        DDW, Table 2.
+    """
+    paper = paper_figures("table2")
+    for name, paper_name in TABLE_2.items():
+        for variant, edges in (("baseline", "fixed"), ("ddw", "dynamic")):
+            with NoData():
+                model = create_model(name, edges=edges)
+            price = cost(model, DETECTION_SIZE)
+            head = price.parts[-1]
+            yield Table2Row(
+                name,
+                variant,
+                paper[paper_name, f"{variant}_gflops"],
+                2 * (price.macs - head.macs) / 1e9,
+                2 * (price.total_macs - head.total_macs) / 1e9,
+            )

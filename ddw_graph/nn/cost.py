@@ -130,7 +130,7 @@ def _without_value(weights: Tensor) -> Tensor:
     return sizes - sizes.detach()
 
 
-def cost(model: Network, image_size: int = 224) -> NetworkCost:
+def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost:
     """Returns what a network costs for one image with every edge open.
 
     Counted on a copy without data, so that nothing is computed and the model is left
@@ -138,7 +138,7 @@ def cost(model: Network, image_size: int = 224) -> NetworkCost:
 
     Args:
         model: The network.
-        image_size: Height and width of the image, pixels.
+        image_size: Height and width of the image, pixels; one number for both, or two.
 
     Example:
         >>> from ddw_graph import create_model
@@ -147,7 +147,10 @@ def cost(model: Network, image_size: int = 224) -> NetworkCost:
         'stage 1'
     """
     shadow = copy.deepcopy(model).to("meta").eval()
-    image = torch.empty(1, model.in_channels, image_size, image_size, device="meta")
+    if isinstance(image_size, int):
+        image_size = image_size, image_size
+    height, width = image_size
+    image = torch.empty(1, model.in_channels, height, width, device="meta")
     sizes: dict[nn.Module, tuple[int, int]] = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:

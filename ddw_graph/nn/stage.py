@@ -220,7 +220,7 @@ class Stage(nn.Module):
             x = self.entrance(x)
         if adjacency is not None:
             adjacency = adjacency.to(x.device)
-            self._check_adjacency(adjacency, len(x))
+            self._check_adjacency(adjacency, x)
         plan, last = self.plan, self.plan.nodes - 1
         skips = self._skips(x)
         plain = adjacency is None and isinstance(self.edges, Fixed)
@@ -236,7 +236,7 @@ class Stage(nn.Module):
                 sent[i] = ()  # nobody reads on
             alive = _alive(edges)
             if node:
-                keep = self._kept(node, edges, len(x))
+                keep = self._kept(node, edges, x)
                 total = self._total(node, edges, keep, plain)
                 if return_adjacency:
                     effective.append(multipliers(_row(edges), keep))
@@ -252,13 +252,13 @@ class Stage(nn.Module):
         if total is None:
             # Its own weights leave a path open; the caller's may close them all.
             height, width = (-(-size // self.stride) for size in x.shape[2:])
-            total = x.new_zeros(len(x), self.channels, height, width)
+            total = x.new_zeros(x.shape[0], self.channels, height, width)
         y = total if self.exit is None else self.exit(total)
         if not return_adjacency:
             return y
         values = torch.cat(_same_rows(effective), dim=1)
         nodes = plan.nodes
-        result = values.new_zeros(len(x), nodes, nodes)
+        result = values.new_zeros(x.shape[0], nodes, nodes)
         result[:, self.places[0], self.places[1]] = values
         return y, result
 
@@ -268,11 +268,11 @@ class Stage(nn.Module):
             return False
         return x.device.type == "cpu" if self.skips is None else self.skips
 
-    def _kept(self, node: int, edges: Sequence[Edge], batch: int) -> Tensor | None:
+    def _kept(self, node: int, edges: Sequence[Edge], x: Tensor) -> Tensor | None:
         """Returns which edges of a node DropPath leaves; None for all of them."""
         computes = node < self.plan.nodes - 1
         if self.training and self.drop_path and computes and len(edges) > 1:
-            return drop_one_input(_row(edges), batch, self.drop_path)
+            return drop_one_input(_row(edges), len(x), self.drop_path)
         return None
 
     def _total(
@@ -342,7 +342,7 @@ class Stage(nn.Module):
             if self.plan.constants[node]:
                 # Filled on the device: a tensor made from a list would be copied there.
                 constant = [
-                    weights.new_full((len(weights), 1), value)
+                    weights.new_full((weights.shape[0], 1), value)
                     for value in self.plan.constants[node]
                 ]
                 weights = torch.cat((weights, *constant), dim=1)
@@ -361,8 +361,8 @@ class Stage(nn.Module):
             )
         return weights, is_open
 
-    def _check_adjacency(self, adjacency: Tensor, batch: int) -> None:
-        nodes = self.plan.nodes
+    def _check_adjacency(self, adjacency: Tensor, x: Tensor) -> None:
+        nodes, batch = self.plan.nodes, x.shape[0]
         if adjacency.shape not in ((batch, nodes, nodes), (1, nodes, nodes)):
             raise ModelError(
                 f"adjacency must have the shape ({batch}, {nodes}, {nodes}) or "
@@ -399,8 +399,8 @@ def _row(edges: Sequence[Edge]) -> Tensor:
 
 def _same_rows(weights: list[Tensor]) -> list[Tensor]:
     """Returns weights with a row a sample each where one of them has that."""
-    rows = max(len(weight) for weight in weights)
-    if all(len(weight) == rows for weight in weights):
+    rows = max(weight.shape[0] for weight in weights)
+    if all(weight.shape[0] == rows for weight in weights):
         return weights
     return [weight.expand(rows, -1) for weight in weights]
 

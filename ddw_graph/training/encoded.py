@@ -48,6 +48,16 @@ class BadImagesError(DataError):
         self.rest = rest
 
 
+def short_side(image_size: int) -> int:
+    """Returns the short side of an image before its centre is cropped, pixels.
+
+    Example:
+        >>> short_side(224)
+        256
+    """
+    return image_size * 256 // 224
+
+
 class EncodedImages(ABC):
     """Images in files, decoded when asked for.
 
@@ -73,7 +83,7 @@ class EncodedImages(ABC):
         self.labels = labels
         self.image_size = image_size
         self.crop = [v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip()]
-        self.centre = [v2.Resize(image_size * 256 // 224), v2.CenterCrop(image_size)]
+        self.centre = [v2.Resize(short_side(image_size)), v2.CenterCrop(image_size)]
         self.finish = [
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),

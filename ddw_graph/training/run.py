@@ -94,12 +94,19 @@ class RunFolder:
         """Where the result is, once the run has finished."""
         return self.path / "result.json"
 
-    def start(self, config: Mapping[str, Any], *, resume: bool) -> None:
+    def start(
+        self,
+        config: Mapping[str, Any],
+        *,
+        resume: bool,
+        images: Mapping[str, Any] | None = None,
+    ) -> None:
         """Makes the folder, or checks that it holds the run that is to go on.
 
         Args:
             config: Everything that the result should depend on, ready for JSON.
             resume: Whether a run that is there already may go on.
+            images: How images are prepared, for those who use what was trained.
 
         Raises:
             RunError: If the folder is in use and not to be resumed, or holds a run of
@@ -126,7 +133,8 @@ class RunFolder:
         if self.path.exists() and not all(map(is_draft, self.path.iterdir())):
             raise RunError(f"a run needs an empty or a new folder, got {self.path}")
         self.path.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"config": wanted, "environment": environment()})
+        content = {"config": wanted, "environment": environment()}
+        write_json(path, content if images is None else {**content, "images": images})
 
     def config(self) -> dict[str, Any]:
         """Returns the configuration of the run.
@@ -134,14 +142,28 @@ class RunFolder:
         Raises:
             RunError: If the folder holds no run.
         """
+        config: dict[str, Any] = self._content()["config"]
+        return config
+
+    def images(self) -> dict[str, Any] | None:
+        """Returns how the run prepared its images; None of one that does not say.
+
+        Raises:
+            RunError: If the folder holds no run, or says something else.
+        """
+        images = self._content().get("images")
+        if images is not None and not isinstance(images, dict):
+            raise RunError(f"{self.path} must say how images are prepared as an object")
+        return images
+
+    def _content(self) -> dict[str, Any]:
         path = self.path / "config.json"
         if not path.is_file():
             raise RunError(f"a run's folder must hold config.json, got {self.path}")
         value = read_json(path)
         if not isinstance(value, dict) or not isinstance(value.get("config"), dict):
             raise RunError(f"{path} must hold a run's configuration")
-        config: dict[str, Any] = value["config"]
-        return config
+        return value
 
     def write_log(self, history: Sequence[Row]) -> None:
         """Writes the log, a line an epoch: ``log.csv`` and ``log.jsonl``."""

@@ -17,6 +17,7 @@ from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.loop import Listener, check_steps, fit
+from ddw_graph.training.preparation import Preparation
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import LATER, RESULT, RunFolder, write_json
 from ddw_graph.training.state import load_weights
@@ -133,9 +134,14 @@ def train(
         config["execution"] = computed
     model = model.to(device)
     run = RunFolder(folder)
+    prepared = Preparation.of(data)
     with world.together(device):
         if world.leads:
-            run.start(config, resume=resume)
+            run.start(
+                config,
+                resume=resume,
+                images=None if prepared is None else prepared.as_dict(),
+            )
     with world.together(device):
         run.config()  # which every process must see
     finished = run.result()

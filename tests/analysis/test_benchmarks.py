@@ -8,7 +8,9 @@ import pytest
 
 from ddw_graph.analysis.benchmark_figure import benchmark_figure
 from ddw_graph.analysis.benchmark_tables import benchmark_tables
+from ddw_graph.benchmarking.latency import Latency
 from ddw_graph.benchmarking.measurement import curve, measurement
+from ddw_graph.benchmarking.spread import spread
 from ddw_graph.errors import DataError
 
 SECONDS = {"ours": [0.001, 0.004, 0.009], "theirs": [0.002, 0.002, 0.002]}
@@ -66,3 +68,35 @@ def test_a_picture_may_lack_either_but_not_both(empty: str) -> None:
     assert len(benchmark_figure(part).axes) == 1
     with pytest.raises(DataError, match="one that ran, got none"):
         benchmark_figure(part | {"measurements": [], "curves": []})
+
+
+def timed(thresholds: str | None, batch: int, factor: float) -> dict[str, Any]:
+    """Returns a latency whose spread is a quarter and three quarters of a ms more."""
+    times = spread([1e-3 * factor * value for value in (1, 2, 3, 4, 5)])
+    first = spread([factor] * 5)
+    return asdict(
+        Latency(
+            *("net", "fixed", thresholds, "pytorch", batch, 32, times, first),
+            open_edges=0.5,
+            macs=1.5e6,
+            top1=None if thresholds else 70.25,
+        )
+    )
+
+
+def test_latencies_stand_in_the_form_of_table_3_beside_the_papers_rows() -> None:
+    rows = [timed(None, 1, 1), timed(None, 8, 1), timed("on", 1, 2)]
+    text = benchmark_tables(found() | {"latencies": rows})
+    lines = text[text.index("### latency") :].splitlines()[4:]
+    assert lines[0].startswith(
+        "| net, fixed | pytorch | 1 | 32 | 70.25 | 3.000 (2.000 to 4.000) | 1.00 (1.00 "
+    )
+    assert lines[1].startswith("| net, fixed, thresholds on | pytorch | 1 | 32 | – | 6")
+    assert lines[1].endswith("| 2.00 (2.00 to 2.00) | 50% | 1.5M |")
+    assert lines[2].startswith("| net, fixed | pytorch | 8 |")
+    assert lines[6].startswith("| DDW-MBv2-1.0 (paper) | – | – | 224 | 73.5 | 0.257 |")
+    assert "not with ours" in text
+    alone = found() | {"measurements": [], "curves": [], "latencies": rows}
+    (ratios,) = benchmark_figure(alone).axes
+    labels = [label.get_text() for label in ratios.get_yticklabels()]
+    assert labels[2] == "pytorch, batch 1, 32 px\nnet, fixed, thresholds on / the first"

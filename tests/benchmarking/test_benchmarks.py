@@ -323,9 +323,11 @@ def test_what_is_chosen_is_what_runs() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"networks": ["resnet18"]}, "--network is for networks, got skipping, growth"),
-        ({"batch": 2}, "--batch is for networks and randwire"),
-        ({"size": 2}, "--size is for networks and randwire"),
+        ({"networks": ["resnet18"]}, "--network is for networks and latency, got skip"),
+        ({"batch": 2}, "--batch is for networks, randwire and latency"),
+        ({"size": 2}, "--size is for networks, randwire and latency"),
+        ({"edges": ("fixed",)}, "--edges is for latency"),
+        ({"engines": ("pytorch",)}, "--engine is for latency, got skipping, growth"),
     ],
 )
 def test_nothing_is_given_in_vain(options: dict[str, Any], words: str) -> None:

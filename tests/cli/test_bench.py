@@ -72,9 +72,12 @@ def test_replaces_nothing_unasked_and_says_so_before_it_measures(
         (["--threads", "0"], "--threads"),
         (
             ["growth", "--batch", "2"],
-            "--batch is for networks and randwire, got growth",
+            "--batch is for networks, randwire and latency, got growth",
         ),
-        (["skipping", "--network", "resnet18"], "--network is for networks"),
+        (
+            ["skipping", "--network", "resnet18"],
+            "--network is for networks and latency",
+        ),
         (["networks", "--network", "resnet9"], "torchvision, got 'resnet9'"),
         (["growth", "--device", "abacus"], "got 'abacus'"),
         (["growth", "--picture", "a.bmp"], "got '.bmp'"),

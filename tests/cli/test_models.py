@@ -48,6 +48,15 @@ def test_prints_table_1_with_the_papers_figures_and_the_reading() -> None:
     assert "1x1 projection" in result.stdout
 
 
+def test_prints_table_2_with_the_papers_figures() -> None:
+    result = call("--table2")
+    assert result.exit_code == 0, result.output
+    lines = [line.split("|") for line in result.stdout.splitlines()]
+    assert len(lines) == 8 and len({len(line) for line in lines}) == 1
+    assert [line[3].strip() for line in lines[2:4]] == ["174", "176"]
+    assert len(json.loads(call("--table2", "--json").stdout)) == 6
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -55,6 +64,8 @@ def test_prints_table_1_with_the_papers_figures_and_the_reading() -> None:
         (["timm/hf-hub:x"], "timm/NAME"),
         (["torchvision/vgg16_bn"], "stages of blocks"),
         (["resnet18", "--table1"], "takes no names"),
+        (["resnet18", "--table2"], "--table2 has its own networks"),
+        (["--table1", "--table2"], "got both"),
     ],
 )
 def test_says_what_is_wrong_in_one_line(arguments: list[str], words: str) -> None:

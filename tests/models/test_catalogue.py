@@ -5,7 +5,18 @@ from functools import cache
 
 import pytest
 
-from ddw_graph.models.catalogue import READING, TABLE_1, Table1Row, prices, table1
+from ddw_graph.models import create_model
+from ddw_graph.models.backbones import NoData
+from ddw_graph.models.catalogue import (
+    READING,
+    TABLE_1,
+    TABLE_2,
+    Table1Row,
+    prices,
+    table1,
+    table2,
+)
+from ddw_graph.nn.cost import cost
 
 
 @cache
@@ -58,3 +69,25 @@ def test_the_reading_names_figures_that_hold() -> None:
         more("resnet101", total=True) - counted,
     ]
     assert told == [pytest.approx(value, abs=0.051) for value in found]
+
+
+def test_backbones_at_detection_size_take_the_papers_gflops() -> None:
+    found = list(table2())
+    assert [(row.network, row.variant) for row in found] == [
+        (name, variant) for name in TABLE_2 for variant in ("baseline", "ddw")
+    ]
+    assert [row.paper_gflops for row in found] == [174, 176, 333, 335, 181, 183]
+    for row in found:
+        assert abs(row.gflops / row.paper_gflops - 1) < 0.03, row
+        assert row.gflops <= row.total_gflops < 1.05 * row.gflops
+
+
+def test_the_cost_of_a_picture_grows_with_both_sides() -> None:
+    with NoData():
+        model = create_model("resnet18", edges="dynamic")
+    square, flat, tall = (cost(model, size) for size in (64, (64, 128), (128, 64)))
+    assert cost(model, (64, 64)) == square
+    assert flat.macs == tall.macs and flat.aggregation == 2 * square.aggregation
+    # The classifier sees one pixel whatever the size.
+    head = square.parts[-1].macs
+    assert flat.macs - head == 2 * (square.macs - head)

@@ -1,0 +1,180 @@
+"""The command that names the classes of image files."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ddw_graph.cli.options import JSON_OPTION, network_options
+from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
+
+if TYPE_CHECKING:
+    from ddw_graph.deployment.predict import Prediction
+    from ddw_graph.training.encoded import BadImage
+
+
+@click.command()
+@click.argument("model", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument(
+    "paths",
+    metavar="FILE_OR_FOLDER...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+)
+@network_options
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Classes to name of each image.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@JSON_OPTION
+@click.option(
+    "--adjacency", is_flag=True, help="With --json: the weight of every edge too."
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    help="Images at a time.",
+)
+@WORKERS_OPTION
+@DEVICE_OPTION
+@click.pass_context
+def predict(
+    ctx: click.Context,
+    model: Path,
+    paths: tuple[Path, ...],
+    run: Path | None,
+    root: Path | None,
+    top: int,
+    as_csv: bool,
+    as_json: bool,
+    adjacency: bool,
+    batch_size: int,
+    workers: int,
+    device: str,
+) -> None:
+    """Name the classes of images, and how each was wired.
+
+    Of each image: the most probable classes, open edges and alive nodes of its wiring,
+    and the MACs that it asks for. Images are prepared as the RUN's evaluation does; RUN
+    may be a saved network too. Those that cannot be read are named on stderr and left
+    out, and the exit code is then 1.
+
+    \b
+    ddw-graph predict runs/ddw shoe.png photographs/
+    ddw-graph predict runs/ddw photographs/ --csv > classes.csv
+    """
+    from ddw_graph.deployment.pictures import picture_files
+    from ddw_graph.deployment.predict import Predictor
+    from ddw_graph.deployment.trained import trained
+    from ddw_graph.errors import DataError
+    from ddw_graph.training.train import usable_device
+
+    if as_csv and as_json:
+        raise click.UsageError("one of --csv and --json, got both")
+    if adjacency and not as_json:
+        raise click.UsageError("--adjacency needs --json")
+    place = usable_device(device)
+    predictor = Predictor(trained(model, run=run, root=root, device=place))
+    files = picture_files(paths)
+    if not as_json:
+        click.echo(f"images: {predictor.preparation}", err=True)
+    bad = 0
+
+    def left_out(images: "Sequence[BadImage]") -> None:
+        nonlocal bad
+        bad += len(images)
+        for image in images:
+            click.echo(f"{_shown(image.name)} is left out: {image.reason}", err=True)
+
+    found = predictor.predictions(
+        files,
+        top=top,
+        batch_size=batch_size,
+        workers=workers,
+        weights=adjacency,
+        bad=left_out,
+    )
+    about = predictor.about()
+    if as_json:
+        _write_json(about, found, lambda: bad)
+    else:
+        names = min(top, len(predictor.classes))
+        lines = _csv_lines(found, names) if as_csv else _table(found, about, files)
+        for line in lines:
+            click.echo(line)
+    if bad == len(files):
+        raise DataError(f"at least one image must be readable, got {bad} bad")
+    if bad:
+        ctx.exit(1)
+
+
+def _write_json(
+    about: dict[str, Any], found: "Iterator[Prediction]", bad: Callable[[], int]
+) -> None:
+    """Prints one object, an image a line, as they come."""
+    click.echo(f'{json.dumps(about)[:-1]}, "images": [', nl=False)
+    comma = ""
+    for prediction in found:
+        values = prediction.as_dict()
+        values["file"] = _text(prediction.file)
+        click.echo(f"{comma}\n{json.dumps(values)}", nl=False)
+        comma = ","
+    click.echo(f'\n], "left_out": {bad()}}}')
+
+
+def _csv_lines(found: "Iterator[Prediction]", names: int) -> Iterator[str]:
+    ranks = ["", *(f"_{rank}" for rank in range(2, names + 1))]
+    header = [f"{key}{rank}" for rank in ranks for key in ("class", "probability")]
+    yield _csv_line(["file", *header, "open_edges", "alive_nodes", "expected_macs"])
+    for each in found:
+        pairs = zip(each.classes, each.probabilities, strict=True)
+        cells = [cell for name, p in pairs for cell in (name, f"{p:.6f}")]
+        wiring = [each.open_edges, each.alive_nodes, each.expected_macs]
+        yield _csv_line([_text(each.file), *cells, *map(str, wiring)])
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue()
+
+
+def _table(
+    found: "Iterator[Prediction]", about: dict[str, Any], files: Sequence[str]
+) -> Iterator[str]:
+    """Yields lines whose columns line up, as wide as the longest file name."""
+    wide = max(4, *(len(_shown(name)) for name in files))
+    edges, nodes = about["edges"], about["nodes"]
+    of_edges, of_nodes = f"of {edges} edges", f"of {nodes} nodes"
+    header = f"{'file':{wide}}  {of_edges}  {of_nodes}  MACs, M  classes"
+    yield header
+    for each in found:
+        pairs = zip(each.classes, each.probabilities, strict=True)
+        told = ", ".join(f"{_shown(name)} {100 * p:.1f} %" for name, p in pairs)
+        yield (
+            f"{_shown(each.file):{wide}}  {each.open_edges:>{len(of_edges)}}  "
+            f"{each.alive_nodes:>{len(of_nodes)}}  {each.expected_macs / 1e6:7.2f}  "
+            f"{told}"
+        )
+
+
+def _text(name: str) -> str:
+    """Returns the name of a file, which need not be text, as text."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _shown(name: str) -> str:
+    """Returns a name that commands no terminal."""
+    text = _text(name)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

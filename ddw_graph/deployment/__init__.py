@@ -1,0 +1,1 @@
+"""Deployment: exported files that run elsewhere, and predictions on image files."""

@@ -1,0 +1,264 @@
+"""Export: a network in a file that runs without this library."""
+
+import copy
+import io
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import ddw_graph
+from ddw_graph.atomic import check_free, write_bytes
+from ddw_graph.deployment import onnx
+from ddw_graph.deployment.parity import Parity, Runs, parity
+from ddw_graph.deployment.trained import Trained
+from ddw_graph.errors import ExportError, ModelError
+from ddw_graph.nn.network import Network
+
+FORMATS = {".onnx": "onnx", ".pt2": "torch"}
+"""Formats by the ending that their files have."""
+
+METADATA_FILE = "ddw_graph.json"
+"""Name of the metadata among the extra files of a ``torch.export`` file."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A network that was exported.
+
+    Args:
+        path: Its file.
+        format: ``onnx`` or ``torch``.
+        size: Length of the file, bytes.
+        outputs: Name of each output.
+        metadata: What the file says of itself.
+        parity: How far it is from the network.
+    """
+
+    path: Path
+    format: str
+    size: int
+    outputs: tuple[str, ...]
+    metadata: dict[str, Any]
+    parity: Parity
+
+
+class Outputs(nn.Module):
+    """Gives a network's logits, and its adjacencies where they are asked for.
+
+    Args:
+        network: The network.
+        adjacency: Whether each stage's adjacency follows.
+    """
+
+    def __init__(self, network: Network, adjacency: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.adjacency = adjacency
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Returns the outputs."""
+        if not self.adjacency:
+            return (self.network(images),)
+        logits, matrices = self.network(images, return_adjacency=True)
+        return logits, *matrices
+
+
+def export(
+    model: Trained | Network,
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    image_size: int | None = None,
+    adjacency: bool = False,
+    overwrite: bool = False,
+) -> Exported:
+    """Writes a network to a file that runs without this library.
+
+    The file takes any number of float32 images at a time and computes what the network
+    does in evaluation mode. Gates stay as multiplications: a closed edge weighs 0, and
+    every node is computed. What the file computes is compared with the network before
+    it is kept; it appears as a whole or not at all.
+
+    Args:
+        model: The network, with what its images and classes are where that is known.
+        path: The file; its folder must exist.
+        format: ``onnx``, or ``torch`` for ``torch.export``; by default what the file's
+            name ends with, ``.onnx`` or ``.pt2``.
+        image_size: Height and width of an image, pixels; by default that of the images
+            it was trained on, or those that a network of its name is meant for.
+        adjacency: Whether each stage's adjacency is an output too.
+        overwrite: Whether to replace a file that is there.
+
+    Raises:
+        ExportError: If the format is unknown, what it needs is not installed, the
+            network cannot be exported, or the file would compute something else.
+        FileError: If a file is there and may not be replaced.
+        OSError: If the folder or the disk refuses.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from ddw_graph import create_model
+        >>> model = create_model("randwire_tiny", wiring="complete", n=2, channels=4)
+        >>> with TemporaryDirectory() as folder:
+        ...     made = export(model.eval(), f"{folder}/tiny.pt2")
+        >>> made.outputs, made.parity.logits < 1e-4
+        (('logits',), True)
+    """
+    source = model if isinstance(model, Trained) else Trained(model)
+    path = Path(path)
+    chosen = _format(path, format)
+    if chosen == "onnx":
+        onnx.check_installed()
+    check_free(path, overwrite=overwrite)
+    _check_writable(path.parent)  # now, and not when all has been made
+    shape = _shape(source, image_size)
+    network = plain(source.network)
+    matrices = range(1, 1 + len(network.stages)) if adjacency else ()
+    outputs = ("logits", *(f"adjacency_{stage}" for stage in matrices))
+    wrapped = Outputs(network, adjacency).eval()
+    metadata = _metadata(source, network, shape, adjacency)
+    try:
+        program = program_of(wrapped, shape)
+        if chosen == "onnx":
+            content = onnx.onnx_bytes(program, outputs, metadata)
+            runs = onnx.running(content, threads=torch.get_num_threads())
+        else:
+            content = _torch_bytes(program, metadata)
+            runs = _running(content)
+    except Exception as error:  # whatever torch and its converters raise
+        raise ExportError(
+            f"this network cannot be exported to {chosen}: {_reason(error)}"
+        ) from error
+    found = parity(wrapped, runs, shape)
+    write_bytes(path, [content], overwrite=overwrite)
+    return Exported(path, chosen, len(content), outputs, metadata, found)
+
+
+def _format(path: Path, given: str | None) -> str:
+    found = FORMATS.get(path.suffix) if given is None else given
+    if found is None:
+        raise ExportError(
+            "format must be given where a file's name ends with neither .onnx nor "
+            f".pt2, got {path.name}"
+        )
+    if found not in FORMATS.values():
+        raise ExportError(f"format must be onnx or torch, got {given!r}")
+    return found
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ExportError(
+            f"{folder} must be a folder that can be written to, got {error.strerror}"
+        ) from error
+
+
+def _shape(source: Trained, image_size: int | None) -> tuple[int, int, int]:
+    size = source.image_size if image_size is None else image_size
+    if size is None:
+        raise ExportError(
+            "image_size (--image-size) must be given for a network that does not say "
+            "what images it is meant for, got none"
+        )
+    if size < 1:
+        raise ExportError(f"image_size must be at least 1 pixel, got {size}")
+    return source.network.in_channels, size, size
+
+
+def plain(network: Network) -> Network:
+    """Returns a copy in float32 on the CPU, in evaluation mode.
+
+    Raises:
+        ExportError: If the network skips what is closed wherever it runs.
+    """
+    for place, stage in enumerate(network.stages, start=1):
+        if stage.skips:
+            raise ExportError(
+                "a network that skips what is closed cannot be exported: which nodes "
+                "are computed is decided by the data, sample by sample, and an "
+                "exported graph computes the same nodes always; with skips=None it is "
+                f"exported masked, got skips=True in stage {place}"
+            )
+    return copy.deepcopy(network).float().cpu().eval()
+
+
+def _metadata(
+    source: Trained, network: Network, shape: Sequence[int], adjacency: bool
+) -> dict[str, Any]:
+    """Returns what a file says of itself: all that who runs it needs."""
+    channels, size, _ = shape
+    found: dict[str, Any] = {
+        "ddw_graph": ddw_graph.__version__,
+        "channels": channels,
+        "image_size": size,
+    }
+    prepared = source.preparation
+    if prepared is not None:
+        values = prepared.as_dict()
+        # Of another size, in proportion.
+        values["resize"] = prepared.resize * size // prepared.image_size
+        found |= {key: values[key] for key in ("resize", "mean", "std")}
+    if source.classes is not None:
+        found["classes"] = list(source.classes)
+    if adjacency:
+        found["wirings"] = [
+            {
+                "nodes": stage.plan.nodes,
+                "edges": [list(edge) for edge in stage.plan.edges],
+            }
+            for stage in network.stages
+        ]
+    return found
+
+
+@torch.no_grad()
+def program_of(
+    wrapped: nn.Module, shape: Sequence[int]
+) -> torch.export.ExportedProgram:
+    """Returns the graph of a network, for any number of images at a time."""
+    # Two of them: a graph of one would take the number for a constant.
+    images = torch.zeros(2, *shape)
+    with warnings.catch_warnings(action="ignore"):
+        program = torch.export.export(
+            wrapped, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},)
+        )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    return program
+
+
+def _torch_bytes(
+    program: torch.export.ExportedProgram, metadata: dict[str, Any]
+) -> bytes:
+    buffer = io.BytesIO()
+    extra = {METADATA_FILE: json.dumps(metadata, allow_nan=False)}
+    with warnings.catch_warnings(action="ignore"):
+        torch.export.save(program, buffer, extra_files=extra)
+    return buffer.getvalue()
+
+
+def _running(content: bytes) -> Runs:
+    """Returns what runs the content of a ``torch.export`` file."""
+    with warnings.catch_warnings(action="ignore"):
+        program = torch.export.load(io.BytesIO(content))
+    run: Any = program.module()
+    return lambda images: list(run(images))
+
+
+def _reason(error: Exception) -> str:
+    """Returns the first words of an error."""
+    if isinstance(error, ModelError):
+        return str(error)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines or [type(error).__name__])[0]

@@ -1,0 +1,112 @@
+"""Networks as ONNX files."""
+
+import importlib.util
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import ddw_graph
+from ddw_graph.deployment.parity import Runs
+from ddw_graph.errors import ExportError
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+"""What the extra ``onnx`` brings."""
+
+
+def missing() -> list[str]:
+    """Returns which packages are needed for ONNX files and not installed."""
+    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+
+
+def check_installed() -> None:
+    """Checks that what ONNX files are made by, and run by, is there.
+
+    Raises:
+        ExportError: If something is not; it names the command that brings it.
+    """
+    lacking = missing()
+    if lacking:
+        raise ExportError(
+            f"ONNX needs {', '.join(PACKAGES)}, got no {' and no '.join(lacking)}; "
+            "install with pip install 'ddw_graph[onnx]'"
+        )
+
+
+def onnx_bytes(
+    program: torch.export.ExportedProgram,
+    outputs: Sequence[str],
+    metadata: Mapping[str, Any],
+) -> bytes:
+    """Returns the content of an ONNX file.
+
+    Args:
+        program: The network.
+        outputs: Name of each output.
+        metadata: Values by name, which the file holds in JSON each.
+    """
+    from onnxscript import optimizer
+
+    with warnings.catch_warnings(action="ignore"):
+        made = torch.onnx.export(
+            program,
+            dynamo=True,
+            verbose=False,
+            # Its search for patterns takes minutes of a large wiring, and what it
+            # finds onnxruntime finds again when it loads a file.
+            optimize=False,
+            input_names=["images"],
+            output_names=list(outputs),
+        )
+        assert made is not None
+        optimizer.fold_constants(made.model)
+        optimizer.remove_unused_nodes(made.model)
+        proto = made.model_proto
+    proto.producer_name = "ddw_graph"
+    proto.producer_version = ddw_graph.__version__
+    for node in proto.graph.node:
+        # Which module each operation was: three quarters of a small file.
+        del node.metadata_props[:]
+    for key, value in metadata.items():
+        proto.metadata_props.add(key=key, value=json.dumps(value, allow_nan=False))
+    content: bytes = proto.SerializeToString()
+    return content
+
+
+def session(content: bytes, *, threads: int) -> Any:
+    """Returns a session of onnxruntime on the CPU.
+
+    Args:
+        content: The content of an ONNX file.
+        threads: Threads that compute.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that wait by spinning would take their core from whoever computes next.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors
+    return onnxruntime.InferenceSession(
+        content, options, providers=["CPUExecutionProvider"]
+    )
+
+
+def running(content: bytes, *, threads: int) -> Runs:
+    """Returns what runs the content of an ONNX file.
+
+    Args:
+        content: The content.
+        threads: Threads that compute.
+    """
+    opened = session(content, threads=threads)
+
+    def run(images: Tensor) -> list[Tensor]:
+        arrays = opened.run(None, {"images": images.numpy()})
+        return [torch.from_numpy(array) for array in arrays]
+
+    return run

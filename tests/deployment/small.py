@@ -1,0 +1,42 @@
+"""A small network whose gates close, and a run's folder of one."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddw_graph.models import create_model
+from ddw_graph.nn.network import Network
+from ddw_graph.training.data import ImageData
+from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.train import train
+from tests.models.test_pruning import SHUT, closing
+from tests.training.small import small_config, small_data
+
+
+def closing_network(**changes: Any) -> Network:
+    """Returns a network in which samples close edges of their own."""
+    arguments: dict[str, Any] = {
+        "wiring": "complete",
+        "edges": SHUT,
+        "n": 3,
+        "channels": 4,
+        "num_classes": 5,
+        "in_channels": 1,
+        **changes,
+    }
+    return closing(create_model("randwire_tiny", **arguments)).float()
+
+
+def small_run(folder: Path, data: ImageData | None = None, **changes: Any) -> Path:
+    """Trains a small network for an epoch and returns its folder."""
+    config = small_config(SHUT, **changes)
+    recipe = recipe_named("small", epochs=1, batch_size=12)
+    train(config, data or small_data(), recipe, seed=0, folder=folder)
+    return folder
+
+
+def noise(batch: int, channels: int = 1, size: int = 28, seed: int = 7) -> torch.Tensor:
+    """Returns images of noise."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, channels, size, size, generator=generator)

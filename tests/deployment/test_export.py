@@ -1,0 +1,280 @@
+"""An exported network computes what the network does, or nothing is kept."""
+
+import json
+import os
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ddw_graph import create_model, list_models, prune
+from ddw_graph.benchmarking.acts import settle
+from ddw_graph.deployment import export as export_module
+from ddw_graph.deployment import onnx, parity
+from ddw_graph.deployment.export import METADATA_FILE, Exported, export
+from ddw_graph.deployment.trained import Trained
+from ddw_graph.errors import ExportError, FileError
+from ddw_graph.nn.network import Network
+from ddw_graph.training.preparation import Preparation
+from ddw_graph.training.timing import paired_times
+from tests.deployment.small import closing_network, noise
+
+CLASSES = ("a", "b", "c", "d", "e")
+SMALLEST = {"efficientnet_b0": 64, "randwire_tiny": 28}
+"""Sizes of images for networks; 32 px for all others."""
+QUICK = ("resnet18",)
+"""Networks whose export takes seconds."""
+DEEP = ("resnet50", "resnet101")
+"""Networks that are not settled on noise: normalised anew at each node, differences
+grow in a deep network without training, and rounding comes to 1e-4 in PyTorch itself.
+The others are: else features fade from node to node, and all images look alike."""
+PREPARATION = Preparation(1, 28, 32, (0.25,), (0.5,))
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(0)
+    return closing_network()
+
+
+@pytest.fixture(scope="module")
+def files(
+    network: Network, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Exported]:
+    folder = tmp_path_factory.mktemp("exported")
+    source = Trained(network, CLASSES, PREPARATION)
+    return {
+        format: export(source, folder / f"net{ending}", adjacency=True)
+        for ending, format in export_module.FORMATS.items()
+    }
+
+
+def run(path: Path, x: Tensor) -> list[Tensor]:
+    """Runs a file as somebody else would."""
+    if path.suffix == ".onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path)
+        arrays = session.run(None, {"images": x.numpy()})
+        return [torch.from_numpy(array) for array in arrays]
+    module: Any = torch.export.load(path).module()
+    return list(module(x))
+
+
+def check(path: Path, network: Network, channels: int, size: int) -> None:
+    """Checks a file's logits on other images than those it was kept by."""
+    for batch in parity.BATCHES:
+        x = noise(batch, channels, size)
+        with torch.no_grad():
+            wanted = network(x)
+        difference = (run(path, x)[0] - wanted).abs().max() / wanted.abs().max()
+        assert difference <= parity.TOLERANCE
+
+
+@pytest.mark.parametrize("format", ["onnx", "torch"])
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_a_file_computes_logits_and_wirings_of_each_sample(
+    network: Network, files: dict[str, Exported], format: str, batch: int
+) -> None:
+    x = noise(batch)
+    with torch.no_grad():
+        logits, matrices = network(x, return_adjacency=True)
+    found = run(files[format].path, x)
+    assert files[format].outputs[0] == "logits" and len(found) == 1 + len(matrices)
+    for ours, theirs in zip([logits, *matrices], found, strict=True):
+        torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-5)
+        assert torch.equal(theirs != 0, ours != 0)
+    # Samples close edges of their own: a constant wiring would not pass.
+    shut = [bool((matrix != matrix[:1]).any()) for matrix in matrices]
+    assert batch == 1 or any(shut)
+    assert any(
+        (matrix == 0).sum() > batch * (matrix.shape[1] * (matrix.shape[1] + 1) // 2)
+        for matrix in matrices
+    )
+
+
+def test_a_file_says_all_that_who_runs_it_needs(files: dict[str, Exported]) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(files["onnx"].path)
+    told = session.get_modelmeta().custom_metadata_map
+    assert session.get_modelmeta().producer_name == "ddw_graph"
+    extra = {METADATA_FILE: ""}
+    torch.export.load(files["torch"].path, extra_files=extra)
+    about = {key: json.loads(value) for key, value in told.items()}
+    assert about == json.loads(extra[METADATA_FILE]) == files["onnx"].metadata
+    assert tuple(about["classes"]) == CLASSES
+    values = {key: about[key] for key in PREPARATION.as_dict()}
+    assert Preparation.from_dict(values) == PREPARATION
+    assert len(about["wirings"]) == 3 and about["wirings"][0]["nodes"] == 5
+    (images,) = session.get_inputs()
+    assert images.name == "images" and images.shape[1:] == [1, 28, 28]
+    assert isinstance(images.shape[0], str)  # any number of them
+    names = [output.name for output in session.get_outputs()]
+    assert tuple(names) == files["onnx"].outputs
+
+
+def test_a_file_names_no_place_of_this_machine(files: dict[str, Exported]) -> None:
+    for made in files.values():
+        content = made.path.read_bytes()
+        assert made.size == len(content)
+        assert os.fsencode(Path(__file__).parents[2]) not in content
+        assert b"stage.py" not in content
+
+
+def test_the_network_stays_as_it_is(tmp_path: Path) -> None:
+    network = closing_network(n=2).double().train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    made = export(network, tmp_path / "a.pt2", image_size=8)
+    assert network.training and made.parity.logits <= parity.TOLERANCE
+    after = network.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+    # The file is in float32, whatever the network is in.
+    check(made.path, network.float().eval(), 1, 8)
+
+
+def parameters() -> list[Any]:
+    return [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in list_models()
+    ]
+
+
+@pytest.mark.parametrize("name", parameters())
+def test_every_network_with_dynamic_edges_is_exported(
+    name: str, tmp_path: Path
+) -> None:
+    size = SMALLEST.get(name, 32)
+    network = create_model(name, edges="dynamic", num_classes=10).eval()
+    if name not in DEEP:
+        settle(network, partial(network, noise(8, 3, size)))
+    made = export(network, tmp_path / "net.onnx", image_size=size)
+    assert made.parity.logits <= 1e-4 and made.parity.batches == (1, 5)
+    check(made.path, network, 3, size)
+
+
+@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic:gate=eq5"])
+def test_other_edges_are_exported_too(edges: str, tmp_path: Path) -> None:
+    network = closing_network(edges=edges, n=2)
+    made = export(network, tmp_path / "net.onnx", image_size=8)
+    check(made.path, network, 1, 8)
+
+
+def pruned_pair(n: int) -> tuple[Network, Network]:
+    network = closing_network(n=n)
+    for stage in network.stages:
+        with torch.no_grad():
+            threshold: Any = stage.weights.threshold
+            threshold[1 : 1 + n // 2] = 2.0  # what these nodes hear never opens
+    return network, prune(network, [noise(8)])
+
+
+def test_a_pruned_network_is_a_smaller_file(tmp_path: Path) -> None:
+    network, small = pruned_pair(4)
+    whole = export(network, tmp_path / "whole.onnx")
+    made = export(small, tmp_path / "small.onnx")
+    assert made.size < 0.7 * whole.size
+    x = noise(8)
+    whole_logits, small_logits = run(whole.path, x)[0], run(made.path, x)[0]
+    torch.testing.assert_close(small_logits, whole_logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_pruned_file_is_faster(tmp_path: Path) -> None:
+    acts: dict[str, Any] = {}
+    x = {"images": noise(8).numpy()}
+    for name, network in zip(("whole", "small"), pruned_pair(8), strict=True):
+        made = export(network, tmp_path / f"{name}.onnx")
+        opened = onnx.session(made.path.read_bytes(), threads=1)
+        acts[name] = partial(opened.run, None, x)
+    times = paired_times(acts, rounds=101, warmup=5)
+    ratios = np.array(times["small"]) / np.array(times["whole"])
+    assert np.median(ratios) < 0.8
+
+
+class Wavering(nn.Module):
+    """Decides by the data what it computes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if x.sum() > 0 else -x
+
+
+def test_what_data_decide_cannot_be_exported_and_it_says_why(tmp_path: Path) -> None:
+    network = closing_network(n=2)
+    network.stages[1].skips = True
+    with pytest.raises(ExportError, match="decided by the data.*got skips=True in st"):
+        export(network, tmp_path / "a.onnx")
+    network.stages[1].skips = None
+    network.head = nn.Sequential(Wavering(), network.head)
+    with pytest.raises(ExportError, match="cannot be exported to torch: ."):
+        export(network, tmp_path / "a.pt2")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_computes_something_else_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = closing_network(n=2)
+    runs = export_module._running
+
+    def off(content: bytes) -> Any:
+        run = runs(content)
+        return lambda x: [y + 1e-3 * y.abs().max() for y in run(x)]
+
+    monkeypatch.setattr(export_module, "_running", off)
+    with pytest.raises(
+        ExportError, match="to 0.0001 of the largest value, got 1.0e-03"
+    ):
+        export(network, tmp_path / "a.pt2", image_size=8)
+
+    def interrupted(content: bytes) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(export_module, "_running", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(network, tmp_path / "a.pt2", image_size=8)
+    assert not list(tmp_path.iterdir())
+
+
+def test_says_what_is_wrong_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = closing_network(n=2)
+    monkeypatch.setattr(export_module, "program_of", lambda *_: pytest.fail("made"))
+    there = tmp_path / "there.onnx"
+    there.write_text("mine")
+    for path, options, words in (
+        (tmp_path / "a.tflite", {}, "neither .onnx nor .pt2, got a.tflite"),
+        (tmp_path / "a", {"format": "tflite"}, "onnx or torch, got 'tflite'"),
+        (tmp_path / "a.onnx", {"image_size": 0}, "at least 1 pixel, got 0"),
+    ):
+        with pytest.raises(ExportError, match=words):
+            export(network, path, **options)
+    with pytest.raises(FileError, match="--overwrite"):
+        export(network, there)
+    with pytest.raises(FileError, match="needs its folder"):
+        export(network, tmp_path / "no" / "a.onnx")
+    network.config = None
+    with pytest.raises(ExportError, match="image_size .--image-size. must be given"):
+        export(network, tmp_path / "a.onnx")
+    monkeypatch.setattr(onnx, "missing", lambda: ["onnxruntime"])
+    with pytest.raises(ExportError, match=r"pip install 'ddw_graph\[onnx\]'"):
+        export(network, tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == [there]
+
+
+def test_a_folder_that_may_not_be_written_to_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied", "x")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(export_module, "program_of", lambda *_: pytest.fail("made"))
+    with pytest.raises(ExportError, match="can be written to, got Permission denied"):
+        export(closing_network(n=2), tmp_path / "a.pt2")
