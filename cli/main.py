@@ -23,6 +23,7 @@ COMMANDS = {
     "analyze": "Collect the weight of every edge for every sample of a trained RUN.",
     "prune": "Take out of a trained RUN's network what never opens.",
     "plot": "Draw learning curves of RUNs, or the edge weights of an analyzed RUN.",
+    "explore": "Write a page that shows the paths of images through a RUN's network.",
     "bench": "Measure time and memory, each relative to something known.",
 }
 """Each command's line in the help; its module in this folder has the same name."""
