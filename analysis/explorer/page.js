@@ -95,7 +95,7 @@ const PICTURES = NETWORKS.map((network) =>
 );
 
 function showGrid() {
-  $("grid").replaceChildren(...shown.map((sample) => CELLS[sample]));
+  fillGrid(shown);
   $("nothing").hidden = shown.length > 0;
   $("found").textContent =
     shown.length === SAMPLES.length
@@ -163,20 +163,21 @@ function showMarks() {
       if (name === "selected") old.setAttribute("aria-selected", "false");
     }
     if (sample === null) continue;
-    CELLS[sample].classList.add(name);
+    cell(sample).classList.add(name);
     for (const button of $("unusual").querySelectorAll("button")) {
       button.classList.toggle(name, Number(button.dataset.sample) === sample);
     }
   }
-  const cell = CELLS[state.sample];
-  cell.setAttribute("aria-selected", "true");
   const grid = $("grid");
-  if (!cell.isConnected) return grid.removeAttribute("aria-activedescendant");
-  grid.setAttribute("aria-activedescendant", cell.id);
+  const selected = cell(state.sample);
+  selected.setAttribute("aria-selected", "true");
+  fillUpTo(shown.indexOf(state.sample));
+  if (!selected.isConnected) return grid.removeAttribute("aria-activedescendant");
+  grid.setAttribute("aria-activedescendant", selected.id);
   // Within the grid only: scrollIntoView would move the page too.
-  const top = cell.offsetTop;
+  const top = selected.offsetTop;
   if (top < grid.scrollTop) grid.scrollTop = top - 4;
-  const bottom = top + cell.offsetHeight - grid.clientHeight;
+  const bottom = top + selected.offsetHeight - grid.clientHeight;
   if (bottom > grid.scrollTop) grid.scrollTop = bottom + 4;
 }
 
@@ -372,6 +373,7 @@ function hear() {
     if (event.shiftKey) change({ other: Number(sample), view: "other" });
     else pick(Number(sample));
   });
+  $("grid").addEventListener("scroll", fillOnScroll, { passive: true });
   $("find").addEventListener("input", () => change({ find: $("find").value }));
   $("class").addEventListener("change", () =>
     change({ label: $("class").value === "" ? null : Number($("class").value) }),

@@ -67,8 +67,14 @@ function chosen({ find, label, outcome: wanted, sort }) {
   ).sort(SORTS[sort][1]);
 }
 
-/** Returns the cell of the grid that shows a sample. */
-function cell(sample) {
+const PIECE = 400;
+const CELLS = [];
+let drawn = { samples: [], count: 0 };
+
+/** Returns the cell of the grid that shows a sample; it is made when it is asked for. */
+const cell = (sample) => (CELLS[sample] ??= newCell(sample));
+
+function newCell(sample) {
   const element = make("div", {
     id: `image-${sample}`,
     title: `#${DATA.numbers[sample]} ${outcome(sample)}`,
@@ -82,7 +88,33 @@ function cell(sample) {
   return element;
 }
 
-const CELLS = SAMPLES.map(cell);
+/** Fills the grid anew with the first of some samples; scrolling brings more. */
+function fillGrid(samples) {
+  $("grid").replaceChildren();
+  $("grid").scrollTop = 0;
+  drawn = { samples, count: 0 };
+  fillUpTo(0);
+}
+
+/** Adds cells to the grid until this place is in it, and some more. */
+function fillUpTo(place) {
+  const { samples, count } = drawn;
+  if (place < count) return;
+  drawn.count = Math.min(samples.length, place + PIECE);
+  const cells = samples.slice(count, drawn.count).map((sample, added) => {
+    const element = cell(sample);
+    element.setAttribute("aria-posinset", count + added + 1);
+    element.setAttribute("aria-setsize", samples.length);
+    return element;
+  });
+  $("grid").append(...cells);
+}
+
+/** Adds cells where the end of the grid comes near. */
+function fillOnScroll() {
+  const { scrollTop, clientHeight, scrollHeight } = $("grid");
+  if (scrollTop + 3 * clientHeight > scrollHeight) fillUpTo(drawn.count);
+}
 
 /** Returns how many cells stand in a row of the grid. */
 function gridColumns() {
