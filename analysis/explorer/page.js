@@ -156,18 +156,18 @@ function show() {
   $("theme").textContent = `Theme: ${state.theme}`;
 }
 
+const marked = { selected: null, pinned: null };
+
 function showMarks() {
   for (const [name, sample] of [["selected", state.sample], ["pinned", state.other]]) {
-    for (const old of document.querySelectorAll(`#browser .${name}, #unusual .${name}`)) {
-      old.classList.remove(name);
-      if (name === "selected") old.setAttribute("aria-selected", "false");
-    }
-    if (sample === null) continue;
-    cell(sample).classList.add(name);
+    if (marked[name] !== null) cell(marked[name]).classList.remove(name);
+    if (sample !== null) cell(sample).classList.add(name);
     for (const button of $("unusual").querySelectorAll("button")) {
       button.classList.toggle(name, Number(button.dataset.sample) === sample);
     }
   }
+  if (marked.selected !== null) cell(marked.selected).setAttribute("aria-selected", "false");
+  Object.assign(marked, { selected: state.sample, pinned: state.other });
   const grid = $("grid");
   const selected = cell(state.sample);
   selected.setAttribute("aria-selected", "true");

@@ -20,7 +20,7 @@ def run(folder: Path, edges: str) -> Path:
     """Trains for one epoch on few images."""
     data = load_data(per_class=4)
     recipe = recipe_named("small", epochs=1, batch_size=40, augment=False)
-    network = new_network(data, recipe, seed=0, edges=edges, n=3, channels=4)
+    network = new_network(data, recipe, seed=0, edges=edges, n=5, channels=4)
     train(network.config or {}, data, recipe, seed=0, folder=folder)
     return folder
 

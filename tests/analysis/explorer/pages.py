@@ -23,11 +23,9 @@ HOSTILE = (
 CLOSING = "dynamic:router_std=1,bias=0,gate=hard,threshold=0.5"
 
 
-def small_page(
-    *networks: Network, samples: int = 24, classes: tuple[str, ...] = HOSTILE
-) -> str:
+def small_page(*networks: Network, samples: int = 24, test: int = 30) -> str:
     """Returns a page of a few images, by default of one network that closes edges."""
-    data = replace(small_data(test=30), classes=classes)
+    data = replace(small_data(test=test), classes=HOSTILE)
     chosen = networks or (some_model(CLOSING),)
     names = ("<i>one</i>", "two")
     return explorer_page(dict(zip(names, chosen, strict=False)), data, samples=samples)

@@ -483,3 +483,28 @@ def test_two_networks_stand_beside_each_other(both: Shown) -> None:
     assert tops[0] == tops[1]
     assert both.script("return document.querySelectorAll('#counts table').length") == 2
     assert "networks differ" in both.text("#outcome")
+
+
+def test_a_long_list_grows_as_it_is_scrolled(
+    browser: tuple[Any, Path], tmp_path: Path
+) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    path = tmp_path / "page.html"
+    path.write_text(small_page(samples=900, test=900))
+    shown = Shown(browser[0], path, browser[1])
+    shown.open()
+    assert len(shown.each("#grid > *", "1")) == 400
+    shown.script("document.querySelector('#grid').scrollTop = 1e6")
+    time.sleep(0.3)
+    assert len(shown.each("#grid > *", "1")) == 800
+    shown.script("document.querySelector('#grid').focus()")
+    shown.press(Keys.END, Keys.ARROW_LEFT)
+    last = shown.data["numbers"][-2]
+    assert shown.hash == f"#image={last}"
+    (place,) = shown.each("#grid .selected", "[...e.parentNode.children].indexOf(e)")
+    assert place == 898
+    assert shown.each("#grid [aria-selected=true]", "e.ariaPosInSet") == ["899"]
+    shown.press("/", "q", "q", Keys.BACKSPACE, Keys.BACKSPACE)
+    assert len(shown.each("#grid > *", "1")) == 900
+    assert shown.hash == f"#image={last}"
