@@ -272,7 +272,7 @@ def _stream(
             for array, matrix, stage in zip(arrays, adjacency, stages, strict=True):
                 source, target = stage.edges.T
                 array[here] = matrix[:, target, source].float().cpu().numpy()
-            if seen:
+            if seen is not None:
                 seen(x)
             labels = labels.to(device)
             table = pd.DataFrame(

@@ -29,6 +29,7 @@ COMMANDS = {
     "plot": "Draw learning curves of RUNs, or the edge weights of an analyzed RUN.",
     "learn": "Learn from wirings: an image's class, or a network's result.",
     "detect": "Train detectors on wired backbones, evaluate them, and predict.",
+    "explore": "Write a page that shows the paths of images through a RUN's network.",
     "bench": "Measure time and memory, each relative to something known.",
 }
 """Each command's line in the help; its module in this folder has the same name."""

@@ -39,6 +39,13 @@ def test_the_wheel_holds_one_package_with_its_data(built: Path) -> None:
         "ddw_graph/training/fashion_mnist/images.npz",
         "ddw_graph/training/fashion_mnist/LICENSE",
         "ddw_graph/analysis/ddw_graph.mplstyle",
+        "ddw_graph/analysis/explorer/page.html",
+        "ddw_graph/analysis/explorer/page.css",
+        "ddw_graph/analysis/explorer/data.js",
+        "ddw_graph/analysis/explorer/samples.js",
+        "ddw_graph/analysis/explorer/pictures.js",
+        "ddw_graph/analysis/explorer/page.js",
+        "ddw_graph/analysis/explorer/demo/model.safetensors",
         "ddw_graph/generators/watts_strogatz.py",
         "ddw_graph/cli/main.py",
     ):

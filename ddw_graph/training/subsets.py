@@ -113,6 +113,26 @@ def balanced(
     return (_ranks(labels, 1) < per_class).nonzero().flatten()
 
 
+def spread_over_classes(
+    labels: Int[Tensor, " images"], count: int
+) -> Int[Tensor, " chosen"]:
+    """Returns which images are so many in all, and as many of each class as can be.
+
+    Where a class runs out the others give more; the classes differ by one image at
+    most otherwise. With enough of all, these are the images of ``balanced``.
+
+    Args:
+        labels: The class of each image.
+        count: Images in all; every one where there are fewer.
+
+    Example:
+        >>> spread_over_classes(torch.tensor([0, 0, 0, 1]), 3).shape
+        torch.Size([3])
+    """
+    order = torch.sort(_ranks(labels, 1), stable=True).indices
+    return order[:count].sort().values
+
+
 def _fewest(labels: Tensor, classes: Sequence[str]) -> tuple[int, str]:
     """Returns how many images the smallest class has, and its name."""
     counts = torch.bincount(labels, minlength=len(classes))

@@ -13,7 +13,7 @@ from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.images import Images, shuffled
 from ddw_graph.training.keys import Key
 from ddw_graph.training.loading import batches
-from ddw_graph.training.subsets import Subset, balanced, held_out
+from ddw_graph.training.subsets import Subset, balanced, held_out, spread_over_classes
 from tests.training.photographs import image_folder, shards
 
 LABELS = st.lists(st.integers(0, 2), min_size=0, max_size=40).map(
@@ -129,3 +129,19 @@ def test_a_subset_of_other_images_has_an_order_for_each_key() -> None:
     orders = [tuple(shuffled(some, Key(0, epoch)).tolist()) for epoch in (0, 0, 1)]
     assert sorted(orders[0]) == list(range(20))
     assert orders[0] == orders[1] != orders[2]
+
+
+@given(LABELS, st.integers(1, 60))
+def test_a_spread_holds_so_many_images_and_of_each_class_as_many_as_can_be(
+    labels: torch.Tensor, count: int
+) -> None:
+    chosen = spread_over_classes(labels, count)
+    assert len(chosen) == len(set(chosen.tolist())) == min(count, len(labels))
+    assert chosen.tolist() == sorted(chosen.tolist())
+    there = torch.bincount(labels, minlength=3)
+    taken = torch.bincount(labels[chosen], minlength=3)
+    for some, all_of_it in zip(taken.tolist(), there.tolist(), strict=True):
+        assert some == all_of_it or some >= max(taken.tolist()) - 1
+    each, rest = divmod(count, 3)
+    if not rest and each <= min(there.tolist()):
+        assert chosen.tolist() == balanced(labels, CLASSES, each).tolist()

@@ -1,0 +1,1 @@
+"""A page to explore wirings: which paths an image takes, and why another differs."""

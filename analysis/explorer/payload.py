@@ -1,0 +1,124 @@
+"""What the page holds: wirings, outcomes and thumbnails of some images, as JSON."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ddw_graph.analysis.collect import Collection
+from ddw_graph.analysis.explorer.thumbnails import Thumbnails, data_uri
+from ddw_graph.analysis.unusual import unusualness
+from ddw_graph.errors import DataError
+
+NETWORKS = 2
+"""The most networks that a page shows beside each other."""
+
+
+def payload(
+    collections: Mapping[str, Collection],
+    thumbnails: Thumbnails,
+    *,
+    about: str,
+    numbers: Sequence[int],
+) -> dict[str, Any]:
+    """Returns what the page shows, ready for JSON.
+
+    Arrays of numbers are float32, little-endian, in base64: exactly what was collected,
+    so that the page counts what NumPy does.
+
+    Args:
+        collections: What was collected from the same images, by the networks' names.
+        thumbnails: Those images.
+        about: Which images these are.
+        numbers: The number of each in its set.
+
+    Raises:
+        DataError: If the collections are not of the same images, or of more than
+            ``NETWORKS`` networks, or every edge of one is constant, or a weight is not
+            finite.
+    """
+    first = next(iter(collections.values()))
+    labels = first.table()["label"].tolist()
+    if len(collections) > NETWORKS:
+        raise DataError(
+            f"a page shows at most {NETWORKS} networks, got {len(collections)}"
+        )
+    for name, collection in collections.items():
+        same = collection.table()["label"].tolist() == labels
+        if collection.classes != first.classes or not same:
+            raise DataError(
+                f"both networks must be given the same images, {name} was given others"
+            )
+    if not len(thumbnails) == len(numbers) == len(labels):
+        raise DataError(
+            f"every one of {len(labels)} images needs a number and a thumbnail, "
+            f"got {len(numbers)} and {len(thumbnails)}"
+        )
+    png, size, columns = thumbnails.sheet()
+    return {
+        "about": about,
+        "classes": list(first.classes),
+        "numbers": list(numbers),
+        "labels": labels,
+        "thumbnails": {"sheet": data_uri(png), "size": size, "columns": columns},
+        "networks": [network(name, each) for name, each in collections.items()],
+    }
+
+
+def network(name: str, collection: Collection) -> dict[str, Any]:
+    """Returns what the page shows of one network.
+
+    Args:
+        name: What it is called.
+        collection: What was collected from it.
+
+    Raises:
+        DataError: If every edge is constant, or a weight is not finite.
+    """
+    if all(stage.constant.all() for stage in collection.stages):
+        raise DataError(
+            f"there are no wirings to explore in {name}: every edge is constant"
+        )
+    table = collection.table()
+    weights = [
+        np.array(collection.weights(place)) for place in range(len(collection.stages))
+    ]
+    for place, array in enumerate(weights):
+        if not np.isfinite(array).all():
+            raise DataError(
+                f"weights must be finite, some of stage {place + 1} of {name} are not"
+            )
+    return {
+        "name": name,
+        "otherMacs": collection.other_macs,
+        "predictions": table["prediction"].tolist(),
+        "losses": encoded(table["loss"].to_numpy()),
+        "unusualness": encoded(unusualness(weights, table["label"].to_numpy())),
+        "stages": [
+            {
+                "nodes": stage.nodes,
+                "edges": stage.edges.tolist(),
+                "constant": stage.constant.tolist(),
+                "nodeMacs": stage.node_macs.tolist(),
+                "edgeMacs": stage.edge_macs.tolist(),
+                "weights": encoded(array),
+            }
+            for stage, array in zip(collection.stages, weights, strict=True)
+        ],
+    }
+
+
+def encoded(array: np.ndarray) -> str:
+    """Returns an array's numbers, row by row, as the page reads them.
+
+    Example:
+        >>> encoded(np.array([1.0]))
+        'AACAPw=='
+    """
+    return base64.b64encode(np.asarray(array, dtype="<f4").tobytes()).decode()
+
+
+def decoded(text: str) -> np.ndarray:
+    """Returns the numbers of ``encoded``, in one row."""
+    return np.frombuffer(base64.b64decode(text), dtype="<f4")

@@ -1,0 +1,299 @@
+/* A stage as arcs and as a matrix, linked: what lights up in one does in the other. */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Returns an SVG element with attributes and children. */
+function draw(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+const WIDTH = 640;
+const MARGIN = 22;
+const SQUARE = 320;
+const STEPS = 11;
+const signed = (number) => (number < 0 ? "−" : "+") + Math.abs(number).toFixed(3);
+const plain = (number) => (number < 0 ? "−" : "") + Math.abs(number).toFixed(3);
+
+class Picture {
+  constructor(network, place) {
+    this.network = network;
+    this.stage = network.stages[place];
+    this.title = `Stage ${place + 1}`;
+    this.last = this.stage.nodes - 1;
+    this.drawArcs();
+    this.drawMatrix();
+    const { nodes, edges } = this.stage;
+    const words = `${nodes} nodes, ${edges.length} edges`;
+    this.save = make("button", { type: "button", className: "quiet", textContent: "SVG" });
+    this.save.setAttribute("aria-label", `${this.title} of ${network.name} as SVG`);
+    this.figure = make(
+      "figure",
+      { className: "card stage" },
+      make(
+        "figcaption",
+        {},
+        make("h3", { textContent: this.title }),
+        make("span", { className: "note", textContent: words }),
+        this.save,
+      ),
+      make("div", { className: "pair" }, this.arcs, this.matrix),
+    );
+    this.figure.addEventListener("pointerover", (event) => this.point(event));
+    this.figure.addEventListener("pointerleave", () => this.darken());
+    this.matrix.addEventListener("focusin", (event) => this.point(event));
+    this.matrix.addEventListener("focusout", () => this.darken());
+    this.matrix.addEventListener("keydown", (event) => this.walk(event));
+  }
+
+  label(node) {
+    return node === 0 ? "in" : node === this.last ? "out" : String(node);
+  }
+
+  drawArcs() {
+    const step = (WIDTH - 2 * MARGIN) / this.last;
+    const radius = Math.min(13, 0.36 * step);
+    const longest = Math.max(...this.stage.edges.map(([source, target]) => target - source));
+    const line = 0.38 * longest * step + 14;
+    const x = (node) => MARGIN + node * step;
+    this.boldest = Math.min(5, 0.6 + 0.08 * step);
+    const paths = this.stage.edges.map(([source, target], edge) => {
+      const span = (x(target) - x(source)) / 2;
+      const d = `M${x(source)} ${line}A${span} ${0.76 * span} 0 0 1 ${x(target)} ${line}`;
+      return [draw("path", { d, class: "hit", "data-edge": edge }), draw("path", { d, class: "arc" })];
+    });
+    this.paths = paths.map(([, path]) => path);
+    this.nodes = Array.from({ length: this.stage.nodes }, (_, node) =>
+      draw(
+        "g",
+        { class: "node" },
+        draw("circle", { cx: x(node), cy: line, r: radius }),
+        draw("text", { x: x(node), y: line, "font-size": Math.max(6, 0.85 * radius) }),
+      ),
+    );
+    this.nodes.forEach((node, place) => (node.lastChild.textContent = this.label(place)));
+    this.arcs = draw(
+      "svg",
+      { viewBox: `0 0 ${WIDTH} ${line + MARGIN}`, class: "arcs", role: "img" },
+      ...this.paths,
+      ...paths.map(([hit]) => hit),
+      ...this.nodes,
+    );
+    // On a narrow screen the picture is small, and its nodes need to be read.
+    const narrow = Math.min(MARGIN - 2, 0.42 * step);
+    this.arcs.style.setProperty("--narrow-radius", `${narrow}px`);
+    this.arcs.style.setProperty("--narrow-font", `${0.85 * narrow}px`);
+  }
+
+  drawMatrix() {
+    const size = Math.min(40, SQUARE / this.last);
+    const font = Math.max(5, Math.min(11, 0.62 * size));
+    const text = (x, y, words, className) => {
+      const element = draw("text", { x, y, class: className, "font-size": font });
+      element.textContent = words;
+      return element;
+    };
+    const below = size * this.last + 0.9 * font;
+    const texts = [];
+    for (let node = 0; node < this.last; node++) {
+      texts.push(text((node + 0.5) * size, below, this.label(node), "axis"));
+      texts.push(text(-4, (node + 0.5) * size, this.label(node + 1), "axis row"));
+    }
+    this.cells = this.stage.edges.map(([source, target], edge) =>
+      draw("rect", {
+        x: source * size + 0.75,
+        y: (target - 1) * size + 0.75,
+        width: size - 1.5,
+        height: size - 1.5,
+        rx: Math.min(3, 0.12 * size),
+        class: "cell",
+        role: "option",
+        tabindex: edge ? -1 : 0,
+        "data-edge": edge,
+      }),
+    );
+    this.steps = Array.from({ length: STEPS }, (_, place) =>
+      draw("rect", { x: SQUARE - 110 + 10 * place, y: 4, width: 10, height: 8 }),
+    );
+    this.ends = [SQUARE - 110, SQUARE].map((x) => draw("text", { x, y: 23, class: "axis", "font-size": 11 }));
+    this.ends[0].classList.add("start");
+    this.ends[1].classList.add("row");
+    this.matrix = draw(
+      "svg",
+      {
+        viewBox: `-26 -2 ${SQUARE + 30} ${below + font + 2}`,
+        class: "matrix",
+        role: "listbox",
+        "aria-label": `${this.title} of ${this.network.name}: edges, rows hear columns`,
+      },
+      ...texts,
+      ...this.cells,
+      ...this.steps,
+      ...this.ends,
+    );
+  }
+
+  /** Shows a sample: its weights, or how they differ from a reference's. */
+  show({ sample, reference, closed, scale, tau, lines }) {
+    Object.assign(this, { sample, closed, lines });
+    const row = this.stage.row(sample);
+    this.values = Array.from(row, (weight, edge) => weight - (reference ? reference[edge] : 0));
+    this.values.forEach((value, edge) => {
+      const share = scale > 0 ? Math.min(1, Math.abs(value) / scale) : 0;
+      const constant = this.stage.constant[edge];
+      const names = [
+        constant ? "constant" : reference || value < 0 ? (value < 0 ? "less" : "more") : "weight",
+        closed.open[edge] ? "open" : "closed",
+      ].join(" ");
+      const [path, rect] = [this.paths[edge], this.cells[edge]];
+      path.setAttribute("class", `arc ${names}`);
+      path.style.strokeWidth = 0.5 + (constant ? 0.5 : this.boldest * share);
+      path.style.strokeOpacity = constant ? 0.5 : 0.06 + 0.94 * share;
+      rect.setAttribute("class", `cell ${names}`);
+      rect.style.fillOpacity = constant ? 0.15 : share;
+      rect.setAttribute("aria-label", this.words(edge));
+    });
+    this.nodes.forEach((node, place) => {
+      node.classList.toggle("dead", !closed.alive[place]);
+    });
+    this.steps.forEach((step, place) => {
+      const share = place / (STEPS - 1);
+      const value = reference ? 2 * share - 1 : share;
+      step.setAttribute("class", reference ? (value < 0 ? "less" : "more") : "weight");
+      step.style.fillOpacity = Math.abs(value);
+    });
+    this.ends[0].textContent = reference ? signed(-scale) : "0";
+    this.ends[1].textContent = reference ? signed(scale) : plain(scale);
+    this.arcs.setAttribute(
+      "aria-label",
+      `${this.title} of ${this.network.name}: ${closed.opened} of ${row.length} edges ` +
+        `open, ${closed.dead} nodes dead at τ ${tau}`,
+    );
+  }
+
+  /** Returns an edge's numbers, a name and a text each. */
+  numbers(edge) {
+    const words = this.lines.map(([name, row]) => [name, plain(row[edge])]);
+    if (this.stage.constant[edge]) words.push(["", "constant: the same for all"]);
+    if (!this.closed.open[edge]) words.push(["", "closed"]);
+    return words;
+  }
+
+  name(edge) {
+    const [source, target] = this.stage.edges[edge];
+    return `${this.label(source)} → ${this.label(target)}`;
+  }
+
+  words(edge) {
+    const numbers = this.numbers(edge).map((words) => words.filter(Boolean).join(" "));
+    return `${this.name(edge)}: ${numbers.join(", ")}`;
+  }
+
+  /** Lights up the edge that is pointed at, or has the focus. */
+  point(event) {
+    const told = event.target.dataset?.edge;
+    this.darken();
+    if (told === undefined) return;
+    const edge = Number(told);
+    const [source, target] = this.stage.edges[edge];
+    this.lit = [this.paths[edge], this.cells[edge], this.nodes[source], this.nodes[target]];
+    for (const element of this.lit) element.classList.add("lit");
+    this.figure.classList.add("pointed");
+    const box = event.target.getBoundingClientRect();
+    const pointer = event.type === "pointerover";
+    const at = pointer ? [event.clientX, event.clientY] : [box.right, box.bottom];
+    tell(`${this.title}: ${this.name(edge)}`, this.numbers(edge), ...at);
+  }
+
+  darken() {
+    for (const element of this.lit ?? []) element.classList.remove("lit");
+    this.figure.classList.remove("pointed");
+    $("tip").hidden = true;
+  }
+
+  /** Moves the focus to the nearest edge in an arrow's direction. */
+  walk(event) {
+    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const step = steps[event.key];
+    if (!step || event.target.dataset.edge === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    let [source, target] = this.stage.edges[event.target.dataset.edge];
+    while (source >= 0 && target <= this.last && source < this.last && target > 0) {
+      source += step[0];
+      target += step[1];
+      const next = this.stage.edges.findIndex(([i, j]) => i === source && j === target);
+      if (next < 0) continue;
+      for (const each of this.cells) each.setAttribute("tabindex", -1);
+      this.cells[next].setAttribute("tabindex", 0);
+      this.cells[next].focus();
+      return;
+    }
+  }
+
+  /** Returns both pictures as one SVG file that needs no style sheet. */
+  file(words) {
+    const [, , width, height] = this.arcs.getAttribute("viewBox").split(" ").map(Number);
+    const box = this.matrix.getAttribute("viewBox").split(" ").map(Number);
+    const tall = Math.max(height, box[3]) + 34;
+    const place = (svg, attributes) => {
+      const copy = styled(svg);
+      for (const [name, value] of Object.entries(attributes)) copy.setAttribute(name, value);
+      return copy;
+    };
+    const wide = width + box[2] + 20;
+    const title = draw("text", { x: 8, y: 20, "font-size": 13, "font-family": "sans-serif" });
+    title.textContent = words;
+    title.setAttribute("fill", colour("color"));
+    const paper = draw("rect", { width: wide, height: tall, fill: colour("backgroundColor") });
+    const svg = draw(
+      "svg",
+      { xmlns: SVG, viewBox: `0 0 ${wide} ${tall}`, width: wide, height: tall },
+      paper,
+      title,
+      place(this.arcs, { x: 0, y: 34, width, height }),
+      place(this.matrix, { x: width + 20, y: 34, width: box[2], height: box[3] }),
+    );
+    return new XMLSerializer().serializeToString(svg);
+  }
+}
+
+const colour = (name) => getComputedStyle(document.querySelector(".card"))[name];
+
+const STYLED = [
+  "fill", "fill-opacity", "stroke", "stroke-opacity", "stroke-width", "stroke-dasharray",
+  "font-family", "text-anchor", "dominant-baseline",
+];
+
+/** Returns a copy of an SVG whose style is in attributes, without what only hears. */
+function styled(svg) {
+  const copy = svg.cloneNode(true);
+  const originals = [svg, ...svg.querySelectorAll("*")];
+  [copy, ...copy.querySelectorAll("*")].forEach((element, place) => {
+    const style = getComputedStyle(originals[place]);
+    for (const name of STYLED) element.setAttribute(name, style.getPropertyValue(name));
+    for (const name of ["class", "style", "tabindex", "data-edge", "role"]) {
+      if (name !== "class") element.removeAttribute(name);
+    }
+  });
+  for (const hit of copy.querySelectorAll(".hit")) hit.remove();
+  for (const element of [copy, ...copy.querySelectorAll("*")]) element.removeAttribute("class");
+  return copy;
+}
+
+/** Shows a few named numbers beside a place on the screen. */
+function tell(title, numbers, x, y) {
+  const tip = $("tip");
+  tip.replaceChildren(
+    make("strong", { textContent: title }),
+    ...numbers.map(([name, value]) =>
+      make("div", {}, make("span", { textContent: name }), make("span", { textContent: value })),
+    ),
+  );
+  tip.hidden = false;
+  const { width, height } = tip.getBoundingClientRect();
+  tip.style.left = `${Math.max(4, Math.min(x + 14, innerWidth - width - 8))}px`;
+  tip.style.top = `${y + 16 + height > innerHeight ? y - height - 12 : y + 16}px`;
+}

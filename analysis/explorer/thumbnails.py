@@ -1,0 +1,79 @@
+"""Thumbnails of the images that a network was given, on one sheet."""
+
+import base64
+import io
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+LARGEST = 48
+"""Pixels of a thumbnail's side, at most."""
+
+
+class Thumbnails:
+    """Hears batches of images, and makes one sheet of them.
+
+    What normalising did to the pixels is undone channel by channel: the darkest value
+    of all images is black, the brightest white.
+
+    Args:
+        size: The largest side, pixels.
+    """
+
+    def __init__(self, size: int = LARGEST) -> None:
+        self.largest = size
+        self.images: list[Tensor] = []
+        self.low: Tensor | None = None
+        self.high: Tensor | None = None
+
+    def __len__(self) -> int:
+        """Returns the number of images that were heard of."""
+        return sum(map(len, self.images))
+
+    def __call__(self, batch: Float[Tensor, "batch channels height width"]) -> None:
+        """Hears a batch of images."""
+        batch = batch.detach().float().cpu()
+        if batch.shape[1] != 3:
+            batch = batch.mean(1, keepdim=True)
+        low, high = batch.amin((0, 2, 3)), batch.amax((0, 2, 3))
+        self.low = low if self.low is None else torch.minimum(self.low, low)
+        self.high = high if self.high is None else torch.maximum(self.high, high)
+        size = min(self.largest, max(batch.shape[2:]))
+        if batch.shape[2:] != (size, size):
+            batch = functional.interpolate(batch, (size, size), mode="area")
+        self.images.append(batch.half())
+
+    def sheet(self) -> tuple[bytes, int, int]:
+        """Returns the sheet as PNG, the side of a thumbnail, and thumbnails in a row.
+
+        Thumbnails stand row by row in the order in which they were heard of.
+        """
+        from PIL import Image  # slow to import
+
+        assert self.low is not None and self.high is not None, "no image was heard of"
+        images = torch.cat(self.images)
+        count, channels, size, _ = images.shape
+        low, high = self.low[:, None, None], self.high[:, None, None]
+        span = (high - low).clamp(min=torch.finfo(torch.float32).tiny)
+        columns = math.ceil(math.sqrt(count))
+        rows = math.ceil(count / columns)
+        grid = torch.zeros(rows * columns, channels, size, size, dtype=torch.uint8)
+        # In pieces, since in full precision many images take much memory.
+        for place in range(0, count, 512):
+            shades = (images[place : place + 512].float() - low) / span
+            piece = (255 * shades.clamp(0, 1)).round().byte()
+            grid[place : place + len(piece)] = piece
+        pixels = grid.reshape(rows, columns, channels, size, size)
+        pixels = pixels.permute(0, 3, 1, 4, 2).reshape(rows * size, columns * size, -1)
+        array = pixels.squeeze(2).contiguous().numpy()
+        file = io.BytesIO()
+        Image.fromarray(array).save(file, "PNG", optimize=count <= 1000)
+        return file.getvalue(), size, columns
+
+
+def data_uri(png: bytes) -> str:
+    """Returns a PNG as the address that holds it."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

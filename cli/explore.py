@@ -1,0 +1,137 @@
+"""The command that writes a page to explore wirings."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ddw_graph.cli.options import OVERWRITE_OPTION
+from ddw_graph.cli.training_options import (
+    DEVICE_OPTION,
+    WORKERS_OPTION,
+    data_options,
+    data_source,
+    run_data,
+)
+
+if TYPE_CHECKING:
+    from ddw_graph.nn.network import Network
+    from ddw_graph.training.data import ImageData
+
+
+@click.command()
+@click.argument(
+    "runs", metavar="[RUN [RUN2]]", nargs=-1, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--demo", is_flag=True, help="Show a small network that is in the package."
+)
+@data_options(default="that of RUN")
+@click.option(
+    "--split",
+    type=click.Choice(["test", "train"]),
+    default="test",
+    show_default=True,
+    help="Which images.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="How many images, as many of each class as there are.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The page, such as page.html.",
+)
+@OVERWRITE_OPTION
+@WORKERS_OPTION
+@DEVICE_OPTION
+def explore(
+    runs: tuple[Path, ...],
+    demo: bool,
+    split: str,
+    samples: int,
+    out: Path,
+    overwrite: bool,
+    workers: int,
+    device: str,
+    **options: Any,
+) -> None:
+    """Write a page that shows the paths of images through a RUN's network.
+
+    One HTML file that holds all it needs: open it in a browser, from disk. With two
+    RUNs it shows both networks beside each other for the same images.
+
+    \b
+    ddw-graph explore --demo --out page.html
+    ddw-graph explore runs/ddw --out page.html
+    ddw-graph explore runs/ddw runs/half --samples 2000 --out both.html
+    """
+    if demo == bool(runs) or len(runs) > 2:
+        raise click.UsageError(
+            f"a page shows one RUN or two, or with --demo none, got {len(runs)}"
+            + " and --demo" * demo
+        )
+    from ddw_graph.analysis.explorer.explore import explorer_page
+    from ddw_graph.atomic import check_free, write_bytes
+    from ddw_graph.cli.progress import bar
+
+    check_free(out, overwrite=overwrite)
+    networks, data = _demo(options) if demo else _trained(runs, device, options)
+    with bar() as progress:
+        task = progress.add_task("images", total=None)
+        text = explorer_page(
+            networks,
+            data,
+            split=split,
+            samples=samples,
+            workers=workers,
+            progress=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    content = text.encode()
+    write_bytes(out, [content], overwrite=overwrite)
+    click.echo(f"{out}: {len(content) / 1e6:.1f} MB; open it in a browser")
+
+
+def _demo(options: dict[str, Any]) -> tuple[dict[str, "Network"], "ImageData"]:
+    """Returns the network in the package by its name, and the images in it."""
+    from ddw_graph.analysis.explorer.demo import demo_network
+
+    given = [f"--{key.replace('_', '-')}" for key, value in options.items() if value]
+    if given:
+        raise click.UsageError(
+            f"the demo has its own images, it cannot be had with {', '.join(given)}"
+        )
+    return {"demo": demo_network()}, data_source(options).load()
+
+
+def _trained(
+    runs: tuple[Path, ...], device: str, options: dict[str, Any]
+) -> tuple[dict[str, "Network"], "ImageData"]:
+    """Returns the networks of runs by their names, and the images of the first."""
+    from ddw_graph.training.train import (
+        check_fit,
+        check_same_classes,
+        trained_model,
+        usable_device,
+    )
+
+    place = usable_device(device)
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run) for run in runs]
+    if len(set(names)) < len(names):
+        raise click.UsageError(f"two RUNs must be different ones, got {runs[0]} twice")
+    networks = {
+        name: trained_model(run, device=place)
+        for name, run in zip(names, runs, strict=True)
+    }
+    data = data_source(run_data(runs[0], options)).load()
+    for run, network in zip(runs, networks.values(), strict=True):
+        check_fit(network.config or {}, data)
+        check_same_classes(run, data)
+    return networks, data

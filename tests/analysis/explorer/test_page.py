@@ -1,0 +1,188 @@
+"""The page holds exactly what was collected, and lets nothing else in."""
+
+import base64
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ddw_graph.analysis.collect import Collection, collect
+from ddw_graph.analysis.explorer.demo import ACCURACY, MODEL, demo_network
+from ddw_graph.analysis.explorer.explore import explorer_page
+from ddw_graph.analysis.explorer.payload import decoded, encoded, network, payload
+from ddw_graph.analysis.explorer.thumbnails import Thumbnails
+from ddw_graph.analysis.unusual import unusualness
+from ddw_graph.errors import DataError
+from ddw_graph.training.data import load_data
+from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.subsets import Subset, spread_over_classes
+from tests.analysis.explorer.pages import (
+    CLOSING,
+    HOSTILE,
+    data_of,
+    read,
+    small_page,
+    stage_of,
+)
+from tests.analysis.test_collect import some_model, stored
+from tests.training.small import small_data
+
+
+def small_collection(folder: Path, samples: int = 24) -> tuple[Collection, Thumbnails]:
+    images = small_data(test=30).test
+    thumbnails = Thumbnails()
+    chosen = Subset(images, spread_over_classes(images.labels, samples))
+    collection = collect(
+        some_model(CLOSING),
+        chosen,
+        folder,
+        classes=HOSTILE,
+        image_size=8,
+        seen=thumbnails,
+    )
+    return collection, thumbnails
+
+
+def test_the_page_holds_what_was_collected(tmp_path: Path) -> None:
+    page = data_of(small_page())
+    collection, _ = small_collection(tmp_path / "a")
+    assert page["classes"] == list(HOSTILE)
+    chosen = spread_over_classes(small_data(test=30).test.labels, 24)
+    assert page["numbers"] == chosen.tolist()
+    (told,) = page["networks"]
+    assert told["otherMacs"] == collection.other_macs
+    table = collection.table()
+    assert page["labels"] == table["label"].tolist()
+    assert told["predictions"] == table["prediction"].tolist()
+    np.testing.assert_allclose(decoded(told["losses"]), table["loss"], rtol=1e-6)
+    all_weights = []
+    for place, kept in enumerate(collection.stages):
+        stage, weights = stage_of(told["stages"][place], 24)
+        np.testing.assert_array_equal(weights, collection.weights(place))
+        all_weights.append(weights)
+        for name in ("nodes", "edges", "constant", "node_macs", "edge_macs"):
+            np.testing.assert_array_equal(getattr(stage, name), getattr(kept, name))
+    expected = unusualness(all_weights, table["label"].to_numpy())
+    np.testing.assert_allclose(decoded(told["unusualness"]), expected, rtol=1e-6)
+
+
+def test_numbers_survive_the_way_to_the_page_bit_by_bit() -> None:
+    values = np.array([[0.1, 1e-45, -0.0], [1 / 3, np.inf, 65504.1]], dtype=np.float32)
+    assert decoded(encoded(values)).tobytes() == values.tobytes()
+
+
+def test_nothing_in_the_page_ends_its_element_or_is_fetched() -> None:
+    reader = read(small_page())
+    tags = [tag for tag, _ in reader.elements]
+    assert "img" not in tags and tags.count("script") == 2
+    for tag, attributes in reader.elements:
+        assert not [name for name in attributes if name.startswith("on")], tag
+        assert "style" not in attributes
+        for name in ("src", "href"):
+            assert attributes.get(name) in (None, "#", "data:,")
+    (policy,) = [
+        attributes["content"]
+        for tag, attributes in reader.elements
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    assert policy is not None
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data: blob:"
+    for rule, text in (("script-src", "script"), ("style-src", "style")):
+        digest = hashlib.sha256(reader.texts[text].encode()).digest()
+        assert rules[rule] == f"'sha256-{base64.b64encode(digest).decode()}'"
+    for text in (
+        "http:",
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacent",
+        "eval(",
+        "fetch(",
+    ):
+        script = reader.texts["script"].replace("http://www.w3.org/2000/svg", "")
+        assert text not in script
+
+
+def test_thumbnails_stand_in_order_and_are_what_they_were() -> None:
+    pixels = torch.randint(256, (7, 3, 6, 6)).byte()
+    pixels[0, :, 0, 0], pixels[0, :, 0, 1] = 0, 255
+    shift, scale = torch.tensor([0.1, 0.4, 0.6]), torch.tensor([0.2, 0.3, 0.4])
+    given = (pixels.float() / 255 - shift[:, None, None]) / scale[:, None, None]
+    thumbnails = Thumbnails()
+    thumbnails(given[:5])
+    thumbnails(given[5:])
+    png, size, columns = thumbnails.sheet()
+    assert (size, columns) == (6, 3)
+    sheet = np.array(Image.open(io.BytesIO(png)))
+    assert sheet.shape == (18, 18, 3)
+    for place, image in enumerate(pixels):
+        row, column = divmod(place, columns)
+        found = sheet[6 * row : 6 * row + 6, 6 * column : 6 * column + 6]
+        # Kept in half precision, which is near to a shade.
+        difference = found.astype(int) - image.permute(1, 2, 0).numpy()
+        assert np.abs(difference).max() <= 1
+    assert not sheet[12:, 6:].any()
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "L"), (3, "RGB")])
+def test_thumbnails_are_at_most_48_pixels_and_grey_where_images_are(
+    channels: int, mode: str
+) -> None:
+    thumbnails = Thumbnails()
+    thumbnails(torch.rand(3, channels, 96, 96))
+    png, size, columns = thumbnails.sheet()
+    sheet = Image.open(io.BytesIO(png))
+    assert (size, columns, sheet.size, sheet.mode) == (48, 2, (96, 96), mode)
+
+
+def test_images_of_one_shade_are_no_error() -> None:
+    thumbnails = Thumbnails()
+    thumbnails(torch.full((1, 1, 4, 4), 3.0))
+    assert not np.array(Image.open(io.BytesIO(thumbnails.sheet()[0]))).any()
+
+
+def test_says_what_cannot_be_explored(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="every edge is constant"):
+        small_page(some_model("fixed"))
+    with pytest.raises(DataError, match=r"at most 2 networks, got 3"):
+        explorer_page(dict.fromkeys("abc", some_model()), small_data())
+    with pytest.raises(DataError, match="at least 1 image, got samples=0"):
+        small_page(samples=0)
+    weights = np.array([[0.5, np.nan, 0.5]])
+    bad = stored(tmp_path / "nan", weights, [False] * 3)
+    (bad.folder / "samples.csv").write_text("label,prediction,loss\n0,0,0.5\n")
+    with pytest.raises(DataError, match="finite, some of stage 1 of bad are not"):
+        network("bad", bad)
+    collection, thumbnails = small_collection(tmp_path / "a")
+    other, _ = small_collection(tmp_path / "b", samples=12)
+    with pytest.raises(DataError, match="same images, b was given others"):
+        payload({"a": collection, "b": other}, thumbnails, about="", numbers=range(24))
+    with pytest.raises(DataError, match="needs a number and a thumbnail, got 3 and 24"):
+        payload({"a": collection}, thumbnails, about="", numbers=range(3))
+    path = tmp_path / "a" / "stage-1.npy"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(DataError, match="must hold a whole array"):
+        payload({"a": collection}, thumbnails, about="", numbers=range(24))
+
+
+def test_the_demo_is_a_small_file_that_is_as_right_as_it_says() -> None:
+    assert MODEL.stat().st_size < 300_000
+    data = load_data()
+    found = evaluate(demo_network(), data.test)
+    # Machines round differently, which may move a few of 2,000 images.
+    assert found.accuracy == pytest.approx(ACCURACY, abs=0.003)
+
+
+def test_the_demos_wirings_differ_between_images(tmp_path: Path) -> None:
+    data = load_data()
+    images = Subset(data.test, torch.arange(200))
+    collection = collect(
+        demo_network(), images, tmp_path / "a", classes=data.classes, image_size=28
+    )
+    last = np.asarray(collection.weights(len(collection.stages) - 1))
+    assert len(np.unique(last > 0, axis=0)) > 5

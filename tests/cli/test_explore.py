@@ -1,0 +1,89 @@
+"""The command writes a page, overwrites nothing unasked, and says what is wrong."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ddw_graph.cli.main import main
+from ddw_graph.training.data import load_data
+from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.train import new_network, train
+from tests.analysis.explorer.pages import data_of
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def run(folder: Path, edges: str) -> Path:
+    """Trains for one epoch on few images."""
+    data = load_data(per_class=4)
+    recipe = recipe_named("small", epochs=1, batch_size=40, augment=False)
+    network = new_network(data, recipe, seed=0, edges=edges, n=5, channels=4)
+    train(network.config or {}, data, recipe, seed=0, folder=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("runs") / "ddw", "dynamic:bias=0")
+
+
+def test_the_demo_is_a_page_at_once(tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    result = call("explore", "--demo", "--samples", 20, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "open it in a browser" in result.stdout
+    page = data_of(out.read_text())
+    assert page["about"] == "fashion_mnist_mini, test"
+    assert sorted(page["labels"]) == sorted([*range(10)] * 2)
+    again = call("explore", "--demo", "--samples", 10, "--out", out)
+    assert again.exit_code == 2 and "--overwrite" in again.stderr
+    assert data_of(out.read_text()) == page
+    over = call("explore", "--demo", "--samples", 10, "--out", out, "--overwrite")
+    assert over.exit_code == 0 and len(data_of(out.read_text())["labels"]) == 10
+
+
+def test_a_run_and_two_beside_each_other(trained: Path, tmp_path: Path) -> None:
+    other = run(tmp_path / "learned", "learned")
+    out = tmp_path / "page.html"
+    options = ("--split", "train", "--samples", 10, "--out", out)
+    result = call("explore", trained, other, *options)
+    assert result.exit_code == 0, result.output
+    page = data_of(out.read_text())
+    assert [network["name"] for network in page["networks"]] == ["ddw", "learned"]
+    assert page["about"] == "fashion_mnist_mini, train"
+    # The run's own data: four images of each class.
+    assert max(page["numbers"]) < 40
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "one RUN or two, or with --demo none, got 0"),
+        (("a", "--demo"), "got 1 and --demo"),
+        (("a", "b", "c"), "got 3"),
+        (("--demo", "--per-class", "3"), "cannot be had with --per-class"),
+        (("nowhere",), "must hold config.json, got nowhere"),
+    ],
+)
+def test_says_what_is_wrong_in_a_line(
+    arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    result = call("explore", *arguments, "--out", tmp_path / "page.html")
+    assert result.exit_code == 2 and message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_twice_and_one_of_fixed_edges_are_refused(
+    trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "page.html"
+    twice = call("explore", trained, trained, "--out", out)
+    assert twice.exit_code == 2 and "different ones" in twice.stderr
+    fixed = run(tmp_path / "fixed", "fixed")
+    result = call("explore", fixed, "--samples", 10, "--out", out)
+    assert result.exit_code == 2 and "every edge is constant" in result.stderr
+    assert not out.exists()
