@@ -13,7 +13,6 @@ from ddw_graph.analysis.learning.collection_graphs import (
     CollectionGraphs,
     EdgeScale,
     all_weights,
-    sample_labels,
 )
 from ddw_graph.analysis.learning.crossing import (
     NETWORK,
@@ -88,7 +87,7 @@ def class_test(
             f"some edge must differ between samples, got {len(varies)} edges that "
             f"{told_why}; collect a network with dynamic edges"
         )
-    labels = sample_labels(collection)
+    labels = collection.table()["label"].to_numpy()
     rows = weights[:, varies]
     divisions = [
         stratified_folds(labels, folds, seed=(seed, repeat))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 from torch_geometric.data import Data
@@ -70,7 +70,7 @@ class CollectionGraphs(Dataset[Data]):
     def __init__(self, collection: Collection, scale: EdgeScale | None = None) -> None:
         self.collection = collection
         self.scale = scale
-        self.labels = sample_labels(collection)
+        self.labels = collection.table()["label"].to_numpy(np.int64)
         places = range(len(collection.stages))
         self.weights = [collection.weights(place) for place in places]
         stages = collection.stages
@@ -98,29 +98,6 @@ class CollectionGraphs(Dataset[Data]):
         graph.y = torch.tensor([self.labels[place]])
         graph.sample = torch.tensor([place])
         return graph
-
-
-def sample_labels(collection: Collection) -> Int[np.ndarray, " samples"]:
-    """Returns the label of each sample.
-
-    Raises:
-        DataError: If the table of samples has other samples, or no labels.
-    """
-    path = collection.folder / "samples.csv"
-    try:
-        table = collection.table()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} must hold a table: {error}") from error
-    if "label" not in table or len(table) != collection.samples:
-        raise DataError(
-            f"{path} must have a column label and {collection.samples} rows, got "
-            f"{', '.join(map(str, table.columns))} and {len(table)}"
-        )
-    labels: np.ndarray = table["label"].to_numpy()
-    known = len(collection.classes)
-    if labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= known:
-        raise DataError(f"{path} must have labels of the {known} classes, from 0")
-    return labels.astype(np.int64)
 
 
 def all_weights(collection: Collection) -> Float[np.ndarray, "samples edges"]:

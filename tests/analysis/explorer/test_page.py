@@ -155,7 +155,9 @@ def test_says_what_cannot_be_explored(tmp_path: Path) -> None:
         small_page(samples=0)
     weights = np.array([[0.5, np.nan, 0.5]])
     bad = stored(tmp_path / "nan", weights, [False] * 3)
-    (bad.folder / "samples.csv").write_text("label,prediction,loss\n0,0,0.5\n")
+    (bad.folder / "samples.csv").write_text(
+        "label,prediction,loss,expected_macs\n0,0,0.5,1\n"
+    )
     with pytest.raises(DataError, match="finite, some of stage 1 of bad are not"):
         network("bad", bad)
     collection, thumbnails = small_collection(tmp_path / "a")
