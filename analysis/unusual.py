@@ -49,4 +49,4 @@ def unusualness(
     for weights in stages:
         means = class_means(weights, labels, int(labels.max()) + 1)
         squares += ((weights - means[labels]) ** 2).sum(1)
-    return squares
+    return np.sqrt(squares)
