@@ -58,6 +58,7 @@ function read(hash) {
   });
   shown = chosen(state);
   state.sample ??= shown[0] ?? 0;
+  findOther();
 }
 
 const clamped = (ticks) => Math.max(0, Math.min(highest, ticks || 0));
@@ -66,9 +67,7 @@ const clamped = (ticks) => Math.max(0, Math.min(highest, ticks || 0));
 
 function change(changes) {
   Object.assign(state, changes);
-  if (state.view === "other" && state.other === null) {
-    state.other = shown.find((sample) => sample !== state.sample) ?? state.sample;
-  }
+  findOther();
   const filters = ["find", "label", "outcome", "sort"];
   if (filters.some((key) => key in changes)) {
     shown = chosen(state);
@@ -77,6 +76,12 @@ function change(changes) {
   }
   show();
   history.replaceState(null, "", written());
+}
+
+/** Takes another image where one is to be compared with and none is pinned. */
+function findOther() {
+  if (state.view !== "other") return;
+  state.other ??= shown.find((sample) => sample !== state.sample) ?? state.sample;
 }
 
 const pick = (sample) => change({ sample });
@@ -199,7 +204,7 @@ function showSample(closed) {
     ["loss", (network) => network.losses[sample].toFixed(3)],
     ["expected MACs", (network) => {
       const macs = network.expectedMacs[sample];
-      return `${short.format(macs)}, ${percent(macs / network.macs)} of all`;
+      return `${short.format(macs)} (${percent(macs / network.macs)})`;
     }],
     ["unusualness", (network, place) =>
       `${network.unusualness[sample].toFixed(3)}, ${whole.format(ranks[place])} of ${whole.format(SAMPLES.length)}`],
@@ -354,14 +359,10 @@ function setUp() {
   );
   $("tau").max = highest;
   const rows = Math.max(...PICTURES.map((pictures) => pictures.length));
-  const networks = $("stages");
-  networks.classList.toggle("two", NETWORKS.length > 1);
-  for (const [place, network] of NETWORKS.entries()) {
-    if (NETWORKS.length > 1) networks.append(make("h2", { textContent: network.name, className: `column-${place}` }));
-  }
+  $("stages").classList.toggle("two", NETWORKS.length > 1);
   for (let k = 0; k < rows; k++) {
     for (const pictures of PICTURES) {
-      networks.append(pictures[k]?.figure ?? make("div"));
+      $("stages").append(pictures[k]?.figure ?? make("div"));
     }
   }
 }

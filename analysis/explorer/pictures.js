@@ -26,7 +26,8 @@ class Picture {
     this.drawArcs();
     this.drawMatrix();
     const { nodes, edges } = this.stage;
-    const words = `${nodes} nodes, ${edges.length} edges`;
+    const size = `${nodes} nodes, ${edges.length} edges`;
+    const words = NETWORKS.length > 1 ? `${network.name} · ${size}` : size;
     this.save = make("button", { type: "button", className: "quiet", textContent: "SVG" });
     this.save.setAttribute("aria-label", `${this.title} of ${network.name} as SVG`);
     this.figure = make(
@@ -85,6 +86,8 @@ class Picture {
     const narrow = Math.min(MARGIN - 2, 0.42 * step);
     this.arcs.style.setProperty("--narrow-radius", `${narrow}px`);
     this.arcs.style.setProperty("--narrow-font", `${0.85 * narrow}px`);
+    // Many closed edges would together be darker than the open ones.
+    this.arcs.style.setProperty("--closed", Math.min(0.3, 25 / paths.length));
   }
 
   drawMatrix() {
@@ -124,7 +127,7 @@ class Picture {
       "svg",
       {
         viewBox: `-26 -2 ${SQUARE + 30} ${below + font + 2}`,
-        class: "matrix",
+        class: size < 14 ? "matrix small" : "matrix",
         role: "listbox",
         "aria-label": `${this.title} of ${this.network.name}: edges, rows hear columns`,
       },
@@ -150,7 +153,9 @@ class Picture {
       const [path, rect] = [this.paths[edge], this.cells[edge]];
       path.setAttribute("class", `arc ${names}`);
       path.style.strokeWidth = 0.5 + (constant ? 0.5 : this.boldest * share);
-      path.style.strokeOpacity = constant ? 0.5 : 0.06 + 0.94 * share;
+      // Small differences are many, and would not be seen as thin and pale lines.
+      const seen = reference ? Math.sqrt(share) : share;
+      path.style.strokeOpacity = constant ? 0.5 : 0.06 + 0.94 * seen;
       rect.setAttribute("class", `cell ${names}`);
       rect.style.fillOpacity = constant ? 0.15 : share;
       rect.setAttribute("aria-label", this.words(edge));

@@ -45,6 +45,7 @@ def test_draws_are_what_they_were_in_every_release() -> None:
     labels = torch.arange(30) % 3
     assert balanced(labels, CLASSES, 2).tolist() == [2, 3, 19, 22, 27, 29]
     assert held_out(labels, CLASSES, 6)[1].tolist() == [1, 8, 9, 18, 22, 26]
+    assert spread_over_classes(labels, 6).tolist() == [2, 3, 19, 22, 27, 29]
 
 
 @pytest.mark.parametrize(

@@ -370,6 +370,8 @@ def test_the_address_brings_everything_back(page: Shown) -> None:
     page.open("#image=99999&tau=abc&view=constructor&class=-1&sort=__proto__&with=x")
     expected = page.script("return JSON.stringify({ ...DEFAULTS, sample: 0 })")
     assert page.script("return JSON.stringify(state)") == expected
+    page.open("#view=other")
+    assert page.script("return [state.sample, state.other]") == [0, 1]
     page.open("#tau=1e9")
     assert page.script("return [state.tau, Number($('tau').max)]") == [100, 100]
     assert complaints(page.browser) == []
@@ -482,6 +484,8 @@ def test_two_networks_stand_beside_each_other(both: Shown) -> None:
     )
     assert tops[0] == tops[1]
     assert both.script("return document.querySelectorAll('#counts table').length") == 2
+    names = both.each("figcaption .note", "e.textContent.split(' · ')[0]")
+    assert names == ["<i>one</i>", "two"] * 3
     assert "networks differ" in both.text("#outcome")
 
 
