@@ -50,7 +50,7 @@ def analyze(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Collect the weight of every edge for every sample of a trained RUN.
+    """Collect each edge's weight for each sample of a trained RUN.
 
     Writes the weights (stage-K.npy); label, prediction, loss and expected MACs of each
     sample (samples.csv); mean and standard deviation of each edge (edges.csv).

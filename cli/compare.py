@@ -83,7 +83,7 @@ def compare(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train wirings and kinds of edges beside each other at equal budget.
+    """Train wirings and edges beside each other at equal budget.
 
     Every --wiring with every --edges; without either, DDW (complete, dynamic) and
     RandWire's ER, BA and WS (learned). The first entry sets the budget: the width of

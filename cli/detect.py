@@ -35,7 +35,7 @@ PATH = click.Path(path_type=Path)
 @click.group(invoke_without_command=True)
 @click.pass_context
 def detect(ctx: click.Context) -> None:
-    """Train detectors on wired backbones, evaluate them, and predict.
+    """Train detectors on wired backbones, and use them.
 
     \b
     ddw-graph detect synthesize --crops 300 --out data

@@ -61,7 +61,7 @@ def explore(
     device: str,
     **options: Any,
 ) -> None:
-    """Write a page that shows the paths of images through a RUN's network.
+    """Write a page of the paths that images take in a RUN.
 
     One HTML file that holds all it needs: open it in a browser, from disk. With two
     RUNs it shows both networks beside each other for the same images.

@@ -67,7 +67,7 @@ def plot(
     out: Path | None,
     overwrite: bool,
 ) -> None:
-    """Draw learning curves of RUNs, or the edge weights of an analyzed RUN.
+    """Draw curves of RUNs, or edge weights of an analyzed RUN.
 
     Curves: loss and accuracy over epochs, in training and in tests; runs of the same
     configuration but seed are drawn as their mean, with a band of one deviation,

@@ -69,7 +69,7 @@ def statistics(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Tell what the wirings of an analyzed RUN do: a table of many kinds.
+    """Tell what the wirings of an analyzed RUN do, in tables.
 
     RUN is a run with an analysis, or the folder of an analysis. Constant edges are left
     out, but for the table of edges, which says which they are.

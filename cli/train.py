@@ -115,7 +115,7 @@ def train(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train a network and keep configuration, log, checkpoint and result.
+    """Train a network; keep its configuration, log and result.
 
     \b
     ddw-graph train --out runs/ddw
