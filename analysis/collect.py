@@ -111,6 +111,15 @@ class Collection:
             )
         return array
 
+    def rows(self, rows: slice = slice(None)) -> Float[np.ndarray, "rows edges"]:
+        """Returns the weights of some samples, those of all stages beside each other.
+
+        Raises:
+            DataError: If a file is missing or cut short, or does not fit.
+        """
+        places = range(len(self.stages))
+        return np.concatenate([self.weights(place)[rows] for place in places], 1)
+
     def chunks(
         self, stage: int, size: int = 4096
     ) -> Iterator[Float[np.ndarray, "chunk edges"]]:

@@ -10,6 +10,7 @@ from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.tables import printed
 from ddw_graph.cli.training_options import (
     DEVICE_OPTION,
+    SPLIT_OPTION,
     WORKERS_OPTION,
     data_options,
     data_source,
@@ -20,13 +21,7 @@ from ddw_graph.cli.training_options import (
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @data_options(default="the run's own")
-@click.option(
-    "--split",
-    type=click.Choice(["test", "train"]),
-    default="test",
-    show_default=True,
-    help="Which images.",
-)
+@SPLIT_OPTION
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

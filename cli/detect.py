@@ -13,7 +13,7 @@ from ddw_graph.cli.detection_options import (
     setting_options,
     settings_changes,
 )
-from ddw_graph.cli.execution_options import world_options
+from ddw_graph.cli.execution_options import training_place, world_options
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
 
@@ -114,24 +114,15 @@ def train(
     """
     from contextlib import nullcontext
 
-    import torch
-
     from ddw_graph.cli.detection_progress import DetectionProgress
     from ddw_graph.detection.coco import coco_split
     from ddw_graph.detection.train import chosen_settings, train_detector
-    from ddw_graph.training.memory import keep_memory
-    from ddw_graph.training.train import usable_device
-    from ddw_graph.training.world import device_of, joined
 
     chosen = chosen_detection_recipe(recipe, options)
     changes = settings_changes(options)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    place = usable_device(device)
-    if place == "cpu":
-        keep_memory()
-    with joined(size=processes, device=place, timeout=timeout) as world:
-        place = device_of(place, world)
+    with training_place(
+        device, threads=threads, processes=processes, timeout=timeout
+    ) as (world, place):
         with world.together(place):
             images = coco_split(root, "train", bad_boxes=bad_boxes)
             tested = coco_split(root, "val", bad_boxes=bad_boxes)

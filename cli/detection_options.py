@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ddw_graph.cli.training_options import value_options
+
 if TYPE_CHECKING:
     from ddw_graph.detection.recipe import DetectionRecipe
 
@@ -63,9 +65,7 @@ bad_boxes_option = click.option(
 
 def setting_options(command: Command) -> Command:
     """Returns ``command`` with the options that make a detector's settings."""
-    for name, (kind, text) in reversed(SETTINGS.items()):
-        flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, type=kind, help=text)(command)
+    command = value_options(command, SETTINGS)
     return click.option(
         "--settings",
         default="small",
@@ -80,9 +80,7 @@ def recipe_options(command: Command) -> Command:
         "--flip/--no-flip", default=None, help="Flip each second training image."
     )
     command = switch(command)
-    for name, (kind, text) in reversed(VALUES.items()):
-        flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, type=kind, help=text)(command)
+    command = value_options(command, VALUES)
     return click.option(
         "--recipe",
         default="small",

@@ -1,12 +1,14 @@
 """Options of how a training is computed, and by how many processes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from ddw_graph.training.execution import Execution
+    from ddw_graph.training.world import World
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,6 +65,33 @@ def world_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+@contextmanager
+def training_place(
+    device: str, *, threads: int | None, processes: int | None, timeout: float
+) -> "Iterator[tuple[World, str]]":
+    """Yields the processes that train together, and the device of this one.
+
+    Args:
+        device: The device that was asked for.
+        threads: Threads that compute; by default torch's choice.
+        processes: How many must have been started.
+        timeout: Seconds to wait for another process.
+    """
+    import torch
+
+    from ddw_graph.training.memory import keep_memory
+    from ddw_graph.training.train import usable_device
+    from ddw_graph.training.world import device_of, joined
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    place = usable_device(device)
+    if place == "cpu":
+        keep_memory()
+    with joined(size=processes, device=place, timeout=timeout) as world:
+        yield world, device_of(place, world)
 
 
 def chosen_execution(options: dict[str, Any]) -> "Execution":

@@ -8,6 +8,7 @@ import click
 from ddw_graph.cli.options import OVERWRITE_OPTION
 from ddw_graph.cli.training_options import (
     DEVICE_OPTION,
+    SPLIT_OPTION,
     WORKERS_OPTION,
     data_options,
     data_source,
@@ -27,13 +28,7 @@ if TYPE_CHECKING:
     "--demo", is_flag=True, help="Show a small network that is in the package."
 )
 @data_options(default="that of RUN")
-@click.option(
-    "--split",
-    type=click.Choice(["test", "train"]),
-    default="test",
-    show_default=True,
-    help="Which images.",
-)
+@SPLIT_OPTION
 @click.option(
     "--samples",
     type=click.IntRange(min=1),

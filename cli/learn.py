@@ -94,7 +94,7 @@ def classes(
     \b
     ddw-graph learn classes runs/ddw --out classes
     """
-    from ddw_graph.analysis.collect import open_collection
+    from ddw_graph.analysis.collect import open_analysis
     from ddw_graph.analysis.learning.class_test import class_test
     from ddw_graph.analysis.learning.report import (
         check_report_free,
@@ -106,8 +106,7 @@ def classes(
     if out is not None:
         check_report_free(out, overwrite=overwrite)
     fitting = _fitting(options)
-    inside = analysis / "analysis"
-    collection = open_collection(inside if inside.is_dir() else analysis)
+    collection = open_analysis(analysis)
     with bar() as progress:
         task = progress.add_task("folds", total=None)
         test = class_test(

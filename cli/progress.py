@@ -93,13 +93,17 @@ class TrainingProgress:
 
     def epoch(self, row: Row) -> None:
         """Prints an epoch's line."""
-        line = (
+        line = self.line(row)
+        if self.bar.disable:
+            click.echo(line, err=True)
+        else:
+            self.bar.console.print(line, highlight=False)
+
+    def line(self, row: Row) -> str:
+        """Returns what is told of an epoch."""
+        return (
             f"epoch {row['epoch']:.0f}: train loss {row['train_loss']:.3f}, "
             f"test accuracy {100 * row['test_accuracy']:.2f} %, "
             f"expected MACs {100 * row['test_macs_share']:.0f} %, "
             f"{row['train_seconds']:.1f} s"
         )
-        if self.bar.disable:
-            click.echo(line, err=True)
-        else:
-            self.bar.console.print(line, highlight=False)

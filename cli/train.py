@@ -11,6 +11,7 @@ import click
 from ddw_graph.cli.execution_options import (
     chosen_execution,
     execution_options,
+    training_place,
     world_options,
 )
 from ddw_graph.cli.options import JSON_OPTION
@@ -125,25 +126,16 @@ def train(
     ddw-graph train --budget 0.5 --router-lr 3 --out runs/half
     torchrun --nproc-per-node 8 --no-python ddw-graph train --out runs/eight
     """
-    import torch
-
-    from ddw_graph.training.memory import keep_memory
     from ddw_graph.training.train import train as train_network
-    from ddw_graph.training.train import usable_device
-    from ddw_graph.training.world import device_of, joined
 
     if log_steps is not None and not tensorboard:
         raise click.UsageError("--log-steps needs --tensorboard")
     chosen = chosen_recipe(recipe, options)
     execution = chosen_execution(options)
     source = data_source(options)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    place = usable_device(device)
-    if place == "cpu":
-        keep_memory()
-    with joined(size=processes, device=place, timeout=timeout) as world:
-        place = device_of(place, world)
+    with training_place(
+        device, threads=threads, processes=processes, timeout=timeout
+    ) as (world, place):
         with world.together(place):
             data = source.load()
             network = _network(model, start, data, chosen, seed, options)

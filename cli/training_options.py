@@ -110,15 +110,22 @@ def data_options(default: str) -> Callable[[Command], Command]:
     return decorated
 
 
+SPLIT_OPTION = click.option(
+    "--split",
+    type=click.Choice(["test", "train"]),
+    default="test",
+    show_default=True,
+    help="Which images.",
+)
+
+
 def recipe_options(command: Command) -> Command:
     """Returns ``command`` with the options that make a recipe."""
     for name, help_text in reversed(RECIPE_SWITCHES.items()):
         flag = name.replace("_", "-")
         switch = click.option(f"--{flag}/--no-{flag}", default=None, help=help_text)
         command = switch(command)
-    for name, (kind, help_text) in reversed(RECIPE_VALUES.items()):
-        flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, type=kind, help=help_text)(command)
+    command = value_options(command, RECIPE_VALUES)
     return click.option(
         "--recipe",
         default="small",
@@ -126,6 +133,14 @@ def recipe_options(command: Command) -> Command:
         help="small (for 8 to 64 px), fine_tune, randwire, imagenet, imagenet_250, "
         "mobilenet or efficientnet.",
     )(command)
+
+
+def value_options(command: Command, values: dict[str, tuple[Any, str]]) -> Command:
+    """Returns ``command`` with an option for each value: its name, kind and help."""
+    for name, (kind, help_text) in reversed(values.items()):
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, type=kind, help=help_text)(command)
+    return command
 
 
 def chosen_recipe(name: str, options: dict[str, Any]) -> "Recipe":

@@ -1,6 +1,5 @@
 """The test of classes: what the wiring alone knows of an image's class."""
 
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +20,8 @@ from ddw_graph.analysis.learning.crossing import (
     Places,
     Told,
     crossed,
-    fold_difference,
-    verdict,
+    fold_table,
+    summary_table,
 )
 from ddw_graph.analysis.learning.fitting import Fitting, Graphs, fitted, told
 from ddw_graph.analysis.learning.folds import stratified_folds
@@ -100,22 +99,13 @@ def class_test(
         "majority class": lambda a, b, _: majority(labels[a], len(b)),
     }
     found = list(crossed(models, divisions, seed=seed, progress=progress))
-    table = [
-        {
-            "repeat": part.repeat,
-            "fold": part.fold,
-            "model": name,
-            "learned_from": part.learned,
-            "held_out": len(part.held_out),
-            "accuracy": float((said == labels[part.held_out]).mean()),
-        }
-        for part in found
-        for name, said in part.told.items()
-    ]
+    table = fold_table(
+        found, "accuracy", lambda said, held: float((said == labels[held]).mean())
+    )
     return ClassTest(
         table,
         [row for part in found for row in _predictions(part, labels)],
-        _summary(table),
+        summary_table(table, "accuracy", "network_minus_this", sign=1, scale=100),
         len(labels),
         len(np.unique(labels)),
         int(varies.sum()),
@@ -146,28 +136,3 @@ def _predictions(part: Crossed, labels: np.ndarray) -> list[dict[str, Any]]:
         }
         for place, sample in enumerate(part.held_out)
     ]
-
-
-def _summary(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    by_model: dict[str, list[float]] = {}
-    for row in table:
-        by_model.setdefault(row["model"], []).append(100 * row["accuracy"])
-    ratio = statistics.fmean(row["held_out"] / row["learned_from"] for row in table)
-    summary = []
-    for name, values in by_model.items():
-        about: dict[str, Any] = {
-            "model": name,
-            "accuracy": statistics.fmean(values),
-            "accuracy_std": statistics.stdev(values),
-        }
-        if name != NETWORK:
-            pairs = zip(by_model[NETWORK], values, strict=True)
-            more = fold_difference([a - b for a, b in pairs], ratio)
-            about |= {
-                "network_minus_this": more.mean,
-                "low": more.low,
-                "high": more.high,
-                "network": verdict(more),
-            }
-        summary.append(about)
-    return summary

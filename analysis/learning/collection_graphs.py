@@ -106,8 +106,7 @@ def all_weights(collection: Collection) -> Float[np.ndarray, "samples edges"]:
     Raises:
         DataError: If an array is not whole, or holds what is no number.
     """
-    places = range(len(collection.stages))
-    weights = np.concatenate([collection.weights(place) for place in places], 1)
+    weights = collection.rows()
     if not np.isfinite(weights).all():
         raise DataError(f"{collection.folder} must hold finite weights, got others")
     return weights

@@ -1,7 +1,9 @@
 """Models beside each other on what each fold holds out, and what is told of that."""
 
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int, Shaped
@@ -71,6 +73,74 @@ def crossed(
             done += 1
             if progress:
                 progress(done, total)
+
+
+def fold_table(
+    found: Sequence[Crossed], measure: str, score: Callable[[Told, Places], float]
+) -> list[dict[str, Any]]:
+    """Returns a row for each fold and model with the score of what was told.
+
+    Args:
+        found: What was told.
+        measure: The score's name.
+        score: Of what a model told, and of which items.
+    """
+    return [
+        {
+            "repeat": part.repeat,
+            "fold": part.fold,
+            "model": name,
+            "learned_from": part.learned,
+            "held_out": len(part.held_out),
+            measure: score(said, part.held_out),
+        }
+        for part in found
+        for name, said in part.told.items()
+    ]
+
+
+def summary_table(
+    folds: Sequence[Mapping[str, Any]],
+    measure: str,
+    gain: str,
+    *,
+    sign: int,
+    scale: float = 1.0,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
+    """Returns a row for each model: its mean score, and the graph network's gain.
+
+    Args:
+        folds: A table of ``fold_table``.
+        measure: The score's name.
+        gain: The name of the gain, which has a 95 % interval.
+        sign: 1 where a larger score is better, -1 where a smaller one is.
+        scale: What scores are multiplied by.
+        more: What else is told of each model.
+    """
+    by_model: dict[str, list[float]] = {}
+    for row in folds:
+        by_model.setdefault(row["model"], []).append(scale * row[measure])
+    ratio = statistics.fmean(row["held_out"] / row["learned_from"] for row in folds)
+    summary = []
+    for name, values in by_model.items():
+        about: dict[str, Any] = {
+            "model": name,
+            measure: statistics.fmean(values),
+            f"{measure}_std": statistics.stdev(values),
+            **((more or {}).get(name, {})),
+        }
+        if name != NETWORK:
+            pairs = zip(by_model[NETWORK], values, strict=True)
+            found = fold_difference([sign * (a - b) for a, b in pairs], ratio)
+            about |= {
+                gain: found.mean,
+                "low": found.low,
+                "high": found.high,
+                "network": verdict(found),
+            }
+        summary.append(about)
+    return summary
 
 
 def fold_difference(values: Sequence[float], ratio: float) -> Difference:

@@ -1,6 +1,5 @@
 """The test of results: what a network's wirings tell of its accuracy or its time."""
 
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,8 +15,8 @@ from ddw_graph.analysis.learning.crossing import (
     Places,
     Told,
     crossed,
-    fold_difference,
-    verdict,
+    fold_table,
+    summary_table,
 )
 from ddw_graph.analysis.learning.fitting import Fitting, Graphs, fitted, told
 from ddw_graph.analysis.learning.folds import grouped_folds
@@ -88,22 +87,19 @@ def result_test(
         models[name] = _linear(runs, columns)
     models[MEAN] = lambda a, b, _: np.full(len(b), targets[a].mean())
     found = list(crossed(models, divisions, seed=seed, progress=progress))
-    table = [
-        {
-            "repeat": part.repeat,
-            "fold": part.fold,
-            "model": name,
-            "learned_from": part.learned,
-            "held_out": len(part.held_out),
-            "error": float(np.abs(said - targets[part.held_out]).mean()),
-        }
-        for part in found
-        for name, said in part.told.items()
-    ]
+    table = fold_table(
+        found, "error", lambda said, held: float(np.abs(said - targets[held]).mean())
+    )
     return ResultTest(
         table,
         [row for part in found for row in _predictions(part, runs)],
-        _summary(table, found, targets),
+        summary_table(
+            table,
+            "error",
+            "this_minus_network",
+            sign=-1,
+            more=_explained(found, targets),
+        ),
         len(targets),
         len(np.unique(runs.groups)),
     )
@@ -153,34 +149,13 @@ def _predictions(part: Crossed, runs: Runs) -> list[dict[str, Any]]:
     ]
 
 
-def _summary(
-    table: list[dict[str, Any]], found: list[Crossed], targets: np.ndarray
-) -> list[dict[str, Any]]:
-    by_model: dict[str, list[float]] = {}
+def _explained(
+    found: list[Crossed], targets: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Returns the share of the squared error of the mean that each model explains."""
     squares: dict[str, float] = {}
-    for row in table:
-        by_model.setdefault(row["model"], []).append(row["error"])
     for part in found:
         for name, said in part.told.items():
             off = float(((said - targets[part.held_out]) ** 2).sum())
             squares[name] = squares.get(name, 0.0) + off
-    ratio = statistics.fmean(row["held_out"] / row["learned_from"] for row in table)
-    summary = []
-    for name, values in by_model.items():
-        about: dict[str, Any] = {
-            "model": name,
-            "error": statistics.fmean(values),
-            "error_std": statistics.stdev(values),
-            "r2": 1 - squares[name] / squares[MEAN],
-        }
-        if name != NETWORK:
-            pairs = zip(values, by_model[NETWORK], strict=True)
-            less = fold_difference([a - b for a, b in pairs], ratio)
-            about |= {
-                "this_minus_network": less.mean,
-                "low": less.low,
-                "high": less.high,
-                "network": verdict(less),
-            }
-        summary.append(about)
-    return summary
+    return {name: {"r2": 1 - off / squares[MEAN]} for name, off in squares.items()}

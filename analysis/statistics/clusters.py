@@ -14,6 +14,9 @@ from ddw_graph.errors import DataError
 FITTED = 20_000
 """Samples on which clusters are fitted; all are given to the nearest."""
 
+CHUNK = 4096
+"""Samples that are given at a time."""
+
 
 @dataclass(frozen=True)
 class Clusters:
@@ -46,13 +49,13 @@ def wiring_clusters(collection: Collection, *, clusters: int, seed: int) -> Clus
     Source:
         Lloyd 1982; beginning: Arthur and Vassilvitskii 2007.
     """
+    constant = np.concatenate([stage.constant for stage in collection.stages])
+
+    def weighted(rows: slice) -> Float[np.ndarray, "rows edges"]:
+        return collection.rows(rows)[:, ~constant].astype(np.float64)
+
     stride = -(-collection.samples // FITTED)
-    fitted = np.hstack(
-        [
-            _weighted(collection, k, slice(None, None, stride))
-            for k in _stages(collection)
-        ]
-    )
+    fitted = weighted(slice(None, None, stride))
     different = len(np.unique(fitted, axis=0))
     if not 2 <= clusters <= different:
         raise DataError(
@@ -72,17 +75,8 @@ def wiring_clusters(collection: Collection, *, clusters: int, seed: int) -> Clus
         raise DataError(
             f"{clusters} clusters are more than the wirings fall into; ask for fewer"
         ) from error
-    nearest = np.concatenate(
-        [
-            vq(
-                np.hstack(
-                    [_weighted(collection, k, here) for k in _stages(collection)]
-                ),
-                centres,
-            )[0]
-            for here in _slices(collection)
-        ]
-    )
+    parts = (slice(at, at + CHUNK) for at in range(0, collection.samples, CHUNK))
+    nearest = np.concatenate([vq(weighted(rows), centres)[0] for rows in parts])
     order = np.argsort(-np.bincount(nearest, minlength=clusters), kind="stable")
     of = np.argsort(order)[nearest]
     labels = collection.table()["label"].to_numpy()
@@ -131,18 +125,3 @@ def agreement(
     first, second = entropy(counts.sum(1)), entropy(counts.sum(0))
     shared = first + second - entropy(counts)
     return float(2 * shared / (first + second)) if first + second else 0.0
-
-
-def _stages(collection: Collection) -> range:
-    return range(len(collection.stages))
-
-
-def _slices(collection: Collection, size: int = 4096) -> list[slice]:
-    return [slice(at, at + size) for at in range(0, collection.samples, size)]
-
-
-def _weighted(
-    collection: Collection, stage: int, rows: slice
-) -> Float[np.ndarray, "rows edges"]:
-    chosen = collection.weights(stage)[rows][:, ~collection.stages[stage].constant]
-    return np.asarray(chosen, dtype=np.float64)

@@ -51,20 +51,8 @@ def information_table(
         for chunk, labels in collection.labelled_chunks(place):
             states = _states(chunk[:, weighted], low, width, levels)
             np.add.at(counts, (each, states, labels[:, None]), 1)
-        found = [_information(table) for table in counts]
-        tables.append(
-            pd.DataFrame(
-                {
-                    "stage": place + 1,
-                    "source": ends["source"].to_numpy(),
-                    "target": ends["target"].to_numpy(),
-                    **{
-                        name: [row[name] for row in found]
-                        for name in ("states", "entropy", "information", "chance")
-                    },
-                }
-            )
-        )
+        found = pd.DataFrame(map(_information, counts), ends.index)
+        tables.append(ends[["stage", "source", "target"]].join(found))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -18,7 +18,7 @@ import ddw_graph
 from ddw_graph.atomic import check_free, write_bytes
 from ddw_graph.deployment import onnx
 from ddw_graph.deployment.parity import Parity, Runs, parity
-from ddw_graph.deployment.trained import Trained
+from ddw_graph.deployment.trained import Trained, stage_edges
 from ddw_graph.errors import ExportError, ModelError
 from ddw_graph.nn.network import Network
 
@@ -212,13 +212,7 @@ def _metadata(
     if source.classes is not None:
         found["classes"] = list(source.classes)
     if adjacency:
-        found["wirings"] = [
-            {
-                "nodes": stage.plan.nodes,
-                "edges": [list(edge) for edge in stage.plan.edges],
-            }
-            for stage in network.stages
-        ]
+        found["wirings"] = stage_edges(network)
     return found
 
 

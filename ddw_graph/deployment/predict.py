@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ddw_graph.deployment.pictures import Pictures
-from ddw_graph.deployment.trained import Trained
+from ddw_graph.deployment.trained import Trained, stage_edges
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.nn.cost import cost
 from ddw_graph.training.loading import Hears, batches
@@ -103,13 +103,7 @@ class Predictor:
             "edges": sum(len(stage.plan.edges) for stage in stages),
             "nodes": sum(stage.plan.nodes - 2 for stage in stages),
             "total_macs": price.total_macs,
-            "stages": [
-                {
-                    "nodes": stage.plan.nodes,
-                    "edges": [list(edge) for edge in stage.plan.edges],
-                }
-                for stage in stages
-            ],
+            "stages": stage_edges(self.trained.network),
         }
 
     def predictions(
@@ -176,7 +170,7 @@ class Predictor:
         """Returns the multiplier of each edge of each stage, for one image."""
         found = []
         for stage, matrix in zip(self.trained.network.stages, matrices, strict=True):
-            source, target = torch.tensor(stage.plan.edges).T
+            source, target = stage.plan.ends
             found.append(tuple(matrix[row, target, source].tolist()))
         return tuple(found)
 

@@ -39,6 +39,15 @@ class Trained:
             return None
 
 
+def stage_edges(network: Network) -> list[dict[str, Any]]:
+    """Returns nodes and edges of each stage, ready for JSON."""
+    plans = (stage.plan for stage in network.stages)
+    return [
+        {"nodes": plan.nodes, "edges": [list(edge) for edge in plan.edges]}
+        for plan in plans
+    ]
+
+
 def trained(
     path: Path,
     *,

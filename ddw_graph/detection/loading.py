@@ -5,14 +5,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from ddw_graph.detection.coco import CocoData, CocoImage
 from ddw_graph.detection.detector import Boxes
 from ddw_graph.errors import DataError
 from ddw_graph.training.encoded import decoded
 from ddw_graph.training.keys import Key, Purpose
-from ddw_graph.training.loading import worker_faults
+from ddw_graph.training.loading import loaded
 
 Batch = tuple[list[int], list[Tensor], list[Boxes]]
 """Places in the data, images with values in ``[0, 1]``, and boxes to train on."""
@@ -40,19 +40,8 @@ def batches(
         DataError: If an image cannot be read, or has another size than is told.
         RunError: If a process that loads is killed.
     """
-    loader: DataLoader[Any] = DataLoader(
-        _Batched(data, channels, flip),
-        batch_sampler=[list(part) for part in parts],
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        # Of its own, so that making a loader leaves the global generator alone.
-        generator=torch.Generator().manual_seed(0),
-    )
-    with worker_faults():
-        for batch in loader:
-            if isinstance(batch, DataError):
-                raise batch
-            yield batch
+    made = _Batched(data, channels, flip)
+    yield from loaded(made, [list(part) for part in parts], workers=workers)
 
 
 def read_image(content: bytes, channels: int, name: str) -> Tensor:
@@ -116,8 +105,6 @@ class _Batched(Dataset[Any]):
         self.data, self.channels, self.flip = data, channels, flip
 
     def __getitems__(self, places: list[int]) -> Batch | DataError:
-        # An error that crosses from a worker loses its words to a traceback: it comes
-        # as a value instead.
         try:
             pairs = [self._pair(place) for place in places]
         except DataError as error:
@@ -145,7 +132,3 @@ class _Batched(Dataset[Any]):
             if torch.rand((), generator=draws) < 0.5:
                 return flipped(image, boxes)
         return image, boxes
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

@@ -1,6 +1,5 @@
 """The training loop of detectors."""
 
-import math
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -299,8 +298,3 @@ class _Trainer:
             f"weights and losses must stay finite, {what} in epoch {self.epoch + 1}, "
             f"{place}; the last checkpoint stays"
         )
-
-
-def is_finite(value: Any) -> bool:
-    """Returns whether something is a finite number."""
-    return isinstance(value, int | float) and math.isfinite(value)

@@ -1,10 +1,11 @@
 """Recipes: how a detector is trained."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from math import inf
 from typing import Any
 
 from ddw_graph.errors import RunError
+from ddw_graph.presets import preset
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,11 @@ def detection_recipe(name: str, **changes: Any) -> DetectionRecipe:
         >>> detection_recipe("1x", epochs=24, milestones=(16, 22)).learning_rate
         0.02
     """
-    if name not in DETECTION_RECIPES:
-        known = ", ".join(DETECTION_RECIPES)
-        raise RunError(f"recipe must be one of {known}, got {name!r}")
-    unknown = sorted(set(changes) - {field.name for field in fields(DetectionRecipe)})
-    if unknown:
-        raise RunError(f"a recipe of detection has no {', '.join(unknown)}")
-    told = {key: value for key, value in changes.items() if value is not None}
-    return replace(DETECTION_RECIPES[name], **told)
+    return preset(
+        DETECTION_RECIPES,
+        name,
+        changes,
+        called="recipe",
+        whole="a recipe of detection",
+        error=RunError,
+    )

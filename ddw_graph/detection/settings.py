@@ -1,10 +1,11 @@
 """What a detector is, beside its backbone."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from math import inf
 from typing import Any
 
 from ddw_graph.errors import ModelError
+from ddw_graph.presets import preset
 
 NORMS = ("frozen", "batch")
 """What the backbone's batch normalisation does: keeps its statistics, or learns."""
@@ -121,15 +122,14 @@ def settings_named(name: str, **changes: Any) -> DetectorSettings:
         >>> settings_named("coco", norm="batch").min_size
         800
     """
-    if name not in SETTINGS:
-        known = ", ".join(SETTINGS)
-        raise ModelError(f"detector settings must be one of {known}, got {name!r}")
-    known_values = {field.name for field in fields(DetectorSettings)}
-    unknown = sorted(set(changes) - known_values)
-    if unknown:
-        raise ModelError(f"a detector has no {', '.join(unknown)}")
-    told = {key: value for key, value in changes.items() if value is not None}
-    return replace(SETTINGS[name], **told)
+    return preset(
+        SETTINGS,
+        name,
+        changes,
+        called="detector settings",
+        whole="a detector",
+        error=ModelError,
+    )
 
 
 def settings_from(values: Any) -> DetectorSettings:

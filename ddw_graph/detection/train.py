@@ -1,5 +1,6 @@
 """One training of a detector, from data to a result in a folder."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from ddw_graph.detection.coco import CocoData
 from ddw_graph.detection.detector import Detector, detector_from
 from ddw_graph.detection.figures import FIGURES, check_installed
 from ddw_graph.detection.files import load_detector, save_detector
-from ddw_graph.detection.loop import fit_detector, is_finite
+from ddw_graph.detection.loop import fit_detector
 from ddw_graph.detection.recipe import DetectionRecipe
 from ddw_graph.detection.settings import DetectorSettings, settings_named
 from ddw_graph.errors import DataError, RunError
@@ -18,7 +19,7 @@ from ddw_graph.nn.network import Network
 from ddw_graph.training.loop import Listener
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.state import load_weights
-from ddw_graph.training.train import check_seed, weights_digest
+from ddw_graph.training.train import check_seed, start_together, weights_digest
 from ddw_graph.training.world import World
 
 RESULT = ("train_loss", "epochs", "train_seconds", "parameters")
@@ -123,11 +124,7 @@ def train_detector(
         config["processes"] = world.size
     detector.to(device)
     run = RunFolder(folder)
-    with world.together(device):
-        if world.leads:
-            run.start(config, resume=resume)
-    with world.together(device):
-        run.config()  # which every process must see
+    start_together(run, config, world, device, resume=resume)
     finished = detection_result(run)
     if finished is not None:
         return finished
@@ -168,9 +165,9 @@ def detection_result(run: RunFolder) -> dict[str, Any] | None:
     result = read_json(run.result_path)
     if (
         not isinstance(result, dict)
-        or not all(is_finite(result.get(key)) for key in RESULT)
+        or not all(_is_finite(result.get(key)) for key in RESULT)
         or not all(
-            key in result and (result[key] is None or is_finite(result[key]))
+            key in result and (result[key] is None or _is_finite(result[key]))
             for key in FIGURES
         )
     ):
@@ -179,6 +176,10 @@ def detection_result(run: RunFolder) -> dict[str, Any] | None:
             "without the file, --resume makes it again"
         )
     return result
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def kept_detector(path: Path, *, device: str = "cpu") -> Detector:

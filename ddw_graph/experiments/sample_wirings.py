@@ -54,7 +54,7 @@ def sample_wirings(
         batch_size: Images at a time.
         workers: Processes that load images.
     """
-    ends = edge_ends(model)
+    ends = [stage.plan.ends for stage in model.stages]
     weights: list[list[Tensor]] = [[] for _ in ends]
     labels, predictions = [], []
     for logits, of_batch, adjacency in adjacency_batches(
@@ -90,22 +90,13 @@ def mean_wiring(
     return [(total / len(images)).to(kind) for total in sums]
 
 
-def edge_ends(model: Network) -> list[tuple[list[int], list[int]]]:
-    """Returns sources and targets of each stage's edges, in the order of its plan."""
-    return [
-        ([i for i, _ in stage.plan.edges], [j for _, j in stage.plan.edges])
-        for stage in model.stages
-    ]
-
-
 def adjacencies(
     model: Network, weights: Sequence[Float[Tensor, "batch _"]]
 ) -> list[Float[Tensor, "batch _ _"]]:
     """Returns weights of edges as the adjacencies that a network takes."""
     made = []
-    for stage, (source, target), values in zip(
-        model.stages, edge_ends(model), weights, strict=True
-    ):
+    for stage, values in zip(model.stages, weights, strict=True):
+        source, target = stage.plan.ends
         nodes = stage.plan.nodes
         matrix = values.new_zeros(len(values), nodes, nodes)
         matrix[:, target, source] = values

@@ -47,6 +47,11 @@ class StagePlan:
         )
 
     @property
+    def ends(self) -> tuple[list[int], list[int]]:
+        """Sources and targets of ``edges``, to index an adjacency with."""
+        return [i for i, _ in self.edges], [j for _, j in self.edges]
+
+    @property
     def constant(self) -> tuple[bool, ...]:
         """For each edge whether its multiplier is a constant of the plan."""
         return tuple(

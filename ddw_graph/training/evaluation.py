@@ -68,9 +68,8 @@ def evaluate(
     first = next(model.parameters())
     loss = correct = share = count = 0.0
     edges = weighted_edges(model)
-    weights = torch.zeros(
-        2, sum(map(len, edges)), dtype=torch.float64, device=first.device
-    )
+    count_edges = sum(ends.shape[1] for ends in edges)
+    weights = torch.zeros(2, count_edges, dtype=torch.float64, device=first.device)
     loader = batches(
         images,
         batch_size,

@@ -80,23 +80,44 @@ def batches(
     order = torch.arange(len(images)) if shuffle is None else shuffled(images, shuffle)
     sizes = batch_sizes(len(order), batch_size)
     rest = order[sum(sizes[:start]) :]
-    loader: DataLoader[Tensor] = DataLoader(
-        _Batched(images, shuffle if augment else None, augmentation),
-        batch_sampler=_Parts(rest, sizes[start:], rank, world_size),
+    made = _Batched(images, shuffle if augment else None, augmentation)
+    parts = _Parts(rest, sizes[start:], rank, world_size)
+    for batch, without in loaded(made, parts, workers=workers):
+        if without and bad is None:
+            raise BadImagesError(without, batch)
+        if without and bad is not None:
+            bad(without)
+        yield batch
+
+
+def loaded(
+    batches: Dataset[Any], parts: Iterable[list[int]], *, workers: int
+) -> Iterator[Any]:
+    """Yields batches as a data set makes them, here or in processes that load.
+
+    Args:
+        batches: Makes a whole batch of several indices, or hands over a ``DataError``:
+            one that crosses from a worker loses its words to a traceback, so it comes
+            as a value instead.
+        parts: The indices of each batch.
+        workers: Processes that load; 0 for this one.
+
+    Raises:
+        DataError: What was handed over.
+        RunError: If a process that loads is killed.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        batches,
+        batch_sampler=parts,
         num_workers=workers,
         collate_fn=_as_it_is,
         # Of its own, so that making a loader leaves the global generator alone.
         generator=torch.Generator().manual_seed(0),
     )
     with worker_faults():
-        for loaded in loader:
-            if isinstance(loaded, DataError):
-                raise loaded
-            batch, without = loaded
-            if without and bad is None:
-                raise BadImagesError(without, batch)
-            if without and bad is not None:
-                bad(without)
+        for batch in loader:
+            if isinstance(batch, DataError):
+                raise batch
             yield batch
 
 
@@ -175,8 +196,6 @@ class _Batched(Dataset[Tensor]):
     def __getitems__(
         self, indices: list[int]
     ) -> tuple[Batch, tuple[BadImage, ...]] | DataError:
-        # An error that crosses from a worker loses its words to a traceback: it comes
-        # as a value instead.
         try:
             return self.images.batch(indices, self.key, self.augmentation), ()
         except BadImagesError as error:

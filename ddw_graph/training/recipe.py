@@ -1,7 +1,7 @@
 """Recipes: how a network is trained."""
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,6 +9,7 @@ from torch import nn
 
 from ddw_graph.errors import RunError
 from ddw_graph.nn.edge_weights import EdgeWeights
+from ddw_graph.presets import preset
 
 NORMALISATIONS = (
     nn.modules.batchnorm._BatchNorm,
@@ -254,14 +255,9 @@ def recipe_named(name: str, **changes: Any) -> Recipe:
         >>> recipe_named("randwire", epochs=250).epochs
         250
     """
-    if name not in RECIPES:
-        raise RunError(f"recipe must be one of {', '.join(RECIPES)}, got {name!r}")
-    known = {field.name for field in fields(Recipe)}
-    unknown = sorted(set(changes) - known)
-    if unknown:
-        raise RunError(f"a recipe has no {', '.join(unknown)}")
-    told = {key: value for key, value in changes.items() if value is not None}
-    return replace(RECIPES[name], **told)
+    return preset(
+        RECIPES, name, changes, called="recipe", whole="a recipe", error=RunError
+    )
 
 
 @runtime_checkable

@@ -1,6 +1,7 @@
 """One training run, from a configuration to a result in a folder."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -135,15 +136,8 @@ def train(
     model = model.to(device)
     run = RunFolder(folder)
     prepared = Preparation.of(data)
-    with world.together(device):
-        if world.leads:
-            run.start(
-                config,
-                resume=resume,
-                images=None if prepared is None else prepared.as_dict(),
-            )
-    with world.together(device):
-        run.config()  # which every process must see
+    images = None if prepared is None else prepared.as_dict()
+    start_together(run, config, world, device, resume=resume, images=images)
     finished = run.result()
     if finished is not None:
         return finished
@@ -220,6 +214,35 @@ def new_network(
         **settings,
     )
     return network
+
+
+def start_together(
+    run: RunFolder,
+    config: Mapping[str, Any],
+    world: World,
+    device: str,
+    *,
+    resume: bool,
+    images: Mapping[str, Any] | None = None,
+) -> None:
+    """Starts a run's folder in the process that leads, for all that train together.
+
+    Args:
+        run: The folder.
+        config: See ``RunFolder.start``, as ``resume`` and ``images``.
+        world: The processes.
+        device: Where they compute.
+        resume: Whether a run that is there may go on.
+        images: How images are prepared.
+
+    Raises:
+        RunError: If the folder holds something else, or another process failed.
+    """
+    with world.together(device):
+        if world.leads:
+            run.start(config, resume=resume, images=images)
+    with world.together(device):
+        run.config()  # which every process must see
 
 
 def weights_digest(model: Network) -> str:

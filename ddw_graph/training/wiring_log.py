@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from ddw_graph.atomic import write_bytes
@@ -39,22 +40,27 @@ class EdgeRow:
     std: float
 
 
-def weighted_edges(model: Network) -> list[list[tuple[int, int]]]:
-    """Returns the edges of each stage whose weights can change, in the plan's order."""
-    return [
-        [
+def weighted_edges(model: Network) -> list[Int[Tensor, "2 _"]]:
+    """Returns sources and targets of each stage's edges whose weights can change.
+
+    In the plan's order, where the network is: made once, they index many batches.
+    """
+    device = next(model.parameters()).device
+    found = []
+    for stage in model.stages:
+        plan = stage.plan
+        changing = [
             edge
-            for edge, constant in zip(
-                stage.plan.edges, stage.plan.constant, strict=True
-            )
+            for edge, constant in zip(plan.edges, plan.constant, strict=True)
             if not constant and stage.edges.kind != "fixed"
         ]
-        for stage in model.stages
-    ]
+        ends = torch.tensor(changing, dtype=torch.long, device=device)
+        found.append(ends.reshape(-1, 2).T)
+    return found
 
 
 def weight_sums(
-    edges: Sequence[Sequence[tuple[int, int]]], adjacency: Sequence[Tensor]
+    edges: Sequence[Int[Tensor, "2 _"]], adjacency: Sequence[Tensor]
 ) -> Tensor:
     """Returns sums of weights and of their squares over a batch, in float64.
 
@@ -66,15 +72,14 @@ def weight_sums(
         - output: ``(2, edges of all stages)``
     """
     sums = []
-    for ends, matrix in zip(edges, adjacency, strict=True):
-        source, target = [i for i, _ in ends], [j for _, j in ends]
+    for (source, target), matrix in zip(edges, adjacency, strict=True):
         weights = matrix[:, target, source].double()
         sums.append(torch.stack([weights.sum(0), (weights**2).sum(0)]))
     return torch.cat(sums, 1)
 
 
 def edge_rows(
-    edges: Sequence[Sequence[tuple[int, int]]], sums: Tensor, count: float, epoch: int
+    edges: Sequence[Int[Tensor, "2 _"]], sums: Tensor, count: float, epoch: int
 ) -> list[EdgeRow]:
     """Returns a row for each edge.
 
@@ -84,7 +89,11 @@ def edge_rows(
         count: How many images.
         epoch: The epoch, from 1.
     """
-    named = [(stage, *edge) for stage, ends in enumerate(edges, 1) for edge in ends]
+    named: list[tuple[int, int, int]] = [
+        (stage, source, target)
+        for stage, ends in enumerate(edges, 1)
+        for source, target in ends.T.tolist()
+    ]
     means, squares = (sums / count).tolist()
     return [
         EdgeRow(epoch, *name, mean, math.sqrt(max(0.0, square - mean**2)))
