@@ -1,0 +1,63 @@
+"""Writes Fashion-MNIST in which each image was changed in one of six ways.
+
+    python benchmarks/mixed_fashion_mnist.py data mixed
+
+A task for wirings that depend on the image: what to do with an image depends on how it
+was changed, and nothing but the image tells. ``mixed`` is then a root of ``--data
+fashion_mnist``. The ways are drawn for each image by a fixed seed: as it was, inverted,
+a quarter turn, upside down, with noise (a deviation of 64 of 255), half of it hidden.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from torchvision.datasets import FashionMNIST
+
+SEED = 0
+NOISE = 64.0
+NAMES = {True: "train", False: "t10k"}
+
+
+def changed(images: np.ndarray, *, seed: list[int]) -> np.ndarray:
+    """Returns images of bytes, each changed in a way that was drawn for it."""
+    random = np.random.default_rng(seed)
+    ways = random.integers(6, size=len(images))
+    noise = random.normal(0, NOISE, images.shape)
+    noisy = (images + noise).round().clip(0, 255).astype(np.uint8)
+    hidden = images.copy()
+    hidden[:, :, : images.shape[2] // 2] = 0
+    versions = (
+        images,
+        255 - images,
+        np.rot90(images, axes=(1, 2)),
+        images[:, ::-1, ::-1],
+        noisy,
+        hidden,
+    )
+    return np.choose(ways[:, None, None], versions)
+
+
+def main() -> None:
+    """Reads one root and writes another."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=Path, help="what --root is for fashion_mnist")
+    parser.add_argument("out", type=Path, help="a new folder")
+    given = parser.parse_args()
+    raw = given.out / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for train, name in NAMES.items():
+        data = FashionMNIST(given.root, train=train)
+        images = changed(data.data.numpy(), seed=[SEED, train])
+        labels = data.targets.numpy().astype(np.uint8)
+        # The IDX format: a magic number, each size, all big-endian, and the bytes.
+        for kind, values, magic in (
+            ("images-idx3", images, 0x803),
+            ("labels-idx1", labels, 0x801),
+        ):
+            header = np.array([magic, *values.shape], ">i4").tobytes()
+            (raw / f"{name}-{kind}-ubyte").write_bytes(header + values.tobytes())
+
+
+if __name__ == "__main__":
+    main()
