@@ -49,16 +49,23 @@ def kernels() -> Iterator[None]:
         ModelError: If they cannot be built here.
     """
     load()
-    token = _COMPILED.set(True)
-    try:
+    with computed_as(True):
         yield
-    finally:
-        _COMPILED.reset(token)
 
 
 def compiled() -> bool:
     """Returns whether kernels were asked for."""
     return _COMPILED.get()
+
+
+@contextmanager
+def computed_as(asked: bool) -> Iterator[None]:
+    """Aggregates for a while as ``compiled()`` told at another time."""
+    token = _COMPILED.set(asked)
+    try:
+        yield
+    finally:
+        _COMPILED.reset(token)
 
 
 def takes(features: Sequence[Tensor]) -> bool:

@@ -304,6 +304,20 @@ def test_says_which_program_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
         kernels.load.__wrapped__()
 
 
+def test_what_is_computed_again_is_computed_by_kernels_again(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aggregation, "SMALL", 0)
+    stage = Stage(complete(4), 4, 4, edges="dynamic").train().double()
+    stage.recompute = True
+    with kernels.kernels():
+        y = stage(images(2, 4, 6, 6))
+    first = calls.count("weighted_sum")
+    torch.autograd.backward(y.sum())  # outside
+    # All but the last sum, which no gradient needs.
+    assert first == 5 and calls.count("weighted_sum") == first + 4
+
+
 def test_says_why_a_compiler_failed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
