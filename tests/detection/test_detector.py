@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from ddw_graph import FeatureNetwork, create_model
 from ddw_graph.detection.detector import Category, Detector, detector_from
@@ -41,7 +40,9 @@ def used(network: Network) -> Network:
     return network.eval()
 
 
-@pytest.mark.parametrize("name", ["randwire_tiny", "mobilenet_v2", "resnet18"])
+@pytest.mark.parametrize(
+    "name", ["randwire_tiny", "mobilenet_v2", "resnet18", "timm/regnetx_002"]
+)
 def test_frozen_normalisation_equals_that_of_evaluation(name: str) -> None:
     edges = "dynamic:gate=none"  # others close no edge in training
     tiny = name == "randwire_tiny"
@@ -50,7 +51,8 @@ def test_frozen_normalisation_equals_that_of_evaluation(name: str) -> None:
     frozen = copy.deepcopy(backbone)
     freeze_norms(frozen)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in frozen.modules())
-    assert any(isinstance(m, FrozenBatchNorm2d) for m in frozen.modules())
+    norms = [m for m in frozen.modules() if type(m).__name__.startswith("Frozen")]
+    assert norms and not any(list(norm.parameters()) for norm in norms)
     state = {k: v.clone() for k, v in frozen.state_dict().items()}
     frozen.train()  # in training too, and without keeping statistics of it
     x = X.double()
@@ -62,6 +64,15 @@ def test_frozen_normalisation_equals_that_of_evaluation(name: str) -> None:
 def test_normalisation_without_statistics_cannot_be_frozen() -> None:
     with pytest.raises(ModelError, match="keeps no statistics"):
         freeze_norms(nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)))
+
+
+def test_normalisation_that_does_more_is_not_replaced() -> None:
+    class Rectified(nn.BatchNorm2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).relu()
+
+    with pytest.raises(ModelError, match="can be frozen, got Rectified"):
+        freeze_norms(nn.Sequential(Rectified(3)))
 
 
 @pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic"])
