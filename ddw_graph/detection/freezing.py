@@ -38,9 +38,10 @@ def _frozen(norm: _BatchNorm) -> nn.Module:
     if norm.running_mean is None or norm.running_var is None:
         raise ModelError("normalisation that keeps no statistics cannot be frozen")
     if type(norm).__module__.startswith("timm."):
-        from timm.layers import freeze_batch_norm_2d  # an extra, slow to import
+        # An extra, slow to import.
+        from timm.layers.norm_act import freeze_batch_norm_2d
 
-        kept: nn.Module = freeze_batch_norm_2d(norm)
+        kept: nn.Module = freeze_batch_norm_2d(norm)  # type: ignore[no-untyped-call]
         return kept
     # A class of its own may do more than normalise, which must not get lost.
     if type(norm) not in (nn.BatchNorm2d, nn.SyncBatchNorm):
@@ -54,7 +55,8 @@ def _frozen(norm: _BatchNorm) -> nn.Module:
     if norm.affine:
         frozen.weight.copy_(norm.weight.detach())
         frozen.bias.copy_(norm.bias.detach())
-    return frozen.to(norm.running_mean.device, norm.running_mean.dtype)
+    moved: nn.Module = frozen.to(norm.running_mean.device, norm.running_mean.dtype)
+    return moved
 
 
 def freeze_early(backbone: FeatureNetwork, trainable_layers: int) -> None:

@@ -188,8 +188,52 @@ def test_the_default_is_what_torchvision_builds() -> None:
         )
 
 
+def test_images_are_normalised_as_the_backbone_is_used_to() -> None:
+    given = small_detector(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    assert given.transform.image_mean == [0.1, 0.2, 0.3]
+    assert given.transform.image_std == [0.4, 0.5, 0.6]
+    assert small_detector().transform.image_mean == [0.485, 0.456, 0.406]
+    grey = create_model("randwire_tiny", n=2, channels=12, in_channels=1)
+    assert Detector(grey, CATEGORIES, small_settings()).transform.image_std == [0.226]
+
+
+def target(*boxes: list[float], labels: list[int]) -> dict[str, Tensor]:
+    return {"boxes": torch.tensor(boxes), "labels": torch.tensor(labels)}
+
+
+GOOD = [1.0, 1.0, 9.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ([], "2 images need as many targets, got 0"),
+        ([{"boxes": torch.zeros(0, 4)}] * 2, r"boxes and labels, got \['boxes'\]"),
+        ([target(GOOD[:3], labels=[1])] * 2, r"\(n, 4\) .* got \(1, 3\) and \(1,\)"),
+        ([target(GOOD, labels=[1, 2])] * 2, r"got \(1, 4\) and \(2,\) in target 0"),
+        ([target(GOOD, [3.0, 1, 3, 2], labels=[1, 1])] * 2, "x1 < x2 .* got .3.0, 1"),
+        ([target([0.0, 1, torch.nan, 2], labels=[1])] * 2, "must be finite"),
+        ([target(GOOD, labels=[0])] * 2, r"labels must be in \[1, 2\], got 0"),
+        ([target(GOOD, labels=[3])] * 2, r"in \[1, 2\], got 3 in target 0"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(
+    targets: list[dict[str, Tensor]], message: str
+) -> None:
+    images = list(torch.rand(2, 3, SIZE, SIZE))
+    with pytest.raises(ModelError, match=message):
+        small_detector()(images, targets)
+
+
+def test_an_image_without_objects_teaches_what_is_none() -> None:
+    none = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
+    images = list(torch.rand(2, 3, SIZE, SIZE))
+    losses = small_detector()(images, [none, target(GOOD, labels=[2])])
+    assert all(value.isfinite() for value in losses.values())
+
+
 def test_a_configuration_builds_it_again() -> None:
-    detector = small_detector(trainable_layers=2)
+    detector = small_detector(trainable_layers=2, mean=(0.1,) * 3, std=(0.2,) * 3)
     assert detector.config is not None
     again = detector_from(detector.config)
     assert again.config == detector.config
@@ -222,6 +266,9 @@ def test_a_configuration_builds_it_again() -> None:
         (lambda: DetectorSettings(anchor_sizes=(1, 2)), "5 sizes of at least 1"),
         (lambda: DetectorSettings(levels=(8, 4)), "levels must be rising"),
         (lambda: DetectorSettings(norm="group"), "frozen or batch, got group"),
+        (lambda: small_detector(mean=(0.1,)), "a value for each of 3 channels"),
+        (lambda: DetectorSettings(mean=(float("nan"),)), "mean must be None or finite"),
+        (lambda: DetectorSettings(std=(0.0,)), "std must be None or finite and more"),
         (lambda: DetectorSettings(score=1.0), r"score must be in \[0, 1\), got 1.0"),
         (lambda: settings_named("large"), "one of coco, small, got 'large'"),
         (lambda: settings_named("coco", colour=1), "has no colour"),
