@@ -128,7 +128,7 @@ def test_an_image_stands_as_viewers_show_it(tmp_path: Path) -> None:
 
 def test_damaged_exif_says_nothing_of_the_pixels(tmp_path: Path) -> None:
     picture = Image.new("RGB", (8, 8), (9, 200, 40))
-    picture.save(tmp_path / "a.png", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    picture.save(tmp_path / "a.png", exif=b"Exif\0\0garbage!")
     picture.save(tmp_path / "b.png")
     (odd, plain), _ = Pictures(picture_files([tmp_path]), GREY).batch([0, 1], None)
     assert torch.equal(odd, plain)
