@@ -49,12 +49,15 @@ class Scene:
     truth: Sequence[Drawn] = ()
 
 
-def detection_figure(scenes: Sequence[Scene], *, title: str = "Detections") -> Figure:
+def detection_figure(
+    scenes: Sequence[Scene], *, title: str = "Detections", inches: float = 2.4
+) -> Figure:
     """Returns images with the boxes that were found in them, and those that there are.
 
     Args:
         scenes: The images.
         title: Title of the figure.
+        inches: Width of an image in it.
 
     Raises:
         DataError: If there is no image.
@@ -64,7 +67,7 @@ def detection_figure(scenes: Sequence[Scene], *, title: str = "Detections") -> F
     columns = min(COLUMNS, len(scenes))
     rows = -(-len(scenes) // columns)
     with matplotlib.rc_context(fname=STYLE):
-        size = (2.4 * columns, 2.6 * rows + 0.4)
+        size = (inches * columns, (inches + 0.2) * rows + 0.4)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for ax in axes:

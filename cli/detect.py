@@ -1,6 +1,7 @@
 """The commands of detection: train, evaluate, predict, and make synthetic data."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ddw_graph.cli.detection_options import (
     settings_changes,
 )
 from ddw_graph.cli.execution_options import training_place, world_options
+from ddw_graph.cli.file_names import as_text, shown
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
 
@@ -23,11 +25,16 @@ if TYPE_CHECKING:
     from ddw_graph.analysis.detection_figure import Drawn, Scene
     from ddw_graph.detection.coco import CocoData
     from ddw_graph.detection.detector import Boxes, Detector
-    from ddw_graph.detection.evaluation import Found
+    from ddw_graph.detection.prediction import Prediction
     from ddw_graph.nn.network import Network
 
 SHOWN = 8
 """Images of a picture of an evaluation."""
+
+UNKNOWN = (
+    "{} lies in no run that says mean and std of its images: those of photographs are "
+    "taken"
+)
 
 PATH = click.Path(path_type=Path)
 
@@ -127,9 +134,13 @@ def train(
             images = coco_split(root, "train", bad_boxes=bad_boxes)
             tested = coco_split(root, "val", bad_boxes=bad_boxes)
             given = {"model": model, "wiring": wiring, "edges": edges, "node": node}
-            network = _network(start, seed, given)
+            network, images_of = _network(start, seed, given)
             started = start is not None
-            wanted = chosen_settings(network, settings, started=started, **changes)
+            if world.leads and started and not images_of:
+                click.echo(UNKNOWN.format(start), err=True)
+            wanted = chosen_settings(
+                network, settings, started=started, **images_of, **changes
+            )
         with DetectionProgress() if world.leads else nullcontext() as heard:
             result = train_detector(
                 network,
@@ -208,7 +219,7 @@ def evaluate(
     from ddw_graph.detection.coco import coco_data, coco_split
     from ddw_graph.detection.evaluation import boxes_found
     from ddw_graph.detection.figures import check_installed, coco_figures, coco_results
-    from ddw_graph.detection.train import check_same_categories, kept_detector
+    from ddw_graph.detection.train import kept_detector
     from ddw_graph.training.train import usable_device
 
     for path in filter(None, (out, detections, picture)):
@@ -225,7 +236,7 @@ def evaluate(
     else:
         raise click.UsageError("--root is needed, or --images with --annotations")
     detector = kept_detector(model, device=usable_device(device))
-    check_same_categories(detector, data)
+    data.check_categories(detector.categories, model)
     found = boxes_found(detector, data, workers=workers)
     report: dict[str, Any] = {
         **coco_figures(data, found),
@@ -250,7 +261,9 @@ def evaluate(
 
 @detect.command()
 @click.argument("model", metavar="DETECTOR", type=PATH)
-@click.argument("images", metavar="IMAGE...", type=PATH, nargs=-1, required=True)
+@click.argument(
+    "paths", metavar="FILE_OR_FOLDER...", type=PATH, nargs=-1, required=True
+)
 @click.option(
     "--score",
     type=click.FloatRange(0, 1),
@@ -259,17 +272,23 @@ def evaluate(
     help="Least score of a detection.",
 )
 @click.option(
-    "--adjacency", is_flag=True, help="Tell each image's edge weights too, by stage."
+    "--adjacency",
+    is_flag=True,
+    help="With --json or --out: each image's edge weights too, by stage.",
 )
 @click.option(
-    "--out", type=PATH, help="Folder of detections.json and of the picture with boxes."
+    "--out",
+    type=PATH,
+    help="Folder of detections.json and of a picture with boxes for each image.",
 )
 @OVERWRITE_OPTION
 @DEVICE_OPTION
 @JSON_OPTION
+@click.pass_context
 def predict(
+    ctx: click.Context,
     model: Path,
-    images: tuple[Path, ...],
+    paths: tuple[Path, ...],
     score: float,
     adjacency: bool,
     out: Path | None,
@@ -277,37 +296,55 @@ def predict(
     device: str,
     as_json: bool,
 ) -> None:
-    """Find objects in IMAGEs with a DETECTOR: a run's folder or a file.
+    """Find objects in images with a DETECTOR: a run's folder or a file.
+
+    Images that cannot be read are named on stderr and left out, and the exit code is
+    then 1.
 
     \b
     ddw-graph detect predict runs/detector photo.jpg --adjacency --json
-    ddw-graph detect predict runs/detector data/val/*.png --out found
+    ddw-graph detect predict runs/detector photographs/ --out found
     """
-    from ddw_graph.detection.evaluation import found_in
-    from ddw_graph.detection.loading import read_image
+    from ddw_graph.atomic import write_bytes
+    from ddw_graph.detection.prediction import predictions
     from ddw_graph.detection.train import kept_detector
+    from ddw_graph.errors import DataError
+    from ddw_graph.training.picture_files import picture_files
     from ddw_graph.training.train import usable_device
 
+    if adjacency and not as_json and out is None:
+        raise click.UsageError("--adjacency needs --json or --out")
     detector = kept_detector(model, device=usable_device(device))
+    files = picture_files(paths)
+    pictures = [] if out is None else _free_pictures(out, files, overwrite)
     told: list[dict[str, Any]] = []
-    scenes: list[Scene] = []
-    for path in images:
-        image = read_image(path.read_bytes(), detector.in_channels, str(path))
-        found = found_in(detector, image)
-        told.append(_told(path, detector, found, score, adjacency))
+    bad = 0
+
+    def left_out(error: DataError) -> None:
+        nonlocal bad
+        bad += 1
+        click.echo(f"{shown(str(error))}; it is left out", err=True)
+
+    for each in predictions(detector, files, bad=left_out):
+        entry = each.as_dict(detector.categories, score=score, adjacency=adjacency)
+        told.append(entry | {"file": as_text(each.file)})
         if out is not None:
-            scenes.append(_scene(detector, path.name, image, found.boxes, score))
-    written: list[Path] = []
+            _draw_prediction(pictures[each.place], detector, each, score, overwrite)
+        if not as_json:
+            found = entry["detections"]
+            words = ", ".join(f"{one['category']} {one['score']:.2f}" for one in found)
+            click.echo(f"{shown(each.file)}: {shown(words) or 'nothing'}")
+    if bad == len(files):
+        raise DataError(f"at least one image must be readable, got {bad} bad")
     if out is not None:
-        written = _write_predictions(out, told, scenes, overwrite)
+        text = json.dumps(told, indent=1) + "\n"
+        file = out / "detections.json"
+        write_bytes(file, [text.encode()], overwrite=overwrite)
+        click.echo(f"wrote {file} and {len(told)} pictures", err=True)
     if as_json:
         click.echo(json.dumps(told))
-        return
-    for entry in told:
-        words = [f"{one['category']} {one['score']:.2f}" for one in entry["detections"]]
-        click.echo(f"{entry['file']}: {', '.join(words) or 'nothing'}")
-    for file in written:
-        click.echo(f"wrote {file}", err=True)
+    if bad:
+        ctx.exit(1)
 
 
 @detect.command()
@@ -388,22 +425,31 @@ def synthesize(
     click.echo(f"{out}: synthetic images, {words}")
 
 
-def _network(start: Path | None, seed: int, options: dict[str, Any]) -> "Network":
-    """Returns the network whose stem and stages are to be the backbone."""
+def _network(
+    start: Path | None, seed: int, options: dict[str, Any]
+) -> "tuple[Network, dict[str, Any]]":
+    """Returns the network whose stem and stages are to be the backbone.
+
+    With it come mean and standard deviation of the images that it was trained on, where
+    that is known.
+    """
     import torch
 
+    from ddw_graph.deployment.trained import trained
     from ddw_graph.models import create_model
-    from ddw_graph.training.train import kept_model
 
     told = {key: value for key, value in options.items() if value is not None}
     if start is not None:
         for key in told:
             raise click.UsageError(f"--{key} cannot be had with --from")
-        return kept_model(start)
+        found = trained(start)
+        known = found.preparation
+        values = {} if known is None else {"mean": known.mean, "std": known.std}
+        return found.network, values
     torch.manual_seed(seed)
     name = told.pop("model", "resnet18")
     network: Network = create_model(name, num_classes=2, seed=seed, **told)
-    return network
+    return network, {}
 
 
 def _table(report: dict[str, Any]) -> str:
@@ -412,27 +458,6 @@ def _table(report: dict[str, Any]) -> str:
 
     rows = [[name, number(report[name], ".3f")] for name in FIGURES]
     return markdown_table(["figure", "value"], rows).rstrip("\n")
-
-
-def _told(
-    path: Path, detector: "Detector", found: "Found", score: float, adjacency: bool
-) -> dict[str, Any]:
-    """Returns what was found in an image, ready for JSON."""
-    columns = (found.boxes[key].tolist() for key in ("boxes", "labels", "scores"))
-    entry: dict[str, Any] = {"file": str(path)}
-    entry["detections"] = [
-        {
-            "category_id": detector.categories[label - 1].id,
-            "category": detector.categories[label - 1].name,
-            "score": value,
-            "bbox": [x1, y1, x2 - x1, y2 - y1],
-        }
-        for (x1, y1, x2, y2), label, value in zip(*columns, strict=True)
-        if value >= score
-    ]
-    if adjacency:
-        entry["adjacency"] = [matrix.tolist() for matrix in found.adjacency]
-    return entry
 
 
 def _drawn(detector: "Detector", boxes: "Boxes", score: float) -> "list[Drawn]":
@@ -466,21 +491,31 @@ def _scene(
     return Scene(name, pixels, _drawn(detector, found, score), there)
 
 
-def _write_predictions(
-    out: Path, told: list[dict[str, Any]], scenes: "list[Scene]", overwrite: bool
-) -> list[Path]:
-    from ddw_graph.analysis.detection_figure import detection_figure
-    from ddw_graph.analysis.pictures import save_figure
-    from ddw_graph.atomic import check_free, write_bytes
+def _free_pictures(out: Path, files: Sequence[str], overwrite: bool) -> list[Path]:
+    """Returns where each image's picture goes, before hours go into what they show."""
+    from ddw_graph.atomic import check_free
 
     out.mkdir(parents=True, exist_ok=True)
-    paths = [out / "detections.json", out / "detections.png"]
-    for path in paths:
+    # Numbers tell files of the same name in several folders apart.
+    digits = len(str(len(files)))
+    paths = [
+        out / f"{number:0{digits}}-{Path(file).stem[:100]}.png"
+        for number, file in enumerate(files, start=1)
+    ]
+    for path in (out / "detections.json", *paths):
         check_free(path, overwrite=overwrite)
-    text = json.dumps(told, indent=1) + "\n"
-    write_bytes(paths[0], [text.encode()], overwrite=overwrite)
-    save_figure(detection_figure(scenes), paths[1], overwrite=overwrite)
     return paths
+
+
+def _draw_prediction(
+    path: Path, detector: "Detector", each: "Prediction", score: float, overwrite: bool
+) -> None:
+    from ddw_graph.analysis.detection_figure import detection_figure
+    from ddw_graph.analysis.pictures import save_figure
+
+    name = shown(Path(each.file).name)
+    scene = _scene(detector, name, each.image, each.found.boxes, score)
+    save_figure(detection_figure([scene], inches=8), path, overwrite=overwrite)
 
 
 def _draw_evaluation(

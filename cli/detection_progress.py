@@ -10,6 +10,11 @@ class DetectionProgress(TrainingProgress):
         """Returns what is told of an epoch."""
         return (
             f"epoch {row['epoch']:.0f}: train loss {row['train_loss']:.3f}, "
-            f"AP {row.get('AP', 0):.3f}, AP50 {row.get('AP50', 0):.3f}, "
+            f"AP {_figure(row, 'AP')}, AP50 {_figure(row, 'AP50')}, "
             f"{row['train_seconds']:.1f} s"
         )
+
+
+def _figure(row: Row, name: str) -> str:
+    """Returns one of COCO's figures; a dash where the data has no object to tell."""
+    return f"{row[name]:.3f}" if name in row else "–"

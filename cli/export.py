@@ -83,7 +83,8 @@ def export(
     click.echo(
         f"{found.path}: {found.format}, {found.size / 1e6:.2f} MB, outputs "
         f"{', '.join(found.outputs)}; in batches of {batches} at most "
-        f"{found.parity.logits:.1e} of the largest logit off"
+        f"{found.parity.logits:.1e} of the largest logit off (rounding alone: "
+        f"{found.parity.rounding:.1e})"
     )
     if known:
         click.echo(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddw_graph.cli.file_names import as_text, shown
 from ddw_graph.cli.options import JSON_OPTION, network_options
 from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
 
@@ -74,10 +75,10 @@ def predict(
     ddw-graph predict runs/ddw shoe.png photographs/
     ddw-graph predict runs/ddw photographs/ --csv > classes.csv
     """
-    from ddw_graph.deployment.pictures import picture_files
     from ddw_graph.deployment.predict import Predictor
     from ddw_graph.deployment.trained import trained
     from ddw_graph.errors import DataError
+    from ddw_graph.training.picture_files import picture_files
     from ddw_graph.training.train import usable_device
 
     if as_csv and as_json:
@@ -95,7 +96,7 @@ def predict(
         nonlocal bad
         bad += len(images)
         for image in images:
-            click.echo(f"{_shown(image.name)} is left out: {image.reason}", err=True)
+            click.echo(f"{shown(image.name)} is left out: {image.reason}", err=True)
 
     found = predictor.predictions(
         files,
@@ -127,7 +128,7 @@ def _write_json(
     comma = ""
     for prediction in found:
         values = prediction.as_dict()
-        values["file"] = _text(prediction.file)
+        values["file"] = as_text(prediction.file)
         click.echo(f"{comma}\n{json.dumps(values)}", nl=False)
         comma = ","
     click.echo(f'\n], "left_out": {bad()}}}')
@@ -141,7 +142,7 @@ def _csv_lines(found: "Iterator[Prediction]", names: int) -> Iterator[str]:
         pairs = zip(each.classes, each.probabilities, strict=True)
         cells = [cell for name, p in pairs for cell in (name, f"{p:.6f}")]
         wiring = [each.open_edges, each.alive_nodes, each.expected_macs]
-        yield _csv_line([_text(each.file), *cells, *map(str, wiring)])
+        yield _csv_line([as_text(each.file), *cells, *map(str, wiring)])
 
 
 def _csv_line(cells: Sequence[str]) -> str:
@@ -154,27 +155,16 @@ def _table(
     found: "Iterator[Prediction]", about: dict[str, Any], files: Sequence[str]
 ) -> Iterator[str]:
     """Yields lines whose columns line up, as wide as the longest file name."""
-    wide = max(4, *(len(_shown(name)) for name in files))
+    wide = max(4, *(len(shown(name)) for name in files))
     edges, nodes = about["edges"], about["nodes"]
     of_edges, of_nodes = f"of {edges} edges", f"of {nodes} nodes"
     header = f"{'file':{wide}}  {of_edges}  {of_nodes}  MACs, M  classes"
     yield header
     for each in found:
         pairs = zip(each.classes, each.probabilities, strict=True)
-        told = ", ".join(f"{_shown(name)} {100 * p:.1f} %" for name, p in pairs)
+        told = ", ".join(f"{shown(name)} {100 * p:.1f} %" for name, p in pairs)
         yield (
-            f"{_shown(each.file):{wide}}  {each.open_edges:>{len(of_edges)}}  "
+            f"{shown(each.file):{wide}}  {each.open_edges:>{len(of_edges)}}  "
             f"{each.alive_nodes:>{len(of_nodes)}}  {each.expected_macs / 1e6:7.2f}  "
             f"{told}"
         )
-
-
-def _text(name: str) -> str:
-    """Returns the name of a file, which need not be text, as text."""
-    return name.encode(errors="backslashreplace").decode()
-
-
-def _shown(name: str) -> str:
-    """Returns a name that commands no terminal."""
-    text = _text(name)
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -19,9 +19,11 @@ from ddw_graph.deployment.onnx import (
     check_installed,
     missing,
     onnx_bytes,
+    running,
     session,
 )
-from ddw_graph.deployment.pictures import Pictures, picture_files
+from ddw_graph.deployment.parity import parity
+from ddw_graph.deployment.pictures import Pictures
 from ddw_graph.deployment.trained import Trained, trained
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.models import create_model
@@ -29,6 +31,7 @@ from ddw_graph.nn.cost import cost
 from ddw_graph.nn.edge_weights import DynamicWeights
 from ddw_graph.nn.edges import edge_text
 from ddw_graph.nn.network import Network
+from ddw_graph.training.picture_files import picture_files
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.timing import paired_times
 
@@ -296,18 +299,8 @@ def _exported(network: Network, x: Tensor) -> Any:
     wrapped = Outputs(plain(network), adjacency=False).eval()
     content = onnx_bytes(program_of(wrapped, x.shape[1:]), ["logits"], {})
     opened = session(content, threads=torch.get_num_threads())
-    _check_equal(wrapped, opened, x)
+    parity(wrapped, running(opened), [x])  # both engines compute the same
     return opened
-
-
-def _check_equal(wrapped: Outputs, opened: Any, x: Tensor) -> None:
-    """Checks that both engines compute the same."""
-    (wanted,) = wrapped(x)
-    (found,) = opened.run(None, {"images": x.numpy()})
-    scale = wanted.abs().max().item()
-    torch.testing.assert_close(
-        torch.from_numpy(found), wanted, rtol=0, atol=1e-4 * scale
-    )
 
 
 def _label(variant: Variant) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import ddw_graph
 from ddw_graph.atomic import check_free, write_bytes
 from ddw_graph.deployment import onnx
-from ddw_graph.deployment.parity import Parity, Runs, parity
+from ddw_graph.deployment.parity import Parity, Runs, noise, parity
 from ddw_graph.deployment.trained import Trained, stage_edges
 from ddw_graph.errors import ExportError, ModelError
 from ddw_graph.nn.network import Network
@@ -129,7 +129,8 @@ def export(
         program = program_of(wrapped, shape)
         if chosen == "onnx":
             content = onnx.onnx_bytes(program, outputs, metadata)
-            runs = onnx.running(content, threads=torch.get_num_threads())
+            opened = onnx.session(content, threads=torch.get_num_threads())
+            runs = onnx.running(opened)
         else:
             content = _torch_bytes(program, metadata)
             runs = _running(content)
@@ -137,7 +138,7 @@ def export(
         raise ExportError(
             f"this network cannot be exported to {chosen}: {_reason(error)}"
         ) from error
-    found = parity(wrapped, runs, shape)
+    found = parity(wrapped, runs, noise(shape))
     write_bytes(path, [content], overwrite=overwrite)
     return Exported(path, chosen, len(content), outputs, metadata, found)
 

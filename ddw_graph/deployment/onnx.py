@@ -96,14 +96,12 @@ def session(content: bytes, *, threads: int) -> Any:
     )
 
 
-def running(content: bytes, *, threads: int) -> Runs:
-    """Returns what runs the content of an ONNX file.
+def running(opened: Any) -> Runs:
+    """Returns what runs an ONNX file on tensors.
 
     Args:
-        content: The content.
-        threads: Threads that compute.
+        opened: A session.
     """
-    opened = session(content, threads=threads)
 
     def run(images: Tensor) -> list[Tensor]:
         arrays = opened.run(None, {"images": images.numpy()})

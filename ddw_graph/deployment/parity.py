@@ -1,5 +1,6 @@
 """Parity: an exported network computes what the network does."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,77 +23,102 @@ Runs = Callable[[Tensor], Sequence[Tensor]]
 class Parity:
     """How far an exported network is from the network.
 
+    A difference is over the largest value of its output in the batch.
+
     Args:
-        logits: Largest difference of a logit, over the largest logit of the batch.
-        adjacency: Largest difference of a multiplier, likewise; None where they are not
-            among the outputs.
+        logits: Largest difference of a logit.
+        adjacency: Largest difference of a multiplier; None where they are not among
+            the outputs.
+        rounding: Largest difference of a logit between the network in float32 and in
+            float64: what rounding does without any export.
         batches: Numbers of images in the batches compared.
     """
 
     logits: float
     adjacency: float | None
+    rounding: float
     batches: tuple[int, ...] = BATCHES
 
 
-@torch.no_grad()
-def parity(network: nn.Module, exported: Runs, shape: Sequence[int]) -> Parity:
-    """Returns how far an exported network is from the network, on images of noise.
+def noise(shape: Sequence[int]) -> list[Tensor]:
+    """Returns batches of images of noise, the same each time.
 
     Args:
-        network: Returns a tuple: logits, and adjacencies if any.
-        exported: Returns what the file computes, in the same order.
         shape: Channels, height and width of an image.
+    """
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(batch, *shape, generator=generator) for batch in BATCHES]
+
+
+@torch.no_grad()
+def parity(network: nn.Module, exported: Runs, batches: Sequence[Tensor]) -> Parity:
+    """Returns how far an exported network is from the network.
+
+    Two computations in float32 add up different rounding, and a deep network may
+    amplify it; so an output is compared with the network in float64 and in float32, and
+    the nearer one counts. The first has no rounding to speak of. The second decides as
+    the file does about an edge whose gate lies within rounding of its threshold.
+
+    Args:
+        network: In float32; returns a tuple: logits, and adjacencies if any.
+        exported: Returns what the file computes, in the same order.
+        batches: Images in float32.
 
     Raises:
-        ExportError: If an output differs by more than ``TOLERANCE``, in its shape, or
-            is not finite.
+        ExportError: If an output differs by more than ``TOLERANCE`` from both, in its
+            shape, or is not finite.
 
     Example:
         >>> class Twice(nn.Module):
         ...     def forward(self, x):
         ...         return (2 * x.flatten(1),)
-        >>> parity(Twice(), lambda x: [x.flatten(1) + x.flatten(1)], (1, 2, 2))
-        Parity(logits=0.0, adjacency=None, batches=(1, 5))
+        >>> parity(Twice(), lambda x: [x.flatten(1) + x.flatten(1)], noise((1, 2, 2)))
+        Parity(logits=0.0, adjacency=None, rounding=0.0, batches=(1, 5))
     """
-    generator = torch.Generator().manual_seed(0)
-    farthest: list[float] = []
-    for batch in BATCHES:
-        x = torch.randn(batch, *shape, generator=generator)
-        wanted, found = network(x), exported(x)
+    exact = copy.deepcopy(network).double()
+    pairs: list[list[tuple[float, float]]] = []
+    for x in batches:
+        wanted, rounded, found = exact(x.double()), network(x), exported(x)
         if len(wanted) != len(found):
             raise ExportError(
                 f"the file must have {len(wanted)} outputs, got {len(found)}"
             )
-        differences = [
-            _difference(ours, theirs, place, batch)
-            for place, (ours, theirs) in enumerate(zip(wanted, found, strict=True))
-        ]
-        pairs = zip(farthest or differences, differences, strict=True)
-        farthest = [max(pair) for pair in pairs]
-    logits, *matrices = farthest
-    return Parity(logits, max(matrices) if matrices else None)
+        outputs = zip(wanted, rounded, found, strict=True)
+        pairs.append([_differences(*each, at) for at, each in enumerate(outputs)])
+    ours, *matrices = (max(d for d, _ in each) for each in zip(*pairs, strict=True))
+    return Parity(
+        ours,
+        max(matrices, default=None),
+        max(each[0][1] for each in pairs),
+        tuple(map(len, batches)),
+    )
 
 
-def _difference(wanted: Tensor, found: Tensor, place: int, batch: int) -> float:
-    """Returns the largest difference of an output, over its largest value."""
+def _differences(
+    exact: Tensor, rounded: Tensor, found: Tensor, place: int
+) -> tuple[float, float]:
+    """Returns how far an output of the file is off, and how far rounding leads."""
     what = f"adjacency of stage {place}" if place else "logits"
-    if wanted.shape != found.shape:
+    if exact.shape != found.shape:
         raise ExportError(
-            f"{what} of {batch} images must have the shape {tuple(wanted.shape)}, the "
-            f"file gives {tuple(found.shape)}"
+            f"{what} of {len(exact)} images must have the shape {tuple(exact.shape)}, "
+            f"the file gives {tuple(found.shape)}"
         )
-    if not wanted.isfinite().all():
+    if not (exact.isfinite().all() and rounded.isfinite().all()):
         raise ExportError(
-            f"the network's {what} must be finite to be compared, got some that are "
-            "not for images of noise"
+            f"the network's {what} must be finite to be compared, got some that are not"
         )
-    largest = wanted.abs().max().item()
-    farthest = (wanted - found).abs().max().item()
-    difference = farthest / largest if largest else farthest
-    if not difference <= TOLERANCE:  # as not-a-number is not
+    largest = exact.abs().max().item() or 1.0
+    rounding = (rounded - exact).abs().max().item() / largest
+    difference, other = (
+        (found - reference).abs().max().item() / largest
+        for reference in (exact, rounded)
+    )
+    if not (difference <= TOLERANCE or other <= TOLERANCE):  # as not-a-number is not
         raise ExportError(
             f"an exported network must compute what the network does to {TOLERANCE:g} "
-            f"of the largest value, got {difference:.1e} in the {what} of {batch} "
-            "images; nothing was written"
+            f"of the largest value, got {difference:.1e} in the {what} of {len(exact)} "
+            f"images, where rounding in PyTorch itself makes {rounding:.1e}; nothing "
+            "was written"
         )
-    return difference
+    return min(difference, other), rounding

@@ -1,66 +1,13 @@
-"""Image files to predict on, found and read as a run's evaluation does."""
+"""Image files to predict on, read as a run's evaluation does."""
 
-import io
-import os
-import warnings
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
-from ddw_graph.errors import DataError
-from ddw_graph.training.encoded import FORMATS
+from ddw_graph.training.encoded import check_shape
 from ddw_graph.training.folder import FolderImages
 from ddw_graph.training.names import Names
 from ddw_graph.training.preparation import Preparation
-
-MOST_LONG = 100
-"""Longest side over the shortest up to which an image is read: resized by its short
-side, one line of pixels would fill the memory."""
-
-
-def picture_files(paths: Sequence[Path]) -> Names:
-    """Returns image files: those named, and those in and below folders in their order.
-
-    A file that is named is taken whatever its name ends with.
-
-    Args:
-        paths: Files and folders.
-
-    Raises:
-        DataError: If a folder holds no image, or there is no such file.
-    """
-    return Names.of(name for path in paths for name in _named(path))
-
-
-def _named(path: Path) -> Iterator[str]:
-    if not path.is_dir():
-        if not path.exists():
-            raise DataError(f"{path}: no such file or folder")
-        yield str(path)
-        return
-    count = 0
-    for name in _below(path):
-        count += 1
-        yield name
-    if not count:
-        raise DataError(f"{path} must hold images, got none in it or below")
-
-
-def _below(folder: Path) -> Iterator[str]:
-    from torchvision.datasets.folder import IMG_EXTENSIONS  # slow to import
-
-    seen: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:  # a link that leads back
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        for file in sorted(files):
-            if file.lower().endswith(IMG_EXTENSIONS):
-                yield os.path.join(place, file)
 
 
 class Pictures(FolderImages):
@@ -88,19 +35,8 @@ class Pictures(FolderImages):
 
     def encoded(self, index: int) -> bytes:
         """Returns the bytes of an image's file, of no extreme shape."""
-        from PIL import Image
-
         content = super().encoded(index)
-        with warnings.catch_warnings(action="ignore"):
-            try:
-                width, height = Image.open(io.BytesIO(content), formats=FORMATS).size
-            except Exception:  # who decodes it says what is wrong
-                return content
-        if max(width, height) > MOST_LONG * min(width, height):
-            raise ValueError(
-                f"a side must be at most {MOST_LONG} times the other, got "
-                f"{width}x{height}"
-            )
+        check_shape(content)
         return content
 
 

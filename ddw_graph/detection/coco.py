@@ -5,7 +5,7 @@ import math
 import os
 import reprlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -109,6 +109,28 @@ class CocoData:
         if not kept:
             raise DataError(f"an image with an object is needed, got none in {self}")
         return replace(self, images=kept)
+
+    def check_categories(self, wanted: Sequence[Category], of: object) -> None:
+        """Checks that the categories are those of something else.
+
+        Args:
+            wanted: What they should be.
+            of: What has those, for the words of an error.
+
+        Raises:
+            DataError: If they differ; it names the first that does.
+        """
+        ours, theirs = (
+            {each.id: repr(each.name) for each in categories}
+            for categories in (self.categories, wanted)
+        )
+        for number in sorted({*ours, *theirs}):
+            here, there = ours.get(number, "none"), theirs.get(number, "none")
+            if here != there:
+                raise DataError(
+                    f"categories of {self} must be those of {of}, where number "
+                    f"{number} is {there}, got {here}"
+                )
 
     def __str__(self) -> str:
         """Returns where the images are."""
@@ -224,6 +246,8 @@ def _images(
             skipped += 1
             continue
         area = _number(entry.get("area", bounds[2] * bounds[3]), f"{place}.area")
+        if area < 0:
+            raise DataError(f"{place}.area must be at least 0, got {area}")
         crowd = entry.get("iscrowd", 0)
         if type(crowd) not in (int, bool) or crowd not in (0, 1):
             raise DataError(f"{place}.iscrowd must be 0 or 1, got {_brief(crowd)}")
@@ -280,8 +304,11 @@ def _entries(value: Any, key: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
 
 def _whole(entry: Mapping[str, Any], key: str, place: str) -> int:
     value = entry.get(key)
-    if type(value) is not int:
-        raise DataError(f"{place}.{key} must be a whole number, got {_brief(value)}")
+    # COCO's tools hold numbers in 64 bits.
+    if type(value) is not int or not -(2**63) <= value < 2**63:
+        raise DataError(
+            f"{place}.{key} must be a whole number of 64 bits, got {_brief(value)}"
+        )
     return value
 
 
@@ -313,9 +340,13 @@ def _known(
 
 
 def _number(value: Any, place: str) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
+    try:
+        number = float(value) if type(value) in (int, float) else math.nan
+    except OverflowError:  # a whole number with hundreds of digits
+        number = math.inf
+    if not math.isfinite(number):
         raise DataError(f"{place} must be finite numbers, got {_brief(value)}")
-    return float(value)
+    return number
 
 
 def _check_unique(values: Iterable[Any], what: str) -> None:

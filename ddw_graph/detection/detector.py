@@ -93,7 +93,7 @@ class Detector(FasterRCNN):  # type: ignore[misc]
 
     Raises:
         ModelError: If the network has no such levels, or takes images of neither one
-            channel nor three.
+            channel nor three, or of other channels than the settings' mean and std.
 
     Example:
         >>> import torch
@@ -127,13 +127,13 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         names = [str(place) for place in range(len(settings.levels))]
         ratios = (settings.anchor_ratios,) * len(settings.anchor_sizes)
         pool = MultiScaleRoIAlign(names, output_size=7, sampling_ratio=2)
-        grey = network.in_channels == 1
+        mean, std = _normalisation(network.in_channels, settings)
         super().__init__(
             Pyramid(body, channels),
             min_size=settings.min_size,
             max_size=settings.max_size,
-            image_mean=list(GREY_MEAN if grey else MEAN),
-            image_std=list(GREY_STD if grey else STD),
+            image_mean=list(mean),
+            image_std=list(std),
             rpn_anchor_generator=AnchorGenerator(
                 tuple((size,) for size in settings.anchor_sizes), ratios
             ),
@@ -181,11 +181,13 @@ class Detector(FasterRCNN):  # type: ignore[misc]
                 tensor ``(batch, N_k, N_k)`` a stage.
 
         Raises:
-            ModelError: If there are no targets in training, images have other channels,
-                or ``adjacency`` does not fit.
+            ModelError: If there are no targets in training, or such as nothing can be
+                learned from, images have other channels, or ``adjacency`` does not fit.
         """
-        if self.training and targets is None:
-            raise ModelError("a detector in training needs targets, got None")
+        if self.training:
+            if targets is None:
+                raise ModelError("a detector in training needs targets, got None")
+            _check_targets(targets, len(images), len(self.categories))
         for image in images:
             if image.ndim != 3 or image.shape[0] != self.in_channels:
                 raise ModelError(
@@ -226,6 +228,21 @@ def detector_from(config: Mapping[str, Any]) -> Detector:
     return Detector(from_config(network), categories, settings)
 
 
+def _normalisation(
+    channels: int, settings: DetectorSettings
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns mean and standard deviation of each channel of images."""
+    grey = channels == 1
+    mean = (GREY_MEAN if grey else MEAN) if settings.mean is None else settings.mean
+    std = (GREY_STD if grey else STD) if settings.std is None else settings.std
+    if not len(mean) == len(std) == channels:
+        raise ModelError(
+            f"mean and std need a value for each of {channels} channels, got {mean} "
+            f"and {std}"
+        )
+    return mean, std
+
+
 def _backbone(network: Network, settings: DetectorSettings) -> FeatureNetwork:
     network = copy.deepcopy(network)
     known = FeatureNetwork(network).feature_info.reduction()
@@ -240,6 +257,33 @@ def _backbone(network: Network, settings: DetectorSettings) -> FeatureNetwork:
     if settings.trainable_layers is not None:
         freeze_early(body, settings.trainable_layers)
     return body
+
+
+def _check_targets(targets: Sequence[Boxes], images: int, categories: int) -> None:
+    """Checks what would turn losses into NaN, or fail far away in a kernel."""
+    if len(targets) != images:
+        raise ModelError(f"{images} images need as many targets, got {len(targets)}")
+    for place, target in enumerate(targets):
+        boxes, labels = target.get("boxes"), target.get("labels")
+        if boxes is None or labels is None:
+            raise ModelError(f"a target needs boxes and labels, got {sorted(target)}")
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or labels.shape != boxes.shape[:1]:
+            raise ModelError(
+                "boxes must be (n, 4) and labels (n,), got "
+                f"{tuple(boxes.shape)} and {tuple(labels.shape)} in target {place}"
+            )
+        good = boxes.isfinite().all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
+        if not good.all():
+            raise ModelError(
+                "boxes must be finite (x1, y1, x2, y2) with x1 < x2 and y1 < y2, got "
+                f"{boxes[~good][0].tolist()} in target {place}"
+            )
+        wrong = labels[(labels < 1) | (labels > categories)]
+        if len(wrong):
+            raise ModelError(
+                f"labels must be in [1, {categories}], got {int(wrong[0])} in target "
+                f"{place}"
+            )
 
 
 def _check_categories(categories: Sequence[Category]) -> None:

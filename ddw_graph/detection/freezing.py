@@ -1,6 +1,7 @@
 """What does not train in a detector's backbone."""
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.ops import FrozenBatchNorm2d
 
 from ddw_graph.errors import ModelError
@@ -11,13 +12,14 @@ def freeze_norms(module: nn.Module) -> None:
     """Puts batch normalisation out of training for good, with what it has learned.
 
     Each ``BatchNorm2d`` within gives way to torchvision's ``FrozenBatchNorm2d``, which
-    computes what the other does in evaluation and has no parameters.
+    computes what the other does in evaluation and has no parameters; timm's, which
+    applies the activation too, to timm's own frozen form.
 
     Args:
         module: Changed in place.
 
     Raises:
-        ModelError: If one of them keeps no statistics.
+        ModelError: If one of them keeps no statistics, or is of a kind not known here.
 
     Example:
         >>> layers = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
@@ -26,22 +28,35 @@ def freeze_norms(module: nn.Module) -> None:
         ['0.weight', '0.bias']
     """
     for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d):
+        if isinstance(child, _BatchNorm):
             setattr(module, name, _frozen(child))
         else:
             freeze_norms(child)
 
 
-def _frozen(norm: nn.BatchNorm2d) -> FrozenBatchNorm2d:
+def _frozen(norm: _BatchNorm) -> nn.Module:
     if norm.running_mean is None or norm.running_var is None:
         raise ModelError("normalisation that keeps no statistics cannot be frozen")
+    if type(norm).__module__.startswith("timm."):
+        # An extra, slow to import.
+        from timm.layers.norm_act import freeze_batch_norm_2d
+
+        kept: nn.Module = freeze_batch_norm_2d(norm)  # type: ignore[no-untyped-call]
+        return kept
+    # A class of its own may do more than normalise, which must not get lost.
+    if type(norm) not in (nn.BatchNorm2d, nn.SyncBatchNorm):
+        raise ModelError(
+            "BatchNorm2d, SyncBatchNorm and timm's can be frozen, got "
+            f"{type(norm).__name__}"
+        )
     frozen = FrozenBatchNorm2d(norm.num_features, eps=norm.eps)
     frozen.running_mean.copy_(norm.running_mean)
     frozen.running_var.copy_(norm.running_var)
     if norm.affine:
         frozen.weight.copy_(norm.weight.detach())
         frozen.bias.copy_(norm.bias.detach())
-    return frozen.to(norm.running_mean.device, norm.running_mean.dtype)
+    moved: nn.Module = frozen.to(norm.running_mean.device, norm.running_mean.dtype)
+    return moved
 
 
 def freeze_early(backbone: FeatureNetwork, trainable_layers: int) -> None:

@@ -1,6 +1,7 @@
 """Batches of images with their boxes."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.utils.data import Dataset
 from ddw_graph.detection.coco import CocoData, CocoImage
 from ddw_graph.detection.detector import Boxes
 from ddw_graph.errors import DataError
-from ddw_graph.training.encoded import decoded
+from ddw_graph.training.encoded import check_shape, decoded, reason_of
 from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.loading import loaded
 
@@ -44,21 +45,38 @@ def batches(
     yield from loaded(made, [list(part) for part in parts], workers=workers)
 
 
-def read_image(content: bytes, channels: int, name: str) -> Tensor:
-    """Returns the image in the bytes of a file, ``(channels, height, width)``.
+def read_image(
+    path: Path, channels: int, *, size: tuple[int, int] | None = None
+) -> Tensor:
+    """Returns the image in a file, ``(channels, height, width)``, in ``[0, 1]``.
+
+    It is turned as the orientation in its EXIF says, as those saw it who drew its
+    boxes; but where the image as it is stored has the size that is told, boxes are of
+    that one.
 
     Args:
-        content: The bytes.
+        path: The file.
         channels: 3, or 1 for grey.
-        name: The file's, for the words of an error.
+        size: Width and height that are told of it, if any.
 
     Raises:
-        DataError: If they hold no image.
+        DataError: If the file cannot be read, or holds no image, or one of which a side
+            is more than ``MOST_LONG`` times the other.
     """
     from torchvision.transforms.v2 import functional  # slow to import
 
     try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path}: every image must be there ({error.strerror})"
+        ) from error
+    try:
+        check_shape(content)
         picture = decoded(content)
+        if size is not None and picture.size != size:
+            stored = decoded(content, upright=False)
+            picture = stored if stored.size == size else picture
         picture = picture.convert("L") if channels == 1 else picture
         image: Tensor = functional.to_dtype(
             functional.pil_to_tensor(picture), torch.float32, scale=True
@@ -66,9 +84,8 @@ def read_image(content: bytes, channels: int, name: str) -> Tensor:
     except MemoryError:  # says nothing of the image
         raise
     except Exception as error:  # a damaged file can make Pillow raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(
-            f"{name}: every file must be a readable image ({reason})"
+            f"{path}: every file must be a readable image ({reason_of(error)})"
         ) from error
     return image
 
@@ -114,15 +131,11 @@ class _Batched(Dataset[Any]):
     def _pair(self, place: int) -> tuple[Tensor, Boxes]:
         told = self.data.images[place]
         path = self.data.folder / told.name
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{path}: every image must be there ({error.strerror})"
-            ) from error
-        image, boxes = read_image(content, self.channels, str(path)), boxes_of(told)
+        size = told.width, told.height
+        image = read_image(path, self.channels, size=size)
+        boxes = boxes_of(told)
         height, width = image.shape[-2:]
-        if (width, height) != (told.width, told.height):
+        if (width, height) != size:
             raise DataError(
                 f"{path} must have {told.width} x {told.height} pixels as the file of "
                 f"boxes tells, got {width} x {height}"

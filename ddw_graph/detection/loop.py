@@ -3,7 +3,6 @@
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +72,7 @@ def fit_detector(
             f"got {recipe.batch_size}"
         )
     optimizer = torch.optim.SGD(
-        trained_groups(detector, recipe),
+        parameter_groups(detector, recipe),
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
     )
@@ -92,15 +91,6 @@ def fit_detector(
     )
     with worker_faults():
         return trainer.run()
-
-
-def trained_groups(detector: Detector, recipe: DetectionRecipe) -> list[dict[str, Any]]:
-    """Returns the parameters that train in groups for an optimizer; see
-    ``parameter_groups``."""
-    groups = parameter_groups(detector, recipe)
-    for group in groups:
-        group["params"] = [each for each in group["params"] if each.requires_grad]
-    return [group for group in groups if group["params"]]
 
 
 @dataclass(frozen=True)

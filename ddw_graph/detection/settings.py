@@ -1,7 +1,7 @@
 """What a detector is, beside its backbone."""
 
 from dataclasses import asdict, dataclass, fields
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 from ddw_graph.errors import ModelError
@@ -32,6 +32,9 @@ class DetectorSettings:
         norm: ``frozen`` or ``batch``, in the backbone.
         trainable_layers: Layers of the backbone that train, counted from the last: its
             stages, and the stem as one more. None for all of them.
+        mean: Mean of each channel that the backbone is used to, of values in
+            ``[0, 1]``; None for that of photographs.
+        std: Standard deviation of each channel, likewise.
 
     Raises:
         ModelError: If a value is out of range.
@@ -51,6 +54,8 @@ class DetectorSettings:
     score: float = 0.05
     norm: str = "frozen"
     trainable_layers: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Checks every value."""
@@ -83,6 +88,12 @@ class DetectorSettings:
             ("score", "in [0, 1)", 0 <= self.score < 1),
             ("norm", " or ".join(NORMS), self.norm in NORMS),
             ("trainable_layers", "at least 0", trainable >= 0),
+            ("mean", "None or finite", all(map(isfinite, self.mean or ()))),
+            (
+                "std",
+                "None or finite and more than 0",
+                all(0 < value < inf for value in self.std or ()),
+            ),
         ):
             if not holds:
                 raise ModelError(f"{name} must be {rule}, got {getattr(self, name)}")

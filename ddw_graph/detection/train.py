@@ -13,7 +13,7 @@ from ddw_graph.detection.files import load_detector, save_detector
 from ddw_graph.detection.loop import fit_detector
 from ddw_graph.detection.recipe import DetectionRecipe
 from ddw_graph.detection.settings import DetectorSettings, settings_named
-from ddw_graph.errors import DataError, RunError
+from ddw_graph.errors import RunError
 from ddw_graph.models import FeatureNetwork
 from ddw_graph.nn.network import Network
 from ddw_graph.training.loop import Listener
@@ -103,11 +103,7 @@ def train_detector(
     """
     check_seed(seed)
     check_installed()
-    if train.categories != val.categories:
-        raise DataError(
-            f"training and testing need the same categories, those of {train} and "
-            f"{val} differ"
-        )
+    val.check_categories(train.categories, train)
     torch.manual_seed(seed)
     detector = Detector(network, train.categories, settings)
     if detector.config is None:
@@ -202,17 +198,3 @@ def kept_detector(path: Path, *, device: str = "cpu") -> Detector:
     load_weights(detector, state, run)
     detector.to(device).eval()
     return detector
-
-
-def check_same_categories(detector: Detector, data: CocoData) -> None:
-    """Checks that images have the categories that a detector was trained on.
-
-    Raises:
-        DataError: If they have others.
-    """
-    if detector.categories != data.categories:
-        names = ", ".join(each.name for each in detector.categories[:5])
-        raise DataError(
-            f"the detector was trained on other categories than those of {data}: "
-            f"{names} ..."
-        )

@@ -25,6 +25,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "PPM", "TIFF", "GIF")
 Pillow knows more, and starts another program for one of them (EPS).
 """
 
+MOST_LONG = 100
+"""Longest side over the shortest up to which ``check_shape`` lets an image pass."""
+
 
 class BadImage(NamedTuple):
     """An image that cannot be read.
@@ -131,8 +134,7 @@ class EncodedImages(ABC):
             except MemoryError:  # says nothing of the image
                 raise
             except Exception as error:  # a damaged file can make Pillow raise anything
-                reason = " ".join(str(error).split()) or type(error).__name__
-                bad.append(BadImage(self.name(index), reason))
+                bad.append(BadImage(self.name(index), reason_of(error)))
                 continue
             with key.lent(Purpose.TRANSFORMS, index) if key else nullcontext():
                 images.append(transform(picture))
@@ -145,22 +147,72 @@ class EncodedImages(ABC):
         return batch
 
 
-def decoded(content: bytes) -> "Image":
+def reason_of(error: Exception) -> str:
+    """Returns the words of an error as one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def decoded(content: bytes, *, upright: bool = True) -> "Image":
     """Returns the image in the bytes of a file, in RGB.
+
+    Args:
+        content: The bytes.
+        upright: Whether it is turned as the orientation in its EXIF says, as viewers
+            show it; it is as it is stored otherwise.
 
     Raises:
         Exception: Whatever Pillow raises where they hold none.
     """
-    from PIL import Image, UnidentifiedImageError  # come with torchvision
-
     # What Pillow warns of, it reads all the same.
     with warnings.catch_warnings(action="ignore"):
-        try:
-            file = Image.open(io.BytesIO(content), formats=FORMATS)
-        except UnidentifiedImageError as error:
-            # Pillow's words hold an address, which is another each time.
-            kinds = ", ".join(FORMATS)
-            raise ValueError(f"{len(content)} bytes are none of {kinds}") from error
-        if file.mode.startswith(("I", "F")):
-            raise ValueError(f"8 bits a channel are read, not mode {file.mode}")
+        file = _opened(content)
+        file.load()
+        if upright:
+            _turn(file)
         return file.convert("RGB")
+
+
+def _turn(file: "Image") -> None:
+    from PIL import ImageOps
+
+    try:
+        ImageOps.exif_transpose(file, in_place=True)
+    except MemoryError:
+        raise
+    except Exception:  # damaged EXIF says nothing of the pixels
+        pass
+
+
+def check_shape(content: bytes) -> None:
+    """Checks that an image is no line of pixels, without decoding it.
+
+    Resized by its short side, such an image would fill the memory.
+
+    Args:
+        content: The bytes of a file.
+
+    Raises:
+        Exception: If a side is more than ``MOST_LONG`` times the other, or whatever
+            Pillow raises where the bytes hold no image.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        width, height = _opened(content).size
+    if max(width, height) > MOST_LONG * min(width, height):
+        raise ValueError(
+            f"a side must be at most {MOST_LONG} times the other, got {width}x{height}"
+        )
+
+
+def _opened(content: bytes) -> "Image":
+    """Returns the image in the bytes of a file, of which the head alone is read."""
+    from PIL import Image, UnidentifiedImageError  # come with torchvision
+
+    try:
+        file = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        # Pillow's words hold an address, which is another each time.
+        kinds = ", ".join(FORMATS)
+        raise ValueError(f"{len(content)} bytes are none of {kinds}") from error
+    if file.mode.startswith(("I", "F")):
+        raise ValueError(f"8 bits a channel are read, not mode {file.mode}")
+    return file

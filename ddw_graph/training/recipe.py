@@ -278,7 +278,7 @@ class Decays(Protocol):
 
 
 def parameter_groups(model: nn.Module, recipe: Decays) -> list[dict[str, Any]]:
-    """Returns the parameters in groups for an optimizer.
+    """Returns the parameters that train, in groups for an optimizer.
 
     Thresholds, router biases and edge logits take no weight decay: it would pull them
     toward an edge weight that nobody chose. Parameters of normalisation are a group of
@@ -292,7 +292,7 @@ def parameter_groups(model: nn.Module, recipe: Decays) -> list[dict[str, Any]]:
     of_edges = _parameters_of(model, EdgeWeights)
     apart = recipe.norm_weight_decay is not None
     of_norms = _parameters_of(model, *NORMALISATIONS) if apart else set()
-    for parameter in model.parameters():
+    for parameter in filter(lambda each: each.requires_grad, model.parameters()):
         if id(parameter) in of_norms:
             norms.append(parameter)
         elif id(parameter) not in of_edges:

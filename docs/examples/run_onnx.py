@@ -10,12 +10,12 @@ import sys
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 
 def prepared(path: str, about: dict) -> np.ndarray:
     """Returns an image as the network takes it: (1, channels, size, size)."""
-    image = Image.open(path).convert("RGB")
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
     if about["channels"] == 1:
         image = image.convert("L")
     width, height = image.size

@@ -96,7 +96,7 @@ def test_onnxruntime_computes_the_same_network(
         return Off()
 
     monkeypatch.setattr(latency_module, "session", other)
-    with pytest.raises(AssertionError):
+    with pytest.raises(ExportError, match="in the logits of 4 images"):
         latency(RUN, **small, edges=[CLOSING])
 
 

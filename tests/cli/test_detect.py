@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from ddw_graph import save
 from ddw_graph.cli.main import main
 from ddw_graph.detection.figures import FIGURES
+from tests.deployment.small import small_run
 from tests.detection.small import small_network
 
 TRY = (
@@ -118,10 +119,66 @@ def test_predicts_with_the_adjacency_of_each_image(
     assert len(shapes) == 3 and all(rows == columns for rows, columns in shapes)
     assert entries[0]["adjacency"] != entries[1]["adjacency"]
     assert entries[0]["detections"]
-    picture = tmp_path / "found" / "detections.png"
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    pictures = sorted((tmp_path / "found").glob("*.png"))
+    names = [f"{number}-00000{number - 1}.png" for number in (1, 2, 3)]
+    assert [path.name for path in pictures] == names
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    # What is there is looked at before anything is computed.
+    for path in (tmp_path / "found" / "detections.json", *pictures[:2]):
+        path.unlink()
+    pictures[2].write_text("mine")
+    again = call("detect", "predict", trained, *images, *words)
+    assert again.exit_code == 2 and again.stdout == ""
+    assert "3-000002.png is there already" in again.stderr
+    assert pictures[2].read_text() == "mine"
     plain = call("detect", "predict", trained, images[0], "--score", 1)
     assert plain.stdout == f"{images[0]}: nothing\n"
+
+
+def test_names_broken_images_and_does_the_rest(
+    data: Path, trained: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    shutil.copytree(data / "val", folder / "a")
+    shutil.copytree(data / "val", folder / "b")  # the same names again
+    (folder / "a" / "000001.png").write_bytes(b"cut")
+    out = tmp_path / "found"
+    result = call("detect", "predict", trained, folder, "--out", out, "--json")
+    assert result.exit_code == 1, result.output
+    files = [entry["file"] for entry in json.loads(result.stdout)]
+    rest = ["a/000000", "a/000002", "b/000000", "b/000001", "b/000002"]
+    assert files == [str(folder / f"{name}.png") for name in rest]
+    names = {f"{number}-00000{(number - 1) % 3}.png" for number in (1, 3, 4, 5, 6)}
+    assert {path.name for path in out.iterdir()} == {"detections.json", *names}
+    first, last = result.stderr.splitlines()
+    assert "a/000001.png: every file must be a readable image (3 bytes" in first
+    assert first.endswith("; it is left out")
+    assert last == f"wrote {out / 'detections.json'} and 5 pictures"
+    plain = call("detect", "predict", trained, folder)
+    assert plain.exit_code == 1 and len(plain.stdout.splitlines()) == 5
+    none = call("detect", "predict", trained, folder / "a" / "000001.png")
+    assert none.exit_code == 2 and "at least one image must be readable" in none.stderr
+
+
+def test_images_are_normalised_as_those_of_the_classifier(
+    data: Path, tmp_path: Path
+) -> None:
+    classifier = small_run(tmp_path / "classifier")  # grey, mean 0.3, std 0.2
+    train = ("detect", "train", "--root", data, *TRY[2:], "--from")
+    result = call(*train, classifier, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "mean and std" not in result.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
+    settings = config["detector"]["settings"]
+    assert settings["mean"] == pytest.approx([0.3])
+    assert settings["std"] == pytest.approx([0.2])
+    # A file that lies in no run does not say what it is used to, and that is said.
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes((classifier / "model.safetensors").read_bytes())
+    result = call(*train, alone, "--out", tmp_path / "other")
+    assert f"{alone} lies in no run that says mean and std" in result.stderr
+    config = json.loads((tmp_path / "other" / "config.json").read_text())["config"]
+    assert config["detector"]["settings"]["mean"] is None
 
 
 def test_without_a_subcommand_it_says_what_there_is() -> None:
@@ -137,6 +194,7 @@ def test_what_is_wrong_is_one_line_and_2(
 ) -> None:
     classifier = tmp_path / "classifier.safetensors"
     save(small_network(), classifier)
+    (tmp_path / "empty").mkdir()
     broken = tmp_path / "broken"
     shutil.copytree(data, broken)
     boxes = broken / "annotations" / "instances_train.json"
@@ -157,13 +215,24 @@ def test_what_is_wrong_is_one_line_and_2(
         ((*train, data, "--settings", "big", *out), "must be one of coco, small"),
         ((*train, data, *TRY, "--from", classifier, *out), "--model cannot be had"),
         ((*train, data, "--from", trained, *out), "must hold the run of a network"),
-        ((*train, other, *TRY, *out), "need the same categories"),
+        ((*train, other, *TRY, *out), "categories of"),
         (("detect", "eval", classifier, "--root", data), "ddw_graph.network"),
-        (("detect", "eval", trained, "--root", other), "other categories"),
+        (("detect", "eval", trained, "--root", other), "got 'Sack'"),
         (("detect", "eval", trained), "--root is needed, or --images with"),
         (("detect", "eval", trained, "--root", data, "--picture", "a.txt"), ".png"),
-        (("detect", "predict", trained, boxes), "must be a readable image"),
-        (("detect", "predict", trained, tmp_path / "no.png"), "No such file"),
+        (("detect", "predict", trained, tmp_path / "no.png"), "no such file or folder"),
+        (("detect", "predict", trained, tmp_path / "empty"), "must hold images, got"),
+        (("detect", "predict", trained, data, "--adjacency"), "needs --json or --out"),
+        (("detect", "predict", trained, data, "--out", boxes), "File exists"),
+        (("detect", "predict", trained, data, "--out", "/proc/found"), "/proc/found"),
+        (("predict", trained, data), "must hold the run of a network"),
+        (("predict", trained / "detector.safetensors", data), "ddw_graph.detector"),
+        (("export", trained, "--out", tmp_path / "a.pt2"), "the run of a network"),
+        (
+            ("export", trained / "detector.safetensors", "--out", tmp_path / "a.pt2"),
+            "ddw_graph.detector",
+        ),
+        (("bench", "latency", "--network", trained), "must hold the run of a network"),
         (("detect", "predict", tmp_path, boxes), "must hold config.json"),
         (("detect", "synthesize", "--out", data), "a new or an empty folder"),
         (("detect", "synthesize", "--val", 0, *out), "val must be at least 1"),

@@ -7,7 +7,7 @@ import torch
 
 from ddw_graph.models import create_model
 from ddw_graph.nn.network import Network
-from ddw_graph.training.data import ImageData
+from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.train import train
 from tests.models.test_pruning import SHUT, closing
@@ -34,6 +34,15 @@ def small_run(folder: Path, data: ImageData | None = None, **changes: Any) -> Pa
     recipe = recipe_named("small", epochs=1, batch_size=12)
     train(config, data or small_data(), recipe, seed=0, folder=folder)
     return folder
+
+
+def clothes(images: int, channels: int = 1, size: int = 28) -> torch.Tensor:
+    """Returns images of Fashion-MNIST, those in the package, at a size."""
+    pixels = load_data("fashion_mnist_mini").train.pixels[:images]  # type: ignore[attr-defined]
+    scaled = torch.nn.functional.interpolate(
+        (pixels.float() / 255 - 0.286) / 0.353, size=size, mode="bilinear"
+    )
+    return scaled.expand(-1, channels, -1, -1).contiguous()
 
 
 def noise(batch: int, channels: int = 1, size: int = 28, seed: int = 7) -> torch.Tensor:

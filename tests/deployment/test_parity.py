@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddw_graph.deployment.parity import BATCHES, TOLERANCE, parity
+from ddw_graph.deployment.parity import BATCHES, TOLERANCE, Runs, noise, parity
 from ddw_graph.errors import ExportError
 
 
@@ -15,7 +15,7 @@ class Two(nn.Module):
         return 100 * x.flatten(1), x[:, 0]
 
 
-SHAPE = (1, 3, 3)
+X = noise((1, 3, 3))
 
 
 def test_differences_are_relative_to_the_largest_value() -> None:
@@ -24,10 +24,31 @@ def test_differences_are_relative_to_the_largest_value() -> None:
         logits[0, 0] += 5e-5 * logits.abs().max()
         return [logits, matrix * (1 + 2e-5)]
 
-    found = parity(Two(), near, SHAPE)
+    found = parity(Two(), near, X)
     assert found.logits == pytest.approx(5e-5, rel=0.01)
     assert found.adjacency == pytest.approx(2e-5, rel=0.01)
-    assert found.batches == BATCHES == (1, 5)
+    assert found.batches == BATCHES == (1, 5) and found.rounding < 1e-6
+
+
+class Amplifying(nn.Module):
+    """Makes of rounding what a deep network may: here 3e-4 of the largest value."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        off = 3e-4 if x.dtype == torch.float32 else 0.0
+        return (x.flatten(1) * (1 + off),)
+
+
+@pytest.mark.parametrize("off", [0.0, 3e-4])
+def test_rounding_of_pytorch_itself_is_told_apart(off: float) -> None:
+    # The file is as exact as float64, or rounds as PyTorch does: both are the network.
+    def runs(off: float) -> Runs:
+        return lambda x: [x.flatten(1) * (1 + off)]
+
+    found = parity(Amplifying(), runs(off), X)
+    assert found.logits < 1e-6 and found.rounding == pytest.approx(3e-4, rel=0.01)
+    for wrong in (-2e-4, 5e-4):
+        with pytest.raises(ExportError, match="PyTorch itself makes 3.0e-04; nothing"):
+            parity(Amplifying(), runs(wrong), X)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +64,7 @@ def test_differences_are_relative_to_the_largest_value() -> None:
 )
 def test_says_what_differs(change: object, words: str) -> None:
     with pytest.raises(ExportError, match=words):
-        parity(Two(), lambda x: change(*Two()(x)), SHAPE)  # type: ignore[operator]
+        parity(Two(), lambda x: change(*Two()(x)), X)  # type: ignore[operator]
 
 
 def test_what_is_not_finite_cannot_be_compared() -> None:
@@ -52,4 +73,4 @@ def test_what_is_not_finite_cannot_be_compared() -> None:
             return (x.flatten(1) / 0,)
 
     with pytest.raises(ExportError, match="logits must be finite"):
-        parity(Odd(), lambda x: [x.flatten(1) / 0], SHAPE)
+        parity(Odd(), lambda x: [x.flatten(1) / 0], X)

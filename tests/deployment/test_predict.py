@@ -1,5 +1,6 @@
 """Predictions are what a run's evaluation says of the same images."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ddw_graph.deployment.pictures import Pictures, picture_files
+from ddw_graph.deployment.pictures import Pictures
 from ddw_graph.deployment.predict import Prediction, Predictor
 from ddw_graph.deployment.trained import Trained, trained
 from ddw_graph.errors import DataError, RunError
@@ -17,6 +18,7 @@ from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.encoded import BadImage
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.names import Names
+from ddw_graph.training.picture_files import picture_files
 from ddw_graph.training.preparation import Preparation
 from tests.deployment.small import small_run
 from tests.training.photographs import image_folder
@@ -112,6 +114,26 @@ def test_colours_become_grey_and_sizes_fit(
         torch.testing.assert_close(x[0], (grey / 255 - 0.3) / 0.2)
 
 
+def test_an_image_stands_as_viewers_show_it(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
+    picture = Image.fromarray(pixels)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored on its side: viewers turn it a quarter to the right
+    stored = picture.transpose(Image.Transpose.ROTATE_90)
+    stored.save(tmp_path / "a.png", exif=exif)
+    picture.save(tmp_path / "b.png")
+    (turned, plain), _ = Pictures(picture_files([tmp_path]), GREY).batch([0, 1], None)
+    assert torch.equal(turned, plain)
+
+
+def test_damaged_exif_says_nothing_of_the_pixels(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (8, 8), (9, 200, 40))
+    picture.save(tmp_path / "a.png", exif=b"Exif\0\0garbage!")
+    picture.save(tmp_path / "b.png")
+    (odd, plain), _ = Pictures(picture_files([tmp_path]), GREY).batch([0, 1], None)
+    assert torch.equal(odd, plain)
+
+
 def test_what_cannot_be_read_is_left_out_and_the_rest_is_done(
     run: Path, tmp_path: Path
 ) -> None:
@@ -148,6 +170,23 @@ def test_files_are_those_named_and_those_below_folders(tmp_path: Path) -> None:
     files = picture_files([tmp_path / "odd.name", tmp_path / "b"])
     found = [str(Path(name).relative_to(tmp_path)) for name in files]
     assert found == ["odd.name", "b/a.jpg", "b/z.PNG", "b/c/y.webp"]
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b.png").write_text("")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "a":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError):
+        picture_files([tmp_path])
 
 
 def test_says_what_is_wrong(run: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from ddw_graph.detection.coco import CocoData, coco_data, coco_split
 from ddw_graph.detection.detector import Category
-from ddw_graph.detection.loading import batches, boxes_of, flipped
+from ddw_graph.detection.loading import batches, boxes_of, flipped, read_image
 from ddw_graph.errors import DataError
 from ddw_graph.training.keys import Key
 from tests.detection.small import SIZE, small_content, small_data, write_data
@@ -80,6 +80,10 @@ def twice(where: str) -> Callable[[Content], Any]:
         (changed("annotations", 0, "bbox", [1, 2, 3]), "x, y, width and height"),
         (changed("annotations", 0, "bbox", [1, 2, 3, "a"]), "finite numbers"),
         (changed("annotations", 0, "bbox", [1, 2, 3, float("nan")]), "finite numbers"),
+        (changed("annotations", 0, "bbox", [1, 2, 3, 10**400]), "finite numbers"),
+        (changed("annotations", 0, "area", -1), "area must be at least 0, got -1"),
+        (changed("images", 0, "id", 2**63), "id must be a whole number of 64 bits"),
+        (changed("images", 0, "width", 10**400), "width must be a whole number of 64"),
         (changed("annotations", 0, "bbox", [1, 2, 0, 5]), "bbox must have a size"),
         (changed("annotations", 0, "bbox", [1, 2, 5, -5]), "bbox must have a size"),
         (changed("annotations", 0, "bbox", [40, 2, 9.5, 5]), "image of 48 x 48 pixels"),
@@ -207,3 +211,71 @@ def test_an_image_that_is_not_as_told_is_named(tmp_path: Path, workers: int) -> 
     path.unlink()
     with pytest.raises(DataError, match=r"1\.png: every image must be there"):
         list(batches(data, [[0, 1]], workers=workers))
+
+
+TURN = 0x0112
+"""EXIF's number for the orientation of an image."""
+
+
+def turned(path: Path, told: tuple[int, int]) -> CocoData:
+    """Writes an image of 8 x 4 pixels, stored on its side, and boxes for it."""
+    exif = Image.Exif()
+    exif[TURN] = 6  # a quarter to the right, so that viewers show 4 x 8
+    picture = Image.new("RGB", (8, 4))
+    picture.putpixel((0, 0), (255, 0, 0))
+    picture.save(path / "a.png", exif=exif)
+    width, height = told
+    image = {"id": 1, "file_name": "a.png", "width": width, "height": height}
+    entry = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 2, 2]}
+    categories = [{"id": 1, "name": "a"}]
+    content = {"images": [image], "annotations": [entry], "categories": categories}
+    return read(path, content)
+
+
+@pytest.mark.parametrize(
+    ("told", "corner"), [((4, 8), (0, 0, 3)), ((8, 4), (0, 0, 0))], ids=str
+)
+def test_an_image_stands_as_its_boxes_saw_it(
+    tmp_path: Path, told: tuple[int, int], corner: tuple[int, int, int]
+) -> None:
+    """Told as viewers show it, it is turned; told as it is stored, it is not."""
+    ((_, (image,), _),) = batches(turned(tmp_path, told), [[0]])
+    assert tuple(image.shape) == (3, told[1], told[0])
+    assert image.nonzero().tolist() == [list(corner)]
+    with pytest.raises(DataError, match="must have 5 x 5 pixels .*, got 4 x 8"):
+        list(batches(turned(tmp_path, (5, 5)), [[0]]))
+
+
+def test_a_line_of_pixels_is_no_image(tmp_path: Path) -> None:
+    Image.new("L", (1, 101)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="at most 100 times the other, got 1x101"):
+        read_image(tmp_path / "a.png", 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "1"])
+def test_images_of_every_usual_mode_are_read(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "ü x.tif"
+    Image.new(mode, (5, 4)).save(path)
+    for channels in (1, 3):
+        assert read_image(path, channels).shape == (channels, 4, 5)
+
+
+def test_sixteen_bits_are_refused_and_not_cut(tmp_path: Path) -> None:
+    Image.new("I;16", (5, 4)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="8 bits a channel are read, not mode I;16"):
+        read_image(tmp_path / "a.png", 3)
+
+
+def test_categories_that_differ_are_named(tmp_path: Path) -> None:
+    content = small_content(1)
+    wanted = read(tmp_path, content).categories
+    content["categories"][1]["name"] = "green"
+    with pytest.raises(DataError, match="where number 8 is 'blue', got 'green'"):
+        read(tmp_path, content).check_categories(wanted, "the other")
+    content = small_content(1)
+    content["categories"].append({"id": 9, "name": "green"})
+    with pytest.raises(
+        DataError, match="those of the other, where number 9 is none, got 'green'"
+    ):
+        read(tmp_path, content).check_categories(wanted, "the other")
+    read(tmp_path, small_content(1)).check_categories(wanted, "the other")

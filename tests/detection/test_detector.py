@@ -6,7 +6,6 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
 from ddw_graph import FeatureNetwork, create_model
 from ddw_graph.detection.detector import Category, Detector, detector_from
@@ -41,7 +40,9 @@ def used(network: Network) -> Network:
     return network.eval()
 
 
-@pytest.mark.parametrize("name", ["randwire_tiny", "mobilenet_v2", "resnet18"])
+@pytest.mark.parametrize(
+    "name", ["randwire_tiny", "mobilenet_v2", "resnet18", "timm/regnetx_002"]
+)
 def test_frozen_normalisation_equals_that_of_evaluation(name: str) -> None:
     edges = "dynamic:gate=none"  # others close no edge in training
     tiny = name == "randwire_tiny"
@@ -50,7 +51,8 @@ def test_frozen_normalisation_equals_that_of_evaluation(name: str) -> None:
     frozen = copy.deepcopy(backbone)
     freeze_norms(frozen)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in frozen.modules())
-    assert any(isinstance(m, FrozenBatchNorm2d) for m in frozen.modules())
+    norms = [m for m in frozen.modules() if type(m).__name__.startswith("Frozen")]
+    assert norms and not any(list(norm.parameters()) for norm in norms)
     state = {k: v.clone() for k, v in frozen.state_dict().items()}
     frozen.train()  # in training too, and without keeping statistics of it
     x = X.double()
@@ -62,6 +64,15 @@ def test_frozen_normalisation_equals_that_of_evaluation(name: str) -> None:
 def test_normalisation_without_statistics_cannot_be_frozen() -> None:
     with pytest.raises(ModelError, match="keeps no statistics"):
         freeze_norms(nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)))
+
+
+def test_normalisation_that_does_more_is_not_replaced() -> None:
+    class Rectified(nn.BatchNorm2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).relu()
+
+    with pytest.raises(ModelError, match="can be frozen, got Rectified"):
+        freeze_norms(nn.Sequential(Rectified(3)))
 
 
 @pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic"])
@@ -177,8 +188,52 @@ def test_the_default_is_what_torchvision_builds() -> None:
         )
 
 
+def test_images_are_normalised_as_the_backbone_is_used_to() -> None:
+    given = small_detector(mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    assert given.transform.image_mean == [0.1, 0.2, 0.3]
+    assert given.transform.image_std == [0.4, 0.5, 0.6]
+    assert small_detector().transform.image_mean == [0.485, 0.456, 0.406]
+    grey = create_model("randwire_tiny", n=2, channels=12, in_channels=1)
+    assert Detector(grey, CATEGORIES, small_settings()).transform.image_std == [0.226]
+
+
+def target(*boxes: list[float], labels: list[int]) -> dict[str, Tensor]:
+    return {"boxes": torch.tensor(boxes), "labels": torch.tensor(labels)}
+
+
+GOOD = [1.0, 1.0, 9.0, 9.0]
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ([], "2 images need as many targets, got 0"),
+        ([{"boxes": torch.zeros(0, 4)}] * 2, r"boxes and labels, got \['boxes'\]"),
+        ([target(GOOD[:3], labels=[1])] * 2, r"\(n, 4\) .* got \(1, 3\) and \(1,\)"),
+        ([target(GOOD, labels=[1, 2])] * 2, r"got \(1, 4\) and \(2,\) in target 0"),
+        ([target(GOOD, [3.0, 1, 3, 2], labels=[1, 1])] * 2, "x1 < x2 .* got .3.0, 1"),
+        ([target([0.0, 1, torch.nan, 2], labels=[1])] * 2, "must be finite"),
+        ([target(GOOD, labels=[0])] * 2, r"labels must be in \[1, 2\], got 0"),
+        ([target(GOOD, labels=[3])] * 2, r"in \[1, 2\], got 3 in target 0"),
+    ],
+)
+def test_what_cannot_be_learned_from_is_refused(
+    targets: list[dict[str, Tensor]], message: str
+) -> None:
+    images = list(torch.rand(2, 3, SIZE, SIZE))
+    with pytest.raises(ModelError, match=message):
+        small_detector()(images, targets)
+
+
+def test_an_image_without_objects_teaches_what_is_none() -> None:
+    none = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
+    images = list(torch.rand(2, 3, SIZE, SIZE))
+    losses = small_detector()(images, [none, target(GOOD, labels=[2])])
+    assert all(value.isfinite() for value in losses.values())
+
+
 def test_a_configuration_builds_it_again() -> None:
-    detector = small_detector(trainable_layers=2)
+    detector = small_detector(trainable_layers=2, mean=(0.1,) * 3, std=(0.2,) * 3)
     assert detector.config is not None
     again = detector_from(detector.config)
     assert again.config == detector.config
@@ -211,6 +266,9 @@ def test_a_configuration_builds_it_again() -> None:
         (lambda: DetectorSettings(anchor_sizes=(1, 2)), "5 sizes of at least 1"),
         (lambda: DetectorSettings(levels=(8, 4)), "levels must be rising"),
         (lambda: DetectorSettings(norm="group"), "frozen or batch, got group"),
+        (lambda: small_detector(mean=(0.1,)), "a value for each of 3 channels"),
+        (lambda: DetectorSettings(mean=(float("nan"),)), "mean must be None or finite"),
+        (lambda: DetectorSettings(std=(0.0,)), "std must be None or finite and more"),
         (lambda: DetectorSettings(score=1.0), r"score must be in \[0, 1\), got 1.0"),
         (lambda: settings_named("large"), "one of coco, small, got 'large'"),
         (lambda: settings_named("coco", colour=1), "has no colour"),

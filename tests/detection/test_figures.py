@@ -65,6 +65,14 @@ def test_what_is_not_there_has_no_figure() -> None:
         assert missing == {"AP_medium", "AP_large", "AR_medium", "AR_large"}
 
 
+def test_of_data_without_objects_there_is_no_figure() -> None:
+    empty = data((), ())
+    one = {"boxes": torch.tensor([[1.0, 1, 9, 9]]), "labels": torch.tensor([1])}
+    found = [one | {"scores": torch.tensor([0.9])}] * 2
+    for each in (found, nothing(empty)):
+        assert coco_figures(empty, each) == dict.fromkeys(FIGURES)
+
+
 def test_overlap_and_class_count() -> None:
     found = perfect(SMALL)
     # 20 x 20 pixels against the left 14 of them: an overlap of 0.7.

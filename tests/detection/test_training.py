@@ -212,7 +212,7 @@ def test_categories_must_be_the_same(tmp_path: Path, data: CocoData) -> None:
     from ddw_graph.detection.coco import coco_data
 
     other = coco_data(*write_data(tmp_path / "other", content))
-    with pytest.raises(DataError, match="need the same categories"):
+    with pytest.raises(DataError, match="where number 3 is 'red', got 'pink'"):
         train_detector(
             small_network(),
             small_settings(),
@@ -251,10 +251,10 @@ def test_the_presets_fall_where_they_should() -> None:
     recipe = detection_recipe("1x")
     assert (recipe.batch_size, recipe.learning_rate) == (16, 0.02)
     assert (recipe.momentum, recipe.weight_decay) == (0.9, 1e-4)
-    assert (recipe.epochs, recipe.warmup_steps) == (12, 500)
+    assert (recipe.epochs, recipe.warmup_steps) == (12, 1000)
     rates = [recipe.learning_rate_at(10_000, epoch) for epoch in range(12)]
     assert rates == pytest.approx([0.02] * 8 + [0.002] * 3 + [0.0002])
-    warm = [recipe.learning_rate_at(step, 0) for step in (0, 250, 500)]
+    warm = [recipe.learning_rate_at(step, 0) for step in (0, 500, 1000)]
     assert warm == pytest.approx([0.00002, 0.01001, 0.02])
 
 

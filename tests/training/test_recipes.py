@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ddw_graph.errors import RunError
-from ddw_graph.models import from_config
+from ddw_graph.models import create_model, from_config
 from ddw_graph.training.augmentation import Augmentation, mixed
 from ddw_graph.training.average import averaged
 from ddw_graph.training.evaluation import evaluate
@@ -98,6 +98,14 @@ def test_normalisation_has_a_weight_decay_of_its_own() -> None:
     ]
     for group, same in zip(groups[2:], plain[1:], strict=True):
         assert {id(p) for p in group["params"]} == {id(p) for p in same["params"]}
+
+
+def test_what_does_not_train_is_in_no_group() -> None:
+    model = create_model("randwire_tiny", n=2, channels=4, edges="dynamic")
+    model.stem.requires_grad_(False)
+    groups = parameter_groups(model, recipe_named("small"))
+    found = {id(each) for group in groups for each in group["params"]}
+    assert found == {id(each) for each in model.parameters() if each.requires_grad}
 
 
 def test_an_average_is_the_one_computed_by_hand() -> None:
