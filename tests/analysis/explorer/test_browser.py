@@ -13,7 +13,6 @@ import pytest
 
 from ddw_graph.analysis.closing import closed_below
 from ddw_graph.analysis.explorer.payload import decoded
-from ddw_graph.analysis.unusual import class_means
 from tests.analysis.explorer.browser import chromium, complaints, requests
 from tests.analysis.explorer.pages import (
     CLOSING,
@@ -25,6 +24,12 @@ from tests.analysis.explorer.pages import (
 from tests.analysis.test_collect import some_model
 
 SAMPLES = 24
+
+
+def class_means(weights: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Returns the mean weight of each edge over the samples of each class."""
+    exact = weights.astype(np.float64)
+    return np.array([exact[labels == label].mean(0) for label in range(classes)])
 
 
 class Shown:

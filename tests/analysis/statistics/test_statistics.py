@@ -170,10 +170,24 @@ def test_unusual_is_far_from_its_class(collection: Collection) -> None:
         off[labels == c] -= weights[labels == c].mean(0)
     expected = np.sqrt(((off / np.sqrt((off**2).mean(0))) ** 2).mean(1))
     np.testing.assert_allclose(unusualness(collection), expected)
+    # 1 is usual: in the square mean of all samples.
+    assert (unusualness(collection) ** 2).mean() == pytest.approx(1)
     table = unusual_table(collection, count=5)
     order = np.argsort(-expected)[:5]
     assert table["sample"].tolist() == order.tolist()
     assert table["label"].tolist() == [collection.classes[c] for c in labels[order]]
+
+
+def test_one_sample_of_a_class_and_rounding_are_not_unusual(tmp_path: Path) -> None:
+    dag, labels = complete(3), np.array([0, 0, 1])
+    weights = np.full((3, 10), 0.7, np.float32)
+    alone = stored(tmp_path / "a", [dag], [weights], labels)
+    assert not unusualness(alone).any()
+    # An edge that float32 can just tell apart says nothing; another one says all.
+    weights[0, 2] = np.nextafter(np.float32(0.7), np.float32(1))
+    weights[0, 5] = 0.2
+    found = unusualness(stored(tmp_path / "b", [dag], [weights], labels))
+    assert found.tolist() == pytest.approx([np.sqrt(1.5), np.sqrt(1.5), 0])
 
 
 def test_clusters_find_the_kinds_that_are_there(tmp_path: Path) -> None:
@@ -276,11 +290,15 @@ def test_chance_seldom_makes_an_observation() -> None:
 def test_what_never_varies_is_no_observation(tmp_path: Path) -> None:
     dag = complete(3)
     labels = np.arange(6) % 3
-    same = stored(tmp_path / "s", [dag], [np.full((6, 10), 0.5)], labels)
+    # Sums of 0.7 are rounded: what never varies must not vary by that.
+    same = stored(tmp_path / "s", [dag], [np.full((6, 10), 0.7)], labels)
+    assert not edge_table(same)["std"].any()
     assert (observation_table(edge_table(same))["holds"] == "unclear").all()
     assert class_share_table(same)["class_share"].isna().all()
+    assert class_distance_table(same)["correlation"].isna().all()
+    assert not unusualness(same).any()
     with pytest.raises(DataError, match="weights that differ between samples"):
-        unusualness(same)
+        unusual_table(same)
     none = stored(tmp_path / "n", [dag], [np.ones((6, 10))], labels, constant=range(10))
     with pytest.raises(DataError, match="all are constant"):
         observation_table(edge_table(none))
