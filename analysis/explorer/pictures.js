@@ -158,10 +158,10 @@ class Picture {
   fitTo(arcs, matrix) {
     const { step, line, size, last } = this;
     const letters = LETTERS * arcs;
-    const within = 0.42 * step >= 9 * arcs;
-    const radius = within
-      ? Math.min(NODE * arcs, 0.42 * step, MARGIN - 2)
-      : Math.min(0.36 * step, 5 * arcs);
+    // A node holds its name, or has it below.
+    const room = Math.min(NODE * arcs, 0.42 * step, MARGIN - 2);
+    const within = room >= LETTERS * arcs;
+    const radius = within ? room : Math.min(0.36 * step, 5 * arcs);
     const height = within ? line : line + radius + 0.9 * letters;
     const shown = labelled(last, step, 20 * arcs);
     this.nodes.forEach((node, place) => {
@@ -169,7 +169,7 @@ class Picture {
       node.classList.toggle("named-below", !within);
       const words = node.lastChild;
       words.setAttribute("y", height);
-      words.setAttribute("font-size", within ? Math.min(letters, 0.92 * radius) : letters);
+      words.setAttribute("font-size", letters);
       words.toggleAttribute("hidden", !within && !shown(place));
     });
     const bottom = Math.max(line + radius + 2, height + 0.7 * letters);
@@ -236,8 +236,8 @@ class Picture {
       step.setAttribute("class", reference ? (value < 0 ? "less" : "more") : "weight");
       step.style.fillOpacity = Math.abs(value);
     });
-    this.ends[0].textContent = reference ? signed(-scale) : "0";
-    this.ends[1].textContent = reference ? signed(scale) : plain(scale);
+    this.ends[0].textContent = reference && scale ? signed(-scale) : "0";
+    this.ends[1].textContent = reference && scale ? signed(scale) : plain(scale);
     this.arcs.setAttribute(
       "aria-label",
       `${this.title} of ${this.network.name}: ${closed.opened} of ${row.length} edges ` +
@@ -317,7 +317,10 @@ class Picture {
   focusOn(edge) {
     for (const each of this.cells) each.setAttribute("tabindex", -1);
     this.cells[edge].setAttribute("tabindex", 0);
-    this.cells[edge].focus();
+    const target = this.cells[edge];
+    target.focus();
+    // Once more where the focus has scrolled it to: numbers stand beside it.
+    this.point({ target, type: "focusin" });
   }
 
   /** Returns both pictures as one SVG file that needs no style sheet. */
