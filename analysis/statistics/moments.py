@@ -8,8 +8,8 @@ class Moments:
     """Count, mean and squared deviations of columns, for each group of rows.
 
     Chunks are merged by their own deviations, not from sums of squares, which would
-    cancel. Everything is counted from the first row, so that a column that never changes
-    has that value as its mean, and no variance, to the last bit.
+    cancel. Everything is counted from the first row, so that a column that never
+    changes has that value as its mean, and no variance, to the last bit.
 
     Args:
         groups: Number of groups.

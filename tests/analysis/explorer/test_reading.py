@@ -1,4 +1,4 @@
-"""The page can be read: letters, contrast, names of controls, and where one has been."""
+"""The page can be read: letters, contrast, names of controls, steps of history."""
 
 import time
 from typing import Any
