@@ -8,7 +8,6 @@ from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.statistics.classes import class_moments
 from ddw_graph.errors import DataError
 
-
 RESOLUTION = float(np.finfo(np.float32).eps)
 """What weights are known to, as a part of their size."""
 

@@ -1,5 +1,6 @@
 """Which paths an image takes and what sets it apart: the page says what NumPy does."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def test_the_strongest_path_is_that_of_the_statistics(
                     place,
                     k,
                 )
-                assert sorted(lit) == sorted(map(list, zip(nodes, nodes[1:])))
+                assert sorted(lit) == sorted(map(list, pairwise(nodes)))
     assert len(lengths) > 1
 
 
