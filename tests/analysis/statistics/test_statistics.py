@@ -350,9 +350,9 @@ def test_an_effect_is_relative_to_all_weighted_edges() -> None:
     constant = edges.assign(constant=True, mean=1000.0, std=1000.0)
     table = observation_table(pd.concat([edges, constant]))
     pd.testing.assert_frame_equal(table, observation_table(edges))
-    for row in table.itertuples():
-        column = "mean" if row.observation == "front-weights" else "std"
-        assert row.relative == pytest.approx(row.effect / edges[column].mean())
+    for row in table.to_dict("records"):
+        column = "mean" if row["observation"] == "front-weights" else "std"
+        assert row["relative"] == pytest.approx(row["effect"] / edges[column].mean())
 
 
 def test_stages_count_by_their_nodes_and_p_is_that_of_drawn_orders() -> None:
