@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ddw_graph.analysis.collect import Collection, StageEdges
 from ddw_graph.analysis.figures import check_weighted
 from ddw_graph.analysis.pictures import STYLE
-from ddw_graph.analysis.statistics.classes import class_moments
+from ddw_graph.analysis.statistics.classes import class_moments, class_offsets
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.errors import DataError
 from ddw_graph.training.wiring_log import EdgeRow
@@ -47,9 +47,7 @@ def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figur
             f"{missing[0]!r}"
         )
     shown = [collection.classes.index(n) for n in (classes or known[:MAX_CLASSES])]
-    off = [
-        each.mean[shown] - count @ each.mean / collection.samples for each in moments
-    ]
+    off = [class_offsets(each)[shown] for each in moments]
     reach = max((float(np.abs(each).max(initial=0)) for each in off), default=0) or 1e-9
     scale = Normalize(-reach, reach)
     with matplotlib.rc_context(fname=STYLE):

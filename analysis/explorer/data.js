@@ -12,13 +12,23 @@ function floats(text) {
   return new Float32Array(bytes.buffer);
 }
 
+/** What weights are known to, as a part of their size: float32. */
+const RESOLUTION = 2 ** -23;
+
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 class Stage {
   constructor(told, labels, classes) {
     Object.assign(this, told, { weights: floats(told.weights) });
+    const whole = this.weights.length === labels.length * told.edges.length;
+    if (!whole || !this.weights.every(Number.isFinite)) throw new Error("the page is not whole");
     this.sent = Array.from({ length: told.nodes }, () => []);
     told.edges.forEach(([source], edge) => this.sent[source].push(edge));
+    // By target: what a node is sent is known when its own output edges come.
+    this.byTarget = told.edges.map((_, edge) => edge).sort((one, other) => {
+      const [[i, j], [k, l]] = [told.edges[one], told.edges[other]];
+      return j - l || i - k;
+    });
     this.macs = sum(told.edgeMacs) + sum(told.nodeMacs);
     this.setMeans(labels, classes);
   }
@@ -47,6 +57,52 @@ class Stage {
     this.classMeans.forEach((mean, label) =>
       mean.forEach((total, edge) => (mean[edge] = total / counts[label])),
     );
+    this.setDeviations(labels);
+  }
+
+  /** Sets the deviation of each edge within classes, and which edges vary at all. */
+  setDeviations(labels) {
+    this.deviation = new Float64Array(this.edges.length);
+    labels.forEach((label, sample) => {
+      const mean = this.classMeans[label];
+      this.row(sample).forEach((weight, edge) => {
+        this.deviation[edge] += (weight - mean[edge]) ** 2;
+      });
+    });
+    this.deviation.forEach((squares, edge) => {
+      this.deviation[edge] = Math.sqrt(squares / labels.length);
+    });
+    this.varies = this.edges.map(
+      (_, edge) =>
+        !this.constant[edge] && this.deviation[edge] > RESOLUTION * Math.abs(this.mean[edge]),
+    );
+  }
+
+  /**
+   * Returns the open path that carries most, as edges, and its share of what all carry.
+   *
+   * A path carries the product of the sizes of its weights: the rule of stage_paths in
+   * analysis/statistics/paths.py.
+   */
+  strongestPath(row, open) {
+    const carried = new Float64Array(this.nodes);
+    const best = new Float64Array(this.nodes);
+    const before = new Int32Array(this.nodes).fill(-1);
+    carried[0] = best[0] = 1;
+    for (const edge of this.byTarget) {
+      if (!open[edge]) continue;
+      const [source, target] = this.edges[edge];
+      const size = Math.abs(row[edge]);
+      carried[target] += size * carried[source];
+      const through = size * best[source];
+      if (through > best[target]) [best[target], before[target]] = [through, edge];
+    }
+    const path = [];
+    const last = this.nodes - 1;
+    if (best[last] > 0) {
+      for (let node = last; node > 0; node = this.edges[path[0]][0]) path.unshift(before[node]);
+    }
+    return { path, share: path.length ? best[last] / carried[last] : 0 };
   }
 
   /**
@@ -95,6 +151,7 @@ class Network {
     this.stages = told.stages.map(
       (stage) => new Stage(stage, DATA.labels, DATA.classes.length),
     );
+    this.varies = this.stages.some((stage) => stage.varies.includes(true));
     this.edges = sum(this.stages.map((stage) => stage.edges.length));
     this.nodes = sum(this.stages.map((stage) => stage.nodes));
     this.macs = told.otherMacs + sum(this.stages.map((stage) => stage.macs));
@@ -113,6 +170,25 @@ class Network {
     const stages = this.stages.map((stage) => stage.closedBelow(stage.row(sample), tau));
     const all = (what) => sum(stages.map((stage) => stage[what]));
     return { stages, opened: all("opened"), dead: all("dead"), saved: all("saved") };
+  }
+
+  /**
+   * Returns the edges that set a sample's wiring apart, the most telling first.
+   *
+   * By the size of the difference from a reference in deviations within classes; from
+   * the mean of the class these are what unusualness adds up.
+   */
+  apart(sample, reference, count) {
+    const found = [];
+    this.stages.forEach((stage, place) => {
+      const [row, base] = [stage.row(sample), reference(stage)];
+      row.forEach((weight, edge) => {
+        if (!stage.varies[edge] || weight === base[edge]) return;
+        const deviations = (weight - base[edge]) / stage.deviation[edge];
+        found.push({ place, edge, weight, base: base[edge], deviations });
+      });
+    });
+    return found.sort((a, b) => Math.abs(b.deviations) - Math.abs(a.deviations)).slice(0, count);
   }
 
   right(sample) {

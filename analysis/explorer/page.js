@@ -9,6 +9,7 @@ const VIEWS = {
 };
 const THEMES = ["auto", "light", "dark"];
 const UNUSUAL = 12;
+const APART = 5;
 
 const DEFAULTS = {
   sample: null, tau: 0, view: "weights", other: null,
@@ -65,7 +66,14 @@ const clamped = (ticks) => Math.max(0, Math.min(highest, ticks || 0));
 
 /* Changing the state. */
 
-function change(changes) {
+/**
+ * Changes the state and shows it.
+ *
+ * What was chosen is a step of the browser's history, to go back to; what is swept over,
+ * with a slider or by keys, is not.
+ */
+function change(changes, { step = false } = {}) {
+  const before = written();
   Object.assign(state, changes);
   findOther();
   const filters = ["find", "label", "outcome", "sort"];
@@ -75,7 +83,10 @@ function change(changes) {
     showGrid();
   }
   show();
-  history.replaceState(null, "", written());
+  const now = written();
+  if (now === before) return;
+  if (step) history.pushState(null, "", now);
+  else history.replaceState(null, "", now);
 }
 
 /** Takes another image where one is to be compared with and none is pinned. */
@@ -84,13 +95,13 @@ function findOther() {
   state.other ??= shown.find((sample) => sample !== state.sample) ?? state.sample;
 }
 
-const pick = (sample) => change({ sample });
+const pick = (sample) => change({ sample }, { step: true });
 
 /** Goes so many images on in the list; from one that is not in it, to the first. */
 function go(steps) {
   const place = shown.indexOf(state.sample);
   const next = place < 0 ? 0 : Math.max(0, Math.min(shown.length - 1, place + steps));
-  if (shown.length) pick(shown[next]);
+  if (shown.length) change({ sample: shown[next] });
 }
 
 /* Showing it. */
@@ -135,6 +146,13 @@ function largest() {
   return most;
 }
 
+/** Returns what the numbers in the pictures are. */
+function meaning() {
+  if (state.view === "weights") return "weight";
+  if (state.view === "other") return `difference from image #${number(state.other)}`;
+  return `difference from ${VIEWS[state.view].replace("vs ", "")}`;
+}
+
 function show() {
   const { sample } = state;
   const scale = largest();
@@ -148,12 +166,13 @@ function show() {
       ];
       if (state.other !== null) lines.push([`image #${number(state.other)}`, stage.row(state.other)]);
       PICTURES[place][k].show({
-        sample, scale, lines, tau: tau(),
+        sample, scale, lines, tau: tau(), means: meaning(),
         reference: reference(stage), closed: closed[place].stages[k],
       });
     }),
   );
   showSample(closed);
+  showApart();
   showCounts(closed);
   showMarks();
   showAverageSoon();
@@ -201,13 +220,15 @@ function showSample(closed) {
   });
   const rows = [
     ["prediction", (network) => className(network.predictions[sample]) + (network.right(sample) ? "" : ", wrong")],
-    ["loss", (network) => network.losses[sample].toFixed(3)],
+    ["loss, nats", (network) => network.losses[sample].toFixed(3)],
     ["expected MACs", (network) => {
       const macs = network.expectedMacs[sample];
       return `${short.format(macs)} (${percent(macs / network.macs)})`;
     }],
     ["unusualness", (network, place) =>
-      `${network.unusualness[sample].toFixed(3)}, ${whole.format(ranks[place])} of ${whole.format(SAMPLES.length)}`],
+      network.varies
+        ? `${network.unusualness[sample].toFixed(2)} deviations, rank ${whole.format(ranks[place])} of ${whole.format(SAMPLES.length)}`
+        : "none: the same for all of a class"],
   ];
   if (NETWORKS.length > 1) rows.unshift(["", (network) => network.name]);
   $("facts").replaceChildren(
@@ -220,9 +241,63 @@ function showSample(closed) {
       ),
     ),
   );
+  const compared = state.view === "other";
+  $("other").hidden = !compared;
+  if (compared) {
+    const [caption, picture] = $("other").children;
+    caption.textContent = `vs #${number(state.other)}`;
+    showThumbnail(picture, state.other);
+    picture.setAttribute("aria-label", `Image ${number(state.other)}, ${className(DATA.labels[state.other])}`);
+  }
+  $("path-key").hidden = state.view !== "weights";
   for (const input of $("views").querySelectorAll("input")) input.checked = input.value === state.view;
   const other = state.other === null ? VIEWS.other : `vs image #${number(state.other)}, ${className(DATA.labels[state.other])}`;
   $("views").querySelector("[value=other] + span").textContent = other;
+}
+
+/** Lists the edges that set the image apart from what it is compared with. */
+function showApart() {
+  const { sample } = state;
+  const label = className(DATA.labels[sample]);
+  const bases = {
+    other: `image #${number(state.other ?? sample)}`,
+    all: "the mean of all",
+  };
+  const base = bases[state.view] ?? `the mean of ${label}`;
+  const from = (stage) => reference(stage) ?? stage.classMeans[DATA.labels[sample]];
+  $("apart").replaceChildren(
+    ...NETWORKS.map((network, place) => {
+      const edges = network.apart(sample, from, NETWORKS.length > 1 ? 3 : APART);
+      const about = NETWORKS.length > 1 ? `, ${network.name}` : "";
+      if (!edges.length) {
+        const words = network.varies ? `Nothing sets it apart from ${base}${about}.` : `${SAME.slice(0, -1)}${about}.`;
+        return make("p", { className: "note", textContent: words });
+      }
+      const rows = edges.map(({ place: k, edge, weight, base: usual, deviations }) => {
+        const picture = PICTURES[place][k];
+        const button = make("button", {
+          type: "button", className: "quiet", textContent: `${k + 1}: ${picture.name(edge)}`,
+          onclick: () => picture.focusOn(edge),
+        });
+        button.setAttribute("aria-label", `Stage ${k + 1}, edge ${picture.name(edge)}: show`);
+        return make(
+          "tr",
+          {},
+          make("th", { scope: "row" }, button),
+          ...[plain(weight), plain(usual), signed(deviations, 1)].map((textContent) => make("td", { textContent })),
+        );
+      });
+      return make(
+        "table",
+        {},
+        make("caption", { textContent: `What sets it apart from ${base}${about}` }),
+        make("thead", {}, make("tr", {}, ...["stage: edge", "weight", state.view === "other" ? "there" : "mean", "deviations"].map(
+          (textContent) => make("th", { scope: "col", textContent }),
+        ))),
+        make("tbody", {}, ...rows),
+      );
+    }),
+  );
 }
 
 function showCounts(closed) {
@@ -352,12 +427,14 @@ function setUp() {
       make(
         "label",
         {},
-        make("input", { type: "radio", name: "view", value, onchange: () => change({ view: value }) }),
+        make("input", { type: "radio", name: "view", value, onchange: () => change({ view: value }, { step: true }) }),
         make("span", { textContent }),
       ),
     ),
   );
   $("tau").max = highest;
+  const anyConstant = NETWORKS.some(({ stages }) => stages.some(({ constant }) => constant.includes(true)));
+  $("constant-key").hidden = !anyConstant;
   const rows = Math.max(...PICTURES.map((pictures) => pictures.length));
   $("stages").classList.toggle("two", NETWORKS.length > 1);
   for (let k = 0; k < rows; k++) {
@@ -371,18 +448,18 @@ function hear() {
   $("grid").addEventListener("click", (event) => {
     const sample = event.target.dataset.sample;
     if (sample === undefined) return;
-    if (event.shiftKey) change({ other: Number(sample), view: "other" });
+    if (event.shiftKey) change({ other: Number(sample), view: "other" }, { step: true });
     else pick(Number(sample));
   });
   $("grid").addEventListener("scroll", fillOnScroll, { passive: true });
   $("find").addEventListener("input", () => change({ find: $("find").value }));
   $("class").addEventListener("change", () =>
-    change({ label: $("class").value === "" ? null : Number($("class").value) }),
+    change({ label: $("class").value === "" ? null : Number($("class").value) }, { step: true }),
   );
   for (const key of ["outcome", "sort"]) {
-    $(key).addEventListener("change", () => change({ [key]: $(key).value }));
+    $(key).addEventListener("change", () => change({ [key]: $(key).value }, { step: true }));
   }
-  $("reset").addEventListener("click", () => change({ find: "", label: null, outcome: "any" }));
+  $("reset").addEventListener("click", () => change({ find: "", label: null, outcome: "any" }, { step: true }));
   $("tau").addEventListener("input", () => change({ tau: Number($("tau").value) }));
   $("pin").addEventListener("click", pin);
   $("csv").addEventListener("click", () =>
@@ -407,7 +484,7 @@ function hear() {
   });
 }
 
-const pin = () => change({ other: state.sample });
+const pin = () => change({ other: state.sample }, { step: true });
 
 function saveSvg(picture) {
   const label = className(DATA.labels[state.sample]);
@@ -437,7 +514,7 @@ function press(event) {
   acts["-"] = acts["["];
   acts["+"] = acts["="] = acts["]"];
   acts.P = acts.p;
-  Object.keys(VIEWS).forEach((view, place) => (acts[place + 1] = () => change({ view })));
+  Object.keys(VIEWS).forEach((view, place) => (acts[place + 1] = () => change({ view }, { step: true })));
   if (!takesArrows) {
     acts.ArrowLeft = () => go(-1);
     acts.ArrowRight = () => go(1);
@@ -457,5 +534,7 @@ setUp();
 read(location.hash);
 listUnusual(UNUSUAL, pick);
 showGrid();
+document.body.classList.add("ready");
 show();
 hear();
+$("loading").remove();

@@ -8,7 +8,7 @@ import numpy as np
 
 from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.explorer.thumbnails import Thumbnails, data_uri
-from ddw_graph.analysis.unusual import unusualness
+from ddw_graph.analysis.statistics.unusual import unusualness
 from ddw_graph.errors import DataError
 
 NETWORKS = 2
@@ -94,7 +94,7 @@ def network(name: str, collection: Collection) -> dict[str, Any]:
         "otherMacs": collection.other_macs,
         "predictions": table["prediction"].tolist(),
         "losses": encoded(table["loss"].to_numpy()),
-        "unusualness": encoded(unusualness(weights, table["label"].to_numpy())),
+        "unusualness": encoded(unusualness(collection)),
         "stages": [
             {
                 "nodes": stage.nodes,

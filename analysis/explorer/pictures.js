@@ -14,8 +14,22 @@ const WIDTH = 640;
 const MARGIN = 22;
 const SQUARE = 320;
 const STEPS = 11;
-const signed = (number) => (number < 0 ? "−" : "+") + Math.abs(number).toFixed(3);
+/* Pixels on the screen, whatever the size of a picture. */
+const LETTERS = 11;
+const NODE = 13;
+const signed = (number, digits = 3) => (number < 0 ? "−" : "+") + Math.abs(number).toFixed(digits);
 const plain = (number) => (number < 0 ? "−" : "") + Math.abs(number).toFixed(3);
+
+/** Sets where a text stands, and how large it is. */
+function place(words, x, y, size) {
+  for (const [name, value] of Object.entries({ x, y, "font-size": size })) words.setAttribute(name, value);
+}
+
+/** Returns which places from 0 to the last are named, so that names keep a distance. */
+function labelled(last, step, distance) {
+  const every = [1, 2, 5, 10, 20, 50, 100].find((each) => each * step >= distance) ?? last;
+  return (place) => place === last || (place % every === 0 && (last - place) * step >= distance);
+}
 
 class Picture {
   constructor(network, place) {
@@ -30,6 +44,7 @@ class Picture {
     const words = NETWORKS.length > 1 ? `${network.name} · ${size}` : size;
     this.save = make("button", { type: "button", className: "quiet", textContent: "SVG" });
     this.save.setAttribute("aria-label", `${this.title} of ${network.name} as SVG`);
+    this.told = make("p", { className: "note told" });
     this.figure = make(
       "figure",
       { className: "card stage" },
@@ -40,8 +55,10 @@ class Picture {
         make("span", { className: "note", textContent: words }),
         this.save,
       ),
+      this.told,
       make("div", { className: "pair" }, this.arcs, this.matrix),
     );
+    new ResizeObserver(() => this.fit()).observe(this.figure);
     this.figure.addEventListener("pointerover", (event) => this.point(event));
     this.figure.addEventListener("pointerleave", () => this.darken());
     this.matrix.addEventListener("focusin", (event) => this.point(event));
@@ -55,9 +72,9 @@ class Picture {
 
   drawArcs() {
     const step = (WIDTH - 2 * MARGIN) / this.last;
-    const radius = Math.min(13, 0.36 * step);
     const longest = Math.max(...this.stage.edges.map(([source, target]) => target - source));
     const line = 0.38 * longest * step + 14;
+    Object.assign(this, { step, line });
     const x = (node) => MARGIN + node * step;
     this.boldest = Math.min(5, 0.6 + 0.08 * step);
     const paths = this.stage.edges.map(([source, target], edge) => {
@@ -70,40 +87,33 @@ class Picture {
       draw(
         "g",
         { class: "node" },
-        draw("circle", { cx: x(node), cy: line, r: radius }),
-        draw("text", { x: x(node), y: line, "font-size": Math.max(6, 0.85 * radius) }),
+        draw("circle", { cx: x(node), cy: line }),
+        draw("text", { x: x(node) }),
       ),
     );
     this.nodes.forEach((node, place) => (node.lastChild.textContent = this.label(place)));
     this.arcs = draw(
       "svg",
-      { viewBox: `0 0 ${WIDTH} ${line + MARGIN}`, class: "arcs", role: "img" },
+      { class: "arcs", role: "img" },
       ...this.paths,
       ...paths.map(([hit]) => hit),
       ...this.nodes,
     );
-    // On a narrow screen the picture is small, and its nodes need to be read.
-    const narrow = Math.min(MARGIN - 2, 0.42 * step);
-    this.arcs.style.setProperty("--narrow-radius", `${narrow}px`);
-    this.arcs.style.setProperty("--narrow-font", `${0.85 * narrow}px`);
     // Many closed edges would together be darker than the open ones.
     this.arcs.style.setProperty("--closed", Math.min(0.3, 25 / paths.length));
   }
 
   drawMatrix() {
     const size = Math.min(40, SQUARE / this.last);
-    const font = Math.max(5, Math.min(11, 0.62 * size));
-    const text = (x, y, words, className) => {
-      const element = draw("text", { x, y, class: className, "font-size": font });
+    this.size = size;
+    const text = (className, words) => {
+      const element = draw("text", { class: className });
       element.textContent = words;
       return element;
     };
-    const below = size * this.last + 0.9 * font;
-    const texts = [];
-    for (let node = 0; node < this.last; node++) {
-      texts.push(text((node + 0.5) * size, below, this.label(node), "axis"));
-      texts.push(text(-4, (node + 0.5) * size, this.label(node + 1), "axis row"));
-    }
+    const places = Array.from({ length: this.last }, (_, node) => node);
+    this.columns = places.map((node) => text("axis", this.label(node)));
+    this.rows = places.map((node) => text("axis row", this.label(node + 1)));
     this.cells = this.stage.edges.map(([source, target], edge) =>
       draw("rect", {
         x: source * size + 0.75,
@@ -117,32 +127,86 @@ class Picture {
         "data-edge": edge,
       }),
     );
-    this.steps = Array.from({ length: STEPS }, (_, place) =>
-      draw("rect", { x: SQUARE - 110 + 10 * place, y: 4, width: 10, height: 8 }),
+    this.steps = Array.from({ length: STEPS }, () =>
+      draw("rect", { y: 0, height: 8 }),
     );
-    this.ends = [SQUARE - 110, SQUARE].map((x) => draw("text", { x, y: 23, class: "axis", "font-size": 11 }));
-    this.ends[0].classList.add("start");
-    this.ends[1].classList.add("row");
+    this.ends = [text("axis start", ""), text("axis row", "")];
+    this.means = text("axis row", "");
     this.matrix = draw(
       "svg",
       {
-        viewBox: `-26 -2 ${SQUARE + 30} ${below + font + 2}`,
         class: size < 14 ? "matrix small" : "matrix",
         role: "listbox",
         "aria-label": `${this.title} of ${this.network.name}: edges, rows hear columns`,
       },
-      ...texts,
+      ...this.columns,
+      ...this.rows,
       ...this.cells,
       ...this.steps,
       ...this.ends,
+      this.means,
     );
   }
 
+  /** Sizes nodes and letters, so that they can be read however large the pictures are. */
+  fit() {
+    const unit = (svg, width) => width / (svg.clientWidth || svg.getBoundingClientRect().width || width);
+    this.fitTo(unit(this.arcs, WIDTH), unit(this.matrix, SQUARE + 30));
+  }
+
+  /** Does what fit does, where a pixel has this many units of arcs and of the matrix. */
+  fitTo(arcs, matrix) {
+    const { step, line, size, last } = this;
+    const letters = LETTERS * arcs;
+    // A node holds its name, or has it below.
+    const room = Math.min(NODE * arcs, 0.42 * step, MARGIN - 2);
+    const within = room >= LETTERS * arcs;
+    const radius = within ? room : Math.min(0.36 * step, 5 * arcs);
+    const height = within ? line : line + radius + 0.9 * letters;
+    const shown = labelled(last, step, 20 * arcs);
+    this.nodes.forEach((node, place) => {
+      node.firstChild.setAttribute("r", radius);
+      node.classList.toggle("named-below", !within);
+      const words = node.lastChild;
+      words.setAttribute("y", height);
+      words.setAttribute("font-size", letters);
+      words.toggleAttribute("hidden", !within && !shown(place));
+    });
+    const bottom = Math.max(line + radius + 2, height + 0.7 * letters);
+    this.arcs.setAttribute("viewBox", `0 0 ${WIDTH} ${bottom}`);
+
+    const font = LETTERS * matrix;
+    const below = size * last + 0.9 * font;
+    const [columns, rows] = [labelled(last - 1, size, 17 * matrix), labelled(last, size, 13 * matrix)];
+    this.columns.forEach((words, node) => {
+      place(words, (node + 0.5) * size, below, font);
+      words.toggleAttribute("hidden", !columns(node));
+    });
+    this.rows.forEach((words, node) => {
+      place(words, -4, (node + 0.5) * size, font);
+      words.toggleAttribute("hidden", !rows(node + 1));
+    });
+    const shade = Math.max(10, 0.95 * font);
+    this.steps.forEach((rect, place) => {
+      rect.setAttribute("x", SQUARE - (STEPS - place) * shade);
+      rect.setAttribute("width", shade);
+    });
+    place(this.ends[0], SQUARE - STEPS * shade, 8 + 0.8 * font, font);
+    place(this.ends[1], SQUARE, 8 + 0.8 * font, font);
+    place(this.means, SQUARE, 8 + 2 * font, font);
+    const left = 4 + 2 * font;
+    this.matrix.setAttribute("viewBox", `${-left} -2 ${SQUARE + left + 2} ${below + font}`);
+  }
+
   /** Shows a sample: its weights, or how they differ from a reference's. */
-  show({ sample, reference, closed, scale, tau, lines }) {
+  show({ sample, reference, closed, scale, tau, lines, means }) {
     Object.assign(this, { sample, closed, lines });
+    const strongest = this.stage.strongestPath(this.stage.row(sample), closed.open);
+    this.path = strongest.path;
     const row = this.stage.row(sample);
     this.values = Array.from(row, (weight, edge) => weight - (reference ? reference[edge] : 0));
+    // Where edges are many, all of them together hide each.
+    const crowd = Math.min(1, Math.sqrt(150 / this.paths.length));
     this.values.forEach((value, edge) => {
       const share = scale > 0 ? Math.min(1, Math.abs(value) / scale) : 0;
       const constant = this.stage.constant[edge];
@@ -155,11 +219,14 @@ class Picture {
       path.style.strokeWidth = 0.5 + (constant ? 0.5 : this.boldest * share);
       // Small differences are many, and would not be seen as thin and pale lines.
       const seen = reference ? Math.sqrt(share) : share;
-      path.style.strokeOpacity = constant ? 0.5 : 0.06 + 0.94 * seen;
+      path.style.strokeOpacity = constant ? 0.5 : crowd * (0.06 + 0.94 * seen);
       rect.setAttribute("class", `cell ${names}`);
       rect.style.fillOpacity = constant ? 0.15 : share;
       rect.setAttribute("aria-label", this.words(edge));
     });
+    if (!reference) for (const edge of this.path) this.paths[edge].classList.add("strongest");
+    this.tell(strongest, closed);
+    this.means.textContent = means;
     this.nodes.forEach((node, place) => {
       node.classList.toggle("dead", !closed.alive[place]);
     });
@@ -169,13 +236,23 @@ class Picture {
       step.setAttribute("class", reference ? (value < 0 ? "less" : "more") : "weight");
       step.style.fillOpacity = Math.abs(value);
     });
-    this.ends[0].textContent = reference ? signed(-scale) : "0";
-    this.ends[1].textContent = reference ? signed(scale) : plain(scale);
+    this.ends[0].textContent = reference && scale ? signed(-scale) : "0";
+    this.ends[1].textContent = reference && scale ? signed(scale) : plain(scale);
     this.arcs.setAttribute(
       "aria-label",
       `${this.title} of ${this.network.name}: ${closed.opened} of ${row.length} edges ` +
         `open, ${closed.dead} nodes dead at τ ${tau}`,
     );
+  }
+
+  /** Tells the path that carries most, and its part of what all carry. */
+  tell({ path, share }, { opened }) {
+    const nodes = [0, ...path.map((edge) => this.stage.edges[edge][1])];
+    const chain = nodes.map((node) => this.label(node)).join(" → ");
+    this.told.textContent = path.length
+      ? `strongest path ${chain}, ${share < 0.001 ? "under 0.1" : (100 * share).toFixed(1)} % of what all paths carry; ` +
+        `${opened} of ${this.stage.edges.length} edges open`
+      : "no open path";
   }
 
   /** Returns an edge's numbers, a name and a text each. */
@@ -231,19 +308,28 @@ class Picture {
       target += step[1];
       const next = this.stage.edges.findIndex(([i, j]) => i === source && j === target);
       if (next < 0) continue;
-      for (const each of this.cells) each.setAttribute("tabindex", -1);
-      this.cells[next].setAttribute("tabindex", 0);
-      this.cells[next].focus();
+      this.focusOn(next);
       return;
     }
   }
 
+  /** Moves the focus to an edge, which lights it up. */
+  focusOn(edge) {
+    for (const each of this.cells) each.setAttribute("tabindex", -1);
+    this.cells[edge].setAttribute("tabindex", 0);
+    const target = this.cells[edge];
+    target.focus();
+    // Once more where the focus has scrolled it to: numbers stand beside it.
+    this.point({ target, type: "focusin" });
+  }
+
   /** Returns both pictures as one SVG file that needs no style sheet. */
   file(words) {
+    this.fitTo(1, 1);
     const [, , width, height] = this.arcs.getAttribute("viewBox").split(" ").map(Number);
     const box = this.matrix.getAttribute("viewBox").split(" ").map(Number);
     const tall = Math.max(height, box[3]) + 34;
-    const place = (svg, attributes) => {
+    const put = (svg, attributes) => {
       const copy = styled(svg);
       for (const [name, value] of Object.entries(attributes)) copy.setAttribute(name, value);
       return copy;
@@ -258,9 +344,10 @@ class Picture {
       { xmlns: SVG, viewBox: `0 0 ${wide} ${tall}`, width: wide, height: tall },
       paper,
       title,
-      place(this.arcs, { x: 0, y: 34, width, height }),
-      place(this.matrix, { x: width + 20, y: 34, width: box[2], height: box[3] }),
+      put(this.arcs, { x: 0, y: 34, width, height }),
+      put(this.matrix, { x: width + 20, y: 34, width: box[2], height: box[3] }),
     );
+    this.fit();
     return new XMLSerializer().serializeToString(svg);
   }
 }
@@ -283,7 +370,7 @@ function styled(svg) {
       if (name !== "class") element.removeAttribute(name);
     }
   });
-  for (const hit of copy.querySelectorAll(".hit")) hit.remove();
+  for (const hit of copy.querySelectorAll(".hit, [hidden]")) hit.remove();
   for (const element of [copy, ...copy.querySelectorAll("*")]) element.removeAttribute("class");
   return copy;
 }

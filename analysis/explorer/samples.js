@@ -30,6 +30,7 @@ function showThumbnail(element, sample) {
 }
 
 const first = NETWORKS[0];
+const SAME = "None: weights are the same for all images of a class.";
 const falling = (values) => (a, b) => values[b] - values[a] || a - b;
 const rising = (values) => (a, b) => values[a] - values[b] || a - b;
 
@@ -123,6 +124,10 @@ function gridColumns() {
 
 /** Lists the samples whose wirings are farthest from the mean of their class. */
 function listUnusual(count, pick) {
+  if (!first.varies) {
+    $("unusual-note").textContent = SAME;
+    return;
+  }
   const order = [...SAMPLES].sort(SORTS.unusual[1]).slice(0, count);
   $("unusual").replaceChildren(
     ...order.map((sample) => {
@@ -135,7 +140,7 @@ function listUnusual(count, pick) {
         make("span", { className: "words", textContent: outcome(sample) }),
         make("span", {
           className: "number",
-          textContent: first.unusualness[sample].toFixed(3),
+          textContent: first.unusualness[sample].toFixed(2),
         }),
       );
       button.dataset.sample = sample;

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.statistics.moments import Moments
@@ -19,6 +20,22 @@ def class_moments(collection: Collection, stage: int) -> Moments:
     for chunk, labels in collection.labelled_chunks(stage):
         moments.add(chunk[:, weighted], labels)
     return moments
+
+
+def class_offsets(moments: Moments) -> Float[np.ndarray, "classes edges"]:
+    """Returns how the mean of each class is off from the mean of all samples.
+
+    Exactly 0 where the means of all classes are the same. Classes without a sample have
+    0 too.
+
+    Args:
+        moments: Those of ``class_moments``.
+    """
+    seen = moments.count > 0
+    # From one class's, so that equal means leave no rounding.
+    off = np.where(seen[:, None], moments.mean - moments.mean[seen][0], 0)
+    offsets: np.ndarray = off - moments.count @ off / moments.count.sum()
+    return np.where(seen[:, None], offsets, 0)
 
 
 def class_table(collection: Collection) -> pd.DataFrame:
@@ -68,10 +85,9 @@ def class_share_table(collection: Collection) -> pd.DataFrame:
     tables = []
     for place, stage in enumerate(collection.stages):
         moments = class_moments(collection, place)
-        share = moments.count[:, None] / collection.samples
-        mean = (share * moments.mean).sum(0)
-        between = (share * (moments.mean - mean) ** 2).sum(0)
-        total = between + (share * moments.variance).sum(0)
+        share = moments.count / collection.samples
+        between = share @ class_offsets(moments) ** 2
+        total = between + share @ moments.variance
         part = np.full(len(total), np.nan)
         np.divide(between, total, out=part, where=total > 0)
         edges = stage.edges[~stage.constant]
@@ -107,7 +123,7 @@ def class_distance_table(collection: Collection) -> pd.DataFrame:
     count = moments[0].count
     (seen,) = np.nonzero(count)
     means = np.hstack([each.mean for each in moments])[seen]
-    off = means - count[seen] @ means / collection.samples
+    off = np.hstack([class_offsets(each) for each in moments])[seen]
     rows = []
     for i, one in enumerate(seen):
         for j, other in enumerate(seen[i:], start=i):

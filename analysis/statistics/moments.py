@@ -8,7 +8,8 @@ class Moments:
     """Count, mean and squared deviations of columns, for each group of rows.
 
     Chunks are merged by their own deviations, not from sums of squares, which would
-    cancel.
+    cancel. Everything is counted from the first row, so that a column that never
+    changes has that value as its mean, and no variance, to the last bit.
 
     Args:
         groups: Number of groups.
@@ -26,22 +27,33 @@ class Moments:
 
     def __init__(self, groups: int, columns: int) -> None:
         self.count = np.zeros(groups, dtype=np.int64)
-        self.mean = np.zeros((groups, columns))
+        self.origin: Float[np.ndarray, " columns"] | None = None
+        self.shifted = np.zeros((groups, columns))
         self.squares = np.zeros((groups, columns))
 
     def add(
         self, chunk: Float[np.ndarray, "rows columns"], group: Int[np.ndarray, " rows"]
     ) -> None:
         """Takes some rows, each of a group."""
+        if self.origin is None and len(chunk):
+            self.origin = chunk[0].copy()
         for place in np.unique(group):
-            rows = chunk[group == place]
+            rows = chunk[group == place] - self.origin
             before, added = self.count[place], len(rows)
             mean = rows.mean(0)
-            off = mean - self.mean[place]
+            off = mean - self.shifted[place]
             self.squares[place] += ((rows - mean) ** 2).sum(0)
             self.squares[place] += off**2 * before * added / (before + added)
-            self.mean[place] += off * added / (before + added)
+            self.shifted[place] += off * added / (before + added)
             self.count[place] += added
+
+    @property
+    def mean(self) -> Float[np.ndarray, "groups columns"]:
+        """Mean in each group; 0 where there is no row."""
+        origin = 0.0 if self.origin is None else self.origin
+        seen = (self.count > 0)[:, None]
+        mean: np.ndarray = np.where(seen, self.shifted + origin, 0.0)
+        return mean
 
     @property
     def variance(self) -> Float[np.ndarray, "groups columns"]:

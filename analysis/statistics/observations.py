@@ -163,7 +163,7 @@ def _row(
 
 
 def _trend(
-    groups: Sequence[tuple[Int[np.ndarray, " some"], Float[np.ndarray, " some"]]],
+    groups: Sequence[tuple[Int[np.ndarray, " _"], Float[np.ndarray, " _"]]],
     generator: np.random.Generator,
 ) -> tuple[float, Float[np.ndarray, " draws"]]:
     """Returns the mean correlation of groups, and what orders at random give."""

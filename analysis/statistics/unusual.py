@@ -8,41 +8,40 @@ from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.statistics.classes import class_moments
 from ddw_graph.errors import DataError
 
+RESOLUTION = float(np.finfo(np.float32).eps)
+"""What weights are known to, as a part of their size."""
+
 
 def unusualness(collection: Collection) -> Float[np.ndarray, " samples"]:
     """Returns how far each sample's wiring is from the mean one of its class.
 
     Root mean square, over the weighted edges of all stages whose weight varies within
     classes, of the difference in units of the edge's deviation within classes: 1 is
-    usual, whatever the scale of the weights.
+    usual. A plain distance would be decided by the few edges and the stage that vary
+    most in size, and could not be compared between two networks, whose weights have
+    scales of their own. What varies by no more than float32 tells apart is the same for
+    all; where every edge is, nothing is unusual and all samples have 0, as one that is
+    alone in its class does.
 
     Args:
         collection: What was collected.
-
-    Raises:
-        DataError: If no weight varies.
     """
     total = np.zeros(collection.samples)
     edges = 0
     for place, stage in enumerate(collection.stages):
         moments = class_moments(collection, place)
-        within = moments.count @ moments.variance / collection.samples
-        varies = within > 0
+        share = moments.count / collection.samples
+        mean, deviation = moments.mean, np.sqrt(share @ moments.variance)
+        varies = deviation > RESOLUTION * np.abs(share @ mean)
         edges += int(varies.sum())
-        scale = np.sqrt(within[varies])
         (columns,) = np.nonzero(~stage.constant)
         columns = columns[varies]
         done = 0
         for chunk, labels in collection.labelled_chunks(place):
-            off = (chunk[:, columns] - moments.mean[labels][:, varies]) / scale
+            off = (chunk[:, columns] - mean[labels][:, varies]) / deviation[varies]
             total[done : done + len(chunk)] += (off**2).sum(1)
             done += len(chunk)
-    if not edges:
-        raise DataError(
-            "unusual wirings need weights that differ between samples of a class, got "
-            "none"
-        )
-    return np.sqrt(total / edges)
+    return np.sqrt(total / max(edges, 1))
 
 
 def unusual_table(collection: Collection, *, count: int | None = None) -> pd.DataFrame:
@@ -57,11 +56,17 @@ def unusual_table(collection: Collection, *, count: int | None = None) -> pd.Dat
         ``prediction`` (names of classes), ``loss``, ``expected_macs``.
 
     Raises:
-        DataError: If no weight varies.
+        DataError: If no weight varies within classes.
     """
+    far = unusualness(collection)
+    if not far.any():
+        raise DataError(
+            "unusual wirings need weights that differ between samples of a class, got "
+            "none"
+        )
     table = collection.table()
     table.insert(0, "sample", np.arange(len(table)))
-    table.insert(1, "unusualness", unusualness(collection))
+    table.insert(1, "unusualness", far)
     names = np.array(collection.classes)
     for column in ("label", "prediction"):
         table[column] = names[table[column]]

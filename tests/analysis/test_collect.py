@@ -49,14 +49,14 @@ def some_images(count: int = 23) -> ArrayImages:
 
 
 def some_model(
-    edges: str = "dynamic:router_std=1,bias=0", wiring: str = "complete"
+    edges: str = "dynamic:router_std=1,bias=0", wiring: str = "complete", n: int = 4
 ) -> Network:
     torch.manual_seed(0)
     return create_model(
         "randwire_tiny",
         wiring=wiring,
         edges=edges,
-        n=4,
+        n=n,
         channels=4,
         num_classes=3,
         in_channels=1,

@@ -20,10 +20,11 @@ HOSTILE = (
     "<!--<script>",
     "@data@ \u2028 ${1} 'b\" & <b>bold</b>",
 )
+SAMPLES = 24
 CLOSING = "dynamic:router_std=1,bias=0,gate=hard,threshold=0.5"
 
 
-def small_page(*networks: Network, samples: int = 24, test: int = 30) -> str:
+def small_page(*networks: Network, samples: int = SAMPLES, test: int = 30) -> str:
     """Returns a page of a few images, by default of one network that closes edges."""
     data = replace(small_data(test=test), classes=HOSTILE)
     chosen = networks or (some_model(CLOSING),)
@@ -75,3 +76,9 @@ def stage_of(
         np.array(told["edgeMacs"]),
     )
     return stage, decoded(told["weights"]).reshape(samples, -1)
+
+
+def class_means(weights: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """Returns the mean weight of each edge over the samples of each class."""
+    exact = weights.astype(np.float64)
+    return np.array([exact[labels == label].mean(0) for label in range(classes)])

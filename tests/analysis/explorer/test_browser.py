@@ -2,8 +2,6 @@
 
 import csv
 import time
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,106 +11,15 @@ import pytest
 
 from ddw_graph.analysis.closing import closed_below
 from ddw_graph.analysis.explorer.payload import decoded
-from ddw_graph.analysis.unusual import class_means
-from tests.analysis.explorer.browser import chromium, complaints, requests
+from tests.analysis.explorer.browser import complaints, requests
 from tests.analysis.explorer.pages import (
-    CLOSING,
     HOSTILE,
-    data_of,
+    SAMPLES,
+    class_means,
     small_page,
     stage_of,
 )
-from tests.analysis.test_collect import some_model
-
-SAMPLES = 24
-
-
-class Shown:
-    """A page in a browser."""
-
-    def __init__(self, browser: Any, path: Path, downloads: Path) -> None:
-        self.browser = browser
-        self.path = path
-        self.downloads = downloads
-        self.data = data_of(path.read_text())
-
-    def open(self, state: str = "") -> None:
-        """Opens the page anew, with a state in its address."""
-        self.browser.get("about:blank")
-        self.browser.get(f"{self.path.as_uri()}{state}")
-
-    def script(self, text: str, *arguments: Any) -> Any:
-        return self.browser.execute_script(text, *arguments)
-
-    def text(self, css: str) -> str:
-        return str(
-            self.script("return document.querySelector(arguments[0]).textContent", css)
-        )
-
-    def each(self, css: str, expression: str) -> list[Any]:
-        """Returns what an expression of ``e`` gives for each element that fits."""
-        found: list[Any] = self.script(
-            f"const elements = document.querySelectorAll(arguments[0]);"
-            f"return [...elements].map((e) => {expression})",
-            css,
-        )
-        return found
-
-    def press(self, *keys: str) -> None:
-        from selenium.webdriver.common.action_chains import ActionChains
-
-        ActionChains(self.browser).send_keys(*keys).perform()
-
-    @property
-    def hash(self) -> str:
-        return str(self.script("return location.hash"))
-
-    def counts(self, network: int = 0) -> dict[str, list[int]]:
-        """Returns what the page counts: for each stage, and last in all."""
-        rows = "document.querySelectorAll('#counts table')[arguments[0]]"
-        return {
-            what: self.script(
-                f"return [...{rows}.querySelectorAll('td[data-' + arguments[1] + ']')]"
-                ".map((cell) => Number(cell.dataset[arguments[1]]))",
-                network,
-                what,
-            )
-            for what in ("open", "dead", "saved")
-        }
-
-    def downloaded(self, name: str) -> Path:
-        path = self.downloads / name
-        for _ in range(100):
-            if path.exists():
-                return path
-            time.sleep(0.05)
-        raise AssertionError(f"no {name} in {list(self.downloads.iterdir())}")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
-    downloads = tmp_path_factory.mktemp("downloads")
-    profile = tmp_path_factory.mktemp("profile")
-    # selenium leaves the pipes of the driver's process to the garbage collector.
-    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-        with chromium(profile, downloads) as driver:
-            yield driver, downloads
-
-
-@pytest.fixture(scope="module")
-def page(browser: tuple[Any, Path], tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(small_page())
-    return Shown(browser[0], path, browser[1])
-
-
-@pytest.fixture(scope="module")
-def both(browser: tuple[Any, Path], tmp_path_factory: pytest.TempPathFactory) -> Shown:
-    """A page of two networks, of which the second has constant edges."""
-    path = tmp_path_factory.mktemp("both") / "page.html"
-    second = some_model("dynamic:router_std=1,bias=0", wiring="er:p=0.5")
-    path.write_text(small_page(some_model(CLOSING), second))
-    return Shown(browser[0], path, browser[1])
+from tests.analysis.explorer.shown import Shown
 
 
 def check_counts(shown: Shown, sample: int, tau: float) -> None:

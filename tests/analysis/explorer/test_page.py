@@ -15,7 +15,7 @@ from ddw_graph.analysis.explorer.demo import ACCURACY, MODEL, demo_network
 from ddw_graph.analysis.explorer.explore import explorer_page
 from ddw_graph.analysis.explorer.payload import decoded, encoded, network, payload
 from ddw_graph.analysis.explorer.thumbnails import Thumbnails
-from ddw_graph.analysis.unusual import unusualness
+from ddw_graph.analysis.statistics.unusual import unusualness
 from ddw_graph.errors import DataError
 from ddw_graph.training.data import load_data
 from ddw_graph.training.evaluation import evaluate
@@ -59,14 +59,12 @@ def test_the_page_holds_what_was_collected(tmp_path: Path) -> None:
     assert page["labels"] == table["label"].tolist()
     assert told["predictions"] == table["prediction"].tolist()
     np.testing.assert_allclose(decoded(told["losses"]), table["loss"], rtol=1e-6)
-    all_weights = []
     for place, kept in enumerate(collection.stages):
         stage, weights = stage_of(told["stages"][place], 24)
         np.testing.assert_array_equal(weights, collection.weights(place))
-        all_weights.append(weights)
         for name in ("nodes", "edges", "constant", "node_macs", "edge_macs"):
             np.testing.assert_array_equal(getattr(stage, name), getattr(kept, name))
-    expected = unusualness(all_weights, table["label"].to_numpy())
+    expected = unusualness(collection)
     np.testing.assert_allclose(decoded(told["unusualness"]), expected, rtol=1e-6)
 
 

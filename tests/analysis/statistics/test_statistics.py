@@ -29,8 +29,12 @@ from ddw_graph.analysis.statistics.difficulty import (
 )
 from ddw_graph.analysis.statistics.edges import edge_table
 from ddw_graph.analysis.statistics.information import information_table
-from ddw_graph.analysis.statistics.observations import observation_table
-from ddw_graph.analysis.statistics.paths import path_table
+from ddw_graph.analysis.statistics.observations import (
+    PERMUTATIONS,
+    observation_summary,
+    observation_table,
+)
+from ddw_graph.analysis.statistics.paths import dominant_table, path_table
 from ddw_graph.analysis.statistics.unusual import unusual_table, unusualness
 from ddw_graph.errors import DataError
 from ddw_graph.generators import complete, watts_strogatz
@@ -170,10 +174,24 @@ def test_unusual_is_far_from_its_class(collection: Collection) -> None:
         off[labels == c] -= weights[labels == c].mean(0)
     expected = np.sqrt(((off / np.sqrt((off**2).mean(0))) ** 2).mean(1))
     np.testing.assert_allclose(unusualness(collection), expected)
+    # 1 is usual: in the square mean of all samples.
+    assert (unusualness(collection) ** 2).mean() == pytest.approx(1)
     table = unusual_table(collection, count=5)
     order = np.argsort(-expected)[:5]
     assert table["sample"].tolist() == order.tolist()
     assert table["label"].tolist() == [collection.classes[c] for c in labels[order]]
+
+
+def test_one_sample_of_a_class_and_rounding_are_not_unusual(tmp_path: Path) -> None:
+    dag, labels = complete(3), np.array([0, 0, 1])
+    weights = np.full((3, 10), 0.7, np.float32)
+    alone = stored(tmp_path / "a", [dag], [weights], labels)
+    assert not unusualness(alone).any()
+    # An edge that float32 can just tell apart says nothing; another one says all.
+    weights[0, 2] = np.nextafter(np.float32(0.7), np.float32(1))
+    weights[0, 5] = 0.2
+    found = unusualness(stored(tmp_path / "b", [dag], [weights], labels))
+    assert found.tolist() == pytest.approx([np.sqrt(1.5), np.sqrt(1.5), 0])
 
 
 def test_clusters_find_the_kinds_that_are_there(tmp_path: Path) -> None:
@@ -195,8 +213,41 @@ def test_clusters_find_the_kinds_that_are_there(tmp_path: Path) -> None:
         [20, 0, 0],
         [0, 15, 0],
     ]
+    told = made.table().groupby(np.repeat([0, 1, 2], [25, 20, 15]))
+    right = told.apply(lambda rows: (rows["label"] == rows["prediction"]).mean())
+    assert table["accuracy"].tolist() == pytest.approx(right.tolist())
+    macs = told["expected_macs"].mean().tolist()
+    assert table["expected_macs"].tolist() == pytest.approx(macs)
     with pytest.raises(DataError, match=r"clusters must be in \[2, 60\]"):
         wiring_clusters(made, clusters=61, seed=0)
+
+
+def test_constant_edges_make_no_clusters(tmp_path: Path) -> None:
+    dag, labels = complete(3), np.arange(30) % 3
+    weights = np.full((30, 10), 0.5)
+    weights[:, 4] = np.repeat([0.2, 0.8], 15)
+    # A constant edge that would say otherwise, were it asked.
+    weights[:, 1] = 9 * (np.arange(30) % 2)
+    made = stored(tmp_path / "c", [dag], [weights], labels, constant=[1])
+    found = wiring_clusters(made, clusters=2, seed=0)
+    assert len(set(found.of[:15])) == len(set(found.of[15:])) == 1
+    assert found.centres.shape == (2, 9)
+
+
+def test_dominant_paths_are_counted_by_stage(collection: Collection) -> None:
+    paths = path_table(collection)
+    table = dominant_table(paths)
+    rows = [
+        (stage, -len(shares), name, len(shares) / SAMPLES, np.mean(shares))
+        for stage in (1, 2)
+        for name, shares in paths[paths["stage"] == stage].groupby("dominant")["share"]
+    ]
+    assert len(table) == len(rows) > 4
+    for row, (stage, less, name, part, share) in zip(
+        table.itertuples(index=False), sorted(rows), strict=True
+    ):
+        assert (row.stage, row.samples, row.dominant) == (stage, -less, name)
+        assert (row.part, row.share) == pytest.approx((part, share))
 
 
 def test_groupings_that_have_nothing_in_common_do_not_agree() -> None:
@@ -229,13 +280,27 @@ def test_difficulty_is_a_rank_correlation_with_the_loss(
     for name, row in table.iterrows():
         rho = stats.spearmanr(measures[str(name)], measures["loss"]).statistic
         assert row["correlation"] == pytest.approx(rho)
-        assert row["low"] < rho < row["high"]
+        reach = 1.96 * np.sqrt((1 + rho**2 / 2) / (SAMPLES - 3))
+        bounds = np.tanh(np.arctanh(rho) + np.array([-reach, reach]))
+        assert [row["low"], row["high"]] == pytest.approx(list(bounds))
+        kinds = [measures.loc[measures["right"] == r, str(name)] for r in (True, False)]
+        means = [values.mean() for values in kinds]
+        assert [row["right"], row["wrong"]] == pytest.approx(means)
+    told = collection.table()
+    assert measures["right"].tolist() == (told["label"] == told["prediction"]).tolist()
+    for column in ("loss", "expected_macs"):
+        assert measures[column].tolist() == told[column].tolist()
+    shares = paths.groupby("sample")["share"].mean()
+    assert measures["share"].tolist() == pytest.approx(shares.tolist())
+    assert measures["unusualness"].tolist() == unusualness(collection).tolist()
     groups = loss_group_table(measures, groups=4)
+    assert groups["group"].tolist() == [1, 2, 3, 4]
     assert groups["samples"].tolist() == [15] * 4
     by_loss = measures.sort_values("loss")
-    assert groups["loss"].tolist() == pytest.approx(
-        [by_loss["loss"][15 * k : 15 * k + 15].mean() for k in range(4)]
-    )
+    quarters = [by_loss.iloc[15 * k : 15 * k + 15] for k in range(4)]
+    for column, of in (("loss", "loss"), ("accuracy", "right"), ("depth", "depth")):
+        expected = [quarter[of].mean() for quarter in quarters]
+        assert groups[column].tolist() == pytest.approx(expected)
     with pytest.raises(DataError, match=r"groups must be in \[1, 60\], got 61"):
         loss_group_table(measures, groups=61)
 
@@ -265,6 +330,46 @@ def test_observations_hold_where_they_were_planted(sign: int, holds: str) -> Non
     assert table["effect"].tolist() == pytest.approx(expected, abs=0.01)
 
 
+def test_what_several_networks_say_is_counted_and_averaged() -> None:
+    # Sizes of their own, so that no mean is a median.
+    tables = [observation_table(planted(sign, 0.02)) for sign in (1, 1, -1)]
+    tables[0]["relative"] *= 5
+    summary = observation_summary(pd.concat(tables)).set_index("observation")
+    assert summary[["yes", "no", "unclear"]].to_numpy().tolist() == [[2, 1, 0]] * 3
+    for name in summary.index:
+        for column in ("correlation", "relative"):
+            values = [t.set_index("observation").loc[name, column] for t in tables]
+            assert summary.loc[name, column] == pytest.approx(np.mean(values))
+            spread = np.std(values, ddof=1)
+            assert summary.loc[name, f"{column}_std"] == pytest.approx(spread)
+
+
+def test_an_effect_is_relative_to_all_weighted_edges() -> None:
+    edges = planted(1, 0.02)
+    # Constant edges count for nothing.
+    constant = edges.assign(constant=True, mean=1000.0, std=1000.0)
+    table = observation_table(pd.concat([edges, constant]))
+    pd.testing.assert_frame_equal(table, observation_table(edges))
+    for row in table.to_dict("records"):
+        column = "mean" if row["observation"] == "front-weights" else "std"
+        assert row["relative"] == pytest.approx(row["effect"] / edges[column].mean())
+
+
+def test_stages_count_by_their_nodes_and_p_is_that_of_drawn_orders() -> None:
+    """Stages of 3 and 9 nodes: the correlation is the mean by nodes, p is never 0."""
+    large = planted(1, 0.0)
+    large = large[large["stage"] == 1]
+    ends = [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)]
+    means = [0.3, 0.3, 0.4, 0.4, 0.5]  # rises where the large stage falls
+    small = pd.DataFrame(
+        [(2, i, j, False, m, 0.1) for (i, j), m in zip(ends, means, strict=True)],
+        columns=large.columns,
+    )
+    row = observation_table(pd.concat([large, small])).iloc[0]
+    assert row["correlation"] == pytest.approx((-1 * 9 + 1 * 3) / 12)
+    assert observation_table(large).iloc[0]["p"] >= 1 / (PERMUTATIONS + 1)
+
+
 def test_chance_seldom_makes_an_observation() -> None:
     tables = [observation_table(planted(0, 0.02, seed)) for seed in range(15)]
     told = pd.concat(tables)["holds"].value_counts()
@@ -276,11 +381,15 @@ def test_chance_seldom_makes_an_observation() -> None:
 def test_what_never_varies_is_no_observation(tmp_path: Path) -> None:
     dag = complete(3)
     labels = np.arange(6) % 3
-    same = stored(tmp_path / "s", [dag], [np.full((6, 10), 0.5)], labels)
+    # Sums of 0.7 are rounded: what never varies must not vary by that.
+    same = stored(tmp_path / "s", [dag], [np.full((6, 10), 0.7)], labels)
+    assert not edge_table(same)["std"].any()
     assert (observation_table(edge_table(same))["holds"] == "unclear").all()
     assert class_share_table(same)["class_share"].isna().all()
+    assert class_distance_table(same)["correlation"].isna().all()
+    assert not unusualness(same).any()
     with pytest.raises(DataError, match="weights that differ between samples"):
-        unusualness(same)
+        unusual_table(same)
     none = stored(tmp_path / "n", [dag], [np.ones((6, 10))], labels, constant=range(10))
     with pytest.raises(DataError, match="all are constant"):
         observation_table(edge_table(none))
