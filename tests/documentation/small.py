@@ -95,7 +95,7 @@ NOT_RUN = {
     "ddw-graph sweep --executor": "needs a Slurm: tests/sweeping/test_slurm.py, and "
     "tests/test_tools.py on a real one where there is",
     "tools/try_slurm.sh": "needs a Slurm: tests/test_tools.py",
-    ".venv/bin/python -m mkdocs": "tests/test_site.py builds the site",
+    ".venv/bin/python tools/build_site.py": "tests/test_site.py builds the site",
 }
 """Exceptions, each with its reason, and where the same path is tried."""
 

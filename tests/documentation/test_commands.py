@@ -62,8 +62,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def call(words: list[str]) -> None:
     """Runs ``ddw-graph`` in this process."""
     done = CliRunner().invoke(main, words)
-    if done.exc_info is not None and not isinstance(done.exception, SystemExit):
-        assert done.exception is not None
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     assert done.exit_code == 0, f"ddw-graph {' '.join(words)}\n{done.output}"
 
