@@ -115,7 +115,9 @@ def lay_out(folder: Path) -> None:
         page.write_text(site_text(page.read_text(), name))
     for name, moved in MOVED.items():
         text = (ROOT / name).read_text()
-        (folder / moved).write_text(site_text(text, name) if name[-3:] == ".md" else text)
+        (folder / moved).write_text(
+            site_text(text, name) if name[-3:] == ".md" else text
+        )
     with (folder / "index.md").open("a") as start:
         start.write(navigation())
     (folder / "api").mkdir()
@@ -129,7 +131,9 @@ def lay_out(folder: Path) -> None:
 def navigation() -> str:
     """Returns the lists of pages that the site shows beside each."""
     lists = [
-        "\n".join(("```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"))
+        "\n".join(
+            ("```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```")
+        )
         for caption, pages in SECTIONS.items()
     ]
     return "\n" + "\n\n".join(lists) + "\n"
@@ -181,9 +185,10 @@ def summary(thing: object) -> str:
 def build(out: Path) -> int:
     """Builds the site; returns 0 where there was nothing to complain of."""
     with tempfile.TemporaryDirectory() as folder:
-        lay_out(Path(folder))
-        # Each warning is an error, and so is a reference that leads nowhere.
-        return sphinx(["-q", "-W", "--keep-going", "-E", folder, str(out)])
+        pages, read = f"{folder}/pages", f"{folder}/read"
+        lay_out(Path(pages))
+        # Each warning is an error; a link or a reference that leads nowhere is one.
+        return sphinx(["-q", "-W", "--keep-going", "-d", read, pages, str(out)])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How each documented command is made small enough for a test: one table.
 
-A command is run as it stands with options behind it: of an option that is given twice the
-last counts. What a page takes for granted lies in its folder before.
+A command is run as it stands with options behind it: of an option that is given twice
+the last counts. What a page takes for granted lies in its folder before.
 """
 
 import json
