@@ -60,7 +60,24 @@ def examples_as_code(app, context, lines):
     lines[:] = shown
 
 
+WORDS_OF_VALUES = {}
+
+
+def keep_words(app, what, name, thing, options, lines):
+    """Keeps what a value's docstring says, before Napoleon reads it."""
+    if what in ("data", "attribute"):
+        WORDS_OF_VALUES[name] = list(lines)
+
+
+def give_words_back(app, what, name, thing, options, lines):
+    """Undoes what Napoleon makes of it: a type of all that stands before a colon."""
+    if name in WORDS_OF_VALUES:
+        lines[:] = WORDS_OF_VALUES.pop(name)
+
+
 def setup(app):
-    """Connects the two."""
+    """Connects them; Napoleon's own place in the order is 500."""
     app.connect("autodoc-skip-member", foreign)
+    app.connect("autodoc-process-docstring", keep_words, priority=400)
+    app.connect("autodoc-process-docstring", give_words_back, priority=600)
     app.connect("sphinx-click-process-description", examples_as_code)
