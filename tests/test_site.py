@@ -1,10 +1,12 @@
 """The documentation is a site: it builds without a warning, and every link leads on."""
 
+import doctest
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from importlib.util import module_from_spec, spec_from_file_location
 from os.path import normpath
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -16,6 +18,9 @@ import ddw_graph
 from ddw_graph.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
+OF_A_CLONE = pytest.mark.skipif(
+    (ROOT / "PKG-INFO").exists(), reason="an unpacked sdist has no pages"
+)
 SOURCES = {"script": "src", "img": "src", "iframe": "src", "source": "src"}
 """Elements that a browser fetches by themselves, and where they say what."""
 
@@ -99,6 +104,32 @@ def foreign(site: Path, pages: dict[Path, Page]) -> Iterator[str]:
             yield f"{style.name}: {source}"
 
 
+def builder() -> ModuleType:
+    """Returns the script that builds the site, as a module."""
+    spec = spec_from_file_location("build_site", ROOT / "tools" / "build_site.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_links_are_turned_and_code_is_left_alone() -> None:
+    script = builder()
+    failed, tried = doctest.testmod(script)
+    assert failed == 0 and tried >= 2
+    text = "[`a`](../README.md#b), `[c](../README.md)`\n```\n[d](../README.md)\n```\n"
+    turned = script.site_text(text, "docs/data.md")
+    assert turned == text.replace("../README.md#b", "index.md#b", 1)
+
+
+@OF_A_CLONE
+def test_every_page_is_in_the_navigation() -> None:
+    listed = [page for pages in builder().SECTIONS.values() for page in pages]
+    names = [page.removesuffix(".html") for page in site_pages()]
+    assert sorted(listed) == sorted({*names, "commands", "api/index"} - {"index"})
+
+
+@OF_A_CLONE
 def test_the_site_builds_is_whole_and_asks_no_other_server(tmp_path: Path) -> None:
     site = tmp_path / "site"
     command = [sys.executable, "tools/build_site.py", str(site)]

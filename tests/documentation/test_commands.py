@@ -36,7 +36,12 @@ CI = (ROOT / ".ci" / "run").read_text()
 SHOWN = [command for page in PAGES for command in commands(page)]
 BIN = Path(sys.executable).parent
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.skipif(
+        (ROOT / "PKG-INFO").exists(), reason="an unpacked sdist has no pages"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
