@@ -80,6 +80,9 @@ APPENDED = {
 }
 """By the beginning of a command, and an option that is in it: what stands behind it."""
 
+ONCE = ("ddw-graph models",)
+"""Commands that several pages show, read nothing and write nothing: run once."""
+
 LAUNCHERS = {
     "torchrun --nproc-per-node": "--nproc-per-node 2",
     "torchrun --nnodes": None,  # two machines: the command alone, of one process
