@@ -124,7 +124,7 @@ def fashion(folder: Path) -> Path:
 
 def embedded(path: Path, root: Path) -> None:
     """Writes the tiny Fashion-MNIST as the package holds its cut."""
-    parts = {}
+    parts: dict[str, Any] = {}
     for part, prefix in (("train", "train"), ("test", "t10k")):
         raw = root / "FashionMNIST" / "raw"
         images = (raw / f"{prefix}-images-idx3-ubyte").read_bytes()[16:]
