@@ -19,11 +19,14 @@ from ddw_graph.training.wiring_log import EdgeRow
 MAX_CLASSES = 20
 """Classes that a picture has room for."""
 
+IN_A_ROW = 10
+"""Classes beside each other; further ones stand below them."""
+
 
 def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figure:
     """Returns how the mean wiring of each class deviates from that of all samples.
 
-    A row a class, a column a stage; rows of a matrix hear its columns. Orange edges are
+    A column a class, a row a stage; rows of a matrix hear its columns. Orange edges are
     heavier in the class than elsewhere, purple ones lighter; one scale for all.
 
     Args:
@@ -50,26 +53,33 @@ def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figur
     off = [class_offsets(each)[shown] for each in moments]
     reach = max((float(np.abs(each).max(initial=0)) for each in off), default=0) or 1e-9
     scale = Normalize(-reach, reach)
+    columns = min(len(shown), IN_A_ROW)
+    rows = len(stages) * -(-len(shown) // columns)
     with matplotlib.rc_context(fname=STYLE):
-        size = (1.5 * len(stages) + 1.6, 1.4 * len(shown) + 0.8)
+        size = (1.15 * columns + 1.4, 1.15 * rows + 0.9)
         figure = Figure(figsize=size, layout="compressed")
-        grid = figure.subplots(len(shown), len(stages), squeeze=False)
-        for row, label in enumerate(shown):
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for ax in grid.ravel():
+            ax.axis("off")
+        for nth, label in enumerate(shown):
+            above, column = divmod(nth, columns)
             for place in stages:
-                ax = grid[row, place]
-                stage = collection.stages[place]
-                ax.imshow(_matrix(stage, off[place][row]), cmap="PuOr_r", norm=scale)
+                ax = grid[above * len(stages) + place, column]
+                ax.axis("on")
+                matrix = _matrix(collection.stages[place], off[place][nth])
+                ax.imshow(matrix, cmap="PuOr_r", norm=scale)
                 ax.set(xticks=[], yticks=[])
                 ax.grid(False)
-                if not row:
-                    ax.set_title(f"stage {place + 1}")
-            # Names are the user's: no mathematics in them.
-            grid[row, 0].set_ylabel(collection.classes[label], parse_math=False)
+                if not place:
+                    # Names are the user's: no mathematics in them.
+                    ax.set_title(collection.classes[label], parse_math=False)
+                if not column:
+                    ax.set_ylabel(f"stage {place + 1}")
         figure.colorbar(
             ScalarMappable(scale, "PuOr_r"),
             ax=grid.ravel().tolist(),
-            shrink=0.8 if len(shown) < 4 else 0.4,
-            label="weight less the mean of all samples",
+            shrink=0.8,
+            label="weight less the\nmean of all samples",
         )
         figure.suptitle("Mean wiring of each class")
     return figure

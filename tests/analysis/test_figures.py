@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from ddw_graph.analysis import wiring_figures
 from ddw_graph.analysis.budget_figure import budget_figure
 from ddw_graph.analysis.figures import (
     accuracy_figure,
@@ -127,7 +128,9 @@ def panels(figure: Figure) -> list[np.ndarray]:
     return [np.ma.filled(np.ma.asarray(array), np.nan) for array in shown]
 
 
-def test_classes_are_shown_by_how_they_deviate(tmp_path: Path) -> None:
+def test_classes_are_shown_by_how_they_deviate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     weights = np.random.default_rng(0).random((30, 3)).astype(np.float32)
     collection = stored(tmp_path / "a", weights, [False, False, True])
     labels = np.arange(30) % 3
@@ -143,6 +146,11 @@ def test_classes_are_shown_by_how_they_deviate(tmp_path: Path) -> None:
         np.testing.assert_allclose(matrix, expected, atol=1e-12)
     (one,) = panels(class_heatmaps(collection, ["b"]))
     np.testing.assert_array_equal(one, shown[1])
+    monkeypatch.setattr(wiring_figures, "IN_A_ROW", 2)
+    figure = class_heatmaps(collection)
+    titles = [ax.get_title() for ax in figure.axes if ax.axison and ax.images]
+    assert titles == ["a", "b", "c"]  # the third below the first
+    np.testing.assert_array_equal(panels(figure), shown)
     with pytest.raises(DataError, match="one of a, b, c, which have samples, got 'd'"):
         class_heatmaps(collection, ["d"])
 
