@@ -35,6 +35,7 @@ from ddw_graph.analysis.statistics.observations import (
     observation_table,
 )
 from ddw_graph.analysis.statistics.paths import dominant_table, path_table
+from ddw_graph.analysis.statistics.tables import TABLES, Settings
 from ddw_graph.analysis.statistics.unusual import unusual_table, unusualness
 from ddw_graph.errors import DataError
 from ddw_graph.generators import complete, watts_strogatz
@@ -183,15 +184,15 @@ def test_unusual_is_far_from_its_class(collection: Collection) -> None:
 
 
 def test_one_sample_of_a_class_and_rounding_are_not_unusual(tmp_path: Path) -> None:
-    dag, labels = complete(3), np.array([0, 0, 1])
-    weights = np.full((3, 10), 0.7, np.float32)
+    dag, labels = complete(3), np.array([0, 0, 0, 1])
+    weights = np.full((4, 10), 0.7, np.float32)
     alone = stored(tmp_path / "a", [dag], [weights], labels)
     assert not unusualness(alone).any()
     # An edge that float32 can just tell apart says nothing; another one says all.
     weights[0, 2] = np.nextafter(np.float32(0.7), np.float32(1))
-    weights[0, 5] = 0.2
+    weights[1, 5] = 0.2
     found = unusualness(stored(tmp_path / "b", [dag], [weights], labels))
-    assert found.tolist() == pytest.approx([np.sqrt(1.5), np.sqrt(1.5), 0])
+    assert (found**2).tolist() == pytest.approx([2 / 3, 8 / 3, 2 / 3, 0])
 
 
 def test_clusters_find_the_kinds_that_are_there(tmp_path: Path) -> None:
@@ -303,6 +304,16 @@ def test_difficulty_is_a_rank_correlation_with_the_loss(
         assert groups[column].tolist() == pytest.approx(expected)
     with pytest.raises(DataError, match=r"groups must be in \[1, 60\], got 61"):
         loss_group_table(measures, groups=61)
+
+
+def test_tables_hear_their_settings(collection: Collection) -> None:
+    settings = Settings(levels=1, clusters=3, groups=4)
+    assert TABLES["information"](collection, settings)["states"].max() == 2
+    assert len(TABLES["clusters"](collection, settings)) == 3
+    assert len(TABLES["loss-groups"](collection, settings)) == 4
+    other = Settings(clusters=3, seed=1)
+    sizes = [TABLES["clusters"](collection, s)["samples"] for s in (settings, other)]
+    assert sizes[0].tolist() != sizes[1].tolist()
 
 
 def planted(sign: int, noise: float, seed: int = 0) -> pd.DataFrame:
