@@ -59,6 +59,10 @@ APPENDED = {
     "ddw-graph detect train": (
         "--epochs 1 --batch-size 2 --workers 0 --device cpu --threads 1"
     ),
+    "ddw-graph detect train --root coco": (
+        "--epochs 1 --batch-size 2 --workers 0 --device cpu --threads 1 "
+        "--min-size 64 --max-size 96"
+    ),
     "ddw-graph detect eval": "--device cpu",
     "ddw-graph detect predict": "--device cpu",
     "ddw-graph bench": "--quick --rounds 1 --threads 1 --device cpu",
@@ -170,7 +174,8 @@ def sweep_file(folder: Path, page: str, root: Path, *, small: bool) -> None:
     if small:
         spec = tomllib.loads(text)
         fixed = spec.pop("fixed") | {"data": "fashion_mnist", "root": str(root)}
-        fixed |= {"epochs": 1, "per_class": 2, "batch_size": 8, "n": 4}
+        # Enough steps that accuracies differ, of which learning from them is refused.
+        fixed |= {"epochs": 5, "per_class": 8, "batch_size": 8, "n": 4}
         most = {"wiring": 2, "seed": 2}
         axes = {key: each[: most.get(key, 1)] for key, each in spec.pop("axes").items()}
         axes["wiring"] = [_one(wiring) for wiring in axes["wiring"]]
