@@ -35,7 +35,7 @@ APPENDED = {
     "ddw-graph train --holdout": f"{FEW} {TINY} --threads 1 --holdout 20",
     "ddw-graph train --data folder": f"{FILES} --threads 1",
     "ddw-graph train --data shards": f"{FILES} --threads 1",
-    "ddw-graph train --root /data/imagenet": (
+    "ddw-graph train --data folder --root /data/imagenet": (
         f"{FILES} --threads 1 --root imagenet --out runs/imagenet --processes 1"
     ),
     "ddw-graph compare": f"{FEW} {TINY} --seeds 1 --jobs 1",
@@ -55,9 +55,13 @@ APPENDED = {
     "ddw-graph plot": "",
     "ddw-graph predict": "--device cpu",
     "ddw-graph export": "",
-    "ddw-graph detect synthesize": "--crops 2 --train 4 --val 2 --image-size 64",
+    "ddw-graph detect synthesize": "--crops 4 --train 4 --val 4 --image-size 64",
     "ddw-graph detect train": (
         "--epochs 1 --batch-size 2 --workers 0 --device cpu --threads 1"
+    ),
+    "ddw-graph detect train --root coco": (
+        "--epochs 1 --batch-size 2 --workers 0 --device cpu --threads 1 "
+        "--min-size 64 --max-size 96"
     ),
     "ddw-graph detect eval": "--device cpu",
     "ddw-graph detect predict": "--device cpu",
@@ -67,6 +71,9 @@ APPENDED = {
     ),
     "ddw-graph bench latency": (
         "--quick --rounds 1 --threads 1 --device cpu --batch 2 --engine pytorch"
+    ),
+    "ddw-graph bench latency --network runs/ddw": (
+        "--rounds 1 --threads 1 --device cpu --batch 2 --engine pytorch"
     ),
     "python tools/make_shards.py": "",
     "python docs/examples/run_onnx.py": "",
@@ -84,11 +91,13 @@ ONCE = ("ddw-graph models",)
 """Commands that several pages show, read nothing and write nothing: run once."""
 
 LAUNCHERS = {
-    "torchrun --nproc-per-node": "--nproc-per-node 2",
     "torchrun --nnodes": None,  # two machines: the command alone, of one process
+    "torchrun --nproc-per-node": "--nproc-per-node 2",
     "srun": None,  # needs a Slurm; so do those below
 }
 """What starts several processes: options behind its own, or None to leave it out.
+
+The first that fits counts.
 
 Two processes of torchrun are tried here; several, killed ones among them, and those of
 srun, in tests/training/test_world.py and by tools/try_slurm.sh.
@@ -165,7 +174,8 @@ def sweep_file(folder: Path, page: str, root: Path, *, small: bool) -> None:
     if small:
         spec = tomllib.loads(text)
         fixed = spec.pop("fixed") | {"data": "fashion_mnist", "root": str(root)}
-        fixed |= {"epochs": 1, "per_class": 2, "batch_size": 8, "n": 4}
+        # Enough steps that accuracies differ, of which learning from them is refused.
+        fixed |= {"epochs": 5, "per_class": 8, "batch_size": 8, "n": 4}
         most = {"wiring": 2, "seed": 2}
         axes = {key: each[: most.get(key, 1)] for key, each in spec.pop("axes").items()}
         axes["wiring"] = [_one(wiring) for wiring in axes["wiring"]]
