@@ -9,8 +9,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from torch import Tensor
 
 from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.detection.detector import Boxes, Category
 from ddw_graph.errors import DataError
 
 COLUMNS = 4
@@ -47,6 +49,46 @@ class Scene:
     pixels: Float[np.ndarray, "height width channels"]
     found: Sequence[Drawn]
     truth: Sequence[Drawn] = ()
+
+
+def scene_of(
+    title: str,
+    image: Tensor,
+    found: Boxes,
+    categories: Sequence[Category],
+    *,
+    score: float,
+    truth: Boxes | None = None,
+) -> Scene:
+    """Returns an image with the boxes of a detector.
+
+    Args:
+        title: What is written above it.
+        image: Values in ``[0, 1]``, ``(channels, height, width)``.
+        found: Boxes that the detector found.
+        categories: Those of the detector.
+        score: Least score of a box.
+        truth: Boxes that there are, if known.
+    """
+    names = [category.name for category in categories]
+    there = [] if truth is None else _drawn(truth, names, score)
+    pixels = image.permute(1, 2, 0).numpy()
+    return Scene(title, pixels, _drawn(found, names, score), there)
+
+
+def _drawn(boxes: Boxes, names: Sequence[str], score: float) -> list[Drawn]:
+    """Returns boxes to draw; those that have a score with it and their class's name."""
+    scores = boxes["scores"].tolist() if "scores" in boxes else None
+    drawn = []
+    pairs = zip(boxes["boxes"].tolist(), boxes["labels"].tolist(), strict=True)
+    for place, (bounds, label) in enumerate(pairs):
+        words = ""
+        if scores is not None:
+            if scores[place] < score:
+                continue
+            words = f"{names[label - 1]} {scores[place]:.2f}"
+        drawn.append(Drawn(label - 1, words, tuple(bounds)))
+    return drawn
 
 
 def detection_figure(

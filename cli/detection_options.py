@@ -1,6 +1,7 @@
 """Options of the commands of detection, and what they stand for."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from ddw_graph.detection.recipe import DetectionRecipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
 
 
 def numbers(text: str) -> tuple[int, ...]:

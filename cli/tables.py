@@ -1,6 +1,6 @@
 """Tables as text."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -9,3 +9,12 @@ if TYPE_CHECKING:
 def printed(table: "pd.DataFrame") -> str:
     """Returns a table for the terminal, numbers in four digits."""
     return table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
+
+
+def figure_table(report: dict[str, Any]) -> str:
+    """Returns COCO's figures as a table."""
+    from ddw_graph.analysis.markdown import markdown_table, number
+    from ddw_graph.detection.figures import FIGURES
+
+    rows = [[name, number(report[name], ".3f")] for name in FIGURES]
+    return markdown_table(["figure", "value"], rows).rstrip("\n")

@@ -1,0 +1,140 @@
+"""The command that tells how good a detector is."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ddw_graph.cli.detection_options import PATH, bad_boxes_option
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.tables import figure_table
+from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
+
+if TYPE_CHECKING:
+    from ddw_graph.detection.coco import CocoData
+    from ddw_graph.detection.detector import Boxes, Detector
+
+SHOWN = 8
+"""Images of a picture of an evaluation."""
+
+
+@click.command("eval")
+@click.argument("model", metavar="DETECTOR", type=PATH)
+@click.option("--root", type=PATH, help="Folder of the data; its part val is taken.")
+@click.option("--images", type=PATH, help="Folder of images, if not --root.")
+@click.option("--annotations", type=PATH, help="Their JSON file.")
+@bad_boxes_option
+@click.option("--out", type=PATH, help="JSON file of the figures.")
+@click.option(
+    "--detections", type=PATH, help="JSON file of all detections, in COCO's form."
+)
+@click.option(
+    "--picture",
+    type=PATH,
+    help=f"Picture of the first {SHOWN} images, with the boxes found and those there.",
+)
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    help="Least score of a box in the picture; the figures count all.",
+)
+@OVERWRITE_OPTION
+@DEVICE_OPTION
+@WORKERS_OPTION
+@JSON_OPTION
+def evaluate(
+    model: Path,
+    root: Path | None,
+    images: Path | None,
+    annotations: Path | None,
+    bad_boxes: str,
+    out: Path | None,
+    detections: Path | None,
+    picture: Path | None,
+    score: float,
+    overwrite: bool,
+    device: str,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Print COCO's twelve figures of a DETECTOR: a run's folder or a file.
+
+    \b
+    ddw-graph detect eval runs/detector --root data --picture found.png
+    ddw-graph detect eval detector.safetensors --images val2017 \\
+        --annotations instances_val2017.json
+    """
+    from ddw_graph.atomic import check_free, write_bytes
+    from ddw_graph.detection.coco import coco_data, coco_split
+    from ddw_graph.detection.evaluation import boxes_found
+    from ddw_graph.detection.figures import check_installed, coco_figures, coco_results
+    from ddw_graph.detection.train import kept_detector
+    from ddw_graph.training.train import usable_device
+
+    for path in filter(None, (out, detections, picture)):
+        check_free(path, overwrite=overwrite)
+    if picture is not None:
+        from ddw_graph.analysis.pictures import check_ending
+
+        check_ending(picture.suffix)
+    check_installed()
+    if root is not None and images is None and annotations is None:
+        data = coco_split(root, "val", bad_boxes=bad_boxes)
+    elif root is None and images is not None and annotations is not None:
+        data = coco_data(images, annotations, bad_boxes=bad_boxes)
+    else:
+        raise click.UsageError("--root is needed, or --images with --annotations")
+    detector = kept_detector(model, device=usable_device(device))
+    data.check_categories(detector.categories, model)
+    found = boxes_found(detector, data, workers=workers)
+    report: dict[str, Any] = {
+        **coco_figures(data, found),
+        "images": len(data.images),
+        "synthetic": data.synthetic,
+    }
+    if out is not None:
+        text = json.dumps(report, indent=1) + "\n"
+        write_bytes(out, [text.encode()], overwrite=overwrite)
+    if detections is not None:
+        text = json.dumps(coco_results(data, found)) + "\n"
+        write_bytes(detections, [text.encode()], overwrite=overwrite)
+    if picture is not None:
+        _draw_evaluation(picture, detector, data, found, score, overwrite)
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        kind = "synthetic images" if data.synthetic else "images"
+        click.echo(f"{model}, {len(data.images)} {kind}:")
+        click.echo(figure_table(report))
+
+
+def _draw_evaluation(
+    path: Path,
+    detector: "Detector",
+    data: "CocoData",
+    found: "list[Boxes]",
+    score: float,
+    overwrite: bool,
+) -> None:
+    from ddw_graph.analysis.detection_figure import detection_figure, scene_of
+    from ddw_graph.analysis.pictures import save_figure
+    from ddw_graph.detection.loading import batches
+
+    parts = [[place] for place in range(min(SHOWN, len(data.images)))]
+    scenes = [
+        scene_of(
+            data.images[place].name,
+            image,
+            found[place],
+            detector.categories,
+            score=score,
+            truth=truth,
+        )
+        for (place,), (image,), (truth,) in batches(data, parts)
+    ]
+    kind = "synthetic images" if data.synthetic else "images"
+    title = f"Detections in {kind}; dashed: what is there"
+    save_figure(detection_figure(scenes, title=title), path, overwrite=overwrite)
