@@ -81,7 +81,7 @@ class DetectionRecipe:
 
         Example:
             >>> recipe = DetectionRecipe()
-            >>> rates = [recipe.learning_rate_at(s, e) for s, e in ((0, 0), (900, 8))]
+            >>> rates = [recipe.learning_rate_at(s, e) for s, e in ((0, 0), (1000, 8))]
             >>> [round(rate, 6) for rate in rates]
             [2e-05, 0.002]
         """

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 from ddw_graph.errors import ModelError
 
@@ -10,11 +11,31 @@ Operation = Callable[[int, int, int], nn.Module]
 """Makes a node's module from ``(in_channels, out_channels, stride)``."""
 
 
+NARROW = 8
+"""Input channels below which strided 1x1 convolutions are ``Subsampled``."""
+
+
+class Subsampled(nn.Conv2d):
+    """Convolves the pixels on the grid of its stride, as any 1x1 convolution does.
+
+    With few input channels, innermost in memory, oneDNN's backward pass of the strided
+    one writes outside of its memory on some CPUs (AMD Zen, torch 2.14, one thread,
+    fewer than 6 channels), and the process dies later.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Returns the convolution of the pixels that count."""
+        down, right = self.stride
+        return conv2d(input[..., ::down, ::right], self.weight, self.bias)
+
+
 def conv_bn(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1
 ) -> list[nn.Module]:
     """Returns a convolution without bias, padded to keep the size, and its BN."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
+    narrow = kernel == 1 and stride > 1 and in_channels < NARROW
+    kind = Subsampled if narrow else nn.Conv2d
+    conv = kind(in_channels, out_channels, kernel, stride, kernel // 2, bias=False)
     return [conv, nn.BatchNorm2d(out_channels)]
 
 

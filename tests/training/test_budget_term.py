@@ -173,7 +173,7 @@ def test_training_reaches_its_budget_and_learns(tmp_path: Path) -> None:
         history = RunFolder(folder).read_checkpoint()["history"]
         assert history[-1]["test_macs_share"] == pytest.approx(shares[budget])
     assert shares[0.5] == pytest.approx(0.5, abs=0.05)
-    assert shares[1.0] == pytest.approx(1.0, abs=0.01)
+    assert shares[1.0] == pytest.approx(1.0, abs=0.05)
 
 
 def test_the_log_tells_shares_and_the_loss_without_the_term(tmp_path: Path) -> None:
