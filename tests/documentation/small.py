@@ -147,7 +147,8 @@ def embedded(path: Path, root: Path) -> None:
 def pictures(folder: Path) -> None:
     """Writes grey and coloured pictures under the names that pages give."""
     generator = np.random.default_rng(0)
-    for name in ("shoe.png", "bag.jpg", "pictures/1.png", "photographs/1.jpg"):
+    names = ("shoe.png", "bag.jpg", "pictures/1.png", "photographs/1.jpg")
+    for name in (*names, "photographs/2.jpg"):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(generator.integers(0, 255, (40, 30, 3), np.uint8)).save(path)
