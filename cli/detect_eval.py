@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddw_graph.cli.detection_options import PATH, bad_boxes_option
+from ddw_graph.cli.detection_options import (
+    DETECTOR_ARGUMENT,
+    PATH,
+    bad_boxes_option,
+    score_option,
+)
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.tables import figure_table
 from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
@@ -20,7 +25,7 @@ SHOWN = 8
 
 
 @click.command("eval")
-@click.argument("model", metavar="DETECTOR", type=PATH)
+@DETECTOR_ARGUMENT
 @click.option("--root", type=PATH, help="Folder of the data; its part val is taken.")
 @click.option("--images", type=PATH, help="Folder of images, if not --root.")
 @click.option("--annotations", type=PATH, help="Their JSON file.")
@@ -34,13 +39,7 @@ SHOWN = 8
     type=PATH,
     help=f"Picture of the first {SHOWN} images, with the boxes found and those there.",
 )
-@click.option(
-    "--score",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Least score of a box in the picture; the figures count all.",
-)
+@score_option("Least score of a box in the picture; the figures count all.")
 @OVERWRITE_OPTION
 @DEVICE_OPTION
 @WORKERS_OPTION

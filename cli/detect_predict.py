@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddw_graph.cli.detection_options import PATH
+from ddw_graph.cli.detection_options import DETECTOR_ARGUMENT, PATH, score_option
 from ddw_graph.cli.file_names import as_text, shown
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION
@@ -18,17 +18,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", metavar="DETECTOR", type=PATH)
+@DETECTOR_ARGUMENT
 @click.argument(
     "paths", metavar="FILE_OR_FOLDER...", type=PATH, nargs=-1, required=True
 )
-@click.option(
-    "--score",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Least score of a detection.",
-)
+@score_option("Least score of a detection.")
 @click.option(
     "--adjacency",
     is_flag=True,

@@ -58,12 +58,25 @@ VALUES = {
     "clip_norm": (float, "Largest norm of all gradients together; 0 for none."),
 }
 
+DETECTOR_ARGUMENT = click.argument("model", metavar="DETECTOR", type=PATH)
+
 bad_boxes_option = click.option(
     "--bad-boxes",
     default="fail",
     show_default=True,
     help="fail, or skip boxes of no size or outside their image; COCO has such.",
 )
+
+
+def score_option(text: str) -> Callable[[Command], Command]:
+    """Returns the option of the least score, with this help."""
+    return click.option(
+        "--score",
+        type=click.FloatRange(0, 1),
+        default=0.5,
+        show_default=True,
+        help=text,
+    )
 
 
 def setting_options(command: Command) -> Command:

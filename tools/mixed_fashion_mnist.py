@@ -1,6 +1,6 @@
 """Writes Fashion-MNIST in which each image was changed in one of six ways.
 
-    python benchmarks/mixed_fashion_mnist.py data mixed
+    python tools/mixed_fashion_mnist.py data mixed
 
 A task for wirings that depend on the image: what to do with an image depends on how it
 was changed, and nothing but the image tells. ``mixed`` is then a root of ``--data

@@ -201,9 +201,8 @@ class Picture {
   /** Shows a sample: its weights, or how they differ from a reference's. */
   show({ sample, reference, closed, scale, tau, lines, means }) {
     Object.assign(this, { sample, closed, lines });
-    const strongest = this.stage.strongestPath(this.stage.row(sample), closed.open);
-    this.path = strongest.path;
     const row = this.stage.row(sample);
+    const strongest = this.stage.strongestPath(row, closed.open);
     this.values = Array.from(row, (weight, edge) => weight - (reference ? reference[edge] : 0));
     // Where edges are many, all of them together hide each.
     const crowd = Math.min(1, Math.sqrt(150 / this.paths.length));
@@ -224,7 +223,7 @@ class Picture {
       rect.style.fillOpacity = constant ? 0.15 : share;
       rect.setAttribute("aria-label", this.words(edge));
     });
-    if (!reference) for (const edge of this.path) this.paths[edge].classList.add("strongest");
+    if (!reference) for (const edge of strongest.path) this.paths[edge].classList.add("strongest");
     this.tell(strongest, closed);
     this.means.textContent = means;
     this.nodes.forEach((node, place) => {

@@ -33,7 +33,7 @@ def class_offsets(moments: Moments) -> Float[np.ndarray, "classes edges"]:
     """
     seen = moments.count > 0
     # From one class's, so that equal means leave no rounding.
-    off = np.where(seen[:, None], moments.mean - moments.mean[seen][0], 0)
+    off = moments.mean - moments.mean[seen][0]
     offsets: np.ndarray = off - moments.count @ off / moments.count.sum()
     return np.where(seen[:, None], offsets, 0)
 

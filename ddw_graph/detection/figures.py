@@ -1,6 +1,6 @@
 """COCO's twelve figures of detections, by name."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ddw_graph.detection.coco import CocoData
@@ -77,19 +77,26 @@ def check_installed() -> None:
 
 def coco_results(data: CocoData, found: Sequence[Boxes]) -> list[dict[str, Any]]:
     """Returns detections in COCO's form, an entry each, ready for JSON."""
-    results = []
-    for image, boxes in zip(data.images, found, strict=True):
-        columns = (boxes[key].tolist() for key in ("boxes", "labels", "scores"))
-        for (x1, y1, x2, y2), label, score in zip(*columns, strict=True):
-            results.append(
-                {
-                    "image_id": image.id,
-                    "category_id": data.categories[label - 1].id,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "score": score,
-                }
-            )
-    return results
+    return [
+        {
+            "image_id": image.id,
+            "category_id": data.categories[label - 1].id,
+            "bbox": bounds,
+            "score": score,
+        }
+        for image, boxes in zip(data.images, found, strict=True)
+        for label, score, bounds in coco_rows(boxes)
+    ]
+
+
+def coco_rows(boxes: Boxes) -> Iterator[tuple[int, float, list[float]]]:
+    """Yields label, score and box of each detection.
+
+    The box is in COCO's form: left, top, width and height.
+    """
+    columns = (boxes[key].tolist() for key in ("labels", "scores", "boxes"))
+    for label, score, (x1, y1, x2, y2) in zip(*columns, strict=True):
+        yield label, score, [x1, y1, x2 - x1, y2 - y1]
 
 
 def _truth(data: CocoData) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ddw_graph.detection.detector import Category, Detector
 from ddw_graph.detection.evaluation import Found, found_in
+from ddw_graph.detection.figures import coco_rows
 from ddw_graph.detection.loading import read_image
 from ddw_graph.errors import DataError
 
@@ -39,16 +40,14 @@ class Prediction:
             score: Least score of what is told.
             adjacency: Whether to tell the multiplier of each edge, by stage.
         """
-        boxes = self.found.boxes
-        columns = (boxes[key].tolist() for key in ("boxes", "labels", "scores"))
         detections = [
             {
                 "category_id": categories[label - 1].id,
                 "category": categories[label - 1].name,
                 "score": value,
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "bbox": bounds,
             }
-            for (x1, y1, x2, y2), label, value in zip(*columns, strict=True)
+            for label, value, bounds in coco_rows(self.found.boxes)
             if value >= score
         ]
         told: dict[str, Any] = {"file": self.file, "detections": detections}

@@ -6,7 +6,6 @@ the last counts. What a page takes for granted lies in its folder before.
 
 import json
 import shutil
-import struct
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -112,10 +111,9 @@ NOT_RUN = {
 """Exceptions, each with its reason, and where the same path is tried."""
 
 
-def fashion(folder: Path) -> Path:
-    """Writes a tiny Fashion-MNIST in its own format, and returns its root."""
-    raw = folder / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
+def fashion() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Returns a tiny Fashion-MNIST: images and labels of each part."""
+    parts = {}
     generator = np.random.default_rng(0)
     for prefix, each in EACH.items():
         count = CLASSES * each
@@ -123,25 +121,17 @@ def fashion(folder: Path) -> Path:
         pixels = generator.integers(0, 120, (count, 28, 28), np.uint8)
         for place, label in enumerate(labels):
             pixels[place, 2 * label : 2 * label + 6] += 100  # a class is a row
-        head = struct.pack(">HBBIII", 0, 8, 3, count, 28, 28)
-        images = head + pixels.tobytes()
-        (raw / f"{prefix}-images-idx3-ubyte").write_bytes(images)
-        head = struct.pack(">HBBI", 0, 8, 1, count)
-        (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(head + labels.tobytes())
-    return folder
+        parts[prefix] = pixels, labels
+    return parts
 
 
-def embedded(path: Path, root: Path) -> None:
+def embedded(path: Path) -> None:
     """Writes the tiny Fashion-MNIST as the package holds its cut."""
-    parts: dict[str, Any] = {}
+    made = fashion()
+    arrays: dict[str, Any] = {}
     for part, prefix in (("train", "train"), ("test", "t10k")):
-        raw = root / "FashionMNIST" / "raw"
-        images = (raw / f"{prefix}-images-idx3-ubyte").read_bytes()[16:]
-        labels = (raw / f"{prefix}-labels-idx1-ubyte").read_bytes()[8:]
-        shape = (len(labels), 28, 28)
-        parts[f"{part}_images"] = np.frombuffer(images, np.uint8).reshape(shape)
-        parts[f"{part}_labels"] = np.frombuffer(labels, np.uint8)
-    np.savez(path, **parts)
+        arrays[f"{part}_images"], arrays[f"{part}_labels"] = made[prefix]
+    np.savez(path, **arrays)
 
 
 def pictures(folder: Path) -> None:

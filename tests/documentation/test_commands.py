@@ -31,6 +31,7 @@ from tests.documentation.small import (
     fits,
     sweep_file,
 )
+from tests.training.idx import write_fashion_mnist
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CI = (ROOT / ".ci" / "run").read_text()
@@ -51,8 +52,8 @@ pytestmark = [
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a folder of tiny data and of the runs that pages take for granted."""
     folder = tmp_path_factory.mktemp("kept")
-    fashion(folder / "data")
-    embedded(folder / "images.npz", folder / "data")
+    write_fashion_mnist(folder / "data", fashion())
+    embedded(folder / "images.npz")
     for name, options in (
         ("ddw", "--edges dynamic:bias=0"),
         ("ddw-1", "--edges dynamic:bias=0 --seed 1"),

@@ -2,7 +2,6 @@
 
 import pickle
 import runpy
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ddw_graph.errors import DataError
 from ddw_graph.training.data import EMBEDDED, load_data
 from ddw_graph.training.folder import FolderImages
 from ddw_graph.training.images import ArrayImages
+from tests.training.idx import write_fashion_mnist
 
 
 def test_the_embedded_images_are_balanced_and_normalised() -> None:
@@ -44,15 +44,14 @@ def test_the_embedded_images_are_the_first_of_the_full_set(
 
 
 def fashion_mnist(root: Path) -> None:
-    raw = root / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for prefix, count in (("train", 30), ("t10k", 10)):
-        images = bytes(range(196)) * 4 * count
-        head = struct.pack(">HBBIII", 0, 8, 3, count, 28, 28)
-        (raw / f"{prefix}-images-idx3-ubyte").write_bytes(head + images)
-        labels = bytes(i % 10 for i in range(count))
-        head = struct.pack(">HBBI", 0, 8, 1, count)
-        (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(head + labels)
+    image = np.tile(np.arange(196, dtype=np.uint8), 4).reshape(28, 28)
+    write_fashion_mnist(
+        root,
+        {
+            prefix: (np.stack([image] * count), np.arange(count, dtype=np.uint8) % 10)
+            for prefix, count in (("train", 30), ("t10k", 10))
+        },
+    )
 
 
 def test_reads_fashion_mnist(tmp_path: Path) -> None:
