@@ -27,6 +27,8 @@ UNKNOWN = (
     "taken"
 )
 
+UNREACHED = "the learning rate did not fall at milestones {}: there were {} epochs"
+
 
 @click.command()
 @click.option(
@@ -131,6 +133,9 @@ def train(
             )
     if not world.leads:
         return
+    if chosen.unreached:
+        late = " and ".join(map(str, chosen.unreached))
+        click.echo(UNREACHED.format(late, chosen.epochs), err=True)
     if as_json:
         click.echo(json.dumps(result))
     else:

@@ -123,7 +123,8 @@ def latency(
         images: Files and folders of images; noise by default.
 
     Raises:
-        RunError: If an engine is not known, or computes on the CPU alone.
+        RunError: If an engine is not known, or computes on the CPU alone; or if edges
+            or a wiring are given, and no new network.
         ExportError: If an engine is not installed.
         ModelError: If a network cannot be made.
         DataError: If images are given to a network that does not say how to prepare
@@ -133,6 +134,10 @@ def latency(
         DDW, Table 3.
     """
     chosen = _engines(run, engines)
+    if (edges or wiring) and all(Path(name).exists() for name in names):
+        raise RunError(
+            f"--edges and --wiring are for new networks, got {', '.join(names)}"
+        )
     timed: list[Timed] = []
     for name in names:
         source, variants = _variants(name, edges, wiring)
@@ -171,8 +176,6 @@ def _variants(
     """Returns a network in each of its variants, and what its images are."""
     path = Path(name)
     if path.exists():
-        if edges or wiring:
-            raise RunError(f"--edges and --wiring are for new networks, got {name}")
         source = trained(path)
         sources = [source]
     else:

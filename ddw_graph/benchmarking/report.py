@@ -97,10 +97,16 @@ def chosen(
             flag = {"engines": "engine"}.get(option, option)
             raise RunError(f"--{flag} is for {words}, got {', '.join(order)}")
     return {
-        name: (QUICK[name] if quick else {})
+        name: (_quick(name, networks) if quick else {})
         | {key: v for key, v in changes.get(name, {}).items() if v is not None}
         for name in order
     }
+
+
+def _quick(name: str, networks: Sequence[str]) -> dict[str, Any]:
+    """Returns a benchmark's quick arguments; networks of the user's keep their DAGs."""
+    own = {"edges", "wiring"} if networks else set()
+    return {key: value for key, value in QUICK[name].items() if key not in own}
 
 
 def report(benchmarks: Mapping[str, Mapping[str, Any]], run: Run) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from ddw_graph.detection.detector import Detector, detector_from
 from ddw_graph.errors import CheckpointError, ModelError, UserError
 from ddw_graph.models.checkpoint import undrawn
 from ddw_graph.models.sealed import difference_of, opened, sealed, telling
+from ddw_graph.nn.finite import first_not_finite
 
 FORMAT = "ddw_graph.detector"
 
@@ -44,7 +45,8 @@ def load_detector(path: str | os.PathLike[str]) -> Detector:
 
     Raises:
         CheckpointError: If the file cannot be read, is damaged, is of another format,
-            or does not hold the weights of the detector that it describes.
+            or does not hold the weights of the detector that it describes, or a weight
+            is NaN or infinite.
     """
     with telling(path):
         content = opened(Path(path), FORMAT)
@@ -57,6 +59,10 @@ def load_detector(path: str | os.PathLike[str]) -> Detector:
         difference = difference_of(content.tensors, detector.state_dict())
         if difference:
             raise CheckpointError(f"the file of another detector: {difference}")
+        # It would find nothing in any image, and nothing would say why.
+        spoilt = first_not_finite(content.tensors)
+        if spoilt:
+            raise CheckpointError(f"weights must be finite, those of {spoilt} are not")
         detector.load_state_dict(content.tensors)
         detector.eval()
         return detector

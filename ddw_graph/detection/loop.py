@@ -15,6 +15,7 @@ from ddw_graph.detection.figures import coco_figures
 from ddw_graph.detection.loading import batches
 from ddw_graph.detection.recipe import DetectionRecipe
 from ddw_graph.errors import RunError
+from ddw_graph.nn.finite import first_not_finite
 from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.loading import Waits, batch_sizes, worker_faults
 from ddw_graph.training.loop import Listener
@@ -245,8 +246,7 @@ class _Trainer:
         """Returns COCO's figures of the detector as it is, those that are defined."""
         self.world.follow(self.detector.buffers())
         # The last step of an epoch can diverge too, and no loss follows that tells.
-        state = self.detector.state_dict().values()
-        if not all(bool(t.isfinite().all()) for t in state if t.is_floating_point()):
+        if first_not_finite(self.detector.state_dict()):
             raise self._diverged("a weight is not", "the last step")
         found = boxes_found(
             self.detector, self.val, workers=self.workers, world=self.world

@@ -72,6 +72,11 @@ class DetectionRecipe:
         """Returns the values by name, ready for JSON."""
         return asdict(self) | {"milestones": list(self.milestones)}
 
+    @property
+    def unreached(self) -> tuple[int, ...]:
+        """The milestones that the training ends before."""
+        return tuple(m for m in self.milestones if m >= self.epochs)
+
     def learning_rate_at(self, step: int, epoch: int) -> float:
         """Returns the learning rate of a step.
 

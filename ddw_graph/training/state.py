@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ddw_graph.errors import RunError
+from ddw_graph.nn.finite import first_not_finite
 from ddw_graph.nn.network import Network
 from ddw_graph.training.average import averaged
 from ddw_graph.training.execution import Execution
@@ -115,12 +116,8 @@ class TrainingState:
 
     def is_finite(self) -> bool:
         """Returns whether every weight and statistic is finite."""
-        return all(
-            bool(tensor.isfinite().all())
-            for model in {id(m): m for m in (self.model, self.tested)}.values()
-            for tensor in model.state_dict().values()
-            if tensor.is_floating_point()
-        )
+        models = {id(m): m for m in (self.model, self.tested)}.values()
+        return not any(first_not_finite(model.state_dict()) for model in models)
 
 
 def load_weights(

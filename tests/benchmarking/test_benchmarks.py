@@ -318,6 +318,11 @@ def test_what_is_chosen_is_what_runs() -> None:
     assert quick["randwire"] == {"name": "randwire_tiny", "batch": 3, "size": 16}
     assert quick["networks"] == {"names": ("resnet18",), "batch": 3, "size": 64}
     assert QUICK["networks"]["batch"] == 4
+    # The user's network keeps its own DAG.
+    assert chosen(["latency"], quick=True)["latency"]["wiring"] == "complete:n=2"
+    given = chosen(["latency"], quick=True, networks=["a"], edges=("fixed",))
+    size = {"batch": 2, "size": 8}
+    assert given["latency"] == {"names": ("a",), "edges": ("fixed",), **size}
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,12 @@ def test_a_run_is_timed_as_it_was_trained_on_images_of_its_own(
     assert [row.top1 for row in rows[4:]] == [None] * 4
     # What is relative to the first network is so across networks.
     assert [row.ratio.median for row in rows] == [1, 1, 3, 2, 5, 3, 7, 4]
+    # Edges are of the new network alone.
+    mixed = [str(folder), "randwire_tiny"]
+    rows = latency(RUN, names=mixed, edges=["learned"], wiring="vgg:n=2", **options)
+    assert [row.edges.split(":")[0] for row in rows[::2]] == ["dynamic"] * 2 + [
+        "learned"
+    ]
 
 
 def test_says_what_is_wrong(

@@ -43,6 +43,7 @@ def trained(data: Path) -> Path:
     assert result.exit_code == 0, result.output
     assert "1 epochs of synthetic images" in result.stdout
     assert "epoch 1: train loss" in result.stderr
+    assert "did not fall at milestones 1: there were 1 epochs" in result.stderr
     assert all(f"| {name} | " in result.stdout for name in FIGURES)
     return folder
 

@@ -95,6 +95,17 @@ def test_a_file_cut_short_is_refused(path: Path, share: float) -> None:
         load_detector(path)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(path: Path, value: float) -> None:
+    detector = small_detector()
+    name, weight = list(detector.named_parameters())[-1]
+    with torch.no_grad():
+        weight.view(-1)[-1] = value
+    save_detector(detector, path)
+    with pytest.raises(CheckpointError, match=f"must be finite, those of {name} are n"):
+        load_detector(path)
+
+
 def test_a_flipped_bit_is_found(path: Path) -> None:
     save_detector(small_detector(), path)
     content = bytearray(path.read_bytes())

@@ -256,6 +256,8 @@ def test_the_presets_fall_where_they_should() -> None:
     assert rates == pytest.approx([0.02] * 8 + [0.002] * 3 + [0.0002])
     warm = [recipe.learning_rate_at(step, 0) for step in (0, 500, 1000)]
     assert warm == pytest.approx([0.00002, 0.01001, 0.02])
+    unreached = [detection_recipe("1x", epochs=n).unreached for n in (8, 11, 12)]
+    assert unreached == [(8, 11), (11,), ()]
 
 
 @pytest.mark.parametrize(
