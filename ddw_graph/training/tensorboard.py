@@ -21,7 +21,7 @@ class TensorBoard:
     Of every ``every``-th step its loss, ``step/loss``, over steps of the whole
     training; of an epoch each number of its line of the log, over epochs, those of
     training and testing apart: ``train/loss``, ``test/loss``. A run that goes on tells
-    again what came after its last checkpoint, with the same numbers.
+    again what came after its last checkpoint, in place of what was told before.
 
     Args:
         folder: Where the events go; made with the first of them, since a run begins in
@@ -47,13 +47,6 @@ class TensorBoard:
         self._make: type[SummaryWriter] = SummaryWriter
         self._made: SummaryWriter | None = None
 
-    @property
-    def writer(self) -> "SummaryWriter":
-        """What writes, made when it is first asked for."""
-        if self._made is None:
-            self._made = self._make(str(self.folder))
-        return self._made
-
     def __enter__(self) -> "TensorBoard":
         """Returns itself."""
         return self
@@ -71,6 +64,8 @@ class TensorBoard:
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         """Tells the loss of a step, if it is its turn."""
         made = (epoch - 1) * steps + step
+        if self._made is None:
+            self._made = self._make(str(self.folder), purge_step=made)
         if made % self.every == 0:
             self._tell("step/loss", loss, made)
 
@@ -83,7 +78,10 @@ class TensorBoard:
                 self._tell(f"{split}/{rest}", value, place)
             elif name != "epoch":
                 self._tell(name, value, place)
-        self.writer.flush()
+        if self._made is not None:
+            self._made.flush()
 
     def _tell(self, name: str, value: float, place: int) -> None:
-        self.writer.add_scalar(name, value, place)
+        if self._made is None:
+            self._made = self._make(str(self.folder))
+        self._made.add_scalar(name, value, place)

@@ -128,6 +128,21 @@ def test_tensorboard_tells_the_log_and_every_nth_step(tmp_path: Path) -> None:
         assert told == [(k, pytest.approx(e[name])) for k, e in enumerate(log, start=1)]
 
 
+def test_tensorboard_shows_each_step_of_a_resumed_run_once(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator"
+    )
+    # The second run goes on after step 5, the first was ended after step 9.
+    for first, last, loss in ((1, 9, 1.0), (6, 16, 2.0)):
+        with TensorBoard(tmp_path, every=4) as board:
+            for made in range(first, last + 1):
+                board.step(1, made, 20, loss)
+    events = accumulator.EventAccumulator(str(tmp_path))
+    events.Reload()
+    single = [(event.step, event.value) for event in events.Scalars("step/loss")]
+    assert single == [(4, 1.0), (8, 2.0), (12, 2.0), (16, 2.0)]
+
+
 def test_without_the_extra_one_line_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
