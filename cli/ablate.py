@@ -17,6 +17,7 @@ from ddw_graph.cli.training_options import (
     MODEL_OPTION,
     SEEDS_OPTION,
     STAGE_N_OPTION,
+    WORKERS_OPTION,
     chosen_recipe,
     data_options,
     data_source,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 NAMES = ("table4", "table6", "fig3", "gates", "instances")
 WITH_RUNS = {
     *("name", "runs", "data", "root", "image_size", "download", "device"),
-    *("shuffle_seed", "out", "as_json"),
+    *("workers", "shuffle_seed", "out", "as_json"),
 }
 """What has a meaning where the networks are trained already."""
 
@@ -60,6 +61,7 @@ WITH_RUNS = {
 @recipe_options
 @execution_options
 @DEVICE_OPTION
+@WORKERS_OPTION
 @JOBS_OPTION
 @click.option(
     "--shuffle-seed",
@@ -84,6 +86,7 @@ def ablate(
     model: str,
     recipe: str,
     device: str,
+    workers: int,
     jobs: int | None,
     shuffle_seed: int,
     out: Path,
@@ -128,7 +131,7 @@ def ablate(
     if runs:
         _refuse(context, "--run", set(context.params) - WITH_RUNS)
         groups, data = _given_runs(runs, options)
-        _test(groups, data, out, shuffle_seed, place, as_json)
+        _test(groups, data, out, shuffle_seed, place, workers, as_json)
         return
     ablation = instances(model, kinds) if kinds else ABLATIONS[name](model)
     comparison = comparison_of(
@@ -139,6 +142,7 @@ def ablate(
         execution=chosen_execution(options),
         model=model,
         device=place,
+        workers=workers,
         **options,
     )
     with run_bar(comparison.recipe.epochs) as show:
@@ -147,7 +151,8 @@ def ablate(
         groups = runs_of(ablation, comparison, out)
         data = comparison.source.load()
         about = (described(comparison),)
-        _test(groups, data, out / name, shuffle_seed, place, as_json, rows, about)
+        folder = out / name
+        _test(groups, data, folder, shuffle_seed, place, workers, as_json, rows, about)
         return
     written = write_ablation(ablation, comparison, rows, out)
     table = ablation_summary(ablation, rows)
@@ -164,6 +169,7 @@ def _test(
     folder: Path,
     seed: int,
     device: str,
+    workers: int,
     as_json: bool,
     runs: Sequence[dict[str, Any]] = (),
     about: Sequence[str] = (),
@@ -183,6 +189,7 @@ def _test(
             folder,
             seed=seed,
             device=device,
+            workers=workers,
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
     curves = [curves_of(group) for group in groups] if runs else []

@@ -15,6 +15,7 @@ from ddw_graph.cli.training_options import (
     MODEL_OPTION,
     SEEDS_OPTION,
     STAGE_N_OPTION,
+    WORKERS_OPTION,
     chosen_recipe,
     data_options,
     data_source,
@@ -62,6 +63,7 @@ def _numbers(
 @recipe_options
 @execution_options
 @DEVICE_OPTION
+@WORKERS_OPTION
 @JOBS_OPTION
 @click.option(
     "--out",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ddw_graph.cli.options import JSON_OPTION
-from ddw_graph.cli.training_options import DEVICE_OPTION
+from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
 
 if TYPE_CHECKING:
     from ddw_graph.sweeping.executors import Executor
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 @click.option("--gpus", type=int, default=0, show_default=True, help="GPUs a job.")
 @click.option("--memory", help="Of a job, such as 8GB.  [default: the cluster's]")
 @DEVICE_OPTION
+@WORKERS_OPTION
 @JSON_OPTION
 @click.pass_context
 def sweep(
@@ -69,6 +70,7 @@ def sweep(
     gpus: int,
     memory: str | None,
     device: str,
+    workers: int,
     as_json: bool,
 ) -> None:
     """Train many settings: a grid or a search, here or on Slurm.
@@ -118,8 +120,10 @@ def sweep(
 
     def place(folder: "SweepFolder") -> "Executor":
         if executor == "local":
-            return LocalExecutor(folder, jobs, device)
-        return SlurmExecutor(folder, 16 if jobs is None else jobs, options, device)
+            return LocalExecutor(folder, jobs, device, workers)
+        return SlurmExecutor(
+            folder, 16 if jobs is None else jobs, options, device, workers
+        )
 
     progress = SweepProgress()
     with progress.bar:

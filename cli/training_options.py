@@ -19,6 +19,7 @@ RECIPE_VALUES = {
     "epochs": (int, IN_PLACE),
     "batch_size": (int, IN_PLACE),
     "learning_rate": (float, IN_PLACE),
+    "momentum": (float, IN_PLACE),
     "weight_decay": (float, IN_PLACE),
     "norm_weight_decay": (float, "Of normalisation, if another than of the rest."),
     "warmup_epochs": (float, IN_PLACE),

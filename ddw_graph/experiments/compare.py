@@ -116,6 +116,7 @@ class Comparison:
         tolerance: How far the total MACs of a backbone's entries may be off, as a
             share.
         execution: How the steps of every run are computed.
+        workers: Processes that load the images of each run.
 
     Raises:
         RunError: If there is no entry or no seed, or one is given twice; or if an
@@ -134,6 +135,7 @@ class Comparison:
     device: str = "cpu"
     tolerance: float = TOLERANCE
     execution: Execution = Execution()
+    workers: int = 0
 
     def __post_init__(self) -> None:
         """Checks entries and seeds."""
@@ -254,6 +256,7 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
                 seed,
                 comparison.device,
                 comparison.execution,
+                comparison.workers,
             )
             made.append(Task(entry, run))
     return made

@@ -34,6 +34,7 @@ class PlannedRun:
         seed: Its seed.
         device: Where to train.
         execution: How steps are computed.
+        workers: Processes that load its images.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class PlannedRun:
     seed: int
     device: str = "cpu"
     execution: Execution = Execution()
+    workers: int = 0
 
     def train(self) -> dict[str, Any]:
         """Trains what is not trained yet, and returns the result."""
@@ -55,6 +57,7 @@ class PlannedRun:
             resume=True,
             device=self.device,
             execution=self.execution,
+            workers=self.workers,
         )
 
 

@@ -53,6 +53,7 @@ class LocalExecutor:
         folder: The sweep.
         jobs: How many at once; by default one for each core.
         device: Where each trains.
+        workers: Processes that load the images of each.
 
     Raises:
         RunError: If ``jobs`` is less than 1.
@@ -61,13 +62,18 @@ class LocalExecutor:
     pause = 0.2
 
     def __init__(
-        self, folder: SweepFolder, jobs: int | None = None, device: str = "auto"
+        self,
+        folder: SweepFolder,
+        jobs: int | None = None,
+        device: str = "auto",
+        workers: int = 0,
     ) -> None:
         if jobs is not None and jobs < 1:
             raise RunError(f"jobs must be at least 1, got {jobs}")
         self.folder = folder
         self.jobs = jobs or cores()
         self.device = device
+        self.workers = workers
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.reasons: dict[str, str] = {}
 
@@ -78,10 +84,10 @@ class LocalExecutor:
 
     def start(self, names: Sequence[str]) -> None:
         """Takes runs."""
-        threads = max(1, cores() // self.jobs)
+        shared = (max(1, cores() // self.jobs), self.device, self.workers)
         module = "ddw_graph.sweeping.worker"
         for name in names:
-            words = [str(self.folder.path), name, str(threads), self.device]
+            words = [str(self.folder.path), name, *map(str, shared)]
             with open(self.folder.job(name, ".log"), "ab") as log:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, "-m", module, *words],

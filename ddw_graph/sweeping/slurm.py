@@ -88,6 +88,7 @@ class SlurmExecutor:
         jobs: How many at once.
         options: What each asks for.
         device: Where each trains.
+        workers: Processes that load the images of each.
 
     Raises:
         RunError: If ``jobs`` is less than 1, or submitit or Slurm is not there.
@@ -101,6 +102,7 @@ class SlurmExecutor:
         jobs: int,
         options: SlurmOptions,
         device: str = "auto",
+        workers: int = 0,
     ) -> None:
         if jobs < 1:
             raise RunError(f"jobs must be at least 1, got {jobs}")
@@ -117,6 +119,7 @@ class SlurmExecutor:
         self.jobs = jobs
         self.options = options
         self.device = device
+        self.workers = workers
         self.place = (folder.path / "slurm").resolve()
         self.place.mkdir(exist_ok=True)
         # New each time: a job reads the first pickle that has its number, and one that
@@ -154,7 +157,7 @@ class SlurmExecutor:
         from submitit.core.utils import FailedJobError
 
         path = str(self.folder.path.resolve())
-        shared = (self.options.cpus, self.device)
+        shared = (self.options.cpus, self.device, self.workers)
         calls = [(path, name, *shared) for name in names]
         try:
             jobs = self.submitit.map_array(attempt, *zip(*calls, strict=True))

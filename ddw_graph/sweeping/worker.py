@@ -1,6 +1,6 @@
 """A worker of a sweep: makes one attempt at one run, alone, and says how it went.
 
-    python -m ddw_graph.sweeping.worker FOLDER NAME THREADS DEVICE
+    python -m ddw_graph.sweeping.worker FOLDER NAME THREADS DEVICE WORKERS
 
 It reads the plan of the run, which is JSON, and writes into the sweep's folder alone.
 """
@@ -26,7 +26,7 @@ PATIENCE = 5.0
 """Seconds to wait for a lock: who asks for the status holds it for a moment."""
 
 
-def attempt(path: str, name: str, threads: int, device: str) -> int:
+def attempt(path: str, name: str, threads: int, device: str, workers: int) -> int:
     """Trains a run of a sweep, unless another process does, and says how that ended.
 
     What went wrong is written beside the run. A process that is killed writes nothing,
@@ -43,7 +43,8 @@ def attempt(path: str, name: str, threads: int, device: str) -> int:
         try:
             torch.set_num_threads(threads)
             _, run = folder.plan(name)
-            replace(run, device=usable_device(device)).train()
+            place = usable_device(device)
+            replace(run, device=place, workers=workers).train()
         except UserError as error:
             failed = replace(now, failure=_line(str(error)), by_user=True)
             folder.write_attempt(name, failed)
@@ -64,8 +65,10 @@ def _follow_the_driver() -> None:
     """Ends this process when the driver has gone, also where that was killed."""
 
     def follow() -> None:
-        # Nothing is ever written: reading ends when the driver's end is closed.
-        sys.stdin.buffer.read()
+        # Nothing is ever written: reading ends when the driver's end is closed. Not
+        # through sys.stdin, whose lock processes that load images would inherit, and
+        # wait for when they begin.
+        os.read(0, 1)
         os._exit(CRASHED)
 
     threading.Thread(target=follow, daemon=True).start()
@@ -73,4 +76,5 @@ def _follow_the_driver() -> None:
 
 if __name__ == "__main__":
     _follow_the_driver()
-    sys.exit(attempt(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]))
+    path, name, threads, device, workers = sys.argv[1:]
+    sys.exit(attempt(path, name, int(threads), device, int(workers)))

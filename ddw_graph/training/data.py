@@ -184,14 +184,39 @@ def load_data(
     return replace(data, bad_images=bad_images)
 
 
-def _arrays(
+def array_data(
     name: str,
     train: tuple[Tensor, Tensor],
     test: tuple[Tensor, Tensor],
     classes: tuple[str, ...],
 ) -> ImageData:
-    """Returns data in memory, normalised by the statistics of the training images."""
-    for _, labels in (train, test):
+    """Returns images in memory, normalised by the statistics of the training images.
+
+    Args:
+        name: What runs on them are to call them.
+        train: Pixels ``(images, channels, size, size)`` in uint8 with the class of
+            each, ``(images,)`` in int64.
+        test: Likewise, of as many channels and the same size.
+        classes: Name of each class, at least two.
+
+    Raises:
+        DataError: If there is no image, or pixels or labels are otherwise.
+
+    Example:
+        >>> pixels = torch.arange(64, dtype=torch.uint8).view(4, 1, 4, 4)
+        >>> own = pixels, torch.tensor([0, 0, 1, 1])
+        >>> data = array_data("ramps", own, own, ("dark", "light"))
+        >>> len(data.train), data.channels, data.image_size
+        (4, 1, 4)
+    """
+    shape = train[0].shape[1:]
+    for pixels, labels in (train, test):
+        square = pixels.ndim == 4 and pixels.shape[2] == pixels.shape[3]
+        if not square or pixels.dtype != torch.uint8 or pixels.shape[1:] != shape:
+            raise DataError(
+                f"pixels of {name} must be uint8, (images, channels, size, size) and "
+                f"alike, got {pixels.dtype}, {tuple(pixels.shape)}"
+            )
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
             raise DataError(
                 f"labels of {name} must be in [0, {len(classes)}), "
@@ -221,7 +246,7 @@ def _embedded() -> ImageData:
     def part(split: str) -> tuple[Tensor, Tensor]:
         return arrays[f"{split}_images"][:, None], arrays[f"{split}_labels"].long()
 
-    return _arrays("fashion_mnist_mini", part("train"), part("test"), CLOTHES)
+    return array_data("fashion_mnist_mini", part("train"), part("test"), CLOTHES)
 
 
 def _torchvision(name: str, root: Path, download: bool) -> ImageData:
@@ -242,7 +267,7 @@ def _torchvision(name: str, root: Path, download: bool) -> ImageData:
 
     *train, classes = part(True)
     *test, _ = part(False)
-    return _arrays(name, (train[0], train[1]), (test[0], test[1]), classes)
+    return array_data(name, (train[0], train[1]), (test[0], test[1]), classes)
 
 
 def _folder(root: Path, image_size: int) -> ImageData:

@@ -9,7 +9,7 @@ from ddw_graph.errors import RunError
 from ddw_graph.training.log import Row
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+    pass
 
 LOG_STEPS = 50
 """Steps of a training between two losses of single steps."""

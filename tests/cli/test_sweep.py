@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -46,16 +47,28 @@ def spec(folder: Path, *, epochs: int, seeds: int, text: str = "") -> Path:
     return path
 
 
-def test_makes_the_table_and_the_picture(tmp_path: Path) -> None:
+def test_makes_the_table_and_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    real = subprocess.Popen
+
+    def spy(words: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+        started.append(words)
+        return real(words, **options)
+
+    monkeypatch.setattr("ddw_graph.sweeping.executors.subprocess.Popen", spy)
     path, out = spec(tmp_path, epochs=1, seeds=1), tmp_path / "out"
     listed = call("sweep", path, "--dry-run")
     assert listed.exit_code == 0, listed.output
     names = ["wiring=complete,seed=0", "wiring=vgg,seed=0"]
     assert listed.stdout.split() == names and not out.exists()
-    done = call("sweep", path, "--out", out, "--jobs", 1, "--json", "--device", "cpu")
+    options = ("--jobs", 1, "--json", "--device", "cpu", "--workers", 1)
+    done = call("sweep", path, "--out", out, *options)
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert [row["run"] for row in told["runs"]] == names and told["failed"] == []
+    assert [words[-2:] for words in started] == [["cpu", "1"]] * 2
     table = pd.read_csv(out / "runs.csv")
     assert table["run"].tolist() == names
     assert table["wiring"].tolist() == ["complete", "vgg"]

@@ -83,8 +83,9 @@ def run(command: Command, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return
     program = Path(words[0]).name
     if program == "pip" and words[:2] == ["pip", "install"]:
-        for name in words[2:]:
-            extra = name.removeprefix("ddw_graph[").removesuffix("]")
+        assert words[2] == "-e", command
+        for name in words[3:]:
+            extra = name.removeprefix(".[").removesuffix("]")
             assert extra in EXTRAS["optional-dependencies"], command
     elif program == "ddw-graph":
         words[0] = program  # a page may say in which environment it is

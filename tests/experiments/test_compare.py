@@ -134,6 +134,23 @@ def test_steps_are_computed_as_asked_for(tmp_path: Path) -> None:
         run_comparison(comparison(**quick), tmp_path / "c", jobs=1)
 
 
+def test_images_are_loaded_as_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+
+    def pretend(*_: Any, workers: int, **__: Any) -> dict[str, Any]:
+        heard.append(workers)
+        return {}
+
+    monkeypatch.setattr("ddw_graph.experiments.runs.train", pretend)
+    for asked in (0, 3):
+        whole = comparison(seeds=(0,), workers=asked)
+        for task in tasks(whole, DataSource().load(), tmp_path):
+            task.run.train()
+    assert heard == [0, 0, 3, 3]
+
+
 def test_a_failing_run_is_named(tmp_path: Path) -> None:
     wild = recipe_named("small", epochs=1, batch_size=100, learning_rate=1e30)
     with pytest.raises(RunError, match=r"the run .*seed-\d failed: weights and losses"):

@@ -74,6 +74,17 @@ def test_images_and_steps_are_as_the_file_says(tmp_path: Path) -> None:
     assert config["data"]["per_class"] == 5
 
 
+def test_each_run_has_the_processes_that_load_its_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    monkeypatch.setattr(PlannedRun, "train", lambda run: heard.append(run.workers))
+    sweep(SEEDS, tmp_path / "s", retries=0)
+    for name in NAMES:
+        attempt(str(tmp_path / "s"), name, 1, "cpu", 2)
+    assert heard == [0, 0, 0, 2, 2, 2]
+
+
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(RunError, match="an empty or a new folder"):
@@ -157,7 +168,7 @@ def test_what_a_leftover_worker_trains_is_trained_by_nobody_else(
     thread.start()
     taken.wait()
     assert states(path)["seed=1"] == "running"
-    assert attempt(str(path), "seed=1", 1, "cpu") == BUSY and not result.exists()
+    assert attempt(str(path), "seed=1", 1, "cpu", 0) == BUSY and not result.exists()
     outcome, started = sweep(SEEDS, path)
     thread.join()
     assert started == ["seed=2"] and not outcome.failed

@@ -2,6 +2,7 @@
 
 import pickle
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.data import EMBEDDED, load_data
+from ddw_graph.training.data import EMBEDDED, array_data, load_data
 from ddw_graph.training.folder import FolderImages
 from ddw_graph.training.images import ArrayImages
 from tests.training.idx import write_fashion_mnist
@@ -102,6 +103,28 @@ def test_a_damaged_set_is_named(tmp_path: Path) -> None:
         (raw / "t10k-labels-idx1-ubyte").write_bytes(content)
         with pytest.raises(DataError, match="fashion_mnist could not be read below"):
             load_data("fashion_mnist", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda x, y: (x.float(), y),
+            r"must be uint8, .* got torch.float32, \(4, 1, 8",
+        ),
+        (lambda x, y: (x[:, 0], y), r"\(images, channels, size, size\) and alike, got"),
+        (lambda x, y: (x[..., :6], y), r"alike, got torch.uint8, \(4, 1, 8, 6\)"),
+        (lambda x, y: (x.expand(4, 3, 8, 8), y), r"alike, got .* \(4, 3, 8, 8\)"),
+        (lambda x, y: (x, y - 1), r"labels of mine must be in \[0, 2\), got -1 to 0"),
+    ],
+)
+def test_images_in_memory_must_fit_each_other(
+    change: Callable[..., tuple[torch.Tensor, torch.Tensor]], message: str
+) -> None:
+    right = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 0, 1, 1])
+    assert array_data("mine", right, right, ("a", "b")).image_size == 8
+    with pytest.raises(DataError, match=message):
+        array_data("mine", right, change(*right), ("a", "b"))
 
 
 def test_data_of_the_same_name_has_a_digest_of_its_own(tmp_path: Path) -> None:
