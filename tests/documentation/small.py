@@ -211,6 +211,15 @@ def scripts(folder: Path, kept: Path) -> None:
     (folder / "docs" / "examples").symlink_to(ROOT / "docs" / "examples")
 
 
+def own_network(folder: Path, kept: Path) -> None:
+    """Writes images and the network that the page of backbones starts from."""
+    from ddw_graph import create_model, save
+
+    image_folder(folder / "images", each=4)
+    model = create_model("resnet18", edges="dynamic", num_classes=2)
+    save(model, folder / "start.safetensors")
+
+
 def tree(folder: Path, kept: Path) -> None:
     """Writes the wiring that the page of generators shows."""
     (folder / "tree.json").write_text(blocks("docs/own-generator.md", "json")[0])
@@ -226,6 +235,7 @@ BEFORE: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
         lambda folder, kept: pictures(folder),
     ),
     "docs/ablations.md": (runs(ddw="half", ddw_0="ddw", ddw_1="ddw-1"),),
+    "docs/backbones.md": (own_network,),
     "docs/data.md": (lambda folder, kept: _images(folder), scripts),
     "docs/deploy.md": (
         runs(ddw="half"),
