@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.equal_macs import TOLERANCE, network_at_budget
+from ddw_graph.experiments.equal_macs import TOLERANCE, TotalMacs, network_at_budget
 from ddw_graph.experiments.inference import run_times
 from ddw_graph.experiments.runs import PlannedRun, Progress, run_all
 from ddw_graph.models import create_model
 from ddw_graph.models.backbones import is_backbone
-from ddw_graph.nn.cost import cost
 from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
@@ -212,6 +211,7 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
         ModelError: If a network cannot be built, or not at this budget.
     """
     made = []
+    counted = TotalMacs(data.image_size)
     for seed in comparison.seeds:
         budget: int | None = None
         channels = comparison.channels
@@ -236,7 +236,7 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
             assert model.config is not None
             start = model.config.get("channels")
             if budget is None:
-                budget = cost(model, data.image_size).total_macs
+                budget = counted(model)
                 channels = start
             else:
                 model = network_at_budget(
@@ -244,7 +244,7 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
                     model,
                     make,
                     budget,
-                    image_size=data.image_size,
+                    counted=counted,
                     tolerance=comparison.tolerance,
                 )
             assert model.config is not None

@@ -1,6 +1,7 @@
 """Equal budgets: networks of different wirings with the same total MACs."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Hashable
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.cost import cost
@@ -12,12 +13,44 @@ TOLERANCE = 0.03
 AIM = 0.005
 """The search stops at this share."""
 
+REPEATS = 3
+"""Networks in a row, known by their total MACs, after which it stops as well."""
+
+
+class TotalMacs:
+    """Counts the total MACs of networks, of those that are alike once.
+
+    To count takes longer than to make. Networks of neighbouring C often have the same
+    whole channels, and those of several seeds the same wirings.
+
+    Args:
+        image_size: Height and width of the image, pixels.
+    """
+
+    def __init__(self, image_size: int) -> None:
+        self.image_size = image_size
+        self._known: dict[Hashable, int] = {}
+
+    def __call__(self, model: Network) -> int:
+        """Returns the total MACs of a network that has a ``config``, for one image."""
+        assert model.config is not None
+        apart = ("channels", "wirings")
+        config = {k: v for k, v in model.config.items() if k not in apart}
+        key = (
+            json.dumps(config, sort_keys=True),
+            tuple(stage.plan.edges for stage in model.stages),
+            tuple(parameter.shape for parameter in model.parameters()),
+        )
+        if key not in self._known:
+            self._known[key] = cost(model, self.image_size).total_macs
+        return self._known[key]
+
 
 def matched_channels(
     make: Callable[[float], Network],
     total_macs: int,
     *,
-    image_size: int,
+    counted: TotalMacs,
     start: float = 16.0,
     tries: int = 20,
 ) -> float:
@@ -25,11 +58,13 @@ def matched_channels(
 
     Widths are multiples of C in whole channels, so C need not be whole, and the steps
     between neighbouring networks are finer than one channel of the narrowest stage.
+    Where no network is within half a percent, the search ends when it has closed in on
+    a step between two.
 
     Args:
         make: Makes the network of a C.
         total_macs: The budget, MACs of everything for one image.
-        image_size: Height and width of the image, pixels.
+        counted: Counts them.
         start: Where to begin; the closer, the faster.
         tries: Networks to look at before giving up.
 
@@ -37,17 +72,17 @@ def matched_channels(
         ModelError: If no C that was looked at is close enough.
     """
 
-    def error(channels: float) -> float:
-        return cost(make(channels), image_size).total_macs / total_macs - 1
-
     low, high = 0.0, float("inf")
     channels = start
     closest, best = float("inf"), start
+    seen: list[int] = []
     for _ in range(tries):
-        off = error(channels)
+        seen.append(counted(make(channels)))
+        off = seen[-1] / total_macs - 1
         if abs(off) < closest:
             closest, best = abs(off), channels
-        if closest <= AIM:
+        fresh = set(seen[-REPEATS:]) - set(seen[:-REPEATS])
+        if closest <= AIM or not fresh:
             break
         low, high = (channels, high) if off < 0 else (low, channels)
         # Most MACs grow with the square of the width.
@@ -56,7 +91,7 @@ def matched_channels(
     if closest > TOLERANCE:
         raise ModelError(
             f"some C must bring the network within {TOLERANCE:.0%} of {total_macs} "
-            f"MACs, the closest of {tries} is {closest:.1%} off"
+            f"MACs, the closest of {len(seen)} is {closest:.1%} off"
         )
     return best
 
@@ -66,7 +101,7 @@ def check_budget(
     model: Network,
     total_macs: int,
     *,
-    image_size: int,
+    counted: TotalMacs,
     tolerance: float = TOLERANCE,
 ) -> None:
     """Checks that a network whose width cannot be chosen keeps a budget.
@@ -75,13 +110,13 @@ def check_budget(
         label: The network in words.
         model: The network.
         total_macs: The budget, MACs of everything for one image.
-        image_size: Height and width of the image, pixels.
+        counted: Counts them.
         tolerance: How far off they may be, as a share.
 
     Raises:
         ModelError: If its total MACs are further off.
     """
-    off = cost(model, image_size).total_macs / total_macs - 1
+    off = counted(model) / total_macs - 1
     if abs(off) > tolerance:
         raise ModelError(
             f"networks are compared within {tolerance:.0%} of the same total MACs, and "
@@ -95,7 +130,7 @@ def network_at_budget(
     make: Callable[[float], Network],
     total_macs: int,
     *,
-    image_size: int,
+    counted: TotalMacs,
     tolerance: float = TOLERANCE,
 ) -> Network:
     """Returns a network of the width that keeps a budget, or checks that it does.
@@ -105,7 +140,7 @@ def network_at_budget(
         model: The network at the width where the search begins.
         make: Makes the network of a C.
         total_macs: The budget, MACs of everything for one image.
-        image_size: Height and width of the image, pixels.
+        counted: Counts them.
         tolerance: How far off a network may be whose width is its own, as a share.
 
     Raises:
@@ -114,8 +149,6 @@ def network_at_budget(
     assert model.config is not None
     start = model.config.get("channels")
     if start is None:
-        check_budget(
-            label, model, total_macs, image_size=image_size, tolerance=tolerance
-        )
+        check_budget(label, model, total_macs, counted=counted, tolerance=tolerance)
         return model
-    return make(matched_channels(make, total_macs, image_size=image_size, start=start))
+    return make(matched_channels(make, total_macs, counted=counted, start=start))

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from ddw_graph.errors import RunError, UserError
-from ddw_graph.experiments.equal_macs import network_at_budget
+from ddw_graph.experiments.equal_macs import TotalMacs, network_at_budget
 from ddw_graph.experiments.runs import PlannedRun
-from ddw_graph.nn.cost import cost
 from ddw_graph.sweeping.axes import (
     Point,
     Range,
@@ -55,7 +54,11 @@ class SweepPlan:
         if not self.spec.equal_macs:
             return None
         model = network(self.settings(first(self.spec.axes)), self.data)
-        return cost(model, self.data.image_size).total_macs
+        return self._counted(model)
+
+    @cached_property
+    def _counted(self) -> TotalMacs:
+        return TotalMacs(self.data.image_size)
 
     def settings(self, point: Point) -> dict[str, Value]:
         """Returns all settings of a point, those that are fixed too."""
@@ -107,7 +110,7 @@ class SweepPlan:
                     model,
                     lambda channels: network(settings, self.data, channels),
                     self.budget,
-                    image_size=self.data.image_size,
+                    counted=self._counted,
                 )
             assert model.config is not None
             return PlannedRun(

@@ -24,7 +24,7 @@ EACH = {"train": 8, "t10k": 4}
 
 TINY = "--data fashion_mnist --root {fashion}"
 FEW = "--epochs 1 --per-class 2 --batch-size 8 --warmup-epochs 0 --device cpu"
-FILES = f"{FEW} --image-size 32 --workers 0"
+FILES = f"{FEW} --image-size 32 --workers 0 --learning-rate 0.01"
 APPENDED = {
     "ddw-graph build": "",
     "ddw-graph draw": "",
@@ -66,7 +66,7 @@ APPENDED = {
     "ddw-graph detect predict": "--device cpu",
     "ddw-graph bench": "--quick --rounds 1 --threads 1 --device cpu",
     "ddw-graph bench networks": (
-        "--quick --rounds 1 --threads 1 --device cpu --batch 1 --size 32"
+        "--quick --rounds 1 --threads 1 --device cpu --batch 2 --size 32"
     ),
     "ddw-graph bench latency": (
         "--quick --rounds 1 --threads 1 --device cpu --batch 2 --engine pytorch"
@@ -242,7 +242,10 @@ BEFORE: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
         lambda folder, kept: pictures(folder),
         scripts,
     ),
-    "docs/detection.md": (lambda folder, kept: coco(folder),),
+    "docs/detection.md": (
+        lambda folder, kept: coco(folder),
+        lambda folder, kept: pictures(folder),
+    ),
     "docs/distributed.md": (lambda folder, kept: _images(folder),),
     "docs/explore.md": (runs(ddw="ddw", half="half"),),
     "docs/learning-from-wirings.md": (_sweep("docs/learning-from-wirings.md"),),

@@ -19,9 +19,9 @@ from ddw_graph.experiments.compare import (
     run_comparison,
     tasks,
 )
-from ddw_graph.experiments.equal_macs import TOLERANCE, matched_channels
+from ddw_graph.experiments.equal_macs import AIM, TOLERANCE, TotalMacs, matched_channels
 from ddw_graph.experiments.summary import paired_difference, summary
-from ddw_graph.nn.cost import cost
+from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.recipe import recipe_named
@@ -62,7 +62,60 @@ def test_a_budget_that_no_width_meets_is_refused() -> None:
         return create_model("randwire_tiny", wiring="vgg", n=2, channels=channels)
 
     with pytest.raises(ModelError, match="within 3% of 10 MACs"):
-        matched_channels(make, 10, image_size=8)
+        matched_channels(make, 10, counted=TotalMacs(8))
+
+
+def test_what_is_alike_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[Network] = []
+
+    def spy(model: Network, image_size: int) -> NetworkCost:
+        counts.append(model)
+        return cost(model, image_size)
+
+    monkeypatch.setattr("ddw_graph.experiments.equal_macs.cost", spy)
+    counted = TotalMacs(8)
+
+    def total(**changes: Any) -> int:
+        settings = {"wiring": "ws:k=2,p=0.5", "n": 4, "channels": 5.0, **changes}
+        model = create_model("randwire_tiny", **settings)
+        found = counted(model)
+        assert found == cost(model, 8).total_macs
+        return found
+
+    first = total()
+    assert total(channels=5.02) == first and len(counts) == 1  # the same whole channels
+    others: list[dict[str, Any]] = [
+        {"seed": 1},
+        {"edges": "learned"},
+        {"transition": "input"},
+        {"channels": 6.0},
+        {"n": 5},
+        {"num_classes": 10},
+        # Parameters of the same shapes, and more edges.
+        {"wiring": "resnet", "edges": "fixed", "transition": "input"},
+        {"wiring": "complete", "edges": "fixed", "transition": "input"},
+    ]
+    for number, change in enumerate(others, start=2):
+        total(**change)
+        assert len(counts) == number, change
+
+
+def test_the_search_ends_where_no_network_is_closer() -> None:
+    counted = TotalMacs(28)
+    tried: list[float] = []
+
+    def make(channels: float) -> Network:
+        tried.append(channels)
+        settings: dict[str, Any] = {"wiring": "er:p=0.2", "edges": "learned", "seed": 1}
+        settings |= {"in_channels": 1, "num_classes": 10, "channels": channels}
+        return create_model("randwire_tiny", **settings)
+
+    budget = 2_217_440
+    found = matched_channels(make, budget, counted=counted)
+    off = abs(counted(make(found)) / budget - 1)
+    assert AIM < off <= TOLERANCE and len(tried) < 15
+    near = (counted(make(found + step / 20)) for step in range(-5, 6))
+    assert min(abs(macs / budget - 1) for macs in near) >= off
 
 
 def test_runs_every_entry_with_every_seed(tmp_path: Path) -> None:
