@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ddw_graph.benchmarking.measurement import Run
 from ddw_graph.benchmarking.memory import in_fresh_process, peak_memory
+from ddw_graph.errors import RunError
 from ddw_graph.nn.kernels import kernels
 from ddw_graph.training.memory import keep_memory
 
@@ -69,10 +70,18 @@ def settle(model: nn.Module, forward: Act) -> None:
     Args:
         model: The network.
         forward: Runs it on the batch.
+
+    Raises:
+        RunError: If the batch has one value of a channel somewhere, and no deviation.
     """
     model.train()
-    with _momentum(model, 1.0):
-        forward()
+    try:
+        with _momentum(model, 1.0):
+            forward()
+    except ValueError as error:
+        raise RunError(
+            f"normalisation needs more images, or larger ones: {error}"
+        ) from error
     model.eval()
 
 

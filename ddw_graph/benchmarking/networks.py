@@ -9,7 +9,7 @@ from torchvision.models import get_model, list_models
 
 from ddw_graph.benchmarking.compared import compared
 from ddw_graph.benchmarking.measurement import Measurement, Run
-from ddw_graph.errors import ModelError
+from ddw_graph.errors import ModelError, RunError
 from ddw_graph.models import create_model
 from ddw_graph.nn.network import Network
 
@@ -83,10 +83,21 @@ def networks(
 
 @torch.no_grad()
 def check_dense(models: Mapping[str, nn.Module], x: Tensor) -> None:
-    """Checks that every edge of networks with edges is open for every sample."""
+    """Checks that every edge of networks with edges is open for every sample.
+
+    Raises:
+        RunError: If one is not.
+    """
     for model in models.values():
         if not isinstance(model, Network):
             continue
         _, matrices = model(x, return_adjacency=True)
         for stage, matrix in zip(model.stages, matrices, strict=True):
-            assert (matrix != 0).sum() == len(x) * stage.dag.number_of_edges()
+            found = int((matrix != 0).sum())
+            wanted = len(x) * stage.dag.number_of_edges()
+            if found != wanted:
+                raise RunError(
+                    f"every edge must be open for every image, {found} of {wanted} "
+                    f"are: normalisation needs more than {len(x)} images of "
+                    f"{x.shape[-1]} px"
+                )

@@ -64,8 +64,18 @@ def test_a_network_that_closes_edges_is_not_dense() -> None:
     check_dense({"open": open_}, x)
     closed = create_model("resnet18", edges=Dynamic(threshold=2.0))
     settle(closed, partial(closed, x))
-    with pytest.raises(AssertionError):
+    with pytest.raises(
+        RunError, match=r"open for every image, \d+ of \d+ are: .* 64 px"
+    ):
         check_dense({"closed": closed}, x)
+
+
+def test_a_batch_without_a_deviation_is_refused() -> None:
+    model, x = create_model("resnet18"), torch.randn(1, 3, 32, 32)
+    with pytest.raises(
+        RunError, match="more images, or larger ones: Expected more than"
+    ):
+        settle(model, partial(model, x))
 
 
 def test_a_sum_is_beside_a_copy_and_the_naive_loop() -> None:

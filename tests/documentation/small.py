@@ -66,7 +66,7 @@ APPENDED = {
     "ddw-graph detect predict": "--device cpu",
     "ddw-graph bench": "--quick --rounds 1 --threads 1 --device cpu",
     "ddw-graph bench networks": (
-        "--quick --rounds 1 --threads 1 --device cpu --batch 2 --size 32"
+        "--quick --rounds 1 --threads 1 --device cpu --batch 2 --size 64"
     ),
     "ddw-graph bench latency": (
         "--quick --rounds 1 --threads 1 --device cpu --batch 2 --engine pytorch"
@@ -78,7 +78,7 @@ APPENDED = {
     "python docs/examples/run_onnx.py": "",
     "python benchmarks/loading.py": "--images 8 --threads 1",
     "python benchmarks/models.py": "--rounds 1 --batch 1 --size 32",
-    "python benchmarks/operators.py": "--rounds 1 --batch 1 --size 32",
+    "python benchmarks/operators.py": "--rounds 1 --batch 2 --size 32",
     "python benchmarks/rewiring.py": "--seeds 1 --epochs 1 --threads 1",
     "python benchmarks/wiring.py": (
         "--complete-nodes 5,10,20 --ws-nodes 10,20,30 --repeats 1 --fit-from 1"

@@ -108,7 +108,8 @@ def test_the_search_ends_where_no_network_is_closer() -> None:
         tried.append(channels)
         settings: dict[str, Any] = {"wiring": "er:p=0.2", "edges": "learned", "seed": 1}
         settings |= {"in_channels": 1, "num_classes": 10, "channels": channels}
-        return create_model("randwire_tiny", **settings)
+        model: Network = create_model("randwire_tiny", **settings)
+        return model
 
     budget = 2_217_440
     found = matched_channels(make, budget, counted=counted)
