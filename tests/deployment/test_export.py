@@ -67,7 +67,7 @@ def check(path: Path, network: Network, channels: int, size: int) -> None:
     wrapped = Outputs(network, adjacency=False)
     others = [noise(batch, channels, size) for batch in parity.BATCHES]
     found = parity.parity(wrapped, lambda x: run(path, x)[:1], others)
-    assert found.logits <= 1e-4
+    assert found.logits <= max(1e-4, min(found.rounding, 1e-3))
 
 
 @pytest.mark.parametrize("format", ["onnx", "torch"])
@@ -149,7 +149,7 @@ def test_every_network_with_dynamic_edges_is_exported(
     settle(network, partial(network, clothes(64, 3, size)))
     made = export(network, tmp_path / "net.onnx", image_size=size, adjacency=True)
     assert made.parity.batches == (1, 5) and made.parity.rounding > 0
-    assert made.parity.logits <= 1e-4
+    assert made.parity.logits <= max(1e-4, min(made.parity.rounding, 1e-3))
     assert made.parity.adjacency is not None and made.parity.adjacency <= 1e-4
     check(made.path, network, 3, size)
 
