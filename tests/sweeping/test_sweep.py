@@ -228,8 +228,8 @@ def test_a_worker_ends_with_its_driver(tmp_path: Path) -> None:
     long = {"fixed": {**FIXED, "epochs": 10_000}, "axes": {"seed": [0]}}
     with pytest.raises(KeyboardInterrupt):
         sweep(long, path, stop_at=0)
-    module = "ddw_graph.sweeping.worker"
-    command = [sys.executable, "-m", module, str(path), "seed=0", "1", "cpu"]
+    words = ["-m", "ddw_graph.sweeping.worker", str(path), "seed=0", "1", "cpu", "0"]
+    command = [sys.executable, *words]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as worker:
         try:
             until = time.monotonic() + 180
