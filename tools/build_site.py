@@ -36,16 +36,8 @@ MOVED = {
 SECTIONS = {
     "Start": ("start", "concepts", "paper"),
     "How to": (
-        *("own-generator", "own-operation", "data", "backbones"),
-        *(
-            "training",
-            "recipes",
-            "distributed",
-            "sweeps",
-            "ablations",
-            "analysis",
-            "explore",
-        ),
+        *("own-generator", "own-operation", "data", "backbones", "training"),
+        *("recipes", "distributed", "sweeps", "ablations", "analysis", "explore"),
         *("learning-from-wirings", "detection", "deploy"),
     ),
     "Results": (

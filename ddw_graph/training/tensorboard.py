@@ -9,7 +9,7 @@ from ddw_graph.errors import RunError
 from ddw_graph.training.log import Row
 
 if TYPE_CHECKING:
-    pass
+    from torch.utils.tensorboard import SummaryWriter
 
 LOG_STEPS = 50
 """Steps of a training between two losses of single steps."""
@@ -64,24 +64,27 @@ class TensorBoard:
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         """Tells the loss of a step, if it is its turn."""
         made = (epoch - 1) * steps + step
-        if self._made is None:
-            self._made = self._make(str(self.folder), purge_step=made)
+        writer = self._writer(purge_step=made)
         if made % self.every == 0:
-            self._tell("step/loss", loss, made)
+            writer.add_scalar("step/loss", loss, made)
 
     def epoch(self, row: Row) -> None:
         """Tells an epoch's line of the log."""
         place = int(row["epoch"])
+        writer = self._writer()
         for name, value in row.items():
             split, _, rest = name.partition("_")
             if split in ("train", "test"):
-                self._tell(f"{split}/{rest}", value, place)
+                writer.add_scalar(f"{split}/{rest}", value, place)
             elif name != "epoch":
-                self._tell(name, value, place)
-        if self._made is not None:
-            self._made.flush()
+                writer.add_scalar(name, value, place)
+        writer.flush()
 
-    def _tell(self, name: str, value: float, place: int) -> None:
+    def _writer(self, purge_step: int | None = None) -> "SummaryWriter":
+        """Returns what writes, made when it is first asked for.
+
+        Steps from ``purge_step`` on that an earlier one told are then shown no more.
+        """
         if self._made is None:
-            self._made = self._make(str(self.folder))
-        self._made.add_scalar(name, value, place)
+            self._made = self._make(str(self.folder), purge_step=purge_step)
+        return self._made
