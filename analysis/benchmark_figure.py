@@ -9,10 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ddw_graph.analysis.benchmark_tables import latency_label
-from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
 from ddw_graph.errors import DataError
-
-MARKERS = "osD^v"
 
 
 def benchmark_figure(report: Mapping[str, Any]) -> Figure:
@@ -77,9 +75,9 @@ def _draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
             marker=MARKERS[place % len(MARKERS)],
             markersize=4.5,
             color=f"C{place}",
-            label=name,
+            label=plain(name),
         )
-    labels = [f"{row['case']}\n{row['what']} / {row['to']}" for row in rows]
+    labels = [plain(f"{row['case']}\n{row['what']} / {row['to']}") for row in rows]
     ax.set_yticks(range(len(rows)), labels, fontsize=6)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xscale("log")

@@ -6,9 +6,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.pictures import STYLE
-
-MARKERS = "osD^vPX"
+from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
 
 
 def budget_figure(
@@ -58,7 +56,7 @@ def budget_figure(
                     markersize=5,
                     linewidth=1.2,
                     elinewidth=0.8,
-                    label=name,
+                    label=plain(name),
                 )
                 for at, point in zip(x, told, strict=True):
                     ax.annotate(

@@ -1,6 +1,7 @@
 """Collecting: the weight of every edge for every sample, in a stream to disk."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -197,6 +198,9 @@ def collect(
         DataError: If the folder exists and is not to be replaced, or no image can be
             read, or one cannot and nobody hears of it.
     """
+    folder = Path(os.path.abspath(folder))  # which has a name, as "." has not
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"an analysis needs a folder, got the file {folder}")
     if folder.exists() and not overwrite:
         raise DataError(f"{folder} exists; replace it with --overwrite")
     partial = folder.with_name(f".{folder.name}.partial")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.analysis.pictures import STYLE, plain
 from ddw_graph.detection.detector import Boxes, Category
 from ddw_graph.errors import DataError
 
@@ -117,12 +117,12 @@ def detection_figure(
         for ax, scene in zip(axes, scenes, strict=False):
             pixels = np.repeat(scene.pixels, 4 - scene.pixels.shape[2], axis=2)[..., :3]
             ax.imshow(pixels, interpolation="nearest")
-            ax.set_title(scene.title, fontsize=7)
+            ax.set_title(plain(scene.title), fontsize=7)
             for box in scene.truth:
                 _draw(ax, box, "white", "--")
             for box in scene.found:
                 _draw(ax, box, f"C{box.category % 10}", "-")
-        figure.suptitle(title)
+        figure.suptitle(plain(title))
     return figure
 
 
@@ -144,7 +144,7 @@ def _draw(ax: Axes, box: Drawn, colour: str, line: str) -> None:
         ax.text(
             x1,
             y1 - 1,
-            box.label,
+            plain(box.label),
             fontsize=5,
             color="white",
             va="bottom",

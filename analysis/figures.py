@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.collect import Collection
-from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.analysis.pictures import STYLE, plain
 from ddw_graph.analysis.statistics.edges import edge_matrix, weight_histogram
 from ddw_graph.errors import DataError
 
@@ -50,7 +50,7 @@ def weight_histograms(
             for name, collection in collections.items():
                 if stage < len(collection.stages):
                     share = weight_histogram(collection, stage, bins)
-                    ax.stairs(100 * share, bins, label=name, linewidth=1.4)
+                    ax.stairs(100 * share, bins, label=plain(name), linewidth=1.4)
             ax.set(
                 title=f"stage {stage + 1}", xlabel="weight", xlim=(bins[0], bins[-1])
             )
@@ -163,7 +163,7 @@ def accuracy_figure(
             color="black",
             label="mean",
         )
-        left.set_yticks(range(len(names)), names)
+        left.set_yticks(range(len(names)), map(plain, names))
         left.set_ylim(len(names) - 0.5, -0.5)
         left.set(xlabel="test accuracy, %", title="Accuracy")
         figure.legend(loc="outside lower left", ncols=2)

@@ -7,8 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.learning_curves import MARKERS
-from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
 from ddw_graph.experiments.instances import WIRINGS
 
 Rows = Sequence[Mapping[str, Any]]
@@ -46,7 +45,7 @@ def instance_figure(rows: Rows, table: Rows) -> Figure:
                 linestyle="none",
                 markersize=4,
                 alpha=0.6,
-                label=entry,
+                label=plain(entry),
                 **look,
             )
             for row in (row for row in table if row["entry"] == entry):
@@ -97,7 +96,7 @@ def variation_figure(varied: Rows) -> Figure:
                     [100 * share for share in shares],
                     0.9 * width,
                     color=f"C{place}",
-                    label=entry,
+                    label=plain(entry),
                 )
             ax.set_xticks(stages)
             ax.set(title=title, xlabel="stage", ylim=(0, 100))

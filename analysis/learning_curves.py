@@ -10,11 +10,10 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
 from ddw_graph.experiments.groups import Group
 from ddw_graph.training.log import CURVES, read_log
 
-MARKERS = "osD^vPX<>"
 SPLITS: dict[str, Literal["-", ":"]] = {"test": "-", "train": ":"}
 
 
@@ -104,7 +103,8 @@ def curve_figure(curves: Sequence[Curves], *, title: str | None = None) -> Figur
 
 def _label(curves: Curves) -> str:
     runs = len(curves.values[CURVES[0]])
-    return curves.name if runs == 1 else f"{curves.name} ({runs} runs, mean and sd)"
+    name = plain(curves.name)
+    return name if runs == 1 else f"{name} ({runs} runs, mean and sd)"
 
 
 def _draw(

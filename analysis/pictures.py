@@ -11,7 +11,20 @@ from ddw_graph.errors import FileError
 
 STYLE = Path(__file__).parent / "ddw_graph.mplstyle"
 
+MARKERS = "osD^vPX<>"
+"""Shapes of points, in turn, for what colour alone should not tell apart."""
+
 _FORMATS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
+
+
+def plain(name: str) -> str:
+    """Returns a name of the user's as a figure shows it: dollars are no mathematics.
+
+    Example:
+        >>> print(plain("cost $5_$7.png"))
+        cost \\$5_\\$7.png
+    """
+    return name.replace("$", r"\$")
 
 
 def check_ending(suffix: str) -> str:

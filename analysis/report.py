@@ -15,12 +15,13 @@ from ddw_graph.analysis.figures import (
     weight_histograms,
 )
 from ddw_graph.analysis.markdown import interval, markdown_table, number
-from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.analysis.pictures import STYLE, plain
 from ddw_graph.analysis.report_files import ReportFiles
-from ddw_graph.analysis.statistics.edges import edge_table
+from ddw_graph.analysis.statistics.edges import write_edge_table
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.experiments.compare import Comparison
 from ddw_graph.experiments.summary import summary
+from ddw_graph.training.bad_images import leaving_out
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import trained_model
 from ddw_graph.wiring import from_dict
@@ -101,7 +102,7 @@ def write_report(
         files.picture("edge_weights", weight_histograms(collections), PICTURE)
     for label, collection in collections.items():
         entry = next(e for e in comparison.entries if e.label == label)
-        edges = edge_table(collection)
+        edges = write_edge_table(collection)
         files.text(f"edges-{entry.folder}.csv", edges.to_csv(index=False))
         for column in ("mean", "std"):
             figure = weight_heatmaps(collection, edges, column)
@@ -128,8 +129,7 @@ def _collections(comparison: Comparison, folder: Path) -> dict[str, Collection]:
             classes=data.classes,
             image_size=data.image_size,
             overwrite=True,
-            # Who trained heard of images that cannot be read.
-            bad=(lambda _: None) if data.skips else None,
+            bad=leaving_out(data),
         )
     return collections
 
@@ -150,5 +150,5 @@ def _wirings(comparison: Comparison, folder: Path) -> Figure:
             run = _run_folder(comparison, folder, entry.folder)
             model = RunFolder(run).config()["model"]
             draw_wiring(from_dict(model["wirings"][0]), ax=ax)
-            ax.set_title(f"{entry.wiring}, stage 1")
+            ax.set_title(plain(f"{entry.wiring}, stage 1"))
     return figure

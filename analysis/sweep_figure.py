@@ -7,8 +7,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.budget_figure import MARKERS
-from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
 
 PANELS = (
     ("clustering", "clustering coefficient"),
@@ -67,7 +66,7 @@ def graph_figure(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figu
                 ax.plot(x, y, markersize=3.5, alpha=0.35, **look)
                 name = " ".join(filter(None, (_family(known[0]), _kind(known[0]))))
                 mean = statistics.fmean(x), statistics.fmean(y)
-                ax.plot(*mean, markersize=6, label=name, **look)
+                ax.plot(*mean, markersize=6, label=plain(name), **look)
             ax.set(xlabel=label, title=f"Accuracy over {label}")
         panels[0].set_ylabel("test accuracy, %")
         drawn: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ddw_graph.analysis.collect import Collection, StageEdges
 from ddw_graph.analysis.figures import check_weighted
-from ddw_graph.analysis.pictures import STYLE
+from ddw_graph.analysis.pictures import STYLE, plain
 from ddw_graph.analysis.statistics.classes import class_moments, class_offsets
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.errors import DataError
@@ -71,8 +71,7 @@ def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figur
                 ax.set(xticks=[], yticks=[])
                 ax.grid(False)
                 if not place:
-                    # Names are the user's: no mathematics in them.
-                    ax.set_title(collection.classes[label], parse_math=False)
+                    ax.set_title(plain(collection.classes[label]))
                 if not column:
                     ax.set_ylabel(f"stage {place + 1}")
         figure.colorbar(
@@ -81,7 +80,9 @@ def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figur
             shrink=0.8,
             label="weight less the\nmean of all samples",
         )
-        figure.suptitle("Mean wiring of each class")
+        left_out = not classes and len(known) > MAX_CLASSES
+        which = f"the first {MAX_CLASSES} of {len(known)} classes"
+        figure.suptitle(f"Mean wiring of {which if left_out else 'each class'}")
     return figure
 
 
@@ -120,9 +121,10 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
             collection.classes[int(about[column])] for column in ("label", "prediction")
         )
         figure.suptitle(
-            f"sample {sample}: {label}, predicted as {prediction} "
-            f"(loss {about['loss']:.3g})",
-            parse_math=False,
+            plain(
+                f"sample {sample}: {label}, predicted as {prediction} "
+                f"(loss {about['loss']:.3g})"
+            )
         )
     return figure
 

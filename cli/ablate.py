@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from ddw_graph.cli.execution_options import chosen_execution, execution_options
-from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.options import JSON_OPTION, refuse_options
 from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
     DEVICE_OPTION,
@@ -126,10 +125,10 @@ def ablate(
 
     context = click.get_current_context()
     if name != "instances":
-        _refuse(context, name, {"kinds", "runs", "shuffle_seed"})
+        refuse_options(context, name, {"kinds", "runs", "shuffle_seed"})
     place = usable_device(device)
     if runs:
-        _refuse(context, "--run", set(context.params) - WITH_RUNS)
+        refuse_options(context, "--run", set(context.params) - WITH_RUNS)
         groups, data = _given_runs(runs, options)
         _test(groups, data, out, shuffle_seed, place, workers, as_json)
         return
@@ -210,20 +209,21 @@ def _test(
 def _given_runs(
     runs: Sequence[Path], options: dict[str, Any]
 ) -> "tuple[list[Group], ImageData]":
-    """Returns runs by their configuration, and the images that they are tested on."""
-    from ddw_graph.experiments.groups import groups
-
-    found = groups(runs)
-    return found, data_source(run_data(runs[0], options)).load()
-
-
-def _refuse(context: click.Context, beside: str, names: set[str]) -> None:
-    """Checks that options without a meaning beside something are not given.
+    """Returns runs by their configuration, and the images that they are tested on.
 
     Raises:
-        UsageError: If one is.
+        RunError: If they were not all trained on the same.
     """
-    for parameter in context.command.params:
-        given = context.get_parameter_source(parameter.name or "")
-        if parameter.name in names and given is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{parameter.opts[0]} cannot be had with {beside}")
+    from ddw_graph.errors import RunError
+    from ddw_graph.experiments.groups import groups
+    from ddw_graph.training.run import RunFolder
+
+    found = groups(runs)
+    images = [RunFolder(run).config().get("data") for run in runs]
+    for run, of_run in zip(runs, images, strict=True):
+        if of_run != images[0]:
+            raise RunError(
+                "runs that are tested together must be of the same images, got others "
+                f"in {run} than in {runs[0]}"
+            )
+    return found, data_source(run_data(runs[0], options)).load()

@@ -110,7 +110,7 @@ def compare(
     comparison = Comparison(
         entries(wirings, kinds, budgets),
         tuple(range(seeds)),
-        chosen_recipe(recipe, options),
+        chosen_recipe(recipe, options, budgets=bool(budgets)),
         data_source(options),
         execution=chosen_execution(options),
         device=usable_device(device),

@@ -67,6 +67,8 @@ def predict(
     if adjacency and not as_json and out is None:
         raise click.UsageError("--adjacency needs --json or --out")
     detector = kept_detector(model, device=usable_device(device))
+    # What its settings leave out may be asked for here.
+    detector.roi_heads.score_thresh = min(score, detector.settings.score)
     files = picture_files(paths)
     pictures = [] if out is None else _free_pictures(out, files, overwrite)
     told: list[dict[str, Any]] = []

@@ -14,7 +14,12 @@ from ddw_graph.cli.detection_options import (
     setting_options,
     settings_changes,
 )
-from ddw_graph.cli.execution_options import training_place, world_options
+from ddw_graph.cli.execution_options import (
+    chosen_execution,
+    detector_execution_options,
+    training_place,
+    world_options,
+)
 from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.tables import figure_table
 from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
@@ -60,6 +65,7 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {} epoc
     help="Folder of the run: new, empty, or with --resume that of the same run.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
+@detector_execution_options
 @world_options
 @DEVICE_OPTION
 @WORKERS_OPTION
@@ -101,6 +107,7 @@ def train(
 
     chosen = chosen_detection_recipe(recipe, options)
     changes = settings_changes(options)
+    execution = chosen_execution(options)
     with training_place(
         device, threads=threads, processes=processes, timeout=timeout
     ) as (world, place):
@@ -129,6 +136,7 @@ def train(
                 device=place,
                 workers=workers,
                 listener=heard,
+                execution=execution,
                 world=world,
             )
     if not world.leads:

@@ -14,16 +14,20 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 TIMEOUT = 600.0
 
+PRECISION_OPTION = click.option(
+    "--precision",
+    default="float32",
+    show_default=True,
+    help="float32, or bfloat16 or float16 for mixed precision.",
+)
+LAYOUT_OPTION = click.option(
+    "--channels-last", is_flag=True, help="Channels innermost in memory."
+)
 KERNELS_OPTION = click.option(
     "--kernels", is_flag=True, help="Sum by kernels, compiled for this machine's CPU."
 )
 CHOICES = (
-    click.option(
-        "--precision",
-        default="float32",
-        show_default=True,
-        help="float32, or bfloat16 or float16 for mixed precision.",
-    ),
+    PRECISION_OPTION,
     click.option(
         "--accumulate",
         type=int,
@@ -31,7 +35,7 @@ CHOICES = (
         show_default=True,
         help="Parts in which a process computes its images of a step.",
     ),
-    click.option("--channels-last", is_flag=True, help="Channels innermost in memory."),
+    LAYOUT_OPTION,
     KERNELS_OPTION,
     click.option("--compile", is_flag=True, help="Let torch.compile make the network."),
     click.option(
@@ -43,6 +47,13 @@ CHOICES = (
 def execution_options(command: Command) -> Command:
     """Returns ``command`` with the options that say how steps are computed."""
     for option in reversed(CHOICES):
+        command = option(command)
+    return command
+
+
+def detector_execution_options(command: Command) -> Command:
+    """Returns ``command`` with those of the options that a detector's steps take."""
+    for option in (KERNELS_OPTION, LAYOUT_OPTION, PRECISION_OPTION):
         command = option(command)
     return command
 
@@ -96,8 +107,9 @@ def training_place(
 
 def chosen_execution(options: dict[str, Any]) -> "Execution":
     """Returns what the options choose, and takes them out of ``options``."""
+    from dataclasses import fields
+
     from ddw_graph.training.execution import Execution
 
-    switches = ("channels_last", "kernels", "compile", "deterministic")
-    names = ("precision", "accumulate", *switches)
+    names = {field.name for field in fields(Execution)} & set(options)
     return Execution(**{name: options.pop(name) for name in names})

@@ -116,7 +116,7 @@ def _trained(
     )
 
     place = usable_device(device)
-    names = [run.name for run in runs]
+    names = [run.resolve().name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run) for run in runs]
     if len(set(names)) < len(names):

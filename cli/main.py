@@ -3,13 +3,14 @@
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import click
 
 from ddw_graph import __version__
-from ddw_graph.errors import UserError
+from ddw_graph.errors import UnfinishedWarning, UserError
 
 COMMANDS = {
     "build": "Build a wiring, say what it is, and write it.",
@@ -72,17 +73,19 @@ class Commands(click.Group):
     ) -> Any:
         """Runs a command and exits: 0 for done, 2 for misuse, 130 for Ctrl-C.
 
-        What the user or the system got wrong is one line on stderr. Anything else is
-        our own mistake and keeps its traceback.
+        What the user or the system got wrong is one line on stderr, and so is that a
+        run has not finished. Anything else is our own mistake and keeps its traceback.
         """
         if not standalone_mode:
             return super().main(
                 args, prog_name, complete_var, standalone_mode=False, **extra
             )
         try:
-            code = super().main(
-                args, "ddw-graph", complete_var, standalone_mode=False, **extra
-            )
+            with warnings.catch_warnings():
+                warnings.showwarning = _told(warnings.showwarning)
+                code = super().main(
+                    args, "ddw-graph", complete_var, standalone_mode=False, **extra
+                )
             # Where a reader has gone, learn it here and not while Python shuts down.
             if sys.stdout is not None:
                 sys.stdout.flush()
@@ -104,8 +107,24 @@ class Commands(click.Group):
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"ddw-graph: {' '.join(message.split())}", err=True)
+    _tell(message)
     sys.exit(code)
+
+
+def _tell(message: str) -> None:
+    click.echo(f"ddw-graph: {' '.join(message.split())}", err=True)
+
+
+def _told(show: Callable[..., None]) -> Callable[..., None]:
+    """Returns what shows a warning: one of ours in a line, others as they were."""
+
+    def told(message: Warning | str, *rest: Any, **more: Any) -> None:
+        if isinstance(message, UnfinishedWarning):
+            _tell(str(message))
+        else:
+            show(message, *rest, **more)
+
+    return told
 
 
 def _system_message(error: OSError) -> str:

@@ -18,7 +18,7 @@ from ddw_graph.cli.tables import printed
 )
 @click.option(
     "--seed",
-    type=int,
+    type=click.IntRange(min=0),
     default=0,
     show_default=True,
     help="Of the orders drawn at random.",
@@ -51,7 +51,7 @@ def observations(runs: tuple[Path, ...], seed: int, as_json: bool) -> None:
     }
     whole = pd.concat(tables, names=["run"]).reset_index("run")
     if as_json:
-        click.echo(whole.to_json(orient="records"))
+        click.echo(whole.to_json(orient="records", double_precision=15))
     elif len(runs) == 1:
         click.echo(printed(whole.drop(columns="run")))
     else:

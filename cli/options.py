@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -30,7 +31,7 @@ OVERWRITE_OPTION = click.option(
     "--overwrite", is_flag=True, help="Replace files that are there with other content."
 )
 JSON_OPTION = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON object to stdout."
+    "--json", "as_json", is_flag=True, help="Print JSON to stdout."
 )
 
 
@@ -126,3 +127,15 @@ def wiring(text: str, *, n: int | None, seed: int) -> "nx.DiGraph":
 
 def _is_path(text: str) -> bool:
     return text.endswith(".json") or Path(text).exists()
+
+
+def refuse_options(context: click.Context, beside: str, names: set[str]) -> None:
+    """Checks that options without a meaning beside something are not given.
+
+    Raises:
+        UsageError: If one is.
+    """
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and given is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} cannot be had with {beside}")

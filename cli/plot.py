@@ -39,7 +39,7 @@ USUAL = KINDS[:3]
     "mean wirings of classes, the wiring of a sample, learning of each edge over "
     "epochs; may be given often.  [default: histogram, mean, std]",
 )
-@click.option("--sample", type=int, default=0, help="Which, from 0.", show_default=True)
+@click.option("--sample", type=int, help="Of sample: which, from 0.  [default: 0]")
 @click.option(
     "--class", "classes", multiple=True, help="Of classes: which; may be given often."
 )
@@ -61,7 +61,7 @@ def plot(
     runs: tuple[Path, ...],
     what: str | None,
     kinds: tuple[str, ...],
-    sample: int,
+    sample: int | None,
     classes: tuple[str, ...],
     ending: str,
     out: Path | None,
@@ -82,6 +82,12 @@ def plot(
     ddw-graph plot runs/ddw --kind mean --kind std
     ddw-graph plot runs/ddw --kind sample --sample 17 --format svg
     """
+    for value, option, kind in (
+        (classes, "--class", "classes"),
+        (sample is not None, "--sample", "sample"),
+    ):
+        if value and kind not in kinds:
+            raise click.UsageError(f"{option} needs --kind {kind}")
     what = what or ("weights" if len(runs) == 1 else "curves")
     if what == "curves":
         if kinds:
@@ -90,7 +96,7 @@ def plot(
     elif len(runs) > 1:
         raise click.UsageError(f"weights are of one RUN, got {len(runs)}")
     else:
-        figures = _figures(runs[0], kinds or USUAL, sample, classes)
+        figures = _figures(runs[0], kinds or USUAL, sample or 0, classes)
         paths = _saved(runs[0], figures, ending, out, overwrite)
     for path in paths:
         click.echo(path)

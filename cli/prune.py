@@ -46,6 +46,7 @@ def prune(
     \b
     ddw-graph prune runs/ddw
     """
+    from ddw_graph.atomic import check_free
     from ddw_graph.models import prune as pruned
     from ddw_graph.models import save
     from ddw_graph.nn.cost import cost
@@ -58,6 +59,8 @@ def prune(
         usable_device,
     )
 
+    file = out or run / "pruned.safetensors"
+    check_free(file, overwrite=overwrite)
     place = usable_device(device)
     model = trained_model(run, device=place)
     data = data_source(run_data(run, options)).load()
@@ -66,7 +69,6 @@ def prune(
     loader = batches(data.train, 250, workers=workers, bad=bad)
     images = (x.to(place) for x, _ in loader if len(x))
     small = pruned(model, images)
-    file = out or run / "pruned.safetensors"
     save(small, file, overwrite=overwrite)
     told: dict[str, Any] = {"file": str(file)}
     for name, network in (("before", model), ("after", small)):

@@ -24,6 +24,10 @@ WHAT = {
 }
 
 
+OF_ALL_EDGES = {"edges", "paths", "dominant", "difficulty", "loss-groups"}
+"""What there is to tell of constant edges too."""
+
+
 @click.command(
     epilog="\b\n" + "\n".join(f"{name:<16} {words}" for name, words in WHAT.items())
 )
@@ -45,7 +49,11 @@ WHAT = {
     "--groups", type=int, default=10, show_default=True, help="How many loss-groups."
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Where clusters begin."
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Where clusters begin.",
 )
 @click.option(
     "--rows",
@@ -72,23 +80,27 @@ def statistics(
     """Tell what the wirings of an analyzed RUN do, in tables.
 
     RUN is a run with an analysis, or the folder of an analysis. Constant edges are left
-    out, but for the table of edges, which says which they are.
+    out, but for the table of edges, which says which they are, and where paths count.
 
     \b
     ddw-graph statistics runs/ddw --what information
     ddw-graph statistics runs/ddw --what paths --out paths.csv
     """
     from ddw_graph.analysis.collect import open_analysis
+    from ddw_graph.analysis.figures import check_weighted
     from ddw_graph.analysis.statistics.tables import TABLES, Settings
     from ddw_graph.atomic import write_bytes
 
     settings = Settings(levels, clusters, groups, seed)
-    table = TABLES[what](open_analysis(run), settings)
+    collection = open_analysis(run)
+    if what not in OF_ALL_EDGES:
+        check_weighted(collection, str(run))
+    table = TABLES[what](collection, settings)
     if out is not None:
         written = table.to_csv(index=False).encode()
         write_bytes(out, [written], overwrite=overwrite)
     if as_json:
-        click.echo(table.to_json(orient="records"))
+        click.echo(table.to_json(orient="records", double_precision=15))
         return
     click.echo(printed(table.head(rows)))
     if len(table) > rows:

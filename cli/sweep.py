@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.options import JSON_OPTION, refuse_options
 from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
 
 if TYPE_CHECKING:
     from ddw_graph.sweeping.executors import Executor
     from ddw_graph.sweeping.folder import SweepFolder
     from ddw_graph.sweeping.plan import SweepPlan
+
+
+OF_SLURM = {"partition", "time", "cpus", "gpus", "memory"}
 
 
 @click.command()
@@ -116,6 +119,7 @@ def sweep(
         raise click.UsageError("a sweep needs --out, its folder")
     options = SlurmOptions(partition, time, cpus, gpus, memory)
     if executor == "local":
+        refuse_options(context, "--executor local", OF_SLURM)
         usable_device(device)
 
     def place(folder: "SweepFolder") -> "Executor":

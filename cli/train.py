@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +138,11 @@ def train(
         device, threads=threads, processes=processes, timeout=timeout
     ) as (world, place):
         with world.together(place):
-            data = source.load()
+            # One process of a machine, or they would write over each other.
+            if source.download and not world.local_rank:
+                source.load()
+        with world.together(place):
+            data = replace(source, download=False).load()
             network = _network(model, start, data, chosen, seed, options)
         board = out / "tensorboard" if tensorboard else None
         with _listener(board, log_steps) if world.leads else nullcontext() as heard:

@@ -82,7 +82,8 @@ def data_options(default: str) -> Callable[[Command], Command]:
                 click.option(
                     "--image-size",
                     type=int,
-                    help="Pixels; for folder and shards.  [default: 224]",
+                    help="Pixels; for folder and shards.  [default: 224; of a RUN its "
+                    "own]",
                 ),
                 click.option(
                     "--download", is_flag=True, help="Let torchvision download the set."
@@ -144,14 +145,33 @@ def value_options(command: Command, values: dict[str, tuple[Any, str]]) -> Comma
     return command
 
 
-def chosen_recipe(name: str, options: dict[str, Any]) -> "Recipe":
-    """Returns the recipe that the options make, and takes them out of ``options``."""
+def chosen_recipe(
+    name: str, options: dict[str, Any], *, budgets: bool = False
+) -> "Recipe":
+    """Returns the recipe that the options make, and takes them out of ``options``.
+
+    Args:
+        name: The preset.
+        options: What the command was given.
+        budgets: Whether entries have budgets, as those of ``compare`` may.
+
+    Raises:
+        UsageError: If an option has no effect in this recipe.
+    """
     from ddw_graph.training.recipe import recipe_named
 
     changes = {key: options.pop(key) for key in (*RECIPE_VALUES, *RECIPE_SWITCHES)}
-    # Of the commands that train, ``compare`` has a list of them, one an entry.
     changes["budget"] = options.pop("budget", None)
-    return recipe_named(name, **changes)
+    recipe = recipe_named(name, **changes)
+    for key, needed, there in (
+        ("gamma", "--schedule step", recipe.schedule == "step"),
+        ("step_epochs", "--schedule step", recipe.schedule == "step"),
+        ("ema_interval", "--ema-decay", recipe.ema_decay > 0),
+        ("budget_weight", "--budget", budgets or recipe.budget is not None),
+    ):
+        if changes[key] is not None and not there:
+            raise click.UsageError(f"--{key.replace('_', '-')} needs {needed}")
+    return recipe
 
 
 def data_source(options: dict[str, Any]) -> "DataSource":
@@ -170,16 +190,27 @@ def data_source(options: dict[str, Any]) -> "DataSource":
 
 
 def run_data(run: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """Returns the options with the data of a run in place of what was not given."""
-    from ddw_graph.training.data import OF_FILES
+    """Returns the options with the data of a run in place of what was not given.
+
+    Raises:
+        DataError: If the run's images were in memory, and no others are given.
+    """
+    from ddw_graph.errors import DataError
+    from ddw_graph.training.data import DATA_SETS, OF_FILES
     from ddw_graph.training.run import RunFolder
 
-    if options["data"] is not None:
-        return options
     data = RunFolder(run).config()["data"]
-    options["data"] = data["name"]
-    if data["name"] in OF_FILES and options["image_size"] is None:
+    if options["data"] is None and data["name"] not in DATA_SETS:
+        raise DataError(
+            f"{run} was trained on images in memory, {data['name']!r}, which no "
+            "command can read; in Python collect() takes them"
+        )
+    if options["data"] is None:
+        options["data"] = data["name"]
+    if options["data"] in OF_FILES and options["image_size"] is None:
         options["image_size"] = data["image_size"]
+    if options["data"] != data["name"]:
+        return options
     for name in ("per_class", "holdout", "bad_images"):
         if options[name] is None:
             options[name] = data.get(name)

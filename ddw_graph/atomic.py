@@ -63,6 +63,8 @@ def write_bytes(
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
+        if not overwrite and _linked(draft, path):
+            return True
         if os.path.lexists(path):
             if filecmp.cmp(draft, path, shallow=False):
                 return False
@@ -77,4 +79,17 @@ def write_bytes(
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     finally:
         draft.unlink(missing_ok=True)
+    return True
+
+
+def _linked(draft: Path, path: Path) -> bool:
+    """Returns whether a file got a second name that nothing had.
+
+    Of two processes that make the same file one does, where renaming would let the
+    second replace what the first has written.
+    """
+    try:
+        os.link(draft, path)
+    except OSError:  # there already, or a file system without links
+        return False
     return True

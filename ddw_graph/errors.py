@@ -1,4 +1,7 @@
-"""What is wrong with something that the user gave, one class a subject."""
+"""What is wrong with something that the user gave, one class a subject.
+
+And what is no error, but has to be told: a warning.
+"""
 
 
 class UserError(ValueError):
@@ -32,5 +35,16 @@ class RunError(UserError):
     """A training run, its folder or its checkpoint is not what was asked for."""
 
 
+class LostError(RunError):
+    """Something that a run needs has gone: nothing is wrong with what was asked for."""
+
+
 class ExportError(UserError):
     """A network cannot be exported, or the file would not compute what it does."""
+
+
+class UnfinishedWarning(UserWarning):
+    """What is used has not been trained to its end.
+
+    The command line prints these in one line and goes on.
+    """

@@ -1,11 +1,14 @@
 """Writes Fashion-MNIST in which each image was changed in one of six ways.
 
     python tools/mixed_fashion_mnist.py data mixed
+    python tools/mixed_fashion_mnist.py data relabelled --relabel
 
 A task for wirings that depend on the image: what to do with an image depends on how it
 was changed, and nothing but the image tells. ``mixed`` is then a root of ``--data
 fashion_mnist``. The ways are drawn for each image by a fixed seed: as it was, inverted,
 a quarter turn, upside down, with noise (a deviation of 64 of 255), half of it hidden.
+With ``--relabel`` the class depends on the way too, by as many classes on as the way's
+number from 0: a shirt means something else inverted than upside down.
 """
 
 import argparse
@@ -19,8 +22,8 @@ NOISE = 64.0
 NAMES = {True: "train", False: "t10k"}
 
 
-def changed(images: np.ndarray, *, seed: list[int]) -> np.ndarray:
-    """Returns images of bytes, each changed in a way that was drawn for it."""
+def changed(images: np.ndarray, *, seed: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns images of bytes, changed each in a way drawn for it, and those ways."""
     random = np.random.default_rng(seed)
     ways = random.integers(6, size=len(images))
     noise = random.normal(0, NOISE, images.shape)
@@ -35,7 +38,7 @@ def changed(images: np.ndarray, *, seed: list[int]) -> np.ndarray:
         noisy,
         hidden,
     )
-    return np.choose(ways[:, None, None], versions)
+    return np.choose(ways[:, None, None], versions), ways
 
 
 def main() -> None:
@@ -43,20 +46,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("root", type=Path, help="what --root is for fashion_mnist")
     parser.add_argument("out", type=Path, help="a new folder")
+    parser.add_argument(
+        "--relabel", action="store_true", help="add the way's number to the class"
+    )
     given = parser.parse_args()
     raw = given.out / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     for train, name in NAMES.items():
         data = FashionMNIST(given.root, train=train)
-        images = changed(data.data.numpy(), seed=[SEED, train])
-        labels = data.targets.numpy().astype(np.uint8)
+        images, ways = changed(data.data.numpy(), seed=[SEED, train])
+        labels = data.targets.numpy()
+        if given.relabel:
+            labels = (labels + ways) % len(data.classes)
         # The IDX format: a magic number, each size, all big-endian, and the bytes.
         for kind, values, magic in (
             ("images-idx3", images, 0x803),
             ("labels-idx1", labels, 0x801),
         ):
             header = np.array([magic, *values.shape], ">i4").tobytes()
-            (raw / f"{name}-{kind}-ubyte").write_bytes(header + values.tobytes())
+            (raw / f"{name}-{kind}-ubyte").write_bytes(
+                header + values.astype(np.uint8).tobytes()
+            )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from ddw_graph.analysis.learning.run_graphs import Runs
 from ddw_graph.analysis.markdown import markdown_table, number
 from ddw_graph.analysis.report_files import ReportFiles
 from ddw_graph.atomic import check_free
+from ddw_graph.errors import FileError
 
 FILES = ("folds.csv", "predictions.csv", "summary.csv", "report.md")
 """What ``write_test`` writes."""
@@ -108,8 +109,11 @@ def check_report_free(folder: Path, *, overwrite: bool) -> None:
     """Checks that a report could be written, before what it tells of is made.
 
     Raises:
-        FileError: If a file is there and may not be replaced.
+        FileError: If a file is there and may not be replaced, or there is a file in
+            the folder's place.
     """
+    if folder.exists() and not folder.is_dir():
+        raise FileError(f"a report needs a folder, got the file {folder}")
     for name in FILES if folder.is_dir() else ():
         check_free(folder / name, overwrite=overwrite)
 

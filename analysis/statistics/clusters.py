@@ -8,7 +8,6 @@ from jaxtyping import Float, Int
 from scipy.cluster.vq import ClusterError, kmeans2, vq
 
 from ddw_graph.analysis.collect import Collection
-from ddw_graph.analysis.statistics.information import entropy
 from ddw_graph.errors import DataError
 
 FITTED = 20_000
@@ -26,13 +25,10 @@ class Clusters:
         of: The cluster of each sample, from 0, the largest first.
         centres: The weights of each cluster's mean wiring, over the weighted edges of
             all stages.
-        agreement: Normalised mutual information of cluster and class, in ``[0, 1]``: 1
-            where one says all of the other.
     """
 
     of: Int[np.ndarray, " samples"]
     centres: Float[np.ndarray, "clusters edges"]
-    agreement: float
 
 
 def wiring_clusters(collection: Collection, *, clusters: int, seed: int) -> Clusters:
@@ -79,8 +75,7 @@ def wiring_clusters(collection: Collection, *, clusters: int, seed: int) -> Clus
     nearest = np.concatenate([vq(weighted(rows), centres)[0] for rows in parts])
     order = np.argsort(-np.bincount(nearest, minlength=clusters), kind="stable")
     of = np.argsort(order)[nearest]
-    labels = collection.table()["label"].to_numpy()
-    return Clusters(of, centres[order], agreement(of, labels))
+    return Clusters(of, centres[order])
 
 
 def cluster_table(collection: Collection, found: Clusters) -> pd.DataFrame:
@@ -108,20 +103,3 @@ def cluster_table(collection: Collection, found: Clusters) -> pd.DataFrame:
     counts = pd.crosstab(table["cluster"], table["label"])
     names = {label: f"of {name}" for label, name in enumerate(collection.classes)}
     return summary.join(counts.rename(columns=names)).reset_index()
-
-
-def agreement(
-    one: Int[np.ndarray, " samples"], other: Int[np.ndarray, " samples"]
-) -> float:
-    """Returns the normalised mutual information of two groupings, in ``[0, 1]``.
-
-    By the mean of their entropies; 0 where neither tells anything apart.
-
-    Example:
-        >>> agreement(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 0]))
-        1.0
-    """
-    counts = pd.crosstab(one, other).to_numpy()
-    first, second = entropy(counts.sum(1)), entropy(counts.sum(0))
-    shared = first + second - entropy(counts)
-    return float(2 * shared / (first + second)) if first + second else 0.0

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from ddw_graph.analysis.collect import Collection
 from ddw_graph.errors import DataError
+
+MOST_LEVELS = 256
+"""Levels of an open edge; more would tell samples apart, and fill the memory."""
 
 Counts = Int[np.ndarray, "states classes"]
 
@@ -31,19 +34,19 @@ def information_table(
         ``information`` (mutual, of state and class) and ``chance``, all in bits.
 
     Raises:
-        DataError: If ``levels`` is less than 1.
+        DataError: If ``levels`` is less than 1, or more than ``MOST_LEVELS``.
 
     Source:
         Bias: Miller 1955; Roulston 1999.
     """
-    if levels < 1:
-        raise DataError(f"levels must be at least 1, got {levels}")
+    if not 1 <= levels <= MOST_LEVELS:
+        raise DataError(f"levels must be in [1, {MOST_LEVELS}], got {levels}")
     tables = []
     for place, stage in enumerate(collection.stages):
         weighted = ~stage.constant
         ends = edges[(edges["stage"] == place + 1) & ~edges["constant"]]
-        low = ends["min"].to_numpy()
-        width = (ends["max"].to_numpy() - low) / levels
+        low, high = _open_range(collection, place, weighted)
+        width = (high - low) / levels
         counts = np.zeros(
             (len(ends), levels + 1, len(collection.classes)), dtype=np.int64
         )
@@ -54,6 +57,21 @@ def information_table(
         found = pd.DataFrame(map(_information, counts), ends.index)
         tables.append(ends[["stage", "source", "target"]].join(found))
     return pd.concat(tables, ignore_index=True)
+
+
+def _open_range(
+    collection: Collection, place: int, weighted: Bool[np.ndarray, " edges"]
+) -> tuple[Float[np.ndarray, " weighted"], Float[np.ndarray, " weighted"]]:
+    """Returns the least and the largest weight that each edge has where it is open."""
+    count = int(weighted.sum())
+    low, high = np.full(count, np.inf), np.full(count, -np.inf)
+    for chunk, _ in collection.labelled_chunks(place):
+        weights = chunk[:, weighted]
+        is_open = weights != 0
+        low = np.minimum(low, np.where(is_open, weights, np.inf).min(0))
+        high = np.maximum(high, np.where(is_open, weights, -np.inf).max(0))
+    never = ~np.isfinite(low)
+    return np.where(never, 0, low), np.where(never, 0, high)
 
 
 def _states(

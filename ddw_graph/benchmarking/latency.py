@@ -52,8 +52,8 @@ class Latency:
         model: Name or file of the network.
         edges: Its edges.
         thresholds: ``on`` or ``off``; None where it has none.
-        engine: ``pytorch``, which skips what is closed, or ``onnxruntime``, which
-            computes every node.
+        engine: ``pytorch``, which skips on the CPU what is closed, or ``onnxruntime``,
+            which computes every node.
         batch: Images at a time.
         size: Their height and width, pixels.
         seconds: What an image took: the time of a batch over its images.

@@ -11,6 +11,7 @@ from ddw_graph.benchmarking.compared import compared
 from ddw_graph.benchmarking.measurement import Measurement, Run
 from ddw_graph.errors import ModelError, RunError
 from ddw_graph.models import create_model
+from ddw_graph.models.backbones import BACKBONES
 from ddw_graph.nn.network import Network
 
 ORIGINAL = "torchvision"
@@ -23,7 +24,8 @@ def original(name: str) -> nn.Module:
 
 def dynamic(name: str) -> Network:
     """Returns the network on complete DAGs of branches with dynamic edges."""
-    return create_model(name, edges="dynamic")
+    known = name if name in BACKBONES else f"torchvision/{name}"
+    return create_model(known, edges="dynamic")
 
 
 def recomputed(name: str) -> Network:

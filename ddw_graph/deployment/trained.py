@@ -7,7 +7,7 @@ from typing import Any
 from ddw_graph.errors import ModelError, RunError, UserError
 from ddw_graph.models import image_size
 from ddw_graph.nn.network import Network
-from ddw_graph.training.data import OF_FILES, TORCHVISION, load_data
+from ddw_graph.training.data import DATA_SETS, OF_FILES, TORCHVISION, load_data
 from ddw_graph.training.preparation import Preparation, of_files
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import kept_model
@@ -21,17 +21,22 @@ class Trained:
         network: The network, in evaluation mode.
         classes: Name of each class; None where nothing says.
         preparation: What an image goes through; None where nothing says.
+        trained_size: Height and width of the images of its run, pixels, where there is
+            a run.
     """
 
     network: Network
     classes: tuple[str, ...] | None = None
     preparation: Preparation | None = None
+    trained_size: int | None = None
 
     @property
     def image_size(self) -> int | None:
         """Height and width of its images, pixels; None where nothing says."""
         if self.preparation is not None:
             return self.preparation.image_size
+        if self.trained_size is not None:
+            return self.trained_size
         name = (self.network.config or {}).get("name")
         try:
             return None if name is None else image_size(name)
@@ -102,10 +107,12 @@ def _of_run(network: Network, run: Path, root: Path | None) -> Trained:
         raise RunError(f"{run} must say what its images are, got {error}") from error
     values = folder.images()
     if values is not None:
-        return Trained(network, classes, Preparation.from_dict(values))
+        return Trained(network, classes, Preparation.from_dict(values), size)
+    if name not in DATA_SETS:  # images in memory, of which nobody says what they were
+        return Trained(network, classes, None, size)
     # What follows is for runs of earlier versions.
     if name in OF_FILES:
-        return Trained(network, classes, of_files(size))
+        return Trained(network, classes, of_files(size), size)
     kept_apart = name in TORCHVISION
     if kept_apart and root is None:
         raise RunError(
@@ -113,7 +120,7 @@ def _of_run(network: Network, run: Path, root: Path | None) -> Trained:
             "root (--root), the folder of its data, is needed, got none"
         )
     data = load_data(name, root=root if kept_apart else None)
-    return Trained(network, classes, Preparation.of(data))
+    return Trained(network, classes, Preparation.of(data), size)
 
 
 def _fits(found: Trained) -> bool:

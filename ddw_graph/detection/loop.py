@@ -6,7 +6,6 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from ddw_graph.detection.coco import CocoData
 from ddw_graph.detection.detector import Boxes, Detector
@@ -16,6 +15,7 @@ from ddw_graph.detection.loading import batches
 from ddw_graph.detection.recipe import DetectionRecipe
 from ddw_graph.errors import RunError
 from ddw_graph.nn.finite import first_not_finite
+from ddw_graph.training.execution import Execution
 from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.loading import Waits, batch_sizes, worker_faults
 from ddw_graph.training.loop import Listener
@@ -36,6 +36,7 @@ def fit_detector(
     *,
     seed: int,
     folder: RunFolder,
+    execution: Execution = Execution(),  # noqa: B008 (frozen)
     world: World = World(),  # noqa: B008 (frozen)
     listener: Listener | None = None,
     workers: int = 0,
@@ -57,6 +58,7 @@ def fit_detector(
         seed: Fixes order, flips and what is sampled: torch's global generator is seeded
             at each step.
         folder: Where checkpoints and log go; every process must see it.
+        execution: How steps are computed; see ``check_execution``.
         world: The processes that train together.
         listener: Hears of steps and epochs.
         workers: Processes that load images.
@@ -64,7 +66,8 @@ def fit_detector(
     Raises:
         RunError: If the loss is not finite: no step is made and nothing is written
             then, so the last good checkpoint stays; if the checkpoint is of another
-            detector; or if a batch has fewer images than there are processes.
+            detector; if a batch has fewer images than there are processes; or if
+            steps cannot be computed so.
         DataError: If an image cannot be read.
     """
     if recipe.batch_size < world.size:
@@ -72,6 +75,8 @@ def fit_detector(
             f"batch_size must be at least 1 image for each of {world.size} processes, "
             f"got {recipe.batch_size}"
         )
+    check_execution(execution)
+    detector = execution.laid_out(detector)
     optimizer = torch.optim.SGD(
         parameter_groups(detector, recipe),
         lr=recipe.learning_rate,
@@ -84,14 +89,34 @@ def fit_detector(
         recipe,
         seed,
         folder,
+        execution,
         world,
         listener,
         workers,
         optimizer,
+        execution.scaler(next(detector.parameters()).device),
         [],
     )
-    with worker_faults():
+    with execution.settled(), worker_faults():
         return trainer.run()
+
+
+def check_execution(execution: Execution) -> None:
+    """Checks that a detector's steps can be computed so.
+
+    Precision, layout and kernels are a choice. Its images differ in size, so that
+    nothing would be compiled for long, and each step takes them one by one already.
+
+    Raises:
+        RunError: If something else is asked for.
+    """
+    free = {"precision", "channels_last", "kernels"}
+    others = sorted(set(execution.as_dict()) - free)
+    if others:
+        raise RunError(
+            f"a detector's steps take precision, channels_last and kernels, got "
+            f"{', '.join(others)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -104,10 +129,12 @@ class _Trainer:
     recipe: DetectionRecipe
     seed: int
     folder: RunFolder
+    execution: Execution
     world: World
     listener: Listener | None
     workers: int
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     history: list[Row]
 
     def run(self) -> list[Row]:
@@ -117,12 +144,7 @@ class _Trainer:
                 self._restore()
                 if self.world.leads:
                     self.folder.write_log(self.history)
-        forward: nn.Module = self.detector
-        if self.world.size > 1:
-            on_gpu = self.device.type == "cuda"
-            forward = DistributedDataParallel(
-                forward, device_ids=[self.device] if on_gpu else None
-            )
+        forward = self.execution.forward_of(self.detector, self.world)
         while self.epoch < self.recipe.epochs:
             row = self._train(forward) | self._tested()
             self.history.append(row)
@@ -223,10 +245,11 @@ class _Trainer:
         draws = key.generator(Purpose.DROPS, step, self.world.rank)
         torch.manual_seed(draws.initial_seed())
         first = next(self.detector.parameters())
-        losses = forward(
-            [image.to(first.device, first.dtype) for image in images],
-            [{k: v.to(first.device) for k, v in each.items()} for each in boxes],
-        )
+        with self.execution.autocast(first.device):
+            losses = forward(
+                [image.to(first.device, first.dtype) for image in images],
+                [{k: v.to(first.device) for k, v in each.items()} for each in boxes],
+            )
         terms = torch.stack([losses[name] for name in LOSSES]) * share
         self.optimizer.zero_grad(set_to_none=True)
         told = self.world.total(terms.detach().double()).cpu()
@@ -236,10 +259,13 @@ class _Trainer:
                 f"step {step + 1} of {len(self.batch_sizes)}",
             )
         # Gradients are averaged over processes, whatever each has of the batch.
-        torch.autograd.backward(terms.sum() * self.world.size)
+        loss = self.scaler.scale(terms.sum() * self.world.size)
+        torch.autograd.backward(loss)
         if self.recipe.clip_norm:
+            self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.detector.parameters(), self.recipe.clip_norm)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return told
 
     def _tested(self) -> Row:
@@ -255,13 +281,14 @@ class _Trainer:
         return {name: value for name, value in figures.items() if value is not None}
 
     def _keep(self) -> None:
-        self.folder.write_checkpoint(
-            {
-                "model": self.detector.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "history": list(self.history),
-            }
-        )
+        state = {
+            "model": self.detector.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": list(self.history),
+        }
+        if self.scaler.is_enabled():
+            state["scaler"] = self.scaler.state_dict()
+        self.folder.write_checkpoint(state)
         self.folder.write_log(self.history)
 
     def _restore(self) -> None:
@@ -276,6 +303,8 @@ class _Trainer:
             if not 1 <= len(history) <= self.recipe.epochs:
                 raise ValueError(f"{len(history)} epochs of {self.recipe.epochs}")
             self.optimizer.load_state_dict(state["optimizer"])
+            if self.scaler.is_enabled():
+                self.scaler.load_state_dict(state["scaler"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise RunError(
                 f"{self.folder.checkpoint_path} must be a checkpoint of this run: "

@@ -10,16 +10,17 @@ from ddw_graph.detection.coco import CocoData
 from ddw_graph.detection.detector import Detector, detector_from
 from ddw_graph.detection.figures import FIGURES, check_installed
 from ddw_graph.detection.files import load_detector, save_detector
-from ddw_graph.detection.loop import fit_detector
+from ddw_graph.detection.loop import check_execution, fit_detector
 from ddw_graph.detection.recipe import DetectionRecipe
 from ddw_graph.detection.settings import DetectorSettings, settings_named
 from ddw_graph.errors import RunError
 from ddw_graph.models import FeatureNetwork
 from ddw_graph.nn.network import Network
+from ddw_graph.training.execution import Execution
 from ddw_graph.training.loop import Listener
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.state import load_weights
-from ddw_graph.training.train import check_seed, start_together, weights_digest
+from ddw_graph.training.train import check_seed, started_together, weights_digest
 from ddw_graph.training.world import World
 
 RESULT = ("train_loss", "epochs", "train_seconds", "parameters")
@@ -71,6 +72,7 @@ def train_detector(
     device: str = "cpu",
     workers: int = 0,
     listener: Listener | None = None,
+    execution: Execution = Execution(),  # noqa: B008 (frozen)
     world: World = World(),  # noqa: B008 (frozen)
 ) -> dict[str, Any]:
     """Trains a detector in a folder, and returns the result.
@@ -93,16 +95,19 @@ def train_detector(
         device: Where to train.
         workers: Processes that load images.
         listener: Hears of steps and epochs.
+        execution: How steps are computed: precision, channels last, kernels.
         world: The processes that train together; the first writes.
 
     Raises:
         RunError: If the folder holds something else, the loss is not finite, COCO's
-            figures cannot be computed here, or another process failed.
+            figures cannot be computed here, steps cannot be computed so, or another
+            process failed.
         DataError: If both parts have not the same categories, or none to train on.
         ModelError: If the network cannot be the backbone of such a detector.
     """
     check_seed(seed)
     check_installed()
+    check_execution(execution)
     val.check_categories(train.categories, train)
     torch.manual_seed(seed)
     detector = Detector(network, train.categories, settings)
@@ -118,36 +123,40 @@ def train_detector(
         config["start"] = weights_digest(network)
     if world.size > 1:
         config["processes"] = world.size
+    # Left out where it is the default, which earlier versions did not know.
+    if execution.as_dict():
+        config["execution"] = execution.as_dict()
     detector.to(device)
     run = RunFolder(folder)
-    start_together(run, config, world, device, resume=resume)
-    finished = detection_result(run)
-    if finished is not None:
-        return finished
-    history = fit_detector(
-        detector,
-        train,
-        val,
-        recipe,
-        seed=seed,
-        folder=run,
-        world=world,
-        listener=listener,
-        workers=workers,
-    )
-    last = history[-1]
-    result: dict[str, Any] = {name: last.get(name) for name in FIGURES} | {
-        "train_loss": last["train_loss"],
-        "epochs": len(history),
-        "train_seconds": sum(row["train_seconds"] for row in history),
-        "parameters": sum(each.numel() for each in detector.parameters()),
-        "synthetic": train.synthetic or val.synthetic,
-    }
-    with world.together(device):
-        if world.leads:
-            save_detector(detector, folder / "detector.safetensors", overwrite=True)
-            write_json(run.result_path, result)
-    return result
+    with started_together(run, config, world, device, resume=resume):
+        finished = detection_result(run)
+        if finished is not None:
+            return finished
+        history = fit_detector(
+            detector,
+            train,
+            val,
+            recipe,
+            seed=seed,
+            folder=run,
+            execution=execution,
+            world=world,
+            listener=listener,
+            workers=workers,
+        )
+        last = history[-1]
+        result: dict[str, Any] = {name: last.get(name) for name in FIGURES} | {
+            "train_loss": last["train_loss"],
+            "epochs": len(history),
+            "train_seconds": sum(row["train_seconds"] for row in history),
+            "parameters": sum(each.numel() for each in detector.parameters()),
+            "synthetic": train.synthetic or val.synthetic,
+        }
+        with world.together(device):
+            if world.leads:
+                save_detector(detector, folder / "detector.safetensors", overwrite=True)
+                write_json(run.result_path, result)
+        return result
 
 
 def detection_result(run: RunFolder) -> dict[str, Any] | None:
@@ -181,6 +190,9 @@ def _is_finite(value: Any) -> bool:
 def kept_detector(path: Path, *, device: str = "cpu") -> Detector:
     """Returns the detector in a file of ``save_detector``, or in a run's folder.
 
+    Warns:
+        UnfinishedWarning: If the run has not come to its end.
+
     Raises:
         CheckpointError: If the file is damaged, or something else.
         RunError: If the folder holds no trained detector, or a damaged one.
@@ -193,8 +205,8 @@ def kept_detector(path: Path, *, device: str = "cpu") -> Detector:
     config = run.config()
     if not isinstance(config.get("detector"), dict):
         raise RunError(f"{path} must hold the run of a detector")
-    state = run.read_checkpoint()["model"]
+    weights = run.weights()
     detector = detector_from(config["detector"])
-    load_weights(detector, state, run)
+    load_weights(detector, weights, run)
     detector.to(device).eval()
     return detector

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from ddw_graph.training.bad_images import leaving_out
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.loading import batches
 from ddw_graph.training.timing import inference_times
@@ -27,8 +28,7 @@ def run_times(
     Raises:
         RunError: If a folder holds no trained run.
     """
-    # Who trained heard of images that cannot be read.
-    loader = batches(data.test, 64, bad=(lambda _: None) if data.skips else None)
+    loader = batches(data.test, 64, bad=leaving_out(data))
     images = next(x for x, _ in loader if len(x))[:64]
     models = {str(run): trained_model(run, device=device) for run in runs}
     threads = torch.get_num_threads()

@@ -19,9 +19,10 @@ from ddw_graph.experiments.sample_wirings import (
 )
 from ddw_graph.experiments.variation import Variation, variation
 from ddw_graph.nn.network import Network
+from ddw_graph.training.bad_images import leaving_out
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.images import Images
-from ddw_graph.training.loading import batches
+from ddw_graph.training.loading import Hears, batches
 
 WIRINGS = ("own", "mean", "class", "shuffled")
 """Each image's own wiring; the mean one of the training images; that of another image
@@ -73,8 +74,13 @@ def instance_test(
     if all(stage.edges.kind != "dynamic" for stage in model.stages):
         kinds = ", ".join(sorted({stage.edges.kind for stage in model.stages}))
         raise RunError(f"wirings of instances need dynamic edges, got {kinds}")
-    own = sample_wirings(model, data.test, batch_size=batch_size, workers=workers)
-    mean = mean_wiring(model, data.train, batch_size=batch_size, workers=workers)
+    bad = leaving_out(data)
+    own = sample_wirings(
+        model, data.test, batch_size=batch_size, workers=workers, bad=bad
+    )
+    mean = mean_wiring(
+        model, data.train, batch_size=batch_size, workers=workers, bad=bad
+    )
     count = len(own.labels)
     orders = {
         "own": torch.arange(count),
@@ -97,6 +103,7 @@ def instance_test(
             partial(given, wiring),
             batch_size,
             workers,
+            bad,
         )
         for wiring in WIRINGS
     ]
@@ -148,11 +155,14 @@ def _tested(
     given: Callable[[slice], list[Tensor]],
     batch_size: int,
     workers: int,
+    bad: Hears | None,
 ) -> Tested:
     """Returns how a network does with the wirings that images are given."""
     first = next(model.parameters())
     loss, correct, changed, done = 0.0, 0, 0, 0
-    for x, labels in batches(images, batch_size, workers=workers):
+    for x, labels in batches(images, batch_size, workers=workers, bad=bad):
+        if not len(x):
+            continue
         here = slice(done, done + len(x))
         adjacency = [matrix.to(first.device) for matrix in given(here)]
         logits = model(x.to(first.device, first.dtype), adjacency=adjacency).cpu()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ddw_graph.nn.network import Network
 from ddw_graph.training.images import Images
-from ddw_graph.training.loading import batches
+from ddw_graph.training.loading import Hears, batches
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,22 @@ class SampleWirings:
 
 
 def adjacency_batches(
-    model: Network, images: Images, *, batch_size: int, workers: int
+    model: Network,
+    images: Images,
+    *,
+    batch_size: int,
+    workers: int,
+    bad: Hears | None = None,
 ) -> Iterator[tuple[Tensor, Tensor, list[Tensor]]]:
-    """Yields logits, labels and the adjacency of each stage, batch by batch."""
+    """Yields logits, labels and the adjacency of each stage, batch by batch.
+
+    Images that cannot be read are left out where ``bad`` hears of them.
+    """
     model.eval()
     first = next(model.parameters())
-    for x, labels in batches(images, batch_size, workers=workers):
+    for x, labels in batches(images, batch_size, workers=workers, bad=bad):
+        if not len(x):
+            continue
         with torch.no_grad():
             logits, adjacency = model(
                 x.to(first.device, first.dtype), return_adjacency=True
@@ -44,7 +54,12 @@ def adjacency_batches(
 
 
 def sample_wirings(
-    model: Network, images: Images, *, batch_size: int = 250, workers: int = 0
+    model: Network,
+    images: Images,
+    *,
+    batch_size: int = 250,
+    workers: int = 0,
+    bad: Hears | None = None,
 ) -> SampleWirings:
     """Returns each image's wiring, in the order of the set.
 
@@ -53,12 +68,13 @@ def sample_wirings(
         images: The images.
         batch_size: Images at a time.
         workers: Processes that load images.
+        bad: Hears of images that cannot be read, which are left out then.
     """
     ends = [stage.plan.ends for stage in model.stages]
     weights: list[list[Tensor]] = [[] for _ in ends]
     labels, predictions = [], []
     for logits, of_batch, adjacency in adjacency_batches(
-        model, images, batch_size=batch_size, workers=workers
+        model, images, batch_size=batch_size, workers=workers, bad=bad
     ):
         for kept, matrix, (source, target) in zip(
             weights, adjacency, ends, strict=True
@@ -74,20 +90,27 @@ def sample_wirings(
 
 
 def mean_wiring(
-    model: Network, images: Images, *, batch_size: int = 250, workers: int = 0
+    model: Network,
+    images: Images,
+    *,
+    batch_size: int = 250,
+    workers: int = 0,
+    bad: Hears | None = None,
 ) -> list[Float[Tensor, "1 _ _"]]:
     """Returns the mean adjacency of each stage over images, added in float64."""
     sums: Sequence[Tensor] | None = None
-    for _, _, adjacency in adjacency_batches(
-        model, images, batch_size=batch_size, workers=workers
+    count = 0
+    for _, labels, adjacency in adjacency_batches(
+        model, images, batch_size=batch_size, workers=workers, bad=bad
     ):
+        count += len(labels)
         added = [matrix.cpu().double().sum(0, keepdim=True) for matrix in adjacency]
         sums = (
             added if sums is None else [a + b for a, b in zip(sums, added, strict=True)]
         )
     assert sums is not None
     kind = next(model.parameters()).dtype
-    return [(total / len(images)).to(kind) for total in sums]
+    return [(total / count).to(kind) for total in sums]
 
 
 def adjacencies(

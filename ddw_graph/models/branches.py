@@ -11,7 +11,8 @@ from torch import fx, nn
 from ddw_graph.errors import ModelError
 from ddw_graph.models.tracing import between, returned, traced
 
-ADDITIONS = (operator.add, operator.iadd, torch.add)
+ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
+"""Functions that add, and methods of tensors by their names."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def _ending_in_module(
 def _adds(node: fx.Node) -> bool:
     """Returns whether a step of a trace adds two values, neither of them scaled."""
     alone = len(node.all_input_nodes) == 2 and not node.kwargs
-    return node.target in ADDITIONS and alone
+    calls = node.op in ("call_function", "call_method")
+    return calls and node.target in ADDITIONS and alone
 
 
 def _is_identity(module: nn.Module, step: fx.Node) -> bool:

@@ -8,6 +8,7 @@ import networkx as nx
 from torch import nn
 
 from ddw_graph.errors import ModelError, UserError
+from ddw_graph.generators.arguments import integer
 from ddw_graph.generators.registry import parse
 from ddw_graph.generators.stages import Wiring, stage_wirings
 from ddw_graph.models.backbones import BACKBONES, backbone, is_backbone
@@ -183,7 +184,7 @@ def create_model(
         if node is not None:
             raise ModelError(f"node is for backbones, got {name}")
         dags = _randwire_wirings(layout, wiring, settings, n, seed)
-        operation = operation or "sepconv"
+        operation = "sepconv" if operation is None else operation
         config: dict[str, Any] = {
             "name": name,
             "edges": {"kind": settings.kind, **asdict(settings)},
@@ -207,13 +208,14 @@ def _randwire_wirings(
     """Returns the wirings of RandWire's stages."""
     if wiring is None:
         wiring = "complete" if edges.kind == "dynamic" else "ws:k=4,p=0.75"
-    if n is not None and n < 1:
-        raise ModelError(f"n must be at least 1, got {n}")
+    if n is not None:
+        n = integer("n", n, least=1)
     of_stage: list[Any] = [wiring] * len(layout.nodes)
     if isinstance(wiring, Sequence) and not isinstance(wiring, str):
         of_stage = list(wiring)
+    wanted = layout.n if n is None else n
     nodes = [
-        None if n is None and _says_n(one) else max(1, int((n or layout.n) * share))
+        None if n is None and _says_n(one) else max(1, int(wanted * share))
         for one, share in zip(of_stage, layout.nodes, strict=False)
     ]
     nodes += [None] * (len(layout.nodes) - len(nodes))  # too few: told of below
@@ -249,8 +251,11 @@ def _layout(name: str) -> Layout:
 def image_size(name: str) -> int:
     """Returns height and width of the images that a network is meant for, pixels.
 
+    That is 224 for every backbone, whatever its library trains it at.
+
     Raises:
-        ModelError: If no network has that name.
+        ModelError: If no network of this package has that name. Those of libraries are
+            not looked up.
 
     Example:
         >>> image_size("randwire_small")

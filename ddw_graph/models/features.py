@@ -3,14 +3,14 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp, TensorMetadata
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.tracing import traced
+from ddw_graph.models.tracing import follow_mode, traced
 from ddw_graph.nn.network import Network, check_images, run_stages
 from ddw_graph.nn.stage import Features, Stage
 
@@ -109,7 +109,11 @@ class FeatureNetwork(nn.Module):
         self.stem = fx.GraphModule(network.stem, graph)
         last = 1 + levels[-1].stage
         self.stages: Sequence[Stage] = nn.ModuleList(network.stages[:last])  # type: ignore[assignment]
-        self.train(network.training)
+        # New modules alone: the others are the network's, some of them frozen maybe.
+        own: tuple[Any, ...] = (self, self.stem, self.stages)
+        for module in own:
+            module.training = network.training
+        follow_mode(self.stem)
 
     @overload
     def forward(

@@ -91,7 +91,8 @@ def prune(network: Network, batches: Iterable[Tensor]) -> Network:
         in_channels=network.in_channels,
     )
     small.config = config
-    return small.train(network.training)
+    # In training new modules are so by themselves, and copied ones may be frozen.
+    return small if network.training else small.eval()
 
 
 @torch.no_grad()

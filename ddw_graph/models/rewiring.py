@@ -92,18 +92,19 @@ def rewire(
             "blocks that go on; take node='block', or neutral=False for a start of its "
             "own"
         )
-    network = assembled(
+    dags, config = described(
         parts,
-        *described(
-            parts,
-            name,
-            edges=settings,
-            wiring=wiring,
-            neutral=neutral,
-            drop_path=drop_path,
-            seed=seed,
-        ),
+        name,
+        edges=settings,
+        wiring=wiring,
+        neutral=neutral,
+        drop_path=drop_path,
+        seed=seed,
     )
+    if isinstance(copied, Network) and "blocks" in (copied.config or {}):
+        # Of a pruned network: which of the backbone's blocks these are.
+        config["blocks"] = (copied.config or {})["blocks"]
+    network = assembled(parts, dags, config)
     modes = {module: module.training for module in copied.modules()}
     if not model.training:
         network.eval()
@@ -134,7 +135,9 @@ def described(
         dags = [stage.wiring for stage in parts.stages]
     else:
         blocks = [len(stage.operations) for stage in parts.stages]
-        dags = stage_wirings(wiring or "complete", blocks, seed=seed)
+        dags = stage_wirings(
+            "complete" if wiring is None else wiring, blocks, seed=seed
+        )
     had = [[[i, j] for i, j in edge_list(stage.wiring)] for stage in parts.stages]
     return dags, {
         "name": name,

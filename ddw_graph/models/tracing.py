@@ -308,7 +308,7 @@ def between(
             copies[node] = piece.node_copy(node, copies.__getitem__)
     piece.output(copies[leaving])
     module = fx.GraphModule(model, piece)
-    _follow_mode(module)
+    follow_mode(module)
     return module
 
 
@@ -354,7 +354,7 @@ def _settings(node: fx.Node) -> Settings:
     return args, kwargs
 
 
-def _follow_mode(module: fx.GraphModule) -> None:
+def follow_mode(module: fx.GraphModule) -> None:
     """Makes steps follow the module's mode: tracing has frozen them in evaluation."""
     for node in list(module.graph.nodes):
         if FollowsMode not in node.meta:

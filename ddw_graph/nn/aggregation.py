@@ -333,7 +333,8 @@ def _sum(edges: Sequence[Signal], row: Tensor, by_kernels: bool) -> Tensor:
         scale, shift = _scales(edges)
         rows, fan_in = row.shape
         columns = (row.unsqueeze(2) * scale).view(rows, fan_in, -1, 1, 1).unbind(1)
-        total = (row @ shift).view(rows, -1, 1, 1)
+        # Not as a product of matrices, which autocast and TF32 would round.
+        total = (row.unsqueeze(2) * shift).sum(1).view(rows, -1, 1, 1)
         total = torch.addcmul(total, inputs[0], columns[0])
     for x, column in zip(inputs[1:], columns[1:], strict=True):
         total.addcmul_(x, column)
@@ -390,7 +391,8 @@ def drop_one_input(
     """Returns which inputs stay when a share of the samples loses an open one.
 
     The weights that stay are as they were: RandWire's DropPath removes an edge and
-    rescales nothing. An input that is the only open one stays.
+    rescales nothing. An input that is the only open one stays. That each sample and
+    each node draws for itself is ours: RandWire removes one edge for a mini-batch.
 
     Args:
         weights: Weights of a node's inputs; a row a sample, or one row for all.

@@ -113,7 +113,8 @@ class NetworkCost(Cost):
             nodes = total.new_tensor([sum(pieces) for pieces in by_node])
             edges = total.new_tensor(work.edges)
             total = total + work.terminals
-            total = total + is_open.to(FLOAT) @ edges + alive.to(FLOAT) @ nodes
+            # Not as products of matrices, which autocast would round.
+            total = total + (is_open * edges).sum(1) + (alive * nodes).sum(1)
             if weights.requires_grad:
                 answerable = (is_open | ~alive[:, target]).to(FLOAT)
                 inputs = torch.zeros_like(alive, dtype=FLOAT)

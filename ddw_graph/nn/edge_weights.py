@@ -94,7 +94,7 @@ class Router(nn.Module):
         self, pooled: Float[Tensor, "batch channels"]
     ) -> Float[Tensor, "batch fan_out"]:
         """Returns the values of the output edges, for each sample."""
-        # In full precision always: thresholds cut where values lie close together.
+        # Never in autocast's precision: thresholds cut where values lie close together.
         linear = self.linear
         if pooled.dtype != linear.weight.dtype:
             pooled = pooled.to(linear.weight.dtype)

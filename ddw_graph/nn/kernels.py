@@ -7,7 +7,9 @@ when it is first asked for, and kept in the user's cache of torch extensions.
 
 import hashlib
 import os
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -146,19 +148,13 @@ def load() -> None:
     Raises:
         ModelError: If they cannot be built here.
     """
-    compiler = os.environ.get("CXX", "c++")
-    for program, hint in (
-        (compiler, "a C++ compiler such as g++ or clang++"),
-        ("ninja", "which pip install 'ddw_graph[kernels]' brings"),
-    ):
-        if shutil.which(program) is None:
-            raise ModelError(f"kernels are built by {program}, {hint}; it is not here")
-    # Imported by those alone who build: it looks for CUDA on the machine.
+    # Imported by those alone who ask for kernels: it looks for CUDA on the machine.
     from torch.utils import cpp_extension
 
     flags = ["-O3", "-fopenmp"]
     flags += _WIDTHS.get(torch.backends.cpu.get_cpu_capability(), [])
     # What was made of another source, by other flags or for another torch is another.
+    compiler = os.environ.get("CXX", "c++")
     made_of = [SOURCE.read_text(), *flags, torch.__version__, compiler]
     digest = hashlib.sha256("\n".join(made_of).encode()).hexdigest()[:16]
     name = f"ddw_graph_kernels_{digest}"
@@ -170,7 +166,7 @@ def load() -> None:
             return
         # In a folder of its own: where torch keeps what it builds, a build that was
         # killed leaves a lock for which all others wait.
-        with TemporaryDirectory() as folder:
+        with TemporaryDirectory() as folder, _builders(compiler):
             cpp_extension.load(
                 name,
                 [str(SOURCE)],
@@ -185,3 +181,29 @@ def load() -> None:
         lines = [line.strip() for line in str(error).splitlines()] or ["no reason"]
         what = next((line for line in lines if "error:" in line), lines[0])
         raise ModelError(f"kernels cannot be built here: {what}") from error
+
+
+@contextmanager
+def _builders(compiler: str) -> Iterator[None]:
+    """Checks that there is what builds, and lets torch find it for a while.
+
+    Args:
+        compiler: The command, with words before or behind the program's name maybe.
+
+    Raises:
+        ModelError: If something is missing.
+    """
+    path = os.environ.get("PATH", os.defpath)
+    # Where pip puts ninja, also if this environment is not activated.
+    wider = os.pathsep.join([path, str(Path(sys.executable).parent)])
+    for program, hint in (
+        (shlex.split(compiler)[0], "a C++ compiler such as g++ or clang++"),
+        ("ninja", "which pip install 'ddw_graph[kernels]' brings"),
+    ):
+        if shutil.which(program, path=wider) is None:
+            raise ModelError(f"kernels are built by {program}, {hint}; it is not here")
+    os.environ["PATH"] = wider
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = path

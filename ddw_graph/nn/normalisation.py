@@ -82,6 +82,9 @@ def _can_wait(norm: nn.BatchNorm2d, x: Tensor) -> bool:
         return False
     if norm.momentum is None or x.ndim != 4 or x.shape[1] != norm.num_features:
         return False
+    # torch has the statistics by themselves on CPU and CUDA, and not everywhere else.
+    if not (x.is_cpu or x.is_cuda):
+        return False
     # Half precision would round the shifts; BN itself refuses a single value.
     enough = not norm.training or x.numel() > x.shape[1]
     return enough and trains_fast(x) and x.dtype in (torch.float32, torch.float64)

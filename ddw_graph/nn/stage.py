@@ -103,7 +103,8 @@ class Stage(nn.Module):
     CPU. Asking a GPU what is closed makes the processor wait for it."""
     recompute: bool = False
     """Whether training keeps the stage's input alone and computes the rest again for
-    the backward pass, which takes memory for time."""
+    the backward pass, which saves memory and takes time. Not within ``torch.compile``,
+    which chooses by itself what to keep."""
 
     def __init__(
         self,

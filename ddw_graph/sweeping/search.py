@@ -89,12 +89,30 @@ class OptunaSearch:
                 self.study.tell(number, [float(result[k]) for k in self.spec.objective])
             del self.open[number]
 
-    def best(self) -> list[str]:
-        """Returns the best run, or with two objectives those that none exceeds."""
-        if not any(trial.values for trial in self.study.trials):
-            return []
-        names = [run_name(t.user_attrs[POINT]) for t in self.study.best_trials]
-        return list(dict.fromkeys(names))
+    def best(self, results: Mapping[str, Mapping[str, Any] | None]) -> list[str]:
+        """Returns the best run, or with two objectives those that none exceeds.
+
+        Of runs, not of trials: one that had failed, and has a result since, counts.
+        """
+        signs = [1 if DIRECTIONS[o] == "maximize" else -1 for o in self.spec.objective]
+        values = {
+            name: [
+                sign * float(result[objective])
+                for sign, objective in zip(signs, self.spec.objective, strict=True)
+            ]
+            for name in self.points
+            if (result := results.get(name)) is not None
+        }
+
+        def exceeds(one: list[float], other: list[float]) -> bool:
+            pairs = list(zip(one, other, strict=True))
+            return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
+        return [
+            name
+            for name, own in values.items()
+            if not any(exceeds(other, own) for other in values.values())
+        ]
 
     def _take(self, trial: Any) -> None:
         point = drawn(self.spec.axes, _OptunaChooser(trial))

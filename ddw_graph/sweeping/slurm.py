@@ -1,8 +1,11 @@
 """The runs of a sweep as jobs of Slurm, handed over by submitit."""
 
+import os
 import secrets
+import signal
 import subprocess
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from getpass import getuser
@@ -10,7 +13,7 @@ from typing import Any
 
 from ddw_graph.errors import RunError
 from ddw_graph.sweeping.folder import SweepFolder
-from ddw_graph.sweeping.worker import attempt
+from ddw_graph.sweeping.worker import CRASHED, attempt
 from ddw_graph.training.run import read_json, write_json
 
 LARGEST_ARRAY = 1000
@@ -71,6 +74,38 @@ class SlurmOptions:
             "mem": self.memory,
         }
         return {key: value for key, value in given.items() if value is not None}
+
+
+def attempt_in_job(
+    path: str, name: str, threads: int, device: str, workers: int
+) -> int:
+    """Makes an attempt at a run in a job of Slurm; see ``attempt``."""
+    end_at_the_limit()
+    return attempt(path, name, threads, device, workers)
+
+
+def end_at_the_limit() -> None:
+    """Lets this process end where submitit says that its job's time is over.
+
+    submitit says it by an exception from a handler of the signal, wherever the process
+    happens to be: reading an image, say, which then passes for a bad one. A process
+    that ends says nothing, and is tried again.
+    """
+    before, owner = signal.getsignal(signal.SIGUSR2), os.getpid()
+    if not callable(before):
+        return
+
+    def told(number: int, frame: Any) -> None:
+        # Slurm tells every process of a job, those that load images as well.
+        if os.getpid() != owner:
+            return
+        try:
+            before(number, frame)
+        except Exception:
+            traceback.print_exc()
+            os._exit(CRASHED)
+
+    signal.signal(signal.SIGUSR2, told)
 
 
 class SlurmExecutor:
@@ -146,6 +181,9 @@ class SlurmExecutor:
             if not isinstance(found, dict):
                 raise RunError(f"{self.table} must hold the jobs of runs")
             self.ids = {str(name): str(number) for name, number in found.items()}
+        # Asked for all at once, and not each by itself when it is first looked for.
+        for number in self.ids.values():
+            self.watcher.register_job(number)
 
     @property
     def room(self) -> int:
@@ -160,7 +198,7 @@ class SlurmExecutor:
         shared = (self.options.cpus, self.device, self.workers)
         calls = [(path, name, *shared) for name in names]
         try:
-            jobs = self.submitit.map_array(attempt, *zip(*calls, strict=True))
+            jobs = self.submitit.map_array(attempt_in_job, *zip(*calls, strict=True))
         except (FailedJobError, OSError) as error:
             last = str(error).strip().splitlines()[-1]
             raise RunError(f"Slurm must take the runs, it said: {last}") from error

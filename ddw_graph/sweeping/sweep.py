@@ -15,9 +15,9 @@ from ddw_graph.sweeping.folder import (
     SweepFolder,
     driver_of,
 )
-from ddw_graph.sweeping.lock import lock
 from ddw_graph.sweeping.plan import SweepPlan, run_name
 from ddw_graph.sweeping.search import OptunaSearch
+from ddw_graph.training.lock import lock
 from ddw_graph.training.run import RunFolder
 
 
@@ -116,7 +116,7 @@ def run_sweep(
             driver.drive()
         finally:
             executor.close()
-        best = search.best() if search else []
+        best = search.best(driver.done) if search else []
         return Outcome([driver.there[name] for name in driver.runs], best)
 
 
@@ -277,7 +277,10 @@ class _Driver:
             if len(chosen) >= self.executor.room:
                 break
             waits = name not in self.done and name not in self.handed
-            if waits and not self.folder.is_training(name):
+            if not waits or self.folder.is_training(name):
+                continue
+            # Looked for last: it may have come from a worker that has just ended.
+            if self.folder.result(name) is None:
                 chosen.append(name)
         if chosen:
             for name in chosen:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import torch
 
-from ddw_graph.errors import UserError
+from ddw_graph.errors import LostError, UserError
 from ddw_graph.sweeping.folder import SweepFolder, this_attempt
-from ddw_graph.sweeping.lock import lock
+from ddw_graph.training.lock import lock
+from ddw_graph.training.memory import keep_memory
 from ddw_graph.training.train import usable_device
 
 FINISHED, CRASHED, REFUSED, BUSY = 0, 1, 2, 75
@@ -44,7 +45,13 @@ def attempt(path: str, name: str, threads: int, device: str, workers: int) -> in
             torch.set_num_threads(threads)
             _, run = folder.plan(name)
             place = usable_device(device)
+            if place == "cpu":
+                keep_memory()
             replace(run, device=place, workers=workers).train()
+        except LostError as error:
+            told = _line(str(error))
+            folder.write_attempt(name, replace(now, failure=told))
+            return CRASHED
         except UserError as error:
             failed = replace(now, failure=_line(str(error)), by_user=True)
             folder.write_attempt(name, failed)

@@ -51,6 +51,18 @@ def hearing(data: ImageData) -> Hears | None:
     return _warn if data.skips else None
 
 
+def leaving_out(data: ImageData) -> Hears | None:
+    """Returns what hears of images that cannot be read, and says nothing.
+
+    For images that a training has named already; None where they are errors.
+    """
+    return _nothing if data.skips else None
+
+
+def _nothing(images: Sequence[BadImage]) -> None:
+    pass
+
+
 def _warn(images: Sequence[BadImage]) -> None:
     for image in images:
         # A name need not be text, and whatever takes the line may want some.

@@ -170,6 +170,8 @@ def load_data(
         raise DataError(
             f"bad_images=skip is for data {' and '.join(OF_FILES)}, got {name}"
         )
+    if download and name not in TORCHVISION:
+        raise DataError(f"download is for data {', '.join(TORCHVISION)}, got {name}")
     size = 224 if image_size is None else image_size
     if root is None:
         data = _embedded()
@@ -216,6 +218,11 @@ def array_data(
             raise DataError(
                 f"pixels of {name} must be uint8, (images, channels, size, size) and "
                 f"alike, got {pixels.dtype}, {tuple(pixels.shape)}"
+            )
+        if labels.dtype != torch.int64 or labels.shape != pixels.shape[:1]:
+            raise DataError(
+                f"labels of {name} must be int64, one an image of {len(pixels)}, "
+                f"got {labels.dtype}, {tuple(labels.shape)}"
             )
         if len(labels) and not 0 <= labels.min() <= labels.max() < len(classes):
             raise DataError(

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
@@ -12,8 +12,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ddw_graph.errors import RunError
 from ddw_graph.nn.kernels import kernels
-from ddw_graph.nn.network import Network
 from ddw_graph.training.world import World
+
+Module = TypeVar("Module", bound=nn.Module)
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -83,13 +84,17 @@ class Execution:
             device.type, dtype=kind, enabled=self.precision != "float32"
         )
 
-    def laid_out(self, model: Network) -> Network:
-        """Returns the network with its weights laid out as asked for."""
+    def laid_out(self, model: Module) -> Module:
+        """Returns a network with its weights laid out as asked for."""
         if self.channels_last:
-            return model.to(memory_format=torch.channels_last)
+            model.to(memory_format=torch.channels_last)
         return model
 
-    def forward_of(self, model: Network, world: World) -> nn.Module:
+    def scaler(self, device: torch.device) -> torch.amp.GradScaler:
+        """Returns what scales the loss, or leaves it as it is."""
+        return torch.amp.GradScaler(device.type, enabled=self.scales)
+
+    def forward_of(self, model: nn.Module, world: World) -> nn.Module:
         """Returns what computes a network in training: compiled, and distributed."""
         forward = cast(nn.Module, torch.compile(model)) if self.compile else model
         if world.size == 1:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ddw_graph.errors import DataError, RunError
+from ddw_graph.errors import DataError, LostError, RunError
 from ddw_graph.training.augmentation import PLAIN, Augmentation
 from ddw_graph.training.encoded import BadImage, BadImagesError
 from ddw_graph.training.images import Batch, Images, shuffled
@@ -104,7 +104,7 @@ def loaded(
 
     Raises:
         DataError: What was handed over.
-        RunError: If a process that loads is killed.
+        LostError: If a process that loads is killed.
     """
     loader: DataLoader[Any] = DataLoader(
         batches,
@@ -128,7 +128,7 @@ def worker_faults() -> Iterator[None]:
     torch tells of it wherever this process happens to be: also in the midst of a step.
 
     Raises:
-        RunError: If one was.
+        LostError: If one was.
     """
     try:
         yield
@@ -136,9 +136,9 @@ def worker_faults() -> Iterator[None]:
         if not str(error).startswith("DataLoader worker"):
             raise
         reason = " ".join(str(error).split()).rstrip(". ")
-        raise RunError(
-            "a process that loads images has gone; start again with --resume "
-            f"({reason})"
+        raise LostError(
+            "a process that loads images has gone; the same command goes on, that of "
+            f"train with --resume ({reason})"
         ) from error
 
 

@@ -8,7 +8,8 @@ import json
 import platform
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ import torch
 
 import ddw_graph
 from ddw_graph.atomic import is_draft, write_bytes
-from ddw_graph.errors import RunError
+from ddw_graph.errors import FileError, RunError, UnfinishedWarning
+from ddw_graph.training.lock import NO_LOCKS, lock
 from ddw_graph.training.log import Row as Row
 from ddw_graph.training.log import csv_log, json_log
 
@@ -37,11 +39,18 @@ RESULT = (
 LATER = ("expected_macs",)
 """Numbers of a result beside these that runs of earlier versions lack."""
 
+PATIENCE = 2.0
+"""Seconds to wait for a process that trained in a folder to be gone."""
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON, whole or not at all."""
+
+def write_json(path: Path, value: Any, *, overwrite: bool = True) -> None:
+    """Writes JSON, whole or not at all.
+
+    Raises:
+        FileError: If another file is there and may not be replaced.
+    """
     text = json.dumps(value, indent=1, allow_nan=False)
-    write_bytes(path, [text.encode(), b"\n"], overwrite=True)
+    write_bytes(path, [text.encode(), b"\n"], overwrite=overwrite)
 
 
 def read_json(path: Path) -> Any:
@@ -134,7 +143,37 @@ class RunFolder:
             raise RunError(f"a run needs an empty or a new folder, got {self.path}")
         self.path.mkdir(parents=True, exist_ok=True)
         content = {"config": wanted, "environment": environment()}
-        write_json(path, content if images is None else {**content, "images": images})
+        content = content if images is None else {**content, "images": images}
+        try:
+            write_json(path, content, overwrite=False)
+        except FileError:
+            # Another process has begun a run here since we looked.
+            self.start(config, resume=resume, images=images)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other processes from training here for a while.
+
+        On a file system without locks nothing does.
+
+        Raises:
+            RunError: If one trains here already.
+        """
+        with ExitStack() as stack:
+            try:
+                # The one file of a run that is never replaced.
+                held = lock(self.path / "config.json", seconds=PATIENCE)
+                free = stack.enter_context(held)
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                free = True
+            if not free:
+                raise RunError(
+                    f"{self.path} is being trained by another process; the same "
+                    "command goes on when that has ended"
+                )
+            yield
 
     def config(self) -> dict[str, Any]:
         """Returns the configuration of the run.
@@ -204,6 +243,27 @@ class RunFolder:
             raise RunError(f"{path} must be a checkpoint, it lacks {sorted(missing)}")
         checkpoint: dict[str, Any] = state
         return checkpoint
+
+    def weights(self) -> dict[str, Any]:
+        """Returns the weights of the last checkpoint, by name.
+
+        Warns:
+            UnfinishedWarning: If the run has not come to its end.
+
+        Raises:
+            RunError: If there is no checkpoint, or the file is damaged.
+        """
+        checkpoint = self.read_checkpoint()
+        if not self.result_path.exists():
+            epochs = self.config().get("recipe", {}).get("epochs")
+            warnings.warn(
+                f"{self.path} has not finished: its weights are those of its last "
+                f"checkpoint, {len(checkpoint['history'])} of {epochs} epochs",
+                UnfinishedWarning,
+                stacklevel=3,
+            )
+        weights: dict[str, Any] = checkpoint["model"]
+        return weights
 
     def result(self) -> dict[str, Any] | None:
         """Returns the result of a finished run, None of one that has not finished.

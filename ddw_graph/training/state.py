@@ -41,8 +41,7 @@ class TrainingState:
             momentum=recipe.momentum,
         )
         self.average = averaged(model, recipe.ema_decay) if recipe.ema_decay else None
-        device = next(model.parameters()).device
-        self.scaler = torch.amp.GradScaler(device.type, enabled=execution.scales)
+        self.scaler = execution.scaler(next(model.parameters()).device)
         self.history: list[Row] = []
         self.step = 0
         self.tally = dict.fromkeys((*TALLY, *TALLY_SINCE), 0.0)

@@ -1,7 +1,8 @@
 """One training run, from a configuration to a result in a folder."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -137,40 +138,40 @@ def train(
     run = RunFolder(folder)
     prepared = Preparation.of(data)
     images = None if prepared is None else prepared.as_dict()
-    start_together(run, config, world, device, resume=resume, images=images)
-    finished = run.result()
-    if finished is not None:
-        return finished
-    history = fit(
-        model,
-        data,
-        recipe,
-        seed=seed,
-        folder=run,
-        listener=listener,
-        workers=workers,
-        execution=execution,
-        world=world,
-        checkpoint_steps=checkpoint_steps,
-    )
-    # The weights that were tested, which may be an average of those that were trained.
-    load_weights(model, run.read_checkpoint()["model"], run)
-    price = cost(model, data.image_size)
-    share = history[-1].get("test_macs_share")
-    if share is None:  # trained to the end by an earlier version
-        share = evaluate(model, data.test, workers=workers, price=price).macs_share
-    result: dict[str, Any] = history[-1] | {
-        "epochs": len(history),
-        "train_seconds": sum(row["train_seconds"] for row in history),
-        **price.as_dict(),
-        "expected_macs": share * price.total_macs,
-    }
-    result = {key: result[key] for key in (*RESULT, *LATER)}
-    with world.together(device):
-        if world.leads:
-            save(model, run.model_path, overwrite=True)
-            write_json(run.result_path, result)
-    return result
+    with started_together(run, config, world, device, resume=resume, images=images):
+        finished = run.result()
+        if finished is not None:
+            return finished
+        history = fit(
+            model,
+            data,
+            recipe,
+            seed=seed,
+            folder=run,
+            listener=listener,
+            workers=workers,
+            execution=execution,
+            world=world,
+            checkpoint_steps=checkpoint_steps,
+        )
+        # The weights that were tested, which may be an average of the trained ones.
+        load_weights(model, run.read_checkpoint()["model"], run)
+        price = cost(model, data.image_size)
+        share = history[-1].get("test_macs_share")
+        if share is None:  # trained to the end by an earlier version
+            share = evaluate(model, data.test, workers=workers, price=price).macs_share
+        result: dict[str, Any] = history[-1] | {
+            "epochs": len(history),
+            "train_seconds": sum(row["train_seconds"] for row in history),
+            **price.as_dict(),
+            "expected_macs": share * price.total_macs,
+        }
+        result = {key: result[key] for key in (*RESULT, *LATER)}
+        with world.together(device):
+            if world.leads:
+                save(model, run.model_path, overwrite=True)
+                write_json(run.result_path, result)
+        return result
 
 
 def check_seed(seed: int) -> None:
@@ -216,7 +217,8 @@ def new_network(
     return network
 
 
-def start_together(
+@contextmanager
+def started_together(
     run: RunFolder,
     config: Mapping[str, Any],
     world: World,
@@ -224,8 +226,11 @@ def start_together(
     *,
     resume: bool,
     images: Mapping[str, Any] | None = None,
-) -> None:
-    """Starts a run's folder in the process that leads, for all that train together.
+) -> Iterator[None]:
+    """Starts a run's folder for all that train together, and holds it for a while.
+
+    The process that leads makes the folder; the others check that they see it, and that
+    what they are to train is what is written there.
 
     Args:
         run: The folder.
@@ -236,13 +241,18 @@ def start_together(
         images: How images are prepared.
 
     Raises:
-        RunError: If the folder holds something else, or another process failed.
+        RunError: If the folder holds something else, is in use by another training, or
+            another process failed or was started with something else.
     """
-    with world.together(device):
-        if world.leads:
-            run.start(config, resume=resume, images=images)
-    with world.together(device):
-        run.config()  # which every process must see
+    with ExitStack() as stack:
+        with world.together(device):
+            if world.leads:
+                run.start(config, resume=resume, images=images)
+                stack.enter_context(run.held())
+        with world.together(device):
+            run.config()  # which every process must see
+            run.start(config, resume=True, images=images)
+        yield
 
 
 def weights_digest(model: Network) -> str:
@@ -260,8 +270,11 @@ def usable_device(name: str) -> str:
     Raises:
         RunError: If there is no such device here.
     """
+    # Which GPU it will be is not known yet: nothing may be put on the first.
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        return "cuda"
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cpu"
     try:
         torch.empty(1, device=name).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
@@ -307,6 +320,9 @@ def trained_model(folder: Path, *, device: str = "cpu") -> Network:
 
     Its wirings are those of the run's configuration, edge by edge.
 
+    Warns:
+        UnfinishedWarning: If the run has not come to its end.
+
     Raises:
         RunError: If the folder holds no trained run, or a damaged one.
     """
@@ -315,7 +331,7 @@ def trained_model(folder: Path, *, device: str = "cpu") -> Network:
     if not isinstance(config.get("model"), dict):
         raise RunError(f"{folder} must hold the run of a network")
     model = from_config(config["model"])
-    load_weights(model, run.read_checkpoint()["model"], run)
+    load_weights(model, run.weights(), run)
     return model.to(device).eval()
 
 

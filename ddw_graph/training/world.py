@@ -18,7 +18,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
-from ddw_graph.errors import RunError, UserError
+from ddw_graph.errors import LostError, RunError, UserError
 
 TIMEOUT = 600.0
 """Seconds that a process waits for the others, unless told otherwise."""
@@ -97,8 +97,9 @@ def joined(
         environment: What the launcher says.
 
     Raises:
-        RunError: If there are more or fewer than asked for, if they do not find each
-            other, or if one of them is not heard of for too long.
+        RunError: If there are more or fewer than asked for, or they do not find each
+            other.
+        LostError: If one of them is not heard of for too long.
 
     Example:
         >>> with joined(environment={}) as world:
@@ -130,7 +131,7 @@ def joined(
         # gloo tells in a RuntimeError that a process has gone or is silent.
         if isinstance(error, distributed.DistError) or _lost(str(error)):
             reason = str(error).splitlines()[0].partition(". ")[0]
-            raise RunError(
+            raise LostError(
                 f"a process that trains along has gone, or was silent for {timeout:g} "
                 f"s; start again with --resume ({reason})"
             ) from error

@@ -19,7 +19,6 @@ from ddw_graph.analysis.collect import (
     collect,
     open_collection,
 )
-from ddw_graph.analysis.graphs import sample_adjacency, sample_graph
 from ddw_graph.analysis.statistics.edges import (
     edge_matrix,
     edge_table,
@@ -30,8 +29,6 @@ from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.images import ArrayImages
-from ddw_graph.wiring import edge_list
-from tests.strategies import wirings
 
 CLASSES = ("a", "b", "c")
 
@@ -202,26 +199,6 @@ def test_a_damaged_collection_says_what_is_wrong(tmp_path: Path) -> None:
         (folder / "collection.json").write_text(content)
         with pytest.raises(DataError, match=message):
             open_collection(folder)
-
-
-@given(dag=wirings())
-def test_graphs_of_samples_are_exact_both_ways(dag: object) -> None:
-    import networkx as nx
-    from torch_geometric.utils import to_networkx
-
-    assert isinstance(dag, nx.DiGraph)
-    nodes = dag.number_of_nodes()
-    adjacency = torch.zeros(nodes, nodes)
-    for place, (i, j) in enumerate(edge_list(dag)):
-        adjacency[j, i] = place / 7  # the first edge is closed, and must stay
-    graph = sample_graph(dag, adjacency)
-    assert graph.num_edges == dag.number_of_edges()
-    assert torch.equal(sample_adjacency(graph), adjacency)
-    assert set(to_networkx(graph).edges) == set(dag.edges)
-    by_networkx = nx.to_numpy_array(
-        to_networkx(graph, edge_attrs=["edge_weight"]), weight="edge_weight"
-    )
-    np.testing.assert_array_equal(by_networkx.T, adjacency.double())
 
 
 def test_pandas_reads_back_what_was_written(tmp_path: Path) -> None:

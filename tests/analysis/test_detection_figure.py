@@ -11,7 +11,7 @@ from ddw_graph.errors import DataError
 
 def test_draws_each_box_where_its_pixels_are() -> None:
     pixels = np.zeros((20, 30, 3), np.float32)
-    found = [Drawn(0, "bag 0.90", (2, 3, 12, 9)), Drawn(1, "", (0, 0, 30, 20))]
+    found = [Drawn(0, "$bag_$ 0.90", (2, 3, 12, 9)), Drawn(1, "", (0, 0, 30, 20))]
     scene = Scene("one", pixels, found, [Drawn(0, "", (1, 1, 4, 4))])
     figure = detection_figure([scene] * 5, title="Found")
     assert len(figure.axes) == 8
@@ -22,7 +22,7 @@ def test_draws_each_box_where_its_pixels_are() -> None:
         (1.5, 2.5, 10, 6),
         (-0.5, -0.5, 30, 20),
     ]
-    assert [text.get_text() for text in figure.axes[0].texts] == ["bag 0.90"]
+    assert [text.get_text() for text in figure.axes[0].texts] == [r"\$bag_\$ 0.90"]
     assert not figure.axes[5].patches
     assert rendered(figure, ".png").startswith(b"\x89PNG")
 

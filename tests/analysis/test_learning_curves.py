@@ -7,6 +7,7 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from ddw_graph.analysis.learning_curves import Curves, curve_figure, curves_of
+from ddw_graph.analysis.pictures import rendered
 from ddw_graph.experiments.groups import Group
 from ddw_graph.training.log import CURVES
 from ddw_graph.training.run import RunFolder
@@ -91,3 +92,9 @@ def test_markers_stay_few(count: int) -> None:
     (line, _) = curve_figure([Curves("a", values)]).axes[0].lines
     every = line.get_markevery()
     assert isinstance(every, int) and count // every <= 8
+
+
+def test_dollars_in_a_name_are_no_mathematics() -> None:
+    values = {column: np.zeros((1, 2)) for column in CURVES}
+    figure = curve_figure([Curves("c$_$", values)], title="plain")
+    assert rendered(figure, ".png")

@@ -16,7 +16,7 @@ from ddw_graph.benchmarking.acts import settle, training_memory, training_step
 from ddw_graph.benchmarking.aggregation import NAIVE, SUMS, aggregation
 from ddw_graph.benchmarking.growth import growth
 from ddw_graph.benchmarking.measurement import Measurement, Run
-from ddw_graph.benchmarking.networks import check_dense, networks
+from ddw_graph.benchmarking.networks import check_dense, dynamic, networks
 from ddw_graph.benchmarking.report import BENCHMARKS, QUICK, chosen, report
 from ddw_graph.errors import ModelError, RunError
 from ddw_graph.generators import complete
@@ -76,6 +76,8 @@ def test_a_batch_without_a_deviation_is_refused() -> None:
         RunError, match="more images, or larger ones: Expected more than"
     ):
         settle(model, partial(model, x))
+    with pytest.raises(ValueError, match="invalid literal"):
+        settle(model, partial(int, "one"))
 
 
 def test_a_sum_is_beside_a_copy_and_the_naive_loop() -> None:
@@ -189,6 +191,15 @@ def test_skipping_that_changes_the_result_is_not_timed(
     monkeypatch.setattr("ddw_graph.nn.stage.applied", wrong)
     with pytest.raises(AssertionError, match="not close"):
         skipping.skipping(RUN, stages=[("randwire_tiny", 1, 16)], batch=2)
+
+
+def test_what_is_timed_draws_nothing_at_random() -> None:
+    config: Any = randwire.made("randwire_regular", randwire.OURS).config
+    assert config["drop_path"] == config["dropout"] == 0
+
+
+def test_any_network_of_torchvision_can_be_measured() -> None:
+    assert (dynamic("resnet34").config or {})["name"] == "torchvision/resnet34"
 
 
 def test_randwire_is_beside_a_module_per_node(monkeypatch: pytest.MonkeyPatch) -> None:

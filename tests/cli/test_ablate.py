@@ -1,6 +1,7 @@
 """Ablations and learning curves, as a user calls them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -59,6 +60,22 @@ def test_finished_runs_are_tested_the_same(ablations: Path, tmp_path: Path) -> N
     assert [row["accuracy"] for row in told["summary"]] == pytest.approx(known)
     assert list(told["verdicts"]) == [entry.folder]
     assert not (tmp_path / "t" / "runs.csv").exists()
+
+
+def test_runs_of_different_images_are_not_tested_together(
+    ablations: Path, tmp_path: Path
+) -> None:
+    entry = Entry("complete", "dynamic:bias=0,router_std=1")
+    run = ablations / "runs" / entry.folder / "seed-0"
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    content = json.loads((other / "config.json").read_text())
+    content["config"]["data"]["holdout"] = 500
+    (other / "config.json").write_text(json.dumps(content))
+    out = ("--out", tmp_path / "t")
+    refused = call("ablate", "instances", "--run", run, "--run", other, *out)
+    assert refused.exit_code == 2
+    assert f"got others in {other} than in {run}" in refused.stderr
 
 
 def test_an_ablation_takes_the_runs_that_are_there(ablations: Path) -> None:

@@ -119,7 +119,8 @@ def test_predicts_with_the_adjacency_of_each_image(
     shapes = [(len(stage), len(stage[0])) for stage in entries[0]["adjacency"]]
     assert len(shapes) == 3 and all(rows == columns for rows, columns in shapes)
     assert entries[0]["adjacency"] != entries[1]["adjacency"]
-    assert entries[0]["detections"]
+    # Also those that the detector's settings leave out.
+    assert min(box["score"] for box in entries[0]["detections"]) < 0.05
     pictures = sorted((tmp_path / "found").glob("*.png"))
     names = [f"{number}-00000{number - 1}.png" for number in (1, 2, 3)]
     assert [path.name for path in pictures] == names

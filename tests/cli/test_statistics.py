@@ -92,7 +92,7 @@ def test_every_kind_of_picture_is_drawn(analyzed: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("--what", "clusters", "--clusters", 1), "clusters must be in [2,"),
-        (("--what", "information", "--levels", 0), "levels must be at least 1"),
+        (("--what", "information", "--levels", 0), "levels must be in [1, 256], got 0"),
         (("--what", "loss-groups", "--groups", 9999), "groups must be in [1, 2000]"),
         (("--out", "there.csv"), "is there already"),
     ],
@@ -112,3 +112,9 @@ def test_a_mistake_is_one_line(
     assert (tmp_path / "there.csv").read_text() == "mine"
     result = call("observations", tmp_path / "nowhere")
     assert result.exit_code == 2 and "must hold an analysis" in result.stderr
+
+
+def test_a_seed_is_no_negative_number(analyzed: Path) -> None:
+    for command in (("statistics", "--what", "clusters"), ("observations",)):
+        refused = call(command[0], analyzed, *command[1:], "--seed", -1)
+        assert refused.exit_code == 2 and "-1 is not in the range" in refused.stderr

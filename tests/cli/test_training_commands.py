@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -178,6 +180,11 @@ def test_trains_toward_a_budget_and_tells_what_is_expected(tmp_path: Path) -> No
         (("compare", "--device", "abacus"), "can use here, got 'abacus'"),
         (("compare", "--seeds", "0"), "seeds must be given"),
         (("compare", "--wiring", "loops"), "loops"),
+        (("train", "--gamma", "0.5"), "--gamma needs --schedule step"),
+        (("train", "--step-epochs", "2"), "--step-epochs needs --schedule step"),
+        (("train", "--ema-interval", "2"), "--ema-interval needs --ema-decay"),
+        (("train", "--budget-weight", "2"), "--budget-weight needs --budget"),
+        (("train", "--download"), "download is for data fashion_mnist, cifar10, cifar"),
         (("train", "--budget", "0"), "budget must be in (0, 1], got 0.0"),
         (("train", "--budget", "0.5", "--edges", "learned"), "gate=hard, got learned"),
         (("train", "--budget", "0.5", "--edges", "dynamic"), "gate=hard, got dynamic"),
@@ -255,6 +262,24 @@ def test_what_is_no_run_is_named(tmp_path: Path, trained: Path) -> None:
     assert "another configuration: " in other.stderr
 
 
+def test_that_a_run_has_not_finished_is_told_in_a_line(
+    tmp_path: Path, trained: Path
+) -> None:
+    folder = tmp_path / "going"
+    shutil.copytree(trained, folder)
+    (folder / "result.json").unlink()
+    with warnings.catch_warnings(action="default"):
+        result = call("prune", folder, "--json")
+        finished = call("prune", trained, "--out", tmp_path / "a.safetensors")
+    assert result.exit_code == 0 and json.loads(result.stdout)
+    (line,) = result.stderr.splitlines()
+    assert line == (
+        f"ddw-graph: {folder} has not finished: its weights are those of its last "
+        "checkpoint, 1 of 1 epochs"
+    )
+    assert not finished.stderr
+
+
 def test_an_analysis_takes_the_images_of_the_run(tmp_path: Path) -> None:
     from tests.training.test_data import folder
 
@@ -266,6 +291,33 @@ def test_an_analysis_takes_the_images_of_the_run(tmp_path: Path) -> None:
     root = ("--root", tmp_path / "data")
     done = call("analyze", tmp_path / "run", *root, "--json")
     assert json.loads(done.stdout)["samples"] == 2
+    # Also where the set is named: images of another size would cost otherwise.
+    out = ("--data", "folder", "--out", tmp_path / "named", "--json")
+    named = call("analyze", tmp_path / "run", *root, *out)
+    assert json.loads(named.stdout) == json.loads(done.stdout)
+
+
+def test_a_folder_of_ones_own_is_found_before_anything_is_collected(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    refused = call("analyze", trained, "--out", tmp_path / "file", "--overwrite")
+    assert refused.exit_code == 2 and "needs a folder, got the file" in refused.stderr
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    done = call("analyze", trained, "--out", ".", "--overwrite")
+    assert done.exit_code == 0 and Path("collection.json").is_file()
+
+
+def test_images_in_memory_cannot_be_read_again(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    shutil.copytree(trained, folder)
+    content = json.loads((folder / "config.json").read_text())
+    content["config"]["data"]["name"] = "noise"
+    (folder / "config.json").write_text(json.dumps(content))
+    refused = call("analyze", folder)
+    assert refused.exit_code == 2
+    assert "images in memory, 'noise', which no command can read" in refused.stderr
 
 
 def test_a_network_of_constant_edges_has_nothing_to_draw(tmp_path: Path) -> None:
@@ -281,6 +333,19 @@ def test_a_network_of_constant_edges_has_nothing_to_draw(tmp_path: Path) -> None
     drawn = call("plot", run)
     assert drawn.exit_code == 2 and drawn.stderr.count("\n") == 1
     assert "needs edges that carry some" in drawn.stderr
+    told = call("statistics", run, "--what", "classes")
+    assert told.exit_code == 2 and "needs edges that carry some" in told.stderr
+    assert call("statistics", run, "--what", "dominant").exit_code == 0
+
+
+def test_what_a_picture_has_no_use_for_is_refused(trained: Path) -> None:
+    for option, value, kind in (
+        ("--class", "Bag", "classes"),
+        ("--sample", 3, "sample"),
+    ):
+        refused = call("plot", trained, option, value, "--kind", "mean")
+        assert refused.exit_code == 2
+        assert f"{option} needs --kind {kind}" in refused.stderr
 
 
 def test_an_analysis_of_other_images_is_refused(tmp_path: Path, trained: Path) -> None:
@@ -419,7 +484,6 @@ def test_prunes_what_never_opens(tmp_path: Path) -> None:
     small = load(run / "pruned.safetensors")
     counted = sum(stage.dag.number_of_edges() for stage in small.stages)
     assert counted == told["after"]["edges"]
-    assert call("prune", run).exit_code == 0  # the same file again
     (run / "pruned.safetensors").write_bytes(b"something of the user's")
     refused = call("prune", run)
     assert refused.exit_code == 2 and "--overwrite" in refused.stderr

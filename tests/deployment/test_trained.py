@@ -31,7 +31,8 @@ def changed(run: Path, folder: Path, **data: Any) -> Path:
     del content["images"]
     content["config"]["data"] |= data
     (folder / "config.json").write_text(json.dumps(content))
-    (folder / "checkpoint.pt").write_bytes((run / "checkpoint.pt").read_bytes())
+    for name in ("checkpoint.pt", "result.json"):
+        (folder / name).write_bytes((run / name).read_bytes())
     return folder
 
 
@@ -166,3 +167,11 @@ def test_a_preparation_is_that_of_the_set_and_survives_json(tmp_path: Path) -> N
     assert Preparation.of(unknown) is None
     two = small_data().train
     assert Preparation.of(ImageData("two", two, two, ("a", "b"), 2, 8, "0")) is None
+
+
+def test_a_run_on_images_in_memory_has_classes_and_a_size(
+    run: Path, tmp_path: Path
+) -> None:
+    found = trained(changed(run, tmp_path / "own", name="mine"))
+    assert found.classes == ("a", "b", "c") and found.preparation is None
+    assert found.image_size == 8

@@ -14,6 +14,7 @@ from ddw_graph.detection.loop import LOSSES
 from ddw_graph.detection.recipe import DetectionRecipe, detection_recipe
 from ddw_graph.detection.train import kept_detector, train_detector
 from ddw_graph.errors import DataError, ModelError, RunError
+from ddw_graph.training.execution import Execution
 from ddw_graph.training.run import Row, RunFolder
 from ddw_graph.training.world import World
 from tests.detection.small import (
@@ -139,6 +140,41 @@ def test_resumed_equals_uninterrupted(
     model = "detector.safetensors"
     paths = tmp_path / "whole" / model, tmp_path / "cut" / model
     assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_learns_nearly_the_same_and_resumes(
+    tmp_path: Path, data: CocoData, precision: str
+) -> None:
+    execution = Execution(precision=precision, channels_last=True, kernels=True)
+    exact = run(tmp_path / "exact", data)
+    whole = run(tmp_path / "whole", data, execution=execution)
+    with pytest.raises(Stop):
+        run(tmp_path / "cut", data, execution=execution, listener=StopAt(2, 1))
+    with pytest.raises(RunError, match="another configuration: execution is"):
+        run(tmp_path / "cut", data, resume=True)
+    result = run(tmp_path / "cut", data, execution=execution, resume=True)
+    assert whole | {"train_seconds": 0} == result | {"train_seconds": 0}
+    assert whole["train_loss"] != exact["train_loss"]
+    assert whole["train_loss"] == pytest.approx(exact["train_loss"], rel=0.1)
+    first, second = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    kept = RunFolder(tmp_path / "cut").read_checkpoint()
+    assert ("scaler" in kept) == (precision == "float16")
+    wide = [w for w in first.values() if w.dim() == 4 and min(w.shape[1:3]) > 1]
+    assert wide and {w.dtype for w in first.values()} <= {torch.float32, torch.int64}
+    assert all(w.is_contiguous(memory_format=torch.channels_last) for w in wide)
+
+
+def test_steps_of_other_kinds_are_refused(tmp_path: Path, data: CocoData) -> None:
+    for execution in (
+        Execution(accumulate=2),
+        Execution(compile=True),
+        Execution(deterministic=True, kernels=True),
+    ):
+        with pytest.raises(RunError, match="channels_last and kernels, got [acd]"):
+            run(tmp_path / "run", data, execution=execution)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_seed_fixes_the_weights(tmp_path: Path, data: CocoData) -> None:

@@ -153,6 +153,18 @@ class Swapped(Block):
         return y.relu()
 
 
+class Called(Block):
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.two(self.one(x)).add(x)
+        return y
+
+
+class CalledInPlace(Block):
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.two(self.one(x)).add_(x)
+        return y
+
+
 class Halved(Block):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x * 0.5 + self.two(self.one(x))
@@ -183,7 +195,9 @@ class Branching(Block):
         return y
 
 
-@pytest.mark.parametrize("block", [Swapped(), Passing(), Dropping()])
+@pytest.mark.parametrize(
+    "block", [Swapped(), Called(), CalledInPlace(), Passing(), Dropping()]
+)
 def test_an_addition_may_be_written_in_any_way(block: Block) -> None:
     parts = assert_parts_make_the_block(block.double(), 4)
     assert parts.has_shortcut and parts.projection is None

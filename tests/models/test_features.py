@@ -158,6 +158,25 @@ def test_the_mode_is_the_networks_and_the_network_is_left_as_it_was() -> None:
     assert FeatureNetwork(network.train()).training
 
 
+def test_frozen_parts_stay_frozen_and_dropout_follows_the_mode() -> None:
+    class Stem(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.dropout(x, 0.5, self.training)
+
+    network = create_model("resnet18", edges="fixed", num_classes=5).train()
+    network.stem = nn.Sequential(network.stem, Stem())
+    frozen = next(
+        m for m in network.stages[0].modules() if isinstance(m, nn.BatchNorm2d)
+    )
+    frozen.eval()
+    model = FeatureNetwork(network, (0, 1))
+    assert not frozen.training and network.stem.training and model.training
+    again, other = model(X), model(X)
+    assert not torch.equal(again[-1], other[-1])
+    model.eval()
+    assert torch.equal(model(X)[-1], model(X)[-1])
+
+
 def test_adjacency_goes_in_and_comes_out() -> None:
     network = create_model("resnet18", edges="dynamic", num_classes=5).eval()
     model = FeatureNetwork(network, (0, 2))

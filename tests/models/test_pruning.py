@@ -114,6 +114,34 @@ def test_what_always_opens_stays_whole() -> None:
             assert torch.equal(small.state_dict()[name], tensor)
 
 
+def test_frozen_parts_stay_frozen() -> None:
+    network = create_model(
+        "randwire_tiny", wiring="complete", edges="learned", n=4, channels=4
+    ).train()
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    norms[0].eval()
+    small = prune(network, [torch.randn(2, 3, 16, 16)])
+    kept = [m for m in small.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert [norm.training for norm in kept] == [norm.training for norm in norms]
+    assert small.training and all(stage.training for stage in small.stages)
+
+
+@pytest.mark.parametrize("edges", ["learned", "dynamic"])
+def test_a_pruned_backbone_is_rewired_saved_and_loaded(
+    edges: str, tmp_path: Path
+) -> None:
+    network = create_model("resnet18", edges=SHUT, node="block", num_classes=5).eval()
+    with torch.no_grad():  # nobody opens an edge to node 2
+        threshold: Any = network.stages[1].weights.threshold
+        threshold.copy_(torch.tensor([-1.0, 2.0, -1.0]))
+    x = torch.randn(2, 3, 32, 32)
+    small = prune(network, [x])
+    assert len(small.stages[1].dag) < len(network.stages[1].dag)
+    again = rewire(small, edges=edges, neutral=False).eval()
+    save(again, tmp_path / "again.safetensors")
+    torch.testing.assert_close(load(tmp_path / "again.safetensors")(x), again(x))
+
+
 def test_images_and_a_configuration_are_needed() -> None:
     network = create_model("randwire_tiny", edges=SHUT, wiring="complete", n=3)
     empty: list[Tensor] = []

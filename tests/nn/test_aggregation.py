@@ -304,6 +304,17 @@ def test_channels_last_stays() -> None:
     assert seen == [True] * 6
 
 
+def test_mixed_precision_rounds_no_shift_of_a_sum() -> None:
+    signals = [
+        Signal(images(3, 4, 5, 6, seed=i).float(), torch.rand(4), torch.randn(4))
+        for i in range(3)
+    ]
+    weights = torch.rand(3, 3)
+    wanted = gathered(signals, weights)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(gathered(signals, weights), wanted)
+
+
 @pytest.mark.parametrize("edges", ["learned", "dynamic"])
 def test_mixed_precision_is_close_and_routers_stay_precise(edges: str) -> None:
     model = create_model(

@@ -295,13 +295,41 @@ def test_a_network_trains_to_the_same(layout: str) -> None:
     torch.testing.assert_close(*trained, rtol=1e-8, atol=1e-8)
 
 
-def test_says_which_program_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_says_which_program_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
+    monkeypatch.setenv("CXX", "ccache no-such-compiler")
+    with pytest.raises(ModelError, match=r"built by ccache, a C\+\+ compiler such"):
+        kernels.load.__wrapped__()
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(ModelError, match=r"by no-such-compiler, a C\+\+ compiler such"):
         kernels.load.__wrapped__()
-    monkeypatch.setattr(shutil, "which", lambda p: None if p == "ninja" else p)
+    monkeypatch.setattr(
+        shutil, "which", lambda p, path=None: None if p == "ninja" else p
+    )
     with pytest.raises(ModelError, match=r"ninja, which pip install 'ddw_graph\[kern"):
         kernels.load.__wrapped__()
+
+
+def test_what_is_built_needs_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernels.load()
+    monkeypatch.setattr(shutil, "which", lambda p, path=None: None)
+    kernels.load.__wrapped__()
+
+
+def test_ninja_is_found_beside_python_and_a_compiler_may_have_words(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, folder in (("ninja", "venv"), ("g++", "usr")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text("#!/bin/sh\n")
+        (tmp_path / folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "usr"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "python"))
+    with kernels._builders("g++ -pipe"):
+        assert shutil.which("ninja") == str(tmp_path / "venv" / "ninja")
+    assert os.environ["PATH"] == str(tmp_path / "usr")
 
 
 def test_what_is_computed_again_is_computed_by_kernels_again(

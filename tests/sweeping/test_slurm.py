@@ -1,11 +1,15 @@
 """When a job of Slurm has ended, as the executor hears it from Slurm's commands."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.slurm import SlurmExecutor, SlurmOptions
+from ddw_graph.sweeping.worker import CRASHED
+from ddw_graph.training.run import write_json
 
 COMMANDS = {
     "sbatch": 'echo "Submitted batch job 7"',
@@ -56,3 +60,43 @@ def test_a_job_ends_when_slurm_has_done_with_it(
     executor = SlurmExecutor(SweepFolder(slurm / "sweep"), 1, SlurmOptions())
     executor.start(["a"])
     assert executor.active() == ({"a"} if active else set())
+
+
+def test_jobs_of_before_are_asked_for_at_once(slurm: Path) -> None:
+    (slurm / "state").write_text("RUNNING")
+    (slurm / "sweep" / "slurm").mkdir(parents=True)
+    ids = {f"run-{number}": str(number) for number in range(20)}
+    write_json(slurm / "sweep" / "slurm" / "jobs.json", ids)
+    executor = SlurmExecutor(SweepFolder(slurm / "sweep"), 1, SlurmOptions())
+    executor.watcher._delay_s = 60
+    executor.active()
+    assert executor.watcher._num_calls == 1
+
+
+LIMIT = """
+import os, signal, time
+from ddw_graph.sweeping.slurm import end_at_the_limit
+
+def over(number, frame):
+    raise RuntimeError("Job not requeued because: timed-out")
+
+signal.signal(signal.SIGUSR2, over)
+end_at_the_limit()
+child = os.fork()
+if child == 0:
+    os.kill(os.getpid(), signal.SIGUSR2)  # says nothing to who loads images
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+try:
+    os.kill(os.getpid(), signal.SIGUSR2)
+    time.sleep(60)
+except Exception as error:
+    print("a bad image:", error)
+"""
+
+
+def test_the_end_of_a_jobs_time_ends_the_process_wherever_it_is() -> None:
+    run = [sys.executable, "-c", LIMIT]
+    ended = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == CRASHED and not ended.stdout
+    assert "timed-out" in ended.stderr

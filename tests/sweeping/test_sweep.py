@@ -1,5 +1,7 @@
 """A sweep has each result once, whatever fails, is killed, or comes again."""
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -9,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from ddw_graph.errors import RunError
+from ddw_graph.errors import LostError, RunError
 from ddw_graph.experiments.runs import PlannedRun
 from ddw_graph.sweeping.folder import SweepFolder
-from ddw_graph.sweeping.lock import is_locked, lock
 from ddw_graph.sweeping.table import graph_properties, table
 from ddw_graph.sweeping.worker import BUSY, attempt
+from ddw_graph.training.lock import is_locked, lock
 from ddw_graph.training.run import RunFolder, read_json
 from tests.sweeping.small import FIXED, plan, pretend, sweep
 
@@ -29,6 +31,20 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def states(path: Path) -> dict[str, str]:
     return {status.run: status.state for status in SweepFolder(path).statuses()}
+
+
+def test_what_has_gone_is_no_mistake_of_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(run: PlannedRun) -> dict[str, Any]:
+        raise LostError("a process that loads images has gone")
+
+    monkeypatch.setattr(PlannedRun, "train", lose)
+    outcome, started = sweep(SEEDS, tmp_path / "s", retries=1)
+    assert [started.count(name) for name in NAMES] == [2, 2, 2]
+    assert {str(s.attempt.failure) for s in outcome.failed} == {
+        "a process that loads images has gone"
+    }
 
 
 @pytest.mark.usefixtures("pretended")
@@ -179,7 +195,7 @@ def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
     assert not is_locked(path)
     code = (
         "import sys, time; from pathlib import Path;"
-        "from ddw_graph.sweeping.lock import lock\n"
+        "from ddw_graph.training.lock import lock\n"
         "with lock(Path(sys.argv[1])) as taken:\n"
         "  print(taken, flush=True); time.sleep(99)"
     )
@@ -198,6 +214,26 @@ def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("pretended")
+def test_a_forked_process_that_outlives_its_parent_holds_no_lock(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "lock"
+    begun, says = os.pipe()
+    with lock(path) as taken:
+        child = os.fork()
+        if child == 0:
+            os.write(says, b".")
+            time.sleep(60)
+            os._exit(0)
+        os.read(begun, 1)
+        assert taken and is_locked(path)
+    try:
+        assert not is_locked(path)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
 def test_a_run_that_was_killed_is_known_by_its_lock(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with pytest.raises(KeyboardInterrupt):

@@ -10,6 +10,7 @@ from ddw_graph.errors import RunError
 from ddw_graph.experiments.runs import PlannedRun
 from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.table import table
+from ddw_graph.training.run import RunFolder, read_json, write_json
 from tests.sweeping.small import FIXED, pretend, sweep
 
 RATE = {"min": 0.001, "max": 0.1, "log": True}
@@ -64,6 +65,25 @@ def test_a_point_that_comes_again_is_not_trained_again(tmp_path: Path) -> None:
     _, started = sweep(few, tmp_path / "s")
     assert sorted(started) == ["seed=0", "seed=1"]
     assert sweep(few, tmp_path / "s")[1] == []
+
+
+def test_a_run_that_succeeds_later_may_be_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(run: PlannedRun) -> dict[str, Any]:
+        if run.seed == 1:
+            raise MemoryError("no room")
+        return pretend(run) | {"test_accuracy": 0.1}
+
+    few = {**SEARCH, "axes": {"seed": [0, 1]}, "trials": 8}
+    with monkeypatch.context() as patched:
+        patched.setattr(PlannedRun, "train", refuse)
+        outcome, _ = sweep(few, tmp_path / "s", retries=0)
+    assert [s.run for s in outcome.failed] == ["seed=1"] and outcome.best == ["seed=0"]
+    result = RunFolder(tmp_path / "s" / "runs" / "seed=0").result_path
+    write_json(result, read_json(result) | {"test_accuracy": 0.1})
+    outcome, _ = sweep(few, tmp_path / "s")
+    assert not outcome.failed and outcome.best == ["seed=1"]
 
 
 def test_a_corner_without_a_network_ends_nothing(tmp_path: Path) -> None:

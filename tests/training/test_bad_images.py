@@ -11,6 +11,8 @@ import torch
 
 from ddw_graph.analysis.collect import collect
 from ddw_graph.errors import DataError
+from ddw_graph.experiments.instances import instance_test
+from ddw_graph.experiments.sample_wirings import mean_wiring
 from ddw_graph.models import from_config
 from ddw_graph.training.bad_images import BadImageLog
 from ddw_graph.training.data import ImageData, load_data
@@ -231,6 +233,20 @@ def test_processes_that_train_together_name_each_once(
     rows = (tmp_path / "bad_images-1.csv").read_bytes()
     assert rows == b"name,reason\nb\xff,z\n"
     assert caplog.messages == ["a is left out: x, y", "b\\udcff is left out: z"]
+
+
+def test_wirings_of_instances_are_tested_without_them(tmp_path: Path) -> None:
+    data = damaged(tmp_path / "d")
+    model = from_config(small_config("dynamic:bias=0", num_classes=2, in_channels=3))
+    tested, _ = instance_test(model, data, seed=0, batch_size=2)
+    plain = evaluate(model, data.test, bad=lambda _: None)
+    assert (tested[0].accuracy, tested[0].changed) == (plain.accuracy, 0)
+    # The mean is that of the images that can be read.
+    left = [index for index in range(18) if index not in (3, 10)]
+    mean = mean_wiring(model, data.train, bad=lambda _: None)
+    wanted = mean_wiring(model, Subset(data.train, torch.tensor(left)))
+    for found, of_left in zip(mean, wanted, strict=True):
+        torch.testing.assert_close(found, of_left)
 
 
 def test_postscript_is_no_image(tmp_path: Path) -> None:

@@ -71,6 +71,17 @@ def test_the_value_is_the_count_with_and_without_a_gradient(
     assert expected.tolist() == [counted(price, adjacency, b) for b in range(5)]
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_count_is_exact_in_mixed_precision_too(dtype: torch.dtype) -> None:
+    model = closing(wiring="complete", n=4, seed=0)
+    price = cost(model, 28)
+    _, adjacency = model(torch.randn(5, 1, 28, 28), return_adjacency=True)
+    wanted = price.expected_macs(adjacency)
+    assert wanted.min() > 70_000  # more than float16 holds
+    with torch.autocast("cpu", dtype=dtype):
+        assert torch.equal(price.expected_macs(adjacency), wanted)
+
+
 def test_the_gradient_is_that_of_edges_and_of_the_nodes_that_hang_on_them() -> None:
     model = create_model("randwire_tiny", wiring="complete", n=2, channels=4).eval()
     price = cost(model, 16)

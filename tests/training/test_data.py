@@ -115,6 +115,8 @@ def test_a_damaged_set_is_named(tmp_path: Path) -> None:
         (lambda x, y: (x[:, 0], y), r"\(images, channels, size, size\) and alike, got"),
         (lambda x, y: (x[..., :6], y), r"alike, got torch.uint8, \(4, 1, 8, 6\)"),
         (lambda x, y: (x.expand(4, 3, 8, 8), y), r"alike, got .* \(4, 3, 8, 8\)"),
+        (lambda x, y: (x, y.int()), "labels of mine must be int64, .* got torch.int32"),
+        (lambda x, y: (x, y[:3]), r"one an image of 4, got torch.int64, \(3,\)"),
         (lambda x, y: (x, y - 1), r"labels of mine must be in \[0, 2\), got -1 to 0"),
     ],
 )

@@ -1,5 +1,6 @@
 """Training learns, resumes exactly, and never overwrites what is good."""
 
+import errno
 import json
 import math
 import os
@@ -417,3 +418,41 @@ def test_randwires_recipe_is_the_papers() -> None:
 def test_names_the_value_that_it_rejects(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(RunError, match=message):
         recipe_named("randwire", **changes)
+
+
+def test_two_processes_do_not_train_in_one_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ddw_graph.training.run.PATIENCE", 0.0)
+    result = run(tmp_path / "finished")
+    with RunFolder(tmp_path / "finished").held():
+        with pytest.raises(RunError, match="is being trained by another process"):
+            run(tmp_path / "finished", resume=True)
+    assert run(tmp_path / "finished", resume=True) == result
+    # Nobody keeps locks there.
+    with monkeypatch.context() as patched:
+        patched.setattr("fcntl.flock", _no_locks)
+        assert run(tmp_path / "finished", resume=True) == result
+
+
+def _no_locks(file: int, kind: int) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_two_processes_that_begin_at_once_have_one_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path / "a")
+    exists = Path.exists
+
+    def other_comes_first(path: Path) -> bool:
+        found = exists(path)
+        if path.name == "config.json" and not found:
+            monkeypatch.undo()
+            folder.start({"seed": 1}, resume=False)
+        return found
+
+    monkeypatch.setattr(Path, "exists", other_comes_first)
+    with pytest.raises(RunError, match="an empty or a new folder"):
+        folder.start({"seed": 2}, resume=False)
+    assert folder.config() == {"seed": 1}

@@ -15,6 +15,7 @@ import torch
 from ddw_graph.errors import RunError
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.run import RunFolder
+from ddw_graph.training.train import started_together
 from ddw_graph.training.world import World, device_of, joined
 from tests.training import several
 from tests.training.test_training import run
@@ -56,7 +57,7 @@ def test_a_killed_process_ends_the_others_and_they_go_on(tmp_path: Path) -> None
         os.kill(pids[1], signal.SIGKILL)
         assert processes[0].wait(60) != 0
         assert processes[0].stderr
-        assert "RunError" in processes[0].stderr.read()
+        assert "LostError" in processes[0].stderr.read()
     assert RunFolder(folder).read_checkpoint()["step"] in (2, 4)
     again = several.start(folder, 2)
     whole = several.start(tmp_path / "whole", 2)
@@ -169,3 +170,23 @@ class Apart(World):
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         return values
+
+
+def test_what_each_process_is_to_train_must_be_the_same(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "a")
+    folder.start({"seed": 1}, resume=False)
+    follower = Apart(rank=1, size=2)
+    with started_together(folder, {"seed": 1}, follower, "cpu", resume=False):
+        pass
+    with (
+        pytest.raises(RunError, match="another configuration: seed is 1 there, and 2"),
+        started_together(folder, {"seed": 2}, follower, "cpu", resume=False),
+    ):
+        pass
+    missing = RunFolder(tmp_path / "elsewhere")
+    with (
+        pytest.raises(RunError, match="must hold config.json, got .*elsewhere"),
+        started_together(missing, {"seed": 1}, follower, "cpu", resume=False),
+    ):
+        pass
+    assert not missing.path.exists()
