@@ -41,8 +41,9 @@ SECTIONS = {
         *("learning-from-wirings", "detection", "deploy"),
     ),
     "Results": (
-        *("results/table1", "results/fashion-mnist", "results/quick-comparison"),
-        *("results/rewiring", "performance", "models-benchmark", "wiring-benchmark"),
+        *("results/table1", "results/fashion-mnist", "results/dynamic-wiring"),
+        *("results/quick-comparison", "results/rewiring", "performance"),
+        *("models-benchmark", "wiring-benchmark"),
     ),
     "Reference": ("commands", "api/index"),
     "Project": ("contributing", "changelog"),

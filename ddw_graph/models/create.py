@@ -8,7 +8,7 @@ import networkx as nx
 from torch import nn
 
 from ddw_graph.errors import ModelError, UserError
-from ddw_graph.generators.arguments import integer
+from ddw_graph.generators.arguments import node_count
 from ddw_graph.generators.registry import parse
 from ddw_graph.generators.stages import Wiring, stage_wirings
 from ddw_graph.models.backbones import BACKBONES, backbone, is_backbone
@@ -136,7 +136,8 @@ def create_model(
     Raises:
         ModelError: If the name is unknown, a setting is out of range or not one of this
             network, or a DAG does not allow it.
-        WiringError: If a wiring is none, or does not fit the stages.
+        WiringError: If a wiring is none, or does not fit the stages, or n is out of
+            range.
 
     Example:
         >>> model = create_model("randwire_tiny", wiring="ws:k=4,p=0.75")
@@ -209,7 +210,7 @@ def _randwire_wirings(
     if wiring is None:
         wiring = "complete" if edges.kind == "dynamic" else "ws:k=4,p=0.75"
     if n is not None:
-        n = integer("n", n, least=1)
+        n = node_count(n)
     of_stage: list[Any] = [wiring] * len(layout.nodes)
     if isinstance(wiring, Sequence) and not isinstance(wiring, str):
         of_stage = list(wiring)

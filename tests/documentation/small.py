@@ -75,6 +75,7 @@ APPENDED = {
         "--rounds 1 --threads 1 --device cpu --batch 2 --engine pytorch"
     ),
     "python tools/make_shards.py": "",
+    "python tools/mixed_fashion_mnist.py": "",
     "python docs/examples/run_onnx.py": "",
     "python benchmarks/loading.py": "--images 8 --threads 1",
     "python benchmarks/models.py": "--rounds 1 --batch 1 --size 32",
@@ -163,15 +164,22 @@ def sweep_file(folder: Path, page: str, root: Path, *, small: bool) -> None:
     """Writes the first TOML block of a page as its sweep.toml, cut down if small."""
     text = blocks(page, "toml")[0]
     if small:
-        spec = tomllib.loads(text)
-        fixed = spec.pop("fixed") | {"data": "fashion_mnist", "root": str(root)}
-        # Enough steps that accuracies differ, of which learning from them is refused.
-        fixed |= {"epochs": 5, "per_class": 8, "batch_size": 8, "n": 4}
-        most = {"wiring": 2, "seed": 2}
-        axes = {key: each[: most.get(key, 1)] for key, each in spec.pop("axes").items()}
-        axes["wiring"] = [_one(wiring) for wiring in axes["wiring"]]
-        text = _toml(spec) + "[fixed]\n" + _toml(fixed) + "[axes]\n" + _toml(axes)
+        text = small_sweep(text, root)
     (folder / "sweep.toml").write_text(text)
+
+
+def small_sweep(text: str, root: Path, per_class: int = 8) -> str:
+    """Returns a sweep's file cut down to a few runs on the tiny Fashion-MNIST."""
+    spec = tomllib.loads(text)
+    fixed = spec.pop("fixed") | {"data": "fashion_mnist", "root": str(root)}
+    # Enough steps that accuracies differ, of which learning from them is refused.
+    fixed |= {"epochs": 5, "per_class": per_class, "batch_size": 8, "n": 4}
+    fixed.pop("holdout", None)
+    most = {"wiring": 2, "seed": 2}
+    axes = {key: each[: most.get(key, 1)] for key, each in spec.pop("axes").items()}
+    if "wiring" in axes:
+        axes["wiring"] = [_one(wiring) for wiring in axes["wiring"]]
+    return _toml(spec) + "[fixed]\n" + _toml(fixed) + "[axes]\n" + _toml(axes)
 
 
 def _one(wiring: Any) -> Any:
@@ -209,6 +217,19 @@ def scripts(folder: Path, kept: Path) -> None:
         (folder / name).symlink_to(ROOT / name)
     (folder / "docs" / "results").mkdir(parents=True)
     (folder / "docs" / "examples").symlink_to(ROOT / "docs" / "examples")
+
+
+def trials(folder: Path, kept: Path) -> None:
+    """Puts data and cut down sweeps where the page of the trials has them."""
+    scripts(folder, kept)
+    (folder / "data").symlink_to(kept / "data")
+    of_page = Path("docs", "results", "fashion-mnist")
+    (folder / of_page).mkdir()
+    for path in sorted((ROOT / of_page).glob("*.toml")):
+        root = Path(tomllib.loads(path.read_text())["fixed"]["root"])
+        # Of a class there are fewer images where classes are mixed.
+        small = small_sweep(path.read_text(), root, per_class=2)
+        (folder / of_page / path.name).write_text(small)
 
 
 def own_network(folder: Path, kept: Path) -> None:
@@ -253,6 +274,7 @@ BEFORE: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
     "docs/own-generator.md": (tree,),
     "docs/performance.md": (scripts,),
     "docs/recipes.md": (lambda folder, kept: _images(folder),),
+    "docs/results/dynamic-wiring.md": (trials,),
     "docs/results/rewiring.md": (scripts,),
     "docs/sweeps.md": (_sweep("docs/sweeps.md", small=False),),
     "docs/wiring-benchmark.md": (scripts,),
