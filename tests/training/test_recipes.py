@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from ddw_graph.errors import RunError
+from ddw_graph.errors import RunError, UnfinishedWarning
 from ddw_graph.models import create_model, from_config
 from ddw_graph.training.augmentation import Augmentation, mixed
 from ddw_graph.training.average import averaged
@@ -162,7 +162,9 @@ def test_the_average_follows_its_interval_and_is_what_is_tested(tmp_path: Path) 
     torch.testing.assert_close(kept, expected)
     last = {key: state["trained"][key] for key in expected}
     torch.testing.assert_close(last, watch.seen[3, 5], rtol=0, atol=0)
-    loaded = evaluate(trained_model(tmp_path / "a"), data.test)
+    with pytest.warns(UnfinishedWarning, match="its last checkpoint, 3 of"):
+        kept_model = trained_model(tmp_path / "a")
+    loaded = evaluate(kept_model, data.test)
     assert loaded.loss == history[-1]["test_loss"]
     assert loaded.accuracy == history[-1]["test_accuracy"]
     assert loaded.loss != evaluate(model, data.test).loss
