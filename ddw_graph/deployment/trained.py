@@ -21,8 +21,8 @@ class Trained:
         network: The network, in evaluation mode.
         classes: Name of each class; None where nothing says.
         preparation: What an image goes through; None where nothing says.
-        trained_size: Height and width of the images of its run, pixels, where there is
-            a run.
+        trained_size: Height and width of the images of its run, pixels, where a run
+            says no more of them.
     """
 
     network: Network
@@ -107,12 +107,12 @@ def _of_run(network: Network, run: Path, root: Path | None) -> Trained:
         raise RunError(f"{run} must say what its images are, got {error}") from error
     values = folder.images()
     if values is not None:
-        return Trained(network, classes, Preparation.from_dict(values), size)
+        return Trained(network, classes, Preparation.from_dict(values))
     if name not in DATA_SETS:  # images in memory, of which nobody says what they were
-        return Trained(network, classes, None, size)
+        return Trained(network, classes, trained_size=size)
     # What follows is for runs of earlier versions.
     if name in OF_FILES:
-        return Trained(network, classes, of_files(size), size)
+        return Trained(network, classes, of_files(size))
     kept_apart = name in TORCHVISION
     if kept_apart and root is None:
         raise RunError(
@@ -120,7 +120,7 @@ def _of_run(network: Network, run: Path, root: Path | None) -> Trained:
             "root (--root), the folder of its data, is needed, got none"
         )
     data = load_data(name, root=root if kept_apart else None)
-    return Trained(network, classes, Preparation.of(data), size)
+    return Trained(network, classes, Preparation.of(data))
 
 
 def _fits(found: Trained) -> bool:

@@ -124,8 +124,9 @@ def train_detector(
     if world.size > 1:
         config["processes"] = world.size
     # Left out where it is the default, which earlier versions did not know.
-    if execution.as_dict():
-        config["execution"] = execution.as_dict()
+    computed = execution.as_dict()
+    if computed:
+        config["execution"] = computed
     detector.to(device)
     run = RunFolder(folder)
     with started_together(run, config, world, device, resume=resume):

@@ -48,14 +48,11 @@ def attempt(path: str, name: str, threads: int, device: str, workers: int) -> in
             if place == "cpu":
                 keep_memory()
             replace(run, device=place, workers=workers).train()
-        except LostError as error:
-            told = _line(str(error))
-            folder.write_attempt(name, replace(now, failure=told))
-            return CRASHED
         except UserError as error:
-            failed = replace(now, failure=_line(str(error)), by_user=True)
+            by_user = not isinstance(error, LostError)
+            failed = replace(now, failure=_line(str(error)), by_user=by_user)
             folder.write_attempt(name, failed)
-            return REFUSED
+            return REFUSED if by_user else CRASHED
         except Exception as error:
             traceback.print_exc()
             told = _line(f"{type(error).__name__}: {error}")

@@ -250,8 +250,9 @@ def started_together(
                 run.start(config, resume=resume, images=images)
                 stack.enter_context(run.held())
         with world.together(device):
-            run.config()  # which every process must see
-            run.start(config, resume=True, images=images)
+            if not world.leads:
+                run.config()  # which every process must see
+                run.start(config, resume=True, images=images)
         yield
 
 

@@ -213,7 +213,6 @@ def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
         assert taken and is_locked(path)
 
 
-@pytest.mark.usefixtures("pretended")
 def test_a_forked_process_that_outlives_its_parent_holds_no_lock(
     tmp_path: Path,
 ) -> None:
@@ -234,6 +233,7 @@ def test_a_forked_process_that_outlives_its_parent_holds_no_lock(
         os.waitpid(child, 0)
 
 
+@pytest.mark.usefixtures("pretended")
 def test_a_run_that_was_killed_is_known_by_its_lock(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with pytest.raises(KeyboardInterrupt):

@@ -456,3 +456,18 @@ def test_two_processes_that_begin_at_once_have_one_configuration(
     with pytest.raises(RunError, match="an empty or a new folder"):
         folder.start({"seed": 2}, resume=False)
     assert folder.config() == {"seed": 1}
+
+
+def test_what_another_process_began_a_moment_ago_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path / "a")
+
+    def other_comes_first(path: Path, **options: Any) -> None:
+        monkeypatch.undo()
+        folder.start({"seed": 1}, resume=False)
+
+    monkeypatch.setattr(Path, "mkdir", other_comes_first)
+    with pytest.raises(RunError, match="another configuration: seed is 1 there, and 2"):
+        folder.start({"seed": 2}, resume=True)
+    assert folder.config() == {"seed": 1}
