@@ -81,7 +81,8 @@ def write_report(
     Everything is made from the runs in the folder: ``runs.csv``, ``summary.csv`` and
     ``summary.md``, ``accuracy.png``, ``wirings.png``, where an entry has a budget
     ``budget.png``, and of the first seed's networks that carry weights
-    ``edge_weights.png`` and each one's Fig. 4 and Fig. 5.
+    ``edge_weights.png``, each one's Fig. 4 and Fig. 5, and below ``collections`` the
+    weights themselves.
 
     Args:
         comparison: What was compared.
@@ -103,7 +104,6 @@ def write_report(
     for label, collection in collections.items():
         entry = next(e for e in comparison.entries if e.label == label)
         edges = write_edge_table(collection)
-        files.text(f"edges-{entry.folder}.csv", edges.to_csv(index=False))
         for column in ("mean", "std"):
             figure = weight_heatmaps(collection, edges, column)
             files.picture(f"{column}-{entry.folder}", figure, PICTURE)
@@ -125,7 +125,8 @@ def _collections(comparison: Comparison, folder: Path) -> dict[str, Collection]:
         collections[entry.label] = collect(
             trained_model(run, device=comparison.device),
             data.test,
-            run / "analysis",
+            # Not in the run's own folder: an analysis there is the user's.
+            folder / "collections" / entry.folder,
             classes=data.classes,
             image_size=data.image_size,
             overwrite=True,

@@ -12,6 +12,7 @@ from ddw_graph.cli.options import JSON_OPTION, refuse_options
 from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
     DEVICE_OPTION,
+    HEAD_OPTION,
     JOBS_OPTION,
     MODEL_OPTION,
     SEEDS_OPTION,
@@ -56,6 +57,7 @@ WITH_RUNS = {
 @MODEL_OPTION
 @STAGE_N_OPTION
 @click.option("--channels", type=float, help="C of complete dynamic.")
+@HEAD_OPTION
 @data_options(default=f"{DEFAULT_DATA}; with --run the runs' own")
 @recipe_options
 @execution_options

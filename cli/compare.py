@@ -11,6 +11,7 @@ from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
     DEVICE_OPTION,
+    HEAD_OPTION,
     JOBS_OPTION,
     MODEL_OPTION,
     SEEDS_OPTION,
@@ -59,6 +60,7 @@ def _numbers(
 @STAGE_N_OPTION
 @click.option("--channels", type=float, help="C of the first entry.")
 @click.option("--output", type=click.Choice(["sum", "mean"]), help="For all entries.")
+@HEAD_OPTION
 @data_options(default=DEFAULT_DATA)
 @recipe_options
 @execution_options

@@ -19,6 +19,7 @@ from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
     DEVICE_OPTION,
+    HEAD_OPTION,
     STAGE_N_OPTION,
     WORKERS_OPTION,
     chosen_recipe,
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 @click.option("--operation", help="sepconv or basic.  [default: sepconv]")
 @click.option("--transition", help="sources or input.")
 @click.option("--output", help="sum or mean.")
+@HEAD_OPTION
 @click.option("--drop-path", type=float, help="Probability that a node loses an input.")
 @click.option("--dropout", type=float, help="Probability before the classifier.")
 @data_options(default=DEFAULT_DATA)

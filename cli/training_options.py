@@ -59,6 +59,12 @@ SEEDS_OPTION = click.option(
 MODEL_OPTION = click.option(
     "--model", default="randwire_tiny", show_default=True, help="Network."
 )
+HEAD_OPTION = click.option(
+    "--head",
+    type=int,
+    help="Channels of the convolution before the pooling; 0 for none.  "
+    "[default: the network's own]",
+)
 STAGE_N_OPTION = click.option("--n", type=int, help="Computing nodes of a stage.")
 JOBS_OPTION = click.option("--jobs", type=int, help="Processes.  [default: one a core]")
 

@@ -111,6 +111,8 @@ class Comparison:
         channels: C of the first entry; by default the network's own.
         n: Nodes that compute, in a full stage; by default the network's own.
         output: How output nodes gather; by default as each wiring has it.
+        head: Channels of the convolution before the pooling; by default the network's
+            own.
         device: Where to train.
         tolerance: How far the total MACs of a backbone's entries may be off, as a
             share.
@@ -131,6 +133,7 @@ class Comparison:
     channels: float | None = None
     n: int | None = None
     output: str | None = None
+    head: int | None = None
     device: str = "cpu"
     tolerance: float = TOLERANCE
     execution: Execution = Execution()
@@ -179,6 +182,8 @@ class Comparison:
             "output": self.output,
         }
         # Left out where it is the default, which earlier versions did not know.
+        if self.head is not None:
+            shared["head"] = self.head
         computed = self.execution.as_dict()
         return {**shared, "execution": computed} if computed else shared
 
@@ -229,6 +234,7 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
                     n=comparison.n,
                     channels=channels,
                     output=comparison.output,
+                    head=comparison.head,
                     seed=seed,
                 )
 

@@ -14,7 +14,7 @@ from ddw_graph.generators.stages import Wiring, stage_wirings
 from ddw_graph.models.backbones import BACKBONES, backbone, is_backbone
 from ddw_graph.models.features import FeatureNetwork
 from ddw_graph.models.parts import Parts, assembled, parts_of, with_blocks
-from ddw_graph.models.randwire import LAYOUTS, Layout, head, stem, width
+from ddw_graph.models.randwire import LAYOUTS, Layout, classifier, stem, width
 from ddw_graph.models.rewiring import described
 from ddw_graph.models.tracing import taken_apart
 from ddw_graph.nn.edges import KINDS, Edges, edge_settings
@@ -51,6 +51,7 @@ def create_model(
     operation: str | Operation | None = ...,
     transition: str | None = ...,
     output: str | None = ...,
+    head: int | None = ...,
     drop_path: float | None = ...,
     dropout: float | None = ...,
     seed: int = ...,
@@ -73,6 +74,7 @@ def create_model(
     operation: str | Operation | None = ...,
     transition: str | None = ...,
     output: str | None = ...,
+    head: int | None = ...,
     drop_path: float | None = ...,
     dropout: float | None = ...,
     seed: int = ...,
@@ -94,6 +96,7 @@ def create_model(
     operation: str | Operation | None = None,
     transition: str | None = None,
     output: str | None = None,
+    head: int | None = None,
     drop_path: float | None = None,
     dropout: float | None = None,
     seed: int = 0,
@@ -126,6 +129,8 @@ def create_model(
             backbone always ``input``.
         output: How output nodes gather; see ``ddw_graph.nn.plan.plan``. In a backbone
             always ``sum``.
+        head: Width of the 1x1 convolution and its normalisation before RandWire's
+            pooling, in channels; 0 for none. By default the network's own.
         drop_path: Probability that, in training, a sample loses one input of a node.
         dropout: Probability of dropout before RandWire's classifier.
         seed: Fixes the random graphs, from which each stage draws its own. It does not
@@ -160,6 +165,7 @@ def create_model(
             ("operation", operation),
             ("transition", transition),
             ("output", output),
+            ("head", head),
             ("dropout", dropout),
         ):
             if value is not None:
@@ -199,6 +205,8 @@ def create_model(
             "dropout": layout.dropout if dropout is None else dropout,
             "wirings": [to_dict(dag) for dag in dags],
         }
+        if head is not None:  # told only then: earlier runs, which lack it, go on
+            config["head"] = head
         network = _build(config, dags, operation)
     return FeatureNetwork(network, out_indices) if features_only else network
 
@@ -340,6 +348,9 @@ def _build(
     channels = config["channels"]
     if not 0 < channels <= MOST_CHANNELS:
         raise ModelError(f"channels must be in (0, {MOST_CHANNELS}], got {channels}")
+    last = config.get("head", layout.head)
+    if not 0 <= last <= MOST_CHANNELS:
+        raise ModelError(f"head must be in [0, {MOST_CHANNELS}], got {last}")
     if not 0 <= config["dropout"] <= 1:
         raise ModelError(f"dropout must be in [0, 1], got {config['dropout']}")
     settings = dict(config["edges"])
@@ -367,7 +378,7 @@ def _build(
     model = Network(
         stem(layout, channels, config["in_channels"]),
         stages,
-        head(layout, entering, config["num_classes"], config["dropout"]),
+        classifier(entering, last, config["num_classes"], config["dropout"]),
         in_channels=config["in_channels"],
     )
     model.config = config

@@ -96,18 +96,24 @@ def stem(layout: Layout, channels: float, in_channels: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def head(
-    layout: Layout, in_channels: int, num_classes: int, dropout: float
+def classifier(
+    in_channels: int, head: int, num_classes: int, dropout: float
 ) -> nn.Sequential:
-    """Returns the 1x1 convolution, the pooling and the classifier."""
+    """Returns the 1x1 convolution, the pooling and the linear layer.
+
+    Args:
+        in_channels: Channels of the last stage.
+        head: Width of the convolution, in channels; 0 for none.
+        num_classes: Number of classes.
+        dropout: Probability of dropout before the linear layer.
+    """
     layers: list[nn.Module] = [nn.ReLU()]
-    if layout.head:
-        layers += [*conv_bn(in_channels, layout.head, 1), nn.ReLU()]
-    classifier = nn.Linear(layout.head or in_channels, num_classes)
+    if head:
+        layers += [*conv_bn(in_channels, head, 1), nn.ReLU()]
     return nn.Sequential(
         *layers,
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Dropout(dropout),
-        classifier,
+        nn.Linear(head or in_channels, num_classes),
     )

@@ -37,6 +37,7 @@ NETWORK: dict[str, Kind] = {
     "operation": str,
     "transition": str,
     "output": str,
+    "head": int,
     "drop_path": float,
     "dropout": float,
 }

@@ -77,6 +77,8 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
         "fixed",
         "--edges",
         "dynamic",
+        "--head",
+        20,
         "--seeds",
         2,
         "--jobs",
@@ -100,19 +102,31 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
         "wirings.png",
         "edge_weights.png",
         *(
-            f"{what}-{entry}_dynamic.{ending}"
+            f"{what}-{entry}_dynamic.png"
             for entry in ("complete", "ws_k=2_p=0.5")
-            for what, ending in (("mean", "png"), ("std", "png"), ("edges", "csv"))
+            for what in ("mean", "std")
         ),
+        "collections",
     }
+    # Collections are the comparison's own: of a run's folder nothing is replaced.
+    weights = tmp_path / "c" / "collections" / "complete_dynamic"
+    assert call("statistics", weights, "--json").exit_code == 0
+    run = tmp_path / "c" / "runs" / "complete_dynamic" / "seed-0"
+    assert not (run / "analysis").exists()
     summary = pd.read_csv(tmp_path / "c" / "summary.csv")
     runs = pd.read_csv(tmp_path / "c" / "runs.csv")
     means = 100 * runs.groupby("entry")["test_accuracy"].mean()
     assert (summary.set_index("entry")["accuracy"] - means).abs().max() < 1e-9
     macs = runs["total_macs"] / runs.groupby("seed")["total_macs"].transform("first")
     assert (macs - 1).abs().max() <= 0.03
+    configs = (tmp_path / "c" / "runs").glob("*/*/config.json")
+    models = [json.loads(path.read_text())["config"]["model"] for path in configs]
+    assert [model["head"] for model in models] == 8 * [20]
     again = call(*arguments, "--json")
     assert json.loads(again.stdout)["summary"][0]["entry"] == "complete fixed"
+    # The last --head counts.
+    other = call(*arguments, "--head", 0)
+    assert other.exit_code == 2 and "another configuration: head" in other.stderr
 
 
 def test_compares_budgets_with_a_table_and_a_picture(tmp_path: Path) -> None:

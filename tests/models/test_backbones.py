@@ -288,6 +288,7 @@ def test_timm_never_hears_of_a_name_that_it_would_look_up_elsewhere(
         ("resnet18", {"operation": "sepconv"}, "operation is for RandWire's"),
         ("resnet18", {"transition": "input"}, "transition is for RandWire's"),
         ("resnet18", {"output": "sum"}, "output is for RandWire's"),
+        ("resnet18", {"head": 0}, "head is for RandWire's"),
         ("resnet18", {"dropout": 0.0}, "dropout is for RandWire's"),
         ("randwire_tiny", {"node": "block"}, "node is for backbones, got randwire_tin"),
         ("resnet18", {"node": "blocks"}, "one of block, branch, got 'blocks'"),

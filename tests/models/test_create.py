@@ -143,6 +143,38 @@ def test_the_regular_regime_has_half_a_stage_and_regularisation() -> None:
     assert [m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)] == [0.2]
 
 
+@pytest.mark.parametrize(("head", "shrunk"), [(0, 0.5), (None, 0.5), (24, 1.0)])
+def test_a_normalised_head_takes_out_what_all_edges_share(
+    head: int | None, shrunk: float
+) -> None:
+    torch.manual_seed(0)
+    model = create_model(
+        "randwire_tiny", wiring="complete", edges="fixed", head=head, **SMALL
+    )
+    images, labels = torch.randn(32, 3, 16, 16), torch.randint(5, (32,))
+    _, ones = model(images, return_adjacency=True)
+    norms = []
+    for weight in (1.0, 0.5):
+        model.zero_grad()
+        logits = model(images, adjacency=[weight * matrix for matrix in ones])
+        torch.nn.functional.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
+        parts = [each.grad.flatten() for each in model.stages[0].parameters()]
+        norms.append(torch.cat(parts).norm().item())
+    assert norms[1] / norms[0] == pytest.approx(shrunk, rel=0.05)
+
+
+def test_a_head_of_ones_own_comes_back_and_earlier_configurations_have_none() -> None:
+    plain = create_model("randwire_tiny", **SMALL)
+    assert plain.config is not None and "head" not in plain.config
+    model = create_model("randwire_tiny", head=24, **SMALL)
+    assert model.config is not None
+    again = from_config(model.config)
+    again.load_state_dict(model.state_dict())
+    assert again.head[-1].in_features == 24  # type: ignore[index]
+    small = create_model("randwire_small", n=2, channels=4, head=0)
+    assert small.head[-1].in_features == 16  # type: ignore[index]
+
+
 def test_no_two_stages_or_seeds_share_a_graph() -> None:
     graphs = [
         frozenset(stage.dag.edges)
@@ -292,6 +324,7 @@ def test_an_operation_of_ones_own_must_be_given_again() -> None:
         ({"channels": 0}, r"channels must be in \(0, 65536\], got 0"),
         ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
         ({"dropout": 2}, r"dropout must be in \[0, 1\], got 2"),
+        ({"head": -1}, r"head must be in \[0, 65536\], got -1"),
         (
             {"wiring": "complete", "transition": "sources"},
             "stage 1: transition 'sources'",
