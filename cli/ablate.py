@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 NAMES = ("table4", "table6", "fig3", "gates", "instances")
 WITH_RUNS = {
     *("name", "runs", "data", "root", "image_size", "download", "device"),
-    *("workers", "shuffle_seed", "out", "as_json"),
+    *("per_class", "holdout", "workers", "shuffle_seed", "out", "as_json"),
 }
 """What has a meaning where the networks are trained already."""
 

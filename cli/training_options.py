@@ -97,13 +97,14 @@ def data_options(default: str) -> Callable[[Command], Command]:
                 click.option(
                     "--per-class",
                     type=int,
-                    help="Train on so many images of each class.",
+                    help="Train on so many images of each class; 0 for all.  "
+                    "[default: 0; of a RUN its own]",
                 ),
                 click.option(
                     "--holdout",
                     type=int,
                     help="Hold out so many training images, as many of each class, "
-                    "and test on them.",
+                    "and test on them; 0 for none.  [default: 0; of a RUN its own]",
                 ),
                 click.option(
                     "--bad-images",
@@ -189,8 +190,8 @@ def data_source(options: dict[str, Any]) -> "DataSource":
         options.pop("root"),
         options.pop("image_size"),
         options.pop("download"),
-        options.pop("per_class"),
-        options.pop("holdout"),
+        options.pop("per_class") or None,
+        options.pop("holdout") or None,
         options.pop("bad_images") or "fail",
     )
 

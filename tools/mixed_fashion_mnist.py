@@ -1,14 +1,16 @@
 """Writes Fashion-MNIST in which each image was changed in one of six ways.
 
     python tools/mixed_fashion_mnist.py data mixed
-    python tools/mixed_fashion_mnist.py data relabelled --relabel
+    python tools/mixed_fashion_mnist.py data relabelled --labels moved
+    python tools/mixed_fashion_mnist.py data ways --labels way
 
 A task for wirings that depend on the image: what to do with an image depends on how it
 was changed, and nothing but the image tells. ``mixed`` is then a root of ``--data
 fashion_mnist``. The ways are drawn for each image by a fixed seed: as it was, inverted,
 a quarter turn, upside down, with noise (a deviation of 64 of 255), half of it hidden.
-With ``--relabel`` the class depends on the way too, by as many classes on as the way's
-number from 0: a shirt means something else inverted than upside down.
+An image's label is its class. With ``--labels moved`` it depends on the way too, by as
+many classes on as the way's number from 0: a shirt means something else inverted than
+upside down. With ``--labels way`` it is the way's number alone.
 """
 
 import argparse
@@ -47,7 +49,10 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="what --root is for fashion_mnist")
     parser.add_argument("out", type=Path, help="a new folder")
     parser.add_argument(
-        "--relabel", action="store_true", help="add the way's number to the class"
+        "--labels",
+        choices=["class", "moved", "way"],
+        default="class",
+        help="what an image is labelled with",
     )
     given = parser.parse_args()
     raw = given.out / "FashionMNIST" / "raw"
@@ -55,9 +60,12 @@ def main() -> None:
     for train, name in NAMES.items():
         data = FashionMNIST(given.root, train=train)
         images, ways = changed(data.data.numpy(), seed=[SEED, train])
-        labels = data.targets.numpy()
-        if given.relabel:
-            labels = (labels + ways) % len(data.classes)
+        classes = data.targets.numpy()
+        labels = {
+            "class": classes,
+            "moved": (classes + ways) % len(data.classes),
+            "way": ways,
+        }[given.labels]
         # The IDX format: a magic number, each size, all big-endian, and the bytes.
         for kind, values, magic in (
             ("images-idx3", images, 0x803),

@@ -524,6 +524,10 @@ def test_trains_on_cut_data_and_the_configuration_says_so(tmp_path: Path) -> Non
     assert (config["train"], config["test"]) == (30, 20)
     told = call("analyze", tmp_path / "r", "--json")
     assert json.loads(told.stdout)["samples"] == 20  # those of the run
+    tested = call(
+        *("analyze", tmp_path / "r", "--holdout", 0, "--out", tmp_path / "a", "--json")
+    )
+    assert json.loads(tested.stdout)["samples"] == 2000
 
 
 def test_trains_on_shards_and_leaves_bad_images_out(tmp_path: Path) -> None:

@@ -168,14 +168,14 @@ def sweep_file(folder: Path, page: str, root: Path, *, small: bool) -> None:
     (folder / "sweep.toml").write_text(text)
 
 
-def small_sweep(text: str, root: Path, per_class: int = 8) -> str:
+def small_sweep(text: str, root: Path, per_class: int = 8, edges: int = 1) -> str:
     """Returns a sweep's file cut down to a few runs on the tiny Fashion-MNIST."""
     spec = tomllib.loads(text)
     fixed = spec.pop("fixed") | {"data": "fashion_mnist", "root": str(root)}
     # Enough steps that accuracies differ, of which learning from them is refused.
     fixed |= {"epochs": 5, "per_class": per_class, "batch_size": 8, "n": 4}
     fixed.pop("holdout", None)
-    most = {"wiring": 2, "seed": 2}
+    most = {"wiring": 2, "seed": 2, "edges": edges}
     axes = {key: each[: most.get(key, 1)] for key, each in spec.pop("axes").items()}
     if "wiring" in axes:
         axes["wiring"] = [_one(wiring) for wiring in axes["wiring"]]
@@ -228,7 +228,7 @@ def trials(folder: Path, kept: Path) -> None:
     for path in sorted((ROOT / of_page).glob("*.toml")):
         root = Path(tomllib.loads(path.read_text())["fixed"]["root"])
         # Of a class there are fewer images where classes are mixed.
-        small = small_sweep(path.read_text(), root, per_class=2)
+        small = small_sweep(path.read_text(), root, per_class=2, edges=2)
         (folder / of_page / path.name).write_text(small)
 
 
