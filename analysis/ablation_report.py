@@ -76,8 +76,11 @@ def ablation_table(ablation: Ablation, table: Rows) -> str:
 def described(comparison: Comparison) -> str:
     """Returns in a sentence how an ablation's networks were trained."""
     recipe = comparison.recipe
-    names = ("n", "channels", "head")
-    sizes = {name: getattr(comparison, name) for name in names}
+    sizes = {
+        "n": comparison.n,
+        "channels": comparison.channels,
+        "head": comparison.head,
+    }
     plural = "" if recipe.epochs == 1 else "s"
     told = "".join(f", {k} {v:g}" for k, v in sizes.items() if v is not None)
     return (

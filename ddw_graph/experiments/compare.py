@@ -173,7 +173,7 @@ class Comparison:
         Of the entries that is the first, whose cost is the budget: a comparison may
         gain entries and seeds, and each run's own configuration holds its own.
         """
-        shared = {
+        shared: dict[str, Any] = {
             "budget": self.entries[0].label,
             "recipe": self.recipe.as_dict(),
             "model": self.model,
@@ -185,7 +185,9 @@ class Comparison:
         if self.head is not None:
             shared["head"] = self.head
         computed = self.execution.as_dict()
-        return {**shared, "execution": computed} if computed else shared
+        if computed:
+            shared["execution"] = computed
+        return shared
 
 
 @dataclass(frozen=True)
