@@ -19,7 +19,7 @@ from ddw_graph.analysis.pictures import STYLE, plain
 from ddw_graph.analysis.report_files import ReportFiles
 from ddw_graph.analysis.statistics.edges import write_edge_table
 from ddw_graph.analysis.wiring_drawing import draw_wiring
-from ddw_graph.experiments.compare import Comparison
+from ddw_graph.experiments.compare import Comparison, Entry
 from ddw_graph.experiments.summary import summary
 from ddw_graph.training.bad_images import leaving_out
 from ddw_graph.training.run import RunFolder
@@ -100,9 +100,9 @@ def write_report(
     files.picture("wirings", _wirings(comparison, folder), PICTURE)
     collections = _collections(comparison, folder)
     if collections:
-        files.picture("edge_weights", weight_histograms(collections), PICTURE)
-    for label, collection in collections.items():
-        entry = next(e for e in comparison.entries if e.label == label)
+        labelled = {entry.label: each for entry, each in collections.items()}
+        files.picture("edge_weights", weight_histograms(labelled), PICTURE)
+    for entry, collection in collections.items():
         edges = write_edge_table(collection)
         for column in ("mean", "std"):
             figure = weight_heatmaps(collection, edges, column)
@@ -114,7 +114,7 @@ def _run_folder(comparison: Comparison, folder: Path, entry: str) -> Path:
     return folder / "runs" / entry / f"seed-{comparison.seeds[0]}"
 
 
-def _collections(comparison: Comparison, folder: Path) -> dict[str, Collection]:
+def _collections(comparison: Comparison, folder: Path) -> dict[Entry, Collection]:
     """Returns each entry's edge weights over the test images, fixed ones left out."""
     data = comparison.source.load()
     collections = {}
@@ -122,7 +122,7 @@ def _collections(comparison: Comparison, folder: Path) -> dict[str, Collection]:
         if entry.edges.startswith("fixed"):
             continue
         run = _run_folder(comparison, folder, entry.folder)
-        collections[entry.label] = collect(
+        collections[entry] = collect(
             trained_model(run, device=comparison.device),
             data.test,
             # Not in the run's own folder: an analysis there is the user's.

@@ -19,10 +19,10 @@ from ddw_graph.cli.training_options import (
     STAGE_N_OPTION,
     WORKERS_OPTION,
     chosen_recipe,
+    common_source,
     data_options,
     data_source,
     recipe_options,
-    run_data,
 )
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def ablate(
         run_ablation,
         runs_of,
     )
+    from ddw_graph.experiments.groups import groups
     from ddw_graph.training.train import usable_device
 
     context = click.get_current_context()
@@ -131,8 +132,8 @@ def ablate(
     place = usable_device(device)
     if runs:
         refuse_options(context, "--run", set(context.params) - WITH_RUNS)
-        groups, data = _given_runs(runs, options)
-        _test(groups, data, out, shuffle_seed, place, workers, as_json)
+        data = common_source(runs, options).load()
+        _test(groups(runs), data, out, shuffle_seed, place, workers, as_json)
         return
     ablation = instances(model, kinds) if kinds else ABLATIONS[name](model)
     comparison = comparison_of(
@@ -149,11 +150,11 @@ def ablate(
     with run_bar(comparison.recipe.epochs) as show:
         rows = run_ablation(ablation, comparison, out, jobs=jobs, progress=show)
     if name == "instances":
-        groups = runs_of(ablation, comparison, out)
+        found = runs_of(ablation, comparison, out)
         data = comparison.source.load()
         about = (described(comparison),)
         folder = out / name
-        _test(groups, data, folder, shuffle_seed, place, workers, as_json, rows, about)
+        _test(found, data, folder, shuffle_seed, place, workers, as_json, rows, about)
         return
     written = write_ablation(ablation, comparison, rows, out)
     table = ablation_summary(ablation, rows)
@@ -206,26 +207,3 @@ def _test(
         for entry, words in verdicts(table).items():
             click.echo(f"{entry}: {words}")
     tell_written(written)
-
-
-def _given_runs(
-    runs: Sequence[Path], options: dict[str, Any]
-) -> "tuple[list[Group], ImageData]":
-    """Returns runs by their configuration, and the images that they are tested on.
-
-    Raises:
-        RunError: If they were not all trained on the same.
-    """
-    from ddw_graph.errors import RunError
-    from ddw_graph.experiments.groups import groups
-    from ddw_graph.training.run import RunFolder
-
-    found = groups(runs)
-    images = [RunFolder(run).config().get("data") for run in runs]
-    for run, of_run in zip(runs, images, strict=True):
-        if of_run != images[0]:
-            raise RunError(
-                "runs that are tested together must be of the same images, got others "
-                f"in {run} than in {runs[0]}"
-            )
-    return found, data_source(run_data(runs[0], options)).load()

@@ -13,8 +13,7 @@ from ddw_graph.cli.training_options import (
     SPLIT_OPTION,
     WORKERS_OPTION,
     data_options,
-    data_source,
-    run_data,
+    run_images,
 )
 
 
@@ -59,17 +58,12 @@ def analyze(
     from ddw_graph.analysis.statistics.edges import stage_table, write_edge_table
     from ddw_graph.cli.progress import bar
     from ddw_graph.training.bad_images import hearing
-    from ddw_graph.training.train import (
-        check_same_classes,
-        trained_model,
-        usable_device,
-    )
+    from ddw_graph.training.train import trained_model, usable_device
 
     if parquet:
         check_parquet()
     model = trained_model(run, device=usable_device(device))
-    data = data_source(run_data(run, options)).load()
-    check_same_classes(run, data)
+    data = run_images(run, options)
     folder = out or run / "analysis"
     with bar() as progress:
         task = progress.add_task("images", total=None)

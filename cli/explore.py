@@ -10,9 +10,9 @@ from ddw_graph.cli.training_options import (
     DEVICE_OPTION,
     SPLIT_OPTION,
     WORKERS_OPTION,
+    common_source,
     data_options,
     data_source,
-    run_data,
 )
 
 if TYPE_CHECKING:
@@ -108,12 +108,9 @@ def _trained(
     runs: tuple[Path, ...], device: str, options: dict[str, Any]
 ) -> tuple[dict[str, "Network"], "ImageData"]:
     """Returns the networks of runs by their names, and the images of the first."""
-    from ddw_graph.training.train import (
-        check_fit,
-        check_same_classes,
-        trained_model,
-        usable_device,
-    )
+    from ddw_graph.errors import DataError
+    from ddw_graph.training.preparation import Preparation
+    from ddw_graph.training.train import images_for, trained_model, usable_device
 
     place = usable_device(device)
     names = [run.resolve().name for run in runs]
@@ -125,8 +122,13 @@ def _trained(
         name: trained_model(run, device=place)
         for name, run in zip(names, runs, strict=True)
     }
-    data = data_source(run_data(runs[0], options)).load()
-    for run, network in zip(runs, networks.values(), strict=True):
-        check_fit(network.config or {}, data)
-        check_same_classes(run, data)
+    images = common_source(runs, options).load()
+    data, *others = (images_for(run, images) for run in runs)
+    for run, other in zip(runs[1:], others, strict=True):
+        own, first = Preparation.of(other), Preparation.of(data)
+        if own != first:
+            raise DataError(
+                "two RUNs of a page must prepare images alike, got "
+                f"{own} in {run} and {first} in {runs[0]}"
+            )
     return networks, data

@@ -21,6 +21,7 @@ COMMANDS = {
     "compare": "Train wirings and edges beside each other at equal budget.",
     "sweep": "Train many settings: a grid or a search, here or on Slurm.",
     "ablate": "Run one of the paper's ablations, or the test of instances.",
+    "eval": "Tell how trained RUNs do on images, their own or others.",
     "analyze": "Collect each edge's weight for each sample of a trained RUN.",
     "statistics": "Tell what the wirings of an analyzed RUN do, in tables.",
     "observations": "Test the paper's observations (section 4.5) on analyzed RUNs.",

@@ -11,8 +11,7 @@ from ddw_graph.cli.training_options import (
     DEVICE_OPTION,
     WORKERS_OPTION,
     data_options,
-    data_source,
-    run_data,
+    run_images,
 )
 
 
@@ -53,18 +52,13 @@ def prune(
     from ddw_graph.training.bad_images import hearing
     from ddw_graph.training.evaluation import evaluate
     from ddw_graph.training.loading import batches
-    from ddw_graph.training.train import (
-        check_same_classes,
-        trained_model,
-        usable_device,
-    )
+    from ddw_graph.training.train import trained_model, usable_device
 
     file = out or run / "pruned.safetensors"
     check_free(file, overwrite=overwrite)
     place = usable_device(device)
     model = trained_model(run, device=place)
-    data = data_source(run_data(run, options)).load()
-    check_same_classes(run, data)
+    data = run_images(run, options)
     bad = hearing(data)
     loader = batches(data.train, 250, workers=workers, bad=bad)
     images = (x.to(place) for x, _ in loader if len(x))

@@ -1,12 +1,13 @@
 """Options of the commands that train, and what they stand for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from ddw_graph.training.data import ImageData
     from ddw_graph.training.recipe import Recipe
     from ddw_graph.training.train import DataSource
 
@@ -196,7 +197,41 @@ def data_source(options: dict[str, Any]) -> "DataSource":
     )
 
 
-def run_data(run: Path, options: dict[str, Any]) -> dict[str, Any]:
+def run_images(run: Path, options: dict[str, Any]) -> "ImageData":
+    """Returns the images that the options name, by default a run's own.
+
+    They are prepared as those that the run was trained on.
+
+    Raises:
+        DataError: If they have other channels or classes.
+    """
+    from ddw_graph.training.train import images_for
+
+    return images_for(run, common_source([run], options).load())
+
+
+def common_source(runs: Sequence[Path], options: dict[str, Any]) -> "DataSource":
+    """Returns the source that the options name, by default that of every run.
+
+    Raises:
+        DataError: If not every run's is the same.
+    """
+    from ddw_graph.errors import DataError
+
+    first, *others = (data_source(_run_data(run, dict(options))) for run in runs)
+    for run, other in zip(runs[1:], others, strict=True):
+        for name, value in vars(other).items():
+            if value != vars(first)[name]:
+                option = f"--{name.replace('_', '-')}" if name != "name" else "--data"
+                raise DataError(
+                    f"runs are set against each other on the same images, got {name} "
+                    f"{value} of {run} and {vars(first)[name]} of {runs[0]}; {option} "
+                    "chooses one"
+                )
+    return first
+
+
+def _run_data(run: Path, options: dict[str, Any]) -> dict[str, Any]:
     """Returns the options with the data of a run in place of what was not given.
 
     Raises:

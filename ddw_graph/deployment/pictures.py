@@ -19,26 +19,12 @@ class Pictures(FolderImages):
     """
 
     def __init__(self, names: Names, preparation: Preparation) -> None:
-        from torchvision.transforms import v2  # slow to import
-
         size = preparation.image_size
         super().__init__(Path(), names, torch.arange(len(names)), size)
-        self.mean, self.std = preparation.mean, preparation.std  # type: ignore[assignment]
-        self.centre = [v2.Resize(preparation.resize), v2.CenterCrop(size)]
-        if preparation.channels == 1:
-            self.centre.insert(0, v2.Lambda(_grey))
-        self.finish = [
-            v2.ToImage(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(list(preparation.mean), list(preparation.std)),
-        ]
+        preparation.govern(self)
 
     def encoded(self, index: int) -> bytes:
         """Returns the bytes of an image's file, of no extreme shape."""
         content = super().encoded(index)
         check_shape(content)
         return content
-
-
-def _grey(picture: object) -> object:
-    return picture.convert("L")  # type: ignore[attr-defined]

@@ -1,6 +1,7 @@
 """Finished runs sorted by what they are runs of: all but the seed."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,16 @@ from typing import Any
 from ddw_graph.errors import RunError
 from ddw_graph.training.run import RunFolder
 
+SEED = re.compile(r"seed=\d+")
+"""The part of a sweep's run's name that says its seed."""
+
 
 @dataclass(frozen=True)
 class Group:
     """Runs of one configuration and different seeds.
 
     Args:
-        name: That of their folder, or of the run where it stands alone.
+        name: That of their folder, without the seed.
         runs: Their folders, by seed.
     """
 
@@ -26,8 +30,8 @@ class Group:
 def groups(folders: Sequence[Path]) -> list[Group]:
     """Returns runs by their configuration, in the order of the first of each.
 
-    Two draws of a random wiring are of one configuration. A comparison gives each draw
-    the width that its budget asks for, so runs in one folder of a comparison, each
+    Two draws of a random wiring are of one configuration. Comparisons, and sweeps at
+    equal MACs, give each draw the width that its budget asks for, so their runs, each
     named for its seed, may differ in width.
 
     Args:
@@ -38,10 +42,8 @@ def groups(folders: Sequence[Path]) -> list[Group]:
     """
     found: dict[str, dict[int, Path]] = {}
     for folder in folders:
-        config = RunFolder(folder).config()
-        seed = config.get("seed")
-        if not isinstance(config.get("model"), dict) or not isinstance(seed, int):
-            raise RunError(f"{folder} must hold the run of a network")
+        config = RunFolder(folder).network_config()
+        seed = config["seed"]
         runs = found.setdefault(_without_seed(config, folder), {})
         if seed in runs:
             raise RunError(
@@ -60,21 +62,33 @@ def groups(folders: Sequence[Path]) -> list[Group]:
     ]
 
 
-def _of_comparison(run: Path) -> bool:
-    return run.resolve().name.startswith("seed-")
+def _seedless(run: Path) -> Path | None:
+    """Returns a run's folder but for the seed; None where the folder names no seed.
+
+    Of a comparison's ``ENTRY/seed-3`` it is ``ENTRY``, of a sweep's
+    ``SWEEP/runs/seed=3,edges=fixed`` what is left of the name, or where nothing is
+    ``SWEEP``.
+    """
+    path = run.resolve()
+    if path.name.startswith("seed-"):
+        return path.parent
+    parts = path.name.split(",")
+    rest = [part for part in parts if not SEED.fullmatch(part)]
+    if rest == parts:
+        return None
+    return path.parent / ",".join(rest) if rest else path.parent.parent
 
 
 def _name(run: Path) -> str:
-    """Returns what a run is called: of ``.../ENTRY/seed-3`` the entry."""
-    path = run.resolve()
-    return path.parent.name if _of_comparison(run) else path.name
+    return (_seedless(run) or run.resolve()).name
 
 
 def _without_seed(config: dict[str, Any], folder: Path) -> str:
     """Returns a run's configuration but for what its seed draws."""
     model = dict(config["model"])
-    if _of_comparison(folder):
-        model["channels"] = str(folder.resolve().parent)
+    named = _seedless(folder)
+    if named is not None:
+        model["channels"] = str(named)
     wirings = []
     for wiring in model.get("wirings", ()):
         arguments = dict(wiring.get("arguments") or {})

@@ -11,7 +11,7 @@ from ddw_graph.experiments.groups import Group
 from ddw_graph.experiments.instances import WIRINGS, instance_test
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.run import RunFolder, read_json, write_json
-from ddw_graph.training.train import check_fit, check_same_classes, trained_model
+from ddw_graph.training.train import images_for, trained_model
 
 Rows = list[dict[str, Any]]
 
@@ -71,8 +71,7 @@ def _found(
     workers: int,
 ) -> dict[str, Rows]:
     """Returns what the test of a run found, now or before."""
-    check_same_classes(run, data)
-    check_fit(RunFolder(run).config()["model"], data)
+    data = images_for(run, data)
     model = trained_model(run, device=device)
     digest = hashlib.sha256(RunFolder(run).checkpoint_path.read_bytes())
     digest.update(repr((data.as_dict(), seeds)).encode())

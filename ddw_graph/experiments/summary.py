@@ -43,46 +43,73 @@ def paired_difference(values: Sequence[float], others: Sequence[float]) -> Diffe
     return Difference(mean, mean - half, mean + half)
 
 
-def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Returns a row for each entry of a comparison: means over its seeds.
-
-    Accuracies are in percent, differences to the first entry in points. Where a run of
-    an earlier version did not count expected MACs, their mean is None.
-    """
-    by_entry: dict[str, list[Mapping[str, Any]]] = {}
+def by_entry(
+    rows: Sequence[Mapping[str, Any]],
+) -> dict[str, list[Mapping[str, Any]]]:
+    """Returns the rows of each entry, in the order of the first of each."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        by_entry.setdefault(row["entry"], []).append(row)
-    groups = list(by_entry.values())
-    first = {row["seed"]: row["test_accuracy"] for row in groups[0]}
+        found.setdefault(row["entry"], []).append(row)
+    return found
+
+
+def accuracies(
+    rows: Sequence[Mapping[str, Any]], key: str = "test_accuracy"
+) -> list[dict[str, Any]]:
+    """Returns a row for each entry: its accuracy, beside that of the first.
+
+    Accuracies are in percent, means over seeds. Differences are in points, paired by
+    seed; None where the first entry lacks one of the seeds.
+
+    Args:
+        rows: A row for each run, with ``entry`` and ``seed``.
+        key: The column of accuracies, in ``[0, 1]``.
+    """
+    entries = by_entry(rows)
+    first = next(iter(entries), None)
+    to = {row["seed"]: 100 * row[key] for row in entries.get(first or "", ())}
     table = []
-    for group in groups:
-        accuracy = [100 * row["test_accuracy"] for row in group]
-        reference = [100 * first[row["seed"]] for row in group]
-        difference = paired_difference(accuracy, reference)
-        is_first = group is groups[0]
-
-        def mean(key: str, group: list[Mapping[str, Any]] = group) -> float:
-            return statistics.fmean(row[key] for row in group)
-
+    for entry, group in entries.items():
+        accuracy = [100 * row[key] for row in group]
+        paired = entry != first and all(row["seed"] in to for row in group)
+        found = (
+            paired_difference(accuracy, [to[row["seed"]] for row in group])
+            if paired
+            else None
+        )
         table.append(
             {
-                "entry": group[0]["entry"],
+                "entry": entry,
                 "seeds": len(group),
                 "accuracy": statistics.fmean(accuracy),
                 "accuracy_std": statistics.stdev(accuracy) if len(group) > 1 else None,
-                "difference": None if is_first else difference.mean,
-                "difference_low": None if is_first else difference.low,
-                "difference_high": None if is_first else difference.high,
-                "parameters": mean("parameters"),
-                "macs": mean("macs"),
-                "total_macs": mean("total_macs"),
-                "expected_macs": (
-                    mean("expected_macs")
-                    if all(row.get("expected_macs") is not None for row in group)
-                    else None
-                ),
-                "train_seconds": mean("train_seconds"),
-                "inference_ms": group[0]["inference_ms"],
+                "difference": found.mean if found else None,
+                "difference_low": found.low if found else None,
+                "difference_high": found.high if found else None,
             }
         )
+    return table
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Returns a row for each entry of a comparison: means over its seeds.
+
+    Beside its accuracy (see ``accuracies``) stands what it costs. Where a run of an
+    earlier version did not count expected MACs, their mean is None.
+    """
+    table = accuracies(rows)
+    for row, group in zip(table, by_entry(rows).values(), strict=True):
+
+        def mean(key: str, group: list[Mapping[str, Any]] = group) -> float:
+            return statistics.fmean(run[key] for run in group)
+
+        counted = all(run.get("expected_macs") is not None for run in group)
+        row |= {
+            "parameters": mean("parameters"),
+            "macs": mean("macs"),
+            "total_macs": mean("total_macs"),
+            "expected_macs": mean("expected_macs") if counted else None,
+            "train_seconds": mean("train_seconds"),
+            "inference_ms": group[0]["inference_ms"],
+        }
     return table

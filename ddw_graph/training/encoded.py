@@ -66,6 +66,7 @@ class EncodedImages(ABC):
 
     Augmentation is torchvision's random resized crop and flip, then what is asked for;
     without it an image is resized and its centre cropped, as usual for ImageNet.
+    ``Preparation.govern`` has them go through something else.
 
     Args:
         labels: The class of each.
@@ -75,8 +76,9 @@ class EncodedImages(ABC):
         DataError: If there is no image.
     """
 
-    mean = (0.485, 0.456, 0.406)
-    std = (0.229, 0.224, 0.225)
+    channels = 3
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
 
     def __init__(self, labels: Int[Tensor, " images"], image_size: int) -> None:
         from torchvision.transforms import v2  # slow to import
@@ -85,13 +87,8 @@ class EncodedImages(ABC):
             raise DataError("a set needs at least one image, got none")
         self.labels = labels
         self.image_size = image_size
+        self.resize = short_side(image_size)
         self.crop = [v2.RandomResizedCrop(image_size), v2.RandomHorizontalFlip()]
-        self.centre = [v2.Resize(short_side(image_size)), v2.CenterCrop(image_size)]
-        self.finish = [
-            v2.ToImage(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(self.mean, self.std),
-        ]
 
     def __len__(self) -> int:
         """Returns the number of images."""
@@ -122,15 +119,22 @@ class EncodedImages(ABC):
         """
         from torchvision.transforms import v2  # slow to import
 
-        steps = [*self.centre, *self.finish]
+        finish = [
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(self.mean, self.std),
+        ]
+        steps = [v2.Resize(self.resize), v2.CenterCrop(self.image_size), *finish]
         if key is not None:
             before, after = augmentation.before(), augmentation.after()
-            steps = [*self.crop, *before, *self.finish, *after]
+            steps = [*self.crop, *before, *finish, *after]
         transform: Callable[[Any], Tensor] = v2.Compose(steps)
         images, read, bad = [], [], []
         for index in indices:
             try:
                 picture = decoded(self.encoded(index))
+                if self.channels == 1:
+                    picture = picture.convert("L")
             except MemoryError:  # says nothing of the image
                 raise
             except Exception as error:  # a damaged file can make Pillow raise anything
@@ -139,8 +143,8 @@ class EncodedImages(ABC):
             with key.lent(Purpose.TRANSFORMS, index) if key else nullcontext():
                 images.append(transform(picture))
             read.append(index)
-        size = self.image_size
-        stacked = torch.stack(images) if images else torch.empty(0, 3, size, size)
+        none = torch.empty(0, self.channels, self.image_size, self.image_size)
+        stacked = torch.stack(images) if images else none
         batch = stacked, self.labels[torch.tensor(read, dtype=torch.long)]
         if bad:
             raise BadImagesError(bad, batch)

@@ -23,6 +23,7 @@ class Evaluation:
     Args:
         loss: Mean cross-entropy.
         accuracy: Share of images whose class is predicted, in ``[0, 1]``.
+        top5_accuracy: Share of images whose class is among the five most probable ones.
         macs_share: Mean of the MACs that an image asks for, in shares of those with
             every edge open.
         bad_images: Images that could not be read, which the means leave out.
@@ -33,6 +34,7 @@ class Evaluation:
 
     loss: float
     accuracy: float
+    top5_accuracy: float
     macs_share: float
     bad_images: int = 0
     weights: Tensor = field(default_factory=lambda: torch.empty(2, 0), compare=False)
@@ -66,7 +68,7 @@ def evaluate(
     """
     model.eval()
     first = next(model.parameters())
-    loss = correct = share = count = 0.0
+    loss = correct = among = share = count = 0.0
     edges = weighted_edges(model)
     count_edges = sum(ends.shape[1] for ends in edges)
     weights = torch.zeros(2, count_edges, dtype=torch.float64, device=first.device)
@@ -88,16 +90,24 @@ def evaluate(
         )
         loss += functional.cross_entropy(logits, labels, reduction="sum").item()
         correct += (logits.argmax(1) == labels).sum().item()
+        top = logits.topk(min(5, logits.shape[1])).indices
+        among += (top == labels[:, None]).sum().item()
         share += mac_shares(price, adjacency).double().sum().item()
         weights += weight_sums(edges, adjacency)
         count += len(labels)
-    own = [loss, correct, share, count]
+    own = [loss, correct, among, share, count]
     sums = torch.tensor(own, dtype=torch.float64, device=first.device)
-    loss, correct, share, count = world.total(sums).tolist()
+    loss, correct, among, share, count = world.total(sums).tolist()
     weights = world.total(weights).cpu()
     if not count:
         raise DataError(f"at least one image must be readable, got {len(images)} bad")
     lost = len(images) - int(count)
     return Evaluation(
-        loss / count, correct / count, share / count, lost, weights, int(count)
+        loss=loss / count,
+        accuracy=correct / count,
+        top5_accuracy=among / count,
+        macs_share=share / count,
+        bad_images=lost,
+        weights=weights,
+        images=int(count),
     )

@@ -1,13 +1,14 @@
 """What an image goes through before a network sees it in evaluation."""
 
+import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ddw_graph.errors import DataError
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.encoded import EncodedImages, short_side
-from ddw_graph.training.images import ArrayImages
+from ddw_graph.training.images import ArrayImages, Images
 from ddw_graph.training.subsets import Subset
 
 
@@ -63,11 +64,10 @@ class Preparation:
 
         None where they are of a kind that does not say, or no grey or RGB images.
         """
-        images = data.test
-        while isinstance(images, Subset):
-            images = images.images
+        images = _whole(data.test)
         if isinstance(images, EncodedImages):
-            return of_files(images.image_size)
+            size, resize = images.image_size, images.resize
+            return cls(images.channels, size, resize, images.mean, images.std)
         if not isinstance(images, ArrayImages) or data.channels not in (1, 3):
             return None
         size = data.image_size
@@ -92,6 +92,35 @@ class Preparation:
             ) from error
         return cls(channels, size, resize, mean, std)
 
+    def govern(self, images: EncodedImages) -> None:
+        """Makes images in files go through this; those of another size keep theirs."""
+        images.channels = self.channels
+        images.mean, images.std = self.mean, self.std
+        if images.image_size == self.image_size:
+            images.resize = self.resize
+
+    def applied(self, data: ImageData) -> ImageData:
+        """Returns a data set whose images go through this.
+
+        Pixels in memory are as large, and grey or in colours, as they are: of those the
+        mean and the deviation change alone. Images of a kind that does not say what it
+        does stay what they are.
+        """
+        train, test = self._applied(data.train), self._applied(data.test)
+        in_files = isinstance(_whole(test), EncodedImages)
+        channels = self.channels if in_files else data.channels
+        return replace(data, train=train, test=test, channels=channels)
+
+    def _applied(self, images: Images) -> Images:
+        if isinstance(images, Subset):
+            return Subset(self._applied(images.images), images.indices)
+        if isinstance(images, ArrayImages):
+            return ArrayImages(images.pixels, images.labels, self.mean, self.std)
+        if isinstance(images, EncodedImages):
+            images = copy.copy(images)
+            self.govern(images)
+        return images
+
     def as_dict(self) -> dict[str, Any]:
         """Returns the values by name, ready for JSON."""
         values = asdict(self)
@@ -108,6 +137,13 @@ class Preparation:
             f"{kind}, short side resized to {self.resize} px, centre of "
             f"{self.image_size} px, mean {mean}, std {std}"
         )
+
+
+def _whole(images: Images) -> Images:
+    """Returns the set that images are a part of."""
+    while isinstance(images, Subset):
+        images = images.images
+    return images
 
 
 def of_files(image_size: int) -> Preparation:

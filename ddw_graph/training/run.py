@@ -184,6 +184,18 @@ class RunFolder:
         config: dict[str, Any] = self._content()["config"]
         return config
 
+    def network_config(self) -> dict[str, Any]:
+        """Returns the configuration of the run of a network.
+
+        Raises:
+            RunError: If the folder holds no run, or one of something else.
+        """
+        config = self.config()
+        model, seed = config.get("model"), config.get("seed")
+        if not isinstance(model, dict) or not isinstance(seed, int):
+            raise RunError(f"{self.path} must hold the run of a network")
+        return config
+
     def images(self) -> dict[str, Any] | None:
         """Returns how the run prepared its images; None of one that does not say.
 

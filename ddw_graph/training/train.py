@@ -302,18 +302,33 @@ def check_fit(model_config: dict[str, Any], data: ImageData) -> None:
             )
 
 
-def check_same_classes(folder: Path, data: ImageData) -> None:
-    """Checks that images have the classes that a run was trained on.
+def images_for(folder: Path, data: ImageData) -> ImageData:
+    """Returns images as the network of a run is to see them.
+
+    Mean and deviation are those that the run was trained with, not those of images that
+    it never saw.
+
+    Args:
+        folder: The run.
+        data: The images.
 
     Raises:
-        DataError: If they have others.
+        RunError: If the folder holds no run of a network.
+        DataError: If the images have other channels or classes than the run's.
     """
-    trained = RunFolder(folder).config()["data"]["classes"]
+    run = RunFolder(folder)
+    config = run.network_config()
+    trained = config["data"]["classes"]
     if trained != list(data.classes):
         raise DataError(
             f"the network of {folder} was trained on other classes than those of "
             f"{data.name}: {', '.join(map(str, trained[:5]))} ..."
         )
+    values = run.images()
+    if values is not None:
+        data = Preparation.from_dict(values).applied(data)
+    check_fit(config["model"], data)
+    return data
 
 
 def trained_model(folder: Path, *, device: str = "cpu") -> Network:
@@ -328,10 +343,7 @@ def trained_model(folder: Path, *, device: str = "cpu") -> Network:
         RunError: If the folder holds no trained run, or a damaged one.
     """
     run = RunFolder(folder)
-    config = run.config()
-    if not isinstance(config.get("model"), dict):
-        raise RunError(f"{folder} must hold the run of a network")
-    model = from_config(config["model"])
+    model = from_config(run.network_config()["model"])
     load_weights(model, run.weights(), run)
     return model.to(device).eval()
 

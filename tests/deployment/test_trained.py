@@ -1,6 +1,7 @@
 """A trained network is found with its classes and with what its images go through."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ddw_graph.errors import CheckpointError, DataError, RunError
 from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.images import Batch
 from ddw_graph.training.preparation import Preparation, of_files
+from ddw_graph.training.subsets import Subset
 from tests.deployment.small import closing_network, small_run
 from tests.training.photographs import image_folder
 from tests.training.small import small_data
@@ -167,6 +169,31 @@ def test_a_preparation_is_that_of_the_set_and_survives_json(tmp_path: Path) -> N
     assert Preparation.of(unknown) is None
     two = small_data().train
     assert Preparation.of(ImageData("two", two, two, ("a", "b"), 2, 8, "0")) is None
+
+
+def test_a_preparation_is_applied_to_other_images(tmp_path: Path) -> None:
+    grey = Preparation(1, 8, 9, (0.1,), (0.5,))
+    data = small_data()
+    before = Preparation.of(data)
+    part = replace(data, test=Subset(data.test, torch.tensor([3, 1])))
+    found, _ = grey.applied(part).test.batch([0, 1], None)
+    own, _ = data.test.batch([3, 1], None)
+    assert torch.allclose(found * 0.5 + 0.1, own * 0.2 + 0.3)
+    assert Preparation.of(data) == before
+
+    folder = load_data("folder", root=image_folder(tmp_path / "data"), image_size=8)
+    applied = grey.applied(folder)
+    assert applied.channels == 1 and Preparation.of(applied) == grey
+    assert Preparation.of(folder) == of_files(8)
+    wide, _ = folder.test.batch([0], None)
+    narrow, _ = applied.test.batch([0], None)
+    assert (wide.shape[1], narrow.shape[1]) == (3, 1)
+    larger = Preparation(3, 16, 16, (0.1,) * 3, (0.5,) * 3)
+    kept = Preparation.of(larger.applied(folder))
+    assert kept == Preparation(3, 8, of_files(8).resize, (0.1,) * 3, (0.5,) * 3)
+
+    unknown = ImageData("odd", Odd(), Odd(), ("a", "b"), 1, 8, "0")
+    assert grey.applied(unknown) == unknown
 
 
 def test_a_run_on_images_in_memory_has_classes_and_a_size(

@@ -44,6 +44,7 @@ APPENDED = {
     "ddw-graph sweep": "--jobs 1 --device cpu",
     "ddw-graph sweep --dry-run": "",
     "ddw-graph sweep --status": "",
+    "ddw-graph eval": "--root {fashion} --device cpu",
     "ddw-graph analyze": "--root {fashion} --device cpu",
     "ddw-graph statistics": "",
     "ddw-graph observations": "",

@@ -51,6 +51,24 @@ def test_draws_of_a_comparison_differ_in_width(tmp_path: Path) -> None:
     ]
 
 
+def test_a_sweep_names_its_runs_with_their_seeds(tmp_path: Path) -> None:
+    sweep = tmp_path / "widths" / "runs"
+    alone = tmp_path / "alone" / "runs"
+    runs = [
+        run(sweep / "seed=0,edges=fixed", 0, channels=4),
+        run(sweep / "seed=1,edges=fixed", 1, channels=5),
+        run(sweep / "router_lr=2,seed=0,edges=dynamic_bias=0", 0),
+        run(alone / "seed=3", 3, channels=6),
+        run(alone / "seed=4", 4, channels=7),
+    ]
+    found = groups(runs)
+    assert [(group.name, list(group.runs)) for group in found] == [
+        ("edges=fixed", [0, 1]),
+        ("router_lr=2,edges=dynamic_bias=0", [0]),
+        ("alone", [3, 4]),
+    ]
+
+
 def test_names_that_tell_nothing_are_paths(tmp_path: Path) -> None:
     runs = [
         run(tmp_path / outer / "a", 0, recipe=k)

@@ -1,0 +1,96 @@
+"""The command that tells how trained networks do on images."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.training_options import (
+    DEVICE_OPTION,
+    SPLIT_OPTION,
+    WORKERS_OPTION,
+    common_source,
+    data_options,
+)
+
+
+@click.command()
+@click.argument(
+    "runs",
+    metavar="RUN...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+)
+@data_options(default="the runs' own")
+@SPLIT_OPTION
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="CSV file: a row for each RUN."
+)
+@OVERWRITE_OPTION
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=250,
+    show_default=True,
+    help="Images at a time.",
+)
+@WORKERS_OPTION
+@DEVICE_OPTION
+@JSON_OPTION
+def eval(
+    runs: tuple[Path, ...],
+    split: str,
+    out: Path | None,
+    overwrite: bool,
+    batch_size: int,
+    workers: int,
+    device: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Tell how trained RUNs do on images, their own or others.
+
+    Accuracy, top-5 accuracy, loss, and the share of the MACs that an image asks for.
+    RUNs that differ in their seeds alone are one row; differences are to the first
+    row, paired by seed. Images are prepared as each RUN's own were.
+
+    --holdout 0 tests runs that were tested on held out images on the test images.
+
+    \b
+    ddw-graph eval runs/ddw
+    ddw-graph eval runs/ddw --data folder --root photographs
+    ddw-graph eval sweep/runs/* --holdout 0 --out test.csv
+    """
+    from ddw_graph.analysis.evaluation_report import evaluation_csv, evaluation_table
+    from ddw_graph.atomic import check_free, write_bytes
+    from ddw_graph.cli.progress import bar
+    from ddw_graph.experiments.evaluations import evaluation_summary, evaluations
+    from ddw_graph.experiments.groups import groups
+    from ddw_graph.training.train import usable_device
+
+    if out is not None:
+        check_free(out, overwrite=overwrite)
+    place = usable_device(device)
+    found = groups(runs)
+    data = common_source(runs, options).load()
+    with bar() as progress:
+        task = progress.add_task("runs", total=None)
+        rows = evaluations(
+            found,
+            data,
+            split=split,
+            batch_size=batch_size,
+            device=place,
+            workers=workers,
+            progress=lambda done, of: progress.update(task, completed=done, total=of),
+        )
+    if out is not None:
+        write_bytes(out, [evaluation_csv(rows).encode()], overwrite=overwrite)
+    table = evaluation_summary(rows)
+    if as_json:
+        click.echo(json.dumps({"runs": rows, "summary": table}))
+    else:
+        click.echo(evaluation_table(table).rstrip("\n"))

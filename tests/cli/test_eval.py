@@ -1,0 +1,158 @@
+"""How trained networks do on images, as a user asks for it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from ddw_graph.training.data import CLOTHES, EMBEDDED, load_data
+from ddw_graph.training.train import trained_model
+from tests.cli.test_training_commands import SMALL, call
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder of runs that were tested on held out images."""
+    folder = tmp_path_factory.mktemp("eval")
+    for edges in ("dynamic", "fixed"):
+        for seed in (0, 1):
+            result = call(
+                *("train", *SMALL, "--wiring", "complete", "--edges", edges),
+                *(
+                    "--seed",
+                    seed,
+                    "--holdout",
+                    100,
+                    "--out",
+                    folder / f"{edges}-{seed}",
+                ),
+            )
+            assert result.exit_code == 0, result.output
+    return folder
+
+
+def of(result: object) -> dict[str, list[dict[str, object]]]:
+    told: dict[str, list[dict[str, object]]] = json.loads(result.stdout)  # type: ignore
+    return told
+
+
+def test_its_own_images_give_the_result_of_the_run(runs: Path) -> None:
+    run = runs / "dynamic-0"
+    result = call("eval", run, "--json")
+    assert result.exit_code == 0, result.output
+    (row,) = of(result)["runs"]
+    known = json.loads((run / "result.json").read_text())
+    assert row["accuracy"] == known["test_accuracy"]
+    assert row["loss"] == pytest.approx(known["test_loss"])
+    assert row["macs_share"] == known["expected_macs"] / known["total_macs"]
+    assert (row["seed"], row["images"], row["bad_images"]) == (0, 100, 0)
+
+
+def test_other_images_of_the_set_on_request(runs: Path) -> None:
+    whole = call("eval", runs / "dynamic-0", "--holdout", 0, "--json")
+    (row,) = of(whole)["runs"]
+    data = load_data()
+    images, labels = data.test.batch(range(2000), None)
+    with torch.no_grad():
+        logits = trained_model(runs / "dynamic-0")(images)
+    assert row["images"] == 2000
+    right = (logits.argmax(1) == labels).float().mean().item()
+    assert row["accuracy"] == pytest.approx(right, abs=0.0011)
+    among = logits.argsort(1, descending=True)[:, :5] == labels[:, None]
+    assert row["top5_accuracy"] == pytest.approx(
+        among.any(1).float().mean().item(), abs=0.0011
+    )
+    assert row["top5_accuracy"] > row["accuracy"]  # type: ignore[operator]
+
+
+def test_runs_of_a_kind_are_a_row_and_kinds_are_paired(
+    runs: Path, tmp_path: Path
+) -> None:
+    given = [runs / f"{edges}-{s}" for edges in ("fixed", "dynamic") for s in (0, 1)]
+    file = tmp_path / "found.csv"
+    result = call("eval", *given, "--out", file)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert len(lines) == 4 and lines[2].startswith("| fixed-0 | 2 | ")
+    assert " | – | " in lines[2] and " to " in lines[3]
+    table = pd.read_csv(file).set_index(["entry", "seed"])["accuracy"]
+    gain = 100 * (table["dynamic-0"] - table["fixed-0"]).mean()
+    assert f"| {gain:+.2f} (" in lines[3]
+    again = call("eval", *given, "--out", file)
+    assert again.exit_code == 2 and "is there already" in again.stderr
+    # Where seeds are other ones there is nothing to pair.
+    alone = call("eval", runs / "fixed-0", runs / "dynamic-1", "--json")
+    assert [row["difference"] for row in of(alone)["summary"]] == [None, None]
+
+
+def test_images_are_prepared_as_those_of_the_run(runs: Path, tmp_path: Path) -> None:
+    data = load_data()
+    with np.load(EMBEDDED, allow_pickle=False) as file:
+        pixels, labels = file["test_images"][:60], file["test_labels"][:60]
+    names = [name.replace("/", "-") for name in CLOTHES]
+    for split in ("train", "val"):
+        for name in names:
+            (tmp_path / split / name).mkdir(parents=True)
+        for place, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+            path = tmp_path / split / names[label] / f"{place}.png"
+            Image.fromarray(image).save(path)
+    # A folder's classes are in the order of names, and one cannot have a slash.
+    run = tmp_path / "run"
+    shutil.copytree(runs / "dynamic-0", run)
+    content = json.loads((run / "config.json").read_text())
+    content["config"]["data"]["classes"] = sorted(names)
+    (run / "config.json").write_text(json.dumps(content))
+    result = call("eval", run, "--data", "folder", "--root", tmp_path, "--json")
+    assert result.exit_code == 0, result.output
+    (row,) = of(result)["runs"]
+    images, _ = data.test.batch(range(60), None)
+    order = torch.tensor([sorted(names).index(names[label]) for label in labels])
+    with torch.no_grad():
+        logits = trained_model(run)(images)
+    loss = torch.nn.functional.cross_entropy(logits, order).item()
+    assert row["images"] == 60 and row["loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_an_image_that_cannot_be_read_is_named_once(runs: Path, tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        for name in "ab":
+            (tmp_path / split / name).mkdir(parents=True)
+            Image.new("RGB", (40, 40)).save(tmp_path / split / name / "1.png")
+    (tmp_path / "val" / "a" / "2.png").write_text("none")
+    given = ("--data", "folder", "--root", tmp_path, "--image-size", 28)
+    for seed in (0, 1):
+        made = call(
+            *("train", *SMALL, "--batch-size", 2, "--seed", seed, *given),
+            *("--bad-images", "skip", "--out", tmp_path / f"run-{seed}"),
+        )
+        assert made.exit_code == 0, made.output
+    both = [tmp_path / "run-0", tmp_path / "run-1"]
+    result = call("eval", *both, "--root", tmp_path, "--json")
+    assert result.exit_code == 0, result.output
+    counts = [(row["images"], row["bad_images"]) for row in of(result)["runs"]]
+    assert counts == [(2, 1), (2, 1)]
+    failed = call("eval", *both, "--root", tmp_path, "--bad-images", "fail")
+    assert failed.exit_code == 2 and "2.png" in failed.stderr
+
+
+def test_what_cannot_be_evaluated_is_a_line(runs: Path, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    assert call("train", *SMALL, "--out", whole).exit_code == 0
+    run = runs / "dynamic-0"
+    for arguments, words in (
+        ((run, whole), "got holdout None of"),
+        ((run, tmp_path), "must hold config.json"),
+        ((run, run), "must differ in their seeds"),
+        ((run, "--data", "cifar10", "--root", tmp_path), "could not be read"),
+        ((run, "--out", tmp_path / "no" / "a.csv"), "needs its folder"),
+    ):
+        result = call("eval", *arguments)
+        assert result.exit_code == 2 and words in result.stderr, result.output
+        assert result.stderr.count("\n") == 1
+    chosen = call("eval", run, whole, "--holdout", 0, "--json")
+    assert [row["images"] for row in of(chosen)["runs"]] == [2000, 2000]
