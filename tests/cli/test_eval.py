@@ -118,7 +118,9 @@ def test_images_are_prepared_as_those_of_the_run(runs: Path, tmp_path: Path) -> 
     assert row["images"] == 60 and row["loss"] == pytest.approx(loss, rel=1e-5)
 
 
-def test_an_image_that_cannot_be_read_is_named_once(runs: Path, tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_is_named_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for split in ("train", "val"):
         for name in "ab":
             (tmp_path / split / name).mkdir(parents=True)
@@ -132,8 +134,10 @@ def test_an_image_that_cannot_be_read_is_named_once(runs: Path, tmp_path: Path) 
         )
         assert made.exit_code == 0, made.output
     both = [tmp_path / "run-0", tmp_path / "run-1"]
+    caplog.clear()
     result = call("eval", *both, "--root", tmp_path, "--json")
     assert result.exit_code == 0, result.output
+    assert [record.getMessage().count("2.png") for record in caplog.records] == [1]
     counts = [(row["images"], row["bad_images"]) for row in of(result)["runs"]]
     assert counts == [(2, 1), (2, 1)]
     failed = call("eval", *both, "--root", tmp_path, "--bad-images", "fail")
