@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 NAMES = ("table4", "table6", "fig3", "gates", "instances")
 WITH_RUNS = {
     *("name", "runs", "data", "root", "image_size", "download", "device"),
-    *("per_class", "holdout", "workers", "shuffle_seed", "out", "as_json"),
+    *("per_class", "holdout", "bad_images", "workers"),
+    *("shuffle_seed", "out", "as_json"),
 }
 """What has a meaning where the networks are trained already."""
 
@@ -132,8 +133,10 @@ def ablate(
     place = usable_device(device)
     if runs:
         refuse_options(context, "--run", set(context.params) - WITH_RUNS)
+        given = groups(runs)
+        _check_same_images(runs)
         data = common_source(runs, options).load()
-        _test(groups(runs), data, out, shuffle_seed, place, workers, as_json)
+        _test(given, data, out, shuffle_seed, place, workers, as_json)
         return
     ablation = instances(model, kinds) if kinds else ABLATIONS[name](model)
     comparison = comparison_of(
@@ -207,3 +210,21 @@ def _test(
         for entry, words in verdicts(table).items():
             click.echo(f"{entry}: {words}")
     tell_written(written)
+
+
+def _check_same_images(runs: Sequence[Path]) -> None:
+    """Checks that runs were trained on the same images.
+
+    Raises:
+        RunError: If they were not.
+    """
+    from ddw_graph.errors import RunError
+    from ddw_graph.training.run import RunFolder
+
+    images = [RunFolder(run).config().get("data") for run in runs]
+    for run, of_run in zip(runs, images, strict=True):
+        if of_run != images[0]:
+            raise RunError(
+                "runs that are tested together must be of the same images, got others "
+                f"in {run} than in {runs[0]}"
+            )

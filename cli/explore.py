@@ -122,7 +122,7 @@ def _trained(
         name: trained_model(run, device=place)
         for name, run in zip(names, runs, strict=True)
     }
-    images = common_source(runs, options).load()
+    images = common_source(runs[:1], options).load()
     data, *others = (images_for(run, images) for run in runs)
     for run, other in zip(runs[1:], others, strict=True):
         own, first = Preparation.of(other), Preparation.of(data)

@@ -211,10 +211,10 @@ def run_images(run: Path, options: dict[str, Any]) -> "ImageData":
 
 
 def common_source(runs: Sequence[Path], options: dict[str, Any]) -> "DataSource":
-    """Returns the source that the options name, by default that of every run.
+    """Returns the source that the options name; what they leave open the runs say.
 
     Raises:
-        DataError: If not every run's is the same.
+        DataError: If the runs do not all say the same.
     """
     from ddw_graph.errors import DataError
 
@@ -237,11 +237,13 @@ def _run_data(run: Path, options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: If the run's images were in memory, and no others are given.
     """
-    from ddw_graph.errors import DataError
+    from ddw_graph.errors import DataError, RunError
     from ddw_graph.training.data import DATA_SETS, OF_FILES
     from ddw_graph.training.run import RunFolder
 
-    data = RunFolder(run).config()["data"]
+    data = RunFolder(run).network_config().get("data")
+    if not isinstance(data, dict) or not {"name", "image_size", "classes"} <= set(data):
+        raise RunError(f"{run} must say what its images are, got {data}")
     if options["data"] is None and data["name"] not in DATA_SETS:
         raise DataError(
             f"{run} was trained on images in memory, {data['name']!r}, which no "

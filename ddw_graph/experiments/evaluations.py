@@ -43,9 +43,12 @@ def evaluations(
             data do not say to skip it.
     """
     runs = [(g.name, seed, run) for g in groups for seed, run in g.runs.items()]
+    # Before the first is evaluated: the last may not fit.
+    prepared = [images_for(run, data) for _, _, run in runs]
     rows = []
-    for done, (name, seed, run) in enumerate(runs, start=1):
-        images = images_for(run, data)
+    for done, ((name, seed, run), images) in enumerate(
+        zip(runs, prepared, strict=True), start=1
+    ):
         found = evaluate(
             trained_model(run, device=device),
             images.test if split == "test" else images.train,
@@ -59,6 +62,9 @@ def evaluations(
                 "entry": name,
                 "seed": seed,
                 "run": str(run),
+                "data": data.name,
+                "digest": data.digest,
+                "split": split,
                 "images": found.images,
                 "bad_images": found.bad_images,
                 "accuracy": found.accuracy,

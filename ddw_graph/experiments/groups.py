@@ -13,6 +13,9 @@ from ddw_graph.training.run import RunFolder
 SEED = re.compile(r"seed=\d+")
 """The part of a sweep's run's name that says its seed."""
 
+DIGEST = re.compile(r"-[0-9a-f]{8}$")
+"""What tells runs of a sweep apart whose names would not, by their seeds as well."""
+
 
 @dataclass(frozen=True)
 class Group:
@@ -30,8 +33,8 @@ class Group:
 def groups(folders: Sequence[Path]) -> list[Group]:
     """Returns runs by their configuration, in the order of the first of each.
 
-    Two draws of a random wiring are of one configuration. Comparisons, and sweeps at
-    equal MACs, give each draw the width that its budget asks for, so their runs, each
+    Two draws of a random wiring are of one configuration. A comparison gives each draw
+    the width that its budget asks for, so runs in one folder of a comparison, each
     named for its seed, may differ in width.
 
     Args:
@@ -62,33 +65,29 @@ def groups(folders: Sequence[Path]) -> list[Group]:
     ]
 
 
-def _seedless(run: Path) -> Path | None:
-    """Returns a run's folder but for the seed; None where the folder names no seed.
-
-    Of a comparison's ``ENTRY/seed-3`` it is ``ENTRY``, of a sweep's
-    ``SWEEP/runs/seed=3,edges=fixed`` what is left of the name, or where nothing is
-    ``SWEEP``.
-    """
-    path = run.resolve()
-    if path.name.startswith("seed-"):
-        return path.parent
-    parts = path.name.split(",")
-    rest = [part for part in parts if not SEED.fullmatch(part)]
-    if rest == parts:
-        return None
-    return path.parent / ",".join(rest) if rest else path.parent.parent
+def _of_comparison(run: Path) -> bool:
+    return run.resolve().name.startswith("seed-")
 
 
 def _name(run: Path) -> str:
-    return (_seedless(run) or run.resolve()).name
+    """Returns what a run is called, without its seed where its folder names it.
+
+    Of a comparison's ``ENTRY/seed-3`` it is ``ENTRY``, of a sweep's
+    ``seed=3,edges=fixed`` the rest.
+    """
+    path = run.resolve()
+    if _of_comparison(run):
+        return path.parent.name
+    parts = DIGEST.sub("", path.name).split(",")
+    rest = [part for part in parts if not SEED.fullmatch(part)]
+    return path.name if rest == parts or not rest else ",".join(rest)
 
 
 def _without_seed(config: dict[str, Any], folder: Path) -> str:
     """Returns a run's configuration but for what its seed draws."""
     model = dict(config["model"])
-    named = _seedless(folder)
-    if named is not None:
-        model["channels"] = str(named)
+    if _of_comparison(folder):
+        model["channels"] = str(folder.resolve().parent)
     wirings = []
     for wiring in model.get("wirings", ()):
         arguments = dict(wiring.get("arguments") or {})

@@ -10,6 +10,7 @@ from ddw_graph.errors import RunError
 from ddw_graph.experiments.groups import Group
 from ddw_graph.experiments.instances import WIRINGS, instance_test
 from ddw_graph.training.data import ImageData
+from ddw_graph.training.preparation import Preparation
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.train import images_for, trained_model
 
@@ -32,7 +33,7 @@ def instance_tests(
 
     Args:
         groups: Runs by their configuration.
-        data: The images that they were trained on.
+        data: The images; each network sees them prepared as it was trained.
         folder: Where the results go; made if it is not there.
         seed: Fixes the shuffles; each run adds its own seed.
         device: Where to test.
@@ -71,10 +72,12 @@ def _found(
     workers: int,
 ) -> dict[str, Rows]:
     """Returns what the test of a run found, now or before."""
-    data = images_for(run, data)
+    own = images_for(run, data)
     model = trained_model(run, device=device)
     digest = hashlib.sha256(RunFolder(run).checkpoint_path.read_bytes())
     digest.update(repr((data.as_dict(), seeds)).encode())
+    if Preparation.of(own) != Preparation.of(data):
+        digest.update(str(Preparation.of(own)).encode())
     path = folder / f"{digest.hexdigest()[:16]}.json"
     if path.exists():
         found = read_json(path)
@@ -85,7 +88,7 @@ def _found(
             )
         kept: dict[str, Rows] = found
         return kept
-    tested, varied = instance_test(model, data, seed=seeds, workers=workers)
+    tested, varied = instance_test(model, own, seed=seeds, workers=workers)
     made = {
         "wirings": [asdict(each) for each in tested],
         "stages": [asdict(each) for each in varied],

@@ -62,12 +62,12 @@ def accuracies(
     seed; None where the first entry lacks one of the seeds.
 
     Args:
-        rows: A row for each run, with ``entry`` and ``seed``.
+        rows: A row for each run, at least one, with ``entry`` and ``seed``.
         key: The column of accuracies, in ``[0, 1]``.
     """
     entries = by_entry(rows)
-    first = next(iter(entries), None)
-    to = {row["seed"]: 100 * row[key] for row in entries.get(first or "", ())}
+    first = next(iter(entries))
+    to = {row["seed"]: 100 * row[key] for row in entries[first]}
     table = []
     for entry, group in entries.items():
         accuracy = [100 * row[key] for row in group]

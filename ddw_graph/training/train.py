@@ -306,7 +306,8 @@ def images_for(folder: Path, data: ImageData) -> ImageData:
     """Returns images as the network of a run is to see them.
 
     Mean and deviation are those that the run was trained with, not those of images that
-    it never saw.
+    it never saw. Of a run of an earlier version, which does not say, images stay as
+    they are.
 
     Args:
         folder: The run.

@@ -49,8 +49,11 @@ def test_its_own_images_give_the_result_of_the_run(runs: Path) -> None:
     known = json.loads((run / "result.json").read_text())
     assert row["accuracy"] == known["test_accuracy"]
     assert row["loss"] == pytest.approx(known["test_loss"])
-    assert row["macs_share"] == known["expected_macs"] / known["total_macs"]
+    share = known["expected_macs"] / known["total_macs"]
+    assert row["macs_share"] == pytest.approx(share)
     assert (row["seed"], row["images"], row["bad_images"]) == (0, 100, 0)
+    config = json.loads((run / "config.json").read_text())["config"]
+    assert (row["digest"], row["split"]) == (config["data"]["digest"], "test")
 
 
 def test_other_images_of_the_set_on_request(runs: Path) -> None:

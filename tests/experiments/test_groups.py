@@ -7,6 +7,7 @@ import pytest
 
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.groups import groups
+from ddw_graph.sweeping.plan import run_name
 from ddw_graph.training.run import RunFolder
 from tests.training.small import small_config
 
@@ -51,21 +52,28 @@ def test_draws_of_a_comparison_differ_in_width(tmp_path: Path) -> None:
     ]
 
 
-def test_a_sweep_names_its_runs_with_their_seeds(tmp_path: Path) -> None:
-    sweep = tmp_path / "widths" / "runs"
-    alone = tmp_path / "alone" / "runs"
+def test_a_group_of_a_sweep_is_not_called_by_a_seed(tmp_path: Path) -> None:
+    point: dict[str, Any] = {"edges": "dynamic:bias=0.0,router_std=1.0"}
+    points = [{"seed": seed, **point} for seed in (0, 1)]
+    names = [run_name(each) for each in points]
+    assert all("-" in name for name in names)  # with digests that know the seed
     runs = [
-        run(sweep / "seed=0,edges=fixed", 0, channels=4),
-        run(sweep / "seed=1,edges=fixed", 1, channels=5),
-        run(sweep / "router_lr=2,seed=0,edges=dynamic_bias=0", 0),
-        run(alone / "seed=3", 3, channels=6),
-        run(alone / "seed=4", 4, channels=7),
+        *(run(tmp_path / name, seed) for seed, name in enumerate(names)),
+        run(tmp_path / "seed=0,edges=fixed", 0, recipe=2),
+        run(tmp_path / "seed=1,edges=fixed", 1, recipe=2),
+        run(tmp_path / "router_lr=2,seed=0", 0, recipe=3),
+        run(tmp_path / "seed=3", 3, recipe=4),
+        run(tmp_path / "a" / "seed=0", 0, recipe=5, channels=4),
+        run(tmp_path / "b" / "seed=1", 1, recipe=5, channels=8),
     ]
     found = groups(runs)
     assert [(group.name, list(group.runs)) for group in found] == [
+        ("edges=dynamic_bias=0.0_router_std=1.0", [0, 1]),
         ("edges=fixed", [0, 1]),
-        ("router_lr=2,edges=dynamic_bias=0", [0]),
-        ("alone", [3, 4]),
+        ("router_lr=2", [0]),
+        ("seed=3", [3]),
+        ("seed=0", [0]),
+        ("seed=1", [1]),
     ]
 
 
