@@ -6,7 +6,7 @@ from typing import Any
 
 from ddw_graph.analysis.figures import accuracy_figure
 from ddw_graph.analysis.learning_curves import curve_figure, curves_of
-from ddw_graph.analysis.markdown import interval, markdown_table, number
+from ddw_graph.analysis.markdown import accuracy_cells, markdown_table, number
 from ddw_graph.analysis.report_files import ReportFiles
 from ddw_graph.experiments.ablations import Ablation, runs_of
 from ddw_graph.experiments.compare import Comparison
@@ -59,11 +59,7 @@ def ablation_table(ablation: Ablation, table: Rows) -> str:
 
     lines = [
         [
-            row["entry"],
-            str(row["seeds"]),
-            number(row["accuracy"], ".2f"),
-            number(row["accuracy_std"], ".2f"),
-            interval(row["difference"], row["difference_low"], row["difference_high"]),
+            *accuracy_cells(row),
             number(row["parameters"], ",.0f"),
             number(row["total_macs"] / 1e6, ".2f"),
             *(of_paper(row, name) for name in ablation.paper),

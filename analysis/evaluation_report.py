@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from ddw_graph.analysis.markdown import interval, markdown_table, number
+from ddw_graph.analysis.markdown import accuracy_cells, markdown_table, number
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -28,11 +28,7 @@ def evaluation_table(table: Rows) -> str:
     )
     lines = [
         (
-            row["entry"],
-            str(row["seeds"]),
-            number(row["accuracy"], ".2f"),
-            number(row["accuracy_std"], ".2f"),
-            interval(row["difference"], row["difference_low"], row["difference_high"]),
+            *accuracy_cells(row),
             number(row["top5_accuracy"], ".2f"),
             number(row["loss"], ".4f"),
             number(100 * row["macs_share"], ".1f"),

@@ -1,6 +1,7 @@
 """Tables in Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -34,3 +35,18 @@ def interval(mean: float | None, low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return f"{mean:+.2f} (one seed)"
     return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def accuracy_cells(row: Mapping[str, Any]) -> list[str]:
+    """Returns entry, seeds, accuracy, deviation and difference of a summary's row.
+
+    Args:
+        row: From ``ddw_graph.experiments.summary.accuracies``.
+    """
+    return [
+        row["entry"],
+        str(row["seeds"]),
+        number(row["accuracy"], ".2f"),
+        number(row["accuracy_std"], ".2f"),
+        interval(row["difference"], row["difference_low"], row["difference_high"]),
+    ]

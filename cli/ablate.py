@@ -135,7 +135,7 @@ def ablate(
         refuse_options(context, "--run", set(context.params) - WITH_RUNS)
         given = groups(runs)
         _check_same_images(runs)
-        data = common_source(runs, options).load()
+        data = common_source(runs[:1], options).load()
         _test(given, data, out, shuffle_seed, place, workers, as_json)
         return
     ablation = instances(model, kinds) if kinds else ABLATIONS[name](model)

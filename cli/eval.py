@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, RUNS_ARGUMENT
 from ddw_graph.cli.training_options import (
     DEVICE_OPTION,
     SPLIT_OPTION,
@@ -17,13 +17,7 @@ from ddw_graph.cli.training_options import (
 
 
 @click.command()
-@click.argument(
-    "runs",
-    metavar="RUN...",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-)
+@RUNS_ARGUMENT
 @data_options(default="the runs' own")
 @SPLIT_OPTION
 @click.option(

@@ -4,18 +4,12 @@ from pathlib import Path
 
 import click
 
-from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.options import JSON_OPTION, RUNS_ARGUMENT
 from ddw_graph.cli.tables import printed
 
 
 @click.command()
-@click.argument(
-    "runs",
-    metavar="RUN...",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-)
+@RUNS_ARGUMENT
 @click.option(
     "--seed",
     type=click.IntRange(min=0),

@@ -15,6 +15,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_N = 32
 """RandWire's number of nodes that compute."""
 
+RUNS_ARGUMENT = click.argument(
+    "runs",
+    metavar="RUN...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+)
 N_OPTION = click.option(
     "--n",
     type=int,

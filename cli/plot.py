@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddw_graph.cli.options import OVERWRITE_OPTION
+from ddw_graph.cli.options import OVERWRITE_OPTION, RUNS_ARGUMENT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,13 +17,7 @@ USUAL = KINDS[:3]
 
 
 @click.command()
-@click.argument(
-    "runs",
-    metavar="RUN...",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path),
-)
+@RUNS_ARGUMENT
 @click.option(
     "--what",
     type=click.Choice(WHAT),

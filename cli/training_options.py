@@ -237,13 +237,11 @@ def _run_data(run: Path, options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: If the run's images were in memory, and no others are given.
     """
-    from ddw_graph.errors import DataError, RunError
+    from ddw_graph.errors import DataError
     from ddw_graph.training.data import DATA_SETS, OF_FILES
     from ddw_graph.training.run import RunFolder
 
-    data = RunFolder(run).network_config().get("data")
-    if not isinstance(data, dict) or not {"name", "image_size", "classes"} <= set(data):
-        raise RunError(f"{run} must say what its images are, got {data}")
+    data = RunFolder(run).data()
     if options["data"] is None and data["name"] not in DATA_SETS:
         raise DataError(
             f"{run} was trained on images in memory, {data['name']!r}, which no "

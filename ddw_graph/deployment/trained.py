@@ -99,12 +99,9 @@ def trained(
 
 def _of_run(network: Network, run: Path, root: Path | None) -> Trained:
     folder = RunFolder(run)
-    data: Any = folder.config().get("data")
-    try:
-        name, size = str(data["name"]), int(data["image_size"])
-        classes = tuple(map(str, data["classes"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{run} must say what its images are, got {error}") from error
+    told = folder.data()
+    name, size = told["name"], told["image_size"]
+    classes = tuple(map(str, told["classes"]))
     values = folder.images()
     if values is not None:
         return Trained(network, classes, Preparation.from_dict(values))

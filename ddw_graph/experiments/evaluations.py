@@ -42,13 +42,14 @@ def evaluations(
         DataError: If the images do not fit a network, or one cannot be read and the
             data do not say to skip it.
     """
-    runs = [(g.name, seed, run) for g in groups for seed, run in g.runs.items()]
-    # Before the first is evaluated: the last may not fit.
-    prepared = [images_for(run, data) for _, _, run in runs]
+    # Prepared before the first is evaluated: the last may not fit.
+    runs = [
+        (group.name, seed, run, images_for(run, data))
+        for group in groups
+        for seed, run in group.runs.items()
+    ]
     rows = []
-    for done, ((name, seed, run), images) in enumerate(
-        zip(runs, prepared, strict=True), start=1
-    ):
+    for done, (name, seed, run, images) in enumerate(runs, start=1):
         found = evaluate(
             trained_model(run, device=device),
             images.test if split == "test" else images.train,

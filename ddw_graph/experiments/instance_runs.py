@@ -76,8 +76,9 @@ def _found(
     model = trained_model(run, device=device)
     digest = hashlib.sha256(RunFolder(run).checkpoint_path.read_bytes())
     digest.update(repr((data.as_dict(), seeds)).encode())
-    if Preparation.of(own) != Preparation.of(data):
-        digest.update(str(Preparation.of(own)).encode())
+    prepared = Preparation.of(own)
+    if prepared != Preparation.of(data):
+        digest.update(str(prepared).encode())
     path = folder / f"{digest.hexdigest()[:16]}.json"
     if path.exists():
         found = read_json(path)

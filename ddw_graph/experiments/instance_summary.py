@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ddw_graph.experiments.instances import WIRINGS
-from ddw_graph.experiments.summary import Difference, paired_difference
+from ddw_graph.experiments.summary import Difference, by_entry, paired_difference
 
 NEGLIGIBLE = 0.2
 """Points below which a gain counts as none."""
@@ -23,8 +23,7 @@ def instance_summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             ``wiring``, ``accuracy``, ``loss`` and ``changed``.
     """
     table = []
-    for entry in dict.fromkeys(row["entry"] for row in rows):
-        of_entry = [row for row in rows if row["entry"] == entry]
+    for entry, of_entry in by_entry(rows).items():
         own = {r["seed"]: 100 * r["accuracy"] for r in of_entry if r["wiring"] == "own"}
         for wiring in WIRINGS:
             group = [row for row in of_entry if row["wiring"] == wiring]

@@ -196,6 +196,21 @@ class RunFolder:
             raise RunError(f"{self.path} must hold the run of a network")
         return config
 
+    def data(self) -> dict[str, Any]:
+        """Returns what the run's images are: ``name``, ``image_size``, ``classes``.
+
+        Raises:
+            RunError: If the folder holds no run, or one that does not say so.
+        """
+        data = self.config().get("data")
+        wanted = {"name": str, "image_size": int, "classes": list}
+        if not isinstance(data, dict) or not all(
+            isinstance(data.get(key), kind) for key, kind in wanted.items()
+        ):
+            got = str(data)[:60]
+            raise RunError(f"{self.path} must say what its images are, got {got}")
+        return data
+
     def images(self) -> dict[str, Any] | None:
         """Returns how the run prepared its images; None of one that does not say.
 

@@ -319,7 +319,7 @@ def images_for(folder: Path, data: ImageData) -> ImageData:
     """
     run = RunFolder(folder)
     config = run.network_config()
-    trained = config["data"]["classes"]
+    trained = run.data()["classes"]
     if trained != list(data.classes):
         raise DataError(
             f"the network of {folder} was trained on other classes than those of "
