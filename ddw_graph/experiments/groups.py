@@ -41,12 +41,15 @@ def groups(folders: Sequence[Path]) -> list[Group]:
         folders: Folders of runs, finished or not.
 
     Raises:
-        RunError: If a folder holds no run, or two have the same seed and configuration.
+        RunError: If a folder holds no run, or one that does not say its seed, or two
+            have the same seed and configuration.
     """
     found: dict[str, dict[int, Path]] = {}
     for folder in folders:
         config = RunFolder(folder).network_config()
-        seed = config["seed"]
+        seed = config.get("seed")
+        if not isinstance(seed, int):
+            raise RunError(f"{folder} must say its seed, got {str(seed)[:60]}")
         runs = found.setdefault(_without_seed(config, folder), {})
         if seed in runs:
             raise RunError(

@@ -191,8 +191,7 @@ class RunFolder:
             RunError: If the folder holds no run, or one of something else.
         """
         config = self.config()
-        model, seed = config.get("model"), config.get("seed")
-        if not isinstance(model, dict) or not isinstance(seed, int):
+        if not isinstance(config.get("model"), dict):
             raise RunError(f"{self.path} must hold the run of a network")
         return config
 
