@@ -9,6 +9,7 @@ from ddw_graph.experiments.summary import accuracies, by_entry
 from ddw_graph.training.bad_images import hearing, leaving_out
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import images_for, trained_model
 
 MEANS = ("top5_accuracy", "loss", "macs_share")
@@ -38,16 +39,16 @@ def evaluations(
         progress: Hears of runs done and runs in all.
 
     Raises:
-        RunError: If a run is not trained.
+        RunError: If a run is not trained, or its checkpoint is damaged.
         DataError: If the images do not fit a network, or one cannot be read and the
             data do not say to skip it.
     """
-    # Prepared before the first is evaluated: the last may not fit.
-    runs = [
-        (group.name, seed, run, images_for(run, data))
-        for group in groups
-        for seed, run in group.runs.items()
-    ]
+    runs = []
+    for group in groups:
+        for seed, run in group.runs.items():
+            # Before the first is evaluated: the last may not fit, or not be trained.
+            RunFolder(run).read_checkpoint()
+            runs.append((group.name, seed, run, images_for(run, data)))
     rows = []
     for done, (name, seed, run, images) in enumerate(runs, start=1):
         found = evaluate(

@@ -10,8 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
+from ddw_graph.errors import RunError
+from ddw_graph.experiments.evaluations import evaluations
+from ddw_graph.experiments.groups import groups
+from ddw_graph.nn.cost import cost
+from ddw_graph.training.budget_term import mac_shares
 from ddw_graph.training.data import CLOTHES, EMBEDDED, load_data
-from ddw_graph.training.train import trained_model
+from ddw_graph.training.run import RunFolder
+from ddw_graph.training.train import images_for, trained_model
 from tests.cli.test_training_commands import SMALL, call
 
 
@@ -71,6 +77,67 @@ def test_other_images_of_the_set_on_request(runs: Path) -> None:
         among.any(1).float().mean().item(), abs=0.0011
     )
     assert row["top5_accuracy"] > row["accuracy"]  # type: ignore[operator]
+
+
+def test_the_training_images_are_those_that_are_not_held_out(runs: Path) -> None:
+    result = call("eval", runs / "fixed-0", "--split", "train", "--json")
+    assert result.exit_code == 0, result.output
+    (row,) = of(result)["runs"]
+    data = load_data(holdout=100)
+    images, labels = data.train.batch(range(len(data.train)), None)
+    with torch.no_grad():
+        logits = trained_model(runs / "fixed-0")(images)
+    assert (row["images"], row["split"]) == (len(data.train), "train")
+    loss = torch.nn.functional.cross_entropy(logits, labels).item()
+    assert row["loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_an_edge_that_closes_is_not_in_the_share(runs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs / "dynamic-0", run)
+    folder = RunFolder(run)
+    state = folder.read_checkpoint()
+    closed = next(name for name in state["model"] if name.endswith("threshold"))
+    state["model"][closed] = torch.full_like(state["model"][closed], 2)
+    folder.write_checkpoint(state)
+    model = trained_model(run)
+    images, _ = load_data(holdout=100).test.batch(range(100), None)
+    with torch.no_grad():
+        _, adjacency = model(images, return_adjacency=True)
+    share = mac_shares(cost(model, image_size=28), adjacency).mean().item()
+    result = call("eval", run, "--json")
+    assert result.exit_code == 0, result.output
+    (row,) = of(result)["runs"]
+    assert share < 0.9 and row["macs_share"] == pytest.approx(share)
+
+
+def test_a_run_that_does_not_say_how_takes_images_as_they_are(
+    runs: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(runs / "dynamic-0", run)
+    data = load_data(per_class=1)
+    assert images_for(run, data) is not data
+    content = json.loads((run / "config.json").read_text())
+    del content["images"]
+    (run / "config.json").write_text(json.dumps(content))
+    assert images_for(run, data) is data
+
+
+def test_a_run_that_is_not_trained_is_found_before_the_first_is_evaluated(
+    runs: Path, tmp_path: Path
+) -> None:
+    last = tmp_path / "run"
+    shutil.copytree(runs / "dynamic-1", last)
+    (last / "checkpoint.pt").unlink()
+    done: list[int] = []
+    with pytest.raises(RunError, match="must hold checkpoint.pt"):
+        evaluations(
+            groups([runs / "dynamic-0", last]),
+            load_data(per_class=1),
+            progress=lambda count, of: done.append(count),
+        )
+    assert not done
 
 
 def test_runs_of_a_kind_are_a_row_and_kinds_are_paired(

@@ -1,5 +1,7 @@
 """The command writes a page, overwrites nothing unasked, and says what is wrong."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,18 @@ def test_a_run_twice_and_one_of_fixed_edges_are_refused(
     result = call("explore", fixed, "--samples", 10, "--out", out)
     assert result.exit_code == 2 and "every edge is constant" in result.stderr
     assert not out.exists()
+
+
+def test_runs_that_prepare_images_in_two_ways_are_refused(
+    trained: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    content = json.loads((other / "config.json").read_text())
+    content["images"]["mean"] = [0.75]
+    (other / "config.json").write_text(json.dumps(content))
+    out = tmp_path / "page.html"
+    result = call("explore", trained, other, "--samples", 10, "--out", out)
+    assert result.exit_code == 2 and not out.exists()
+    assert "must prepare images alike" in result.stderr and "0.75" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
