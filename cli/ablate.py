@@ -216,14 +216,14 @@ def _check_same_images(runs: Sequence[Path]) -> None:
     """Checks that runs were trained on the same images.
 
     Raises:
-        RunError: If they were not.
+        RunError: If they were not, or one does not say on which.
     """
     from ddw_graph.errors import RunError
     from ddw_graph.training.run import RunFolder
 
-    images = [RunFolder(run).config().get("data") for run in runs]
-    for run, of_run in zip(runs, images, strict=True):
-        if of_run != images[0]:
+    first = RunFolder(runs[0]).data()
+    for run in runs[1:]:
+        if RunFolder(run).data() != first:
             raise RunError(
                 "runs that are tested together must be of the same images, got others "
                 f"in {run} than in {runs[0]}"
