@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ddw_graph.cli.execution_options import KERNELS_OPTION
+from ddw_graph.cli.execution_options import KERNELS_OPTION, THREADS
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION
 
@@ -64,7 +64,7 @@ BENCHMARKS = ("networks", "aggregation", "skipping", "randwire", "growth", "late
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    type=THREADS,
     help="Threads that compute.  [default: all]",
 )
 @DEVICE_OPTION

@@ -15,6 +15,7 @@ from ddw_graph.cli.detection_options import (
     settings_changes,
 )
 from ddw_graph.cli.execution_options import (
+    THREADS,
     chosen_execution,
     detector_execution_options,
     training_place,
@@ -69,7 +70,7 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {} epoc
 @world_options
 @DEVICE_OPTION
 @WORKERS_OPTION
-@click.option("--threads", type=click.IntRange(min=1), help="Threads that compute.")
+@click.option("--threads", type=THREADS, help="Threads that compute.")
 @JSON_OPTION
 def train(
     root: Path,

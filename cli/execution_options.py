@@ -14,6 +14,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 TIMEOUT = 600.0
 
+THREADS = click.IntRange(1, 4096)
+
 PRECISION_OPTION = click.option(
     "--precision",
     default="float32",

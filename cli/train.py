@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddw_graph.cli.execution_options import (
+    THREADS,
     chosen_execution,
     execution_options,
     training_place,
@@ -99,7 +100,7 @@ if TYPE_CHECKING:
 @world_options
 @DEVICE_OPTION
 @WORKERS_OPTION
-@click.option("--threads", type=click.IntRange(min=1), help="Threads that compute.")
+@click.option("--threads", type=THREADS, help="Threads that compute.")
 @JSON_OPTION
 def train(
     model: str | None,

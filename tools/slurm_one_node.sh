@@ -75,7 +75,7 @@ SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=2
 MinJobAge=86400
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$(awk '/^MemTotal/{print int($2 / 1138)}' /proc/meminfo) State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc --all) RealMemory=$(awk '/^MemTotal/{print int($2 / 1138)}' /proc/meminfo) State=UNKNOWN
 PartitionName=one Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
 }

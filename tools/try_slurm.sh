@@ -68,7 +68,8 @@ print(f"{len(names)} results of {len(set(names))} runs, {attempts} attempts at t
 sys.exit(not (len(names) == len(set(names)) == 4 and attempts == 2))
 PYTHON
 
-srun -n 2 "$python" -m ddw_graph.cli.main train --processes 2 --n 3 --channels 4 \
+# Nothing else ends a step that the node has no room for.
+timeout 900 srun -n 2 --overcommit "$python" -m ddw_graph.cli.main train --processes 2 --n 3 --channels 4 \
   --epochs 1 --device cpu --threads 1 --out "$folder/two" >"$folder/out" 2>"$folder/err" ||
   fail "two processes of srun ended with $?"
 grep -q '"processes": 2' "$folder/two/config.json" || fail "they did not train together"

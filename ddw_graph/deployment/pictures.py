@@ -4,7 +4,6 @@ from pathlib import Path
 
 import torch
 
-from ddw_graph.training.encoded import check_shape
 from ddw_graph.training.folder import FolderImages
 from ddw_graph.training.names import Names
 from ddw_graph.training.preparation import Preparation
@@ -22,9 +21,3 @@ class Pictures(FolderImages):
         size = preparation.image_size
         super().__init__(Path(), names, torch.arange(len(names)), size)
         preparation.govern(self)
-
-    def encoded(self, index: int) -> bytes:
-        """Returns the bytes of an image's file, of no extreme shape."""
-        content = super().encoded(index)
-        check_shape(content)
-        return content

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from ddw_graph.detection.coco import CocoData, CocoImage
 from ddw_graph.detection.detector import Boxes
 from ddw_graph.errors import DataError
-from ddw_graph.training.encoded import check_shape, decoded, reason_of
+from ddw_graph.training.encoded import decoded, reason_of
 from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.loading import loaded
 
@@ -72,7 +72,6 @@ def read_image(
             f"{path}: every image must be there ({error.strerror})"
         ) from error
     try:
-        check_shape(content)
         picture = decoded(content)
         if size is not None and picture.size != size:
             stored = decoded(content, upright=False)

@@ -26,7 +26,10 @@ Pillow knows more, and starts another program for one of them (EPS).
 """
 
 MOST_LONG = 100
-"""Longest side over the shortest up to which ``check_shape`` lets an image pass."""
+"""Longest side over the shortest that is read.
+
+Resized by its short side, a line of pixels would fill the memory.
+"""
 
 
 class BadImage(NamedTuple):
@@ -165,11 +168,18 @@ def decoded(content: bytes, *, upright: bool = True) -> "Image":
             show it; it is as it is stored otherwise.
 
     Raises:
-        Exception: Whatever Pillow raises where they hold none.
+        Exception: If a side is more than ``MOST_LONG`` times the other, or whatever
+            Pillow raises where the bytes hold no image.
     """
     # What Pillow warns of, it reads all the same.
     with warnings.catch_warnings(action="ignore"):
         file = _opened(content)
+        width, height = file.size
+        if max(width, height) > MOST_LONG * min(width, height):
+            raise ValueError(
+                f"a side must be at most {MOST_LONG} times the other, got "
+                f"{width}x{height}"
+            )
         file.load()
         if upright:
             _turn(file)
@@ -185,26 +195,6 @@ def _turn(file: "Image") -> None:
         raise
     except Exception:  # damaged EXIF says nothing of the pixels
         pass
-
-
-def check_shape(content: bytes) -> None:
-    """Checks that an image is no line of pixels, without decoding it.
-
-    Resized by its short side, such an image would fill the memory.
-
-    Args:
-        content: The bytes of a file.
-
-    Raises:
-        Exception: If a side is more than ``MOST_LONG`` times the other, or whatever
-            Pillow raises where the bytes hold no image.
-    """
-    with warnings.catch_warnings(action="ignore"):
-        width, height = _opened(content).size
-    if max(width, height) > MOST_LONG * min(width, height):
-        raise ValueError(
-            f"a side must be at most {MOST_LONG} times the other, got {width}x{height}"
-        )
 
 
 def _opened(content: bytes) -> "Image":

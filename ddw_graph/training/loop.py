@@ -93,9 +93,10 @@ def fit(
         checkpoint_steps: Steps of an epoch after which a checkpoint is written too.
 
     Raises:
-        RunError: If the loss is not finite: nothing is written then, so the last good
-            checkpoint stays; if the checkpoint is of another network; or if a batch has
-            too few images for the processes; or if a process that loads is killed.
+        RunError: If the loss or what a checkpoint would keep is not finite: nothing is
+            written then, so the last good checkpoint stays; if the checkpoint is of
+            another network; if a batch has too few images for the processes; or if a
+            process that loads is killed.
         DataError: If an image cannot be read, and is not to be left out.
     """
     check_steps(recipe, world, checkpoint_steps)
@@ -191,14 +192,18 @@ class _Trainer:
 
     def _check_same_start(self) -> None:
         state = self.state
-        place = torch.tensor(
-            [float(state.epoch), float(state.step)], device=self.device
-        )
-        mean = self.world.total(place.clone()) / self.world.size
-        if not torch.equal(mean, place):
+        own = [state.epoch, state.step, self.checkpoint_steps or 0]
+        place = torch.tensor(own, dtype=torch.float32, device=self.device)
+        same = self.world.total(place.clone()) / self.world.size == place
+        if not same[:2].all():
             raise RunError(
                 f"every process must read the same checkpoint, got another in some: is "
                 f"{self.folder.path} on a file system that all of them see?"
+            )
+        if not same[2]:
+            raise RunError(
+                "every process must write checkpoints after the same steps, got "
+                f"checkpoint_steps {self.checkpoint_steps} in this one"
             )
 
     def _train(self, forward: nn.Module) -> float:
@@ -411,10 +416,15 @@ class _Trainer:
         return row
 
     def _keep(self) -> None:
+        state = self.state
         with self.world.together(self.device):
             if self.world.leads:
-                self.folder.write_checkpoint(self.state.as_dict())
-                self.folder.write_log(self.state.history)
+                # Statistics can overflow before any loss tells.
+                if not state.is_finite():
+                    words = f"step {state.step} of {len(self.batch_sizes)}"
+                    raise self._diverged("a weight or statistic is not", words)
+                self.folder.write_checkpoint(state.as_dict())
+                self.folder.write_log(state.history)
 
     def _diverged(self, what: str, place: str) -> RunError:
         return RunError(

@@ -23,6 +23,9 @@ from ddw_graph.errors import LostError, RunError, UserError
 TIMEOUT = 600.0
 """Seconds that a process waits for the others, unless told otherwise."""
 
+LONGEST = 1e6
+"""Most seconds that it can be told to; torch counts milliseconds in 32 bits."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -106,26 +109,21 @@ def joined(
         ...     world
         World(rank=0, size=1, local_rank=0)
     """
-    if not 0 < timeout < float("inf"):
-        raise RunError(f"timeout must be finite and more than 0 s, got {timeout}")
+    if not 0 < timeout <= LONGEST:
+        raise RunError(f"timeout must be in (0, {LONGEST:g}] s, got {timeout}")
     world, address = _launched(environment)
     if size is not None and size != world.size:
         raise RunError(
             f"{size} processes were asked for, got {world.size}: start them with "
             "torchrun or srun"
         )
+    if world.size > 1 or "TORCHELASTIC_RUN_ID" in environment:
+        _end_with_launcher()
     if world.size == 1:
         yield world
         return
-    _end_with_launcher()
     try:
-        distributed.init_process_group(
-            "nccl" if device.startswith("cuda") else "gloo",
-            init_method=address,
-            rank=world.rank,
-            world_size=world.size,
-            timeout=timedelta(seconds=timeout),
-        )
+        _meet(world, address, device, timeout)
         yield world
     except RuntimeError as error:
         # gloo tells in a RuntimeError that a process has gone or is silent.
@@ -143,6 +141,23 @@ def joined(
     distributed.destroy_process_group()
 
 
+def _meet(world: World, address: str, device: str, timeout: float) -> None:
+    try:
+        distributed.init_process_group(
+            "nccl" if device.startswith("cuda") else "gloo",
+            init_method=address,
+            rank=world.rank,
+            world_size=world.size,
+            timeout=timedelta(seconds=timeout),
+        )
+    except ValueError as error:  # of what the launcher says, not of who answers
+        reason = str(error).splitlines()[0]
+        raise RunError(
+            "MASTER_ADDR and MASTER_PORT must say where the processes meet, got "
+            f"{reason!r}"
+        ) from error
+
+
 def device_of(name: str, world: World) -> str:
     """Returns the device of one process: on GPUs each has its own.
 
@@ -155,19 +170,30 @@ def device_of(name: str, world: World) -> str:
     if world.local_rank >= count:
         raise RunError(
             f"each process of a machine needs a GPU of its own, got {count} for "
-            f"process {world.local_rank}"
+            f"process {world.local_rank}; where each sees its own alone, as with "
+            "Slurm's --gpus-per-task, the device is cuda:0"
         )
     torch.cuda.set_device(world.local_rank)
     return f"cuda:{world.local_rank}"
 
 
 def _lost(message: str) -> bool:
-    signs = ("gloo", "timed out", "connection reset", "connection closed", "nccl")
-    return any(sign in message.lower() for sign in signs)
+    return any(
+        sign in message.lower()
+        for sign in (
+            "gloo",
+            "timed out",
+            "connection reset",
+            "connection closed",
+            "pair closure",
+            "nccl",
+        )
+    )
 
 
 def _launched(environment: Mapping[str, str]) -> tuple[World, str]:
     """Returns what the launcher says of this process, and where all meet."""
+    found, address = World(), ""
     try:
         if "RANK" in environment and "WORLD_SIZE" in environment:
             found = World(
@@ -175,21 +201,28 @@ def _launched(environment: Mapping[str, str]) -> tuple[World, str]:
                 int(environment["WORLD_SIZE"]),
                 int(environment.get("LOCAL_RANK", "0")),
             )
-            return found, "env://"
+            address = "env://"
         # Within srun alone: a batch script has the numbers of its job, and is one
         # process all the same.
-        if int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
+        elif int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
             found = World(
                 int(environment["SLURM_PROCID"]),
                 int(environment["SLURM_STEP_NUM_TASKS"]),
                 int(environment["SLURM_LOCALID"]),
             )
-            return found, _slurm_address(environment)
+            address = _slurm_address(environment)
+    except RunError:
+        raise
     except (KeyError, ValueError) as error:
         raise RunError(
             f"what torchrun or srun tell a process must be numbers, got {error!r}"
         ) from error
-    return World(), ""
+    if not 0 <= found.rank < found.size:
+        raise RunError(
+            f"a process's number must be at least 0 and less than how many there are, "
+            f"got {found.rank} of {found.size}"
+        )
+    return found, address
 
 
 def _slurm_address(environment: Mapping[str, str]) -> str:

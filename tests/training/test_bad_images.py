@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from ddw_graph.analysis.collect import collect
 from ddw_graph.errors import DataError
@@ -247,6 +248,16 @@ def test_wirings_of_instances_are_tested_without_them(tmp_path: Path) -> None:
     wanted = mean_wiring(model, Subset(data.train, torch.tensor(left)))
     for found, of_left in zip(mean, wanted, strict=True):
         torch.testing.assert_close(found, of_left)
+
+
+def test_a_line_of_pixels_is_left_out(tmp_path: Path) -> None:
+    """Resized by its short side it would fill the memory."""
+    root = image_folder(tmp_path / "d", each=2, val=1)
+    Image.new("RGB", (1, 101)).save(root / "train/a/000.jpg")
+    data = load_data("folder", root=root, image_size=16, bad_images="skip")
+    with pytest.raises(BadImagesError, match="at most 100 times .*, got 1x101") as e:
+        data.train.batch([0, 1], None)
+    assert len(e.value.rest[0]) == 1
 
 
 def test_postscript_is_no_image(tmp_path: Path) -> None:

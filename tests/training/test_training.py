@@ -186,6 +186,31 @@ def test_the_last_step_of_an_epoch_may_diverge_too(
     assert run(tmp_path / "a", resume=True)["epochs"] == 3
 
 
+def test_a_statistic_that_overflows_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No loss of a training tells of it: a batch is normalised by its own."""
+    made: list[Network] = []
+
+    def build(config: dict[str, Any]) -> Network:
+        made.append(from_config(config))
+        return made[-1]
+
+    def spoil() -> None:
+        name, statistic = next(
+            each for each in made[-1].named_buffers() if each[0].endswith("running_var")
+        )
+        statistic.fill_(math.inf)
+
+    monkeypatch.setattr("ddw_graph.training.train.from_config", build)
+    listener = DivergeAt(2, 3, spoil)
+    with pytest.raises(RunError, match="statistic is not in epoch 2, step 3 of 5; the"):
+        run(tmp_path / "a", listener=listener, checkpoint_steps=1)
+    kept = RunFolder(tmp_path / "a").read_checkpoint()
+    assert kept["step"] == 2
+    assert all(torch.isfinite(each).all() for each in kept["model"].values())
+
+
 def test_a_lost_log_and_a_left_draft_do_no_harm(tmp_path: Path) -> None:
     run(tmp_path / "a")
     log = (tmp_path / "a" / "log.csv").read_text()
@@ -405,11 +430,11 @@ def test_randwires_recipe_is_the_papers() -> None:
     ("changes", "message"),
     [
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"learning_rate": 0.0}, "more than 0, got 0.0"),
-        ({"learning_rate": math.inf}, "finite and more than 0, got inf"),
+        ({"learning_rate": 0.0}, r"in \(0, 1e30\], got 0.0"),
+        ({"learning_rate": math.inf}, r"in \(0, 1e30\], got inf"),
         ({"weight_decay": math.inf}, "finite and at least 0, got inf"),
         ({"batch_size": 2**40}, "in .1, 2..31., got"),
-        ({"learning_rate": math.nan}, "more than 0, got nan"),
+        ({"learning_rate": math.nan}, r"in \(0, 1e30\], got nan"),
         ({"warmup_epochs": 101.0}, r"\[0, epochs\], got 101.0"),
         ({"label_smoothing": 2.0}, r"\[0, 1\], got 2.0"),
         ({"speed": 2}, "a recipe has no speed"),

@@ -78,8 +78,10 @@ def test_a_silent_process_is_not_waited_for_longer_than_told(tmp_path: Path) -> 
         assert "was silent for 5 s; start again" in processes[0].stderr.read()
 
 
-def test_the_launcher_takes_its_processes_along(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_launcher_takes_its_processes_along(tmp_path: Path, count: int) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run"]
+    command += ["--nproc-per-node", str(count)]
     command += ["--master-port", "0", "--rdzv-backend", "c10d"]
     command += ["--rdzv-endpoint", "127.0.0.1:0", "-m", "tests.training.several"]
     command += [str(tmp_path / "shared"), "500", "60"]
@@ -87,7 +89,7 @@ def test_the_launcher_takes_its_processes_along(tmp_path: Path) -> None:
         command, cwd=several.ROOT, stderr=subprocess.DEVNULL, text=True
     )
     with ended([launcher]):
-        pids = several.wait_for_step(tmp_path / "shared", 2, 1, 1)
+        pids = several.wait_for_step(tmp_path / "shared", count, 1, 1)
         launcher.kill()
         launcher.wait()
         until = time.monotonic() + 30
@@ -114,6 +116,20 @@ def runs(pid: int) -> bool:
         # A batch script of Slurm's is one process, however many its job has.
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, 8, "8 processes .* got 1"),
         ({"SLURM_STEP_NUM_TASKS": "2"}, None, "must be numbers, got KeyError"),
+        (
+            {
+                "SLURM_STEP_NUM_TASKS": "2",
+                "SLURM_PROCID": "0",
+                "SLURM_LOCALID": "0",
+                "SLURM_STEP_NODELIST": "",
+                "SLURM_JOB_ID": "1",
+            },
+            None,
+            "^the machines of a Slurm step come from scontrol",
+        ),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, None, "less than .*, got 2 of 2"),
+        ({"RANK": "-1", "WORLD_SIZE": "2"}, None, "at least 0 .*, got -1 of 2"),
+        ({"RANK": "0", "WORLD_SIZE": "0"}, None, "less than .*, got 0 of 0"),
     ],
 )
 def test_the_processes_are_those_that_were_asked_for(
@@ -126,8 +142,26 @@ def test_the_processes_are_those_that_were_asked_for(
         pass
 
 
+@pytest.mark.parametrize("port", [None, "x", "22222222"])
+def test_processes_must_be_told_where_they_meet(
+    port: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    if port:
+        monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+        monkeypatch.setenv("MASTER_PORT", port)
+    with (
+        pytest.raises(RunError, match="^MASTER_ADDR and MASTER_PORT must say where"),
+        joined(environment={"RANK": "0", "WORLD_SIZE": "2"}),
+    ):
+        pass
+
+
 def test_a_timeout_is_a_time() -> None:
-    with pytest.raises(RunError, match="finite and more than 0 s, got 0"):
+    with pytest.raises(RunError, match=r"in \(0, 1e\+06\] s, got 1e\+300"):
+        with joined(timeout=1e300):
+            pass
+    with pytest.raises(RunError, match=r"in \(0, 1e\+06\] s, got 0"):
         with joined(timeout=0):
             pass
 
@@ -157,6 +191,21 @@ class Elsewhere(World):
 def test_processes_that_read_different_checkpoints_are_told(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="on a file system that all of them see"):
         several.weights_after(tmp_path / "a", Elsewhere(size=2))
+
+
+class Otherwise(World):
+    """The first of two processes, of which the other writes no checkpoints midway."""
+
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        values *= 2
+        if values.shape == (3,):
+            values[2] /= 2
+        return values
+
+
+def test_processes_write_checkpoints_after_the_same_steps(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="same steps, got checkpoint_steps 2 in this"):
+        several.weights_after(tmp_path / "a", Otherwise(size=2), checkpoint_steps=2)
 
 
 def test_a_batch_has_images_for_every_process(tmp_path: Path) -> None:
