@@ -31,7 +31,8 @@ def graph_figure(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figu
     """Returns accuracies over clustering coefficient and average path length.
 
     A faint point is a run, a full one the mean over the seeds of a setting. Colours are
-    generators, markers kinds of edges. Properties are those of the nodes that compute,
+    generators, markers edges: each setting of them, or their kinds where those are more
+    than there are markers. Properties are those of the nodes that compute,
     directions left aside, means over the stages; a run without a path length is left
     out of that panel.
 
@@ -44,7 +45,8 @@ def graph_figure(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figu
     """
     told = [name for name in axes if name not in MEASURED]
     families = list(dict.fromkeys(_family(row) for row in rows))
-    kinds = list(dict.fromkeys(_kind(row) for row in rows))
+    edges = _edges_named(rows)
+    named = list(dict.fromkeys(edges.values()))
     settings: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
         settings.setdefault(tuple(row.get(name) for name in told), []).append(row)
@@ -56,15 +58,16 @@ def graph_figure(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figu
                 known = [row for row in group if row[column] is not None]
                 if not known:
                     continue
+                family, kind = _family(known[0]), edges[str(known[0]["edges"])]
                 look = {
-                    "color": f"C{families.index(_family(known[0])) % 7}",
-                    "marker": MARKERS[kinds.index(_kind(known[0])) % len(MARKERS)],
+                    "color": f"C{families.index(family) % 7}",
+                    "marker": MARKERS[named.index(kind) % len(MARKERS)],
                     "linestyle": "none",
                 }
                 x = [row[column] for row in known]
                 y = [100 * row["test_accuracy"] for row in known]
                 ax.plot(x, y, markersize=3.5, alpha=0.35, **look)
-                name = " ".join(filter(None, (_family(known[0]), _kind(known[0]))))
+                name = " ".join(filter(None, (family, kind)))
                 mean = statistics.fmean(x), statistics.fmean(y)
                 ax.plot(*mean, markersize=6, label=plain(name), **look)
             ax.set(xlabel=label, title=f"Accuracy over {label}")
@@ -85,6 +88,9 @@ def _family(row: Mapping[str, Any]) -> str:
     return str(row["wiring"]).partition(":")[0]
 
 
-def _kind(row: Mapping[str, Any]) -> str:
-    """Returns the kind of a row's edges."""
-    return str(row["edges"]).partition(":")[0]
+def _edges_named(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Returns what the edges of the rows are called, by what the rows have."""
+    settings = dict.fromkeys(str(row["edges"]) for row in rows)
+    if len(settings) <= len(MARKERS):
+        return {each: each for each in settings}
+    return {each: each.partition(":")[0] for each in settings}

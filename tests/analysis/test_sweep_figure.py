@@ -14,6 +14,23 @@ def row(
     return {**told, "test_accuracy": accuracy, **graph}
 
 
+def looks(biases: int) -> set[tuple[str, str]]:
+    """Returns the markers of settings that differ in their bias, with their names."""
+    rows = [
+        row("ws", 0, 0.8, clustering=0.2, average_path_length=2.0)
+        | {"edges": f"dynamic:bias={bias}"}
+        for bias in range(biases)
+    ]
+    lines = graph_figure(rows, ["edges", "seed"]).axes[0].lines[1::2]
+    assert len(lines) == biases
+    return {(str(line.get_marker()), str(line.get_label())) for line in lines}
+
+
+def test_edges_of_one_kind_are_told_apart_while_there_are_markers() -> None:
+    assert looks(2) == {("o", "ws dynamic:bias=0"), ("s", "ws dynamic:bias=1")}
+    assert looks(20) == {("o", "ws dynamic")}
+
+
 def test_the_picture_has_each_run_and_the_mean_of_each_setting() -> None:
     rows = [
         row("ws:k=4,p=0.5", 0, 0.8, clustering=0.2, average_path_length=2.0),
