@@ -193,8 +193,8 @@ class _Trainer:
     def _check_same_start(self) -> None:
         state = self.state
         own = [state.epoch, state.step, self.checkpoint_steps or 0]
-        place = torch.tensor(own, dtype=torch.float32, device=self.device)
-        same = self.world.total(place.clone()) / self.world.size == place
+        place = torch.tensor(own, device=self.device)
+        same = self.world.total(place.clone()) == place * self.world.size
         if not same[:2].all():
             raise RunError(
                 f"every process must read the same checkpoint, got another in some: is "

@@ -199,7 +199,7 @@ class Otherwise(World):
     def total(self, values: torch.Tensor) -> torch.Tensor:
         values *= 2
         if values.shape == (3,):
-            values[2] /= 2
+            values[2] //= 2
         return values
 
 
