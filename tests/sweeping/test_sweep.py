@@ -269,9 +269,11 @@ def test_a_worker_ends_with_its_driver(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE) as worker:
         try:
             until = time.monotonic() + 180
-            while states(path)["seed=0"] != "running":
+            # It holds the lock a moment earlier, and killed then it made no attempt.
+            while not SweepFolder(path).attempt("seed=0").number:
                 assert time.monotonic() < until
                 time.sleep(0.05)
+            assert states(path)["seed=0"] == "running"
             assert worker.poll() is None and worker.stdin is not None
             worker.stdin.close()
             assert worker.wait(30) == 1
