@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ddw_graph.training.lock import lock
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -23,8 +25,13 @@ def run(*command: str | Path, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
-    # The sdist is built first, and the wheel from it: so both hold what they need.
-    run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
+    # Tests that run side by side would be in each other's way: one tree, one build.
+    with lock(
+        tmp_path_factory.getbasetemp().parent / "build.lock", seconds=600
+    ) as mine:
+        assert mine
+        # The sdist is built first, and the wheel from it: so both hold what they need.
+        run(sys.executable, "-m", "build", "--outdir", folder, ROOT, cwd=folder)
     return folder
 
 
