@@ -419,8 +419,9 @@ class _Trainer:
         state = self.state
         with self.world.together(self.device):
             if self.world.leads:
-                # Statistics can overflow before any loss tells.
-                if not state.is_finite():
+                # Statistics can overflow before any loss tells; at the end of an epoch
+                # the test has told.
+                if state.step and not state.is_finite():
                     words = f"step {state.step} of {len(self.batch_sizes)}"
                     raise self._diverged("a weight or statistic is not", words)
                 self.folder.write_checkpoint(state.as_dict())

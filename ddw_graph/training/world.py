@@ -178,17 +178,9 @@ def device_of(name: str, world: World) -> str:
 
 
 def _lost(message: str) -> bool:
-    return any(
-        sign in message.lower()
-        for sign in (
-            "gloo",
-            "timed out",
-            "connection reset",
-            "connection closed",
-            "pair closure",
-            "nccl",
-        )
-    )
+    closed = ("connection reset", "connection closed", "pair closure")
+    signs = ("gloo", "nccl", "timed out", *closed)
+    return any(sign in message.lower() for sign in signs)
 
 
 def _launched(environment: Mapping[str, str]) -> tuple[World, str]:
@@ -211,7 +203,7 @@ def _launched(environment: Mapping[str, str]) -> tuple[World, str]:
                 int(environment["SLURM_LOCALID"]),
             )
             address = _slurm_address(environment)
-    except RunError:
+    except RunError:  # a ValueError too, and says itself what is wrong
         raise
     except (KeyError, ValueError) as error:
         raise RunError(

@@ -27,7 +27,14 @@ from ddw_graph.training.recipe import (
 from ddw_graph.training.run import Row, RunFolder
 from ddw_graph.training.train import trained_model
 from tests.training.small import small_config, small_data
-from tests.training.test_training import DivergeAt, Stop, StopAt, run, weights
+from tests.training.test_training import (
+    DivergeAt,
+    Stop,
+    StopAt,
+    networks_made,
+    run,
+    weights,
+)
 
 EVERYTHING = recipe_named(
     "small",
@@ -230,16 +237,11 @@ def test_a_loss_that_is_not_finite_stops_with_everything_on(tmp_path: Path) -> N
 def test_an_average_does_not_hide_that_the_last_step_diverged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[nn.Module] = []
-
-    def build(config: dict[str, Any]) -> nn.Module:
-        made.append(from_config(config))
-        return made[-1]
+    made = networks_made(monkeypatch)
 
     def spoil() -> None:
         next(iter(made[-1].parameters())).data.fill_(math.inf)
 
-    monkeypatch.setattr("ddw_graph.training.train.from_config", build)
     # The average was updated before: it stays finite.
     with pytest.raises(RunError, match="in epoch 2, the last step; the last"):
         run(tmp_path / "a", recipe=EVERYTHING, listener=DivergeAt(2, 5, spoil))

@@ -164,19 +164,26 @@ class DivergeAt(StopAt):
             self.spoil()
 
 
-def test_the_last_step_of_an_epoch_may_diverge_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def networks_made(monkeypatch: pytest.MonkeyPatch) -> list[Network]:
+    """Returns the list to which every network that is trained from now on is added."""
     made: list[Network] = []
 
     def build(config: dict[str, Any]) -> Network:
         made.append(from_config(config))
         return made[-1]
 
+    monkeypatch.setattr("ddw_graph.training.train.from_config", build)
+    return made
+
+
+def test_the_last_step_of_an_epoch_may_diverge_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = networks_made(monkeypatch)
+
     def spoil() -> None:
         next(iter(made[-1].parameters())).data.fill_(math.inf)
 
-    monkeypatch.setattr("ddw_graph.training.train.from_config", build)
     listener = DivergeAt(2, 5, spoil)
     with pytest.raises(RunError, match="in epoch 2, the last step; the last"):
         run(tmp_path / "a", listener=listener)
@@ -190,19 +197,14 @@ def test_a_statistic_that_overflows_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No loss of a training tells of it: a batch is normalised by its own."""
-    made: list[Network] = []
-
-    def build(config: dict[str, Any]) -> Network:
-        made.append(from_config(config))
-        return made[-1]
+    made = networks_made(monkeypatch)
 
     def spoil() -> None:
-        name, statistic = next(
-            each for each in made[-1].named_buffers() if each[0].endswith("running_var")
+        statistics = dict(made[-1].named_buffers())
+        next(s for n, s in statistics.items() if n.endswith("running_var")).fill_(
+            math.inf
         )
-        statistic.fill_(math.inf)
 
-    monkeypatch.setattr("ddw_graph.training.train.from_config", build)
     listener = DivergeAt(2, 3, spoil)
     with pytest.raises(RunError, match="statistic is not in epoch 2, step 3 of 5; the"):
         run(tmp_path / "a", listener=listener, checkpoint_steps=1)
