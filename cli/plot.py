@@ -65,7 +65,8 @@ def plot(
 
     Curves: loss and accuracy over epochs, in training and in tests; runs of the same
     configuration but seed are drawn as their mean, with a band of one deviation,
-    over the epochs that all of them have.
+    over the epochs that all of them have. Beside runs that have epochs, those that
+    have none yet are left out, and named.
 
     Weights: a panel for each stage. RUN is a run with an analysis, or the folder of an
     analysis.
@@ -103,8 +104,16 @@ def _curves(
     from ddw_graph.analysis.learning_curves import curve_figure, curves_of
     from ddw_graph.analysis.pictures import save_figure
     from ddw_graph.experiments.groups import groups
+    from ddw_graph.training.log import has_epochs
 
-    curves = [curves_of(group) for group in groups(runs)]
+    found = groups(runs)
+    begun = [run for run in runs if has_epochs(run)]
+    if begun:
+        found = groups(begun)
+        for run in runs:
+            if run not in begun:
+                click.echo(f"{run} has no epoch yet and is left out", err=True)
+    curves = [curves_of(group) for group in found]
     target = out or (runs[0] if len(runs) == 1 else Path())
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"curves.{ending}"

@@ -31,6 +31,12 @@ OF_SLURM = {"partition", "time", "cpus", "gpus", "memory"}
     metavar="FOLDER",
     help="Say how the runs of a sweep stand, also while it goes, and do nothing.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write table and picture of what has finished, also while it goes.",
+)
 @click.option("--dry-run", is_flag=True, help="Check, list the runs, and do nothing.")
 @click.option(
     "--executor",
@@ -63,6 +69,7 @@ def sweep(
     spec: Path | None,
     out: Path | None,
     status: Path | None,
+    report: Path | None,
     dry_run: bool,
     executor: str,
     jobs: int | None,
@@ -88,14 +95,24 @@ def sweep(
     ddw-graph sweep sweep.toml --out sweep --jobs 2
     ddw-graph sweep sweep.toml --out sweep --executor slurm --partition gpu --gpus 1
     ddw-graph sweep --status sweep
+    ddw-graph sweep --report sweep
     """
+    looks = {"--status": status, "--report": report}
+    given = [option for option, folder in looks.items() if folder is not None]
+    if given and (len(given) > 1 or spec or out or dry_run):
+        raise click.UsageError(
+            f"{given[0]} takes a folder, and no SPEC or other task beside it"
+        )
     if status is not None:
-        if spec or out or dry_run:
-            raise click.UsageError("--status takes a folder, and no SPEC beside it")
         _show_status(status, as_json)
         return
+    if report is not None:
+        _report(report, as_json)
+        return
     if spec is None:
-        raise click.UsageError("a sweep needs SPEC, a TOML file, or --status FOLDER")
+        raise click.UsageError(
+            "a sweep needs SPEC, a TOML file, or --status or --report with its folder"
+        )
 
     from ddw_graph.analysis.sweep_report import write_sweep_report
     from ddw_graph.cli.progress import tell_written
@@ -155,6 +172,23 @@ def _show_status(path: Path, as_json: bool) -> None:
         click.echo(json.dumps([status.as_dict() for status in statuses]))
     else:
         click.echo("\n".join(status_lines(statuses)))
+
+
+def _report(path: Path, as_json: bool) -> None:
+    from ddw_graph.analysis.sweep_report import write_sweep_report
+    from ddw_graph.cli.progress import tell_written
+    from ddw_graph.cli.sweep_progress import counts
+    from ddw_graph.sweeping.folder import SweepFolder
+    from ddw_graph.sweeping.table import table
+
+    folder = SweepFolder(path)
+    statuses = folder.statuses()
+    written = write_sweep_report(path)
+    if as_json:
+        click.echo(json.dumps({"runs": table(folder)}))
+    else:
+        click.echo(counts(statuses))
+    tell_written(written)
 
 
 def _show_plan(plan: "SweepPlan", as_json: bool) -> None:

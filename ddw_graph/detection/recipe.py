@@ -51,7 +51,7 @@ class DetectionRecipe:
         for name, rule, holds in (
             ("epochs", "at least 1", self.epochs >= 1),
             ("batch_size", "in [1, 2**31)", 1 <= self.batch_size < 2**31),
-            ("learning_rate", "finite and more than 0", 0 < self.learning_rate < inf),
+            ("learning_rate", "in (0, 1e30]", 0 < self.learning_rate <= 1e30),
             ("momentum", "in [0, 1)", 0 <= self.momentum < 1),
             ("weight_decay", "finite and at least 0", 0 <= self.weight_decay < inf),
             ("warmup_steps", "at least 0", self.warmup_steps >= 0),

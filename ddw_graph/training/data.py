@@ -176,7 +176,7 @@ def load_data(
     if root is None:
         data = _embedded()
     elif name == "folder":
-        data = _folder(root, size)
+        data = _folder(root, size, bad_images == "skip")
     elif name == "shards":
         data = _shards(root, size)
     else:
@@ -277,13 +277,13 @@ def _torchvision(name: str, root: Path, download: bool) -> ImageData:
     return array_data(name, (train[0], train[1]), (test[0], test[1]), classes)
 
 
-def _folder(root: Path, image_size: int) -> ImageData:
+def _folder(root: Path, image_size: int, skip: bool) -> ImageData:
     test = next((root / p for p in ("val", "test") if (root / p).is_dir()), None)
     if test is None or not (root / "train").is_dir():
         raise DataError(
             f"an image folder must hold 'train' and 'val' (or 'test'), got {root}"
         )
-    parts = {folder: listing(folder) for folder in (root / "train", test)}
+    parts = {folder: listing(folder, skip=skip) for folder in (root / "train", test)}
     classes, others = (part.classes for part in parts.values())
     if classes != others:
         differing = ", ".join(sorted(set(classes) ^ set(others)))

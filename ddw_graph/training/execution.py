@@ -109,8 +109,10 @@ class Execution:
 
         Raises:
             ModelError: If kernels were asked for and cannot be built here.
+            RunError: If ``torch.compile`` was asked for and fails here.
         """
-        with kernels() if self.kernels else nullcontext(), self._repeatable():
+        faults = _compiler_faults() if self.compile else nullcontext()
+        with kernels() if self.kernels else nullcontext(), self._repeatable(), faults:
             yield
 
     @contextmanager
@@ -132,3 +134,22 @@ class Execution:
         finally:
             torch.use_deterministic_algorithms(before[0])
             torch.backends.cudnn.benchmark = before[1]
+
+
+@contextmanager
+def _compiler_faults() -> Iterator[None]:
+    """Says in one line why torch could not compile, which it does at the first step.
+
+    Raises:
+        RunError: If it could not.
+    """
+    from torch._dynamo.exc import BackendCompilerFailed  # slow to import
+
+    try:
+        yield
+    except BackendCompilerFailed as error:
+        cause = error.inner_exception
+        reason = str(cause).strip().partition("\n")[0] or type(cause).__name__
+        raise RunError(
+            f"compile needs a compiler that torch can use here, got {reason}"
+        ) from error

@@ -58,7 +58,7 @@ class Listing:
     Args:
         classes: Name of each class, in the order of names.
         names: The file of each image, below the folder.
-        sizes: Length of each file, bytes.
+        sizes: Length of each file, bytes; -1 where it cannot be looked at.
         labels: The class of each image.
     """
 
@@ -68,14 +68,20 @@ class Listing:
     labels: Int[Tensor, " images"]
 
 
-def listing(folder: Path) -> Listing:
+def listing(folder: Path, *, skip: bool = False) -> Listing:
     """Returns the images below a folder, as torchvision's ``ImageFolder`` finds them.
 
     Some folders are read at the same time, for file systems where each answer takes
     its time.
 
+    Args:
+        folder: Holds a folder of images for each class.
+        skip: Whether a file that cannot be looked at, such as a link to nowhere, is
+            listed, to be left out with the others that cannot be read.
+
     Raises:
-        DataError: If a class has no image, or there is no class.
+        DataError: If a class has no image, or there is no class; or if a folder, or
+            without ``skip`` a file, cannot be looked at.
     """
     rule = f"{folder} must hold a folder of images for each class"
     classes = tuple(sorted(e.name for e in os.scandir(folder) if e.is_dir()))
@@ -83,7 +89,7 @@ def listing(folder: Path) -> Listing:
         raise DataError(f"{rule}, got no folder")
     with ThreadPoolExecutor(8) as pool:
         try:
-            found = list(pool.map(partial(_of_class, folder), classes))
+            found = list(pool.map(partial(_of_class, folder, skip), classes))
         except OSError as error:
             raise DataError(
                 f"{rule}, got {error.filename}: {error.strerror}"
@@ -101,7 +107,7 @@ def listing(folder: Path) -> Listing:
     )
 
 
-def _of_class(folder: Path, name: str) -> tuple[Names, np.ndarray]:
+def _of_class(folder: Path, skip: bool, name: str) -> tuple[Names, np.ndarray]:
     """Returns the images of one class and their lengths."""
     from torchvision.datasets.folder import IMG_EXTENSIONS  # slow to import
 
@@ -113,8 +119,17 @@ def _of_class(folder: Path, name: str) -> tuple[Names, np.ndarray]:
         for file in sorted(files):
             if file.lower().endswith(IMG_EXTENSIONS):
                 names.append(os.path.join(below, file))
-                sizes.append(os.stat(os.path.join(place, file)).st_size)
+                sizes.append(_size(os.path.join(place, file), skip))
     return Names.of(names), np.array(sizes, np.int64)
+
+
+def _size(path: str, skip: bool) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        if skip:
+            return -1
+        raise
 
 
 def _raise(error: OSError) -> None:

@@ -48,6 +48,12 @@ def json_log(history: Sequence[Row]) -> str:
     return "".join(json.dumps(row, allow_nan=False) + "\n" for row in told)
 
 
+def has_epochs(folder: Path) -> bool:
+    """Returns whether the log of a run, damaged or not, tells of an epoch or more."""
+    path = folder / "log.csv"
+    return path.is_file() and len(path.read_bytes().splitlines()) > 1
+
+
 def read_log(folder: Path) -> list[Row]:
     """Returns a run's log, from ``log.csv``, which every version writes.
 

@@ -106,6 +106,14 @@ def test_curves_of_several_runs_and_of_one(ablations: Path, tmp_path: Path) -> N
     assert Path(several.stdout.strip()) == tmp_path / "curves.svg"
     text = (tmp_path / "curves.svg").read_text()
     assert "complete_dynamic (2 runs, mean and sd)" in text
+    young = tmp_path / "young"
+    young.mkdir()
+    config = json.loads((runs[0] / "config.json").read_text())
+    (young / "config.json").write_text(json.dumps(config | {"seed": 99}))
+    beside = call("plot", *runs, young, "--out", tmp_path / "beside", "--format", "svg")
+    assert beside.exit_code == 0, beside.output
+    assert f"{young} has no epoch yet and is left out" in beside.stderr
+    assert (tmp_path / "beside/curves.svg").read_text() == text
     alone = call("plot", runs[0], "--what", "curves", "--out", tmp_path)
     assert alone.exit_code == 0 and (tmp_path / "curves.png").stat().st_size
     again = call("plot", runs[0], "--what", "curves", "--out", tmp_path)

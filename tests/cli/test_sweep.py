@@ -83,6 +83,24 @@ def test_makes_the_table_and_the_picture(
     assert words == "2 finished, 0 running, 0 failed, 0 waiting\n"
 
 
+def test_reports_what_has_finished_so_far(tmp_path: Path) -> None:
+    path, out = spec(tmp_path, epochs=1, seeds=1), tmp_path / "out"
+    done = call("sweep", path, "--out", out, "--jobs", 1, "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    whole = pd.read_csv(out / "runs.csv")
+    for name in ("runs.csv", "graphs.png", "runs/wiring=vgg,seed=0/result.json"):
+        (out / name).unlink()
+    report = call("sweep", "--report", out)
+    assert report.exit_code == 0, report.output
+    assert report.stdout.startswith("1 finished, 0 running")
+    assert (out / "graphs.png").is_file()
+    pd.testing.assert_frame_equal(pd.read_csv(out / "runs.csv"), whole[:1])
+    told = json.loads(call("sweep", "--report", out, "--json").stdout)
+    assert [row["run"] for row in told["runs"]] == ["wiring=complete,seed=0"]
+    (out / "runs/wiring=complete,seed=0/result.json").unlink()
+    assert call("sweep", "--report", out).stdout.startswith("0 finished")
+
+
 def test_what_fails_is_shown_and_the_exit_code_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,11 +117,14 @@ def test_what_fails_is_shown_and_the_exit_code_says_so(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "needs SPEC, a TOML file, or --status FOLDER"),
+        ((), "needs SPEC, a TOML file, or --status or --report with"),
         (("none.toml", "--out", "out"), "none.toml must be readable"),
         (("{spec}",), "needs --out, its folder"),
         (("{spec}", "--status", "out"), "takes a folder, and no SPEC"),
+        (("--report", "out", "--dry-run"), "takes a folder, and no SPEC"),
+        (("--report", "out", "--status", "out"), "takes a folder, and no SPEC"),
         (("--status", "none"), "must hold sweep.json, got none"),
+        (("--report", "none"), "must hold sweep.json, got none"),
         (("{spec}", "--out", "{here}"), "an empty or a new folder"),
         (("{spec}", "--out", "out", "--jobs", "0"), "jobs must be at least 1, got 0"),
         (("{spec}", "--out", "out", "--cpus", "0"), "cpus must be at least 1, got 0"),

@@ -302,7 +302,8 @@ def test_the_presets_fall_where_they_should() -> None:
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"milestones": (3, 2)}, r"rising and at least 1, got \(3, 2\)"),
         ({"warmup_factor": 0.0}, "warmup_factor must be in"),
-        ({"learning_rate": float("inf")}, "learning_rate must be finite"),
+        ({"learning_rate": float("inf")}, r"learning_rate must be in \(0, 1e30\]"),
+        ({"learning_rate": 1e45}, r"learning_rate must be in \(0, 1e30\]"),
         ({"colour": 1}, "no colour"),
     ],
 )

@@ -117,6 +117,19 @@ def test_training_equals_that_on_the_images_that_are_left(tmp_path: Path) -> Non
         assert row == pytest.approx(other, rel=1e-4)
 
 
+def test_a_link_to_nowhere_is_one_of_them(tmp_path: Path) -> None:
+    root = image_folder(tmp_path / "d", each=9, val=3)
+    link = root / "train/a/009.jpg"
+    link.symlink_to("nowhere.jpg")
+    with pytest.raises(DataError, match="009.jpg: No such file"):
+        load_data("folder", root=root, image_size=16)
+    assert [row["bad_images"] for row in fit(tmp_path / "run", damaged(root))] == [
+        1
+    ] * 3
+    told = (tmp_path / "run/bad_images.csv").read_text().splitlines()
+    assert len(told) == 2 and told[1].startswith(f"{link},") and "No such" in told[1]
+
+
 def test_without_bad_images_skipping_changes_nothing(tmp_path: Path) -> None:
     image_folder(tmp_path / "d")
     rows = []

@@ -1,5 +1,6 @@
 """How a step is computed changes its numbers by rounding, and nothing else."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -82,6 +83,26 @@ def test_a_compiled_network_trains_to_the_same_weights(tmp_path: Path) -> None:
     # Where nothing checks the shapes of tensors at run time, which compiles to nothing.
     run = [sys.executable, "-W", "ignore", "-c", COMPILED, str(tmp_path)]
     subprocess.run(run, check=True, cwd=several.ROOT)
+
+
+def test_a_missing_compiler_is_told_in_one_line(tmp_path: Path) -> None:
+    words = ["train", "--compile", "--epochs", "1", "--per-class", "2", "--n", "2"]
+    command = [sys.executable, "-m", "ddw_graph.cli.main", *words, "--device", "cpu"]
+    places = {"PATH": str(tmp_path), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    there = {
+        key: value for key, value in os.environ.items() if key not in {"CC", "CXX"}
+    }
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "run")],
+        env=there | places,
+        cwd=several.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "compile needs a compiler that torch can use here, got No" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_mixed_precision_computes_in_it_and_keeps_the_weights(tmp_path: Path) -> None:

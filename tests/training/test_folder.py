@@ -66,6 +66,10 @@ def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
     (root / "train" / "a" / "9.jpg").symlink_to("nowhere")
     with pytest.raises(DataError, match="9.jpg: No such file"):
         listing(root / "train")
+    found = listing(root / "train", skip=True)
+    assert found.names[6] == "a/9.jpg"
+    assert [place for place, size in enumerate(found.sizes) if size < 1] == [6]
+    assert found.sizes[6] == -1
 
 
 def test_names_come_back_as_they_were() -> None:
