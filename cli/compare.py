@@ -9,6 +9,7 @@ import click
 from ddw_graph.cli.execution_options import chosen_execution, execution_options
 from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
+    CHECKPOINT_STEPS_OPTION,
     DEFAULT_DATA,
     DEVICE_OPTION,
     HEAD_OPTION,
@@ -66,6 +67,7 @@ def _numbers(
 @execution_options
 @DEVICE_OPTION
 @WORKERS_OPTION
+@CHECKPOINT_STEPS_OPTION
 @JOBS_OPTION
 @click.option(
     "--out",

@@ -104,7 +104,28 @@ class Commands(click.Group):
             _fail(_system_message(error), 2)
         except UserError as error:
             _fail(str(error), 2)
+        except (MemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            _fail(
+                "memory must hold a batch with its features, and ran out: take a "
+                f"smaller --batch-size, or train with --accumulate ({_first(error)})",
+                2,
+            )
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # torch's own class for GPUs, by name: torch may not be imported. On the CPU it
+    # raises a plain RuntimeError.
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    told = "can't allocate memory" in str(error)
+    return bool(kinds & {"MemoryError", "OutOfMemoryError"}) or told
+
+
+def _first(error: Exception) -> str:
+    """Returns the first sentence of an error."""
+    return str(error).strip().partition("\n")[0].partition(". ")[0] or "MemoryError"
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from ddw_graph.cli.options import JSON_OPTION, refuse_options
-from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
+from ddw_graph.cli.training_options import (
+    CHECKPOINT_STEPS_OPTION,
+    DEVICE_OPTION,
+    WORKERS_OPTION,
+)
 
 if TYPE_CHECKING:
     from ddw_graph.sweeping.executors import Executor
@@ -46,7 +50,9 @@ OF_SLURM = {"partition", "time", "cpus", "gpus", "memory"}
     help="Where runs are trained: processes of this machine, or jobs of Slurm.",
 )
 @click.option(
-    "--jobs", type=int, help="Runs at once.  [default: one a core; with slurm 16]"
+    "--jobs",
+    type=int,
+    help="Runs at once.  [default: one a core, or a GPU; with slurm 16]",
 )
 @click.option(
     "--retries",
@@ -62,6 +68,7 @@ OF_SLURM = {"partition", "time", "cpus", "gpus", "memory"}
 @click.option("--memory", help="Of a job, such as 8GB.  [default: the cluster's]")
 @DEVICE_OPTION
 @WORKERS_OPTION
+@CHECKPOINT_STEPS_OPTION
 @JSON_OPTION
 @click.pass_context
 def sweep(
@@ -81,6 +88,7 @@ def sweep(
     memory: str | None,
     device: str,
     workers: int,
+    checkpoint_steps: int | None,
     as_json: bool,
 ) -> None:
     """Train many settings: a grid or a search, here or on Slurm.
@@ -125,6 +133,7 @@ def sweep(
     from ddw_graph.sweeping.spec import read_spec
     from ddw_graph.sweeping.sweep import run_sweep
     from ddw_graph.sweeping.table import table
+    from ddw_graph.sweeping.worker import Work
     from ddw_graph.training.train import usable_device
 
     checked = read_spec(spec)
@@ -139,12 +148,13 @@ def sweep(
         refuse_options(context, "--executor local", OF_SLURM)
         usable_device(device)
 
+    work = Work(device, workers, checkpoint_steps)
+
     def place(folder: "SweepFolder") -> "Executor":
         if executor == "local":
-            return LocalExecutor(folder, jobs, device, workers)
-        return SlurmExecutor(
-            folder, 16 if jobs is None else jobs, options, device, workers
-        )
+            runs = checked.trials or len(plan.points())
+            return LocalExecutor(folder, jobs, work, runs=runs)
+        return SlurmExecutor(folder, 16 if jobs is None else jobs, options, work)
 
     progress = SweepProgress()
     with progress.bar:

@@ -18,6 +18,7 @@ from ddw_graph.cli.execution_options import (
 )
 from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.training_options import (
+    CHECKPOINT_STEPS_OPTION,
     DEFAULT_DATA,
     DEVICE_OPTION,
     HEAD_OPTION,
@@ -83,11 +84,7 @@ if TYPE_CHECKING:
     help="Folder of the run: new, empty, or with --resume that of the same run.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
-@click.option(
-    "--checkpoint-steps",
-    type=int,
-    help="Write a checkpoint after so many steps too.  [default: after each epoch]",
-)
+@CHECKPOINT_STEPS_OPTION
 @click.option(
     "--tensorboard", is_flag=True, help="Write events for it too, to OUT/tensorboard."
 )
@@ -140,10 +137,12 @@ def train(
     with training_place(
         device, threads=threads, processes=processes, timeout=timeout
     ) as (world, place):
-        with world.together(place):
-            # One process of a machine, or they would write over each other.
-            if source.download and not world.local_rank:
-                source.load()
+        # One process of a machine, or they would write over each other; and one before
+        # all, where machines see the same folder.
+        for loads in (world.leads, not (world.leads or world.local_rank)):
+            with world.together(place):
+                if source.download and loads:
+                    source.load()
         with world.together(place):
             data = replace(source, download=False).load()
             network = _network(model, start, data, chosen, seed, options)

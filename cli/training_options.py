@@ -67,6 +67,11 @@ HEAD_OPTION = click.option(
     "[default: the network's own]",
 )
 STAGE_N_OPTION = click.option("--n", type=int, help="Computing nodes of a stage.")
+CHECKPOINT_STEPS_OPTION = click.option(
+    "--checkpoint-steps",
+    type=click.IntRange(min=1),
+    help="Write a checkpoint after so many steps too.  [default: after each epoch]",
+)
 JOBS_OPTION = click.option("--jobs", type=int, help="Processes.  [default: one a core]")
 
 

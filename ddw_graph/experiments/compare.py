@@ -17,9 +17,11 @@ from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.loop import check_steps
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.train import DEFAULT_MODEL, DataSource
+from ddw_graph.training.world import World
 
 ORIGINAL = "original"
 """The wiring of an entry that is a backbone as its library has it."""
@@ -118,9 +120,12 @@ class Comparison:
             share.
         execution: How the steps of every run are computed.
         workers: Processes that load the images of each run.
+        checkpoint_steps: Steps of an epoch after which each run writes a checkpoint,
+            beside the one after each epoch.
 
     Raises:
-        RunError: If there is no entry or no seed, or one is given twice; or if an
+        RunError: If there is no entry or no seed, or one is given twice; if steps
+            cannot be computed as asked for; or if an
             entry has a budget that is out of range, or that its edges cannot keep; or
             if one that is original has others than fixed edges, or no backbone.
     """
@@ -138,9 +143,12 @@ class Comparison:
     tolerance: float = TOLERANCE
     execution: Execution = Execution()
     workers: int = 0
+    checkpoint_steps: int | None = None
 
     def __post_init__(self) -> None:
-        """Checks entries and seeds."""
+        """Checks entries, seeds and steps."""
+        parts = self.execution.accumulate
+        check_steps(self.recipe, World(), self.checkpoint_steps, parts)
         for name, values in (
             ("entries", [entry.label for entry in self.entries]),
             ("seeds", list(self.seeds)),
@@ -265,6 +273,7 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
                 comparison.device,
                 comparison.execution,
                 comparison.workers,
+                comparison.checkpoint_steps,
             )
             made.append(Task(entry, run))
     return made

@@ -1,7 +1,8 @@
 """The test of instances for many trained runs, each once."""
 
+import csv
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,22 +35,25 @@ def instance_tests(
     Args:
         groups: Runs by their configuration.
         data: The images; each network sees them prepared as it was trained.
-        folder: Where the results go; made if it is not there.
+        folder: Where the results go: new, empty, or that of an earlier test of no other
+            runs, which gains what is new.
         seed: Fixes the shuffles; each run adds its own seed.
         device: Where to test.
         workers: Processes that load images.
         progress: Hears of runs done and runs in all.
 
     Raises:
-        RunError: If a run is not trained, or has no dynamic edges.
+        RunError: If a run is not trained, or has no dynamic edges, or the folder holds
+            something else.
         DataError: If the images are of other classes.
     """
     if seed < 0:
         raise RunError(f"the seed of shuffles must be at least 0, got {seed}")
-    (folder / "tested").mkdir(parents=True, exist_ok=True)
     rows: Rows = []
     varied: Rows = []
     runs = [(g.name, own, run) for g in groups for own, run in g.runs.items()]
+    _check_nothing_lost(folder, {(name, own) for name, own, _ in runs})
+    (folder / "tested").mkdir(parents=True, exist_ok=True)
     for done, (name, own, run) in enumerate(runs, start=1):
         found = _found(run, data, folder / "tested", (seed, own), device, workers)
         about = {"entry": name, "seed": own}
@@ -61,6 +65,39 @@ def instance_tests(
         if progress:
             progress(done, len(runs))
     return rows, varied
+
+
+def _check_nothing_lost(folder: Path, wanted: Set[tuple[str, int]]) -> None:
+    """Checks that what is in a folder is a test whose runs are all among those wanted.
+
+    Raises:
+        RunError: If it is not.
+    """
+    if not folder.exists():
+        return
+    tables = folder / "wirings.csv"
+    names = {path.name for path in folder.iterdir()}
+    # An ablation leaves the results of its runs there first.
+    if "tested" not in names and names - {"result.json"}:
+        raise RunError(
+            "a test of instances needs an empty or a new folder, or that of an "
+            f"earlier one, got {folder}"
+        )
+    if not tables.exists():
+        return
+    try:
+        with tables.open(newline="") as file:
+            there = {(row["entry"], int(row["seed"])) for row in csv.DictReader(file)}
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise RunError(
+            f"{tables} must hold tests by entry and seed, got {error!r}"
+        ) from error
+    lost = sorted(there - wanted)
+    if lost:
+        raise RunError(
+            f"{folder} holds tests that this one leaves out, {lost[0][0]} with seed "
+            f"{lost[0][1]} among them; name all of them, or take another folder"
+        )
 
 
 def _found(

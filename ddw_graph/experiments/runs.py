@@ -35,6 +35,7 @@ class PlannedRun:
         device: Where to train.
         execution: How steps are computed.
         workers: Processes that load its images.
+        checkpoint_steps: See ``train``.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class PlannedRun:
     device: str = "cpu"
     execution: Execution = Execution()
     workers: int = 0
+    checkpoint_steps: int | None = None
 
     def train(self) -> dict[str, Any]:
         """Trains what is not trained yet, and returns the result."""
@@ -58,6 +60,7 @@ class PlannedRun:
             device=self.device,
             execution=self.execution,
             workers=self.workers,
+            checkpoint_steps=self.checkpoint_steps,
         )
 
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -104,14 +105,15 @@ class NetworkCost(Cost):
         terminals = self.parts[0].total_macs + self.parts[-1].total_macs
         total = adjacency[0].new_full((len(adjacency[0]),), terminals, dtype=FLOAT)
         for work, matrix in zip(self.work, adjacency, strict=True):
-            source, target = torch.tensor(work.plan.edges, device=matrix.device).T
+            source, target = _held(work.plan.edges, torch.int64, matrix.device).T
             weights = matrix[:, target, source]
             is_open = weights != 0
             alive = (matrix != 0).any(2)
             alive[:, 0] = True
             by_node = zip(work.operations, work.routers, work.pooling, strict=True)
-            nodes = total.new_tensor([sum(pieces) for pieces in by_node])
-            edges = total.new_tensor(work.edges)
+            pieces = tuple(map(sum, by_node))
+            nodes = _held(pieces, FLOAT, matrix.device)
+            edges = _held(work.edges, FLOAT, matrix.device)
             total = total + work.terminals
             # Not as products of matrices, which autocast would round.
             total = total + (is_open * edges).sum(1) + (alive * nodes).sum(1)
@@ -122,6 +124,14 @@ class NetworkCost(Cost):
                 price = edges + nodes[target] * answerable / inputs[:, target].clamp(1)
                 total = total + (_without_value(weights).to(FLOAT) * price).sum(1)
         return total
+
+
+@lru_cache(maxsize=1024)
+def _held(numbers: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Returns numbers as a tensor, made once: to make one there waits for a GPU."""
+    # What is made in inference mode could not take part in training later.
+    with torch.inference_mode(False):
+        return torch.tensor(numbers, dtype=dtype, device=device)
 
 
 def _without_value(weights: Tensor) -> Tensor:

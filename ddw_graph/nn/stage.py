@@ -162,7 +162,9 @@ class Stage(nn.Module):
         places = [
             (j, i) for j, heard in enumerate(self.plan.predecessors) for i, _ in heard
         ]
-        self.register_buffer("places", torch.tensor(places).T, persistent=False)
+        self.register_buffer(
+            "places", torch.tensor(places).T.contiguous(), persistent=False
+        )
 
     @overload
     def forward(

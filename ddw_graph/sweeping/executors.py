@@ -1,16 +1,21 @@
 """Where the runs of a sweep are trained: what a sweep asks of a place."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Protocol, runtime_checkable
+
+import torch
 
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.runs import cores
 from ddw_graph.sweeping.folder import SweepFolder
-from ddw_graph.sweeping.worker import BUSY
+from ddw_graph.sweeping.worker import BUSY, Work
 
 
 @runtime_checkable
@@ -47,13 +52,14 @@ class LocalExecutor:
     """Trains in processes of this machine, each with its share of the cores.
 
     A process for each run, so that none inherits another's memory, and one that is
-    killed takes no other with it. They end with the process that made them.
+    killed takes no other with it. They end with the process that made them. On GPUs
+    each sees one alone, which fewest of the others have.
 
     Args:
         folder: The sweep.
-        jobs: How many at once; by default one for each core.
-        device: Where each trains.
-        workers: Processes that load the images of each.
+        jobs: How many at once; by default one for each core, on GPUs one for each.
+        work: How each is trained.
+        runs: How many there are, where that is known: no more than that share cores.
 
     Raises:
         RunError: If ``jobs`` is less than 1.
@@ -65,15 +71,17 @@ class LocalExecutor:
         self,
         folder: SweepFolder,
         jobs: int | None = None,
-        device: str = "auto",
-        workers: int = 0,
+        work: Work = Work(),  # noqa: B008 (frozen)
+        *,
+        runs: int | None = None,
     ) -> None:
         if jobs is not None and jobs < 1:
             raise RunError(f"jobs must be at least 1, got {jobs}")
         self.folder = folder
-        self.jobs = jobs or cores()
-        self.device = device
-        self.workers = workers
+        self.gpus = _gpus() if work.device in ("auto", "cuda") else []
+        self.jobs = min(jobs or len(self.gpus) or cores(), runs or sys.maxsize)
+        self.work = work
+        self.on: dict[str, str] = {}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.reasons: dict[str, str] = {}
 
@@ -84,16 +92,22 @@ class LocalExecutor:
 
     def start(self, names: Sequence[str]) -> None:
         """Takes runs."""
-        shared = (max(1, cores() // self.jobs), self.device, self.workers)
+        shared = (str(max(1, cores() // self.jobs)), json.dumps(asdict(self.work)))
         module = "ddw_graph.sweeping.worker"
         for name in names:
-            words = [str(self.folder.path), name, *map(str, shared)]
+            words = [str(self.folder.path), name, *shared]
+            environment = dict(os.environ)
+            if self.gpus:
+                taken = Counter(self.on[other] for other in self.processes)
+                self.on[name] = min(self.gpus, key=taken.__getitem__)
+                environment["CUDA_VISIBLE_DEVICES"] = self.on[name]
             with open(self.folder.job(name, ".log"), "ab") as log:
                 self.processes[name] = subprocess.Popen(
                     [sys.executable, "-m", module, *words],
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
+                    env=environment,
                     # Ctrl-C is for the sweep, which then ends its processes.
                     start_new_session=True,
                 )
@@ -129,6 +143,14 @@ class LocalExecutor:
             return f"its process was ended by {told}{out * (code == -signal.SIGKILL)}"
         log = os.fspath(self.folder.job(name, ".log"))
         return f"its process ended with exit code {code}, see {log}"
+
+
+def _gpus() -> list[str]:
+    """Returns the GPUs that this process may use, as processes are told of them."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    return (names or list(map(str, range(count))))[:count]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -31,6 +31,8 @@ from ddw_graph.sweeping.settings import (
 )
 from ddw_graph.sweeping.spec import SweepSpec
 from ddw_graph.training.data import ImageData
+from ddw_graph.training.loop import check_steps
+from ddw_graph.training.world import World
 
 LONGEST_NAME = 120
 """Characters of a run's name; file systems take 255."""
@@ -113,13 +115,15 @@ class SweepPlan:
                     counted=self._counted,
                 )
             assert model.config is not None
+            trained, computed = recipe(settings), execution(settings)
+            check_steps(trained, World(), None, computed.accumulate)
             return PlannedRun(
                 folder / name,
                 model.config,
-                recipe(settings),
+                trained,
                 data_source(settings),
                 seed(settings),
-                execution=execution(settings),
+                execution=computed,
             )
         except UserError as error:
             told = ", ".join(f"{key} = {value!r}" for key, value in point.items())

@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from ddw_graph.errors import ModelError, RunError, UserError
 from ddw_graph.nn.edges import edge_settings, edge_text
@@ -41,8 +42,16 @@ NETWORK: dict[str, Kind] = {
     "drop_path": float,
     "dropout": float,
 }
+
+
+def _kind(annotation: Any) -> Kind:
+    """Returns the kind of a field, of one that may be None that of the rest."""
+    kinds = {*get_args(annotation)} - {NoneType} or {annotation}
+    return next((kind for kind in (bool, int, str) if kind in kinds), float)
+
+
 RECIPE, EXECUTION = (
-    {f.name: f.type if f.type in (bool, int, str) else float for f in fields(settings)}
+    {f.name: _kind(f.type) for f in fields(settings)}
     for settings in (Recipe, Execution)
 )
 SETTINGS: dict[str, Kind] = {

@@ -7,13 +7,13 @@ import subprocess
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from getpass import getuser
 from typing import Any
 
 from ddw_graph.errors import RunError
 from ddw_graph.sweeping.folder import SweepFolder
-from ddw_graph.sweeping.worker import CRASHED, attempt
+from ddw_graph.sweeping.worker import CRASHED, Work, attempt
 from ddw_graph.training.run import read_json, write_json
 
 LARGEST_ARRAY = 1000
@@ -76,12 +76,10 @@ class SlurmOptions:
         return {key: value for key, value in given.items() if value is not None}
 
 
-def attempt_in_job(
-    path: str, name: str, threads: int, device: str, workers: int
-) -> int:
+def attempt_in_job(path: str, name: str, threads: int, work: dict[str, Any]) -> int:
     """Makes an attempt at a run in a job of Slurm; see ``attempt``."""
     end_at_the_limit()
-    return attempt(path, name, threads, device, workers)
+    return attempt(path, name, threads, work)
 
 
 def end_at_the_limit() -> None:
@@ -122,8 +120,7 @@ class SlurmExecutor:
         folder: The sweep, on a file system that all nodes see.
         jobs: How many at once.
         options: What each asks for.
-        device: Where each trains.
-        workers: Processes that load the images of each.
+        work: How each is trained.
 
     Raises:
         RunError: If ``jobs`` is less than 1, or submitit or Slurm is not there.
@@ -136,8 +133,7 @@ class SlurmExecutor:
         folder: SweepFolder,
         jobs: int,
         options: SlurmOptions,
-        device: str = "auto",
-        workers: int = 0,
+        work: Work = Work(),  # noqa: B008 (frozen)
     ) -> None:
         if jobs < 1:
             raise RunError(f"jobs must be at least 1, got {jobs}")
@@ -153,8 +149,7 @@ class SlurmExecutor:
         self.folder = folder
         self.jobs = jobs
         self.options = options
-        self.device = device
-        self.workers = workers
+        self.work = work
         self.place = (folder.path / "slurm").resolve()
         self.place.mkdir(exist_ok=True)
         # New each time: a job reads the first pickle that has its number, and one that
@@ -187,15 +182,21 @@ class SlurmExecutor:
 
     @property
     def room(self) -> int:
-        """How many more runs it takes now: Slurm keeps them in its queue."""
-        return max(0, LARGEST_ARRAY - len(self.waited_for))
+        """How many more runs it takes now: all that Slurm may keep, or what is free.
+
+        Slurm limits how many jobs of one array run at once. Those of a second array,
+        such as new attempts, would run beside these.
+        """
+        if not self.waited_for:
+            return LARGEST_ARRAY
+        return max(0, self.jobs - len(self.waited_for))
 
     def start(self, names: Sequence[str]) -> None:
         """Takes runs."""
         from submitit.core.utils import FailedJobError
 
         path = str(self.folder.path.resolve())
-        shared = (self.options.cpus, self.device, self.workers)
+        shared = (self.options.cpus, asdict(self.work))
         calls = [(path, name, *shared) for name in names]
         try:
             jobs = self.submitit.map_array(attempt_in_job, *zip(*calls, strict=True))

@@ -9,9 +9,6 @@ from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import DEFAULT_MODEL
 from ddw_graph.wiring import describe, from_dict
 
-GRAPH = ("clustering", "average_path_length", "graph_edges", "depth", "fan_in")
-"""Properties of a network's wirings."""
-
 
 def graph_properties(wirings: Sequence[dict[str, Any]]) -> dict[str, float | None]:
     """Returns properties of a network's wirings, means over its stages.

@@ -1,16 +1,19 @@
 """A worker of a sweep: makes one attempt at one run, alone, and says how it went.
 
-    python -m ddw_graph.sweeping.worker FOLDER NAME THREADS DEVICE WORKERS
+    python -m ddw_graph.sweeping.worker FOLDER NAME THREADS WORK
 
 It reads the plan of the run, which is JSON, and writes into the sweep's folder alone.
 """
 
+import json
 import os
 import sys
 import threading
 import traceback
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -27,7 +30,23 @@ PATIENCE = 5.0
 """Seconds to wait for a lock: who asks for the status holds it for a moment."""
 
 
-def attempt(path: str, name: str, threads: int, device: str, workers: int) -> int:
+@dataclass(frozen=True)
+class Work:
+    """How every run of a sweep is trained, of which its results say nothing.
+
+    Args:
+        device: Where; ``auto`` is settled where it is trained.
+        workers: Processes that load images.
+        checkpoint_steps: Steps of an epoch after which a checkpoint is written, beside
+            the one after each epoch.
+    """
+
+    device: str = "auto"
+    workers: int = 0
+    checkpoint_steps: int | None = None
+
+
+def attempt(path: str, name: str, threads: int, work: Mapping[str, Any]) -> int:
     """Trains a run of a sweep, unless another process does, and says how that ended.
 
     What went wrong is written beside the run. A process that is killed writes nothing,
@@ -44,10 +63,10 @@ def attempt(path: str, name: str, threads: int, device: str, workers: int) -> in
         try:
             torch.set_num_threads(threads)
             _, run = folder.plan(name)
-            place = usable_device(device)
+            place = usable_device(work["device"])
             if place == "cpu":
                 keep_memory()
-            replace(run, device=place, workers=workers).train()
+            replace(run, **{**work, "device": place}).train()
         except UserError as error:
             by_user = not isinstance(error, LostError)
             failed = replace(now, failure=_line(str(error)), by_user=by_user)
@@ -80,5 +99,5 @@ def _follow_the_driver() -> None:
 
 if __name__ == "__main__":
     _follow_the_driver()
-    path, name, threads, device, workers = sys.argv[1:]
-    sys.exit(attempt(path, name, int(threads), device, int(workers)))
+    path, name, threads, work = sys.argv[1:]
+    sys.exit(attempt(path, name, int(threads), json.loads(work)))

@@ -1,5 +1,6 @@
 """Images in files of a usual format, decoded when asked for."""
 
+import errno
 import io
 import warnings
 from abc import ABC, abstractmethod
@@ -11,7 +12,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from ddw_graph.errors import DataError
+from ddw_graph.errors import DataError, LostError
 from ddw_graph.training.augmentation import PLAIN, Augmentation
 from ddw_graph.training.images import Batch
 from ddw_graph.training.keys import Key, Purpose
@@ -30,6 +31,13 @@ MOST_LONG = 100
 
 Resized by its short side, a line of pixels would fill the memory.
 """
+
+PASSING = {
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOTCONN),
+    *(errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNABORTED),
+    *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN),
+}
+"""Errors of the system that say nothing of a file: it may well be read later."""
 
 
 class BadImage(NamedTuple):
@@ -119,6 +127,7 @@ class EncodedImages(ABC):
 
         Raises:
             BadImagesError: If some are no readable images.
+            LostError: If the system could not read one for a reason that passes.
         """
         from torchvision.transforms import v2  # slow to import
 
@@ -141,6 +150,12 @@ class EncodedImages(ABC):
             except MemoryError:  # says nothing of the image
                 raise
             except Exception as error:  # a damaged file can make Pillow raise anything
+                if isinstance(error, OSError) and error.errno in PASSING:
+                    name, reason = self.name(index), error.strerror
+                    raise LostError(
+                        f"{name} could not be read now ({reason}); the same command "
+                        "goes on, that of train with --resume"
+                    ) from error
                 bad.append(BadImage(self.name(index), reason_of(error)))
                 continue
             with key.lent(Purpose.TRANSFORMS, index) if key else nullcontext():

@@ -109,7 +109,8 @@ class Execution:
 
         Raises:
             ModelError: If kernels were asked for and cannot be built here.
-            RunError: If ``torch.compile`` was asked for and fails here.
+            RunError: If ``torch.compile`` was asked for and fails here, or operations
+                that repeat and there are none.
         """
         faults = _compiler_faults() if self.compile else nullcontext()
         with kernels() if self.kernels else nullcontext(), self._repeatable(), faults:
@@ -131,6 +132,13 @@ class Execution:
         torch.backends.cudnn.benchmark = False
         try:
             yield
+        except RuntimeError as error:
+            if "deterministic implementation" not in str(error):
+                raise
+            reason = str(error).partition(". ")[0].partition(", but")[0]
+            raise RunError(
+                f"deterministic needs operations that repeat bit for bit, got {reason}"
+            ) from error
         finally:
             torch.use_deterministic_algorithms(before[0])
             torch.backends.cudnn.benchmark = before[1]
@@ -143,12 +151,12 @@ def _compiler_faults() -> Iterator[None]:
     Raises:
         RunError: If it could not.
     """
-    from torch._dynamo.exc import BackendCompilerFailed  # slow to import
+    from torch._dynamo.exc import TorchDynamoException  # slow to import
 
     try:
         yield
-    except BackendCompilerFailed as error:
-        cause = error.inner_exception
+    except TorchDynamoException as error:
+        cause = getattr(error, "inner_exception", error)
         reason = str(cause).strip().partition("\n")[0] or type(cause).__name__
         raise RunError(
             f"compile needs a compiler that torch can use here, got {reason}"

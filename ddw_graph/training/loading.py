@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ddw_graph.errors import DataError, LostError, RunError
+from ddw_graph.errors import DataError, LostError, RunError, UserError
 from ddw_graph.training.augmentation import PLAIN, Augmentation
 from ddw_graph.training.encoded import BadImage, BadImagesError
 from ddw_graph.training.images import Batch, Images, shuffled
@@ -50,6 +50,7 @@ def batches(
     world_size: int = 1,
     start: int = 0,
     bad: Hears | None = None,
+    pin: bool = False,
 ) -> Iterator[Batch]:
     """Yields the images in batches; the last may be smaller, or larger by one.
 
@@ -68,10 +69,12 @@ def batches(
         start: Batches to leave out; their images are not loaded.
         bad: Hears of images that cannot be read. Batches are then without them, and
             may be empty; the first of them is an error by default.
+        pin: See ``loaded``.
 
     Raises:
         DataError: If an image cannot be read, and nobody hears of it.
-        RunError: If a process that loads is killed.
+        LostError: If the system cannot read one for a reason that passes, or a process
+            that loads is killed.
     """
     if not 0 <= rank < world_size:
         raise RunError(f"rank must be in [0, {world_size}), got {rank}")
@@ -82,7 +85,7 @@ def batches(
     rest = order[sum(sizes[:start]) :]
     made = _Batched(images, shuffle if augment else None, augmentation)
     parts = _Parts(rest, sizes[start:], rank, world_size)
-    for batch, without in loaded(made, parts, workers=workers):
+    for batch, without in loaded(made, parts, workers=workers, pin=pin):
         if without and bad is None:
             raise BadImagesError(without, batch)
         if without and bad is not None:
@@ -91,32 +94,38 @@ def batches(
 
 
 def loaded(
-    batches: Dataset[Any], parts: Iterable[list[int]], *, workers: int
+    batches: Dataset[Any],
+    parts: Iterable[list[int]],
+    *,
+    workers: int,
+    pin: bool = False,
 ) -> Iterator[Any]:
     """Yields batches as a data set makes them, here or in processes that load.
 
     Args:
-        batches: Makes a whole batch of several indices, or hands over a ``DataError``:
+        batches: Makes a whole batch of several indices, or hands over a ``UserError``:
             one that crosses from a worker loses its words to a traceback, so it comes
             as a value instead.
         parts: The indices of each batch.
         workers: Processes that load; 0 for this one.
+        pin: Whether batches are put where a GPU copies them from beside other work.
 
     Raises:
-        DataError: What was handed over.
+        UserError: What was handed over.
         LostError: If a process that loads is killed.
     """
     loader: DataLoader[Any] = DataLoader(
         batches,
         batch_sampler=parts,
         num_workers=workers,
+        pin_memory=pin,
         collate_fn=_as_it_is,
         # Of its own, so that making a loader leaves the global generator alone.
         generator=torch.Generator().manual_seed(0),
     )
     with worker_faults():
         for batch in loader:
-            if isinstance(batch, DataError):
+            if isinstance(batch, UserError):
                 raise batch
             yield batch
 
@@ -195,12 +204,12 @@ class _Batched(Dataset[Tensor]):
 
     def __getitems__(
         self, indices: list[int]
-    ) -> tuple[Batch, tuple[BadImage, ...]] | DataError:
+    ) -> tuple[Batch, tuple[BadImage, ...]] | UserError:
         try:
             return self.images.batch(indices, self.key, self.augmentation), ()
         except BadImagesError as error:
             return error.rest, error.bad
-        except DataError as error:
+        except (DataError, LostError) as error:
             return error
 
 

@@ -99,7 +99,7 @@ def fit(
             process that loads is killed.
         DataError: If an image cannot be read, and is not to be left out.
     """
-    check_steps(recipe, world, checkpoint_steps)
+    check_steps(recipe, world, checkpoint_steps, execution.accumulate)
     model = execution.laid_out(model)
     trainer = _Trainer(
         data,
@@ -118,8 +118,16 @@ def fit(
         return trainer.run()
 
 
-def check_steps(recipe: Recipe, world: World, checkpoint_steps: int | None) -> None:
+def check_steps(
+    recipe: Recipe, world: World, checkpoint_steps: int | None, parts: int = 1
+) -> None:
     """Checks that processes can share a recipe's steps, before anything is made.
+
+    Args:
+        recipe: The recipe.
+        world: The processes.
+        checkpoint_steps: See ``fit``.
+        parts: In how many each process computes a step.
 
     Raises:
         RunError: If a batch has too few images for them, or checkpoints are written
@@ -131,6 +139,12 @@ def check_steps(recipe: Recipe, world: World, checkpoint_steps: int | None) -> N
         raise RunError(
             f"batch_size must be at least 2 images for each of {world.size} processes, "
             f"got {recipe.batch_size}"
+        )
+    if parts > 1 and recipe.batch_size < 2 * world.size * parts:
+        raise RunError(
+            f"batch_size must be at least 2 images for each of {parts} parts of each "
+            f"of {world.size} processes, got {recipe.batch_size} with accumulate "
+            f"{parts}"
         )
 
 
@@ -229,6 +243,7 @@ class _Trainer:
                 world_size=self.world.size,
                 start=state.step,
                 bad=self.bad,
+                pin=self.device.type == "cuda",
             )
         )
         for step, (x, labels) in enumerate(loader, start=state.step):
@@ -270,8 +285,8 @@ class _Trainer:
         torch.manual_seed(draws.initial_seed())
         first = next(state.model.parameters())
         x, targets = mixed(
-            x.to(first.device, first.dtype),
-            labels.to(first.device),
+            x.to(first.device, first.dtype, non_blocking=True),
+            labels.to(first.device, non_blocking=True),
             len(self.data.classes),
             key,
             step,
@@ -362,7 +377,7 @@ class _Trainer:
                 entropy.detach().double() * count,
                 (logits[:count].argmax(1) == main).sum().double(),
                 shares.detach().double().sum(),
-                loss.new_tensor(count).double(),
+                shares.new_full((), count, dtype=torch.float64),
                 loss.detach().double(),
             ]
         )
@@ -371,7 +386,8 @@ class _Trainer:
         """Returns how the network does after an epoch."""
         state = self.state
         self.world.follow(state.model.buffers())
-        self.world.follow(state.tested.buffers())
+        if state.average:
+            self.world.follow(state.tested.buffers())
         test = evaluate(
             state.tested,
             self.data.test,

@@ -9,7 +9,7 @@ import platform
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import torch
 import ddw_graph
 from ddw_graph.atomic import is_draft, write_bytes
 from ddw_graph.errors import FileError, RunError, UnfinishedWarning
-from ddw_graph.training.lock import NO_LOCKS, lock
+from ddw_graph.training.lock import lock
 from ddw_graph.training.log import Row as Row
 from ddw_graph.training.log import csv_log, json_log
 
@@ -159,15 +159,8 @@ class RunFolder:
         Raises:
             RunError: If one trains here already.
         """
-        with ExitStack() as stack:
-            try:
-                # The one file of a run that is never replaced.
-                held = lock(self.path / "config.json", seconds=PATIENCE)
-                free = stack.enter_context(held)
-            except OSError as error:
-                if error.errno not in NO_LOCKS:
-                    raise
-                free = True
+        # The one file of a run that is never replaced.
+        with lock(self.path / "config.json", seconds=PATIENCE) as free:
             if not free:
                 raise RunError(
                     f"{self.path} is being trained by another process; the same "

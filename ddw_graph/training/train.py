@@ -1,6 +1,7 @@
 """One training run, from a configuration to a result in a folder."""
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -106,14 +107,16 @@ def train(
             the one after each epoch.
 
     Raises:
-        RunError: If the folder holds something else, the loss is not finite, the
-            recipe has a budget and the network's edges do not close in training, or
-            another process failed.
+        RunError: If the folder holds something else, the loss is not finite, ``start``
+            is of another configuration, the recipe has a budget and the network's edges
+            do not close in training, or another process failed.
         DataError: If the images do not fit the network.
     """
     check_fit(model_config, data)
     check_seed(seed)
-    check_steps(recipe, world, checkpoint_steps)
+    check_steps(recipe, world, checkpoint_steps, execution.accumulate)
+    if start is not None and _plain(start.config) != _plain(model_config):
+        raise RunError("start must be a network of the same configuration, got another")
     # Building first: a network that cannot be built leaves no folder behind.
     torch.manual_seed(seed)
     model = from_config(model_config) if start is None else copy.deepcopy(start)
@@ -172,6 +175,11 @@ def train(
                 save(model, run.model_path, overwrite=True)
                 write_json(run.result_path, result)
         return result
+
+
+def _plain(config: Mapping[str, Any] | None) -> str:
+    """Returns a configuration as a run's folder keeps it."""
+    return json.dumps(config, sort_keys=True)
 
 
 def check_seed(seed: int) -> None:
@@ -277,10 +285,12 @@ def usable_device(name: str) -> str:
     if name == "auto":
         return "cpu"
     try:
-        torch.empty(1, device=name).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        # Sums are in float64, which not every device knows.
+        torch.empty(1, device=name, dtype=torch.float64).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         raise RunError(
-            f"device must be auto, or one that torch can use here, got {name!r}"
+            "device must be auto, or one that torch can use here with float64, got "
+            f"{name!r}"
         ) from error
     return name
 

@@ -56,7 +56,11 @@ class World:
         """Sets tensors to what they are in the process that leads."""
         if self.size > 1:
             for tensor in tensors:
-                distributed.broadcast(tensor, 0)
+                # NCCL refuses one that does not lie in order, such as a transpose.
+                whole = tensor.contiguous()
+                distributed.broadcast(whole, 0)
+                if whole is not tensor:
+                    tensor.copy_(whole)
 
     @contextmanager
     def together(self, device: torch.device | str = "cpu") -> Iterator[None]:

@@ -140,6 +140,24 @@ def test_damaged_logs_are_one_line(ablations: Path, tmp_path: Path) -> None:
         assert result.stderr.count("\n") == 1 and str(run) in result.stderr
 
 
+def test_a_test_of_instances_overwrites_nothing_else(
+    ablations: Path, tmp_path: Path
+) -> None:
+    runs = sorted(ablations.glob("runs/complete_dynamic/seed-*"))
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "report.md").write_text("mine")
+    words = ("ablate", "instances", "--run", runs[0])
+    refused = call(*words, "--out", tmp_path / "own")
+    assert refused.exit_code == 2 and "needs an empty or a new folder" in refused.stderr
+    assert (tmp_path / "own" / "report.md").read_text() == "mine"
+    out = ("--out", tmp_path / "tested")
+    assert call(*words, "--run", runs[1], *out).exit_code == 0
+    table = (tmp_path / "tested" / "wirings.csv").read_bytes()
+    fewer = call(*words, *out)
+    assert fewer.exit_code == 2 and "with seed 1 among them" in fewer.stderr
+    assert (tmp_path / "tested" / "wirings.csv").read_bytes() == table
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner
 
 from ddw_graph import __version__
@@ -82,6 +83,12 @@ def test_misuse_is_one_line_and_2(args: list[str], message: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
+MEMORY = (
+    "memory must hold a batch with its features, and ran out: take a smaller "
+    "--batch-size, or train with --accumulate"
+)
+
+
 @click.command()
 @click.argument("kind")
 def failing(kind: str) -> None:
@@ -91,7 +98,11 @@ def failing(kind: str) -> None:
         "system": OSError(28, "No space left on device", "a.json"),
         "bare": OSError("gone"),
         "interrupt": KeyboardInterrupt(),
+        "memory": MemoryError(),
+        "gpu": torch.OutOfMemoryError("CUDA out of memory. Tried 2 GiB.\nMore."),
+        "cpu": RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes. Buy"),
         "bug": ZeroDivisionError("ours"),
+        "tensor": RuntimeError("shapes differ"),
     }[kind]
 
 
@@ -101,6 +112,14 @@ def failing(kind: str) -> None:
         ("user", 2, "ddw-graph: must be 1, got 2\n"),
         ("system", 2, "ddw-graph: a.json: No space left on device\n"),
         ("bare", 2, "ddw-graph: gone\n"),
+        ("memory", 2, f"ddw-graph: {MEMORY} (MemoryError)\n"),
+        ("gpu", 2, f"ddw-graph: {MEMORY} (CUDA out of memory)\n"),
+        (
+            "cpu",
+            2,
+            f"ddw-graph: {MEMORY} (DefaultCPUAllocator: can't allocate memory: 9 "
+            "bytes)\n",
+        ),
         ("interrupt", 130, "ddw-graph: interrupted\n"),
     ],
 )
@@ -117,8 +136,9 @@ def test_our_own_mistakes_keep_their_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(main_module.Commands, "get_command", lambda *_: failing)
-    result = CliRunner().invoke(main, ["failing", "bug"])
-    assert isinstance(result.exception, ZeroDivisionError)
+    for kind, error in (("bug", ZeroDivisionError), ("tensor", RuntimeError)):
+        result = CliRunner().invoke(main, ["failing", kind])
+        assert isinstance(result.exception, error)
 
 
 def test_a_process_that_fails_prints_no_traceback(tmp_path: Path) -> None:

@@ -64,11 +64,13 @@ def test_makes_the_table_and_the_picture(
     names = ["wiring=complete,seed=0", "wiring=vgg,seed=0"]
     assert listed.stdout.split() == names and not out.exists()
     options = ("--jobs", 1, "--json", "--device", "cpu", "--workers", 1)
-    done = call("sweep", path, "--out", out, *options)
+    steps = ("--checkpoint-steps", 1)
+    done = call("sweep", path, "--out", out, *options, *steps)
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert [row["run"] for row in told["runs"]] == names and told["failed"] == []
-    assert [words[-2:] for words in started] == [["cpu", "1"]] * 2
+    work = {"device": "cpu", "workers": 1, "checkpoint_steps": 1}
+    assert [json.loads(words[-1]) for words in started] == [work] * 2
     table = pd.read_csv(out / "runs.csv")
     assert table["run"].tolist() == names
     assert table["wiring"].tolist() == ["complete", "vgg"]

@@ -55,7 +55,7 @@ class Here:
             if len(self.started) == self.stop_at:
                 raise KeyboardInterrupt
             self.started.append(name)
-            attempt(str(self.folder.path), name, 1, "cpu", 0)
+            attempt(str(self.folder.path), name, 1, {"device": "cpu"})
 
     def active(self) -> set[str]:
         """Returns nothing: everything has ended."""

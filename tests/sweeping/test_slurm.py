@@ -62,6 +62,17 @@ def test_a_job_ends_when_slurm_has_done_with_it(
     assert executor.active() == ({"a"} if active else set())
 
 
+def test_new_attempts_wait_until_fewer_run_than_may(slurm: Path) -> None:
+    (slurm / "state").write_text("RUNNING")
+    (slurm / "sweep").mkdir()
+    executor = SlurmExecutor(SweepFolder(slurm / "sweep"), 2, SlurmOptions())
+    assert executor.room > 100
+    executor.start(["a"])
+    assert executor.room == 1
+    executor.waited_for = {"a", "b", "c"}
+    assert executor.room == 0
+
+
 def test_jobs_of_before_are_asked_for_at_once(slurm: Path) -> None:
     (slurm / "state").write_text("RUNNING")
     (slurm / "sweep" / "slurm").mkdir(parents=True)

@@ -1,5 +1,6 @@
 """A sweep has each result once, whatever fails, is killed, or comes again."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ddw_graph.errors import LostError, RunError
 from ddw_graph.experiments.runs import PlannedRun
+from ddw_graph.sweeping.executors import LocalExecutor
 from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.table import graph_properties, table
-from ddw_graph.sweeping.worker import BUSY, attempt
-from ddw_graph.training.lock import is_locked, lock
+from ddw_graph.sweeping.worker import BUSY, Work, attempt
+from ddw_graph.training.lock import _warn, is_locked, lock
 from ddw_graph.training.run import RunFolder, read_json
 from tests.sweeping.small import FIXED, plan, pretend, sweep
 
@@ -97,7 +100,7 @@ def test_each_run_has_the_processes_that_load_its_images(
     monkeypatch.setattr(PlannedRun, "train", lambda run: heard.append(run.workers))
     sweep(SEEDS, tmp_path / "s", retries=0)
     for name in NAMES:
-        attempt(str(tmp_path / "s"), name, 1, "cpu", 2)
+        attempt(str(tmp_path / "s"), name, 1, {"device": "cpu", "workers": 2})
     assert heard == [0, 0, 0, 2, 2, 2]
 
 
@@ -184,7 +187,10 @@ def test_what_a_leftover_worker_trains_is_trained_by_nobody_else(
     thread.start()
     taken.wait()
     assert states(path)["seed=1"] == "running"
-    assert attempt(str(path), "seed=1", 1, "cpu", 0) == BUSY and not result.exists()
+    assert (
+        attempt(str(path), "seed=1", 1, {"device": "cpu"}) == BUSY
+        and not result.exists()
+    )
     outcome, started = sweep(SEEDS, path)
     thread.join()
     assert started == ["seed=2"] and not outcome.failed
@@ -211,6 +217,51 @@ def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
     assert not is_locked(path)
     with lock(path) as taken:
         assert taken and is_locked(path)
+
+
+def test_each_worker_has_its_share_of_cores_and_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[str, str]] = []
+
+    class Worker:
+        def __init__(self, words: list[str], env: dict[str, str], **_: Any) -> None:
+            started.append((words[-2], env.get("CUDA_VISIBLE_DEVICES", "")))
+
+    monkeypatch.setattr("ddw_graph.sweeping.executors.subprocess.Popen", Worker)
+    monkeypatch.setattr("ddw_graph.sweeping.executors.cores", lambda: 8)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    folder = SweepFolder(tmp_path)
+    (tmp_path / "jobs").mkdir()
+    few = LocalExecutor(folder, work=Work("cpu"), runs=2)
+    few.start(["a", "b"])
+    assert few.room == 0 and started == [("4", ""), ("4", "")]
+    started.clear()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert LocalExecutor(folder).jobs == 2 and LocalExecutor(folder, 4).jobs == 4
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    shared = LocalExecutor(folder, 4)
+    shared.start(["a", "b", "c"])
+    del shared.processes["b"]
+    shared.start(["d", "e"])
+    assert started == [("2", gpu) for gpu in ("3", "5", "3", "5", "5")]
+
+
+@pytest.mark.usefixtures("pretended")
+def test_a_sweep_goes_on_where_no_locks_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    _warn.cache_clear()
+    outcome, started = sweep(SEEDS, tmp_path / "s")
+    assert not outcome.failed and len(started) == len(NAMES)
+    assert set(states(tmp_path / "s").values()) == {"finished"}
+    assert caplog.text.count("no locks are kept on this file system") == 1
+    _warn.cache_clear()
 
 
 def test_a_forked_process_that_outlives_its_parent_holds_no_lock(
@@ -264,8 +315,8 @@ def test_a_worker_ends_with_its_driver(tmp_path: Path) -> None:
     long = {"fixed": {**FIXED, "epochs": 10_000}, "axes": {"seed": [0]}}
     with pytest.raises(KeyboardInterrupt):
         sweep(long, path, stop_at=0)
-    words = ["-m", "ddw_graph.sweeping.worker", str(path), "seed=0", "1", "cpu", "0"]
-    command = [sys.executable, *words]
+    words = [str(path), "seed=0", "1", '{"device": "cpu"}']
+    command = [sys.executable, "-m", "ddw_graph.sweeping.worker", *words]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as worker:
         try:
             until = time.monotonic() + 180

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddw_graph.errors import UserError
+from ddw_graph.errors import RunError, UserError
 from ddw_graph.nn.cost import cost
 from ddw_graph.sweeping.axes import Choices, Range
 from ddw_graph.sweeping.plan import SweepPlan, number_at, run_name
@@ -102,6 +102,8 @@ def test_names_the_key_and_the_value(
         ({"axes": {"recipe": ["smal"]}}, "recipe must be one of .*, got 'smal'"),
         ({"axes": {"budget": [0.5], "edges": ["learned"]}}, "got learned"),
         ({"axes": {"accumulate": [0]}}, "accumulate must be at least 1, got 0"),
+        ({"axes": {"accumulate": [17]}}, "got 32 with accumulate 17"),
+        ({"axes": {"rand_augment": [31]}}, "rand_augment must be in"),
         ({"axes": {"precision": ["half"]}}, "precision must be one of .*, got 'half'"),
     ],
 )
@@ -117,6 +119,15 @@ def test_what_is_out_of_range_is_refused_before_anything_runs(
         else:
             for point in whole.points():
                 whole.run(point, Path())
+
+
+def test_a_setting_that_may_be_none_has_the_kind_of_the_rest(tmp_path: Path) -> None:
+    whole = plan({"fixed": {"augment": True, "rand_augment": 9, "budget": 1}})
+    (point,) = whole.points()
+    recipe = whole.run(point, tmp_path).recipe
+    assert isinstance(recipe.rand_augment, int) and isinstance(recipe.budget, float)
+    with pytest.raises(RunError, match="rand_augment must be an integer, got 9.5"):
+        spec_of({"fixed": {"augment": True, "rand_augment": 9.5}})
 
 
 def test_a_file_that_is_no_spec_is_one_line(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Images that cannot be read end a run, or are named and left out of everything."""
 
 import csv
+import errno
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from ddw_graph.analysis.collect import collect
-from ddw_graph.errors import DataError
+from ddw_graph.errors import DataError, LostError
 from ddw_graph.experiments.instances import instance_test
 from ddw_graph.experiments.sample_wirings import mean_wiring
 from ddw_graph.models import from_config
@@ -19,6 +20,7 @@ from ddw_graph.training.bad_images import BadImageLog
 from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.encoded import BadImage, BadImagesError
 from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.folder import FolderImages
 from ddw_graph.training.images import Images
 from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.loading import batches
@@ -128,6 +130,20 @@ def test_a_link_to_nowhere_is_one_of_them(tmp_path: Path) -> None:
     ] * 3
     told = (tmp_path / "run/bad_images.csv").read_text().splitlines()
     assert len(told) == 2 and told[1].startswith(f"{link},") and "No such" in told[1]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_that_passes_says_nothing_of_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    def stale(images: FolderImages, index: int) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle", images.name(index))
+
+    data = damaged(tmp_path / "d")
+    monkeypatch.setattr(FolderImages, "encoded", stale)
+    with pytest.raises(LostError, match=r"jpg could not be read now \(Stale file"):
+        fit(tmp_path / "run", data, workers=workers)
+    assert not (tmp_path / "run" / "bad_images.csv").exists()
 
 
 def test_without_bad_images_skipping_changes_nothing(tmp_path: Path) -> None:

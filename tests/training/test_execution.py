@@ -40,7 +40,7 @@ EVERYTHING = recipe_named(
     "execution",
     [
         Execution(accumulate=3),
-        Execution(accumulate=100),
+        Execution(accumulate=4),
         Execution(channels_last=True),
         Execution(deterministic=True),
         Execution(kernels=True),
@@ -83,6 +83,30 @@ def test_a_compiled_network_trains_to_the_same_weights(tmp_path: Path) -> None:
     # Where nothing checks the shapes of tensors at run time, which compiles to nothing.
     run = [sys.executable, "-W", "ignore", "-c", COMPILED, str(tmp_path)]
     subprocess.run(run, check=True, cwd=several.ROOT)
+
+
+def test_an_operation_that_does_not_repeat_is_told(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RunError, match="^deterministic needs .* got kthvalue CUDA does"),
+        Execution(deterministic=True).settled(),
+    ):
+        raise RuntimeError(
+            "kthvalue CUDA does not have a deterministic implementation, but you set "
+            "'torch.use_deterministic_algorithms(True)'. You can turn it off."
+        )
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_parts_of_less_than_two_images_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        RunError, match="each of 6 parts of each of 1 processes, got 10"
+    ):
+        run(
+            tmp_path / "run",
+            recipe=recipe_named("small", batch_size=10),
+            execution=Execution(accumulate=6),
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_compiler_is_told_in_one_line(tmp_path: Path) -> None:

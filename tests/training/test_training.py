@@ -462,6 +462,13 @@ def test_two_processes_do_not_train_in_one_folder(
         assert run(tmp_path / "finished", resume=True) == result
 
 
+def test_what_is_started_from_is_of_the_configuration(tmp_path: Path) -> None:
+    other = from_config(small_config(edges="learned"))
+    with pytest.raises(RunError, match="start must be a network of the same config"):
+        run(tmp_path / "run", config=small_config(edges="fixed"), start=other)
+    assert not (tmp_path / "run").exists()
+
+
 def _no_locks(file: int, kind: int) -> None:
     raise OSError(errno.ENOLCK, "No locks available")
 

@@ -48,6 +48,21 @@ def test_several_processes_give_the_weights_of_one(tmp_path: Path, count: int) -
     assert not all(torch.equal(moved[name], alone[name]) for name in alone)
 
 
+def test_what_follows_is_handed_over_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NCCL, which is not on every machine, refuses a tensor that is a transpose."""
+
+    def broadcast(tensor: torch.Tensor, source: int) -> None:
+        assert tensor.is_contiguous() and source == 0
+        tensor.copy_(torch.arange(float(tensor.numel())).view_as(tensor))
+
+    monkeypatch.setattr("torch.distributed.broadcast", broadcast)
+    turned, plain = torch.zeros(3, 2).T, torch.zeros(2)
+    World(1, 2).follow(iter([turned, plain]))
+    assert turned.tolist() == [[0, 1, 2], [3, 4, 5]] and plain.tolist() == [0, 1]
+    model = several.network()
+    assert all(buffer.is_contiguous() for buffer in model.buffers())
+
+
 def test_a_killed_process_ends_the_others_and_they_go_on(tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     processes = several.start(folder, 2)
