@@ -72,7 +72,9 @@ CHECKPOINT_STEPS_OPTION = click.option(
     type=click.IntRange(min=1),
     help="Write a checkpoint after so many steps too.  [default: after each epoch]",
 )
-JOBS_OPTION = click.option("--jobs", type=int, help="Processes.  [default: one a core]")
+JOBS_OPTION = click.option(
+    "--jobs", type=int, help="Processes.  [default: one a core; on a GPU one]"
+)
 
 
 def data_options(default: str) -> Callable[[Command], Command]:

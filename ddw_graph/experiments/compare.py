@@ -289,13 +289,12 @@ def run_comparison(
 ) -> list[dict[str, Any]]:
     """Runs what is not finished yet, and returns a row for each run.
 
-    As many processes as there are cores, each with its share of the threads. Runs go
-    on where they were interrupted.
+    See ``run_all``.
 
     Args:
         comparison: What to compare.
         folder: A new or empty folder, or that of the same comparison.
-        jobs: Processes; by default one for each core, or each run.
+        jobs: Processes; see ``run_all``.
         progress: Hears how it goes, about twice a second.
         results: Where ``result.json`` goes, by default the folder: several comparisons
             of the same first entry may share its runs.

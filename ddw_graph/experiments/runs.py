@@ -72,12 +72,13 @@ def run_all(
 ) -> dict[Path, dict[str, Any]]:
     """Trains what is not finished yet, and returns the result in each folder.
 
-    As many processes as there are cores, each with its share of the threads. Runs go
-    on where they were interrupted. The first that fails ends all.
+    As many processes as there are cores, each with its share of the threads, or one
+    where runs are trained on a GPU, whose memory they would share. Runs go on where
+    they were interrupted. The first that fails ends all.
 
     Args:
         runs: What to train, each in a folder of its own.
-        jobs: Processes; by default one for each core, or each run.
+        jobs: Processes; by default as many as that, or one for each run.
         progress: Hears how it goes, about twice a second.
 
     Raises:
@@ -85,7 +86,7 @@ def run_all(
     """
     if jobs is not None and jobs < 1:
         raise RunError(f"jobs must be at least 1, got {jobs}")
-    jobs = min(jobs or cores(), len(runs))
+    jobs = min(jobs or _usual(runs), len(runs))
     with ProcessPoolExecutor(
         jobs,
         # A fresh interpreter: forked copies of torch's threads would hang.
@@ -104,6 +105,10 @@ def run_all(
             for process in processes:
                 process.terminate()
             raise
+
+
+def _usual(runs: Sequence[PlannedRun]) -> int:
+    return 1 if any(run.device.startswith("cuda") for run in runs) else cores()
 
 
 def cores() -> int:

@@ -20,6 +20,7 @@ from ddw_graph.experiments.compare import (
     tasks,
 )
 from ddw_graph.experiments.equal_macs import AIM, TOLERANCE, TotalMacs, matched_channels
+from ddw_graph.experiments.runs import run_all
 from ddw_graph.experiments.summary import paired_difference, summary
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
@@ -191,18 +192,44 @@ def test_steps_are_computed_as_asked_for(tmp_path: Path) -> None:
 def test_images_are_loaded_as_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[int] = []
+    heard: list[tuple[int, int | None]] = []
 
-    def pretend(*_: Any, workers: int, **__: Any) -> dict[str, Any]:
-        heard.append(workers)
+    def pretend(
+        *_: Any, workers: int, checkpoint_steps: int | None, **__: Any
+    ) -> dict[str, Any]:
+        heard.append((workers, checkpoint_steps))
         return {}
 
     monkeypatch.setattr("ddw_graph.experiments.runs.train", pretend)
-    for asked in (0, 3):
-        whole = comparison(seeds=(0,), workers=asked)
+    for asked, every in ((0, None), (3, 7)):
+        whole = comparison(seeds=(0,), workers=asked, checkpoint_steps=every)
         for task in tasks(whole, DataSource().load(), tmp_path):
             task.run.train()
-    assert heard == [0, 0, 3, 3]
+    assert heard == [(0, None)] * 2 + [(3, 7)] * 2
+
+
+def test_runs_share_cores_and_have_a_gpu_for_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    class Stop(Exception):
+        pass
+
+    def pool(jobs: int, **_: Any) -> None:
+        asked.append(jobs)
+        raise Stop
+
+    monkeypatch.setattr("ddw_graph.experiments.runs.ProcessPoolExecutor", pool)
+    monkeypatch.setattr("ddw_graph.experiments.runs.cores", lambda: 8)
+    data = DataSource().load()
+    for device in ("cpu", "cuda"):
+        whole = comparison(seeds=(0, 1), device=device)
+        runs = [task.run for task in tasks(whole, data, tmp_path)]
+        for jobs in (None, 3):
+            with pytest.raises(Stop):
+                run_all(runs, jobs=jobs)
+    assert len(runs) == 4 and asked == [4, 3, 1, 3]
 
 
 def test_a_failing_run_is_named(tmp_path: Path) -> None:
