@@ -125,9 +125,9 @@ class Comparison:
 
     Raises:
         RunError: If there is no entry or no seed, or one is given twice; if steps
-            cannot be computed as asked for; or if an
-            entry has a budget that is out of range, or that its edges cannot keep; or
-            if one that is original has others than fixed edges, or no backbone.
+            cannot be computed as asked for; if an entry has a budget that is out of
+            range, or that its edges cannot keep; or if one that is original has others
+            than fixed edges, or no backbone.
     """
 
     entries: tuple[Entry, ...]
