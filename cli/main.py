@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from ddw_graph import __version__
-from ddw_graph.errors import UnfinishedWarning, UserError
+from ddw_graph.errors import UnfinishedWarning, UserError, first_sentence
 
 COMMANDS = {
     "build": "Build a wiring, say what it is, and write it.",
@@ -109,7 +109,8 @@ class Commands(click.Group):
                 raise
             _fail(
                 "memory must hold a batch with its features, and ran out: take a "
-                f"smaller --batch-size, or train with --accumulate ({_first(error)})",
+                "smaller --batch-size, or train with --accumulate "
+                f"({first_sentence(error)})",
                 2,
             )
         sys.exit(code if isinstance(code, int) else 0)
@@ -118,14 +119,11 @@ class Commands(click.Group):
 def _is_out_of_memory(error: Exception) -> bool:
     # torch's own class for GPUs, by name: torch may not be imported. On the CPU it
     # raises a plain RuntimeError.
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    told = "can't allocate memory" in str(error)
-    return bool(kinds & {"MemoryError", "OutOfMemoryError"}) or told
-
-
-def _first(error: Exception) -> str:
-    """Returns the first sentence of an error."""
-    return str(error).strip().partition("\n")[0].partition(". ")[0] or "MemoryError"
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -104,15 +104,14 @@ def _curves(
     from ddw_graph.analysis.learning_curves import curve_figure, curves_of
     from ddw_graph.analysis.pictures import save_figure
     from ddw_graph.experiments.groups import groups
-    from ddw_graph.training.log import has_epochs
+    from ddw_graph.training.log import finished_epochs
 
     found = groups(runs)
-    begun = [run for run in runs if has_epochs(run)]
-    if begun:
-        found = groups(begun)
-        for run in runs:
-            if run not in begun:
-                click.echo(f"{run} has no epoch yet and is left out", err=True)
+    young = [run for run in runs if not finished_epochs(run)]
+    if 0 < len(young) < len(runs):
+        found = groups([run for run in runs if run not in young])
+        for run in young:
+            click.echo(f"{run} has no epoch yet and is left out", err=True)
     curves = [curves_of(group) for group in found]
     target = out or (runs[0] if len(runs) == 1 else Path())
     target.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
 """The command that trains many settings."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +16,7 @@ from ddw_graph.cli.training_options import (
 
 if TYPE_CHECKING:
     from ddw_graph.sweeping.executors import Executor
-    from ddw_graph.sweeping.folder import SweepFolder
+    from ddw_graph.sweeping.folder import Status, SweepFolder
     from ddw_graph.sweeping.plan import SweepPlan
 
 
@@ -115,24 +116,22 @@ def sweep(
         _show_status(status, as_json)
         return
     if report is not None:
-        _report(report, as_json)
+        from ddw_graph.sweeping.folder import SweepFolder
+
+        _report(report, SweepFolder(report).statuses(), as_json)
         return
     if spec is None:
         raise click.UsageError(
             "a sweep needs SPEC, a TOML file, or --status or --report with its folder"
         )
 
-    from ddw_graph.analysis.sweep_report import write_sweep_report
-    from ddw_graph.cli.progress import tell_written
-    from ddw_graph.cli.sweep_progress import SweepProgress, counts
+    from ddw_graph.cli.sweep_progress import SweepProgress
     from ddw_graph.sweeping.executors import LocalExecutor
-    from ddw_graph.sweeping.folder import SweepFolder
     from ddw_graph.sweeping.plan import SweepPlan
     from ddw_graph.sweeping.settings import data_source
     from ddw_graph.sweeping.slurm import SlurmExecutor, SlurmOptions
     from ddw_graph.sweeping.spec import read_spec
     from ddw_graph.sweeping.sweep import run_sweep
-    from ddw_graph.sweeping.table import table
     from ddw_graph.sweeping.worker import Work
     from ddw_graph.training.train import usable_device
 
@@ -152,23 +151,15 @@ def sweep(
 
     def place(folder: "SweepFolder") -> "Executor":
         if executor == "local":
-            runs = checked.trials or len(plan.points())
+            runs = checked.trials or len(folder.runs_planned())
             return LocalExecutor(folder, jobs, work, runs=runs)
         return SlurmExecutor(folder, 16 if jobs is None else jobs, options, work)
 
     progress = SweepProgress()
     with progress.bar:
         outcome = run_sweep(plan, out, place, retries=retries, listener=progress)
-    written = write_sweep_report(out)
-    if as_json:
-        failed = [status.as_dict() for status in outcome.failed]
-        rows = table(SweepFolder(out))
-        click.echo(json.dumps({"runs": rows, "failed": failed, "best": outcome.best}))
-    else:
-        click.echo(counts(outcome.statuses))
-        for name in outcome.best:
-            click.echo(f"best: {name}")
-    tell_written(written)
+    failed = [status.as_dict() for status in outcome.failed]
+    _report(out, outcome.statuses, as_json, failed=failed, best=outcome.best)
     if outcome.failed:
         context.exit(1)
 
@@ -184,20 +175,27 @@ def _show_status(path: Path, as_json: bool) -> None:
         click.echo("\n".join(status_lines(statuses)))
 
 
-def _report(path: Path, as_json: bool) -> None:
+def _report(
+    path: Path,
+    statuses: "Sequence[Status]",
+    as_json: bool,
+    **found: Any,
+) -> None:
+    """Writes table and picture of what has finished, and tells of it."""
     from ddw_graph.analysis.sweep_report import write_sweep_report
     from ddw_graph.cli.progress import tell_written
     from ddw_graph.cli.sweep_progress import counts
     from ddw_graph.sweeping.folder import SweepFolder
     from ddw_graph.sweeping.table import table
 
-    folder = SweepFolder(path)
-    statuses = folder.statuses()
-    written = write_sweep_report(path)
+    rows = table(SweepFolder(path))
+    written = write_sweep_report(path, rows)
     if as_json:
-        click.echo(json.dumps({"runs": table(folder)}))
+        click.echo(json.dumps({"runs": rows, **found}))
     else:
         click.echo(counts(statuses))
+        for name in found.get("best", ()):
+            click.echo(f"best: {name}")
     tell_written(written)
 
 

@@ -48,3 +48,9 @@ class UnfinishedWarning(UserWarning):
 
     The command line prints these in one line and goes on.
     """
+
+
+def first_sentence(error: Exception) -> str:
+    """Returns the first sentence of an error, or its kind where it says nothing."""
+    first = str(error).strip().partition("\n")[0].partition(". ")[0]
+    return first or type(error).__name__

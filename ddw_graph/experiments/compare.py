@@ -3,11 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.equal_macs import TOLERANCE, TotalMacs, network_at_budget
+from ddw_graph.experiments.groups import check_none_left_out
 from ddw_graph.experiments.inference import run_times
 from ddw_graph.experiments.runs import PlannedRun, Progress, run_all
 from ddw_graph.models import create_model
@@ -21,7 +23,6 @@ from ddw_graph.training.loop import check_steps
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.train import DEFAULT_MODEL, DataSource
-from ddw_graph.training.world import World
 
 ORIGINAL = "original"
 """The wiring of an entry that is a backbone as its library has it."""
@@ -147,8 +148,7 @@ class Comparison:
 
     def __post_init__(self) -> None:
         """Checks entries, seeds and steps."""
-        parts = self.execution.accumulate
-        check_steps(self.recipe, World(), self.checkpoint_steps, parts)
+        check_steps(self.recipe, self.execution, checkpoint_steps=self.checkpoint_steps)
         for name, values in (
             ("entries", [entry.label for entry in self.entries]),
             ("seeds", list(self.seeds)),
@@ -344,17 +344,9 @@ def _check_nothing_lost(comparison: Comparison, folder: Path) -> None:
         raise RunError(
             f"{path} must hold a comparison's runs, got {error!r}"
         ) from error
-    labels = {entry.label for entry in comparison.entries}
-    lost = sorted(
-        f"{label} with seed {seed}"
-        for label, seed in there
-        if label not in labels or seed not in comparison.seeds
-    )
-    if lost:
-        raise RunError(
-            f"{folder} holds runs that this comparison leaves out, {lost[0]} among "
-            "them; name all of them, or take another folder"
-        )
+    labels = [entry.label for entry in comparison.entries]
+    wanted = set(product(labels, comparison.seeds))
+    check_none_left_out(folder, there, wanted, what="runs", by="comparison")
 
 
 def _times(

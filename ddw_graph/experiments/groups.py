@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,34 @@ def groups(folders: Sequence[Path]) -> list[Group]:
         )
         for name, first, runs in zip(names, firsts, found.values(), strict=True)
     ]
+
+
+def check_none_left_out(
+    folder: Path,
+    there: Set[tuple[str, int]],
+    wanted: Set[tuple[str, int]],
+    *,
+    what: str,
+    by: str,
+) -> None:
+    """Checks that what a folder's tables tell of is among what will replace them.
+
+    Args:
+        folder: The folder.
+        there: Entry and seed of what the tables tell of.
+        wanted: Likewise of what they are to tell of.
+        what: What entries and seeds are of, in words.
+        by: What replaces the tables, in words.
+
+    Raises:
+        RunError: If something is left out.
+    """
+    lost = sorted(f"{label} with seed {seed}" for label, seed in there - wanted)
+    if lost:
+        raise RunError(
+            f"{folder} holds {what} that this {by} leaves out, {lost[0]} among them; "
+            "name all of them, or take another folder"
+        )
 
 
 def _of_comparison(run: Path) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.groups import Group
+from ddw_graph.experiments.groups import Group, check_none_left_out
 from ddw_graph.experiments.instances import WIRINGS, instance_test
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.preparation import Preparation
@@ -92,12 +92,7 @@ def _check_nothing_lost(folder: Path, wanted: Set[tuple[str, int]]) -> None:
         raise RunError(
             f"{tables} must hold tests by entry and seed, got {error!r}"
         ) from error
-    lost = sorted(there - wanted)
-    if lost:
-        raise RunError(
-            f"{folder} holds tests that this one leaves out, {lost[0][0]} with seed "
-            f"{lost[0][1]} among them; name all of them, or take another folder"
-        )
+    check_none_left_out(folder, there, wanted, what="tests", by="one")
 
 
 def _found(

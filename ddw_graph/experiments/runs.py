@@ -14,6 +14,7 @@ import torch
 
 from ddw_graph.errors import RunError, UserError
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.log import finished_epochs
 from ddw_graph.training.memory import keep_memory
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.train import DataSource, train
@@ -155,9 +156,3 @@ def _results(
             epochs = sum(finished_epochs(run.folder) for run in futures.values())
             progress(len(results), len(futures), epochs)
     return results
-
-
-def finished_epochs(folder: Path) -> int:
-    """Returns how many epochs a run has finished, read off its log."""
-    log = folder / "log.csv"
-    return max(0, log.read_bytes().count(b"\n") - 1) if log.exists() else 0

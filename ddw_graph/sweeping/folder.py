@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.runs import PlannedRun, finished_epochs
+from ddw_graph.experiments.runs import PlannedRun
 from ddw_graph.sweeping.axes import Point
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.lock import is_locked, lock
+from ddw_graph.training.log import finished_epochs
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.train import DataSource

@@ -32,7 +32,6 @@ from ddw_graph.sweeping.settings import (
 from ddw_graph.sweeping.spec import SweepSpec
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.loop import check_steps
-from ddw_graph.training.world import World
 
 LONGEST_NAME = 120
 """Characters of a run's name; file systems take 255."""
@@ -116,7 +115,7 @@ class SweepPlan:
                 )
             assert model.config is not None
             trained, computed = recipe(settings), execution(settings)
-            check_steps(trained, World(), None, computed.accumulate)
+            check_steps(trained, computed)
             return PlannedRun(
                 folder / name,
                 model.config,

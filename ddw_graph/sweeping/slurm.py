@@ -79,7 +79,7 @@ class SlurmOptions:
 def attempt_in_job(path: str, name: str, threads: int, work: dict[str, Any]) -> int:
     """Makes an attempt at a run in a job of Slurm; see ``attempt``."""
     end_at_the_limit()
-    return attempt(path, name, threads, work)
+    return attempt(path, name, threads, Work(**work))
 
 
 def end_at_the_limit() -> None:

@@ -10,10 +10,8 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -46,7 +44,7 @@ class Work:
     checkpoint_steps: int | None = None
 
 
-def attempt(path: str, name: str, threads: int, work: Mapping[str, Any]) -> int:
+def attempt(path: str, name: str, threads: int, work: Work) -> int:
     """Trains a run of a sweep, unless another process does, and says how that ended.
 
     What went wrong is written beside the run. A process that is killed writes nothing,
@@ -63,10 +61,10 @@ def attempt(path: str, name: str, threads: int, work: Mapping[str, Any]) -> int:
         try:
             torch.set_num_threads(threads)
             _, run = folder.plan(name)
-            place = usable_device(work["device"])
+            place = usable_device(work.device)
             if place == "cpu":
                 keep_memory()
-            replace(run, **{**work, "device": place}).train()
+            replace(run, **asdict(replace(work, device=place))).train()
         except UserError as error:
             by_user = not isinstance(error, LostError)
             failed = replace(now, failure=_line(str(error)), by_user=by_user)
@@ -100,4 +98,4 @@ def _follow_the_driver() -> None:
 if __name__ == "__main__":
     _follow_the_driver()
     path, name, threads, work = sys.argv[1:]
-    sys.exit(attempt(path, name, int(threads), json.loads(work)))
+    sys.exit(attempt(path, name, int(threads), Work(**json.loads(work))))

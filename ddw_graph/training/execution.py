@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from ddw_graph.errors import RunError
+from ddw_graph.errors import RunError, first_sentence
 from ddw_graph.nn.kernels import kernels
 from ddw_graph.training.world import World
 
@@ -135,7 +135,7 @@ class Execution:
         except RuntimeError as error:
             if "deterministic implementation" not in str(error):
                 raise
-            reason = str(error).partition(". ")[0].partition(", but")[0]
+            reason = first_sentence(error).partition(", but")[0]
             raise RunError(
                 f"deterministic needs operations that repeat bit for bit, got {reason}"
             ) from error

@@ -57,12 +57,10 @@ def lock(path: Path, *, seconds: float = 0.0) -> Iterator[bool]:
     until = time.monotonic() + seconds
     try:
         taken = _taken(file)
-        if taken is None:
-            _warn()
-        while taken is False and time.monotonic() < until:
+        while not taken and time.monotonic() < until:
             time.sleep(0.02)
             taken = _taken(file)
-        yield taken is not False
+        yield taken
     finally:
         # A child that leaves this block has closed it already.
         if file in _open:
@@ -78,7 +76,7 @@ def is_locked(path: Path) -> bool:
         return False
     try:
         # Shared, so that two who look do not see each other.
-        return _taken(file, shared=True) is False
+        return not _taken(file, shared=True)
     finally:
         os.close(file)
 
@@ -92,17 +90,19 @@ def _warn() -> None:
     )
 
 
-def _taken(file: int, *, shared: bool = False) -> bool | None:
-    """Returns whether a lock could be taken, None where no locks are kept."""
-    if sys.platform == "win32":
-        return None
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+def _taken(file: int, *, shared: bool = False) -> bool:
+    """Returns whether a lock could be taken; all can be where none are kept."""
     try:
+        if sys.platform == "win32":
+            raise OSError(errno.ENOSYS, "locks are those of POSIX")
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno in NO_LOCKS:
-            return None
-        raise
+        if error.errno not in NO_LOCKS:
+            raise
+        # Who only looks keeps nobody out anyway.
+        if not shared:
+            _warn()
     return True

@@ -48,10 +48,10 @@ def json_log(history: Sequence[Row]) -> str:
     return "".join(json.dumps(row, allow_nan=False) + "\n" for row in told)
 
 
-def has_epochs(folder: Path) -> bool:
-    """Returns whether the log of a run, damaged or not, tells of an epoch or more."""
+def finished_epochs(folder: Path) -> int:
+    """Returns how many epochs the log of a run, damaged or not, tells of."""
     path = folder / "log.csv"
-    return path.is_file() and len(path.read_bytes().splitlines()) > 1
+    return max(0, len(path.read_bytes().splitlines()) - 1) if path.is_file() else 0
 
 
 def read_log(folder: Path) -> list[Row]:

@@ -99,7 +99,7 @@ def fit(
             process that loads is killed.
         DataError: If an image cannot be read, and is not to be left out.
     """
-    check_steps(recipe, world, checkpoint_steps, execution.accumulate)
+    check_steps(recipe, execution, world, checkpoint_steps)
     model = execution.laid_out(model)
     trainer = _Trainer(
         data,
@@ -119,15 +119,18 @@ def fit(
 
 
 def check_steps(
-    recipe: Recipe, world: World, checkpoint_steps: int | None, parts: int = 1
+    recipe: Recipe,
+    execution: Execution,
+    world: World = World(),  # noqa: B008 (frozen)
+    checkpoint_steps: int | None = None,
 ) -> None:
     """Checks that processes can share a recipe's steps, before anything is made.
 
     Args:
         recipe: The recipe.
+        execution: How steps are computed.
         world: The processes.
         checkpoint_steps: See ``fit``.
-        parts: In how many each process computes a step.
 
     Raises:
         RunError: If a batch has too few images for them, or checkpoints are written
@@ -140,6 +143,7 @@ def check_steps(
             f"batch_size must be at least 2 images for each of {world.size} processes, "
             f"got {recipe.batch_size}"
         )
+    parts = execution.accumulate
     if parts > 1 and recipe.batch_size < 2 * world.size * parts:
         raise RunError(
             f"batch_size must be at least 2 images for each of {parts} parts of each "

@@ -114,7 +114,7 @@ def train(
     """
     check_fit(model_config, data)
     check_seed(seed)
-    check_steps(recipe, world, checkpoint_steps, execution.accumulate)
+    check_steps(recipe, execution, world, checkpoint_steps)
     if start is not None and _plain(start.config) != _plain(model_config):
         raise RunError("start must be a network of the same configuration, got another")
     # Building first: a network that cannot be built leaves no folder behind.

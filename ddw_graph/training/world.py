@@ -18,7 +18,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
-from ddw_graph.errors import LostError, RunError, UserError
+from ddw_graph.errors import LostError, RunError, UserError, first_sentence
 
 TIMEOUT = 600.0
 """Seconds that a process waits for the others, unless told otherwise."""
@@ -132,10 +132,9 @@ def joined(
     except RuntimeError as error:
         # gloo tells in a RuntimeError that a process has gone or is silent.
         if isinstance(error, distributed.DistError) or _lost(str(error)):
-            reason = str(error).splitlines()[0].partition(". ")[0]
             raise LostError(
                 f"a process that trains along has gone, or was silent for {timeout:g} "
-                f"s; start again with --resume ({reason})"
+                f"s; start again with --resume ({first_sentence(error)})"
             ) from error
         raise
     # Not where something failed: leaving would wait for the others. What still holds on

@@ -12,7 +12,7 @@ from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.plan import SweepPlan
 from ddw_graph.sweeping.spec import spec_of
 from ddw_graph.sweeping.sweep import Outcome, run_sweep
-from ddw_graph.sweeping.worker import attempt
+from ddw_graph.sweeping.worker import Work, attempt
 from ddw_graph.training.run import RESULT, RunFolder, write_json
 from ddw_graph.training.train import DataSource
 
@@ -55,7 +55,7 @@ class Here:
             if len(self.started) == self.stop_at:
                 raise KeyboardInterrupt
             self.started.append(name)
-            attempt(str(self.folder.path), name, 1, {"device": "cpu"})
+            attempt(str(self.folder.path), name, 1, Work("cpu"))
 
     def active(self) -> set[str]:
         """Returns nothing: everything has ended."""

@@ -100,7 +100,7 @@ def test_each_run_has_the_processes_that_load_its_images(
     monkeypatch.setattr(PlannedRun, "train", lambda run: heard.append(run.workers))
     sweep(SEEDS, tmp_path / "s", retries=0)
     for name in NAMES:
-        attempt(str(tmp_path / "s"), name, 1, {"device": "cpu", "workers": 2})
+        attempt(str(tmp_path / "s"), name, 1, Work("cpu", 2))
     assert heard == [0, 0, 0, 2, 2, 2]
 
 
@@ -187,10 +187,7 @@ def test_what_a_leftover_worker_trains_is_trained_by_nobody_else(
     thread.start()
     taken.wait()
     assert states(path)["seed=1"] == "running"
-    assert (
-        attempt(str(path), "seed=1", 1, {"device": "cpu"}) == BUSY
-        and not result.exists()
-    )
+    assert attempt(str(path), "seed=1", 1, Work("cpu")) == BUSY and not result.exists()
     outcome, started = sweep(SEEDS, path)
     thread.join()
     assert started == ["seed=2"] and not outcome.failed
