@@ -1,28 +1,117 @@
-"""What every test needs: one thread, and draws that are the same each time."""
+"""What every test needs: one thread, the same random numbers, few images, a limit."""
 
+import json
 import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 # Before torch is imported anywhere, also in the processes that tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
-settings.register_profile("ddw_graph", deadline=None, max_examples=25, derandomize=True)
-settings.load_profile("ddw_graph")
+from tests.cpu_time import CpuTime
+from tests.same_process import SameProcess
+
+for profile, examples in (("default", 8), ("full", 60)):
+    settings.register_profile(
+        profile, deadline=None, max_examples=examples, derandomize=True
+    )
 torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
-def fast_form(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Takes the fast form of aggregation for features of any size."""
-    from ddw_graph.nn import aggregation
+def pytest_configure(config: pytest.Config) -> None:
+    """Loads the tier's profile of hypothesis, and watches the time that tests take."""
+    settings.load_profile("full" if of_full_tier(config) else "default")
+    # Registered rather than written here: hooks of this file would miss the doctests.
+    config.pluginmanager.register(CpuTime(), "cpu time")
 
-    monkeypatch.setattr(aggregation, "SMALL", 0)
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Draws more examples of each property in the full tier."""
+    for item in items if of_full_tier(config) else ():
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("full")
+
+
+def of_full_tier(config: pytest.Config) -> bool:
+    """Returns whether tests of the full tier are asked for."""
+    return bool(config.getoption("markexpr") != "not full")
 
 
 @pytest.fixture(autouse=True)
 def seed_of_torch() -> None:
-    """Starts each test with the same draws."""
+    """Starts each test with the same random numbers."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def few_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the first images of each class in the package, in a file like its own."""
+    from ddw_graph.training.data import EMBEDDED
+
+    path = tmp_path_factory.mktemp("images") / "images.npz"
+    arrays = {}
+    with np.load(EMBEDDED, allow_pickle=False) as whole:
+        for part, each in (("train", 20), ("test", 10)):
+            labels = whole[f"{part}_labels"]
+            kept = [np.flatnonzero(labels == k)[:each] for k in range(10)]
+            chosen = np.sort(np.concatenate(kept))
+            for name in (f"{part}_images", f"{part}_labels"):
+                arrays[name] = whole[name][chosen]
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="package", autouse=True)
+def cheap_training(few_images: Path) -> Iterator[None]:
+    """Makes trainings cheap, and lets small features take the fast form of sums.
+
+    ``fashion_mnist_mini`` is 200 images to train on and 100 to test on (see
+    ``all_images``), the runs of an experiment train in this process (see
+    ``real_processes``), and MACs of networks that are alike are counted once, which
+    takes as long as an epoch here. Shared fixtures train too, hence the scope; the
+    doctests in ``ddw_graph`` are outside of it.
+    """
+    from ddw_graph.nn import aggregation
+    from ddw_graph.nn.cost import NetworkCost, cost
+    from ddw_graph.nn.network import Network
+
+    known: dict[tuple[str, str, int], NetworkCost] = {}
+
+    def counted_once(model: Network, image_size: int) -> NetworkCost:
+        alike = json.dumps(model.config), repr(model), image_size
+        if alike not in known:
+            known[alike] = cost(model, image_size)
+        return known[alike]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aggregation, "SMALL", 0)
+        for module in ("evaluation", "loop", "train"):
+            patch.setattr(f"ddw_graph.training.{module}.cost", counted_once)
+        patch.setattr("ddw_graph.training.data.EMBEDDED", few_images)
+        patch.setattr("ddw_graph.experiments.runs.ProcessPoolExecutor", SameProcess)
+        yield
+
+
+@pytest.fixture
+def real_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the runs of an experiment train in processes of their own."""
+    pool = "ddw_graph.experiments.runs.ProcessPoolExecutor"
+    monkeypatch.setattr(pool, ProcessPoolExecutor)
+
+
+@pytest.fixture
+def all_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets ``fashion_mnist_mini`` be all the images in the package."""
+    from ddw_graph.training import data
+
+    whole = Path(data.__file__).parent / "fashion_mnist" / "images.npz"
+    monkeypatch.setattr(data, "EMBEDDED", whole)

@@ -129,6 +129,7 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(listed) == sorted({*names, "commands", "api/index"} - {"index"})
 
 
+@pytest.mark.full
 @OF_A_CLONE
 def test_the_site_builds_is_whole_and_asks_no_other_server(tmp_path: Path) -> None:
     site = tmp_path / "site"

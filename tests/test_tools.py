@@ -21,7 +21,7 @@ def test_without_slurm_the_trial_is_skipped_with_the_reason() -> None:
     assert done.returncode == 0 and done.stdout.startswith("skipped: no ")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_sweep_on_a_real_slurm_has_each_result_once() -> None:
     done = subprocess.run(
         [BASH, TRY_SLURM, sys.executable], capture_output=True, text=True

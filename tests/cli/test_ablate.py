@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from ddw_graph.experiments.compare import Entry
-from tests.cli.test_training_commands import SMALL, call
+from tests.cli.command import SMALL, call
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,7 @@ def test_runs_of_different_images_are_not_tested_together(
     assert f"got others in {other} than in {run}" in refused.stderr
 
 
+@pytest.mark.full
 def test_an_ablation_takes_the_runs_that_are_there(ablations: Path) -> None:
     run = ablations / "runs" / "complete_dynamic" / "seed-1" / "checkpoint.pt"
     before = run.stat().st_mtime_ns

@@ -5,26 +5,23 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
 from ddw_graph.benchmarking import report as report_module
 from ddw_graph.benchmarking.report import BENCHMARKS
 from ddw_graph.cli.bench import BENCHMARKS as NAMES
 from ddw_graph.cli.main import main
 from ddw_graph.nn import kernels
+from tests.cli.command import call
 from tests.nn.compiled import need_kernels
 
 QUICK = ("bench", "aggregation", "growth", "--quick", "--rounds", "1")
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def test_every_benchmark_has_its_name() -> None:
     assert tuple(BENCHMARKS) == NAMES
 
 
+@pytest.mark.full
 def test_prints_tables_and_writes_json_and_a_picture(tmp_path: Path) -> None:
     out, picture = tmp_path / "bench.json", tmp_path / "bench.svg"
     result = call(*QUICK, "--threads", 2, "--out", out, "--picture", picture)
@@ -38,6 +35,7 @@ def test_prints_tables_and_writes_json_and_a_picture(tmp_path: Path) -> None:
     assert "naive loop" in picture.read_text()
 
 
+@pytest.mark.full
 def test_prints_one_json_object(tmp_path: Path) -> None:
     result = call("bench", "aggregation", "--quick", "--rounds", 2, "--json")
     assert result.exit_code == 0, result.output
@@ -47,6 +45,7 @@ def test_prints_one_json_object(tmp_path: Path) -> None:
         assert row["unit"] == "seconds" and row["ratio"]["median"] > 0
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("option", ["--out", "--picture"])
 def test_replaces_nothing_unasked_and_says_so_before_it_measures(
     tmp_path: Path, option: str, monkeypatch: pytest.MonkeyPatch
@@ -95,6 +94,7 @@ def test_the_help_needs_nothing_heavy() -> None:
     assert "ddw-graph bench --quick" in call("bench", "--help").stdout
 
 
+@pytest.mark.full
 def test_tells_whether_kernels_summed_and_what_they_lack(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

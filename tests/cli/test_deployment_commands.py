@@ -14,24 +14,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from PIL import Image
 
-from ddw_graph.cli.main import main
 from ddw_graph.deployment import onnx
 from ddw_graph.deployment.pictures import Pictures
 from ddw_graph.training.data import load_data
 from ddw_graph.training.names import Names
 from ddw_graph.training.preparation import Preparation, of_files
+from tests.cli.command import call
 from tests.deployment.small import small_run
 from tests.training.photographs import image_folder
 from tests.training.small import small_data
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "run_onnx.py"
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +67,7 @@ def predicted(*arguments: object) -> list[Any]:
     return images
 
 
+@pytest.mark.cpu_seconds(8, reason="exports a network, and checks what was written")
 def test_exports_and_says_how_far_it_is_from_the_network(
     run: Path, tmp_path: Path
 ) -> None:
@@ -84,6 +80,7 @@ def test_exports_and_says_how_far_it_is_from_the_network(
     assert again.exit_code == 2 and "--overwrite" in again.stderr
 
 
+@pytest.mark.full
 def test_an_exported_file_runs_without_anything_of_ours(
     run: Path, exported: Path, pictures: Path
 ) -> None:
@@ -196,6 +193,7 @@ def test_predicts_with_a_saved_network(
     assert predicted(saved, pictures, "--run", run) == predicted(run, pictures)
 
 
+@pytest.mark.full
 def test_a_run_of_photographs_is_exported_with_its_classes(tmp_path: Path) -> None:
     root = image_folder(tmp_path / "data", each=2, val=1)
     data = load_data("folder", root=root, image_size=16)

@@ -7,24 +7,21 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
 from ddw_graph import save
-from ddw_graph.cli.main import main
 from ddw_graph.detection.figures import FIGURES
 from ddw_graph.detection.files import load_detector, save_detector
+from tests.cli.command import call
 from tests.deployment.small import small_run
 from tests.detection.small import small_network
 
-TRY = (
-    *("--model", "randwire_tiny", "--levels", "4,8", "--anchor-sizes", "12,20,32"),
+NETWORK = ("--model", "randwire_tiny", "--wiring", "complete:n=1")
+SETTINGS = (
+    *("--levels", "4,8", "--anchor-sizes", "12,20,32"),
     *("--min-size", 64, "--pyramid-channels", 8, "--head-features", 16),
     *("--epochs", 1, "--milestones", 1),
 )
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+TRY = (*NETWORK, *SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +58,7 @@ def test_a_finished_run_is_told_again(data: Path, trained: Path) -> None:
 def test_starts_from_a_trained_classifier(data: Path, tmp_path: Path) -> None:
     classifier = tmp_path / "classifier.safetensors"
     save(small_network(), classifier)
-    words = ("--from", classifier, *TRY[2:], "--out", tmp_path / "run", "--json")
+    words = ("--from", classifier, *SETTINGS, "--out", tmp_path / "run", "--json")
     result = call("detect", "train", "--root", data, *words)
     assert result.exit_code == 0, result.output
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
@@ -176,11 +173,12 @@ def test_names_broken_images_and_does_the_rest(
     assert none.exit_code == 2 and "at least one image must be readable" in none.stderr
 
 
+@pytest.mark.cpu_seconds(4, reason="trains a classifier and two detectors")
 def test_images_are_normalised_as_those_of_the_classifier(
     data: Path, tmp_path: Path
 ) -> None:
     classifier = small_run(tmp_path / "classifier")  # grey, mean 0.3, std 0.2
-    train = ("detect", "train", "--root", data, *TRY[2:], "--from")
+    train = ("detect", "train", "--root", data, *SETTINGS, "--from")
     result = call(*train, classifier, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert "mean and std" not in result.stderr
@@ -205,69 +203,95 @@ def test_without_a_subcommand_it_says_what_there_is() -> None:
     assert "SYNTHETIC" in call("detect", "synthesize", "--help").output
 
 
-def test_what_is_wrong_is_one_line_and_2(
-    data: Path, trained: Path, tmp_path: Path
+def assert_refused(*words: object, message: str) -> None:
+    result = call(*words)
+    assert result.exit_code == 2, (words, result.output)
+    assert message in result.stderr, (words, result.stderr)
+    assert result.stderr.startswith("ddw-graph: ") and result.stdout == ""
+    assert result.stderr.count("\n") == 1, result.stderr
+
+
+@pytest.fixture
+def other(data: Path, tmp_path: Path) -> Path:
+    """Returns the data with a category of another name in the images to test on."""
+    folder = tmp_path / "other"
+    shutil.copytree(data, folder)
+    renamed = folder / "annotations" / "instances_val.json"
+    renamed.write_text(renamed.read_text().replace('"name":"Bag"', '"name":"Sack"'))
+    return folder
+
+
+def test_what_cannot_be_trained_is_one_line_and_2(
+    data: Path, other: Path, trained: Path, tmp_path: Path
 ) -> None:
     classifier = tmp_path / "classifier.safetensors"
     save(small_network(), classifier)
-    (tmp_path / "empty").mkdir()
     broken = tmp_path / "broken"
     shutil.copytree(data, broken)
     boxes = broken / "annotations" / "instances_train.json"
     boxes.write_bytes(boxes.read_bytes()[:-40])
     out = ("--out", tmp_path / "run")
-    train = ("detect", "train", "--root")
-    other = tmp_path / "other"
-    shutil.copytree(data, other)
-    renamed = other / "annotations" / "instances_val.json"
-    renamed.write_text(renamed.read_text().replace('"name":"Bag"', '"name":"Sack"'))
+    detector = trained / "detector.safetensors"
     for words, message in (
-        ((*train, broken, *out), "instances_train.json must hold whole JSON"),
-        ((*train, tmp_path / "none", *out), "got neither"),
-        ((*train, data, *TRY, "--out", data), "a run needs an empty or a new folder"),
-        ((*train, data, *TRY, "--levels", "4,x", *out), "no whole numbers"),
-        ((*train, data, *TRY, "--levels", "2,64", *out), "levels must be among"),
-        ((*train, data, "--recipe", "3x", *out), "recipe must be one of 1x, small"),
-        ((*train, data, "--settings", "big", *out), "must be one of coco, small"),
-        ((*train, data, *TRY, "--from", classifier, *out), "--model cannot be had"),
-        ((*train, data, "--from", trained, *out), "must hold the run of a network"),
-        ((*train, other, *TRY, *out), "categories of"),
-        (("detect", "eval", classifier, "--root", data), "ddw_graph.network"),
-        (("detect", "eval", trained, "--root", other), "got 'Sack'"),
-        (("detect", "eval", trained), "--root is needed, or --images with"),
-        (("detect", "eval", trained, "--root", data, "--picture", "a.txt"), ".png"),
-        (("detect", "predict", trained, tmp_path / "no.png"), "no such file or folder"),
-        (("detect", "predict", trained, tmp_path / "empty"), "must hold images, got"),
-        (("detect", "predict", trained, data, "--adjacency"), "needs --json or --out"),
-        (("detect", "predict", trained, data, "--out", boxes), "File exists"),
-        (("detect", "predict", trained, data, "--out", "/proc/found"), "/proc/found"),
-        (("predict", trained, data), "must hold the run of a network"),
-        (("predict", trained / "detector.safetensors", data), "ddw_graph.detector"),
-        (("export", trained, "--out", tmp_path / "a.pt2"), "the run of a network"),
-        (
-            ("export", trained / "detector.safetensors", "--out", tmp_path / "a.pt2"),
-            "ddw_graph.detector",
-        ),
-        (("bench", "latency", "--network", trained), "must hold the run of a network"),
-        (("detect", "predict", tmp_path, boxes), "must hold config.json"),
-        (("detect", "synthesize", "--out", data), "a new or an empty folder"),
-        (("detect", "synthesize", "--val", 0, *out), "val must be at least 1"),
-        (("detect", "synthesize", "--class", "Hat", *out), "got 'Hat'"),
-        (("detect", "nonsense"), "No such command 'nonsense'"),
-        (("train", "--from", trained, *out), "must hold the run of a network"),
-        (
-            ("train", "--from", trained / "detector.safetensors", *out),
-            'format must be "ddw_graph.network", got',
-        ),
+        ((broken, *out), "instances_train.json must hold whole JSON"),
+        ((tmp_path / "none", *out), "got neither"),
+        ((data, *TRY, "--out", data), "a run needs an empty or a new folder"),
+        ((data, *TRY, "--levels", "4,x", *out), "no whole numbers"),
+        ((data, *TRY, "--levels", "2,64", *out), "levels must be among"),
+        ((data, "--recipe", "3x", *out), "recipe must be one of 1x, small"),
+        ((data, "--settings", "big", *out), "must be one of coco, small"),
+        ((data, *TRY, "--from", classifier, *out), "--model cannot be had"),
+        ((data, "--from", trained, *out), "must hold the run of a network"),
+        ((other, *TRY, *out), "categories of"),
     ):
-        result = call(*words)
-        assert result.exit_code == 2, (words, result.output)
-        assert message in result.stderr, (words, result.stderr)
-        assert result.stderr.startswith("ddw-graph: ") and result.stdout == ""
-        assert result.stderr.count("\n") == 1, result.stderr
-        assert not (tmp_path / "run").exists(), words
+        assert_refused("detect", "train", "--root", *words, message=message)
+    for start, message in (
+        (trained, "must hold the run of a network"),
+        (detector, 'format must be "ddw_graph.network", got'),
+    ):
+        assert_refused("train", "--from", start, *out, message=message)
+    assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.cpu_seconds(4, reason="reads a detector for each of many mistakes")
+def test_what_cannot_be_detected_is_one_line_and_2(
+    data: Path, other: Path, trained: Path, tmp_path: Path
+) -> None:
+    classifier = tmp_path / "classifier.safetensors"
+    save(small_network(), classifier)
+    (tmp_path / "empty").mkdir()
+    boxes = data / "annotations" / "instances_train.json"
+    exported = ("--out", tmp_path / "a.pt2")
+    detector = trained / "detector.safetensors"
+    for words, message in (
+        (("eval", classifier, "--root", data), "ddw_graph.network"),
+        (("eval", trained, "--root", other), "got 'Sack'"),
+        (("eval", trained), "--root is needed, or --images with"),
+        (("eval", trained, "--root", data, "--picture", "a.txt"), ".png"),
+        (("predict", trained, tmp_path / "no.png"), "no such file or folder"),
+        (("predict", trained, tmp_path / "empty"), "must hold images, got"),
+        (("predict", trained, data, "--adjacency"), "needs --json or --out"),
+        (("predict", trained, data, "--out", boxes), "File exists"),
+        (("predict", trained, data, "--out", "/proc/found"), "/proc/found"),
+        (("predict", tmp_path, boxes), "must hold config.json"),
+        (("synthesize", "--out", data), "a new or an empty folder"),
+        (("synthesize", "--val", 0, *exported), "val must be at least 1"),
+        (("synthesize", "--class", "Hat", *exported), "got 'Hat'"),
+        (("nonsense",), "No such command 'nonsense'"),
+    ):
+        assert_refused("detect", *words, message=message)
+    for command, message in (
+        (("predict", trained, data), "must hold the run of a network"),
+        (("predict", detector, data), "ddw_graph.detector"),
+        (("export", trained, *exported), "the run of a network"),
+        (("export", detector, *exported), "ddw_graph.detector"),
+        (("bench", "latency", "--network", trained), "must hold the run of a network"),
+    ):
+        assert_refused(*command, message=message)
+    assert not (tmp_path / "a.pt2").exists()
+
+
+@pytest.mark.full
 def test_processes_train_together(data: Path, tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     launch += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]

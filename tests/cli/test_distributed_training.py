@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from ddw_graph.training.run import RunFolder
-from tests.cli.test_training_commands import call
+from tests.cli.command import call
 
 QUICK = ("--wiring", "complete:n=2", "--channels", "4", "--epochs", "1")
 
 
+@pytest.mark.full
 def test_torchrun_starts_the_same_command(tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     launch += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]

@@ -18,7 +18,7 @@ from ddw_graph.training.budget_term import mac_shares
 from ddw_graph.training.data import CLOTHES, EMBEDDED, load_data
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import images_for, trained_model
-from tests.cli.test_training_commands import SMALL, call
+from tests.cli.command import SMALL, call, succeeds
 from tests.deployment.test_trained import changed
 
 
@@ -28,18 +28,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("eval")
     for edges in ("dynamic", "fixed"):
         for seed in (0, 1):
-            result = call(
-                *("train", *SMALL, "--wiring", "complete", "--edges", edges),
-                *(
-                    "--seed",
-                    seed,
-                    "--holdout",
-                    100,
-                    "--out",
-                    folder / f"{edges}-{seed}",
-                ),
-            )
-            assert result.exit_code == 0, result.output
+            kind = ("--wiring", "complete", "--edges", edges, "--seed", seed)
+            out = ("--holdout", 100, "--out", folder / f"{edges}-{seed}")
+            succeeds("train", *SMALL, *kind, *out)
     return folder
 
 
@@ -67,10 +58,10 @@ def test_other_images_of_the_set_on_request(runs: Path) -> None:
     whole = call("eval", runs / "dynamic-0", "--holdout", 0, "--json")
     (row,) = of(whole)["runs"]
     data = load_data()
-    images, labels = data.test.batch(range(2000), None)
+    images, labels = data.test.batch(range(100), None)
     with torch.no_grad():
         logits = trained_model(runs / "dynamic-0")(images)
-    assert row["images"] == 2000
+    assert row["images"] == 100
     right = (logits.argmax(1) == labels).float().mean().item()
     assert row["accuracy"] == pytest.approx(right, abs=0.0011)
     among = logits.argsort(1, descending=True)[:, :5] == labels[:, None]
@@ -226,4 +217,4 @@ def test_what_cannot_be_evaluated_is_a_line(runs: Path, tmp_path: Path) -> None:
         assert result.exit_code == 2 and words in result.stderr, result.output
         assert result.stderr.count("\n") == 1
     chosen = call("eval", run, whole, "--holdout", 0, "--json")
-    assert [row["images"] for row in of(chosen)["runs"]] == [2000, 2000]
+    assert [row["images"] for row in of(chosen)["runs"]] == [100, 100]

@@ -5,17 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from ddw_graph.cli.main import main
 from ddw_graph.training.data import load_data
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.train import new_network, train
 from tests.analysis.explorer.pages import data_of
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+from tests.cli.command import call
 
 
 def run(folder: Path, edges: str) -> Path:

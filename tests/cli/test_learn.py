@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from ddw_graph.cli.main import main
 from ddw_graph.generators import from_text
 from ddw_graph.sweeping.plan import SweepPlan
 from ddw_graph.sweeping.settings import data_source
 from ddw_graph.sweeping.spec import read_spec
 from ddw_graph.sweeping.sweep import run_sweep
 from tests.analysis.learning.planted import one_edge_decides, sources_decide, stored
+from tests.cli import command
 from tests.cli.test_sweep import spec
 from tests.sweeping.small import Here
 
@@ -25,7 +25,7 @@ SMALL = ("--epochs", 1, "--hidden", 4, "--folds", 2, "--repeats", 1)
 
 
 def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, ["learn", *map(str, arguments)])
+    return command.call("learn", *arguments)
 
 
 def test_classes_are_told_from_an_analysis(tmp_path: Path) -> None:
@@ -73,6 +73,7 @@ def test_results_are_told_from_a_sweep_that_has_not_ended(tmp_path: Path) -> Non
     ]
 
 
+@pytest.mark.full
 def test_the_time_of_a_sweeps_networks_is_measured(tmp_path: Path) -> None:
     text = 'wiring = ["complete", "vgg", "resnet", "er:p=0.5"]\nseed = [0]'
     path = spec(tmp_path, epochs=1, seeds=1)
@@ -143,6 +144,7 @@ def test_what_is_wrong_is_one_line(
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.full
 def test_a_process_says_nothing_of_deprecations(tmp_path: Path) -> None:
     code = "from ddw_graph.cli.main import main; main()"
     run = [sys.executable, "-c", code, "learn", "classes", str(tmp_path)]

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -19,15 +21,20 @@ from ddw_graph.errors import UserError
 ROOT = Path(__file__).parents[2]
 
 
-def process(code: str, *args: str) -> subprocess.Popen[str]:
-    """Starts Python with ``code`` in the checkout."""
-    return subprocess.Popen(
+@contextmanager
+def process(code: str, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """Starts Python with ``code`` in the checkout, and leaves no process behind."""
+    with subprocess.Popen(
         [sys.executable, "-c", code, *args],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
 
 
 RUN = "from ddw_graph.cli.main import main; main()"
@@ -53,7 +60,8 @@ def test_help_imports_nothing_heavy(args: list[str]) -> None:
         "    heavy = {'torch', 'networkx', 'numpy', 'matplotlib', 'pandas', 'scipy'}\n"
         "    print('heavy:', sorted(heavy & set(sys.modules)))\n"
     )
-    out, err = process(code, *args).communicate(timeout=60)
+    with process(code, *args) as run:
+        out, err = run.communicate()
     assert out.endswith("heavy: []\n") and not err
 
 
@@ -142,40 +150,40 @@ def test_our_own_mistakes_keep_their_traceback(
 
 
 def test_a_process_that_fails_prints_no_traceback(tmp_path: Path) -> None:
-    run = process(RUN, "draw", str(tmp_path / "missing.json"))
-    out, err = run.communicate(timeout=60)
+    with process(RUN, "draw", str(tmp_path / "missing.json")) as run:
+        out, err = run.communicate()
     assert (run.returncode, out) == (2, "")
     assert err == f"ddw-graph: {tmp_path}/missing.json: no such file\n"
 
 
 def test_ctrl_c_ends_a_process_with_130() -> None:
     code = (
-        "import time\n"
+        "import signal, time\n"
+        # A process that was started in the background ignores it, as its parent does.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from ddw_graph.cli import options\n"
         "from ddw_graph.generators import registry\n"
         "def wait(*args, **kwargs):\n"
         "    print('ready', flush=True)\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(600)\n"
         "registry.from_text = wait\n"
         "from ddw_graph.cli.main import main; main()\n"
     )
-    run = process(code, "draw", "complete")
-    assert run.stdout is not None and run.stdout.readline() == "ready\n"
-    run.send_signal(signal.SIGINT)
-    _, err = run.communicate(timeout=60)
+    with process(code, "draw", "complete") as run:
+        assert run.stdout is not None and run.stdout.readline() == "ready\n"
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate()
     assert run.returncode == 130
     assert err.strip() == "ddw-graph: interrupted"
 
 
 @pytest.mark.parametrize("args", [["--help"], ["draw", "complete", "--n", "400"]])
 def test_a_reader_that_has_gone_is_no_failure_to_tell(args: list[str]) -> None:
-    run = process(RUN, *args)
-    assert run.stdout is not None and run.stderr is not None
-    run.stdout.close()
-    err = run.stderr.read()
-    run.stderr.close()
-    assert run.wait(timeout=60) in (0, 1)
-    assert err == ""
+    with process(RUN, *args) as run:
+        assert run.stdout is not None and run.stderr is not None
+        run.stdout.close()
+        assert run.stderr.read() == ""
+        assert run.wait() in (0, 1)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
@@ -193,7 +201,8 @@ def test_a_full_disk_behind_stdout_is_told() -> None:
 
 
 def test_piped_output_has_no_colour_codes() -> None:
-    out, err = process(RUN, "build", "--help").communicate(timeout=60)
+    with process(RUN, "build", "--help") as run:
+        out, err = run.communicate()
     assert "Usage: ddw-graph build" in out and "\x1b" not in out + err
 
 

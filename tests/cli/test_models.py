@@ -3,17 +3,18 @@
 import json
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from ddw_graph.cli.main import main
 from ddw_graph.models import create_model
 from ddw_graph.nn.cost import cost
+from tests.cli import command
 
 
 def call(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["models", *arguments])
+    return command.call("models", *arguments)
 
 
+@pytest.mark.cpu_seconds(5, reason="counts ResNet-18 with each kind of edges")
 def test_says_what_networks_cost() -> None:
     result = call("randwire_tiny", "resnet18", "--json")
     assert result.exit_code == 0, result.output
@@ -39,6 +40,7 @@ def test_prints_a_table_that_lines_up() -> None:
     ]
 
 
+@pytest.mark.full
 def test_prints_table_1_with_the_papers_figures_and_the_reading() -> None:
     result = call("--table1")
     assert result.exit_code == 0, result.output
@@ -48,6 +50,7 @@ def test_prints_table_1_with_the_papers_figures_and_the_reading() -> None:
     assert "1x1 projection" in result.stdout
 
 
+@pytest.mark.full
 def test_prints_table_2_with_the_papers_figures() -> None:
     result = call("--table2")
     assert result.exit_code == 0, result.output

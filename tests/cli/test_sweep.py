@@ -8,22 +8,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
 
-from ddw_graph.cli.main import main
 from ddw_graph.experiments.runs import PlannedRun
 from ddw_graph.sweeping.folder import SweepFolder
-from tests.sweeping.small import images, pretend
+from ddw_graph.sweeping.worker import Work
+from tests.cli.command import call
+from tests.sweeping.small import Here, images, pretend
 
 ROOT = Path(__file__).parents[2]
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
 def spec(folder: Path, *, epochs: int, seeds: int, text: str = "") -> Path:
@@ -47,17 +42,23 @@ def spec(folder: Path, *, epochs: int, seeds: int, text: str = "") -> Path:
     return path
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Work]]:
+    """Trains in this process, and returns the jobs and the work that are asked for."""
+    found: list[tuple[int, Work]] = []
+
+    def place(folder: SweepFolder, jobs: int, work: Work, *, runs: int) -> Here:
+        found.append((jobs, work))
+        return Here(folder)
+
+    monkeypatch.setattr("ddw_graph.sweeping.executors.LocalExecutor", place)
+    return found
+
+
+@pytest.mark.cpu_seconds(5, reason="trains two runs and draws the report of the sweep")
 def test_makes_the_table_and_the_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, asked: list[tuple[int, Work]]
 ) -> None:
-    started: list[list[str]] = []
-    real = subprocess.Popen
-
-    def spy(words: list[str], **options: Any) -> "subprocess.Popen[bytes]":
-        started.append(words)
-        return real(words, **options)
-
-    monkeypatch.setattr("ddw_graph.sweeping.executors.subprocess.Popen", spy)
     path, out = spec(tmp_path, epochs=1, seeds=1), tmp_path / "out"
     listed = call("sweep", path, "--dry-run")
     assert listed.exit_code == 0, listed.output
@@ -69,8 +70,7 @@ def test_makes_the_table_and_the_picture(
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
     assert [row["run"] for row in told["runs"]] == names and told["failed"] == []
-    work = {"device": "cpu", "workers": 1, "checkpoint_steps": 1}
-    assert [json.loads(words[-1]) for words in started] == [work] * 2
+    assert asked == [(1, Work("cpu", workers=1, checkpoint_steps=1))]
     table = pd.read_csv(out / "runs.csv")
     assert table["run"].tolist() == names
     assert table["wiring"].tolist() == ["complete", "vgg"]
@@ -85,6 +85,8 @@ def test_makes_the_table_and_the_picture(
     assert words == "2 finished, 0 running, 0 failed, 0 waiting\n"
 
 
+@pytest.mark.usefixtures("asked")
+@pytest.mark.cpu_seconds(5, reason="trains two runs and draws two reports of the sweep")
 def test_reports_what_has_finished_so_far(tmp_path: Path) -> None:
     path, out = spec(tmp_path, epochs=1, seeds=1), tmp_path / "out"
     done = call("sweep", path, "--out", out, "--jobs", 1, "--device", "cpu")
@@ -103,9 +105,8 @@ def test_reports_what_has_finished_so_far(tmp_path: Path) -> None:
     assert call("sweep", "--report", out).stdout.startswith("0 finished")
 
 
-def test_what_fails_is_shown_and_the_exit_code_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.full
+def test_what_fails_is_shown_and_the_exit_code_says_so(tmp_path: Path) -> None:
     path = spec(tmp_path, epochs=1, seeds=1, text="learning_rate = [0.05, 1e30]")
     out = tmp_path / "out"
     done = call("sweep", path, "--out", out, "--jobs", 2, "--device", "cpu")
@@ -169,7 +170,8 @@ def until(holds: Callable[[], bool], seconds: float = 180) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("seeds", [2, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.full
+@pytest.mark.parametrize("seeds", [2, 6])
 def test_a_killed_worker_and_a_killed_driver_cost_no_result_and_double_none(
     tmp_path: Path, seeds: int
 ) -> None:

@@ -12,57 +12,57 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
 
-from ddw_graph.cli.main import main
+from tests.cli.command import SHARED, SMALL, call, succeeds
 from tests.training.photographs import members, shard, shards
-
-SMALL = ("--n", "3", "--channels", "4", "--epochs", "1", "--batch-size", "100")
-
-
-def call(*arguments: object) -> Result:
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    result = call("train", *SMALL, "--out", folder)
-    assert result.exit_code == 0, result.output
-    return folder
 
 
 def test_trains_and_says_so(trained: Path) -> None:
-    again = call("train", *SMALL, "--out", trained, "--resume", "--json")
+    again = call("train", *SHARED, "--out", trained, "--resume", "--json")
     assert again.exit_code == 0
     result = json.loads(again.stdout)
     assert result == json.loads((trained / "result.json").read_text())
     assert result["epochs"] == 1
 
 
-def test_analyzes_and_plots(trained: Path, tmp_path: Path) -> None:
+def test_analyzes(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "analysis"
     result = call("analyze", trained, "--out", folder, "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert report["samples"] == 2000
+    assert report["samples"] == 100
     assert [stage["edges"] for stage in report["stages"]] == [10, 10, 10]
     table = pd.read_csv(folder / "edges.csv")
-    assert len(table) == 30 and table["mean"].between(0.5, 0.9).all()
-    plotted = call("plot", folder, "--format", "svg", "--out", tmp_path / "pictures")
-    assert plotted.exit_code == 0, plotted.output
-    names = [Path(line).name for line in plotted.stdout.split()]
-    assert names == ["histogram.svg", "mean.svg", "std.svg"]
-    assert all((tmp_path / "pictures" / name).stat().st_size for name in names)
+    assert len(table) == 30 and table["mean"].between(0.4, 0.6).all()
     again = call("analyze", trained, "--out", folder)
     assert again.exit_code == 2 and "--overwrite" in again.stderr
-    (tmp_path / "pictures" / "mean.svg").write_text("mine")
-    drawn = call("plot", folder, "--format", "svg", "--out", tmp_path / "pictures")
-    assert drawn.exit_code == 2 and "mean.svg is there already" in drawn.stderr
-    assert (tmp_path / "pictures" / "mean.svg").read_text() == "mine"
     assert call("analyze", trained, "--out", folder, "--overwrite").exit_code == 0
 
 
+def test_plots_and_replaces_nothing(analyzed: Path, tmp_path: Path) -> None:
+    plot = ("plot", analyzed / "analysis", "--format", "svg", "--out", tmp_path)
+    names = [Path(line).name for line in succeeds(*plot).stdout.split()]
+    assert names == ["histogram.svg", "mean.svg", "std.svg"]
+    assert all((tmp_path / name).stat().st_size for name in names)
+    (tmp_path / "mean.svg").write_text("mine")
+    drawn = call(*plot, "--kind", "mean")
+    assert drawn.exit_code == 2 and "mean.svg is there already" in drawn.stderr
+    assert (tmp_path / "mean.svg").read_text() == "mine"
+
+
+@pytest.mark.cpu_seconds(5, reason="a comparison whole, with its report")
+def test_compares_two_kinds_of_edges(tmp_path: Path) -> None:
+    pair = ("--edges", "fixed", "--edges", "learned", "--seeds", 1, "--jobs", 1)
+    small = ("compare", *SMALL, "--n", 1, "--wiring", "resnet", *pair)
+    result = succeeds(*small, "--out", tmp_path / "c")
+    lines = result.stdout.strip().splitlines()
+    assert len(lines) == 4 and lines[2].startswith("| resnet fixed | 1 |")
+    runs = pd.read_csv(tmp_path / "c" / "runs.csv")
+    assert runs["entry"].tolist() == ["resnet fixed", "resnet learned"]
+    assert (tmp_path / "c" / "wirings.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.full
 def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
     arguments = (
         "compare",
@@ -129,6 +129,8 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
     assert other.exit_code == 2 and "another configuration: head" in other.stderr
 
 
+@pytest.mark.full
+@pytest.mark.usefixtures("all_images")
 def test_compares_budgets_with_a_table_and_a_picture(tmp_path: Path) -> None:
     result = call(
         *("compare", *SMALL, "--budget", "1.0,0.5", "--seeds", 1, "--jobs", 1),
@@ -272,7 +274,7 @@ def test_what_is_no_run_is_named(tmp_path: Path, trained: Path) -> None:
     for command in ("analyze", "plot"):
         result = call(command, tmp_path)
         assert result.exit_code == 2 and str(tmp_path) in result.stderr
-    other = call("train", *SMALL, "--seed", 1, "--resume", "--out", trained)
+    other = call("train", *SHARED, "--seed", 1, "--resume", "--out", trained)
     assert other.exit_code == 2
     assert "another configuration: " in other.stderr
 
@@ -375,6 +377,7 @@ def test_an_analysis_of_other_images_is_refused(tmp_path: Path, trained: Path) -
     assert "was trained on other classes than those of folder" in result.stderr
 
 
+@pytest.mark.full
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize(
     ("sent", "code", "words"),
@@ -430,11 +433,15 @@ def _alive(group: int) -> bool:
     return True
 
 
+@pytest.mark.cpu_seconds(10, reason="trains ResNet-18, and what it is rewired to twice")
 def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
     from ddw_graph import load
     from ddw_graph.nn.edge_weights import NeutralStart
 
-    short = ("--epochs", 1, "--batch-size", 1000, "--recipe", "small", "--threads", 1)
+    short = (
+        *("--epochs", 1, "--batch-size", 20, "--recipe", "small", "--threads", 1),
+        *("--per-class", 2, "--holdout", 10),
+    )
     first = tmp_path / "first"
     begun = call("train", "--model", "resnet18", "--edges", "fixed", *short)
     assert begun.exit_code == 2 and "--out" in begun.stderr
@@ -462,6 +469,7 @@ def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.full
 def test_a_rewired_run_goes_on_though_it_has_weights_of_its_own(tmp_path: Path) -> None:
     from PIL import Image
 
@@ -489,8 +497,8 @@ def test_prunes_what_never_opens(tmp_path: Path) -> None:
 
     edges = "dynamic:gate=hard,bias=0,threshold=0.5,router_std=2"
     run = tmp_path / "run"
-    made = call("train", *SMALL, "--wiring", "complete", "--edges", edges, "--out", run)
-    assert made.exit_code == 0, made.output
+    wiring = ("--wiring", "complete", "--n", 2, "--edges", edges)
+    succeeds("train", *SMALL, *wiring, "--out", run)
     done = call("prune", run, "--json")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
@@ -528,7 +536,7 @@ def test_trains_on_cut_data_and_the_configuration_says_so(tmp_path: Path) -> Non
     tested = call(
         *("analyze", tmp_path / "r", "--holdout", 0, "--out", tmp_path / "a", "--json")
     )
-    assert json.loads(tested.stdout)["samples"] == 2000
+    assert json.loads(tested.stdout)["samples"] == 100
 
 
 def test_trains_on_shards_and_leaves_bad_images_out(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ddw_graph.nn.network import Network
 
 CATEGORIES = (Category(3, "red"), Category(8, "blue"))
 SIZE = 48
-RECIPE = detection_recipe("small", epochs=3, milestones=(2,), warmup_steps=4)
+RECIPE = detection_recipe("small", epochs=2, milestones=(1,), warmup_steps=4)
 
 
 def small_network(edges: str = "dynamic", **changes: Any) -> Network:

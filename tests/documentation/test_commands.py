@@ -1,6 +1,6 @@
 """Every command that the documentation shows is run, page by page, made small.
 
-Minutes: run with ``-m documentation``, one page with ``-k deploy``.
+Minutes: run with ``-m full``, one page with ``-k deploy``.
 """
 
 import glob
@@ -31,6 +31,7 @@ from tests.documentation.small import (
     fits,
     sweep_file,
 )
+from tests.sweeping.small import Here
 from tests.training.idx import write_fashion_mnist
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -140,12 +141,16 @@ def globbed(word: str) -> list[str]:
     return sorted(glob.glob(word)) if "*" in word else [word]
 
 
-@pytest.mark.documentation
+@pytest.mark.full
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)])
 def test_every_command_of_a_page_runs(
     page: str, kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        "ddw_graph.sweeping.executors.LocalExecutor",
+        lambda folder, jobs, work, *, runs: Here(folder),
+    )
     for put in BEFORE.get(page, ()):
         put(tmp_path, kept)
     for command in commands(page):
@@ -156,7 +161,8 @@ def test_every_command_of_a_page_runs(
         torch.set_num_threads(1)
 
 
-@pytest.mark.documentation
+@pytest.mark.full
+@pytest.mark.usefixtures("all_images")
 @pytest.mark.parametrize(
     ("page", "text"), [(page, text) for page in PAGES for text in blocks(page, "toml")]
 )

@@ -33,16 +33,17 @@ QUICK = recipe_named("small", epochs=1, batch_size=100)
 
 def comparison(**changes: Any) -> Comparison:
     settings: dict[str, Any] = {
-        "entries": (Entry("complete", "dynamic"), Entry("ws:k=2,p=0.5", "learned")),
+        "entries": (Entry("complete", "dynamic"), Entry("resnet", "learned")),
         "seeds": (0, 1),
         "recipe": QUICK,
         "source": DataSource(),
         "channels": 6.0,
-        "n": 4,
+        "n": 2,
     }
     return Comparison(**settings | changes)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("seed", range(3))
 def test_every_default_network_has_the_budget_of_the_first(
     tmp_path: Path, seed: int
@@ -77,7 +78,7 @@ def test_what_is_alike_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = TotalMacs(8)
 
     def total(**changes: Any) -> int:
-        settings = {"wiring": "ws:k=2,p=0.5", "n": 4, "channels": 5.0, **changes}
+        settings = {"wiring": "er:p=0.5", "n": 3, "channels": 5.0, **changes}
         model = create_model("randwire_tiny", **settings)
         found = counted(model)
         assert found == cost(model, 8).total_macs
@@ -90,7 +91,7 @@ def test_what_is_alike_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
         {"edges": "learned"},
         {"transition": "input"},
         {"channels": 6.0},
-        {"n": 5},
+        {"n": 4},
         {"num_classes": 10},
         # Parameters of the same shapes, and more edges.
         {"wiring": "resnet", "edges": "fixed", "transition": "input"},
@@ -120,6 +121,7 @@ def test_the_search_ends_where_no_network_is_closer() -> None:
     assert min(abs(macs / budget - 1) for macs in near) >= off
 
 
+@pytest.mark.cpu_seconds(5, reason="counts, trains and times four runs")
 def test_runs_every_entry_with_every_seed(tmp_path: Path) -> None:
     seen: list[tuple[int, int, int]] = []
     rows = run_comparison(
@@ -127,44 +129,47 @@ def test_runs_every_entry_with_every_seed(tmp_path: Path) -> None:
     )
     assert [(row["entry"], row["seed"]) for row in rows] == [
         ("complete dynamic", 0),
-        ("ws:k=2,p=0.5 learned", 0),
+        ("resnet learned", 0),
         ("complete dynamic", 1),
-        ("ws:k=2,p=0.5 learned", 1),
+        ("resnet learned", 1),
     ]
     assert seen[-1] == (4, 4, 4)
     for row in rows:
         assert 0 <= row["test_accuracy"] <= 1 and row["train_seconds"] > 0
+        assert abs(row["total_macs"] / rows[0]["total_macs"] - 1) <= TOLERANCE
     timed = [row["inference_ms"] is not None for row in rows]
     assert timed == [True, True, False, False]
-    config = tmp_path / "c" / "runs" / "ws_k=2_p=0.5_learned" / "seed-1" / "config.json"
+    config = tmp_path / "c" / "runs" / "resnet_learned" / "seed-1" / "config.json"
     assert json.loads(config.read_text())["environment"]["threads"] == 1
 
 
 def test_goes_on_and_grows_without_repeating(tmp_path: Path) -> None:
-    first = run_comparison(comparison(seeds=(0,)), tmp_path / "c", jobs=1)
+    alone = {"entries": (Entry("resnet", "learned"),)}
+    first = run_comparison(comparison(**alone, seeds=(0,)), tmp_path / "c", jobs=1)
     runs = sorted((tmp_path / "c" / "runs").glob("*/*/checkpoint.pt"))
     before = [path.stat().st_mtime_ns for path in runs]
-    rows = run_comparison(comparison(), tmp_path / "c", jobs=1)
+    rows = run_comparison(comparison(**alone), tmp_path / "c", jobs=1)
     assert [path.stat().st_mtime_ns for path in runs] == before
     kept = [row for row in rows if row["seed"] == 0]
     for one, other in zip(first, kept, strict=True):
         assert one | {"inference_ms": 0} == other | {"inference_ms": 0}
     with pytest.raises(RunError, match="another configuration: recipe.epochs is 1"):
         recipe = recipe_named("small", epochs=2, batch_size=100)
-        run_comparison(comparison(recipe=recipe), tmp_path / "c")
+        run_comparison(comparison(**alone, recipe=recipe), tmp_path / "c")
 
 
 def test_a_comparison_that_is_there_stays_whole(tmp_path: Path) -> None:
-    run_comparison(comparison(seeds=(0,)), tmp_path / "c", jobs=1)
+    both = first, second = Entry("resnet", "fixed"), Entry("resnet", "learned")
+    run_comparison(comparison(entries=both, seeds=(0,)), tmp_path / "c", jobs=1)
     before = (tmp_path / "c" / "result.json").read_bytes()
-    first, second = comparison().entries
     for changes, message in (
-        ({"entries": (first,), "seeds": (0,)}, "leaves out, ws:k=2,p=0.5 learned with"),
-        ({"seeds": (1,)}, "leaves out, complete dynamic with seed 0 among them"),
-        ({"entries": (second, first)}, "budget is 'complete dynamic' there"),
+        ({"entries": (first,), "seeds": (0,)}, "leaves out, resnet learned with"),
+        ({"seeds": (1,)}, "leaves out, resnet fixed with seed 0 among them"),
+        ({"entries": (second, first)}, "budget is 'resnet fixed' there"),
     ):
         with pytest.raises(RunError, match=message):
-            run_comparison(comparison(**changes), tmp_path / "c", jobs=1)
+            whole = comparison(**{"entries": both} | changes)
+            run_comparison(whole, tmp_path / "c", jobs=1)
     assert (tmp_path / "c" / "result.json").read_bytes() == before
 
 
@@ -294,6 +299,8 @@ def test_names_what_it_rejects(changes: dict[str, Any], message: str) -> None:
         comparison(**changes)
 
 
+@pytest.mark.full
+@pytest.mark.usefixtures("all_images")
 def test_a_budget_is_an_entry_of_its_own_at_the_same_dense_cost(tmp_path: Path) -> None:
     edges = "dynamic:gate=hard,bias=1.5,threshold=0.5"
     grid = entries(("complete",), ("learned", edges), (1.0, 0.5))

@@ -106,6 +106,7 @@ except Exception as error:
 """
 
 
+@pytest.mark.full
 def test_the_end_of_a_jobs_time_ends_the_process_wherever_it_is() -> None:
     run = [sys.executable, "-c", LIMIT]
     ended = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)

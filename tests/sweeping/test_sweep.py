@@ -112,7 +112,8 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_what_the_user_got_wrong_is_told_and_not_tried_again(tmp_path: Path) -> None:
-    rates = {"axes": {"learning_rate": [0.01, 1e30]}}
+    fixed = {**FIXED, "per_class": 2}
+    rates = {"fixed": fixed, "axes": {"learning_rate": [0.01, 1e30]}}
     outcome, started = sweep(rates, tmp_path / "s", retries=3)
     assert started == ["learning_rate=0.01", "learning_rate=1e+30"]
     (failed,) = outcome.failed
@@ -175,24 +176,34 @@ def test_what_a_leftover_worker_trains_is_trained_by_nobody_else(
         "seed=1": "waiting",
         "seed=2": "waiting",
     }
-    taken, result = threading.Event(), path / "runs" / "seed=1" / "result.json"
+    taken, passed_by = threading.Event(), threading.Event()
+    result = path / "runs" / "seed=1" / "result.json"
 
     def leftover() -> None:
         with lock(SweepFolder(path).job("seed=1", ".lock")):
             taken.set()
-            time.sleep(1)
+            passed_by.wait()
             pretend(SweepFolder(path).plan("seed=1")[1])
 
+    def another(run: PlannedRun) -> dict[str, Any]:
+        passed_by.set()
+        return pretend(run)
+
+    monkeypatch.setattr(PlannedRun, "train", another)
     thread = threading.Thread(target=leftover)
     thread.start()
     taken.wait()
     assert states(path)["seed=1"] == "running"
     assert attempt(str(path), "seed=1", 1, Work("cpu")) == BUSY and not result.exists()
-    outcome, started = sweep(SEEDS, path)
-    thread.join()
+    try:
+        outcome, started = sweep(SEEDS, path)
+    finally:
+        passed_by.set()
+        thread.join()
     assert started == ["seed=2"] and not outcome.failed
 
 
+@pytest.mark.full
 def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     assert not is_locked(path)
@@ -261,6 +272,7 @@ def test_a_sweep_goes_on_where_no_locks_are_kept(
     _warn.cache_clear()
 
 
+@pytest.mark.full
 def test_a_forked_process_that_outlives_its_parent_holds_no_lock(
     tmp_path: Path,
 ) -> None:
@@ -307,6 +319,7 @@ def test_the_table_has_the_graphs(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.full
 def test_a_worker_ends_with_its_driver(tmp_path: Path) -> None:
     path = tmp_path / "s"
     long = {"fixed": {**FIXED, "epochs": 10_000}, "axes": {"seed": [0]}}

@@ -208,7 +208,7 @@ def test_equal_macs_gives_each_network_the_cost_of_the_first() -> None:
 
     table = {
         "equal_macs": True,
-        "fixed": {"n": 4, "channels": 12},
+        "fixed": {"n": 3, "channels": 12},
         "axes": {"wiring": ["complete", "ws:k=2,p=0.5"], "seed": [0, 1]},
     }
     whole = plan(table)

@@ -20,8 +20,8 @@ from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import trained_model
+from tests.training.runs import Stop, StopAt, run, weights
 from tests.training.small import small_config, small_data
-from tests.training.test_training import Stop, StopAt, run, weights
 
 HALF = recipe_named("small", epochs=15, batch_size=8, router_lr=3.0, budget=0.5)
 
@@ -168,19 +168,19 @@ def test_names_the_value_that_it_rejects(changes: dict[str, Any], message: str) 
         Recipe(**changes)
 
 
+@pytest.mark.full
 def test_training_reaches_its_budget_and_learns(tmp_path: Path) -> None:
-    config = small_config(CLOSING_EDGES, n=6)
+    config, data = small_config(CLOSING_EDGES, n=6), small_data()
     strict = replace(HALF, budget_weight=100.0)
     shares = {}
     for budget in (0.5, 1.0):
         folder = tmp_path / str(budget)
-        result = run(
-            folder, config=config, recipe=replace(strict, budget=budget), seed=2
-        )
+        recipe = replace(strict, budget=budget)
+        result = run(folder, config=config, data=data, recipe=recipe, seed=2)
         assert result["test_accuracy"] > 0.8
         shares[budget] = result["expected_macs"] / result["total_macs"]
         model = trained_model(folder)
-        images, _ = small_data().test.batch(range(24), None)
+        images, _ = data.test.batch(range(24), None)
         _, adjacency = model(images, return_adjacency=True)
         expected = cost(model, 8).expected_macs(adjacency)
         assert result["expected_macs"] == pytest.approx(expected.mean().item())
@@ -204,14 +204,14 @@ def test_the_log_tells_shares_and_the_loss_without_the_term(tmp_path: Path) -> N
     assert 0 < rows[0]["train_macs_share"] <= 1
     log = (tmp_path / "a" / "log.csv").read_text().splitlines()
     assert log[0].endswith("train_seconds,train_macs_share,test_macs_share")
-    tested = evaluate(trained_model(tmp_path / "a"), small_data().test)
+    tested = evaluate(trained_model(tmp_path / "a"), small_data(24, 12).test)
     assert rows[0]["test_macs_share"] == tested.macs_share
 
 
 def test_a_run_with_a_budget_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "config": small_config(CLOSING_EDGES, drop_path=0.2),
-        "recipe": replace(HALF, epochs=3, augment=True),
+        "recipe": replace(HALF, epochs=2, augment=True),
     }
     run(tmp_path / "whole", **settings)
     with pytest.raises(Stop):
@@ -245,15 +245,18 @@ def as_before(folder: Path) -> None:
     run_folder.write_checkpoint(state)
 
 
-def test_runs_of_earlier_versions_are_read_and_go_on(tmp_path: Path) -> None:
-    result = run(tmp_path / "a")
-    as_before(tmp_path / "a")
-    path = tmp_path / "a" / "result.json"
+def test_runs_of_earlier_versions_are_read_and_go_on(
+    tmp_path: Path, finished: Path
+) -> None:
+    result = RunFolder(finished).result()
+    assert result
+    as_before(finished)
+    path = finished / "result.json"
     path.unlink()
-    assert run(tmp_path / "a", resume=True) == result
+    assert run(finished, resume=True) == result
     old = {key: value for key, value in result.items() if key != "expected_macs"}
     path.write_text(json.dumps(old))
-    assert run(tmp_path / "a", resume=True) == old
+    assert run(finished, resume=True) == old
     with pytest.raises(Stop):
         run(tmp_path / "b", listener=StopAt(2, 1))
     as_before(tmp_path / "b")

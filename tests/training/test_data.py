@@ -18,6 +18,7 @@ from ddw_graph.training.images import ArrayImages
 from tests.training.idx import write_fashion_mnist
 
 
+@pytest.mark.usefixtures("all_images")
 def test_the_embedded_images_are_balanced_and_normalised() -> None:
     data = load_data()
     assert isinstance(data.train, ArrayImages) and isinstance(data.test, ArrayImages)

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,12 @@ from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import train
 from tests.nn.compiled import need_kernels
 from tests.training import several
+from tests.training.runs import Stop, StopAt, run, weights
 from tests.training.small import small_config, small_data
-from tests.training.test_training import Stop, StopAt, run, weights
 
 EVERYTHING = recipe_named(
     "small",
-    epochs=3,
+    epochs=2,
     batch_size=10,
     augment=True,
     trivial_augment=True,
@@ -35,6 +37,23 @@ EVERYTHING = recipe_named(
 )
 
 
+FULL = pytest.mark.full
+
+
+@pytest.fixture(scope="module")
+def plain(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], dict[str, torch.Tensor]]:
+    """Returns what gives the weights after plain steps with some edges."""
+
+    @cache
+    def weights_after(edges: str) -> dict[str, torch.Tensor]:
+        folder = tmp_path_factory.mktemp("plain") / "run"
+        return several.weights_after(folder, edges=edges, epochs=1)
+
+    return weights_after
+
+
 @pytest.mark.parametrize("edges", ["learned", "dynamic", "dynamic:gate=hard"])
 @pytest.mark.parametrize(
     "execution",
@@ -43,18 +62,24 @@ EVERYTHING = recipe_named(
         Execution(accumulate=4),
         Execution(channels_last=True),
         Execution(deterministic=True),
-        Execution(kernels=True),
-        Execution(kernels=True, channels_last=True),
+        pytest.param(Execution(kernels=True), marks=pytest.mark.full),
+        pytest.param(
+            Execution(kernels=True, channels_last=True), marks=pytest.mark.full
+        ),
     ],
 )
 def test_the_weights_are_those_of_a_plain_step(
-    tmp_path: Path, execution: Execution, edges: str
+    tmp_path: Path,
+    plain: Callable[[str], dict[str, torch.Tensor]],
+    execution: Execution,
+    edges: str,
 ) -> None:
     if execution.kernels:
         need_kernels()
-    plain = several.weights_after(tmp_path / "plain", edges=edges)
-    other = several.weights_after(tmp_path / "other", edges=edges, execution=execution)
-    several.assert_near(other, plain)
+    other = several.weights_after(
+        tmp_path / "other", edges=edges, epochs=1, execution=execution
+    )
+    several.assert_near(other, plain(edges))
 
 
 COMPILED = """
@@ -79,6 +104,7 @@ for name in plain:
 """
 
 
+@pytest.mark.full
 def test_a_compiled_network_trains_to_the_same_weights(tmp_path: Path) -> None:
     # Where nothing checks the shapes of tensors at run time, which compiles to nothing.
     run = [sys.executable, "-W", "ignore", "-c", COMPILED, str(tmp_path)]
@@ -109,6 +135,7 @@ def test_parts_of_less_than_two_images_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.full
 def test_a_missing_compiler_is_told_in_one_line(tmp_path: Path) -> None:
     words = ["train", "--compile", "--epochs", "1", "--per-class", "2", "--n", "2"]
     command = [sys.executable, "-m", "ddw_graph.cli.main", *words, "--device", "cpu"]
@@ -138,11 +165,15 @@ def test_mixed_precision_computes_in_it_and_keeps_the_weights(tmp_path: Path) ->
     handle = torch.nn.modules.module.register_module_forward_hook(
         lambda m, i, o: watch(m, i, o) if isinstance(m, torch.nn.Conv2d) else None
     )
-    recipe = recipe_named("small", epochs=6, batch_size=8)
+    recipe = recipe_named("small", epochs=6, batch_size=12)
     half = Execution(precision="bfloat16")
     try:
         result = run(
-            tmp_path / "half", config=small_config(), recipe=recipe, execution=half
+            tmp_path / "half",
+            config=small_config(),
+            data=small_data(),
+            recipe=recipe,
+            execution=half,
         )
     finally:
         handle.remove()
@@ -160,22 +191,39 @@ def test_the_scale_of_half_precision_survives(tmp_path: Path) -> None:
         run(
             tmp_path / "cut",
             execution=half,
-            listener=StopAt(2, 4),
-            checkpoint_steps=3,
+            listener=StopAt(2, 3),
+            checkpoint_steps=2,
         )
     kept = RunFolder(tmp_path / "cut").read_checkpoint()
-    assert kept["step"] == 3 and kept["scaler"]["_growth_tracker"] > 0
+    assert kept["step"] == 2 and kept["scaler"]["_growth_tracker"] > 0
     run(tmp_path / "cut", execution=half, resume=True)
     whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
-@pytest.mark.parametrize("place", [(1, 2), (1, 3), (2, 5), (3, 4)])
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder of an uninterrupted run with everything on."""
+    folder = tmp_path_factory.mktemp("runs") / "everything"
+    run(folder, recipe=EVERYTHING)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("place", "workers"),
+    [
+        ((1, 2), 0),
+        ((2, 3), 0),
+        *(pytest.param(place, 0, marks=FULL) for place in ((1, 3), (2, 2))),
+        *(
+            pytest.param(place, 1, marks=FULL)
+            for place in ((1, 2), (1, 3), (2, 2), (2, 3))
+        ),
+    ],
+)
 def test_everything_resumes_in_the_midst_of_an_epoch(
-    tmp_path: Path, place: tuple[int, int], workers: int
+    tmp_path: Path, everything: Path, place: tuple[int, int], workers: int
 ) -> None:
-    run(tmp_path / "whole", recipe=EVERYTHING)
     with pytest.raises(Stop):
         run(
             tmp_path / "cut",
@@ -189,9 +237,9 @@ def test_everything_resumes_in_the_midst_of_an_epoch(
     assert (len(kept["history"]) + 1, kept["step"] + 1) == place
     torch.randn(5)
     result = run(tmp_path / "cut", recipe=EVERYTHING, resume=True)
-    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
+    whole, cut = weights(everything), weights(tmp_path / "cut")
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
-    uninterrupted = RunFolder(tmp_path / "whole").result()
+    uninterrupted = RunFolder(everything).result()
     assert uninterrupted
     assert uninterrupted | {"train_seconds": 0} == result | {"train_seconds": 0}
 
@@ -227,12 +275,11 @@ def test_torchs_choice_of_operations_is_set_back() -> None:
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_a_run_computed_otherwise_is_another_run(tmp_path: Path) -> None:
-    run(tmp_path / "a")
-    config = RunFolder(tmp_path / "a").config()
+def test_a_run_computed_otherwise_is_another_run(finished: Path) -> None:
+    config = RunFolder(finished).config()
     assert "execution" not in config and "clip_norm" not in config["recipe"]
     with pytest.raises(RunError, match="execution is None there, and .*bfloat16"):
-        run(tmp_path / "a", resume=True, execution=Execution(precision="bfloat16"))
+        run(finished, resume=True, execution=Execution(precision="bfloat16"))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ddw_graph.training.run import RunFolder
-from tests.training.test_training import Stop, StopAt, run, weights
+from tests.training.runs import Stop, StopAt, run, weights
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_full_disk_leaves_the_last_checkpoint(disk: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_last_checkpoint(disk: Path, whole: Path) -> None:
     folder = disk / "run"
     with pytest.raises(Stop):
         run(folder, listener=StopAt(2, 1))
@@ -44,6 +44,5 @@ def test_a_full_disk_leaves_the_last_checkpoint(disk: Path, tmp_path: Path) -> N
     assert len(RunFolder(folder).read_checkpoint()["history"]) == 1
     filler.unlink()
     run(folder, resume=True)
-    run(tmp_path / "whole")
-    resumed, whole = weights(folder), weights(tmp_path / "whole")
-    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+    resumed, wanted = weights(folder), weights(whole)
+    assert all(torch.equal(resumed[name], wanted[name]) for name in wanted)

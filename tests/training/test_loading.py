@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ddw_graph.errors import RunError
@@ -21,11 +21,10 @@ from ddw_graph.training.data import load_data
 from ddw_graph.training.images import ArrayImages
 from ddw_graph.training.keys import Key
 from ddw_graph.training.loading import Waits, batches, worker_faults
-from ddw_graph.training.recipe import Recipe, recipe_named
+from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import RunFolder
 from tests.training.photographs import image_folder, shards
-from tests.training.small import small_data
-from tests.training.test_training import Stop, StopAt, run, weights
+from tests.training.runs import Stop, StopAt, run, weights
 
 FULL = Augmentation(random_erasing=0.5, rand_augment=9)
 
@@ -35,7 +34,6 @@ def ramp(count: int, size: int = 4) -> ArrayImages:
     return ArrayImages(pixels.byte(), torch.arange(count), [0.5], [0.25])
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     count=st.integers(1, 30),
     batch_size=st.integers(1, 9),
@@ -111,21 +109,26 @@ def test_names_what_it_rejects(options: dict[str, Any], message: str) -> None:
         next(batches(ramp(4), 2, **options))
 
 
-def test_waits_count_the_time_of_what_is_waited_for_alone() -> None:
+def test_waits_count_the_time_of_what_is_waited_for_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+
     def slow() -> Iterator[int]:
         for item in range(3):
-            time.sleep(0.05)
+            clock[0] += 1
             yield item
-        time.sleep(0.05)
+        clock[0] += 1
 
     waits = Waits(slow())
     for _ in waits:
-        time.sleep(0.1)
-    assert 0.2 <= waits.seconds < 0.3
+        clock[0] += 10
+    assert waits.seconds == 4
 
 
 def test_the_log_tells_how_long_an_epoch_waited(tmp_path: Path) -> None:
-    run(tmp_path / "a", data=small_data(), recipe=recipe_named("small", epochs=2))
+    run(tmp_path / "a")
     with (tmp_path / "a" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2
@@ -149,6 +152,7 @@ def children(pid: int) -> list[int]:
     ]
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_a_killed_process_that_loads_ends_the_run_in_a_line(tmp_path: Path) -> None:
     root = image_folder(tmp_path / "data", each=100)
@@ -215,17 +219,18 @@ def test_a_recipe_without_rand_augment_is_that_of_earlier_versions() -> None:
             Recipe(rand_augment=9, **other)  # type: ignore[arg-type]
 
 
-def test_a_checkpoint_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+def test_a_checkpoint_of_an_earlier_version_goes_on(
+    tmp_path: Path, whole: Path
+) -> None:
     """Within an epoch, and without what the log tells since."""
     options: dict[str, Any] = {"checkpoint_steps": 2}
-    run(tmp_path / "whole", **options)
     with pytest.raises(Stop):
-        run(tmp_path / "cut", listener=StopAt(2, 4), **options)
+        run(tmp_path / "cut", listener=StopAt(2, 3), **options)
     folder = RunFolder(tmp_path / "cut")
     state = folder.read_checkpoint()
     assert state["step"] and state["tally"].pop("bad") == 0
     assert state["tally"].pop("waited") > 0
     folder.write_checkpoint(state)
     run(tmp_path / "cut", resume=True, **options)
-    found, wanted = weights(tmp_path / "cut"), weights(tmp_path / "whole")
+    found, wanted = weights(tmp_path / "cut"), weights(whole)
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)

@@ -35,6 +35,7 @@ def faults(how: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.full
 def test_freed_memory_is_there_again_without_the_system() -> None:
     pages = 3 * 256 * 2**20 // 4096
     assert faults("keep") < pages // 10

@@ -26,19 +26,16 @@ from ddw_graph.training.recipe import (
 )
 from ddw_graph.training.run import Row, RunFolder
 from ddw_graph.training.train import trained_model
+from tests.training.runs import Stop, StopAt, run, weights
 from tests.training.small import small_config, small_data
 from tests.training.test_training import (
     DivergeAt,
-    Stop,
-    StopAt,
     networks_made,
-    run,
-    weights,
 )
 
 EVERYTHING = recipe_named(
     "small",
-    epochs=3,
+    epochs=2,
     batch_size=10,
     warmup_epochs=1,
     label_smoothing=0.1,
@@ -157,7 +154,8 @@ def test_the_average_follows_its_interval_and_is_what_is_tested(tmp_path: Path) 
     model = from_config(config)
     watch = Watch(model)
     data = small_data()
-    history = fit(model, data, EVERYTHING, seed=0, folder=folder, listener=watch)
+    recipe = replace(EVERYTHING, epochs=3)
+    history = fit(model, data, recipe, seed=0, folder=folder, listener=watch)
     # 5 steps an epoch: the first, third and fifth update. In the warm-up, epoch 1, they
     # copy, so the first update after it does too.
     expected = watch.seen[2, 1]
@@ -187,21 +185,29 @@ def without_times(rows: list[Row]) -> list[Row]:
     return [row | {"data_seconds": 0, "train_seconds": 0} for row in rows]
 
 
-def test_resumed_equals_uninterrupted_with_everything_on(tmp_path: Path) -> None:
-    run(tmp_path / "whole", recipe=EVERYTHING)
-    for number, place in enumerate(((2, 2), (3, 4))):
-        with pytest.raises(Stop):
-            run(tmp_path / str(number), recipe=EVERYTHING, listener=StopAt(*place))
-        torch.randn(5)
-        run(tmp_path / str(number), recipe=EVERYTHING, resume=True)
-        whole, cut = (
-            RunFolder(tmp_path / name).read_checkpoint()
-            for name in ("whole", str(number))
-        )
-        assert same(whole["model"], cut["model"])
-        assert same(whole["trained"], cut["trained"])
-        assert whole["averaged"] == cut["averaged"]
-        assert without_times(whole["history"]) == without_times(cut["history"])
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder of an uninterrupted run with everything on."""
+    folder = tmp_path_factory.mktemp("runs") / "everything"
+    run(folder, recipe=EVERYTHING)
+    return folder
+
+
+@pytest.mark.parametrize("place", [(1, 2), (2, 1), (2, 3)])
+def test_resumed_equals_uninterrupted_with_everything_on(
+    tmp_path: Path, everything: Path, place: tuple[int, int]
+) -> None:
+    with pytest.raises(Stop):
+        run(tmp_path / "cut", recipe=EVERYTHING, listener=StopAt(*place))
+    torch.randn(5)
+    run(tmp_path / "cut", recipe=EVERYTHING, resume=True)
+    whole, cut = (
+        RunFolder(folder).read_checkpoint() for folder in (everything, tmp_path / "cut")
+    )
+    assert same(whole["model"], cut["model"])
+    assert same(whole["trained"], cut["trained"])
+    assert whole["averaged"] == cut["averaged"]
+    assert without_times(whole["history"]) == without_times(cut["history"])
 
 
 def test_other_processes_load_the_same_with_everything_on(tmp_path: Path) -> None:
@@ -244,7 +250,7 @@ def test_an_average_does_not_hide_that_the_last_step_diverged(
 
     # The average was updated before: it stays finite.
     with pytest.raises(RunError, match="in epoch 2, the last step; the last"):
-        run(tmp_path / "a", recipe=EVERYTHING, listener=DivergeAt(2, 5, spoil))
+        run(tmp_path / "a", recipe=EVERYTHING, listener=DivergeAt(2, 3, spoil))
 
 
 def test_a_mixed_image_is_right_where_its_larger_part_is(
@@ -316,7 +322,7 @@ def test_training_mixes_by_the_recipes_alphas_and_the_key_of_the_step(
     run(tmp_path / "a", recipe=replace(EVERYTHING, epochs=2), seed=7)
     alphas = {"mixup": 0.4, "cutmix": 1.0}
     expected = [
-        (3, Key(7, epoch), step, alphas) for epoch in (0, 1) for step in range(5)
+        (3, Key(7, epoch), step, alphas) for epoch in (0, 1) for step in range(3)
     ]
     assert asked == expected
 

@@ -48,6 +48,7 @@ def test_draws_are_what_they_were_in_every_release() -> None:
     assert spread_over_classes(labels, 6).tolist() == [2, 3, 19, 22, 27, 29]
 
 
+@pytest.mark.usefixtures("all_images")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -98,6 +99,7 @@ def test_every_set_can_be_cut(tmp_path: Path, kind: str) -> None:
     assert cut.as_dict() == load(per_class=2, holdout=4).as_dict()
 
 
+@pytest.mark.usefixtures("all_images")
 def test_the_embedded_set_held_out_is_no_test_image() -> None:
     data = load_data(holdout=500, per_class=100)
     assert (len(data.train), len(data.test)) == (1000, 500)

@@ -20,107 +20,78 @@ import torch
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.models import from_config
 from ddw_graph.nn.network import Network
-from ddw_graph.training.data import ImageData
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.images import ArrayImages
 from ddw_graph.training.recipe import Recipe, parameter_groups, recipe_named
-from ddw_graph.training.run import Row, RunFolder
-from ddw_graph.training.train import train, trained_model
+from ddw_graph.training.run import RunFolder
+from ddw_graph.training.train import trained_model
+from tests.training.runs import RECIPE, Stop, StopAt, run, weights
 from tests.training.small import small_config, small_data
 
-RECIPE = recipe_named("small", epochs=3, batch_size=10, augment=True)
+FULL = pytest.mark.full
 
 
-def run(
-    folder: Path,
-    *,
-    config: dict[str, Any] | None = None,
-    data: ImageData | None = None,
-    recipe: Recipe = RECIPE,
-    **options: Any,
-) -> dict[str, Any]:
-    return train(
-        config or small_config(drop_path=0.3, dropout=0.2),
-        data or small_data(),
-        recipe,
-        seed=options.pop("seed", 0),
-        folder=folder,
-        **options,
-    )
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = RunFolder(folder).read_checkpoint()["model"]
-    return state
-
-
-class Stop(Exception):
-    """Ends a training from outside."""
-
-
-class StopAt:
-    """Ends a training at a step."""
-
-    def __init__(self, epoch: int, step: int) -> None:
-        self.place = epoch, step
-
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        if (epoch, step) == self.place:
-            raise Stop
-
-    def epoch(self, row: Row) -> None:
-        pass
-
-
-@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic", "dynamic:gate=hard"])
+@pytest.mark.parametrize(
+    "edges",
+    [
+        "dynamic",
+        *(
+            pytest.param(e, marks=FULL)
+            for e in ("fixed", "learned", "dynamic:gate=hard")
+        ),
+    ],
+)
 def test_learns(tmp_path: Path, edges: str) -> None:
-    recipe = recipe_named("small", epochs=6, batch_size=8)
-    result = run(tmp_path / "a", config=small_config(edges), recipe=recipe)
+    recipe = recipe_named("small", epochs=6, batch_size=12)
+    config, data = small_config(edges), small_data()
+    result = run(tmp_path / "a", config=config, data=data, recipe=recipe)
     assert result["test_accuracy"] > 0.8
     model = trained_model(tmp_path / "a")
-    assert evaluate(model, small_data().test).accuracy == result["test_accuracy"]
+    assert evaluate(model, data.test).accuracy == result["test_accuracy"]
 
 
 def test_writes_configuration_log_and_result(tmp_path: Path) -> None:
     result = run(tmp_path / "a")
     config = json.loads((tmp_path / "a" / "config.json").read_text())
-    assert config["config"]["recipe"]["epochs"] == 3
+    assert config["config"]["recipe"]["epochs"] == 2
     assert config["config"]["seed"] == 0
     assert config["environment"]["torch"] == torch.__version__
     edges = config["config"]["model"]["wirings"][0]["edge_list"]
     assert len(edges) == 10
     log = (tmp_path / "a" / "log.csv").read_text().splitlines()
-    assert len(log) == 4 and log[0].startswith("epoch,learning_rate,train_loss")
+    assert len(log) == 3 and log[0].startswith("epoch,learning_rate,train_loss")
     assert json.loads((tmp_path / "a" / "result.json").read_text()) == result
 
 
-def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path, whole: Path) -> None:
+    for name, seed in (("b", 0), ("c", 1)):
         torch.randn(7)  # what was drawn before must not matter
         run(tmp_path / name, seed=seed)
-    a, b, c = (weights(tmp_path / name) for name in "abc")
+    a, b, c = map(weights, (whole, tmp_path / "b", tmp_path / "c"))
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert not all(torch.equal(a[key], c[key]) for key in a)
 
 
-@pytest.mark.parametrize("place", [(1, 2), (2, 1), (3, 5)])
-def test_resumed_equals_uninterrupted(tmp_path: Path, place: tuple[int, int]) -> None:
-    run(tmp_path / "whole")
+@pytest.mark.parametrize("place", [(1, 2), (2, 1), (2, 3)])
+def test_resumed_equals_uninterrupted(
+    tmp_path: Path, whole: Path, place: tuple[int, int]
+) -> None:
     with pytest.raises(Stop):
         run(tmp_path / "cut", listener=StopAt(*place))
     torch.randn(5)
     result = run(tmp_path / "cut", resume=True)
-    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
-    assert all(torch.equal(whole[key], cut[key]) for key in whole)
-    first = json.loads((tmp_path / "whole" / "result.json").read_text())
+    wanted, found = weights(whole), weights(tmp_path / "cut")
+    assert all(torch.equal(wanted[key], found[key]) for key in wanted)
+    first = json.loads((whole / "result.json").read_text())
     assert first | {"train_seconds": 0} == result | {"train_seconds": 0}
 
 
-def test_a_killed_training_goes_on(tmp_path: Path) -> None:
+@pytest.mark.full
+def test_a_killed_training_goes_on(tmp_path: Path, whole: Path) -> None:
     code = (
         "from pathlib import Path; import sys; import torch; torch.set_num_threads(1);"
         "from ddw_graph.nn import aggregation; aggregation.SMALL = 0;"  # as here
-        "from tests.training.test_training import run;"
+        "from tests.training.runs import run;"
         "run(Path(sys.argv[1]), resume=True)"
     )
     root = Path(__file__).parents[2]
@@ -132,10 +103,9 @@ def test_a_killed_training_goes_on(tmp_path: Path) -> None:
         time.sleep(0.001)
     process.kill()
     process.wait()
-    run(tmp_path / "whole")
     run(tmp_path / "cut", resume=True)
-    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
-    assert all(torch.equal(whole[key], cut[key]) for key in whole)
+    wanted, found = weights(whole), weights(tmp_path / "cut")
+    assert all(torch.equal(wanted[key], found[key]) for key in wanted)
 
 
 def test_a_loss_that_is_not_finite_stops_before_anything_is_written(
@@ -184,13 +154,13 @@ def test_the_last_step_of_an_epoch_may_diverge_too(
     def spoil() -> None:
         next(iter(made[-1].parameters())).data.fill_(math.inf)
 
-    listener = DivergeAt(2, 5, spoil)
+    listener = DivergeAt(2, 3, spoil)
     with pytest.raises(RunError, match="in epoch 2, the last step; the last"):
         run(tmp_path / "a", listener=listener)
     history = RunFolder(tmp_path / "a").read_checkpoint()["history"]
     assert [row["epoch"] for row in history] == [1]
     monkeypatch.undo()
-    assert run(tmp_path / "a", resume=True)["epochs"] == 3
+    assert run(tmp_path / "a", resume=True)["epochs"] == 2
 
 
 def test_a_statistic_that_overflows_is_not_kept(
@@ -205,34 +175,32 @@ def test_a_statistic_that_overflows_is_not_kept(
             math.inf
         )
 
-    listener = DivergeAt(2, 3, spoil)
-    with pytest.raises(RunError, match="statistic is not in epoch 2, step 3 of 5; the"):
+    listener = DivergeAt(2, 2, spoil)
+    with pytest.raises(RunError, match="statistic is not in epoch 2, step 2 of 3; the"):
         run(tmp_path / "a", listener=listener, checkpoint_steps=1)
     kept = RunFolder(tmp_path / "a").read_checkpoint()
-    assert kept["step"] == 2
+    assert kept["step"] == 1
     assert all(torch.isfinite(each).all() for each in kept["model"].values())
 
 
-def test_a_lost_log_and_a_left_draft_do_no_harm(tmp_path: Path) -> None:
-    run(tmp_path / "a")
-    log = (tmp_path / "a" / "log.csv").read_text()
+def test_a_lost_log_and_a_left_draft_do_no_harm(tmp_path: Path, finished: Path) -> None:
+    log = (finished / "log.csv").read_text()
     for name in ("log.csv", "result.json"):
-        (tmp_path / "a" / name).unlink()
-    run(tmp_path / "a", resume=True)
-    assert (tmp_path / "a" / "log.csv").read_text() == log
+        (finished / name).unlink()
+    run(finished, resume=True)
+    assert (finished / "log.csv").read_text() == log
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / ".config.json.0a1b2c3d.tmp").write_text("{")
     run(tmp_path / "b")
 
 
-def test_other_images_of_the_same_name_are_refused(tmp_path: Path) -> None:
-    run(tmp_path / "a")
+def test_other_images_of_the_same_name_are_refused(finished: Path) -> None:
     for other, message in (
-        (small_data(train=36), "data.train is 48 there, and 36"),
-        (replace(small_data(), digest="1"), "data.digest is '0' there, and '1'"),
+        (small_data(36, 12), "data.train is 24 there, and 36"),
+        (replace(small_data(24, 12), digest="1"), "data.digest is '0' there, and '1'"),
     ):
         with pytest.raises(RunError, match=message):
-            run(tmp_path / "a", resume=True, data=other)
+            run(finished, resume=True, data=other)
 
 
 def test_a_last_image_alone_joins_the_batch_before(tmp_path: Path) -> None:
@@ -241,11 +209,10 @@ def test_a_last_image_alone_joins_the_batch_before(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "null", "3", '{"epochs": "many"}'])
-def test_a_damaged_result_is_named(tmp_path: Path, content: str) -> None:
-    run(tmp_path / "a")
-    (tmp_path / "a" / "result.json").write_text(content)
+def test_a_damaged_result_is_named(finished: Path, content: str) -> None:
+    (finished / "result.json").write_text(content)
     with pytest.raises(RunError, match="result.json must hold the numbers"):
-        run(tmp_path / "a", resume=True)
+        run(finished, resume=True)
 
 
 def test_seeds_fit_the_words_that_they_are_made_of(tmp_path: Path) -> None:
@@ -255,17 +222,16 @@ def test_seeds_fit_the_words_that_they_are_made_of(tmp_path: Path) -> None:
         run(tmp_path / "a", seed=2**32)
 
 
-def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
-    run(tmp_path / "a")
+def test_a_folder_of_another_run_is_refused(tmp_path: Path, finished: Path) -> None:
     with pytest.raises(RunError, match="already holds a run; resume it with --resume"):
-        run(tmp_path / "a")
+        run(finished)
     for change, message in (
         ({"seed": 1}, "seed is 0 there, and 1 was asked for"),
         ({"recipe": recipe_named("small", epochs=9)}, "recipe.*there, and"),
         ({"config": small_config("learned")}, "model.* there, and"),
     ):
         with pytest.raises(RunError, match=message):
-            run(tmp_path / "a", resume=True, **change)
+            run(finished, resume=True, **change)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "letter.txt").touch()
     with pytest.raises(RunError, match="empty or a new folder"):
@@ -292,10 +258,10 @@ class Planted:
         return os.mkdir, (str(self.marker),)
 
 
-def test_a_damaged_checkpoint_is_one_clear_error(tmp_path: Path) -> None:
-    folder = tmp_path / "a"
-    run(folder)
-    path = folder / "checkpoint.pt"
+def test_a_damaged_checkpoint_is_one_clear_error(
+    tmp_path: Path, finished: Path
+) -> None:
+    path = finished / "checkpoint.pt"
     whole = path.read_bytes()
     marker = tmp_path / "marker"
     for content in (
@@ -307,67 +273,66 @@ def test_a_damaged_checkpoint_is_one_clear_error(tmp_path: Path) -> None:
     ):
         path.write_bytes(content)
         with pytest.raises(RunError, match="checkpoint"):
-            trained_model(folder)
+            trained_model(finished)
     torch.save({"model": Planted(marker)}, path)
     with pytest.raises(RunError, match="must be a whole checkpoint"):
-        trained_model(folder)
+        trained_model(finished)
     assert not marker.exists()
     path.unlink()
     with pytest.raises(RunError, match="must hold checkpoint.pt"):
-        trained_model(folder)
+        trained_model(finished)
     path.mkdir()
     with pytest.raises(RunError, match="must hold checkpoint.pt"):
-        trained_model(folder)
+        trained_model(finished)
 
 
-def test_a_flipped_bit_never_passes_for_other_weights(tmp_path: Path) -> None:
-    folder = tmp_path / "a"
-    run(folder)
-    path = folder / "checkpoint.pt"
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=FULL)])
+def test_a_flipped_bit_never_passes_for_other_weights(
+    finished: Path, seed: int
+) -> None:
+    path = finished / "checkpoint.pt"
     whole = path.read_bytes()
-    before = weights(folder)
-    generator = random.Random(0)
+    before = weights(finished)
+    generator = random.Random(seed)
     refused = 0
-    for _ in range(150):
+    for _ in range(75):
         place = generator.randrange(len(whole))
         flipped = bytearray(whole)
         flipped[place] ^= 1 << generator.randrange(8)
         path.write_bytes(flipped)
         try:
-            after = trained_model(folder).state_dict()
+            after = trained_model(finished).state_dict()
         except RunError:
             refused += 1
             continue
         # What is left are bytes that nobody reads, such as dates.
         assert all(torch.equal(before[key], after[key]) for key in before)
-    assert refused > 50
+    assert refused > 25
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"history": 3}, "must be a checkpoint of this run"),
-        ({"history": [{"epoch": 1}] * 9}, "9 epochs of 3"),
+        ({"history": [{"epoch": 1}] * 9}, "9 epochs of 2"),
         ({"step": -1}, "-1 steps of an epoch"),
         ({"tally": {"loss": 1.0}}, "must be a checkpoint of this run"),
-        ({"history": []}, "0 epochs of 3"),
+        ({"history": []}, "0 epochs of 2"),
         ({"optimizer": {}}, "must be a checkpoint of this run"),
     ],
 )
 def test_a_checkpoint_of_odd_parts_is_refused(
-    tmp_path: Path, change: dict[str, Any], message: str
+    finished: Path, change: dict[str, Any], message: str
 ) -> None:
-    run(tmp_path / "a")
-    (tmp_path / "a" / "result.json").unlink()
-    folder = RunFolder(tmp_path / "a")
+    (finished / "result.json").unlink()
+    folder = RunFolder(finished)
     folder.write_checkpoint(folder.read_checkpoint() | change)
     with pytest.raises(RunError, match=message):
-        run(tmp_path / "a", resume=True)
+        run(finished, resume=True)
 
 
-def test_a_checkpoint_of_another_type_is_refused(tmp_path: Path) -> None:
-    run(tmp_path / "a")
-    folder = RunFolder(tmp_path / "a")
+def test_a_checkpoint_of_another_type_is_refused(finished: Path) -> None:
+    folder = RunFolder(finished)
     state = folder.read_checkpoint()
     state["model"] = {
         key: tensor.double() if tensor.is_floating_point() else tensor
@@ -375,15 +340,16 @@ def test_a_checkpoint_of_another_type_is_refused(tmp_path: Path) -> None:
     }
     folder.write_checkpoint(state)
     with pytest.raises(RunError, match="is torch.float64, not torch.float32"):
-        trained_model(tmp_path / "a")
+        trained_model(finished)
 
 
-def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
-    run(tmp_path / "a")
+def test_a_checkpoint_of_another_network_is_refused(
+    tmp_path: Path, finished: Path
+) -> None:
     run(tmp_path / "b", config=small_config("learned"))
-    os.replace(tmp_path / "b" / "checkpoint.pt", tmp_path / "a" / "checkpoint.pt")
+    os.replace(tmp_path / "b" / "checkpoint.pt", finished / "checkpoint.pt")
     with pytest.raises(RunError, match="weights of this network: Missing key"):
-        trained_model(tmp_path / "a")
+        trained_model(finished)
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
@@ -399,11 +365,11 @@ def test_the_log_tells_the_learning_rate_of_each_epochs_last_step(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(Stop):
-        run(tmp_path / "a", listener=StopAt(2, 3))
+        run(tmp_path / "a", listener=StopAt(2, 2))
     run(tmp_path / "a", resume=True)
     history = RunFolder(tmp_path / "a").read_checkpoint()["history"]
-    # 48 images in batches of 10: 5 steps an epoch.
-    expected = [RECIPE.learning_rate_at(step, 15) for step in (4, 9, 14)]
+    # 24 images in batches of 10: 3 steps an epoch.
+    expected = [RECIPE.learning_rate_at(step, 6) for step in (2, 5)]
     assert [row["learning_rate"] for row in history] == expected
 
 
@@ -448,18 +414,18 @@ def test_names_the_value_that_it_rejects(changes: dict[str, Any], message: str) 
 
 
 def test_two_processes_do_not_train_in_one_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ddw_graph.training.run.PATIENCE", 0.0)
-    result = run(tmp_path / "finished")
-    with RunFolder(tmp_path / "finished").held():
+    result = RunFolder(finished).result()
+    with RunFolder(finished).held():
         with pytest.raises(RunError, match="is being trained by another process"):
-            run(tmp_path / "finished", resume=True)
-    assert run(tmp_path / "finished", resume=True) == result
+            run(finished, resume=True)
+    assert run(finished, resume=True) == result
     # Nobody keeps locks there.
     with monkeypatch.context() as patched:
         patched.setattr("fcntl.flock", _no_locks)
-        assert run(tmp_path / "finished", resume=True) == result
+        assert run(finished, resume=True) == result
 
 
 def test_what_is_started_from_is_of_the_configuration(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ from ddw_graph.training.wiring_log import (
     read_wiring_log,
     write_wiring_log,
 )
+from tests.training.runs import Stop, StopAt, run
 from tests.training.small import small_config, small_data
-from tests.training.test_training import Stop, StopAt, run
 
 DYNAMIC = "dynamic:bias=0,router_std=1"
 
@@ -23,18 +23,18 @@ DYNAMIC = "dynamic:bias=0,router_std=1"
 def test_the_last_epoch_is_the_trained_networks(tmp_path: Path) -> None:
     run(tmp_path / "a", config=small_config(DYNAMIC))
     rows = read_wiring_log(tmp_path / "a")
-    assert [row.epoch for row in rows] == [1] * 30 + [2] * 30 + [3] * 30
+    assert [row.epoch for row in rows] == [1] * 30 + [2] * 30
     model = trained_model(tmp_path / "a").eval()
-    test = small_data().test
+    test = small_data(24, 12).test
     x, _ = test.batch(range(len(test)), None)
     with torch.no_grad():
         _, adjacency = model(x, return_adjacency=True)
-    for row in rows[60:]:
+    for row in rows[30:]:
         weights = adjacency[row.stage - 1][:, row.target, row.source].double()
         assert row.mean == pytest.approx(weights.mean().item(), rel=1e-5)
         std = weights.std(correction=0).item()
         assert row.std == pytest.approx(std, rel=1e-3, abs=1e-6)
-    assert np.mean([row.std for row in rows[60:]]) > 1e-3
+    assert np.mean([row.std for row in rows[30:]]) > 1e-3
 
 
 def test_learned_edges_deviate_by_nothing_and_fixed_ones_have_no_log(
@@ -42,26 +42,25 @@ def test_learned_edges_deviate_by_nothing_and_fixed_ones_have_no_log(
 ) -> None:
     run(tmp_path / "a", config=small_config("learned"))
     rows = read_wiring_log(tmp_path / "a")
-    assert len(rows) == 90 and max(row.std for row in rows) < 1e-6
+    assert len(rows) == 60 and max(row.std for row in rows) < 1e-6
     run(tmp_path / "b", config=small_config("fixed"))
     with pytest.raises(RunError, match="must hold wiring.csv"):
         read_wiring_log(tmp_path / "b")
 
 
-@pytest.mark.parametrize("place", [(1, 2), (3, 1)])
+@pytest.mark.parametrize("place", [(1, 2), (2, 1)])
 def test_a_resumed_run_has_each_epoch_once(
-    tmp_path: Path, place: tuple[int, int]
+    tmp_path: Path, whole: Path, place: tuple[int, int]
 ) -> None:
-    run(tmp_path / "whole")
     with pytest.raises(Stop):
         run(tmp_path / "cut", listener=StopAt(*place))
     # As if it had ended between the log of edges and the checkpoint.
-    first = read_wiring_log(tmp_path / "whole")[:30]
+    first = read_wiring_log(whole)[:30]
     ahead = [replace(row, epoch=place[0], mean=0.5) for row in first]
     write_wiring_log(tmp_path / "cut", ahead)
     run(tmp_path / "cut", resume=True)
-    logs = [(tmp_path / name / "wiring.csv").read_bytes() for name in ("whole", "cut")]
-    assert logs[0] == logs[1]
+    found = (tmp_path / "cut" / "wiring.csv").read_bytes()
+    assert found == (whole / "wiring.csv").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -92,7 +91,7 @@ def test_several_processes_log_what_one_does(tmp_path: Path) -> None:
     for name, workers in (("a", 0), ("b", 2)):
         train(
             small_config(DYNAMIC),
-            small_data(),
+            small_data(24, 12),
             recipe,
             seed=0,
             folder=tmp_path / name,

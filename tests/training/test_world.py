@@ -18,7 +18,7 @@ from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import started_together
 from ddw_graph.training.world import World, device_of, joined
 from tests.training import several
-from tests.training.test_training import run
+from tests.training.runs import run
 
 
 @contextmanager
@@ -36,6 +36,7 @@ def kept(folder: Path) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("count", [2, 3])
 def test_several_processes_give_the_weights_of_one(tmp_path: Path, count: int) -> None:
     processes = several.start(tmp_path / "shared", count)
@@ -63,6 +64,7 @@ def test_what_follows_is_handed_over_in_order(monkeypatch: pytest.MonkeyPatch) -
     assert all(buffer.is_contiguous() for buffer in model.buffers())
 
 
+@pytest.mark.full
 def test_a_killed_process_ends_the_others_and_they_go_on(tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     processes = several.start(folder, 2)
@@ -83,6 +85,7 @@ def test_a_killed_process_ends_the_others_and_they_go_on(tmp_path: Path) -> None
     assert all(torch.equal(resumed[key], uninterrupted[key]) for key in resumed)
 
 
+@pytest.mark.full
 def test_a_silent_process_is_not_waited_for_longer_than_told(tmp_path: Path) -> None:
     processes = several.start(tmp_path / "shared", 2, epochs=50, timeout=5)
     with ended(processes):
@@ -93,6 +96,7 @@ def test_a_silent_process_is_not_waited_for_longer_than_told(tmp_path: Path) -> 
         assert "was silent for 5 s; start again" in processes[0].stderr.read()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_launcher_takes_its_processes_along(tmp_path: Path, count: int) -> None:
     command = [sys.executable, "-m", "torch.distributed.run"]

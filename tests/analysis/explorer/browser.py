@@ -1,7 +1,6 @@
 """A headless Chromium, and what it says of the page that it shows."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-NEEDED = "DDW_GRAPH_NEEDS_BROWSER"
-"""Set where a missing browser is a failure, and no reason to skip a test."""
 
 OPTIONS = (
     "--headless=new",
@@ -26,14 +22,6 @@ OPTIONS = (
 )
 
 
-def missing(what: str) -> None:
-    """Skips a test, or fails it where the browser has to be there."""
-    message = f"needs {what}"
-    if os.environ.get(NEEDED):
-        pytest.fail(message)
-    pytest.skip(message)
-
-
 @contextmanager
 def chromium(profile: Path, downloads: Path) -> Iterator[Any]:
     """Gives a driver of a browser with an empty profile.
@@ -45,12 +33,10 @@ def chromium(profile: Path, downloads: Path) -> Iterator[Any]:
     binary = shutil.which("chromium") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     if not binary or not driver:
-        missing("chromium and chromedriver (Debian's chromium-driver)")
-    try:
-        from selenium import webdriver
-        from selenium.webdriver.chrome.service import Service
-    except ModuleNotFoundError:
-        missing("selenium")
+        pytest.skip("needs chromium and chromedriver (Debian's chromium-driver)")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
     options = webdriver.ChromeOptions()
     options.binary_location = str(binary)
     for option in (*OPTIONS, f"--user-data-dir={profile}"):

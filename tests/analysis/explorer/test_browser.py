@@ -21,6 +21,8 @@ from tests.analysis.explorer.pages import (
 )
 from tests.analysis.explorer.shown import Shown
 
+pytestmark = pytest.mark.full
+
 
 def check_counts(shown: Shown, sample: int, tau: float) -> None:
     for place, told in enumerate(shown.data["networks"]):

@@ -12,6 +12,8 @@ from tests.analysis.explorer.pages import CLOSING, data_of, small_page, stage_of
 from tests.analysis.explorer.shown import Shown
 from tests.analysis.test_collect import some_model
 
+pytestmark = pytest.mark.full
+
 Browser = tuple[Any, Path]
 
 

@@ -170,6 +170,7 @@ def test_says_what_cannot_be_explored(tmp_path: Path) -> None:
         payload({"a": collection}, thumbnails, about="", numbers=range(24))
 
 
+@pytest.mark.usefixtures("all_images")
 def test_the_demo_is_a_small_file_that_is_as_right_as_it_says() -> None:
     assert MODEL.stat().st_size < 300_000
     data = load_data()
@@ -178,6 +179,7 @@ def test_the_demo_is_a_small_file_that_is_as_right_as_it_says() -> None:
     assert found.accuracy == pytest.approx(ACCURACY, abs=0.003)
 
 
+@pytest.mark.usefixtures("all_images")
 def test_the_demos_wirings_differ_between_images(tmp_path: Path) -> None:
     data = load_data()
     images = Subset(data.test, torch.arange(200))

@@ -8,6 +8,8 @@ import pytest
 from tests.analysis.explorer.browser import complaints
 from tests.analysis.explorer.shown import Shown
 
+pytestmark = pytest.mark.full
+
 LETTERS = (
     "const found = [];"
     "for (const svg of document.querySelectorAll(arguments[0])) {"

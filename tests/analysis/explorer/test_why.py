@@ -12,6 +12,8 @@ from ddw_graph.analysis.statistics.paths import stage_paths
 from tests.analysis.explorer.pages import SAMPLES, class_means, stage_of
 from tests.analysis.explorer.shown import Shown
 
+pytestmark = pytest.mark.full
+
 
 def named(nodes: list[int], last: int) -> list[str]:
     """Returns nodes as the page names them."""

@@ -49,6 +49,7 @@ def row_of(test: ClassTest | ResultTest, model: str) -> dict[str, Any]:
     return next(row for row in test.summary if row["model"] == model)
 
 
+@pytest.mark.cpu_seconds(5, reason="fits a graph network and three plain models")
 def test_one_edge_that_decides_the_class_is_found(tmp_path: Path) -> None:
     collection = one_edge_decides(tmp_path / "a", 240)
     test = class_test(collection, Fitting(epochs=20), folds=2)
@@ -68,6 +69,7 @@ def test_shuffled_labels_are_told_by_chance_alone(tmp_path: Path) -> None:
     assert row_of(test, "majority class")["network"] != "beats"
 
 
+@pytest.mark.full
 def test_a_function_of_the_wiring_is_found(tmp_path: Path) -> None:
     runs = finished_runs(sources_decide(tmp_path / "s"), "test_accuracy")
     test = result_test(runs, Fitting(epochs=60), folds=3, repeats=1)

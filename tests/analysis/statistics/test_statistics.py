@@ -374,6 +374,7 @@ def test_stages_count_by_their_nodes_and_p_is_that_of_drawn_orders() -> None:
     assert observation_table(large).iloc[0]["p"] >= 1 / (PERMUTATIONS + 1)
 
 
+@pytest.mark.full
 def test_chance_seldom_makes_an_observation() -> None:
     tables = [observation_table(planted(0, 0.02, seed)) for seed in range(15)]
     told = pd.concat(tables)["holds"].value_counts()

@@ -1,0 +1,25 @@
+"""A trained run and its analysis, which all tests of commands share."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import SHARED, succeeds
+
+
+@pytest.fixture(scope="session")
+def analyzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a run with its analysis, as arrays and as Parquet."""
+    folder = tmp_path_factory.mktemp("analyzed") / "run"
+    succeeds("train", *SHARED, "--out", folder)
+    succeeds("analyze", folder, "--parquet")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(analyzed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the run without its analysis."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    shutil.copytree(analyzed, folder, ignore=shutil.ignore_patterns("analysis"))
+    return folder
