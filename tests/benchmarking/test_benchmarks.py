@@ -33,11 +33,9 @@ def told(found: list[Measurement]) -> list[tuple[str, str, str, str]]:
     return [(f.case, f.what, f.to, f.unit) for f in found]
 
 
-def test_networks_are_beside_torchvisions() -> None:
-    found = networks(RUN, names=["resnet18"], batch=4, size=64)
-    sizes = "resnet18, batch 4, 64 px"
-    assert told(found) == [
-        (f"{sizes}: {case}", variant, "torchvision", unit)
+def beside_torchvision(sizes: str) -> list[tuple[str, str, str, str]]:
+    return [
+        (f"resnet18, {sizes}: {case}", variant, "torchvision", unit)
         for case, unit in (
             ("training step", "seconds"),
             ("inference", "seconds"),
@@ -45,6 +43,19 @@ def test_networks_are_beside_torchvisions() -> None:
         )
         for variant in ("dynamic", "dynamic, recomputed")
     ]
+
+
+def test_networks_are_beside_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acts, "in_fresh_process", lambda *_: 7)
+    run = Run(rounds=1, warmup=0, memory_rounds=1)
+    found = networks(run, names=["resnet18"], batch=4, size=32)
+    assert told(found) == beside_torchvision("batch 4, 32 px")
+
+
+@pytest.mark.full
+def test_memory_is_that_of_a_process_of_its_own() -> None:
+    found = networks(RUN, names=["resnet18"], batch=4, size=64)
+    assert told(found) == beside_torchvision("batch 4, 64 px")
     # Weights, gradients and momentum of 11.7M parameters, and not a network more.
     memory = found[-2]
     for bytes_ in (memory.value.median, memory.base.median):
@@ -199,7 +210,8 @@ def test_what_is_timed_draws_nothing_at_random() -> None:
 
 
 def test_any_network_of_torchvision_can_be_measured() -> None:
-    assert (dynamic("resnet34").config or {})["name"] == "torchvision/resnet34"
+    name = "mobilenet_v3_small"
+    assert (dynamic(name).config or {})["name"] == f"torchvision/{name}"
 
 
 def test_randwire_is_beside_a_module_per_node(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,7 @@ def test_each_network_is_timed_with_thresholds_and_without(
     assert found[0].model == "randwire_tiny" and found[0].size == 16
 
 
+@pytest.mark.full
 def test_onnxruntime_computes_the_same_network(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -137,12 +138,24 @@ def test_a_run_is_timed_as_it_was_trained_on_images_of_its_own(
         _, adjacency = network(x, return_adjacency=True)
     macs = cost(network, 8).expected_macs(adjacency).mean().item()
     assert on.macs == pytest.approx(macs)
+
+
+def test_what_is_relative_to_the_first_network_is_so_across_networks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch)
+    options: dict[str, Any] = {"batch": 3, "engines": ["pytorch"]}
     both = [str(folder), str(folder / "model.safetensors")]
     rows = latency(RUN, names=both, **options)
     assert [row.top1 for row in rows[4:]] == [None] * 4
-    # What is relative to the first network is so across networks.
     assert [row.ratio.median for row in rows] == [1, 1, 3, 2, 5, 3, 7, 4]
-    # Edges are of the new network alone.
+
+
+def test_edges_are_of_new_networks_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch)
+    options: dict[str, Any] = {"batch": 3, "engines": ["pytorch"]}
     mixed = [str(folder), "randwire_tiny"]
     rows = latency(RUN, names=mixed, edges=["learned"], wiring="vgg:n=2", **options)
     kinds = [row.edges.split(":")[0] for row in rows[::2]]

@@ -10,6 +10,8 @@ from ddw_graph.errors import RunError
 
 MB = 1_000_000
 
+pytestmark = pytest.mark.full
+
 
 def raised_by(size: int) -> tuple[int, int]:
     """Returns the peak before and after so many bytes were held, and let go."""

@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from ddw_graph.generators import complete
 from ddw_graph.models import create_model
 from ddw_graph.nn.network import Network
+from ddw_graph.nn.stage import Stage
 from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.train import train
@@ -26,6 +29,13 @@ def closing_network(**changes: Any) -> Network:
         **changes,
     }
     return closing(create_model("randwire_tiny", **arguments)).float()
+
+
+def one_stage(edges: str = SHUT) -> Network:
+    """Returns a network of one stage, in which samples close edges of their own."""
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5))
+    stage = Stage(complete(2), 4, 4, edges=edges)
+    return closing(Network(nn.Conv2d(1, 4, 3), [stage], head, in_channels=1)).float()
 
 
 def small_run(folder: Path, data: ImageData | None = None, **changes: Any) -> Path:

@@ -22,20 +22,18 @@ from ddw_graph.errors import ExportError, FileError
 from ddw_graph.nn.network import Network
 from ddw_graph.training.preparation import Preparation
 from ddw_graph.training.timing import paired_times
-from tests.deployment.small import closing_network, clothes, noise
+from tests.deployment.small import closing_network, clothes, noise, one_stage
 
 CLASSES = ("a", "b", "c", "d", "e")
 SMALLEST = {"efficientnet_b0": 64, "randwire_tiny": 28}
 """Sizes of images for networks; 32 px for all others."""
-QUICK = ("resnet18",)
-"""Networks whose export takes seconds."""
 PREPARATION = Preparation(1, 28, 32, (0.25,), (0.5,))
 
 
 @pytest.fixture(scope="module")
 def network() -> Network:
     torch.manual_seed(0)
-    return closing_network()
+    return closing_network(n=1)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +103,7 @@ def test_a_file_says_all_that_who_runs_it_needs(files: dict[str, Exported]) -> N
     assert tuple(about["classes"]) == CLASSES
     values = {key: about[key] for key in PREPARATION.as_dict()}
     assert Preparation.from_dict(values) == PREPARATION
-    assert len(about["wirings"]) == 3 and about["wirings"][0]["nodes"] == 5
+    assert len(about["wirings"]) == 3 and about["wirings"][0]["nodes"] == 3
     (images,) = session.get_inputs()
     assert images.name == "images" and images.shape[1:] == [1, 28, 28]
     assert isinstance(images.shape[0], str)  # any number of them
@@ -122,7 +120,7 @@ def test_a_file_names_no_place_of_this_machine(files: dict[str, Exported]) -> No
 
 
 def test_the_network_stays_as_it_is(tmp_path: Path) -> None:
-    network = closing_network(n=2).double().train()
+    network = one_stage().double().train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     made = export(network, tmp_path / "a.pt2", image_size=8)
     assert network.training and made.parity.logits <= 1e-4
@@ -132,14 +130,8 @@ def test_the_network_stays_as_it_is(tmp_path: Path) -> None:
     check(made.path, network.float().eval(), 1, 8)
 
 
-def parameters() -> list[Any]:
-    return [
-        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
-        for name in list_models()
-    ]
-
-
-@pytest.mark.parametrize("name", parameters())
+@pytest.mark.full
+@pytest.mark.parametrize("name", list_models())
 def test_every_network_with_dynamic_edges_is_exported(
     name: str, tmp_path: Path
 ) -> None:
@@ -154,10 +146,19 @@ def test_every_network_with_dynamic_edges_is_exported(
     check(made.path, network, 3, size)
 
 
-@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic:gate=eq5"])
-def test_other_edges_are_exported_too(edges: str, tmp_path: Path) -> None:
-    network = closing_network(edges=edges, n=2)
-    made = export(network, tmp_path / "net.onnx", image_size=8)
+@pytest.mark.parametrize(
+    "ending", [".pt2", pytest.param(".onnx", marks=pytest.mark.full)]
+)
+@pytest.mark.parametrize(
+    "edges",
+    [
+        "dynamic:gate=eq5",
+        *(pytest.param(kind, marks=pytest.mark.full) for kind in ("fixed", "learned")),
+    ],
+)
+def test_other_edges_are_exported_too(edges: str, ending: str, tmp_path: Path) -> None:
+    network = one_stage(edges)
+    made = export(network, tmp_path / f"net{ending}", image_size=8)
     check(made.path, network, 1, 8)
 
 
@@ -170,6 +171,7 @@ def pruned_pair(n: int) -> tuple[Network, Network]:
     return network, prune(network, [noise(8)])
 
 
+@pytest.mark.full
 def test_a_pruned_network_is_a_smaller_file(tmp_path: Path) -> None:
     network, small = pruned_pair(4)
     whole = export(network, tmp_path / "whole.onnx")
@@ -180,7 +182,7 @@ def test_a_pruned_network_is_a_smaller_file(tmp_path: Path) -> None:
     torch.testing.assert_close(small_logits, whole_logits, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_pruned_file_is_faster(tmp_path: Path) -> None:
     acts: dict[str, Any] = {}
     x = {"images": noise(8).numpy()}
@@ -201,7 +203,7 @@ class Wavering(nn.Module):
 
 
 def test_what_data_decide_cannot_be_exported_and_it_says_why(tmp_path: Path) -> None:
-    network = closing_network(n=2)
+    network = closing_network(n=1)
     network.stages[1].skips = True
     with pytest.raises(ExportError, match="decided by the data.*got skips=True in st"):
         export(network, tmp_path / "a.onnx")
@@ -215,7 +217,7 @@ def test_what_data_decide_cannot_be_exported_and_it_says_why(tmp_path: Path) -> 
 def test_a_file_that_computes_something_else_is_not_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = closing_network(n=2)
+    network = one_stage()
     runs = export_module._running
 
     def off(content: bytes) -> Any:
@@ -227,13 +229,18 @@ def test_a_file_that_computes_something_else_is_not_kept(
         ExportError, match="to 0.0001 of the largest value, got 1.0e-03"
     ):
         export(network, tmp_path / "a.pt2", image_size=8)
+    assert not list(tmp_path.iterdir())
 
+
+def test_an_export_that_is_interrupted_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(content: bytes) -> Any:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(export_module, "_running", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export(network, tmp_path / "a.pt2", image_size=8)
+        export(one_stage(), tmp_path / "a.pt2", image_size=8)
     assert not list(tmp_path.iterdir())
 
 

@@ -63,8 +63,8 @@ def test_grey_images_are_predicted_as_evaluation_does(
     # What it says of the wiring is what the adjacency says.
     macs = cost(network, 8).expected_macs(adjacency)
     assert [p.expected_macs for p in found] == [round(v) for v in macs.tolist()]
-    total = predictor.about()["total_macs"]
-    share = np.mean([p.expected_macs for p in found]) / total
+    about = predictor.about()
+    share = np.mean([p.expected_macs for p in found]) / about["total_macs"]
     assert share == pytest.approx(evaluation.macs_share, rel=1e-5) and share < 1
     for place, prediction in enumerate(found):
         matrices = [matrix[place] for matrix in adjacency]
@@ -75,9 +75,8 @@ def test_grey_images_are_predicted_as_evaluation_does(
         ]
         assert prediction.alive_nodes == sum(alive)
         assert prediction.weights is not None
-        stages = predictor.about()["stages"]
         for matrix, stage, weights in zip(
-            matrices, stages, prediction.weights, strict=True
+            matrices, about["stages"], prediction.weights, strict=True
         ):
             again = torch.zeros_like(matrix)
             for (i, j), weight in zip(stage["edges"], weights, strict=True):

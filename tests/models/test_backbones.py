@@ -43,14 +43,20 @@ NODES = {
 
 # Seconds each; test_rewiring.py has a small one of each family.
 LARGE = {
+    "mobilenet_v2",
     "resnet50",
     "resnet101",
     "resnext50_32x4d",
     "regnet_x_600mf",  # against timm's below
     "regnet_x_1_6gf",
+    "regnet_y_600mf",
+    "efficientnet_b0",
 }
+OF_A_FAMILY = {"resnet50", "resnet101", "resnext50_32x4d", "regnet_x_1_6gf"}
+"""Those of which a smaller one is of the same family."""
+SLOW = pytest.mark.cpu_seconds(5, reason="eleven million parameters in float64")
 NAMES = [
-    pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name
+    pytest.param(name, marks=pytest.mark.full if name in LARGE else SLOW)
     for name in BACKBONES
 ]
 
@@ -146,7 +152,9 @@ def test_with_fixed_edges_it_is_the_librarys_own(name: str) -> None:
     assert_same(old, new)
 
 
-@pytest.mark.parametrize("name", ["regnet_x_600mf", "regnet_y_600mf"])
+@pytest.mark.parametrize(
+    "name", ["regnet_y_600mf", pytest.param("regnet_x_600mf", marks=pytest.mark.full)]
+)
 def test_the_600mf_networks_are_those_of_timm(name: str) -> None:
     timm = pytest.importorskip("timm")
     told = name.replace("regnet_", "regnet").replace("_600mf", "_006")
@@ -168,13 +176,20 @@ def test_the_600mf_networks_are_those_of_timm(name: str) -> None:
     assert_same(old, new)
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.full if name in OF_A_FAMILY else ())
+        for name in BACKBONES
+    ],
+)
 def test_with_fixed_edges_it_costs_what_the_librarys_own_does(name: str) -> None:
     with NoData():
         old = backbone(name, num_classes=1000, in_channels=3).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         old(torch.empty(1, 3, 64, 64, device="meta"))
-    new = create_model(name, edges="fixed")
+    with NoData():
+        new = create_model(name, edges="fixed")
     price = cost(new, image_size=64)
     assert stages(new) == NODES[name]
     assert price.macs == counter.get_total_flops() // 2
@@ -196,7 +211,11 @@ def test_what_lies_between_stages_is_paid_for_too(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "nodes"),
-    [("torchvision/resnet34", [5, 6, 8, 5]), ("timm/resnet34", [5, 6, 8, 5])],
+    [
+        ("torchvision/resnet34", [5, 6, 8, 5]),
+        ("timm/test_convnext", [3, 4, 6, 4]),
+        pytest.param("timm/resnet34", [5, 6, 8, 5], marks=pytest.mark.full),
+    ],
 )
 def test_any_other_network_of_the_libraries_goes_by_its_name(
     name: str, nodes: list[int]
@@ -210,7 +229,12 @@ def test_any_other_network_of_the_libraries_goes_by_its_name(
 
 
 @pytest.mark.parametrize(
-    ("name", "channels"), [("resnet18", 1), ("resnet18", 4), ("timm/resnet18", 1)]
+    ("name", "channels"),
+    [
+        ("resnet18", 1),
+        ("timm/resnet18", 1),
+        pytest.param("resnet18", 4, marks=pytest.mark.full),
+    ],
 )
 def test_images_may_have_any_number_of_channels(name: str, channels: int) -> None:
     if name.startswith("timm"):
@@ -310,7 +334,7 @@ def test_settings_of_other_networks_are_refused(
     ("name", "wiring", "message"),
     [
         # Stage 1 has three blocks, and WS joins each to four.
-        ("resnet101", "ws:k=4,p=0.5", "stage 1: k must be .* got k=4, n=3"),
+        ("resnet50", "ws:k=4,p=0.5", "stage 1: k must be .* got k=4, n=3"),
         ("resnet18", generators.vgg(3), r"stage 1: .* 2 computing nodes .* n=3"),
         ("resnet18", generators.vgg(1), r"stage 1: .* 2 computing nodes .* n=1"),
         ("resnet50", generators.vgg(3), r"stage 2: .* 4 computing nodes .* n=3"),
@@ -322,22 +346,37 @@ def test_settings_of_other_networks_are_refused(
 def test_a_wiring_has_a_node_for_every_block(
     name: str, wiring: Any, message: str
 ) -> None:
-    with pytest.raises(WiringError, match=message):
+    with NoData(), pytest.raises(WiringError, match=message):
         create_model(name, wiring=wiring)
 
 
-def test_a_network_of_a_library_is_found_by_its_structure() -> None:
-    def found(model: nn.Module) -> str | None:
-        return name_of(model, num_classes=4, in_channels=3)
+def found(model: nn.Module) -> str | None:
+    return name_of(model, num_classes=4, in_channels=3)
 
-    made = torchvision_models.get_model
-    assert found(made("resnet18", num_classes=4)) == "resnet18"
-    assert found(made("resnet34", num_classes=4)) == "torchvision/resnet34"
-    assert found(made("mobilenet_v2", num_classes=4, width_mult=0.5)) is None
-    assert found(made("mobilenet_v2", num_classes=4, dropout=0.3)) is None
-    assert found(nn.Sequential(nn.Conv2d(3, 4, 3))) is None
-    again = backbone("regnet_y_600mf", num_classes=4, in_channels=3)
+
+def made(name: str, **settings: Any) -> nn.Module:
+    with NoData():
+        model: nn.Module = torchvision_models.get_model(name, num_classes=4, **settings)
+    return model
+
+
+def test_a_network_of_a_library_is_found_by_its_structure() -> None:
+    assert found(made("resnet18")) == "resnet18"
+    assert found(made("resnet34")) == "torchvision/resnet34"
+    with NoData():
+        again = backbone("regnet_y_600mf", num_classes=4, in_channels=3)
     assert found(again) == "regnet_y_600mf"
+
+
+@pytest.mark.parametrize("settings", [{"width_mult": 0.5}, {"dropout": 0.3}])
+def test_a_network_with_settings_of_its_own_has_no_name(
+    settings: dict[str, float],
+) -> None:
+    assert found(made("mobilenet_v2", **settings)) is None
+
+
+def test_a_network_of_no_library_has_no_name() -> None:
+    assert found(nn.Sequential(nn.Conv2d(3, 4, 3))) is None
 
 
 def test_looking_for_a_name_draws_nothing() -> None:
@@ -350,12 +389,11 @@ def test_looking_for_a_name_draws_nothing() -> None:
 def test_a_network_of_timm_is_found_by_its_structure() -> None:
     timm = pytest.importorskip("timm")
 
-    def found(name: str, **settings: Any) -> str | None:
-        model = timm.create_model(name, num_classes=4, **settings)
-        return name_of(model, num_classes=4, in_channels=3)
+    def named(name: str, **settings: Any) -> str | None:
+        return found(timm.create_model(name, num_classes=4, **settings))
 
-    assert found("resnet18") == "timm/resnet18"
-    assert found("resnet18", act_layer=nn.SiLU) is None
+    assert named("resnet18") == "timm/resnet18"
+    assert named("resnet18", act_layer=nn.SiLU) is None
     # What a network does must come back too, where its modules do not tell.
-    assert found("resnet18", drop_rate=0.5) is None
-    assert found("efficientnet_b0", drop_rate=0.5) is None
+    assert named("resnet18", drop_rate=0.5) is None
+    assert named("efficientnet_b0", drop_rate=0.5) is None

@@ -48,11 +48,11 @@ def assert_parts_make_the_block(block: nn.Module, in_channels: int) -> Branched:
     ("name", "shortcuts", "projections", "ends_linear"),
     [
         ("resnet18", 8, 3, False),
-        ("resnet50", 8, 4, False),
+        pytest.param("resnet50", 8, 4, False, marks=pytest.mark.full),
         ("regnet_y_400mf", 7, 4, False),
         ("mobilenet_v2", 5, 0, True),
         ("efficientnet_b0", 5, 0, True),
-        ("convnext_tiny", 8, 0, True),
+        pytest.param("convnext_tiny", 8, 0, True, marks=pytest.mark.full),
     ],
 )
 def test_the_parts_of_every_block_make_the_block(
@@ -70,7 +70,7 @@ def test_the_parts_of_every_block_make_the_block(
     [
         ("seresnet18", 3),
         ("resnetv2_18", 3),
-        ("regnetx_002", 4),
+        pytest.param("regnetx_002", 4, marks=pytest.mark.full),
         ("mobilenetv3_small_050", 0),
         ("convnext_atto", 0),
     ],

@@ -205,6 +205,7 @@ def test_any_reader_opens_the_file(path: Path) -> None:
     assert hashlib.sha256(zeroed).hexdigest() == digest
 
 
+@pytest.mark.full
 def test_another_process_writes_the_same_bytes(path: Path) -> None:
     save(tiny(), path)
     code = "import sys, ddw_graph as d; d.save(d.load(sys.argv[1]), sys.argv[2])"

@@ -11,21 +11,19 @@ import torch
 from ddw_graph import Network, create_model, generators, list_models
 from ddw_graph.errors import ModelError, UserError
 from ddw_graph.models import from_config
-from ddw_graph.models.backbones import BACKBONES
+from ddw_graph.models.backbones import BACKBONES, NoData
 from ddw_graph.models.randwire import LAYOUTS
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.operations import basic_branch
 
-SMALL: dict[str, Any] = {"n": 4, "channels": 8, "num_classes": 5}
+WIDTHS: dict[str, Any] = {"channels": 8, "num_classes": 5}
+SMALL: dict[str, Any] = {"n": 4, **WIDTHS}
 KINDS = ["fixed", "learned", "dynamic"]
-SMALLEST = ("resnet18", "mobilenet_v2", "regnet_y_600mf", "efficientnet_b0")
-EXPORTED = {
-    *((name, "dynamic") for name in SMALLEST),
-    *(("resnet18", kind) for kind in KINDS),
-}
-"""torch.export takes seconds for each: the others are exported in the slow tests."""
+QUICK = {*(("resnet18", kind) for kind in KINDS), ("regnet_y_600mf", "dynamic")}
+"""Backbones of the default tier; test_rewiring.py has a small one of each family."""
 
 
+@pytest.mark.parametrize("seeds", [1, pytest.param(20, marks=pytest.mark.full)])
 @pytest.mark.parametrize(
     ("wiring", "edges", "macs", "tolerance"),
     [
@@ -36,13 +34,15 @@ EXPORTED = {
     ],
 )
 def test_randwire_small_costs_what_table_4_says(
-    wiring: str, edges: str, macs: float, tolerance: float
+    wiring: str, edges: str, macs: float, tolerance: float, seeds: int
 ) -> None:
-    seeds = range(20) if wiring != "complete" else range(1)
-    prices = [
-        cost(create_model("randwire_small", wiring=wiring, edges=edges, seed=seed))
-        for seed in seeds
-    ]
+    prices = []
+    for seed in range(seeds if wiring != "complete" else 1):
+        with NoData():
+            model = create_model(
+                "randwire_small", wiring=wiring, edges=edges, seed=seed
+            )
+        prices.append(cost(model))
     assert fmean(price.macs for price in prices) == pytest.approx(macs, rel=tolerance)
     if edges == "learned":
         assert all(5.4e6 <= price.parameters <= 6.1e6 for price in prices)
@@ -189,36 +189,43 @@ def test_no_two_stages_or_seeds_share_a_graph() -> None:
 def test_every_network_of_randwires_runs_learns_and_comes_back(
     name: str, edges: str
 ) -> None:
-    model = create_model(
-        name, edges=edges, wiring="ws:n=6,k=4,p=0.75", channels=8, num_classes=5
-    )
+    model = create_model(name, edges=edges, wiring="ws:n=6,k=4,p=0.75", **WIDTHS)
     assert_runs_learns_copies_and_comes_back(model)
-    assert_exports(model)
 
 
 @pytest.mark.parametrize(
     ("name", "edges"),
     [
-        pytest.param(name, kind, marks=pytest.mark.slow if large else ())
+        pytest.param(
+            name, kind, marks=() if (name, kind) in QUICK else pytest.mark.full
+        )
         for name in BACKBONES
         for kind in KINDS
-        # Three seconds each, and no other code than resnet50 runs.
-        for large in [name == "resnet101" and kind != "dynamic"]
     ],
 )
 def test_every_backbone_runs_learns_and_comes_back(name: str, edges: str) -> None:
     model = create_model(name, edges=edges, num_classes=5)
     assert_runs_learns_copies_and_comes_back(model)
-    if (name, edges) in EXPORTED:
-        assert_exports(model)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "edges"),
-    sorted({(name, kind) for name in BACKBONES for kind in KINDS} - EXPORTED),
-)
-def test_every_other_backbone_can_be_exported_too(name: str, edges: str) -> None:
+@pytest.mark.parametrize("edges", [*KINDS, "dynamic:gate=hard"])
+def test_a_network_can_be_exported(edges: str) -> None:
+    wiring = generators.complete(1)
+    assert_exports(create_model("randwire_tiny", wiring=wiring, edges=edges, **WIDTHS))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("edges", [*KINDS, "dynamic:gate=hard"])
+def test_every_network_of_randwires_can_be_exported(name: str, edges: str) -> None:
+    wiring = "ws:n=6,k=4,p=0.75"
+    assert_exports(create_model(name, wiring=wiring, edges=edges, **WIDTHS))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("edges", KINDS)
+def test_every_backbone_can_be_exported(name: str, edges: str) -> None:
     assert_exports(create_model(name, edges=edges, num_classes=5))
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ddw_graph import create_model, rewire
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete, residual, vgg
-from ddw_graph.models.backbones import backbone
+from ddw_graph.models.backbones import NoData, backbone
 from ddw_graph.models.parts import Parts, assembled, parts_of, parts_of_network
 from ddw_graph.models.tracing import taken_apart
 from ddw_graph.wiring import edge_list
@@ -26,10 +26,14 @@ def parts(name: str, node: str) -> Parts:
         ("mobilenet_v2", "block", vgg, True),
         # The input is in the sum of a ResNet's first block, projected.
         ("resnet18", "branch", complete, False),
-        ("regnet_x_600mf", "branch", complete, False),
+        pytest.param(
+            "regnet_x_600mf", "branch", complete, False, marks=pytest.mark.full
+        ),
         # Their first block has no shortcut: the input feeds it alone.
         ("mobilenet_v2", "branch", residual, True),
-        ("efficientnet_b0", "branch", residual, True),
+        pytest.param(
+            "efficientnet_b0", "branch", residual, True, marks=pytest.mark.full
+        ),
     ],
 )
 def test_the_wiring_is_that_by_which_the_backbone_runs_its_nodes(
@@ -42,18 +46,27 @@ def test_the_wiring_is_that_by_which_the_backbone_runs_its_nodes(
         assert edge_list(stage.wiring) == edge_list(wiring(len(stage.operations)))
 
 
-def test_the_modules_are_the_backbones_own_and_lose_no_parameter() -> None:
-    for name in ("resnet18", "mobilenet_v2", "efficientnet_b0"):
-        model = backbone(name, num_classes=5, in_channels=3)
-        own = {id(parameter) for parameter in model.parameters()}
-        for node in ("block", "branch"):
-            made = parts_of(taken_apart(model), node)
-            pieces = [made.stem, made.head]
-            for stage in made.stages:
-                pieces += stage.operations
-                if node == "branch":
-                    pieces += filter(None, (stage.projection, stage.exit))
-            assert {id(p) for piece in pieces for p in piece.parameters()} == own
+@pytest.mark.parametrize("node", ["block", "branch"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18",
+        "mobilenet_v2",
+        pytest.param("efficientnet_b0", marks=pytest.mark.full),
+    ],
+)
+def test_the_modules_are_the_backbones_own_and_lose_no_parameter(
+    name: str, node: str
+) -> None:
+    model = backbone(name, num_classes=5, in_channels=3)
+    own = {id(parameter) for parameter in model.parameters()}
+    made = parts_of(taken_apart(model), node)
+    pieces = [made.stem, made.head]
+    for stage in made.stages:
+        pieces += stage.operations
+        if node == "branch":
+            pieces += filter(None, (stage.projection, stage.exit))
+    assert {id(p) for piece in pieces for p in piece.parameters()} == own
 
 
 def test_a_projection_beside_whole_blocks_is_a_copy() -> None:
@@ -145,17 +158,21 @@ def test_randwires_networks_have_no_backbone() -> None:
         parts_of_network(model, None)
 
 
-def test_a_chain_of_whole_blocks_unrolls_and_nothing_else_does() -> None:
+def test_a_chain_of_whole_blocks_unrolls() -> None:
     chain = create_model("mobilenet_v2", edges="fixed", num_classes=5)
     unrolled = parts_of_network(chain, "branch")
     assert [edge_list(s.wiring) for s in unrolled.stages] == [
         edge_list(residual(len(s.operations))) for s in unrolled.stages
     ]
+
+
+def test_nothing_else_unrolls() -> None:
     # Stages of one block have no other wiring: one of ResNet's must be wired anew.
-    wired = create_model("resnet18", edges="fixed", wiring=complete, node="block")
+    with NoData():
+        wired = create_model("resnet18", edges="fixed", wiring=complete, node="block")
+        branches = create_model("mobilenet_v2", edges="fixed", wiring=vgg)
     with pytest.raises(ModelError, match="of the kind 'block', on another wiring"):
         parts_of_network(wired, "branch")
-    branches = create_model("mobilenet_v2", edges="fixed", wiring=vgg, num_classes=5)
     assert branches.config is not None and branches.config["node"] == "branch"
     with pytest.raises(ModelError, match="of the kind 'branch', on a chain"):
         parts_of_network(branches, "block")

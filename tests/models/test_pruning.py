@@ -13,9 +13,13 @@ from torch import Tensor, nn
 from ddw_graph import Network, create_model, load, prune, rewire, save
 from ddw_graph.errors import ModelError
 from ddw_graph.models import from_config
+from ddw_graph.models.backbones import NoData
 from ddw_graph.nn.stage import Stage
 from tests.nn.test_stage import images
 from tests.strategies import wirings
+
+CONVNEXT = "timm/test_convnext"
+"""The smallest backbone that has a name."""
 
 SHUT = "dynamic:gate=hard,bias=0,threshold=0.5,router_std=2"
 
@@ -50,14 +54,26 @@ MAKE: dict[str, Any] = {
         "resnet18", edges=SHUT, node="block", num_classes=5
     ),
     "rewired": lambda: rewire(
+        create_model(CONVNEXT, edges="fixed", node="block", num_classes=5),
+        edges="dynamic:gate=hard,bias=0,threshold=0.4",
+    ),
+    "rewired, deep": lambda: rewire(
         create_model("mobilenet_v2", edges="fixed", num_classes=5),
         edges="dynamic:gate=hard,bias=0,threshold=0.4",
     ),
 }
+LARGE = ("resnet50", "whole blocks", "rewired, deep")
 
 
-@pytest.mark.parametrize("name", MAKE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.full if name in LARGE else ())
+        for name in MAKE
+    ],
+)
 def test_it_does_what_the_network_does_with_less(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("timm")
     network = closing(MAKE[name]())
     x = images(6, 3, 32, 32)
     wanted = network(x)
@@ -96,6 +112,7 @@ def test_nodes_that_never_compute_leave_with_their_parameters() -> None:
 
 @given(dag=wirings(), seed=st.integers(0, 999))
 def test_any_wiring_stays_one(dag: nx.DiGraph, seed: int) -> None:
+    torch.manual_seed(seed)
     stage = Stage(dag, 4, 4, edges=SHUT, output=("sum", "mean")[seed % 2])
     network = Network(nn.Conv2d(3, 4, 1), [stage], nn.Flatten())
     network.config = {"transition": None, "output": None, "edges": {}}
@@ -126,11 +143,14 @@ def test_frozen_parts_stay_frozen() -> None:
     assert small.training and all(stage.training for stage in small.stages)
 
 
-@pytest.mark.parametrize("edges", ["learned", "dynamic"])
+@pytest.mark.parametrize(
+    "edges", ["dynamic", pytest.param("learned", marks=pytest.mark.full)]
+)
 def test_a_pruned_backbone_is_rewired_saved_and_loaded(
     edges: str, tmp_path: Path
 ) -> None:
-    network = create_model("resnet18", edges=SHUT, node="block", num_classes=5).eval()
+    pytest.importorskip("timm")
+    network = create_model(CONVNEXT, edges=SHUT, node="block", num_classes=5).eval()
     with torch.no_grad():  # nobody opens an edge to node 2
         threshold: Any = network.stages[1].weights.threshold
         threshold.copy_(torch.tensor([-1.0, 2.0, -1.0]))
@@ -154,10 +174,13 @@ def test_images_and_a_configuration_are_needed() -> None:
 
 
 def test_blocks_that_do_not_exist_are_refused() -> None:
-    config = dict(create_model("resnet18", edges="dynamic", num_classes=5).config or {})
+    with NoData():
+        model = create_model("resnet18", edges="dynamic", num_classes=5)
+    config = dict(model.config or {})
     for wrong in ([0, 2], [1, 0], [0, 0]):
         config["blocks"] = [wrong, [0, 1], [0, 1], [0, 1]]
-        with pytest.raises(
-            ModelError, match=r"stage 1 must be ascending and in \[0, 2"
+        with (
+            NoData(),
+            pytest.raises(ModelError, match=r"stage 1 must be ascending and in \[0, 2"),
         ):
             from_config(config)

@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from ddw_graph import Dynamic, Learned, Network, create_model, rewire
 from ddw_graph.errors import ModelError, WiringError
 from ddw_graph.generators import complete, resnet, vgg
 from ddw_graph.models import from_config, rewiring
+from ddw_graph.models.backbones import NoData
 from ddw_graph.nn.gates import GATES
 from ddw_graph.wiring import edge_list
 from tests.models.test_backbones import assert_same, pixels, spread, stages
@@ -37,6 +39,14 @@ def regnet(se_ratio: float | None = 0.25) -> nn.Module:
     return model
 
 
+def mobilenet_v2() -> nn.Module:
+    stages = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 48, 2, 1]]
+    model: nn.Module = MobileNetV2(
+        num_classes=5, width_mult=0.25, inverted_residual_setting=stages
+    )
+    return model
+
+
 def efficientnet() -> nn.Module:
     stages = [(1, 1, 16, 8, 1), (4, 2, 8, 16, 3), (4, 1, 16, 24, 2)]
     settings = [MBConvConfig(e, 3, s, i, o, n) for e, s, i, o, n in stages]
@@ -45,6 +55,8 @@ def efficientnet() -> nn.Module:
     )
     return model
 
+
+FULL = pytest.mark.full
 
 OWN: dict[str, Callable[[], nn.Module]] = {
     "ResNet": basic,
@@ -56,7 +68,7 @@ OWN: dict[str, Callable[[], nn.Module]] = {
     ),
     "RegNet X": lambda: regnet(None),
     "RegNet Y": regnet,
-    "MobileNetV2": lambda: MobileNetV2(num_classes=5, width_mult=0.25),
+    "MobileNetV2": mobilenet_v2,
     "EfficientNet": efficientnet,
 }
 """Each family of torchvision's that the paper takes, small."""
@@ -73,6 +85,17 @@ TIMM: dict[str, dict[str, Any]] = {
     "resnetv2_18": NARROW,
 }
 """Networks of timm, with the settings that make them small."""
+
+QUICK = {
+    ("ResNet", "dynamic"),
+    ("ResNet, bottlenecks", "dynamic"),
+    ("RegNet Y", "dynamic"),
+    *(("MobileNetV2", kind) for kind in ("learned", "dynamic")),
+    *(("EfficientNet", kind) for kind in ("learned", "dynamic")),
+    ("convnext_atto", "dynamic"),
+    ("resnetv2_18", "dynamic"),
+}
+"""Families and edges of the default tier. The others differ by their settings alone."""
 
 
 @pytest.fixture
@@ -103,8 +126,15 @@ def assert_starts_neutral(
 
 @pytest.fixture(
     scope="module",
-    params=[(f, edges) for f in (*OWN, *TIMM) for edges in ("learned", "dynamic")],
-    ids=lambda param: ", ".join(param),
+    params=[
+        pytest.param(
+            (family, edges),
+            marks=() if (family, edges) in QUICK else FULL,
+            id=f"{family}, {edges}",
+        )
+        for family in (*OWN, *TIMM)
+        for edges in ("learned", "dynamic")
+    ],
 )
 def pair(request: pytest.FixtureRequest) -> tuple[nn.Module, Network]:
     """Returns a network of each family, and the same rewired."""
@@ -129,7 +159,13 @@ def test_from_a_neutral_start_it_is_the_network(
 
 
 @pytest.mark.usefixtures("nameless")
-@pytest.mark.parametrize("family", OWN)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, marks=() if (family, "dynamic") in QUICK else FULL)
+        for family in OWN
+    ],
+)
 def test_with_its_own_edges_fixed_it_is_the_network(family: str) -> None:
     old = original(family)
     new = rewire(old, edges="fixed")
@@ -163,9 +199,25 @@ def test_everything_new_learns_from_the_second_step_on(
 
 
 @pytest.mark.usefixtures("nameless")
-@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b0"])
-def test_what_ends_linear_unrolls_into_branches(name: str) -> None:
-    old = spread(models.get_model(name, num_classes=5))
+@pytest.mark.parametrize(
+    "make",
+    [
+        mobilenet_v2,
+        efficientnet,
+        *(
+            pytest.param(
+                partial(models.get_model, name, num_classes=5),
+                marks=FULL,
+                id=name,
+            )
+            for name in ("mobilenet_v2", "efficientnet_b0")
+        ),
+    ],
+)
+def test_what_ends_linear_unrolls_into_branches(
+    make: Callable[[], nn.Module],
+) -> None:
+    old = spread(make())
     new = rewire(old, edges="fixed", node="branch")
     assert sum(p.numel() for p in new.parameters()) == sum(
         p.numel() for p in old.parameters()
@@ -174,8 +226,17 @@ def test_what_ends_linear_unrolls_into_branches(name: str) -> None:
 
 
 @pytest.mark.usefixtures("nameless")
-@pytest.mark.parametrize("edges", ["learned", "dynamic"])
-@pytest.mark.parametrize("family", ["MobileNetV2", "EfficientNet", "convnext_atto"])
+@pytest.mark.parametrize(
+    ("family", "edges"),
+    [
+        ("EfficientNet", "learned"),
+        ("EfficientNet", "dynamic"),
+        ("convnext_atto", "dynamic"),
+        ("MobileNetV2", "learned"),
+        pytest.param("MobileNetV2", "dynamic", marks=FULL),
+        pytest.param("convnext_atto", "learned", marks=FULL),
+    ],
+)
 def test_branches_start_neutral_too(family: str, edges: str) -> None:
     old = original(family)
     fixed = rewire(old, edges="fixed", node="branch")
@@ -189,7 +250,7 @@ def test_branches_start_neutral_too(family: str, edges: str) -> None:
 @pytest.mark.parametrize(
     "edges",
     [
-        *(Dynamic(gate=gate) for gate in GATES),
+        *(pytest.param(Dynamic(gate=gate), marks=FULL) for gate in GATES),
         *(Dynamic(gate=gate, bias=0.3, threshold=0.5) for gate in GATES),
         Dynamic(bias=-2.0),
         Learned(bias=-2.0),
@@ -205,7 +266,14 @@ def test_a_neutral_start_is_one_with_any_gate_and_bias(edges: Any) -> None:
 
 
 @pytest.mark.usefixtures("nameless")
-@pytest.mark.parametrize("wiring", [vgg, resnet, complete, "er:p=0.9"])
+@pytest.mark.parametrize(
+    "wiring",
+    [
+        resnet,
+        "er:p=0.9",
+        *(pytest.param(w, marks=FULL) for w in (vgg, complete)),
+    ],
+)
 def test_any_wiring_that_keeps_the_chain_will_do(wiring: Any) -> None:
     # Stages of two blocks at most: the one inner edge is drawn at this seed.
     old = spread(OWN["ResNeXt"]())
@@ -262,11 +330,13 @@ def test_what_is_new_is_where_the_network_is() -> None:
 
 
 def test_a_network_of_ours_is_rewired_again_and_stays_equal() -> None:
-    chain = create_model("resnet18", edges="fixed", num_classes=5)
+    pytest.importorskip("timm")
+    name = "timm/test_convnext"
+    chain = create_model(name, edges="fixed", num_classes=5)
     spread(chain)
     new = rewire(chain, edges="dynamic")
     assert_same(chain, new)
-    assert new.config is not None and new.config["name"] == "resnet18"
+    assert new.config is not None and new.config["name"] == name
     assert chain.config is not None and chain.config["edges"] == {"kind": "fixed"}
 
 
@@ -280,11 +350,20 @@ def test_a_network_of_ours_keeps_its_own_shortcut_for_new_edges() -> None:
         torch.testing.assert_close(found, wanted, rtol=0, atol=0)
 
 
-def test_a_chain_of_ours_unrolls() -> None:
-    chain = create_model("mobilenet_v2", edges="fixed", num_classes=5)
+@pytest.mark.parametrize(
+    ("name", "edges"),
+    [
+        ("timm/test_convnext", "fixed"),
+        ("timm/test_convnext", "learned"),
+        pytest.param("mobilenet_v2", "fixed", marks=FULL),
+        pytest.param("mobilenet_v2", "learned", marks=FULL),
+    ],
+)
+def test_a_chain_of_ours_unrolls(name: str, edges: str) -> None:
+    pytest.importorskip("timm")
+    chain = create_model(name, edges="fixed", node="block", num_classes=5)
     spread(chain)
-    assert_same(chain, rewire(chain, edges="fixed", node="branch"))
-    assert_same(chain, rewire(chain, edges="learned", node="branch"))
+    assert_same(chain, rewire(chain, edges=edges, node="branch"))
 
 
 @pytest.mark.parametrize("edges", ["learned", "dynamic"])
@@ -331,7 +410,7 @@ def test_edges_that_have_learned_start_anew_or_not_at_all(edges: str) -> None:
 def test_says_what_does_not_allow_it(
     nameless: None, settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=message) as refusal:
+    with NoData(), pytest.raises(error, match=message) as refusal:
         rewire(models.resnet18(num_classes=5), **settings)
     assert len(str(refusal.value).splitlines()) == 1
 
@@ -378,10 +457,12 @@ def test_edges_that_start_as_their_settings_say_are_not_neutral() -> None:
 
 @pytest.mark.usefixtures("nameless")
 def test_a_seed_fixes_random_wirings() -> None:
-    model = models.resnet50(num_classes=5)
-    one, same, other = (
-        rewire(model, wiring="er:p=0.4", neutral=False, seed=seed) for seed in (0, 0, 1)
-    )
+    with NoData():
+        model = resnet18()
+        one, same, other = (
+            rewire(model, wiring="er:p=0.4", neutral=False, seed=seed)
+            for seed in (0, 0, 1)
+        )
     assert one.config == same.config != other.config
 
 
@@ -391,6 +472,10 @@ def named(name: str, **settings: Any) -> Callable[[], Network]:
 
 def rewired(make: Callable[[], nn.Module], **settings: Any) -> Callable[[], Network]:
     return lambda: rewire(make(), **settings)
+
+
+def large(make: Callable[[], Network]) -> Any:
+    return pytest.param(make, marks=FULL)
 
 
 def resnet18() -> nn.Module:
@@ -409,15 +494,18 @@ def mobilenet() -> nn.Module:
         named("resnet18", edges="fixed"),
         named("resnet18", edges="dynamic", drop_path=0.1),
         named("resnet18", edges="dynamic", node="block", in_channels=1),
-        named("resnet50", edges="learned", wiring="er:p=0.5", seed=5),
-        named("mobilenet_v2", edges="fixed", node="branch"),
-        named("regnet_y_600mf", edges="dynamic:gate=hard"),
+        named("resnet18", edges="learned", wiring="er:p=0.5", seed=5),
+        large(named("resnet50", edges="learned", wiring="er:p=0.5", seed=5)),
+        large(named("mobilenet_v2", edges="fixed", node="branch")),
+        large(named("regnet_y_600mf", edges="dynamic:gate=hard")),
         rewired(resnet18, edges="learned"),
-        rewired(resnet18, edges="dynamic:gate=eq5,bias=1"),
+        large(rewired(resnet18, edges="dynamic:gate=eq5,bias=1")),
         rewired(resnet18, node="branch", neutral=False),
-        rewired(mobilenet, edges="dynamic", node="branch"),
+        large(rewired(mobilenet, edges="dynamic", node="branch")),
         rewired(named("resnet18", edges="fixed"), edges="dynamic"),
-        rewired(named("resnet18", edges="learned"), edges="fixed", neutral=False),
+        large(
+            rewired(named("resnet18", edges="learned"), edges="fixed", neutral=False)
+        ),
         rewired(rewired(resnet18, edges="fixed"), edges="learned", wiring=resnet),
     ],
 )
@@ -425,17 +513,38 @@ def test_a_configuration_makes_the_network_again(make: Callable[[], Network]) ->
     _assert_comes_back(make())
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnetv2_18", "convnext_atto"])
+FROM_TIMM = [
+    "test_convnext",
+    *(
+        pytest.param(name, marks=FULL)
+        for name in ("resnet18", "resnetv2_18", "convnext_atto")
+    ),
+]
+
+
+@pytest.mark.parametrize("name", FROM_TIMM)
 def test_a_configuration_makes_timms_network_again(name: str) -> None:
-    timm = pytest.importorskip("timm")
+    pytest.importorskip("timm")
     _assert_comes_back(create_model(f"timm/{name}", edges="learned", num_classes=5))
+
+
+@pytest.mark.parametrize("name", FROM_TIMM)
+def test_a_configuration_makes_timms_network_again_once_rewired(name: str) -> None:
+    timm = pytest.importorskip("timm")
     new = rewire(timm.create_model(name, num_classes=5))
     assert new.config is not None and new.config["name"] == f"timm/{name}"
     _assert_comes_back(new)
 
 
 @pytest.mark.usefixtures("nameless")
-@pytest.mark.parametrize("settings", [{}, {"edges": "fixed"}, {"neutral": False}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        pytest.param({"edges": "fixed"}, marks=FULL),
+        pytest.param({"neutral": False}, marks=FULL),
+    ],
+)
 def test_a_backbone_of_ones_own_must_be_given_again(settings: dict[str, Any]) -> None:
     new = rewire(basic(), **settings)
     assert new.config is not None and new.config["name"] is None
@@ -469,10 +578,11 @@ def _assert_comes_back(network: Network, **given: Any) -> None:
 
 def test_dropout_that_no_module_tells_of_comes_back() -> None:
     timm = pytest.importorskip("timm")
-    new = rewire(timm.create_model("efficientnet_b0", num_classes=5, drop_rate=0.5))
+    name = "mobilenetv3_small_050"
+    new = rewire(timm.create_model(name, num_classes=5, drop_rate=0.5))
     assert new.config is not None
     backbone = (
-        timm.create_model("efficientnet_b0", num_classes=5, drop_rate=0.5)
+        timm.create_model(name, num_classes=5, drop_rate=0.5)
         if new.config["name"] is None
         else None
     )

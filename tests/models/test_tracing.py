@@ -14,6 +14,8 @@ from ddw_graph.errors import ModelError
 from ddw_graph.models.tracing import taken_apart
 from tests.models.test_backbones import spread
 
+FULL = pytest.mark.full
+
 
 class Block(nn.Module):
     """Two convolutions and a shortcut."""
@@ -52,7 +54,13 @@ class Small(nn.Module):
     ("name", "blocks", "widths", "strides"),
     [
         ("resnet18", [2, 2, 2, 2], [64, 128, 256, 512], [1, 2, 2, 2]),
-        ("resnext50_32x4d", [3, 4, 6, 3], [256, 512, 1024, 2048], [1, 2, 2, 2]),
+        pytest.param(
+            "resnext50_32x4d",
+            [3, 4, 6, 3],
+            [256, 512, 1024, 2048],
+            [1, 2, 2, 2],
+            marks=FULL,
+        ),
         ("regnet_y_400mf", [1, 3, 6, 6], [48, 104, 208, 440], [2, 2, 2, 2]),
         (
             "mobilenet_v2",
@@ -66,7 +74,9 @@ class Small(nn.Module):
             [16, 24, 40, 80, 112, 192, 320],
             [1, 2, 2, 2, 1, 2, 1],
         ),
-        ("convnext_tiny", [3, 3, 9, 3], [96, 192, 384, 768], [1, 1, 1, 1]),
+        pytest.param(
+            "convnext_tiny", [3, 3, 9, 3], [96, 192, 384, 768], [1, 1, 1, 1], marks=FULL
+        ),
     ],
 )
 def test_stages_are_runs_of_blocks_of_one_width_and_resolution(
@@ -89,14 +99,15 @@ def test_stages_are_runs_of_blocks_of_one_width_and_resolution(
 @pytest.mark.parametrize(
     ("name", "blocks"),
     [
-        ("resnet18", [2, 2, 2, 2]),
         ("seresnet18", [2, 2, 2, 2]),
         ("resnetv2_18", [2, 2, 2, 2]),
-        ("regnetx_002", [1, 1, 4, 7]),
-        ("mobilenetv2_100", [2, 3, 4, 3, 3, 1]),
         ("mobilenetv3_small_050", [2, 3, 2, 3]),
-        ("efficientnet_b0", [2, 2, 3, 3, 4, 1]),
         ("convnext_atto", [2, 2, 6, 2]),
+        # As torchvision has them.
+        pytest.param("resnet18", [2, 2, 2, 2], marks=FULL),
+        pytest.param("regnetx_002", [1, 1, 4, 7], marks=FULL),
+        pytest.param("mobilenetv2_100", [2, 3, 4, 3, 3, 1], marks=FULL),
+        pytest.param("efficientnet_b0", [2, 2, 3, 3, 4, 1], marks=FULL),
     ],
 )
 def test_timms_networks_are_taken_apart_too(name: str, blocks: list[int]) -> None:
@@ -177,7 +188,15 @@ def test_blocks_hold_others_which_are_their_own_affair() -> None:
     assert {type(b).__name__ for s in found.stages for b in s.blocks} == {"BasicBlock"}
 
 
-@pytest.mark.parametrize("name", ["vgg16_bn", "densenet121", "swin_t", "alexnet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alexnet",
+        "densenet121",
+        pytest.param("vgg16_bn", marks=FULL),
+        pytest.param("swin_t", marks=FULL),
+    ],
+)
 def test_a_network_without_blocks_is_told_what_a_block_is(name: str) -> None:
     _refused(
         models.get_model(name, num_classes=5),

@@ -353,9 +353,8 @@ print("the same")
 """
 
 
-@pytest.mark.parametrize(
-    "backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_a_compiled_network_says_the_same(backend: str) -> None:
     # In a process whose functions do not check shapes, which Dynamo cannot follow.
     code = [sys.executable, "-c", COMPILED.format(backend=backend)]

@@ -1,13 +1,8 @@
 """Kernels say what eager PyTorch says, take what they take, and tell what they lack."""
 
 import copy
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import networkx as nx
@@ -16,44 +11,52 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ddw_graph import Stage, create_model
-from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete
 from ddw_graph.nn import aggregation, kernels
 from ddw_graph.nn.aggregation import Signal, fanned_out, gathered, weighted_sum
 from ddw_graph.nn.gates import GATES
-from tests.nn.compiled import need_kernels
+from tests.nn.compiled import in_python, need_kernels
 from tests.nn.test_aggregation import EDGES, compared, naive
 from tests.nn.test_stage import images, lively
 from tests.strategies import wirings
 
 FORMATS = {"contiguous": torch.contiguous_format, "last": torch.channels_last}
+LAYOUTS = ["contiguous", pytest.param("last", marks=pytest.mark.full)]
 # One piece of a sample, several of them, pixels of more channels than a piece holds.
 SHAPES = [(3, 4, 5, 6), (2, 40, 11, 13), (1, 2100, 2, 2)]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _built() -> None:
-    need_kernels()
+# The default tier has what calls the kernels, with plain operations in their place.
+@pytest.fixture(
+    scope="module",
+    autouse=True,
+    params=["in Python", pytest.param("compiled", marks=pytest.mark.full)],
+)
+def made(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Tells what the kernels are made of."""
+    if request.param == "compiled":
+        need_kernels()
+        yield "compiled"
+        return
+    with in_python():
+        yield "in Python"
 
 
 @pytest.fixture
-def calls() -> Iterator[list[str]]:
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Tells which kernels were called."""
-    made: list[str] = []
+    called: list[str] = []
+    library = torch.ops.ddw_graph
 
-    class Told(TorchDispatchMode):  # type: ignore[no-untyped-call]
-        def __torch_dispatch__(
-            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            if str(func).startswith("ddw_graph."):
-                made.append(str(func).split(".")[1])
-            return func(*args, **(kwargs or {}))
+    class Told:
+        def __getattr__(self, name: str) -> Any:
+            called.append(name)
+            return getattr(library, name)
 
-    with Told():  # type: ignore[no-untyped-call]
-        yield made
+    monkeypatch.setattr(torch.ops, "ddw_graph", Told())
+    return called
 
 
 def features(count: int, shape: tuple[int, ...], layout: str) -> list[Tensor]:
@@ -132,7 +135,7 @@ def test_what_normalisation_left_is_made_within_the_sum(
     assert found.stride() == given[0].stride()
 
 
-@pytest.mark.parametrize("layout", FORMATS)
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("edges", EDGES)
 @given(dag=wirings(), seed=st.integers(0, 999))
@@ -150,7 +153,7 @@ def test_a_stage_is_its_reference(
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("layout", FORMATS)
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("gate", GATES)
 @given(dag=wirings(), seed=st.integers(0, 999))
 def test_routers_weigh_and_close_as_they_do_in_eager_pytorch(
@@ -295,43 +298,6 @@ def test_a_network_trains_to_the_same(layout: str) -> None:
     torch.testing.assert_close(*trained, rtol=1e-8, atol=1e-8)
 
 
-def test_says_which_program_is_missing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
-    monkeypatch.setenv("CXX", "ccache no-such-compiler")
-    with pytest.raises(ModelError, match=r"built by ccache, a C\+\+ compiler such"):
-        kernels.load.__wrapped__()
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(ModelError, match=r"by no-such-compiler, a C\+\+ compiler such"):
-        kernels.load.__wrapped__()
-    monkeypatch.setattr(
-        shutil, "which", lambda p, path=None: None if p == "ninja" else p
-    )
-    with pytest.raises(ModelError, match=r"ninja, which pip install 'ddw_graph\[kern"):
-        kernels.load.__wrapped__()
-
-
-def test_what_is_built_needs_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernels.load()
-    monkeypatch.setattr(shutil, "which", lambda p, path=None: None)
-    kernels.load.__wrapped__()
-
-
-def test_ninja_is_found_beside_python_and_a_compiler_may_have_words(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name, folder in (("ninja", "venv"), ("g++", "usr")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / name).write_text("#!/bin/sh\n")
-        (tmp_path / folder / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path / "usr"))
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "venv" / "python"))
-    with kernels._builders("g++ -pipe"):
-        assert shutil.which("ninja") == str(tmp_path / "venv" / "ninja")
-    assert os.environ["PATH"] == str(tmp_path / "usr")
-
-
 def test_what_is_computed_again_is_computed_by_kernels_again(
     calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,38 +310,3 @@ def test_what_is_computed_again_is_computed_by_kernels_again(
     torch.autograd.backward(y.sum())  # outside
     # All but the last sum, which no gradient needs.
     assert first == 5 and calls.count("weighted_sum") == first + 4
-
-
-def test_says_why_a_compiler_failed(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    wrong = tmp_path / "kernels.cpp"
-    wrong.write_text("this is no program;\n")
-    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path))
-    monkeypatch.setattr(kernels, "SOURCE", wrong)
-    with pytest.raises(ModelError, match="cannot be built here: .*error:.*this") as it:
-        kernels.load.__wrapped__()
-    assert "\n" not in str(it.value)
-
-
-BUILT = """
-import sys
-from pathlib import Path
-from ddw_graph.nn.kernels import load
-
-load()
-# The library, and nothing for which another process would wait.
-(built,) = Path(sys.argv[1]).iterdir()
-print(built.name, built.stat().st_mtime_ns)
-"""
-
-
-@pytest.mark.slow  # a build
-def test_what_is_built_is_kept_for_the_next_process(tmp_path: Path) -> None:
-    there = os.environ | {"TORCH_EXTENSIONS_DIR": str(tmp_path)}
-    run = [sys.executable, "-W", "ignore", "-c", BUILT, str(tmp_path)]
-    first, second = (
-        subprocess.run(run, capture_output=True, text=True, check=True, env=there)
-        for _ in range(2)
-    )
-    assert first.stdout == second.stdout and ".so " in first.stdout

@@ -219,10 +219,14 @@ def test_every_parameter_gets_a_gradient() -> None:
             assert all(p.grad is not None and p.grad.abs().sum() for p in weights)
 
 
+@pytest.mark.parametrize(
+    ("channels", "size"), [(1, 2), pytest.param(2, 3, marks=pytest.mark.full)]
+)
 @pytest.mark.parametrize("gate", GATES)
-def test_gradients_and_second_derivatives(gate: str) -> None:
-    stage = lively(Stage(complete(2), 2, 2, edges=Dynamic(gate=gate))).eval()
-    x = images(2, 2, 3, 3)
+def test_gradients_and_second_derivatives(gate: str, channels: int, size: int) -> None:
+    stage = Stage(complete(2), channels, channels, edges=Dynamic(gate=gate))
+    stage = lively(stage).eval()
+    x = images(2, channels, size, size)
     names = [name for name, _ in stage.named_parameters()]
 
     def run(*values: Tensor) -> Tensor:

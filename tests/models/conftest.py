@@ -1,0 +1,17 @@
+"""What tests of models share."""
+
+import inspect
+from collections.abc import Iterator
+
+import pytest
+
+from ddw_graph.models.backbones import NoData
+
+
+@pytest.fixture(scope="package", autouse=True)
+def unchecked_calls() -> Iterator[None]:
+    """Spares the check of types at every call of torch within ``NoData``."""
+    with pytest.MonkeyPatch.context() as patch:
+        plain = inspect.unwrap(NoData.__torch_function__)
+        patch.setattr(NoData, "__torch_function__", plain)
+        yield
