@@ -146,10 +146,13 @@ def _kept(stage: Stage, opened: EdgeSet) -> tuple[list[int], EdgeSet]:
         target = next((j for j in reversed(beside) if j in nodes), beside[-1])
         nodes.add(target)
         edges.add((0, target))
-    for node in sorted(nodes - {last}):
+    # From the front: a node that stays keeps a way to the output.
+    for node in range(last):
         targets = plan.successors[node]
-        if not any((node, j) in edges for j in targets):
-            edges.add((node, next(j for j in reversed(targets) if j in nodes)))
+        if node in nodes and not any((node, j) in edges for j in targets):
+            target = next((j for j in reversed(targets) if j in nodes), targets[-1])
+            nodes.add(target)
+            edges.add((node, target))
     return sorted(nodes), edges
 
 

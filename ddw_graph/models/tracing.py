@@ -345,11 +345,9 @@ class FollowsMode(nn.Module):
 def _settings(node: fx.Node) -> Settings:
     """Returns the arguments of a step, with its inputs by their places."""
     inputs = node.all_input_nodes
-
-    def place(each: fx.Node) -> Any:
-        return Input(inputs.index(each))
-
-    settings: Any = map_arg((node.args, node.kwargs), place)
+    settings: Any = map_arg(
+        (node.args, node.kwargs), lambda each: Input(inputs.index(each))
+    )
     args, kwargs = settings
     return args, kwargs
 

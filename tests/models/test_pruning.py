@@ -122,6 +122,21 @@ def test_any_wiring_stays_one(dag: nx.DiGraph, seed: int) -> None:
     torch.testing.assert_close(small(x), network(x), rtol=1e-9, atol=1e-9)
 
 
+def test_a_node_that_must_stay_keeps_its_way_to_the_output() -> None:
+    # Node 1 changes the width: it stays, though neither it nor node 2 ever computes.
+    dag = nx.DiGraph([(0, 1), (0, 3), (1, 2), (2, 3), (3, 4)])
+    stage = Stage(dag, 4, 4, edges=SHUT, transition="input", output="sum")
+    router: Any = stage.weights.routers["0"]  # type: ignore[index]
+    router.linear.weight.data.zero_()
+    router.linear.bias.data = torch.tensor([-9.0, 9.0])
+    network = Network(nn.Conv2d(3, 4, 1), [stage], nn.Flatten()).eval()
+    network.config = {"transition": None, "output": None, "edges": {}}
+    x = torch.randn(2, 3, 5, 5)
+    small = prune(network, [x])
+    assert sizes(small) == [(5, 5)]
+    torch.testing.assert_close(small(x), network(x))
+
+
 def test_what_always_opens_stays_whole() -> None:
     for edges in ("fixed", "learned", "dynamic"):
         network = create_model("randwire_tiny", edges=edges, n=6, channels=4).eval()
