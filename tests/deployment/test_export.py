@@ -146,16 +146,9 @@ def test_every_network_with_dynamic_edges_is_exported(
     check(made.path, network, 3, size)
 
 
-@pytest.mark.parametrize(
-    "ending", [".pt2", pytest.param(".onnx", marks=pytest.mark.full)]
-)
-@pytest.mark.parametrize(
-    "edges",
-    [
-        "dynamic:gate=eq5",
-        *(pytest.param(kind, marks=pytest.mark.full) for kind in ("fixed", "learned")),
-    ],
-)
+@pytest.mark.full
+@pytest.mark.parametrize("ending", [".pt2", ".onnx"])
+@pytest.mark.parametrize("edges", ["dynamic:gate=eq5", "fixed", "learned"])
 def test_other_edges_are_exported_too(edges: str, ending: str, tmp_path: Path) -> None:
     network = one_stage(edges)
     made = export(network, tmp_path / f"net{ending}", image_size=8)

@@ -152,6 +152,7 @@ def test_with_fixed_edges_it_is_the_librarys_own(name: str) -> None:
     assert_same(old, new)
 
 
+@pytest.mark.cpu_seconds(4, reason="a network of timm's and ours, forward and back")
 @pytest.mark.parametrize(
     "name", ["regnet_y_600mf", pytest.param("regnet_x_600mf", marks=pytest.mark.full)]
 )

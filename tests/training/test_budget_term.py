@@ -60,7 +60,7 @@ def test_the_value_is_the_count_with_and_without_a_gradient(
     wiring: str, seed: int, training: bool
 ) -> None:
     torch.manual_seed(seed)
-    model = closing(wiring=wiring, n=4, seed=seed).train(training)
+    model = closing(wiring=wiring, n=3, seed=seed).train(training)
     price = cost(model, 8)
     _, adjacency = model(torch.randn(5, 1, 8, 8), return_adjacency=True)
     assert adjacency[0].requires_grad
