@@ -51,6 +51,10 @@ class CpuTime:
         """Counts the test."""
         return (yield from self.counted())
 
+    def pytest_unconfigure(self) -> None:
+        """Counts imports no longer."""
+        self.imports.stop()
+
     def counted(self, counts: bool = True) -> Generator[None, object, object]:
         """Adds the time until what is wrapped returns."""
         began = cpu_seconds() - self.imports.seconds
@@ -93,6 +97,11 @@ class Imports:
         bootstrap: Any = importlib._bootstrap
         self.find_and_load: Callable[..., Any] = bootstrap._find_and_load
         bootstrap._find_and_load = self
+
+    def stop(self) -> None:
+        """Gives the function its place back."""
+        bootstrap: Any = importlib._bootstrap
+        bootstrap._find_and_load = self.find_and_load
 
     def __call__(self, *args: Any) -> Any:
         """Imports a module; one that it imports in turn is counted with it."""

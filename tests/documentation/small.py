@@ -110,6 +110,8 @@ NOT_RUN = {
     "tests/test_tools.py on a real one where there is",
     "tools/try_slurm.sh": "needs a Slurm: tests/test_tools.py",
     ".venv/bin/python tools/build_site.py": "tests/test_site.py builds the site",
+    ".venv/bin/python -m pytest": "these are the tests; .ci/run has the default tier",
+    "apt-get": "installs on the machine",
 }
 """Exceptions, each with its reason, and where the same path is tried."""
 
