@@ -10,7 +10,6 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -20,7 +19,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ddw_graph.benchmarking.acts import training_step
 from ddw_graph.benchmarking.networks import dynamic, original
-from ddw_graph.nn.kernels import kernels
 from ddw_graph.training.memory import keep_memory
 
 
@@ -61,7 +59,6 @@ def step_of(model: nn.Module, training: bool, x: torch.Tensor) -> Callable[[], A
 @click.command()
 @click.argument("network", default="resnet50")
 @click.option("--training", is_flag=True, help="A training step, not an inference.")
-@click.option("--kernels", "compiled", is_flag=True, help="Dynamic edges once more.")
 @click.option("--batch", default=8, show_default=True)
 @click.option("--size", default=128, show_default=True, help="Pixels.")
 @click.option("--rounds", default=9, show_default=True)
@@ -69,7 +66,6 @@ def step_of(model: nn.Module, training: bool, x: torch.Tensor) -> Callable[[], A
 def main(
     network: str,
     training: bool,
-    compiled: bool,
     batch: int,
     size: int,
     rounds: int,
@@ -80,21 +76,18 @@ def main(
     torch.manual_seed(0)
     x = torch.randn(batch, 3, size, size)
     made = {"torchvision": original(network), "dynamic": dynamic(network)}
-    if compiled:
-        made["dynamic, kernels"] = dynamic(network)
     steps = {name: step_of(model, training, x) for name, model in made.items()}
     clocks = {name: Clock() for name in steps}
     whole: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(2 + rounds):
         for name, step in steps.items():
-            with kernels() if name.endswith("kernels") else nullcontext():
-                begun = time.perf_counter()
+            begun = time.perf_counter()
+            step()
+            if turn < 2:
+                continue
+            whole[name].append(1e3 * (time.perf_counter() - begun))
+            with clocks[name]:
                 step()
-                if turn < 2:
-                    continue
-                whole[name].append(1e3 * (time.perf_counter() - begun))
-                with clocks[name]:
-                    step()
     click.echo(f"| operator | {' | '.join(f'{name}, ms | calls' for name in made)} |")
     click.echo(f"| --- |{' ---: | ---: |' * len(made)}")
     most = sum((clock.seconds for clock in clocks.values()), Counter[str]())

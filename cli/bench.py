@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ddw_graph.cli.execution_options import KERNELS_OPTION, THREADS
+from ddw_graph.cli.execution_options import THREADS
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION
 
@@ -73,7 +73,6 @@ BENCHMARKS = ("networks", "aggregation", "skipping", "randwire", "growth", "late
     default=True,
     help="Whether the process keeps what it frees, as the commands that train do.",
 )
-@KERNELS_OPTION
 @click.option(
     "--quick", is_flag=True, help="Small sizes that show that all of it runs."
 )
@@ -98,7 +97,6 @@ def bench(
     threads: int | None,
     device: str,
     keep_memory: bool,
-    kernels: bool,
     quick: bool,
     out: Path | None,
     picture: Path | None,
@@ -152,7 +150,6 @@ def bench(
             threads=threads,
             device=usable_device(device),
             keeps_memory=keep_memory,
-            kernels=kernels,
             progress=lambda words: click.echo(words, err=True),
         ),
     )

@@ -25,9 +25,6 @@ PRECISION_OPTION = click.option(
 LAYOUT_OPTION = click.option(
     "--channels-last", is_flag=True, help="Channels innermost in memory."
 )
-KERNELS_OPTION = click.option(
-    "--kernels", is_flag=True, help="Sum by kernels, compiled for this machine's CPU."
-)
 CHOICES = (
     PRECISION_OPTION,
     click.option(
@@ -38,7 +35,6 @@ CHOICES = (
         help="Parts in which a process computes its images of a step.",
     ),
     LAYOUT_OPTION,
-    KERNELS_OPTION,
     click.option("--compile", is_flag=True, help="Let torch.compile make the network."),
     click.option(
         "--deterministic", is_flag=True, help="Only operations that repeat bit for bit."
@@ -55,7 +51,7 @@ def execution_options(command: Command) -> Command:
 
 def detector_execution_options(command: Command) -> Command:
     """Returns ``command`` with those of the options that a detector's steps take."""
-    for option in (KERNELS_OPTION, LAYOUT_OPTION, PRECISION_OPTION):
+    for option in (LAYOUT_OPTION, PRECISION_OPTION):
         command = option(command)
     return command
 

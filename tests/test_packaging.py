@@ -43,7 +43,6 @@ def test_the_wheel_holds_one_package_with_its_data(built: Path) -> None:
     assert tops == {"ddw_graph", "ddw_graph-0.1.0.dist-info"}
     for data in (
         "ddw_graph/py.typed",
-        "ddw_graph/nn/kernels.cpp",
         "ddw_graph/training/fashion_mnist/images.npz",
         "ddw_graph/training/fashion_mnist/LICENSE",
         "ddw_graph/analysis/ddw_graph.mplstyle",

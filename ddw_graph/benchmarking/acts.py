@@ -1,7 +1,7 @@
 """What is timed of a network: a step of training, and inference."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from ddw_graph.benchmarking.measurement import Run
 from ddw_graph.benchmarking.memory import in_fresh_process, peak_memory
 from ddw_graph.errors import RunError
-from ddw_graph.nn.kernels import kernels
 from ddw_graph.training.memory import keep_memory
 
 Act = Callable[[], object]
@@ -105,7 +104,7 @@ def training_memory(
         size: Their height and width, pixels.
         run: How to measure.
     """
-    settings = run.device, torch.get_num_threads(), run.keeps_memory, run.kernels
+    settings = run.device, torch.get_num_threads(), run.keeps_memory
     return [
         float(in_fresh_process(_memory, make, batch, size, *settings))
         for _ in range(run.memory_rounds)
@@ -119,7 +118,6 @@ def _memory(
     device: str,
     threads: int,
     keeps_memory: bool,
-    compiled: bool,
 ) -> int:
     torch.set_num_threads(threads)
     if keeps_memory:
@@ -128,12 +126,11 @@ def _memory(
     # What torch makes at its first convolution and keeps is no part of the network.
     small = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     training_step(small.to(device), x[:2])()
-    with kernels() if compiled else nullcontext():
-        before = _peak(device)
-        step = training_step(make().to(device), x)
-        step()
-        step()  # the optimizer's memory is there from the second on
-        return _peak(device) - before
+    before = _peak(device)
+    step = training_step(make().to(device), x)
+    step()
+    step()  # the optimizer's memory is there from the second on
+    return _peak(device) - before
 
 
 def _peak(device: str) -> int:

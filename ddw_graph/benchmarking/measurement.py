@@ -18,7 +18,6 @@ class Run:
         device: Where to compute.
         keeps_memory: Whether the process keeps the memory that it frees, as it does in
             the commands that train; see ``keep_memory``.
-        kernels: Whether features are summed by compiled kernels.
         progress: Hears what is measured next.
     """
 
@@ -28,7 +27,6 @@ class Run:
     threads: int | None = None
     device: str = "cpu"
     keeps_memory: bool = False
-    kernels: bool = False
     progress: Callable[[str], object] = lambda words: None
 
 

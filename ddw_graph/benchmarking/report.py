@@ -3,7 +3,6 @@
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
@@ -19,7 +18,6 @@ from ddw_graph.benchmarking.randwire import randwire
 from ddw_graph.benchmarking.skipping import skipping
 from ddw_graph.deployment.onnx import missing
 from ddw_graph.errors import RunError
-from ddw_graph.nn.kernels import kernels
 from ddw_graph.training.memory import keep_memory
 
 BENCHMARKS: dict[str, Callable[..., Sequence[Measurement | Curve | Latency]]] = {
@@ -117,7 +115,7 @@ def report(benchmarks: Mapping[str, Mapping[str, Any]], run: Run) -> dict[str, A
         run: How to measure.
 
     Raises:
-        ModelError: If a network cannot be made, or kernels cannot be built.
+        ModelError: If a network cannot be made.
     """
     if run.keeps_memory and not keep_memory():
         run = replace(run, keeps_memory=False)
@@ -125,12 +123,11 @@ def report(benchmarks: Mapping[str, Mapping[str, Any]], run: Run) -> dict[str, A
     torch.set_num_threads(run.threads or threads)
     try:
         torch.manual_seed(0)
-        with kernels() if run.kernels else nullcontext():
-            found = [
-                each
-                for name, arguments in benchmarks.items()
-                for each in BENCHMARKS[name](run, **arguments)
-            ]
+        found = [
+            each
+            for name, arguments in benchmarks.items()
+            for each in BENCHMARKS[name](run, **arguments)
+        ]
         return {
             "environment": environment(run),
             "arguments": {name: dict(given) for name, given in benchmarks.items()},
@@ -156,7 +153,6 @@ def environment(run: Run) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(run.device) if is_cuda else run.device,
         "keeps memory": run.keeps_memory,
-        "kernels": run.kernels,
         "rounds": run.rounds,
         "warmup": run.warmup,
         "memory_rounds": run.memory_rounds,

@@ -104,17 +104,17 @@ def fit_detector(
 def check_execution(execution: Execution) -> None:
     """Checks that a detector's steps can be computed so.
 
-    Precision, layout and kernels are a choice. Its images differ in size, so that
+    Precision and layout are a choice. Its images differ in size, so that
     nothing would be compiled for long, and each step takes them one by one already.
 
     Raises:
         RunError: If something else is asked for.
     """
-    free = {"precision", "channels_last", "kernels"}
+    free = {"precision", "channels_last"}
     others = sorted(set(execution.as_dict()) - free)
     if others:
         raise RunError(
-            f"a detector's steps take precision, channels_last and kernels, got "
+            f"a detector's steps take precision and channels_last, got "
             f"{', '.join(others)}"
         )
 

@@ -95,7 +95,7 @@ def train_detector(
         device: Where to train.
         workers: Processes that load images.
         listener: Hears of steps and epochs.
-        execution: How steps are computed: precision, channels last, kernels.
+        execution: How steps are computed: precision, channels last.
         world: The processes that train together; the first writes.
 
     Raises:

@@ -345,9 +345,11 @@ class FollowsMode(nn.Module):
 def _settings(node: fx.Node) -> Settings:
     """Returns the arguments of a step, with its inputs by their places."""
     inputs = node.all_input_nodes
-    settings: Any = map_arg(
-        (node.args, node.kwargs), lambda each: Input(inputs.index(each))
-    )
+
+    def place(each: fx.Node) -> Any:
+        return Input(inputs.index(each))
+
+    settings: Any = map_arg((node.args, node.kwargs), place)
     args, kwargs = settings
     return args, kwargs
 

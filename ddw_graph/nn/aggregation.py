@@ -4,8 +4,7 @@ A node's output goes out once for each edge, and the next node sums what it hear
 reference says this in plain operations that autograd, ``torch.compile`` and
 ``torch.export`` follow. The fast form sums in place, and its backward pass gives a
 node the gradients of all that heard it at once: it reads each of them a single time,
-where plain autograd scales each into a copy of its own and then adds the copies. Within
-``kernels()`` it does so in compiled code, where the features are such as that takes.
+where plain autograd scales each into a copy of its own and then adds the copies.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +16,6 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-
-from ddw_graph.nn.kernels import back, compiled, takes, total_of
 
 Features = Float[Tensor, "batch channels height width"]
 
@@ -237,7 +234,7 @@ def gathered(
         scales = [(edge.scale, edge.shift) for edge in edges]
         summed: Tensor = _Gather.apply(weights.detach(), keep, scales, *inputs)
         return summed
-    return _sum(edges, multipliers(weights, keep), compiled())
+    return _sum(edges, multipliers(weights, keep))
 
 
 def multipliers(
@@ -261,7 +258,6 @@ class _FanOut(torch.autograd.Function):
         shift: Tensor | None,
         weights: Tensor,
     ) -> tuple[Tensor, ...]:
-        ctx.compiled = compiled()
         ctx.save_for_backward(x, scale, shift, weights)
         ctx.set_materialize_grads(False)
         return tuple(x.detach() for _ in range(weights.shape[1]))
@@ -275,14 +271,10 @@ class _FanOut(torch.autograd.Function):
         came = [grad for grad in grads if grad is not None]
         grad_x = grad_weights = None
         row = weights if len(came) == len(grads) else weights[:, places]
-        dots = None
-        if came and to_weights and ctx.compiled and takes([x, *came]):
-            grad_x, dots = back(x, scale, shift, came, row, sums=to_x)
-        elif came and to_x:
-            grad_x = _sum([Signal(grad) for grad in came], row, ctx.compiled)
+        if came and to_x:
+            grad_x = _sum([Signal(grad) for grad in came], row)
         if came and to_weights:
-            if dots is None:
-                dots = _dots(Signal(x, scale, shift), came)
+            dots = _dots(Signal(x, scale, shift), came)
             grad_weights = dots.sum_to_size(len(weights), len(came)).to(weights.dtype)
             if len(came) < len(grads):
                 whole = torch.zeros_like(weights)
@@ -304,7 +296,7 @@ class _Gather(torch.autograd.Function):
     ) -> Tensor:
         ctx.keep = keep
         edges = [Signal(x, *scale) for x, scale in zip(inputs, scales, strict=True)]
-        return _sum(edges, multipliers(weights, keep), compiled())
+        return _sum(edges, multipliers(weights, keep))
 
     @staticmethod
     @first_order
@@ -317,16 +309,10 @@ class _Gather(torch.autograd.Function):
         return None, None, None, *(grad * c if needed else None for needed, c in scaled)
 
 
-def _sum(edges: Sequence[Signal], row: Tensor, by_kernels: bool) -> Tensor:
+def _sum(edges: Sequence[Signal], row: Tensor) -> Tensor:
     """Returns a weighted sum that is made in place: so the total stays in the cache."""
     inputs = [edge.x for edge in edges]
-    plain = all(edge.scale is None for edge in edges)
-    if by_kernels and takes(inputs):
-        if plain:
-            return total_of(inputs, row)
-        scales, shifts = [e.scale for e in edges], [e.shift for e in edges]
-        return total_of(inputs, row, scales, shifts)
-    if plain:
+    if all(edge.scale is None for edge in edges):
         columns = _columns(row, inputs)
         total = inputs[0] * columns[0]
     else:

@@ -10,11 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.aggregation import Signal, uses_reference
+from ddw_graph.nn.aggregation import Signal
 from ddw_graph.nn.edges import Dynamic, Edges, Learned
 from ddw_graph.nn.gates import gated
-from ddw_graph.nn.hooks import is_heard
-from ddw_graph.nn.kernels import compiled, routed, takes
 from ddw_graph.nn.plan import StagePlan
 
 Weights = tuple[Float[Tensor, "rows edges"], Bool[Tensor, "rows edges"] | None]
@@ -164,32 +162,10 @@ class DynamicWeights(EdgeWeights):
         tau = None
         if self.threshold is not None:
             tau = self.threshold[self.runs[node] or self.receiver[self.places[node]]]
-        layer = self._by_kernels(router, signal)
-        if layer is not None:
-            psi = self.gate in ("psi", "hard")
-            return routed(signal.x, layer.weight, layer.bias, tau, psi=psi)
         alpha = router(signal.pooled())
         if tau is None:
             return alpha, None
         return gated(self.gate, alpha, tau, training=self.training)
-
-    def _by_kernels(self, router: nn.Module, signal: Signal) -> nn.Linear | None:
-        """Returns the layer of a router that kernels can be; None for any other.
-
-        They are routers at inference, where nobody listens to what is in them.
-        """
-        x, scale, _ = signal
-        if uses_reference(x) or not compiled():
-            return None
-        if self.training or torch.is_grad_enabled():
-            return None
-        if scale is not None or type(router) is not Router:
-            return None
-        layer = router.linear
-        if type(layer) is not nn.Linear or layer.weight.dtype != x.dtype:
-            return None
-        heard = is_heard(router) or is_heard(layer)
-        return layer if not heard and takes([x]) else None
 
 
 def _run(places: list[int]) -> slice | None:

@@ -1,7 +1,7 @@
 """A stage: one wiring compiled to a module."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import Literal, NamedTuple, overload
 
 import networkx as nx
@@ -22,7 +22,6 @@ from ddw_graph.nn.aggregation import (
 from ddw_graph.nn.edge_weights import edge_weights
 from ddw_graph.nn.edges import Edges, Fixed, edge_settings, edge_text
 from ddw_graph.nn.gates import keep_strongest, masked
-from ddw_graph.nn.kernels import compiled, computed_as
 from ddw_graph.nn.normalisation import signal_of, still
 from ddw_graph.nn.operations import Operation, operation_named, projection_1x1
 from ddw_graph.nn.plan import plan
@@ -205,14 +204,13 @@ class Stage(nn.Module):
                 where the wiring has no edge.
         """
         if self.recompute and torch.is_grad_enabled() and not uses_reference(x):
-            asked = compiled()
             result: Tensor | tuple[Tensor, Tensor] = checkpoint(
                 self._run,
                 x,
                 adjacency,
                 return_adjacency,
                 use_reentrant=False,
-                context_fn=lambda: (nullcontext(), _once_more(self, asked)),
+                context_fn=lambda: (nullcontext(), still(self)),
             )
             return result
         return self._run(x, adjacency, return_adjacency)
@@ -393,13 +391,6 @@ class Stage(nn.Module):
             f"weights={edge_text(self.edges)!r}, transition={self.plan.transition!r}, "
             f"output={self.plan.output!r}, drop_path={self.drop_path}"
         )
-
-
-@contextmanager
-def _once_more(stage: Stage, by_kernels: bool) -> Iterator[None]:
-    """Lets a stage compute again what it has computed, in the same way."""
-    with still(stage), computed_as(by_kernels):
-        yield
 
 
 def _row(edges: Sequence[Edge]) -> Tensor:

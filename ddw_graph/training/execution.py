@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ddw_graph.errors import RunError, first_sentence
-from ddw_graph.nn.kernels import kernels
 from ddw_graph.training.world import World
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -37,8 +36,6 @@ class Execution:
             batches that memory does not hold. Batch normalisation sees a part at a
             time, as does a budget; a part has at least two images.
         channels_last: Whether images and features lie with channels innermost.
-        kernels: Whether features are summed by compiled kernels; see
-            ``ddw_graph.nn.kernels``.
         compile: Whether ``torch.compile`` makes the network's computation.
         deterministic: Whether torch must take operations that repeat bit for bit, and
             refuses those that it has no such form of.
@@ -50,7 +47,6 @@ class Execution:
     precision: str = "float32"
     accumulate: int = 1
     channels_last: bool = False
-    kernels: bool = False
     compile: bool = False
     deterministic: bool = False
 
@@ -108,12 +104,11 @@ class Execution:
         """Sets the choice of operations for a while, where that is asked for.
 
         Raises:
-            ModelError: If kernels were asked for and cannot be built here.
             RunError: If ``torch.compile`` was asked for and fails here, or operations
                 that repeat and there are none.
         """
         faults = _compiler_faults() if self.compile else nullcontext()
-        with kernels() if self.kernels else nullcontext(), self._repeatable(), faults:
+        with self._repeatable(), faults:
             yield
 
     @contextmanager

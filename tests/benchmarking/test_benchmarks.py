@@ -45,6 +45,7 @@ def beside_torchvision(sizes: str) -> list[tuple[str, str, str, str]]:
     ]
 
 
+@pytest.mark.full
 def test_networks_are_beside_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acts, "in_fresh_process", lambda *_: 7)
     run = Run(rounds=1, warmup=0, memory_rounds=1)

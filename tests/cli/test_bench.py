@@ -10,9 +10,7 @@ from ddw_graph.benchmarking import report as report_module
 from ddw_graph.benchmarking.report import BENCHMARKS
 from ddw_graph.cli.bench import BENCHMARKS as NAMES
 from ddw_graph.cli.main import main
-from ddw_graph.nn import kernels
 from tests.cli.command import call
-from tests.nn.compiled import need_kernels
 
 QUICK = ("bench", "aggregation", "growth", "--quick", "--rounds", "1")
 
@@ -92,18 +90,3 @@ def test_the_help_needs_nothing_heavy() -> None:
     command = main.get_command(click.Context(main), "bench")
     assert command is not None
     assert "ddw-graph bench --quick" in call("bench", "--help").stdout
-
-
-@pytest.mark.full
-def test_tells_whether_kernels_summed_and_what_they_lack(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    plain = call("bench", "aggregation", "--quick", "--rounds", 1, "--json")
-    assert json.loads(plain.stdout)["environment"]["kernels"] is False
-    need_kernels()
-    fast = call("bench", "aggregation", "--quick", "--rounds", 1, "--json", "--kernels")
-    assert json.loads(fast.stdout)["environment"]["kernels"] is True
-    monkeypatch.setattr(kernels, "load", kernels.load.__wrapped__)
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    refused = call("bench", "aggregation", "--quick", "--kernels")
-    assert refused.exit_code == 2 and "by no-such-compiler" in refused.stderr

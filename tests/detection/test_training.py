@@ -181,7 +181,7 @@ def test_resumed_equals_uninterrupted(
 def test_mixed_precision_learns_nearly_the_same_and_resumes(
     tmp_path: Path, data: CocoData, precision: str
 ) -> None:
-    execution = Execution(precision=precision, channels_last=True, kernels=True)
+    execution = Execution(precision=precision, channels_last=True)
     exact = run(tmp_path / "exact", data)
     whole = run(tmp_path / "whole", data, execution=execution)
     with pytest.raises(Stop):
@@ -205,9 +205,9 @@ def test_steps_of_other_kinds_are_refused(tmp_path: Path, data: CocoData) -> Non
     for execution in (
         Execution(accumulate=2),
         Execution(compile=True),
-        Execution(deterministic=True, kernels=True),
+        Execution(deterministic=True),
     ):
-        with pytest.raises(RunError, match="channels_last and kernels, got [acd]"):
+        with pytest.raises(RunError, match="precision and channels_last, got [acd]"):
             run(tmp_path / "run", data, execution=execution)
     assert not (tmp_path / "run").exists()
 

@@ -18,7 +18,6 @@ from ddw_graph.training.loop import fit
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import train
-from tests.nn.compiled import need_kernels
 from tests.training import several
 from tests.training.runs import Stop, StopAt, run, weights
 from tests.training.small import small_config, small_data
@@ -62,10 +61,6 @@ def plain(
         Execution(accumulate=4),
         Execution(channels_last=True),
         Execution(deterministic=True),
-        pytest.param(Execution(kernels=True), marks=pytest.mark.full),
-        pytest.param(
-            Execution(kernels=True, channels_last=True), marks=pytest.mark.full
-        ),
     ],
 )
 def test_the_weights_are_those_of_a_plain_step(
@@ -74,8 +69,6 @@ def test_the_weights_are_those_of_a_plain_step(
     execution: Execution,
     edges: str,
 ) -> None:
-    if execution.kernels:
-        need_kernels()
     other = several.weights_after(
         tmp_path / "other", edges=edges, epochs=1, execution=execution
     )
