@@ -13,6 +13,7 @@ from ddw_graph.errors import ModelError
 from ddw_graph.nn.aggregation import Signal
 from ddw_graph.nn.edges import Dynamic, Edges, Learned
 from ddw_graph.nn.gates import gated
+from ddw_graph.nn.index import Index
 from ddw_graph.nn.plan import StagePlan
 
 Weights = tuple[Float[Tensor, "rows edges"], Bool[Tensor, "rows edges"] | None]
@@ -120,8 +121,6 @@ class DynamicWeights(EdgeWeights):
         settings: The settings of the edges.
     """
 
-    receiver: Tensor
-
     def __init__(self, plan: StagePlan, channels: list[int], settings: Dynamic) -> None:
         super().__init__()
         self.gate = settings.gate
@@ -138,14 +137,12 @@ class DynamicWeights(EdgeWeights):
                 if heard
             }
         )
-        self.places = plan.weighted_places
         heard = [j for node in range(plan.nodes) for j in targets[node]]
         receivers = sorted(set(heard))
         place = {j: place for place, j in enumerate(receivers)}
-        index = torch.tensor([place[j] for j in heard], dtype=torch.long)
-        self.register_buffer("receiver", index, persistent=False)
-        # Receivers in a row, as in a complete DAG, are read without an index.
-        self.runs = [_run([place[j] for j in targets[i]]) for i in range(plan.nodes)]
+        self.receivers = [
+            _places([place[j] for j in targets[node]]) for node in range(plan.nodes)
+        ]
         # Without a gate no threshold acts, and a parameter that nothing reads would
         # never get a gradient.
         self.threshold = (
@@ -161,18 +158,22 @@ class DynamicWeights(EdgeWeights):
         router = self.routers[str(node)]
         tau = None
         if self.threshold is not None:
-            tau = self.threshold[self.runs[node] or self.receiver[self.places[node]]]
+            places = self.receivers[node]
+            device = self.threshold.device
+            tau = self.threshold[
+                places.on(device) if isinstance(places, Index) else places
+            ]
         alpha = router(signal.pooled())
         if tau is None:
             return alpha, None
         return gated(self.gate, alpha, tau, training=self.training)
 
 
-def _run(places: list[int]) -> slice | None:
-    """Returns a slice of places that follow each other; None where they do not."""
-    if places != list(range(places[0], places[0] + len(places))) if places else True:
-        return None
-    return slice(places[0], places[-1] + 1)
+def _places(places: list[int]) -> slice | Index:
+    """Returns places as a slice where they follow each other, as in a complete DAG."""
+    if places and places == [*range(places[0], places[-1] + 1)]:
+        return slice(places[0], places[-1] + 1)
+    return Index(places)
 
 
 class NeutralStart(EdgeWeights):

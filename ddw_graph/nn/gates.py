@@ -79,9 +79,9 @@ def keep_strongest(
         >>> keep_strongest(torch.tensor([[0.1, 0.3]]), torch.tensor([[False, False]]))
         tensor([[False,  True]])
     """
-    strongest = torch.zeros_like(is_open).scatter(
-        1, weights.abs().argmax(1, keepdim=True), True
-    )
+    # Not by a scatter of truth values, which torch.jit.trace cannot record.
+    places = torch.arange(weights.shape[1], device=weights.device)
+    strongest = places == weights.abs().argmax(1, keepdim=True)
     return is_open | (strongest & ~is_open.any(1, keepdim=True))
 
 

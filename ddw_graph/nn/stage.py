@@ -22,6 +22,7 @@ from ddw_graph.nn.aggregation import (
 from ddw_graph.nn.edge_weights import edge_weights
 from ddw_graph.nn.edges import Edges, Fixed, edge_settings, edge_text
 from ddw_graph.nn.gates import keep_strongest, masked
+from ddw_graph.nn.index import Index, traces
 from ddw_graph.nn.normalisation import signal_of, still
 from ddw_graph.nn.operations import Operation, operation_named, projection_1x1
 from ddw_graph.nn.plan import plan
@@ -96,7 +97,6 @@ class Stage(nn.Module):
         DDW, section 3; Xie et al. 2019, arXiv:1904.01569, section 3.
     """
 
-    places: Tensor
     skips: bool | None = None
     """Whether what is closed is skipped at inference; None: where features are on the
     CPU. Asking a GPU what is closed makes the processor wait for it."""
@@ -157,13 +157,11 @@ class Stage(nn.Module):
         if self.projection is None:
             read[0] = in_channels
         self.weights = edge_weights(self.plan, read, self.edges, neutral)
-        # Where each edge, in the order of a node's inputs, stands in an adjacency.
-        places = [
+        # The target and the source of each edge, in the order of the nodes' inputs.
+        ends = [
             (j, i) for j, heard in enumerate(self.plan.predecessors) for i, _ in heard
         ]
-        self.register_buffer(
-            "places", torch.tensor(places).T.contiguous(), persistent=False
-        )
+        self.targets, self.sources = (Index(nodes) for nodes in zip(*ends, strict=True))
 
     @overload
     def forward(
@@ -262,12 +260,12 @@ class Stage(nn.Module):
         values = torch.cat(_same_rows(effective), dim=1)
         nodes = plan.nodes
         result = values.new_zeros(x.shape[0], nodes, nodes)
-        result[:, self.places[0], self.places[1]] = values
+        result[:, self.targets.on(x.device), self.sources.on(x.device)] = values
         return y, result
 
     def _skips(self, x: Tensor) -> bool:
         """Returns whether what is closed is skipped now."""
-        if self.training or torch.is_grad_enabled() or uses_reference(x):
+        if self.training or torch.is_grad_enabled() or uses_reference(x) or traces():
             return False
         return x.device.type == "cpu" if self.skips is None else self.skips
 
@@ -371,10 +369,11 @@ class Stage(nn.Module):
                 f"adjacency must have the shape ({batch}, {nodes}, {nodes}) or "
                 f"(1, {nodes}, {nodes}), got {tuple(adjacency.shape)}"
             )
-        if torch.compiler.is_compiling() or adjacency.is_meta:
+        if traces() or adjacency.is_meta:
             return  # What follows reads values, which a traced graph does not have.
         edges = torch.zeros(nodes, nodes, dtype=torch.bool, device=adjacency.device)
-        edges[self.places[0], self.places[1]] = True
+        device = adjacency.device
+        edges[self.targets.on(device), self.sources.on(device)] = True
         wrong = (adjacency * ~edges != 0) | ~adjacency.isfinite()
         if wrong.any():
             sample, j, i = wrong.nonzero()[0].tolist()

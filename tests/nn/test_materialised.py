@@ -1,0 +1,80 @@
+"""What a stage computes does not depend on how it was made, nor on what traces it."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ddw_graph.generators import watts_strogatz
+from ddw_graph.nn.stage import Stage
+from tests.nn.test_stage import images, lively
+
+KINDS = ["fixed", "learned", "dynamic", "dynamic:gate=hard", "dynamic:gate=eq5"]
+
+
+def spread(edges: str) -> Stage:
+    """Returns a stage with other thresholds at each receiver, some edges closed."""
+    dag = watts_strogatz(8, k=4, p=0.75, seed=1)
+    return lively(Stage(dag, 4, 4, edges=edges, output="sum")).eval()
+
+
+def results(stage: Any, x: Tensor) -> list[Tensor]:
+    with torch.no_grad():
+        return [stage(x), *stage(x, return_adjacency=True)]
+
+
+@pytest.mark.parametrize("edges", KINDS)
+def test_a_stage_that_is_made_without_data_and_loaded_is_the_same(edges: str) -> None:
+    stage, x = spread(edges), images(3, 4, 6, 6)
+    empty = copy.deepcopy(stage).to("meta").to_empty(device="cpu")
+    for tensor in (*empty.parameters(), *empty.buffers()):
+        tensor.data.fill_(7)  # what was there before
+    empty.load_state_dict(stage.state_dict())
+    torch.testing.assert_close(results(empty, x), results(stage, x))
+
+
+@pytest.mark.parametrize("edges", KINDS)
+def test_every_buffer_is_in_the_state(edges: str) -> None:
+    stage = spread(edges)
+    assert {name for name, _ in stage.named_buffers()} <= set(stage.state_dict())
+
+
+class Both(nn.Module):
+    """Returns the output and the adjacency of a stage."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        y, adjacency = self.stage(x, return_adjacency=True)
+        return y, adjacency
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("edges", KINDS)
+def test_a_trace_follows_the_edges_that_other_images_close(edges: str) -> None:
+    stage = Both(spread(edges))
+    first = 5 * images(3, 4, 6, 6) + torch.linspace(-1, 1, 4)[:, None, None]
+    second = -first
+    closed = [stage(x)[1] == 0 for x in (first, second)]
+    if "gate" in edges:
+        assert not torch.equal(*closed)  # other edges close
+    with torch.no_grad():
+        traced = torch.jit.trace(stage, first)  # type: ignore[no-untyped-call]
+        for x in (first, second):
+            torch.testing.assert_close(traced(x), stage(x))
+
+
+def test_an_index_that_was_made_in_inference_mode_can_be_learned_with() -> None:
+    stage = spread("dynamic").train()
+    with torch.inference_mode():
+        stage(images(2, 4, 6, 6), return_adjacency=True)
+    y, adjacency = stage(images(2, 4, 6, 6), return_adjacency=True)
+    (y.sum() + adjacency.sum()).backward()
+    threshold: Any = stage.weights.threshold
+    assert threshold.grad.ne(0).any()
