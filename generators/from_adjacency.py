@@ -1,14 +1,15 @@
 """A wiring from a matrix of the user's own."""
 
+from typing import Any
+
 import networkx as nx
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ddw_graph.generators.arguments import signed
 from ddw_graph.wiring import MAX_NODES, WiringError, check
 
 
-def from_adjacency(matrix: ArrayLike) -> nx.DiGraph:
+def from_adjacency(matrix: Any) -> nx.DiGraph:
     """Returns the wiring whose edges are the entries of a matrix that are not zero.
 
     Rows receive: ``matrix[j, i] != 0`` is the edge ``i -> j``, so the matrix is
@@ -16,7 +17,8 @@ def from_adjacency(matrix: ArrayLike) -> nx.DiGraph:
     (last) too.
 
     Args:
-        matrix: N x N finite numbers or bools; only whether an entry is 0 counts.
+        matrix: N x N finite numbers or bools, as lists or as an array or a sparse
+            matrix of NumPy, SciPy or PyTorch; only whether an entry is 0 counts.
 
     Raises:
         WiringError: If it is not such a matrix, or its graph is no wiring.
@@ -25,10 +27,7 @@ def from_adjacency(matrix: ArrayLike) -> nx.DiGraph:
         >>> list(from_adjacency([[0, 0, 0], [1, 0, 0], [1, 1, 0]]).edges)
         [(0, 1), (0, 2), (1, 2)]
     """
-    try:
-        array = np.asarray(matrix)
-    except ValueError as error:
-        raise WiringError("an adjacency matrix must have rows of one length") from error
+    array = _array(matrix)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         raise WiringError(
             f"an adjacency matrix must be square, N x N, got the shape {array.shape}"
@@ -38,8 +37,6 @@ def from_adjacency(matrix: ArrayLike) -> nx.DiGraph:
             f"an adjacency matrix holds real numbers or bools, got {array.dtype}"
         )
     size = len(array)
-    if size > MAX_NODES:
-        raise WiringError(f"a wiring has at most {MAX_NODES} nodes, got {size}")
     if not np.isfinite(array).all():
         row, column = np.argwhere(~np.isfinite(array))[0]
         raise WiringError(
@@ -55,6 +52,25 @@ def from_adjacency(matrix: ArrayLike) -> nx.DiGraph:
     sources, targets = np.nonzero(present.T)
     dag.add_edges_from(zip(sources.tolist(), targets.tolist(), strict=True))
     return signed(check(dag), "adjacency", n=size - 2)
+
+
+def _array(matrix: Any) -> np.ndarray:
+    """Returns a matrix as an array of NumPy's."""
+    size = max(getattr(matrix, "shape", None) or (0,))
+    if size > MAX_NODES:  # before a sparse one is made dense
+        raise WiringError(f"a wiring has at most {MAX_NODES} nodes, got {size}")
+    try:
+        # PyTorch's, which may learn, be sparse, or lie on another device; SciPy's.
+        for method in ("detach", "to_dense", "cpu", "toarray"):
+            if hasattr(matrix, method):
+                matrix = getattr(matrix, method)()
+        return np.asarray(matrix)
+    except ValueError as error:
+        raise WiringError("an adjacency matrix must have rows of one length") from error
+    except (TypeError, NotImplementedError) as error:
+        raise WiringError(
+            f"an adjacency matrix must hold numbers that NumPy can read, got {error}"
+        ) from error
 
 
 def _why_not_lower(present: np.ndarray) -> str:

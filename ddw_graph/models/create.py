@@ -17,6 +17,7 @@ from ddw_graph.models.parts import Parts, assembled, parts_of, with_blocks
 from ddw_graph.models.randwire import LAYOUTS, Layout, classifier, stem, width
 from ddw_graph.models.rewiring import described
 from ddw_graph.models.tracing import taken_apart
+from ddw_graph.nn.arguments import check_integers, check_share, is_integer
 from ddw_graph.nn.edges import KINDS, Edges, edge_settings
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import Operation
@@ -232,15 +233,9 @@ def _randwire_wirings(
 
 
 def _backbone_parts(name: str, node: str, num_classes: int, in_channels: int) -> Parts:
-    _check_sizes(num_classes, in_channels)
+    check_integers(num_classes=num_classes, in_channels=in_channels)
     model = backbone(name, num_classes=num_classes, in_channels=in_channels)
     return parts_of(taken_apart(model), node)
-
-
-def _check_sizes(num_classes: int, in_channels: int) -> None:
-    for key, value in (("num_classes", num_classes), ("in_channels", in_channels)):
-        if value < 1:
-            raise ModelError(f"{key} must be at least 1, got {value}")
 
 
 def _says_n(wiring: Any) -> bool:
@@ -344,15 +339,16 @@ def _build(
         raise ModelError(
             f"{config['name']} has {len(layout.widths)} stages, got {len(dags)} wirings"
         )
-    _check_sizes(config["num_classes"], config["in_channels"])
+    check_integers(**{key: config[key] for key in ("num_classes", "in_channels")})
     channels = config["channels"]
-    if not 0 < channels <= MOST_CHANNELS:
+    if isinstance(channels, str) or not 0 < channels <= MOST_CHANNELS:
         raise ModelError(f"channels must be in (0, {MOST_CHANNELS}], got {channels}")
     last = config.get("head", layout.head)
-    if not 0 <= last <= MOST_CHANNELS:
-        raise ModelError(f"head must be in [0, {MOST_CHANNELS}], got {last}")
-    if not 0 <= config["dropout"] <= 1:
-        raise ModelError(f"dropout must be in [0, 1], got {config['dropout']}")
+    if not is_integer(last) or not 0 <= last <= MOST_CHANNELS:
+        raise ModelError(
+            f"head must be an integer in [0, {MOST_CHANNELS}], got {last!r}"
+        )
+    check_share("dropout", config["dropout"])
     settings = dict(config["edges"])
     edges = KINDS[settings.pop("kind")](**settings)
     entering = width(channels, layout.stem[-1][0])

@@ -11,6 +11,7 @@ from torch.fx.passes.shape_prop import ShapeProp, TensorMetadata
 
 from ddw_graph.errors import ModelError
 from ddw_graph.models.tracing import follow_mode, traced
+from ddw_graph.nn.arguments import is_integer
 from ddw_graph.nn.network import Network, check_images, run_stages
 from ddw_graph.nn.stage import Features, Stage
 
@@ -89,17 +90,19 @@ class FeatureNetwork(nn.Module):
         graph = traced(network.stem)
         stem = fx.GraphModule(network.stem, graph)
         known = _levels(network, stem)
-        indices = tuple(range(len(known)) if out_indices is None else out_indices)
-        ascending = list(indices) == sorted(set(indices))
+        every = range(len(known))
+        asked = every if out_indices is None else out_indices
         if (
-            not indices
-            or not ascending
-            or not 0 <= indices[0] <= indices[-1] < len(known)
+            not isinstance(asked, Sequence)
+            or not asked
+            or not all(map(is_integer, asked))
+            or list(asked) != [index for index in every if index in asked]
         ):
             raise ModelError(
-                f"out_indices must be ascending and in [0, {len(known)}), got {indices}"
+                "out_indices must be a sequence of integers, ascending and in "
+                f"[0, {len(known)}), got {out_indices!r}"
             )
-        levels = tuple(known[index] for index in indices)
+        levels = tuple(known[index] for index in asked)
         self.feature_info = FeatureInfo(levels)
         self.in_channels = network.in_channels
         steps = {node.name: node for node in graph.nodes}

@@ -19,6 +19,7 @@ from ddw_graph.nn.aggregation import (
     multipliers,
     uses_reference,
 )
+from ddw_graph.nn.arguments import check_integers, check_share
 from ddw_graph.nn.edge_weights import edge_weights
 from ddw_graph.nn.edges import Edges, Fixed, edge_settings, edge_text
 from ddw_graph.nn.gates import keep_strongest, masked
@@ -123,15 +124,8 @@ class Stage(nn.Module):
         neutral: Iterable[tuple[int, int]] | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("in_channels", in_channels),
-            ("channels", channels),
-            ("stride", stride),
-        ):
-            if value < 1:
-                raise ModelError(f"{name} must be at least 1, got {value}")
-        if not 0 <= drop_path <= 1:
-            raise ModelError(f"drop_path must be in [0, 1], got {drop_path}")
+        check_integers(in_channels=in_channels, channels=channels, stride=stride)
+        check_share("drop_path", drop_path)
         self.plan = plan(dag, transition=transition, output=output)
         # A copy, frozen: what runs was compiled from it and could not follow a change.
         self.dag = nx.freeze(dag.copy())

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from ddw_graph.generators import (
     complete,
@@ -56,6 +58,21 @@ CHAIN = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
 
 
 @pytest.mark.parametrize(
+    "matrix",
+    [
+        torch.tensor(CHAIN),
+        torch.tensor(CHAIN, dtype=torch.float32, requires_grad=True),
+        torch.tensor(CHAIN).to_sparse(),
+        sparse.csr_matrix(CHAIN),
+        sparse.coo_array(CHAIN),
+    ],
+    ids=["tensor", "learning", "sparse tensor", "csr", "coo"],
+)
+def test_a_matrix_of_another_library_is_taken(matrix: object) -> None:
+    assert edge_list(from_adjacency(matrix)) == [(0, 1), (1, 2)]
+
+
+@pytest.mark.parametrize(
     ("matrix", "message"),
     [
         (CHAIN.T, "rows receive.*upper triangular one: pass its transpose"),
@@ -74,10 +91,12 @@ CHAIN = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
         (np.zeros((3, 3)), "nodes 1, 2 have no input edge"),
         (CHAIN[:2, :2], "at least 3 nodes"),
         (np.broadcast_to(np.int8(0), (10_001, 10_001)), "at most 10000 nodes"),
+        (sparse.csr_matrix((10**6, 10**6)), "at most 10000 nodes, got 1000000"),
+        (torch.ones(3, 3, device="meta"), "must hold numbers that NumPy can read, got"),
     ],
 )
 def test_names_what_is_wrong_with_a_matrix(matrix: object, message: str) -> None:
     from ddw_graph.wiring import WiringError
 
     with pytest.raises(WiringError, match=message):
-        from_adjacency(matrix)  # type: ignore[arg-type]
+        from_adjacency(matrix)

@@ -4,6 +4,7 @@ import copy
 from statistics import fmean
 from typing import Any
 
+import jaxtyping
 import networkx as nx
 import pytest
 import torch
@@ -331,7 +332,7 @@ def test_an_operation_of_ones_own_must_be_given_again() -> None:
         ({"channels": 0}, r"channels must be in \(0, 65536\], got 0"),
         ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
         ({"dropout": 2}, r"dropout must be in \[0, 1\], got 2"),
-        ({"head": -1}, r"head must be in \[0, 65536\], got -1"),
+        ({"head": -1}, r"head must be an integer in \[0, 65536\], got -1"),
         (
             {"wiring": "complete", "transition": "sources"},
             "stage 1: transition 'sources'",
@@ -340,6 +341,30 @@ def test_an_operation_of_ones_own_must_be_given_again() -> None:
 )
 def test_names_what_it_rejects(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
+        create_model(**{"name": "randwire_tiny", **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"head": 5.5}, r"head must be an integer in \[0, 65536\], got 5.5"),
+        ({"num_classes": 10.0}, "num_classes must be an integer, got 10.0"),
+        ({"num_classes": True}, "num_classes must be an integer, got True"),
+        ({"in_channels": "3"}, "in_channels must be an integer, got '3'"),
+        ({"channels": "8"}, r"channels must be in \(0, 65536\], got 8"),
+        ({"dropout": "a"}, r"dropout must be in \[0, 1\], got 'a'"),
+        ({"name": "resnet18", "num_classes": 10.0}, "must be an integer, got 10.0"),
+        ({"features_only": True, "out_indices": 2}, "sequence of integers, .* got 2"),
+        ({"features_only": True, "out_indices": (1.0,)}, r"integers, .* got \(1.0,\)"),
+        ({"features_only": True, "out_indices": (2, 1)}, r"ascending .* got \(2, 1\)"),
+    ],
+)
+def test_values_of_another_type_are_rejected_by_name(
+    arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Users have no beartype before the network's own checks.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ModelError, match=message):
         create_model(**{"name": "randwire_tiny", **arguments})
 
 

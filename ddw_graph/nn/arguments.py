@@ -1,0 +1,39 @@
+"""Checks of the numbers that stages and networks are made with."""
+
+from numbers import Real
+from operator import index
+
+from ddw_graph.errors import ModelError
+
+
+def is_integer(value: object) -> bool:
+    """Returns whether a value is an integer, as NumPy's are; a bool is none."""
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def check_integers(*, least: int = 1, **values: object) -> None:
+    """Checks that values are integers and large enough.
+
+    Raises:
+        ModelError: If one is not.
+
+    Example:
+        >>> check_integers(num_classes=10.0)
+        Traceback (most recent call last):
+        ddw_graph.errors.ModelError: num_classes must be an integer, got 10.0
+    """
+    for name, value in values.items():
+        if not is_integer(value):
+            raise ModelError(f"{name} must be an integer, got {value!r}")
+        if index(value) < least:  # type: ignore[arg-type]
+            raise ModelError(f"{name} must be at least {least}, got {value}")
+
+
+def check_share(name: str, value: object) -> None:
+    """Checks that a value is a number in [0, 1].
+
+    Raises:
+        ModelError: If it is not.
+    """
+    if not isinstance(value, Real) or not 0 <= float(value) <= 1:
+        raise ModelError(f"{name} must be in [0, 1], got {value!r}")
