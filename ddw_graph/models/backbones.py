@@ -10,6 +10,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ddw_graph.errors import ModelError
+from ddw_graph.nn.hooks import is_altered
 
 
 def _torchvision(name: str, num_classes: int) -> nn.Module:
@@ -150,8 +151,11 @@ class NoData(TorchFunctionMode):
 def name_of(model: nn.Module, *, num_classes: int, in_channels: int) -> str | None:
     """Returns the name by which ``backbone`` makes a network of this structure.
 
-    None where there is none: a network of another library, or with settings of its own.
+    None where there is none: a network of another library, with settings of its own, or
+    with hooks that no other network of the name has.
     """
+    if any(map(is_altered, model.modules())):
+        return None
     wanted = _structure(model)
     for name in _candidates(model):
         with NoData():

@@ -15,6 +15,7 @@ from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import CheckpointError, ModelError, UserError
 from ddw_graph.models.create import from_config
 from ddw_graph.models.sealed import difference_of, opened, sealed, telling
+from ddw_graph.nn.hooks import is_altered
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import Operation
 
@@ -60,6 +61,13 @@ def save(
     parts, told = sealed(FORMAT, model.config, state)
     # What is the caller's own stands as None in a configuration, and is not at hand.
     if None not in (told.config.get("name"), told.config.get("operation", "")):
+        for name, module in model.named_modules():
+            if is_altered(module):
+                raise ModelError(
+                    "a network must be what its config says to be saved, but "
+                    f"{name or 'the network'} has a forward hook, or a forward in "
+                    "place of its class's, which no file holds: remove it"
+                )
         wanted = _built(told.config, state, told.dtype).state_dict()
         difference = difference_of(state, wanted)
         if difference:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from ddw_graph import Network, create_model, load, rewire, save
 from ddw_graph.errors import CheckpointError, FileError, ModelError
 from ddw_graph.models import checkpoint, from_config
+from ddw_graph.models.backbones import backbone as create_backbone
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.wiring import edge_list
 
@@ -714,3 +715,41 @@ def test_a_backbone_of_ones_own_must_be_given_again_and_stays_as_it_is(
     assert torch.equal(again(x), model(x))
     assert old.training and not again.training
     assert all(torch.equal(t, before[name]) for name, t in old.state_dict().items())
+
+
+def doubled(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    return 2 * output
+
+
+def put_forward(module: nn.Module) -> None:
+    module.forward = lambda x: 2 * x
+
+
+SPOILS: dict[str, Callable[[nn.Module], object]] = {
+    "hook": lambda module: module.register_forward_hook(doubled),
+    "pre-hook": lambda module: module.register_forward_pre_hook(lambda *_: None),
+    "forward": put_forward,
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
+def test_what_no_file_holds_is_not_saved(
+    spoil: Callable[[nn.Module], object], tmp_path: Path
+) -> None:
+    model = create_model("randwire_tiny", n=2, channels=4)
+    spoil(model.stages[1])
+    with pytest.raises(ModelError, match="but stages.1 has a forward hook, or"):
+        save(model, tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_backbone_with_a_hook_has_no_name(tmp_path: Path) -> None:
+    trained = create_backbone("resnet18", num_classes=3, in_channels=3).eval()
+    trained.layer2[0].bn1.register_forward_hook(doubled)  # type: ignore[union-attr,index]
+    network, x = rewire(trained, edges="learned"), torch.randn(2, 3, 32, 32)
+    assert network.config is not None and network.config["name"] is None
+    save(network, tmp_path / "a.safetensors")
+    with pytest.raises(CheckpointError, match="backbone must be given"):
+        load(tmp_path / "a.safetensors")
+    again = load(tmp_path / "a.safetensors", backbone=trained)
+    torch.testing.assert_close(again(x), network(x))
