@@ -280,8 +280,10 @@ class Stage(nn.Module):
         signals = [edge.signal for edge in read if edge.signal is not None]
         (source, _), *others = self.plan.predecessors[node]
         alone = not others and len(self.plan.successors[source]) == 1
-        if plain and source and alone:
-            return signals[0].made()  # nobody else reads it
+        if plain and source and alone and not torch.is_grad_enabled():
+            # Nobody else reads it. With gradients the source's backward pass may, and
+            # the next operation may work in place.
+            return signals[0].made()
         return gathered(signals, _row(read), keep=keep)
 
     def _sent(

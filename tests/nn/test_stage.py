@@ -106,6 +106,28 @@ def test_a_chain_is_a_sequence() -> None:
     torch.testing.assert_close(stage(x), nn.Sequential(*stage.operations)(x))
 
 
+class InPlace(nn.Module):
+    """Works in place on what it is given; its gradient needs what it returns."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mul_(2).sigmoid()
+
+
+@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic"])
+def test_an_operation_may_work_in_place(edges: str) -> None:
+    stage = Stage(vgg(3), 4, 4, edges=edges, operation=lambda *_: InPlace())
+    x = torch.randn(2, 4, 5, 5, requires_grad=True)
+    before = x.detach().clone()
+    y = stage(x)
+    y.sum().backward()
+    assert torch.equal(x.detach(), before) and x.grad is not None
+    with torch.no_grad():
+        torch.testing.assert_close(stage(x), y)
+    if edges == "fixed":
+        wanted = (2 * (2 * (2 * before).sigmoid()).sigmoid()).sigmoid()
+        torch.testing.assert_close(y, wanted)
+
+
 def test_the_residual_dag_unrolls_additive_blocks() -> None:
     stage = lively(Stage(residual(4), 4, 4, edges="fixed", operation="basic")).eval()
     x = images(2, 4, 5, 5)
