@@ -339,7 +339,7 @@ def test_memory_is_that_of_making_and_training(monkeypatch: pytest.MonkeyPatch) 
     make = partial(create_model, "randwire_tiny")
     run = Run(memory_rounds=2)
     assert training_memory(make, 3, 16, run) == [7.0, 7.0]
-    assert seen == [(make, 3, 16, "cpu", torch.get_num_threads(), False, False)] * 2
+    assert seen == [(make, 3, 16, "cpu", torch.get_num_threads(), False)] * 2
 
 
 def test_what_is_chosen_is_what_runs() -> None:

@@ -114,8 +114,10 @@ def test_what_does_not_train_is_in_no_group() -> None:
 
 def test_an_average_is_the_one_computed_by_hand() -> None:
     model = from_config(small_config())
-    average = averaged(model, 0.9)
     whole = [b for b in model.buffers() if not b.is_floating_point()]
+    for buffer in whole:  # batches that were counted before
+        buffer.fill_(9)
+    average = averaged(model, 0.9)
     assert any(buffer.max() > 3 for buffer in whole)  # which 0.9 + 0.1 rounds down
     kept: dict[str, torch.Tensor] = {}
     for update in range(4):
