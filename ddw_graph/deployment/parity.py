@@ -62,9 +62,9 @@ def parity(network: nn.Module, exported: Runs, batches: Sequence[Tensor]) -> Par
     the nearer one counts. The first has no rounding to speak of. The second decides as
     the file does about an edge whose gate lies within rounding of its threshold.
 
-    Where the network's own rounding is more than ``TOLERANCE``, a difference of as much
-    is allowed, up to ``MOST``: beyond it an edge may have opened or closed, which says
-    nothing of rounding.
+    Where the network's own rounding is large, twice as much is allowed, up to ``MOST``:
+    the file rounds in its own order, about as far. Beyond it an edge may have opened or
+    closed, which is no rounding.
 
     Args:
         network: In float32; returns a tuple: logits, and adjacencies if any.
@@ -121,7 +121,7 @@ def _differences(
         (found - reference).abs().max().item() / largest
         for reference in (exact, rounded)
     )
-    allowed = max(TOLERANCE, min(rounding, MOST))
+    allowed = max(TOLERANCE, min(2 * rounding, MOST))
     if not (difference <= allowed or other <= allowed):  # as not-a-number is not
         raise ExportError(
             f"an exported network must compute what the network does to {allowed:.1g} "

@@ -14,6 +14,7 @@ QUICK = ("--wiring", "complete:n=2", "--channels", "4", "--epochs", "1")
 
 
 @pytest.mark.full
+@pytest.mark.usefixtures("all_images")  # which the processes that it starts have
 def test_torchrun_starts_the_same_command(tmp_path: Path) -> None:
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     launch += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]

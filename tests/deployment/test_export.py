@@ -132,6 +132,7 @@ def test_the_network_stays_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.usefixtures("all_images")
 @pytest.mark.parametrize("name", list_models())
 def test_every_network_with_dynamic_edges_is_exported(
     name: str, tmp_path: Path
@@ -144,7 +145,7 @@ def test_every_network_with_dynamic_edges_is_exported(
     settle(network, partial(network, clothes(64, 3, size)))
     made = export(network, tmp_path / "net.onnx", image_size=size, adjacency=True)
     assert made.parity.batches == (1, 5) and made.parity.rounding > 0
-    assert made.parity.logits <= max(1e-4, min(made.parity.rounding, 1e-3))
+    assert made.parity.logits <= max(1e-4, min(2 * made.parity.rounding, 1e-3))
     assert made.parity.adjacency is not None and made.parity.adjacency <= 1e-4
     check(made.path, network, 3, size)
 

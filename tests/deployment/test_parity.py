@@ -54,9 +54,9 @@ def test_rounding_of_pytorch_itself_is_told_apart(off: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rounding", "allowed"), [(0.0, 1e-4), (5e-5, 1e-4), (3e-4, 3e-4), (0.5, 1e-3)]
+    ("rounding", "allowed"), [(0.0, 1e-4), (5e-5, 1e-4), (3e-4, 6e-4), (0.5, 1e-3)]
 )
-def test_a_file_may_be_as_far_off_as_pytorch_itself(
+def test_a_file_may_be_twice_as_far_off_as_pytorch_itself(
     rounding: float, allowed: float
 ) -> None:
     near, far = -0.9 * allowed, -1.1 * allowed
