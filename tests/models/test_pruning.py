@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ddw_graph import Network, create_model, load, prune, rewire, save
 from ddw_graph.errors import ModelError
+from ddw_graph.generators import vgg
 from ddw_graph.models import from_config
 from ddw_graph.models.backbones import NoData
 from ddw_graph.nn.stage import Stage
@@ -136,6 +137,29 @@ def test_a_node_that_must_stay_keeps_its_way_to_the_output() -> None:
     small = prune(network, [x])
     assert sizes(small) == [(5, 5)]
     torch.testing.assert_close(small(x), network(x))
+
+
+def test_a_projection_that_the_router_reads_keeps_an_edge() -> None:
+    dag = nx.DiGraph([(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)])
+    stage = Stage(dag, 3, 4, edges=SHUT, transition="input", output="sum")
+    assert stage.projection is not None
+    router: Any = stage.weights.routers["0"]  # type: ignore[index]
+    router.linear.weight.data.zero_()
+    router.linear.bias.data = torch.tensor([9.0, -9.0])
+    network = Network(nn.Conv2d(3, 3, 1), [stage], nn.Flatten()).eval()
+    network.config = {"transition": None, "output": None, "edges": {}}
+    x = torch.randn(2, 3, 5, 5)
+    small = prune(network, [x])
+    assert small.stages[0].projection is not None
+    torch.testing.assert_close(small(x), network(x))
+
+
+def test_stages_to_prune_share_their_choices() -> None:
+    stages = [Stage(vgg(2), 4, 4, edges="fixed", output=how) for how in ("sum", "mean")]
+    network = Network(nn.Conv2d(3, 4, 1), stages, nn.Flatten()).eval()
+    network.config = {"transition": None, "output": None, "edges": {}}
+    with pytest.raises(ModelError, match="share one output, got mean and sum"):
+        prune(network, [torch.randn(1, 3, 5, 5)])
 
 
 def test_what_always_opens_stays_whole() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
 
 from ddw_graph.generators import watts_strogatz
 from ddw_graph.nn.stage import Stage
@@ -68,6 +69,39 @@ def test_a_trace_follows_the_edges_that_other_images_close(edges: str) -> None:
         traced = torch.jit.trace(stage, first)  # type: ignore[no-untyped-call]
         for x in (first, second):
             torch.testing.assert_close(traced(x), stage(x))
+
+
+class Given(nn.Module):
+    """Runs a stage with the weights of the caller's choosing."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
+        y: Tensor = self.stage(x, adjacency=adjacency)
+        return y
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_a_trace_takes_other_weights() -> None:
+    stage, x = Given(spread("dynamic:gate=hard")), images(3, 4, 6, 6)
+    with torch.no_grad():
+        _, own = stage.stage(x, return_adjacency=True)
+        traced = torch.jit.trace(stage, (x, own))  # type: ignore[no-untyped-call]
+        for adjacency in (own, own.flip(0), 0.5 * own):
+            torch.testing.assert_close(traced(x, adjacency), stage(x, adjacency))
+
+
+def test_a_mode_without_data_leaves_nothing_behind() -> None:
+    stage, x = spread("dynamic"), images(2, 4, 6, 6)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+        y, _ = stage(mode.from_tensor(x), return_adjacency=True)
+    wanted = results(spread("dynamic"), x)
+    assert y.shape == wanted[0].shape
+    torch.testing.assert_close(results(stage, x), wanted)
 
 
 def test_an_index_that_was_made_in_inference_mode_can_be_learned_with() -> None:

@@ -26,6 +26,7 @@ from ddw_graph.nn.aggregation import drop_one_input, reference
 from ddw_graph.nn.edge_weights import DynamicWeights, LearnedWeights, Router
 from ddw_graph.nn.edges import Dynamic
 from ddw_graph.nn.gates import GATES
+from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.nn.stage import Stage
 from tests.nn.naive import naive_stage
@@ -379,6 +380,7 @@ def test_says_which_node_forbids_the_transition() -> None:
         ({"edges": "dynamic:gate=soft"}, "psi, hard, eq5, none, got 'soft'"),
         ({"edges": "dynamic:tau=1"}, "bias, gate, threshold, router_std, got 'tau=1'"),
         ({"edges": "dynamic:bias=high"}, "bias must be a number, got 'high'"),
+        ({"edges": "dynamic:router_std=-1"}, "router_std must be at least 0, got -1"),
         ({"operation": "conv"}, "sepconv, basic, got 'conv'"),
         ({"transition": "exit"}, "sources, input, got 'exit'"),
         ({"output": "max"}, "sum, mean, got 'max'"),
@@ -391,6 +393,11 @@ def test_names_the_setting_that_it_rejects(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         Stage(complete(2), 3, 4, **settings)
+
+
+def test_a_network_needs_a_stage() -> None:
+    with pytest.raises(ModelError, match="at least one stage, got none"):
+        Network(nn.Identity(), [], nn.Flatten())
 
 
 @pytest.mark.parametrize(
