@@ -28,6 +28,7 @@ from ddw_graph.training.execution import Execution
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.train import DataSource
 
+FULL = pytest.mark.full
 QUICK = recipe_named("small", epochs=1, batch_size=100)
 
 
@@ -122,7 +123,14 @@ def test_the_search_ends_where_no_network_is_closer() -> None:
 
 
 @pytest.mark.cpu_seconds(5, reason="counts, trains and times four runs")
-def test_runs_every_entry_with_every_seed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "fixtures", [(), pytest.param(("real_processes", "all_images"), marks=FULL)]
+)
+def test_runs_every_entry_with_every_seed(
+    fixtures: tuple[str, ...], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    for name in fixtures:
+        request.getfixturevalue(name)
     seen: list[tuple[int, int, int]] = []
     rows = run_comparison(
         comparison(), tmp_path / "c", jobs=2, progress=lambda *how: seen.append(how)
