@@ -120,6 +120,7 @@ def test_a_file_names_no_place_of_this_machine(files: dict[str, Exported]) -> No
         assert b"stage.py" not in content
 
 
+@pytest.mark.cpu_seconds(6, reason="exports a network, and checks what was written")
 def test_the_network_stays_as_it_is(tmp_path: Path) -> None:
     network = one_stage().double().train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
