@@ -339,7 +339,7 @@ def _build(
         raise ModelError(
             f"{config['name']} has {len(layout.widths)} stages, got {len(dags)} wirings"
         )
-    check_integers(**{key: config[key] for key in ("num_classes", "in_channels")})
+    check_integers(num_classes=config["num_classes"], in_channels=config["in_channels"])
     channels = config["channels"]
     if isinstance(channels, str) or not 0 < channels <= MOST_CHANNELS:
         raise ModelError(f"channels must be in (0, {MOST_CHANNELS}], got {channels}")
