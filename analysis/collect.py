@@ -19,6 +19,8 @@ from torch.nn import functional
 
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import NetworkCost, StageWork, cost
+from ddw_graph.nn.edges import kind_name
+from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
 from ddw_graph.training.images import Batch, Images
@@ -61,12 +63,11 @@ class StageEdges:
     @classmethod
     def of(cls, stage: Stage, work: StageWork) -> "StageEdges":
         """Returns the edges of a network's stage with what they take."""
-        by_node = zip(work.operations, work.routers, work.pooling, strict=True)
         return cls(
             stage.plan.nodes,
             np.array(stage.plan.edges),
-            np.array(stage.plan.constant) | (stage.edges.kind == "fixed"),
-            np.array([sum(pieces) for pieces in by_node]),
+            np.array(stage.plan.constant) | (kind_name(stage.edges) == "fixed"),
+            np.array(work.nodes),
             np.array(work.edges),
         )
 
@@ -284,7 +285,8 @@ def _stream(
             here = slice(done, done + len(x))
             for array, matrix, stage in zip(arrays, adjacency, stages, strict=True):
                 source, target = stage.edges.T
-                array[here] = matrix[:, target, source].float().cpu().numpy()
+                weights = by_sample(matrix[:, target, source])
+                array[here] = weights.float().cpu().numpy()
             if seen is not None:
                 seen(x)
             labels = labels.to(device)

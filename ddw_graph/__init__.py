@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ddw_graph import generators, wiring
     from ddw_graph.models import (
         FeatureNetwork,
+        convert,
         create_model,
         list_models,
         load,
@@ -18,19 +19,30 @@ if TYPE_CHECKING:
         rewire,
         save,
     )
-    from ddw_graph.nn.edges import Dynamic, Fixed, Learned
+    from ddw_graph.nn.dynamic import Dynamic
+    from ddw_graph.nn.edge_weights import EdgeWeights, Gated
+    from ddw_graph.nn.edges import edge_kind
     from ddw_graph.nn.network import Network
+    from ddw_graph.nn.receiver import Receiver
+    from ddw_graph.nn.softmax import Attention
     from ddw_graph.nn.stage import Stage
+    from ddw_graph.nn.static import Fixed, Learned
 
 __version__ = "0.1.0"
 __all__ = [
+    "Attention",
     "Dynamic",
+    "EdgeWeights",
     "FeatureNetwork",
     "Fixed",
+    "Gated",
     "Learned",
     "Network",
+    "Receiver",
     "Stage",
+    "convert",
     "create_model",
+    "edge_kind",
     "generators",
     "list_models",
     "load",
@@ -41,13 +53,19 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Dynamic": "ddw_graph.nn.edges",
+    "Attention": "ddw_graph.nn.softmax",
+    "Dynamic": "ddw_graph.nn.dynamic",
+    "EdgeWeights": "ddw_graph.nn.edge_weights",
     "FeatureNetwork": "ddw_graph.models",
-    "Fixed": "ddw_graph.nn.edges",
-    "Learned": "ddw_graph.nn.edges",
+    "Fixed": "ddw_graph.nn.static",
+    "Gated": "ddw_graph.nn.edge_weights",
+    "Learned": "ddw_graph.nn.static",
     "Network": "ddw_graph.nn.network",
+    "Receiver": "ddw_graph.nn.receiver",
     "Stage": "ddw_graph.nn.stage",
+    "convert": "ddw_graph.models",
     "create_model": "ddw_graph.models",
+    "edge_kind": "ddw_graph.nn.edges",
     "list_models": "ddw_graph.models",
     "load": "ddw_graph.models",
     "prune": "ddw_graph.models",

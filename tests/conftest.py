@@ -93,7 +93,6 @@ def cheap_training(few_images: Path) -> Iterator[None]:
         return known[alike]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(aggregation, "SMALL", 0)
         for module in ("evaluation", "loop", "train"):
             patch.setattr(f"ddw_graph.training.{module}.cost", counted_once)
         patch.setattr("ddw_graph.training.data.EMBEDDED", few_images)

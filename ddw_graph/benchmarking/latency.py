@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from ddw_graph.deployment.trained import Trained, trained
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.models import create_model
 from ddw_graph.nn.cost import cost
-from ddw_graph.nn.edge_weights import DynamicWeights
+from ddw_graph.nn.dynamic import DynamicWeights
 from ddw_graph.nn.edges import edge_text
 from ddw_graph.nn.network import Network
 from ddw_graph.training.picture_files import picture_files
@@ -214,7 +214,8 @@ def without_thresholds(network: Network) -> Network:
     free = copy.deepcopy(network)
     for module in free.modules():
         if isinstance(module, DynamicWeights):
-            module.gate, module.threshold = "none", None
+            module.settings = replace(module.settings, gate="none")
+            module.can_close, module.threshold = False, None
     return free
 
 

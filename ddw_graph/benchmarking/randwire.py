@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from ddw_graph.benchmarking.compared import compared
 from ddw_graph.benchmarking.measurement import Measurement, Run
 from ddw_graph.models import create_model, image_size
-from ddw_graph.nn.edge_weights import LearnedWeights
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
+from ddw_graph.nn.static import LearnedWeights
 
 OURS, NAIVE = "ddw_graph", "module per node"
 

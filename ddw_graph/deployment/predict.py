@@ -11,6 +11,7 @@ from ddw_graph.deployment.pictures import Pictures
 from ddw_graph.deployment.trained import Trained, stage_edges
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.nn.cost import cost
+from ddw_graph.nn.features import by_sample
 from ddw_graph.training.loading import Hears, batches
 from ddw_graph.training.names import Names
 from ddw_graph.training.preparation import Preparation
@@ -152,7 +153,7 @@ class Predictor:
                     "network are no good"
                 )
             best = logits.double().softmax(1).topk(min(top, logits.shape[1]))
-            matrices = [matrix.cpu() for matrix in adjacency]
+            matrices = [by_sample(matrix, axes=3).cpu() for matrix in adjacency]
             for row, place in enumerate(places.tolist()):
                 yield Prediction(
                     files[place],

@@ -9,6 +9,7 @@ from torch import Tensor
 from ddw_graph.detection.coco import CocoData
 from ddw_graph.detection.detector import Boxes, Detector
 from ddw_graph.detection.loading import batches
+from ddw_graph.nn.features import by_sample
 from ddw_graph.training.world import World
 
 
@@ -44,7 +45,7 @@ def found_in(detector: Detector, image: Tensor) -> Found:
     finally:
         detector.train(mode)
     boxes = {name: values.cpu() for name, values in boxes.items()}
-    return Found(boxes, [matrix[0].cpu() for matrix in matrices])
+    return Found(boxes, [by_sample(matrix, axes=3)[0].cpu() for matrix in matrices])
 
 
 def found_in_each(

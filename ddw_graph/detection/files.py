@@ -8,7 +8,7 @@ from ddw_graph.detection.detector import Detector, detector_from
 from ddw_graph.errors import CheckpointError, ModelError, UserError
 from ddw_graph.models.checkpoint import undrawn
 from ddw_graph.models.sealed import difference_of, opened, sealed, telling
-from ddw_graph.nn.finite import first_not_finite
+from ddw_graph.training.finite import first_not_finite
 
 FORMAT = "ddw_graph.detector"
 

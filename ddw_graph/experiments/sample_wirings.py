@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.training.images import Images
 from ddw_graph.training.loading import Hears, batches
@@ -39,6 +40,8 @@ def adjacency_batches(
 ) -> Iterator[tuple[Tensor, Tensor, list[Tensor]]]:
     """Yields logits, labels and the adjacency of each stage, batch by batch.
 
+    Weights by position or channel count by their mean.
+
     Images that cannot be read are left out where ``bad`` hears of them.
     """
     model.eval()
@@ -50,7 +53,7 @@ def adjacency_batches(
             logits, adjacency = model(
                 x.to(first.device, first.dtype), return_adjacency=True
             )
-        yield logits, labels, adjacency
+        yield logits, labels, [by_sample(matrix, axes=3) for matrix in adjacency]
 
 
 def sample_wirings(

@@ -1,6 +1,7 @@
 """Named networks, networks rewired, and their files."""
 
 from ddw_graph.models.checkpoint import load, save
+from ddw_graph.models.conversion import convert
 from ddw_graph.models.create import create_model, from_config, image_size, list_models
 from ddw_graph.models.features import FeatureNetwork
 from ddw_graph.models.pruning import prune
@@ -8,6 +9,7 @@ from ddw_graph.models.rewiring import rewire
 
 __all__ = [
     "FeatureNetwork",
+    "convert",
     "create_model",
     "from_config",
     "image_size",

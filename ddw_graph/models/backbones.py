@@ -10,7 +10,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.hooks import is_altered
+from ddw_graph.models.hooks import is_altered
 
 
 def _torchvision(name: str, num_classes: int) -> nn.Module:

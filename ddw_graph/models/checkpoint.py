@@ -15,9 +15,10 @@ from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import CheckpointError, ModelError, UserError
 from ddw_graph.models.create import from_config
 from ddw_graph.models.sealed import difference_of, opened, sealed, telling
-from ddw_graph.nn.hooks import is_altered
+from ddw_graph.models.hooks import is_altered
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.operations import Operation
+from ddw_graph.nn.edge_weights import Edges
+from ddw_graph.nn.operations import OperationLike
 
 FORMAT = "ddw_graph.network"
 
@@ -60,7 +61,8 @@ def save(
     state = model.state_dict()
     parts, told = sealed(FORMAT, model.config, state)
     # What is the caller's own stands as None in a configuration, and is not at hand.
-    if None not in (told.config.get("name"), told.config.get("operation", "")):
+    own = (told.config.get(key, "") for key in ("name", "operation", "edges"))
+    if None not in own:
         for name, module in model.named_modules():
             if is_altered(module):
                 raise ModelError(
@@ -80,7 +82,8 @@ def save(
 def load(
     path: str | os.PathLike[str],
     *,
-    operation: Operation | None = None,
+    operation: OperationLike | None = None,
+    edges: str | Edges | None = None,
     backbone: nn.Module | None = None,
 ) -> Network:
     """Returns the network in a file that ``save`` wrote, in evaluation mode.
@@ -95,6 +98,8 @@ def load(
         path: The file.
         operation: What a node computes, where the network was made with a callable,
             which a file cannot hold.
+        edges: The kind of edges, where the network was made with a callable that has no
+            name.
         backbone: The backbone, with any weights, where ``rewire`` was given one that
             has no name here. It is copied.
 
@@ -115,7 +120,7 @@ def load(
     """
     with telling(path):
         given = copy.deepcopy(backbone)
-        return _network(Path(path), operation=operation, backbone=given)
+        return _network(Path(path), operation=operation, edges=edges, backbone=given)
 
 
 def _network(path: Path, **given: Any) -> Network:
@@ -135,9 +140,7 @@ def _built(
     config: Mapping[str, Any],
     state: Mapping[str, Tensor],
     dtype: torch.dtype,
-    *,
-    operation: Operation | None = None,
-    backbone: nn.Module | None = None,
+    **given: Any,
 ) -> Network:
     """Returns the network of a configuration, which is to hold the given tensors.
 
@@ -145,7 +148,7 @@ def _built(
     felt outside.
     """
     with undrawn(state):
-        model = from_config(config, operation=operation, backbone=backbone)
+        model = from_config(config, **given)
     return model.to(dtype)
 
 

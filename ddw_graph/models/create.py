@@ -1,7 +1,6 @@
 """Networks by name, and again from the configuration that one carries."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Literal, overload
 
 import networkx as nx
@@ -13,14 +12,26 @@ from ddw_graph.generators.registry import parse
 from ddw_graph.generators.stages import Wiring, stage_wirings
 from ddw_graph.models.backbones import BACKBONES, backbone, is_backbone
 from ddw_graph.models.features import FeatureNetwork
-from ddw_graph.models.parts import Parts, assembled, parts_of, with_blocks
+from ddw_graph.models.parts import (
+    Parts,
+    assembled,
+    edge_sets,
+    parts_of,
+    with_blocks,
+)
 from ddw_graph.models.randwire import LAYOUTS, Layout, classifier, stem, width
 from ddw_graph.models.rewiring import described
 from ddw_graph.models.tracing import taken_apart
 from ddw_graph.nn.arguments import check_integers, check_share, is_integer
-from ddw_graph.nn.edges import KINDS, Edges, edge_settings
+from ddw_graph.nn.edge_weights import Edges
+from ddw_graph.nn.edges import (
+    edge_config,
+    edge_settings,
+    edges_of_config,
+    kind_name,
+)
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.operations import Operation
+from ddw_graph.nn.operations import OperationLike
 from ddw_graph.nn.stage import Stage
 from ddw_graph.wiring import from_dict, to_dict
 
@@ -49,7 +60,7 @@ def create_model(
     node: str | None = ...,
     n: int | None = ...,
     channels: float | None = ...,
-    operation: str | Operation | None = ...,
+    operation: OperationLike | None = ...,
     transition: str | None = ...,
     output: str | None = ...,
     head: int | None = ...,
@@ -72,7 +83,7 @@ def create_model(
     node: str | None = ...,
     n: int | None = ...,
     channels: float | None = ...,
-    operation: str | Operation | None = ...,
+    operation: OperationLike | None = ...,
     transition: str | None = ...,
     output: str | None = ...,
     head: int | None = ...,
@@ -94,7 +105,7 @@ def create_model(
     node: str | None = None,
     n: int | None = None,
     channels: float | None = None,
-    operation: str | Operation | None = None,
+    operation: OperationLike | None = None,
     transition: str | None = None,
     output: str | None = None,
     head: int | None = None,
@@ -110,11 +121,10 @@ def create_model(
         name: One of ``list_models()``; ``torchvision/NAME`` or ``timm/NAME`` for any
             other backbone that ``rewire`` takes.
         wiring: A DAG for every stage, a list of one DAG a stage, a function from n to
-            a DAG, or a text such as ``"ws:k=4,p=0.75"``. By default the complete DAG
-            for dynamic edges; for the others WS(4, 0.75) in RandWire's networks, and in
-            a backbone the complete DAG for learned edges and its own for fixed ones:
-            the original network.
-        edges: ``fixed``, ``learned``, ``dynamic``, or their settings.
+            a DAG, or a text such as ``"ws:k=4,p=0.75"``. By default the complete DAG,
+            but for fixed and learned edges WS(4, 0.75) in RandWire's networks, and for
+            fixed edges its own in a backbone: the original network.
+        edges: A kind of edge weights; see ``Stage``.
         num_classes: Number of classes.
         in_channels: Channels of an image.
         node: What a node of a backbone is: ``branch``, what a block adds to its
@@ -172,7 +182,7 @@ def create_model(
             if value is not None:
                 raise ModelError(f"{key} is for RandWire's networks, got {name}")
         if node is None:
-            original = settings.kind == "fixed" and wiring is None
+            original = kind_name(settings) == "fixed" and wiring is None
             node = "block" if original else "branch"
         parts = _backbone_parts(name, node, num_classes, in_channels)
         network = assembled(
@@ -186,6 +196,7 @@ def create_model(
                 drop_path=drop_path or 0.0,
                 seed=seed,
             ),
+            edges=settings,
         )
     else:
         layout = _layout(name)
@@ -195,11 +206,11 @@ def create_model(
         operation = "sepconv" if operation is None else operation
         config: dict[str, Any] = {
             "name": name,
-            "edges": {"kind": settings.kind, **asdict(settings)},
+            "edges": edge_config(settings),
             "num_classes": num_classes,
             "in_channels": in_channels,
             "channels": layout.channels if channels is None else channels,
-            "operation": operation if isinstance(operation, str) else None,
+            "operation": operation if _is_text(operation) else None,
             "transition": transition,
             "output": output,
             "drop_path": layout.drop_path if drop_path is None else drop_path,
@@ -208,7 +219,7 @@ def create_model(
         }
         if head is not None:  # told only then: earlier runs, which lack it, go on
             config["head"] = head
-        network = _build(config, dags, operation)
+        network = _build(config, dags, operation, settings)
     return FeatureNetwork(network, out_indices) if features_only else network
 
 
@@ -217,7 +228,8 @@ def _randwire_wirings(
 ) -> list[nx.DiGraph]:
     """Returns the wirings of RandWire's stages."""
     if wiring is None:
-        wiring = "complete" if edges.kind == "dynamic" else "ws:k=4,p=0.75"
+        static = kind_name(edges) in ("fixed", "learned")
+        wiring = "ws:k=4,p=0.75" if static else "complete"
     if n is not None:
         n = node_count(n)
     of_stage: list[Any] = [wiring] * len(layout.nodes)
@@ -236,6 +248,13 @@ def _backbone_parts(name: str, node: str, num_classes: int, in_channels: int) ->
     check_integers(num_classes=num_classes, in_channels=in_channels)
     model = backbone(name, num_classes=num_classes, in_channels=in_channels)
     return parts_of(taken_apart(model), node)
+
+
+def _is_text(operation: Any) -> bool:
+    """Returns whether a configuration can hold an operation: names."""
+    if isinstance(operation, list):
+        return all(isinstance(each, str) for each in operation)
+    return isinstance(operation, str)
 
 
 def _says_n(wiring: Any) -> bool:
@@ -271,7 +290,8 @@ def image_size(name: str) -> int:
 def from_config(
     config: Mapping[str, Any],
     *,
-    operation: Operation | None = None,
+    operation: OperationLike | None = None,
+    edges: str | Edges | None = None,
     backbone: nn.Module | None = None,
 ) -> Network:
     """Returns the network that a configuration describes, freshly initialised.
@@ -282,6 +302,7 @@ def from_config(
         config: The ``config`` of a network.
         operation: What a node computes, where the network was made with a callable,
             which a configuration cannot hold.
+        edges: The kind of edges, where it has no name or holds a callable.
         backbone: The backbone, with any weights, where ``rewire`` was given one that
             has no name here; it becomes part of the network.
 
@@ -291,15 +312,17 @@ def from_config(
     """
     try:
         dags = [from_dict(wiring) for wiring in config["wirings"]]
+        kind = edges_of_config(config["edges"], edges)
         if "node" in config:
-            return assembled(_named_parts(config, backbone), dags, config)
+            parts = _named_parts(config, backbone)
+            return assembled(parts, dags, config, edges=kind)
         chosen = operation or config["operation"]
         if chosen is None:
             raise ModelError(
                 "this network was made with an operation of the caller's own: "
                 "operation must be given, got None"
             )
-        return _build(dict(config), dags, chosen)
+        return _build(dict(config), dags, chosen, kind)
     except UserError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
@@ -331,9 +354,12 @@ def _named_parts(config: Mapping[str, Any], given: nn.Module | None) -> Parts:
 
 
 def _build(
-    config: dict[str, Any], dags: Sequence[nx.DiGraph], operation: str | Operation
+    config: dict[str, Any],
+    dags: Sequence[nx.DiGraph],
+    operation: OperationLike,
+    edges: Edges,
 ) -> Network:
-    """Returns the network of a configuration, its wirings and its operation."""
+    """Returns the network of a configuration, its wirings, operation and edges."""
     layout = _layout(config["name"])
     if len(dags) != len(layout.widths):
         raise ModelError(
@@ -349,8 +375,7 @@ def _build(
             f"head must be an integer in [0, {MOST_CHANNELS}], got {last!r}"
         )
     check_share("dropout", config["dropout"])
-    settings = dict(config["edges"])
-    edges = KINDS[settings.pop("kind")](**settings)
+    neutral = edge_sets(config, len(dags))
     entering = width(channels, layout.stem[-1][0])
     stages = []
     for place, dag in enumerate(dags):
@@ -366,6 +391,7 @@ def _build(
                 transition=config["transition"],
                 output=config["output"],
                 drop_path=config["drop_path"],
+                neutral=neutral[place],
             )
         except ModelError as error:
             raise ModelError(f"stage {place + 1}: {error}") from error

@@ -13,7 +13,8 @@ from ddw_graph.errors import ModelError
 from ddw_graph.models.tracing import follow_mode, traced
 from ddw_graph.nn.arguments import is_integer
 from ddw_graph.nn.network import Network, check_images, run_stages
-from ddw_graph.nn.stage import Features, Stage
+from ddw_graph.nn.features import Features
+from ddw_graph.nn.stage import Stage
 
 PROBE = 224
 """Size of the image that a network is asked about, pixels."""

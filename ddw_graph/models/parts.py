@@ -13,7 +13,7 @@ from ddw_graph.errors import ModelError
 from ddw_graph.generators import vgg
 from ddw_graph.models.branches import Branched, branched
 from ddw_graph.models.tracing import Backbone, BlockStage
-from ddw_graph.nn.edges import KINDS, Edges
+from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import projection_1x1
 from ddw_graph.nn.stage import Stage
@@ -283,15 +283,20 @@ def _kept_projection(stage: Stage, node: str) -> nn.Module | None:
 
 
 def assembled(
-    parts: Parts, dags: Sequence[nx.DiGraph], config: Mapping[str, Any]
+    parts: Parts,
+    dags: Sequence[nx.DiGraph],
+    config: Mapping[str, Any],
+    *,
+    edges: Edges,
 ) -> Network:
     """Returns the network that wires some parts, with its configuration.
 
     Args:
         parts: The parts.
         dags: A wiring for each stage.
-        config: Its ``edges``, ``drop_path`` and ``neutral`` (for each stage the edges
-            that weigh 1 at the start, or None) are those of the stages.
+        config: Its ``drop_path`` and ``neutral`` (for each stage the edges that weigh 1
+            at the start, or None) are those of the stages.
+        edges: The kind of edges that its ``edges`` names.
 
     Raises:
         ModelError: If the wirings do not fit, or a neutral start is not possible.
@@ -300,9 +305,7 @@ def assembled(
         raise ModelError(
             f"the backbone has {len(parts.stages)} stages, got {len(dags)} wirings"
         )
-    settings = dict(config["edges"])
-    edges = KINDS[settings.pop("kind")](**settings)
-    neutral = config["neutral"] or [None] * len(dags)
+    neutral = edge_sets(config, len(dags))
     stages = []
     for place, (each, dag, kept) in enumerate(
         zip(parts.stages, dags, neutral, strict=True), start=1
@@ -321,15 +324,21 @@ def assembled(
     return network
 
 
+def edge_sets(
+    config: Mapping[str, Any], stages: int
+) -> list[list[tuple[int, int]] | None]:
+    """Returns for each stage the edges that weigh 1 at the start, or None."""
+    neutral = config.get("neutral") or [None] * stages
+    return [each and [(i, j) for i, j in each] for each in neutral]
+
+
 def _wired(
     parts: StageParts,
     dag: nx.DiGraph,
     edges: Edges,
-    neutral: Sequence[Sequence[int]] | None,
+    neutral: list[tuple[int, int]] | None,
     drop_path: float,
 ) -> Stage:
-    operations = iter(parts.operations)
-
     def projection(in_channels: int, channels: int, stride: int) -> nn.Module:
         return parts.projection or projection_1x1(in_channels, channels, stride)
 
@@ -338,7 +347,7 @@ def _wired(
         parts.in_channels,
         parts.channels,
         stride=parts.stride,
-        operation=lambda *_: next(operations),
+        operation=list(parts.operations),
         edges=edges,
         transition="input",
         output="sum",
@@ -346,7 +355,7 @@ def _wired(
         projection=projection,
         entrance=parts.entrance,
         exit=parts.exit,
-        neutral=None if neutral is None else [(i, j) for i, j in neutral],
+        neutral=neutral,
     )
     # What is new goes where the backbone is.
     parameter = next(stage.operations.parameters())

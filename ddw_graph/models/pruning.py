@@ -9,12 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.edge_weights import (
-    DynamicWeights,
-    EdgeWeights,
-    LearnedWeights,
-    NeutralStart,
-)
+from ddw_graph.nn.edge_weights import NeutralStart
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
 from ddw_graph.wiring import check, to_dict
@@ -55,7 +50,8 @@ def prune(network: Network, batches: Iterable[Tensor]) -> Network:
         label = {node: new for new, node in enumerate(nodes)}
         dag: nx.DiGraph = nx.DiGraph()
         dag.add_nodes_from(range(len(nodes)))
-        dag.add_edges_from((label[i], label[j]) for i, j in sorted(edges))
+        for i, j in sorted(edges):
+            dag.add_edge(label[i], label[j], **stage.dag.edges[i, j])
         check(dag)
         had = (config.get("neutral") or [None] * len(network.stages))[place]
         if had is not None:
@@ -109,11 +105,17 @@ def _ever_open(network: Network, batches: Iterable[Tensor]) -> list[EdgeSet]:
         if not len(x):
             continue
         _, adjacency = model(x, return_adjacency=True)
-        opened = [(matrix != 0).any(0) for matrix in adjacency]
+        # Somewhere, where weights differ by position too.
+        opened = [(m != 0).flatten(3).any(3).any(0) for m in adjacency]
         seen = [a | b for a, b in zip(seen, opened, strict=True)] if seen else opened
     if not seen:
         raise ModelError("pruning needs at least one image to go by, got none")
-    return [{(i, j) for j, i in matrix.nonzero().tolist()} for matrix in seen]
+    return [
+        {(i, j) for j, i in matrix.nonzero().tolist()}
+        if stage.weights.can_close
+        else set(stage.plan.edges)  # a weight of 0 closes nothing
+        for stage, matrix in zip(network.stages, seen, strict=True)
+    ]
 
 
 def _kept(stage: Stage, opened: EdgeSet) -> tuple[list[int], EdgeSet]:
@@ -165,26 +167,24 @@ def _pruned(
 ) -> Stage:
     """Returns a stage on the nodes and edges that stay."""
     old = copy.deepcopy(stage)
-    operations = iter([old.operations[node - 1] for node in nodes[1:-1]])
     like = next(old.operations.parameters())
     new = Stage(
         dag,
         old.in_channels,
         old.channels,
         stride=old.stride,
-        operation=lambda *_: next(operations),
+        operation=[old.operations[node - 1] for node in nodes[1:-1]],
         edges=old.edges,
         transition=old.plan.transition,
         output=old.plan.output,
+        channel_axis=old.plan.channel_axis,
         drop_path=old.drop_path,
         projection=lambda *_: _given(old.projection),
         entrance=old.entrance,
         exit=old.exit,
         neutral=None if neutral is None else [(i, j) for i, j in neutral],
     ).to(like.device, like.dtype)
-    weighted = [(i, j) for i in range(old.plan.nodes) for j in old.plan.weighted(i)]
-    with torch.no_grad():
-        _copy(old.weights, new.weights, weighted, edges, nodes)
+    new.weights.take_over(old.weights, edges, nodes)
     new.skips, new.recompute = old.skips, old.recompute
     return new
 
@@ -192,32 +192,3 @@ def _pruned(
 def _given(projection: nn.Module | None) -> nn.Module:
     assert projection is not None  # fewer edges need no projection that was not there
     return projection
-
-
-def _copy(
-    old: EdgeWeights,
-    new: EdgeWeights,
-    weighted: Sequence[tuple[int, int]],
-    edges: EdgeSet,
-    nodes: Sequence[int],
-) -> None:
-    """Copies the weights of edges that stay."""
-    places = [place for place, edge in enumerate(weighted) if edge in edges]
-    if isinstance(old, NeutralStart) and isinstance(new, NeutralStart):
-        new.scale.copy_(old.scale[places])
-        _copy(old.weights, new.weights, weighted, edges, nodes)
-    elif isinstance(old, LearnedWeights) and isinstance(new, LearnedWeights):
-        new.logit.copy_(old.logit[places])
-    elif isinstance(old, DynamicWeights) and isinstance(new, DynamicWeights):
-        for name, router in new.routers.items():
-            node = nodes[int(name)]
-            targets = [j for i, j in weighted if i == node]
-            rows = [row for row, j in enumerate(targets) if (node, j) in edges]
-            linear: Any = old.routers[str(node)].linear
-            own: Any = router.linear
-            own.weight.copy_(linear.weight[rows])
-            own.bias.copy_(linear.bias[rows])
-        if old.threshold is not None and new.threshold is not None:
-            before = sorted({j for _, j in weighted})
-            after = sorted({j for i, j in weighted if (i, j) in edges})
-            new.threshold.copy_(old.threshold[[before.index(j) for j in after]])

@@ -1,7 +1,6 @@
 """A network that one already has, rewired."""
 
 import copy
-from dataclasses import asdict
 from typing import Any
 
 import networkx as nx
@@ -13,7 +12,8 @@ from ddw_graph.generators.stages import Wiring, stage_wirings
 from ddw_graph.models.backbones import name_of
 from ddw_graph.models.parts import Parts, assembled, parts_of, parts_of_network
 from ddw_graph.models.tracing import evaluating, taken_apart
-from ddw_graph.nn.edges import Edges, edge_settings
+from ddw_graph.nn.edge_weights import Edges
+from ddw_graph.nn.edges import edge_config, edge_settings, edge_text, kind_name
 from ddw_graph.nn.network import Network
 from ddw_graph.wiring import edge_list, to_dict
 
@@ -40,7 +40,7 @@ def rewire(
     Args:
         model: The network, or one that ``create_model`` or ``rewire`` made of a
             backbone.
-        edges: ``fixed``, ``learned``, ``dynamic``, or their settings.
+        edges: A kind of edge weights; see ``Stage``.
         wiring: As for ``create_model``; n is the number of a stage's blocks. By default
             the complete DAG, and for fixed edges that of the network.
         node: What a node is. ``block``, the default: the whole block. ``branch``: what
@@ -73,7 +73,7 @@ def rewire(
     if isinstance(copied, Network):
         parts = parts_of_network(copied, node)
         name = (copied.config or {})["name"]
-        had = {stage.edges.kind for stage in copied.stages}
+        had = {edge_text(stage.edges) for stage in copied.stages}
     else:
         backbone = taken_apart(copied)
         parts = parts_of(backbone, node or "block")
@@ -104,7 +104,7 @@ def rewire(
     if isinstance(copied, Network) and "blocks" in (copied.config or {}):
         # Of a pruned network: which of the backbone's blocks these are.
         config["blocks"] = (copied.config or {})["blocks"]
-    network = assembled(parts, dags, config)
+    network = assembled(parts, dags, config, edges=settings)
     modes = {module: module.training for module in copied.modules()}
     if not model.training:
         network.eval()
@@ -131,7 +131,7 @@ def described(
     Raises:
         WiringError: If a wiring is none, or does not fit the stages.
     """
-    if wiring is None and edges.kind == "fixed":
+    if wiring is None and kind_name(edges) == "fixed":
         dags = [stage.wiring for stage in parts.stages]
     else:
         blocks = [len(stage.operations) for stage in parts.stages]
@@ -139,10 +139,12 @@ def described(
             "complete" if wiring is None else wiring, blocks, seed=seed
         )
     had = [[[i, j] for i, j in edge_list(stage.wiring)] for stage in parts.stages]
+    if parts.is_network and getattr(edges, "starts_neutral", False):
+        neutral = True
     return dags, {
         "name": name,
         "node": parts.node,
-        "edges": {"kind": edges.kind, **asdict(edges)},
+        "edges": edge_config(edges),
         "num_classes": parts.num_classes,
         "in_channels": parts.in_channels,
         "drop_path": drop_path,

@@ -1,5 +1,7 @@
 """Checks of the numbers that stages and networks are made with."""
 
+from collections.abc import Sequence
+from math import isfinite
 from numbers import Real
 from operator import index
 
@@ -37,3 +39,25 @@ def check_share(name: str, value: object) -> None:
     """
     if not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ModelError(f"{name} must be in [0, 1], got {value!r}")
+
+
+def check_finite(**values: float) -> None:
+    """Checks that values are finite numbers.
+
+    Raises:
+        ModelError: If one is not.
+    """
+    for name, value in values.items():
+        if not isinstance(value, Real) or not isfinite(value):
+            raise ModelError(f"{name} must be finite, got {value!r}")
+
+
+def check_one_of(name: str, value: object, known: Sequence[object]) -> None:
+    """Checks that a value is one of those known.
+
+    Raises:
+        ModelError: If it is not.
+    """
+    if value not in known:
+        choices = ", ".join(map(str, known))
+        raise ModelError(f"{name} must be one of {choices}, got {value!r}")

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ddw_graph.nn.edge_weights import Router
+from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.stage import Stage
@@ -27,24 +27,23 @@ class Cost:
     Args:
         part: What it is the cost of.
         parameters: Number of parameters.
-        macs: MACs of convolutions and fully connected layers, routers left out: the
-            paper's convention in Tables 1, 4 and 5.
+        macs: MACs of convolutions and fully connected layers, edge weights left out:
+            the paper's convention in Tables 1, 4 and 5.
         aggregation: MACs of the weighted sums: one for each element of each input.
-        pooling: Additions of the routers' global average pooling.
-        routers: MACs of the routers' fully connected layers.
+        weighing: MACs of what weighs the edges, as ``EdgeWeights.macs`` reports them:
+            of dynamic edges the routers, and the additions of their pooling.
     """
 
     part: str
     parameters: int
     macs: int
     aggregation: int = 0
-    pooling: int = 0
-    routers: int = 0
+    weighing: int = 0
 
     @property
     def total_macs(self) -> int:
         """MACs of everything that this counts."""
-        return self.macs + self.aggregation + self.pooling + self.routers
+        return self.macs + self.aggregation + self.weighing
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures by name, ready for JSON."""
@@ -59,17 +58,21 @@ class StageWork:
         plan: The plan of the stage.
         terminals: What every sample takes: entrance, projection and exit.
         operations: Each node's operation; 0 for input and output.
-        routers: Each node's fully connected layer; 0 without a router.
-        pooling: Additions of each router's pooling.
+        weighing: What each node takes to weigh its edges.
         edges: Each edge's share of the weighted sums, in the plan's order.
     """
 
     plan: StagePlan
     terminals: int
     operations: tuple[int, ...]
-    routers: tuple[int, ...]
-    pooling: tuple[int, ...]
+    weighing: tuple[int, ...]
     edges: tuple[int, ...]
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """What each node takes for a sample in which it is alive."""
+        pairs = zip(self.operations, self.weighing, strict=True)
+        return tuple(map(sum, pairs))
 
 
 @dataclass(frozen=True)
@@ -101,28 +104,29 @@ class NetworkCost(Cost):
 
         Args:
             adjacency: What the network returned, ``(batch, N_k, N_k)`` for each stage.
+                Where weights differ by position or channel, an edge counts by the share
+                of them in which it is open.
         """
         terminals = self.parts[0].total_macs + self.parts[-1].total_macs
         total = adjacency[0].new_full((len(adjacency[0]),), terminals, dtype=FLOAT)
         for work, matrix in zip(self.work, adjacency, strict=True):
             source, target = _held(work.plan.edges, torch.int64, matrix.device).T
             weights = matrix[:, target, source]
-            is_open = weights != 0
-            alive = (matrix != 0).any(2)
+            is_open = by_sample((weights != 0).to(FLOAT))
+            alive = (matrix != 0).flatten(2).any(2)
             alive[:, 0] = True
-            by_node = zip(work.operations, work.routers, work.pooling, strict=True)
-            pieces = tuple(map(sum, by_node))
-            nodes = _held(pieces, FLOAT, matrix.device)
+            nodes = _held(work.nodes, FLOAT, matrix.device)
             edges = _held(work.edges, FLOAT, matrix.device)
             total = total + work.terminals
             # Not as products of matrices, which autocast would round.
             total = total + (is_open * edges).sum(1) + (alive * nodes).sum(1)
             if weights.requires_grad:
-                answerable = (is_open | ~alive[:, target]).to(FLOAT)
+                answerable = is_open + ~alive[:, target]
                 inputs = torch.zeros_like(alive, dtype=FLOAT)
                 inputs.index_add_(1, target, answerable)
                 price = edges + nodes[target] * answerable / inputs[:, target].clamp(1)
-                total = total + (_without_value(weights).to(FLOAT) * price).sum(1)
+                shares = by_sample(_without_value(weights).to(FLOAT))
+                total = total + (shares * price).sum(1)
         return total
 
 
@@ -195,12 +199,11 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
                 _parameters(stage),
                 work.terminals + sum(work.operations),
                 sum(work.edges),
-                sum(work.pooling),
-                sum(work.routers),
+                sum(work.weighing),
             )
         )
     parts.append(Cost("head", _parameters(shadow.head), macs("head")))
-    names = ("parameters", "macs", "aggregation", "pooling", "routers")
+    names = ("parameters", "macs", "aggregation", "weighing")
     total = {name: sum(getattr(part, name) for part in parts) for name in names}
     return NetworkCost(part="network", parts=tuple(parts), work=tuple(works), **total)
 
@@ -214,20 +217,16 @@ def _work(
 ) -> StageWork:
     """Returns the work of a stage whose input and output have so many elements."""
     plan = stage.plan
-    nodes = range(plan.nodes)
-    routers = {
-        int(path.rpartition(".")[2]): f"{name}.{path}"
-        for path, module in stage.named_modules()
-        if isinstance(module, Router)
-    }
     at_input = entering if stage.projection is None else leaving
     terminals = ("entrance", "projection", "exit")
     return StageWork(
         plan,
         sum(macs(f"{name}.{terminal}") for terminal in terminals),
         (0, *(macs(f"{name}.operations.{i}") for i in range(plan.nodes - 2)), 0),
-        tuple(macs(routers[i]) if i in routers else 0 for i in nodes),
-        tuple((leaving if i else at_input) * (i in routers) for i in nodes),
+        tuple(
+            stage.weights.macs(node, leaving if node else at_input)
+            for node in range(plan.nodes)
+        ),
         tuple(
             entering if i == 0 and plan.takes_transition(j) else leaving
             for i, j in plan.edges

@@ -1,179 +1,174 @@
-"""The modules that weigh edges: constants, parameters, routers."""
+"""Edge weights: what multiplies features on their way along each edge."""
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.aggregation import Signal
-from ddw_graph.nn.edges import Dynamic, Edges, Learned
-from ddw_graph.nn.gates import gated
-from ddw_graph.nn.index import Index
+from ddw_graph.nn.features import Features, Weights
 from ddw_graph.nn.plan import StagePlan
 
-Weights = tuple[Float[Tensor, "rows edges"], Bool[Tensor, "rows edges"] | None]
+Edge = tuple[int, int]
+
+
+class Gated(NamedTuple):
+    """Weights of edges of which some are closed.
+
+    Args:
+        weights: The weight that each edge has while open.
+        is_open: Which edges are open; None for all of them.
+    """
+
+    weights: Weights
+    is_open: Bool[Tensor, "rows edges ..."] | None
 
 
 class EdgeWeights(nn.Module):
-    """Weighs the output edges of each node of a stage.
+    """Weighs the edges of a stage. Inherit from it for your own kind.
 
-    A stage runs the same lines whatever the kind: for each node it asks for the
-    weights that the node's weighted output edges have while open, and for which of
-    them are open. ``rows`` is the batch, or 1 where all samples share the weights.
+    A stage asks twice: ``outgoing`` when a node has computed, and ``incoming`` before a
+    node sums its inputs. Override one of them, or both.
+
+    Weights have the shape ``(rows, edges)``, with ``rows`` the batch, or 1 where all
+    samples share them. Weights that differ by channel or position have the axes of the
+    features after the batch too, each of its size or 1: for images
+    ``(rows, edges, channels or 1, height or 1, width or 1)``.
+
+    An edge that carries a stage's input to a node that changes width or stride has one
+    weight a sample: the mean over channels and positions of what is returned for it.
+
+    Args:
+        plan: The plan of the stage: ``plan.weighted(node)`` are the targets of a node's
+            output edges that carry weights, ``plan.weighted_sources(node)`` the sources
+            of its input edges that do, and ``plan.channel_axis`` is the features' axis
+            of channels, 1 or -1.
+
+    Example:
+        >>> class Halves(EdgeWeights):
+        ...     def outgoing(self, node, x):
+        ...         return x.new_full((1, len(self.plan.weighted(node))), 0.5)
+        >>> from ddw_graph import Stage
+        >>> from ddw_graph.generators import complete
+        >>> stage = Stage(complete(2), 4, 4, edges=lambda plan, channels: Halves(plan))
+        >>> stage(torch.zeros(1, 4, 8, 8), return_adjacency=True)[1][0, 3]
+        tensor([0.5000, 0.5000, 0.5000, 0.0000])
     """
 
-    def forward(self, node: int, signal: Signal) -> Weights:
-        """Returns the weights of a node's weighted output edges, and which are open."""
-        raise NotImplementedError
-
-
-class FixedWeights(EdgeWeights):
-    """Weighs every edge 1."""
+    can_close: bool = False
+    """Whether edges can close: ``outgoing`` then returns ``Gated``."""
+    uses_dag_weights: bool = False
+    """Whether it reads ``plan.weights``, the attribute ``weight`` of the DAG's edges. A
+    DAG with such an attribute is refused otherwise."""
+    at_start: float | tuple[float, float] | None = None
+    """What every edge weighs before training, in training and at inference, if that is
+    one number other than 0 for all: what a neutral start needs."""
+    lr_scale: float = 1.0
+    """Learning rate of its parameters in multiples of the recipe's ``router_lr``."""
 
     def __init__(self, plan: StagePlan) -> None:
         super().__init__()
-        self.fan_out = [len(plan.weighted(node)) for node in range(plan.nodes)]
+        self.plan = plan
 
-    def forward(self, node: int, signal: Signal) -> Weights:
-        """Returns ones."""
-        return signal.x.new_ones(1, self.fan_out[node]), None
+    def outgoing(self, node: int, x: Features) -> Weights | Gated:
+        """Returns the weights of a node's weighted output edges; by default 1.
 
+        Args:
+            node: The node.
+            x: What it has computed; for node 0 the stage's input, projected where other
+                nodes than the first read it.
+        """
+        return x.new_ones(1, len(self.plan.weighted(node)))
 
-class LearnedWeights(EdgeWeights):
-    """Weighs each edge by the sigmoid of a parameter of its own."""
+    def incoming(
+        self, node: int, inputs: Sequence[Features], weights: Weights
+    ) -> Weights:
+        """Returns the weights of a node's weighted input edges.
 
-    def __init__(self, plan: StagePlan, settings: Learned) -> None:
-        super().__init__()
-        self.places = plan.weighted_places
-        count = self.places[-1].stop
-        self.logit = nn.Parameter(torch.full((count,), float(settings.bias)))
+        Args:
+            node: The node.
+            inputs: What the sources of these edges have computed.
+            weights: What ``outgoing`` returned for these edges; by default they stay.
+        """
+        return weights
 
-    def forward(self, node: int, signal: Signal) -> Weights:
-        """Returns the sigmoids of the node's logits, one row for all samples."""
-        return self.logit[self.places[node]].sigmoid()[None], None
+    @property
+    def weighs_inputs(self) -> bool:
+        """Whether ``incoming`` is overridden."""
+        return type(self).incoming is not EdgeWeights.incoming
 
+    def macs(self, node: int, elements: int) -> int:
+        """Returns the MACs that weighing a node's edges takes for one sample.
 
-class Router(nn.Module):
-    """Maps a node's features to a value in ``(0, 1)`` for each of its output edges.
+        Additions of a pooling count as one each; normalisation does not count.
 
-    A fully connected layer and a sigmoid behind global average pooling.
+        Args:
+            node: The node; for ``incoming`` the one that sums, the last one included.
+            elements: Elements of the features of one sample.
 
-    Args:
-        channels: Width of the features.
-        fan_out: Number of weighted output edges.
-        bias: Bias at the start.
-        std: Standard deviation of the weights at the start.
+        Raises:
+            ModelError: If the kind does not override this: a cost is never guessed.
+        """
+        raise ModelError(
+            f"edge weights must say what they cost, but {type(self).__name__} has no "
+            "method macs(node, elements); return 0 if they take no multiply-adds"
+        )
 
-    Shapes:
-        - pooled: ``(batch, channels)``
-        - output: ``(batch, fan_out)``
+    def no_weight_decay(self) -> set[str]:
+        """Returns the names of the parameters that take no weight decay.
 
-    Example:
-        >>> Router(16, 3)(torch.zeros(2, 16))[0]
-        tensor([0.9526, 0.9526, 0.9526], grad_fn=<SelectBackward0>)
+        By default those with at most one axis: biases, thresholds, weights themselves.
+        """
+        return {name for name, each in self.named_parameters() if each.ndim < 2}
 
-    Source:
-        DDW, Eq. 4.
-    """
+    def neutral(self, edges: Iterable[Edge]) -> "EdgeWeights":
+        """Returns weights that start at 1 on some edges and at 0 on all others.
 
-    def __init__(
-        self, channels: int, fan_out: int, *, bias: float = 3.0, std: float = 0.01
+        By default itself in multiples of ``at_start``; see ``NeutralStart``.
+
+        Raises:
+            ModelError: If that is not possible.
+        """
+        return NeutralStart(self, edges)
+
+    def take_over(
+        self, other: Any, edges: set[Edge], nodes: Sequence[int]
     ) -> None:
-        super().__init__()
-        self.linear = nn.Linear(channels, fan_out)
-        nn.init.normal_(self.linear.weight, std=std)
-        nn.init.constant_(self.linear.bias, bias)
+        """Copies the parameters of another's edges, for a wiring with fewer of them.
 
-    def forward(
-        self, pooled: Float[Tensor, "batch channels"]
-    ) -> Float[Tensor, "batch fan_out"]:
-        """Returns the values of the output edges, for each sample."""
-        # Never in autocast's precision: thresholds cut where values lie close together.
-        linear = self.linear
-        if pooled.dtype != linear.weight.dtype:
-            pooled = pooled.to(linear.weight.dtype)
-        with _without_autocast(pooled.device.type):
-            values: Tensor = linear(pooled).sigmoid()
-        return values
+        Args:
+            other: Weights of the same kind.
+            edges: The edges that are left, by the other's nodes.
+            nodes: For each node of this wiring the other's node.
 
-
-def _without_autocast(device: str) -> AbstractContextManager[Any]:
-    """Returns what turns autocast off, where it is on: entering costs time."""
-    available = torch.amp.is_autocast_available(device)
-    if available and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()
+        Raises:
+            ModelError: If the kind does not override this and edges are gone.
+        """
+        if edges != set(other.plan.edges):
+            raise ModelError(
+                f"edges of {type(self).__name__} cannot be pruned, as it has no method "
+                f"take_over; {len(other.plan.edges) - len(edges)} are to go"
+            )
+        self.load_state_dict(other.state_dict())
 
 
-class DynamicWeights(EdgeWeights):
-    """Weighs a node's output edges for each sample by a router and thresholds.
+def scale_of(plan: StagePlan, edges: Iterable[Edge]) -> Tensor:
+    """Returns 1 for some weighted edges of a plan and 0 for all others.
 
-    A threshold belongs to the node that receives an edge (Eq. 9).
-
-    Args:
-        plan: The plan of the stage.
-        channels: Width of what each node's router reads.
-        settings: The settings of the edges.
+    Raises:
+        ModelError: If one of them carries no weight.
     """
-
-    def __init__(self, plan: StagePlan, channels: list[int], settings: Dynamic) -> None:
-        super().__init__()
-        self.gate = settings.gate
-        targets = {node: plan.weighted(node) for node in range(plan.nodes)}
-        self.routers = nn.ModuleDict(
-            {
-                str(node): Router(
-                    channels[node],
-                    len(heard),
-                    bias=settings.bias,
-                    std=settings.router_std,
-                )
-                for node, heard in targets.items()
-                if heard
-            }
+    had = set(edges)
+    missing = sorted(had - set(plan.weighted_edges))
+    if missing:
+        i, j = missing[0]
+        raise ModelError(
+            "a neutral start needs a wiring that has the network's own edges, each "
+            f"with a weight, got none for {i} -> {j}"
         )
-        heard = [j for node in range(plan.nodes) for j in targets[node]]
-        receivers = sorted(set(heard))
-        place = {j: place for place, j in enumerate(receivers)}
-        self.receivers = [
-            _places([place[j] for j in targets[node]]) for node in range(plan.nodes)
-        ]
-        # Without a gate no threshold acts, and a parameter that nothing reads would
-        # never get a gradient.
-        self.threshold = (
-            None
-            if settings.gate == "none"
-            else nn.Parameter(torch.full((len(receivers),), float(settings.threshold)))
-        )
-
-    def forward(self, node: int, signal: Signal) -> Weights:
-        """Returns the gated values of the node's router, and which edges are open."""
-        if str(node) not in self.routers:
-            return signal.x.new_ones(1, 0), None
-        router = self.routers[str(node)]
-        tau = None
-        if self.threshold is not None:
-            places = self.receivers[node]
-            device = self.threshold.device
-            tau = self.threshold[
-                places.on(device) if isinstance(places, Index) else places
-            ]
-        alpha = router(signal.pooled())
-        if tau is None:
-            return alpha, None
-        return gated(self.gate, alpha, tau, training=self.training)
-
-
-def _places(places: list[int]) -> slice | Index:
-    """Returns places as a slice where they follow each other, as in a complete DAG."""
-    if places and places == [*range(places[0], places[-1] + 1)]:
-        return slice(places[0], places[-1] + 1)
-    return Index(places)
+    return torch.tensor([float(edge in had) for edge in plan.weighted_edges])
 
 
 class NeutralStart(EdgeWeights):
@@ -186,105 +181,59 @@ class NeutralStart(EdgeWeights):
     negative.
 
     Args:
-        plan: The plan of the stage.
-        weights: The weights that are scaled, the same on every edge at the start.
-        at_start: What they weigh at the start, in training and at inference.
+        weights: The weights to scale.
         edges: The edges that the network had.
 
     Raises:
-        ModelError: If ``edges`` are not all weighted edges of the plan.
+        ModelError: If they do not say what they weigh at the start, or the edges are
+            not all weighted.
     """
 
-    def __init__(
-        self,
-        plan: StagePlan,
-        weights: EdgeWeights,
-        at_start: tuple[float, float],
-        edges: Iterable[tuple[int, int]],
-    ) -> None:
-        super().__init__()
+    def __init__(self, weights: EdgeWeights, edges: Iterable[Edge]) -> None:
+        super().__init__(weights.plan)
+        start = weights.at_start
+        if start is None or weights.weighs_inputs:
+            raise ModelError(
+                "a neutral start needs edges that say what they weigh at the start, "
+                f"but {type(weights).__name__} has no at_start, or weighs inputs and "
+                "has no method neutral; neutral=False takes them as they start"
+            )
+        self.start = start if isinstance(start, tuple) else (start, start)
         least = torch.finfo(torch.float32).tiny
-        if min(at_start) < least:
+        if min(map(abs, self.start)) < least:
             raise ModelError(
                 "a neutral start divides by what an edge weighs at the start, which "
-                f"must be at least {least:.1e}, got {at_start}; the bias is too low"
+                f"must be at least {least:.1e}, got {self.start}; the bias is too low"
             )
         self.weights = weights
-        self.at_start = at_start
-        self.places = plan.weighted_places
-        weighted = [(i, j) for i in range(plan.nodes) for j in plan.weighted(i)]
-        had = set(edges)
-        missing = sorted(had - set(weighted))
-        if missing:
-            i, j = missing[0]
-            raise ModelError(
-                "a neutral start needs a wiring that keeps the edges which the network "
-                f"has, each with a weight, got none for {i} -> {j}"
-            )
-        self.scale = nn.Parameter(torch.tensor([float(e in had) for e in weighted]))
+        self.can_close, self.lr_scale = weights.can_close, weights.lr_scale
+        self.scale = nn.Parameter(scale_of(weights.plan, edges))
 
-    def forward(self, node: int, signal: Signal) -> Weights:
+    def outgoing(self, node: int, x: Features) -> Weights | Gated:
         """Returns the scaled weights of a node's output edges, and which are open."""
-        weights, is_open = self.weights(node, signal)
-        start = self.at_start[0 if self.training else 1]
-        return self.scale[self.places[node]] * (weights / start), is_open
+        answer = self.weights.outgoing(node, x)
+        weights, is_open = answer if isinstance(answer, Gated) else (answer, None)
+        scale = self.scale[self.plan.weighted_places[node]]
+        start = self.start[0 if self.training else 1]
+        axes = [1] * (weights.ndim - 2)
+        return Gated(scale.view(1, -1, *axes) * (weights / start), is_open)
+
+    def macs(self, node: int, elements: int) -> int:
+        """Returns what the weights that it scales take."""
+        return self.weights.macs(node, elements)
+
+    def no_weight_decay(self) -> set[str]:
+        """Returns the scale and what the weights that it scales name."""
+        return {"scale"} | {f"weights.{n}" for n in self.weights.no_weight_decay()}
+
+    def take_over(
+        self, other: Any, edges: set[Edge], nodes: Sequence[int]
+    ) -> None:
+        """Copies the scales of the edges that are left, and what they scale."""
+        places = other.plan.places_of(edges)
+        self.scale.data.copy_(other.scale[places])
+        self.weights.take_over(other.weights, edges, nodes)
 
 
-def edge_weights(
-    plan: StagePlan,
-    channels: list[int],
-    settings: Edges,
-    neutral: Iterable[tuple[int, int]] | None = None,
-) -> EdgeWeights:
-    """Returns the module that weighs the edges of a stage.
-
-    Args:
-        plan: The plan of the stage.
-        channels: Width of what each node emits, which a router would read.
-        settings: Which kind, and its settings.
-        neutral: Edges that weigh 1 at the start while all others weigh 0; routers'
-            weights are 0 then. By default edges start as their settings say.
-
-    Raises:
-        ModelError: If a neutral start is not possible.
-    """
-    if isinstance(settings, Dynamic):
-        if neutral is None:
-            return DynamicWeights(plan, channels, settings)
-        routed = DynamicWeights(plan, channels, replace(settings, router_std=0.0))
-        return NeutralStart(plan, routed, _gated_at_start(settings), neutral)
-    if isinstance(settings, Learned):
-        learned = LearnedWeights(plan, settings)
-        if neutral is None:
-            return learned
-        start = _initial(settings.bias).sigmoid().item()
-        return NeutralStart(plan, learned, (start, start), neutral)
-    if neutral is not None and set(neutral) != set(plan.edges):
-        other = sorted(set(neutral) ^ set(plan.edges))[0]
-        raise ModelError(
-            "fixed edges weigh 1, so they start neutral on the network's own edges "
-            f"alone, got another wiring, which differs in {other[0]} -> {other[1]}; "
-            "learned and dynamic edges can be added at 0"
-        )
-    return FixedWeights(plan)
-
-
-def _initial(value: float) -> Tensor:
-    """Returns a setting as a parameter that begins with it holds it, in float64."""
-    return torch.tensor(float(value)).double()
-
-
-def _gated_at_start(settings: Dynamic) -> tuple[float, float]:
-    """Returns what every dynamic edge weighs at the start, in training and after."""
-    alpha = _initial(settings.bias).sigmoid()[None, None]
-    tau = _initial(settings.threshold)[None]
-    values = []
-    for training in (True, False):
-        weight, is_open = gated(settings.gate, alpha, tau, training=training)
-        if is_open is not None and not is_open.all():
-            raise ModelError(
-                "a neutral start needs open edges, sigmoid(bias) >= threshold, got "
-                f"sigmoid({settings.bias}) < {settings.threshold}"
-            )
-        values.append(weight.item())
-    return values[0], values[1]
+Edges = Callable[[StagePlan, Sequence[int]], EdgeWeights]
+"""Makes the weights of a stage from its plan and the width of what each node emits."""

@@ -1,130 +1,123 @@
-"""The settings of edge weights: fixed, learned, dynamic."""
+"""Kinds of edge weights by name, and the texts that name one with its settings."""
 
-import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+import re
+from collections.abc import Callable
+from dataclasses import Field, asdict, fields, is_dataclass
+from typing import Any, TypeVar
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.gates import GATES
+from ddw_graph.nn.dynamic import Dynamic
+from ddw_graph.nn.edge_weights import Edges
+from ddw_graph.nn.receiver import Receiver
+from ddw_graph.nn.softmax import Attention
+from ddw_graph.nn.static import Fixed, Learned
+
+KINDS: dict[str, Any] = {
+    kind.kind: kind for kind in (Fixed, Learned, Dynamic, Attention, Receiver)
+}
+"""What makes the edge weights of each kind: a dataclass of its settings, or a function
+``(plan, channels) -> EdgeWeights``."""
+
+Kind = TypeVar("Kind", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Fixed:
-    """Every edge weighs 1 (Eq. 1)."""
+def edge_kind(name: str) -> Callable[[Kind], Kind]:
+    """Names a kind of edge weights, for the command line, sweeps and saved files.
 
-    kind: ClassVar[str] = "fixed"
-
-
-@dataclass(frozen=True)
-class Learned:
-    """Every edge has one weight ``sigmoid(logit)``, the same for all samples.
-
-    RandWire's static wiring, and alpha of the paper's Table 6.
-
-    Args:
-        bias: Logit at the start.
-
-    Raises:
-        ModelError: If ``bias`` is not finite.
-    """
-
-    kind: ClassVar[str] = "learned"
-    bias: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Checks the setting."""
-        _check_finite("bias", self.bias)
-
-
-@dataclass(frozen=True)
-class Dynamic:
-    """A router at each node weighs its output edges for each sample (Eq. 4).
+    Decorates a function ``(plan, channels) -> EdgeWeights``; or, for a kind with
+    settings, a frozen dataclass of texts and floats, each with a default, whose
+    instances are called so.
 
     Args:
-        bias: Bias of the routers at the start; 3 opens every edge.
-        gate: How thresholds act: ``psi``, ``hard``, ``eq5`` or ``none``; see
-            ``ddw_graph.nn.gates.gated``.
-        threshold: tau of every receiving node at the start.
-        router_std: Standard deviation of the routers' weights at the start; more than
-            0 so that the wiring can begin to depend on the sample.
+        name: Lower-case letters, digits and underscores.
 
     Raises:
-        ModelError: If ``gate`` is unknown, a number is not finite, or ``router_std`` is
-            negative.
+        ModelError: If the name is taken, or not of that form.
+
+    Example:
+        >>> from ddw_graph.nn.edge_weights import EdgeWeights
+        >>> @edge_kind("ones")
+        ... def ones(plan, channels):
+        ...     return EdgeWeights(plan)
+        >>> edge_settings("ones") is ones
+        True
+        >>> del KINDS["ones"]
     """
+    if not re.fullmatch("[a-z][a-z0-9_]*", name):
+        raise ModelError(
+            "the name of a kind of edges has lower-case letters, digits and "
+            f"underscores, got {name!r}"
+        )
 
-    kind: ClassVar[str] = "dynamic"
-    bias: float = 3.0
-    gate: str = "psi"
-    threshold: float = 0.0
-    router_std: float = 0.01
+    def register(kind: Kind) -> Kind:
+        taken = KINDS.get(name)
+        # A module that is imported again, in a notebook say, defines the same anew.
+        if taken is not None and not _same_place(taken, kind):
+            raise ModelError(f"edges of the kind {name!r} exist already")
+        kind.kind = name  # type: ignore[attr-defined]
+        KINDS[name] = kind
+        return kind
 
-    def __post_init__(self) -> None:
-        """Checks the settings."""
-        if self.gate not in GATES:
-            known = ", ".join(GATES)
-            raise ModelError(f"gate must be one of {known}, got {self.gate!r}")
-        for name in ("bias", "threshold", "router_std"):
-            _check_finite(name, getattr(self, name))
-        if self.router_std < 0:
-            raise ModelError(f"router_std must be at least 0, got {self.router_std}")
-
-
-def _check_finite(name: str, value: float) -> None:
-    if not math.isfinite(value):
-        raise ModelError(f"{name} must be finite, got {value}")
+    return register
 
 
-Edges = Fixed | Learned | Dynamic
-KINDS: dict[str, type[Edges]] = {kind.kind: kind for kind in (Fixed, Learned, Dynamic)}
+def _same_place(one: Any, other: Any) -> bool:
+    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+
+
+def kind_name(edges: Edges) -> str | None:
+    """Returns the name of a kind of edges; None for a callable without one."""
+    name: str | None = getattr(edges, "kind", None)
+    return name
 
 
 def edge_settings(edges: str | Edges) -> Edges:
-    """Returns the settings that a text names, or the settings themselves.
+    """Returns the kind of edges that a text names, or the one that is given.
 
     Args:
-        edges: ``fixed``, ``learned`` or ``dynamic``, with settings after a colon where
-            wanted.
+        edges: A name from ``KINDS``, with settings after a colon; or a kind itself.
 
     Raises:
         ModelError: If the kind or a setting is unknown, or a value does not parse.
 
     Example:
-        >>> edge_settings("dynamic:bias=0,gate=hard")
-        Dynamic(bias=0.0, gate='hard', threshold=0.0, router_std=0.01)
+        >>> edge_settings("dynamic:bias=0,gate=hard").gate
+        'hard'
     """
-    if isinstance(edges, Edges):
-        return edges
+    if isinstance(edges, type):
+        return edge_settings(edges())  # a class of settings: all by default
     if not isinstance(edges, str):
-        raise ModelError(f"edges must be a name or settings, got {edges!r}")
+        if not callable(edges):
+            raise ModelError(
+                "edges must be a name, settings, or a callable (plan, channels) -> "
+                f"EdgeWeights, got {edges!r}"
+            )
+        return edges
     name, _, rest = edges.partition(":")
-    if name not in KINDS:
-        raise ModelError(f"edges must be one of {', '.join(KINDS)}, got {name!r}")
-    kind = KINDS[name]
-    types = {field.name: field.type for field in fields(kind)}
+    kind = _kind(name)
+    known = _text_fields(kind)
     values: dict[str, Any] = {}
     for item in filter(None, rest.split(",")):
         key, equals, value = item.partition("=")
-        if key not in types or not equals:
-            known = ", ".join(types) or "none"
+        if key not in known or not equals:
             raise ModelError(
-                f"settings of {name} edges are key=value with the keys {known}, "
-                f"got {item!r}"
+                f"settings of {name} edges are key=value with the keys "
+                f"{', '.join(known) or 'none'}, got {item!r}"
             )
         if key in values:
             raise ModelError(f"{key} is given twice in {edges!r}")
         try:
-            values[key] = float(value) if types[key] is float else value
+            values[key] = float(value) if known[key].type is float else value
         except ValueError as error:
             raise ModelError(f"{key} must be a number, got {value!r}") from error
-    return kind(**values)
+    return kind(**values) if isinstance(kind, type) else kind
 
 
 def edge_text(edges: Edges, *, plain: bool = False) -> str:
     """Returns the text that ``edge_settings`` reads, defaults left out.
 
     Args:
-        edges: The settings.
+        edges: The kind of edges.
         plain: Whether whole numbers are written without a point.
 
     Example:
@@ -133,11 +126,74 @@ def edge_text(edges: Edges, *, plain: bool = False) -> str:
         >>> edge_text(Dynamic(bias=0)), edge_text(Dynamic(bias=0.0), plain=True)
         ('dynamic:bias=0', 'dynamic:bias=0')
     """
+    name = kind_name(edges)
+    if name is None:
+        return getattr(edges, "__name__", type(edges).__name__)
+    if not is_dataclass(edges):
+        return name
 
-    def written(value: float | str) -> str:
+    def written(value: Any) -> str:
         whole = plain and isinstance(value, float) and value == int(value)
-        return str(int(value) if whole else value)
+        return str(int(value) if whole else getattr(value, "__name__", value))
 
-    default = asdict(type(edges)())
-    told = [f"{k}={written(v)}" for k, v in asdict(edges).items() if v != default[k]]
-    return ":".join(filter(None, (edges.kind, ",".join(told))))
+    changed = [
+        f"{field.name}={written(getattr(edges, field.name))}"
+        for field in fields(edges)
+        if getattr(edges, field.name) != field.default
+    ]
+    return ":".join(filter(None, (name, ",".join(changed))))
+
+
+def edge_config(edges: Edges) -> dict[str, Any] | None:
+    """Returns a kind with its settings, ready for JSON.
+
+    None where it has no name, or holds a callable of the caller's.
+    """
+    name = kind_name(edges)
+    if name is None:
+        return None
+    if not is_dataclass(edges):
+        return {"kind": name}
+    known = _text_fields(type(edges))
+    if any(getattr(edges, f.name) != f.default for f in fields(edges) if f.name not in known):
+        return None
+    values = asdict(edges)  # type: ignore[call-overload]
+    return {"kind": name, **{key: values[key] for key in known}}
+
+
+def edges_of_config(config: Any, given: str | Edges | None = None) -> Edges:
+    """Returns the kind of edges that ``edge_config`` wrote down.
+
+    Args:
+        config: What it returned.
+        given: The kind, where the network was made with a callable.
+
+    Raises:
+        ModelError: If the kind or a setting is unknown, or none is given.
+    """
+    if given is not None:
+        return edge_settings(given)
+    if config is None:
+        raise ModelError(
+            "this network was made with edges of the caller's own: edges must be "
+            "given, got None"
+        )
+    values = dict(config)
+    kind = _kind(values.pop("kind"))
+    return kind(**values) if isinstance(kind, type) else kind
+
+
+def _kind(name: str) -> Any:
+    if name not in KINDS:
+        raise ModelError(
+            f"edges must be one of {', '.join(KINDS)}, got {name!r}; import the module "
+            "that names a kind of your own with edge_kind before"
+        )
+    return KINDS[name]
+
+
+def _text_fields(kind: Any) -> dict[str, Field[Any]]:
+    """Returns the settings of a kind that a text can name."""
+    if not is_dataclass(kind):
+        return {}
+    return {f.name: f for f in fields(kind) if f.metadata.get("text", True)}

@@ -8,8 +8,8 @@ GATES = ("psi", "hard", "eq5", "none")
 
 
 def psi(
-    alpha: Float[Tensor, "batch edges"], tau: Float[Tensor, "*edges"]
-) -> Float[Tensor, "batch edges"]:
+    alpha: Float[Tensor, "rows edges ..."], tau: Float[Tensor, "..."]
+) -> Float[Tensor, "rows edges ..."]:
     """Returns ``alpha * sigmoid(alpha - tau)``, the threshold made differentiable.
 
     With ``s = sigmoid(alpha - tau)`` its derivatives are ``s + alpha * s * (1 - s)``
@@ -18,7 +18,7 @@ def psi(
 
     Args:
         alpha: Values of the router, in ``[0, 1]``.
-        tau: Threshold of the node that receives each edge.
+        tau: Threshold of the node that receives each edge, to broadcast.
 
     Example:
         >>> psi(torch.tensor([[0.9]]), torch.tensor([0.0]))
@@ -32,11 +32,11 @@ def psi(
 
 def gated(
     gate: str,
-    alpha: Float[Tensor, "batch edges"],
-    tau: Float[Tensor, "*edges"],
+    alpha: Float[Tensor, "rows edges ..."],
+    tau: Float[Tensor, "..."],
     *,
     training: bool,
-) -> tuple[Float[Tensor, "batch edges"], Bool[Tensor, "batch edges"] | None]:
+) -> tuple[Float[Tensor, "rows edges ..."], Bool[Tensor, "rows edges ..."] | None]:
     """Returns the weight that each edge has while open, and which edges are open.
 
     ========  ================  ======================================
@@ -51,11 +51,11 @@ def gated(
     Args:
         gate: One of ``GATES``.
         alpha: Values of the router, in ``[0, 1]``.
-        tau: Threshold of the node that receives each edge.
+        tau: Threshold of the node that receives each edge, to broadcast.
         training: Whether the training column holds.
 
     Shapes:
-        - weights and open: ``(batch, edges)``; open is None where no edge can close.
+        - weights and open: those of alpha; open is None where no edge can close.
 
     Source:
         DDW, Eq. 5 (``eq5``) and the sentence after it (``psi``).
@@ -68,9 +68,9 @@ def gated(
 
 
 def keep_strongest(
-    weights: Float[Tensor, "batch edges"], is_open: Bool[Tensor, "batch edges"]
-) -> Bool[Tensor, "batch edges"]:
-    """Opens the heaviest edge of each sample that has no open edge.
+    weights: Float[Tensor, "rows edges ..."], is_open: Bool[Tensor, "rows edges ..."]
+) -> Bool[Tensor, "rows edges ..."]:
+    """Opens the heaviest edge where no edge is open, for each sample and position.
 
     So that every node that computes passes something on, and by induction some path
     reaches the output for every sample.
@@ -81,16 +81,17 @@ def keep_strongest(
     """
     # Not by a scatter of truth values, which torch.jit.trace cannot record.
     places = torch.arange(weights.shape[1], device=weights.device)
+    places = places.view(-1, *[1] * (weights.ndim - 2))
     strongest = places == weights.abs().argmax(1, keepdim=True)
     return is_open | (strongest & ~is_open.any(1, keepdim=True))
 
 
 def masked(
-    weights: Float[Tensor, "batch edges"],
-    is_open: Bool[Tensor, "batch edges"],
+    weights: Float[Tensor, "rows edges ..."],
+    is_open: Bool[Tensor, "rows edges ..."],
     *,
     straight_through: bool,
-) -> Float[Tensor, "batch edges"]:
+) -> Float[Tensor, "rows edges ..."]:
     """Returns the weights with closed edges at 0.
 
     Args:

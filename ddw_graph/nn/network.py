@@ -7,7 +7,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.stage import Features, Stage
+from ddw_graph.nn.features import Features
+from ddw_graph.nn.stage import Stage
 
 
 class Network(nn.Module):
@@ -47,6 +48,8 @@ class Network(nn.Module):
         self.stem = stem
         self.stages: Sequence[Stage] = nn.ModuleList(stages)  # type: ignore[assignment]
         self.head = head
+        for place, stage in enumerate(self.stages, start=1):
+            stage.label = f"stage {place}"
 
     @overload
     def forward(

@@ -1,15 +1,25 @@
 """Operations: what a node computes after it has aggregated its inputs."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from ddw_graph.errors import ModelError
+from ddw_graph.nn.arguments import check_one_of
 
 Operation = Callable[[int, int, int], nn.Module]
 """Makes a node's module from ``(in_channels, out_channels, stride)``."""
 
+OperationLike: TypeAlias = (
+    str
+    | Operation
+    | Sequence[str | Operation | nn.Module]
+    | Callable[[int], str | Operation | nn.Module]
+)
+"""One operation for all nodes, a list, or a function of the node."""
 
 NARROW = 8
 """Input channels below which strided 1x1 convolutions are ``Subsampled``."""
@@ -96,15 +106,53 @@ def basic_branch(in_channels: int, out_channels: int, stride: int = 1) -> nn.Mod
 OPERATIONS: dict[str, Operation] = {"sepconv": sepconv, "basic": basic_branch}
 
 
-def operation_named(operation: str | Operation) -> Operation:
-    """Returns the operation of a name, or the callable itself.
+def operations_of(operation: OperationLike, nodes: int) -> list[Operation]:
+    """Returns the operation of each node that computes.
+
+    Args:
+        operation: One for all nodes, a list with one for each, or a function whose only
+            parameter is called ``node`` and that returns the one of nodes 1 to
+            ``nodes``. An operation is a name from ``OPERATIONS``, a callable
+            ``(in_channels, out_channels, stride) -> nn.Module``, or, of one node, the
+            module itself.
+        nodes: How many nodes compute.
 
     Raises:
-        ModelError: If no operation has that name.
+        ModelError: If no operation has that name, or a list has another length.
+
+    Example:
+        >>> mixed = operations_of(lambda node: "basic" if node == 1 else "sepconv", 3)
+        >>> [each.__name__ for each in mixed]
+        ['basic_branch', 'sepconv', 'sepconv']
     """
+    each: Sequence[Any]
+    if isinstance(operation, Sequence) and not isinstance(operation, str):
+        each = operation
+    elif isinstance(operation, nn.Module):
+        each = [operation]
+    elif _is_function_of_the_node(operation):
+        each = [operation(node) for node in range(1, nodes + 1)]  # type: ignore
+    else:
+        each = [operation] * nodes
+    if len(each) != nodes:
+        raise ModelError(
+            f"a list of operations has one for each of the {nodes} nodes that compute, "
+            f"got {len(each)}"
+        )
+    return [*map(_operation, each)]
+
+
+def _is_function_of_the_node(operation: Any) -> bool:
+    try:
+        return [*inspect.signature(operation).parameters] == ["node"]
+    except (TypeError, ValueError):  # a name, or a callable without a signature
+        return False
+
+
+def _operation(operation: str | Operation | nn.Module) -> Operation:
+    if isinstance(operation, nn.Module):
+        return lambda *_: operation
     if not isinstance(operation, str):
         return operation
-    if operation not in OPERATIONS:
-        known = ", ".join(OPERATIONS)
-        raise ModelError(f"operation must be one of {known}, got {operation!r}")
+    check_one_of("operation", operation, [*OPERATIONS])
     return OPERATIONS[operation]

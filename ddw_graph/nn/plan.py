@@ -1,13 +1,13 @@
 """The plan of a stage: a wiring after every check, in the form that a stage runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import networkx as nx
 
 from ddw_graph.errors import ModelError
-from ddw_graph.wiring import check
+from ddw_graph.wiring import check, edge_attributes
 
 TRANSITIONS = ("sources", "input")
 OUTPUTS = ("sum", "mean")
@@ -20,22 +20,27 @@ class StagePlan:
     Args:
         nodes: N, the input and the output node included.
         successors: For each node, the nodes that it feeds, ascending.
-        predecessors: For each node, a pair for each node that it hears, ascending:
-            that node, and the place of this edge among that node's output edges.
+        predecessors: For each node, a pair for each of its inputs, ascending: the
+            source, and the place of this edge among the source's output edges.
         constants: For each node, the constant multipliers of its last output edges;
             the output edges before them carry weights.
-        last_heard: For each node, the nodes that no later node hears any more.
+        last_read: For each node, the nodes that no later node reads.
         transition: Where width and stride change.
         output: How the output node gathers.
+        channel_axis: The features' axis of channels, 1 or -1.
+        weights: The attribute ``weight`` of each edge, 1 where an edge has none; None
+            where no edge has one.
     """
 
     nodes: int
     successors: tuple[tuple[int, ...], ...]
     predecessors: tuple[tuple[tuple[int, int], ...], ...]
     constants: tuple[tuple[float, ...], ...]
-    last_heard: tuple[tuple[int, ...], ...]
+    last_read: tuple[tuple[int, ...], ...]
     transition: str
     output: str
+    channel_axis: int = 1
+    weights: tuple[float, ...] | None = None
 
     @property
     def edges(self) -> tuple[tuple[int, int], ...]:
@@ -65,6 +70,26 @@ class StagePlan:
         targets = self.successors[node]
         return targets[: len(targets) - len(self.constants[node])]
 
+    def weighted_sources(self, node: int) -> tuple[int, ...]:
+        """The sources of a node's input edges that carry weights."""
+        return tuple(
+            i for i, place in self.predecessors[node] if place < len(self.weighted(i))
+        )
+
+    @property
+    def weighted_edges(self) -> tuple[tuple[int, int], ...]:
+        """The edges that carry weights, sorted."""
+        return tuple((i, j) for i in range(self.nodes) for j in self.weighted(i))
+
+    def places_of(self, edges: Iterable[tuple[int, int]]) -> list[int]:
+        """Where the weights of some edges stand among all weights, ascending."""
+        wanted = set(edges)
+        return [k for k, edge in enumerate(self.weighted_edges) if edge in wanted]
+
+    def input_places(self, node: int) -> list[int]:
+        """Where the weights of a node's inputs stand among all weights."""
+        return self.places_of((i, node) for i in self.weighted_sources(node))
+
     @property
     def weighted_places(self) -> tuple[slice, ...]:
         """For each node, where its weights stand among all weights of the stage."""
@@ -89,12 +114,13 @@ def plan(
     *,
     transition: str | None = None,
     output: str | None = None,
+    channel_axis: int = 1,
 ) -> StagePlan:
     """Returns the plan that runs a wiring.
 
     Both choices are RandWire's where the DAG has RandWire's form and DDW's elsewhere.
-    ``sources``: the nodes that the input feeds change width and stride; they must hear
-    nothing else. ``input``: the first node does, and every other node that the input
+    ``sources``: the nodes that the input feeds change width and stride; they must have
+    no other input. ``input``: the first node does, and every other node that the input
     feeds gets a strided 1x1 projection. ``mean``: the output node averages, and inner
     edges alone are weighted; the nodes that it gathers must feed nothing else for this
     to be the default. ``sum``: every edge is weighted.
@@ -103,6 +129,9 @@ def plan(
         dag: A wiring.
         transition: Where width and stride change; by default as the DAG allows.
         output: How the output node gathers; by default as the DAG's form has it.
+        channel_axis: The features' axis of channels: 1 for ``(batch, channels, height,
+            width)``, -1 for ``(batch, tokens, channels)`` and images with their
+            channels last.
 
     Raises:
         WiringError: If ``dag`` is no wiring.
@@ -139,21 +168,31 @@ def plan(
     for name, value, known in (
         ("transition", transition, TRANSITIONS),
         ("output", output, OUTPUTS),
+        ("channel_axis", channel_axis, (1, -1)),
     ):
-        if value not in known:
-            raise ModelError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        if value not in known or isinstance(value, bool | float):
+            choices = ", ".join(map(str, known))
+            raise ModelError(f"{name} must be one of {choices}, got {value!r}")
     if transition == "sources":
         _check_sources(successors, predecessors)
     constants = tuple(
         _constants(i, targets, last, len(gathered)) if output == "mean" else ()
         for i, targets in enumerate(successors)
     )
-    last_heard = tuple(
-        tuple(i for i, _ in heard if successors[i][-1] == node)
-        for node, heard in enumerate(predecessors)
+    last_read = tuple(
+        tuple(i for i, _ in inputs if successors[i][-1] == node)
+        for node, inputs in enumerate(predecessors)
     )
     return StagePlan(
-        nodes, successors, predecessors, constants, last_heard, transition, output
+        nodes,
+        successors,
+        predecessors,
+        constants,
+        last_read,
+        transition,
+        output,
+        channel_axis,
+        edge_attributes(dag),
     )
 
 
@@ -161,7 +200,7 @@ def _mixed_source(
     successors: Sequence[Sequence[int]],
     predecessors: Sequence[Sequence[tuple[int, int]]],
 ) -> int | None:
-    """Returns a node that hears the input and is no pure source, if there is one."""
+    """Returns a node that the input feeds and that is no pure source, if one exists."""
     last = len(successors) - 1
     mixed = (j for j in successors[0] if len(predecessors[j]) > 1 or j == last)
     return next(mixed, None)
@@ -174,11 +213,11 @@ def _check_sources(
     node = _mixed_source(successors, predecessors)
     if node is None:
         return
-    heard = ", ".join(str(i) for i, _ in predecessors[node])
+    inputs = ", ".join(str(i) for i, _ in predecessors[node])
     what = "the output node" if node == len(successors) - 1 else f"node {node}"
     raise ModelError(
         "transition 'sources' needs every node that the input feeds to compute and to "
-        f"hear nothing else, got {what}, which hears {heard}; "
+        f"have no other input, got {what} with the inputs {inputs}; "
         "transition 'input' takes any DAG"
     )
 

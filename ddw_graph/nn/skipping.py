@@ -4,22 +4,19 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from ddw_graph.nn.aggregation import Signal
-from ddw_graph.nn.normalisation import signal_of
-
 MOST_GATHERED = 0.8
-"""Share of a batch up to which a node is computed for its own samples alone: beyond,
-taking them out and putting them back costs more than computing the others."""
+"""Share of a batch up to which a node computes its own samples only: beyond, taking
+them out and putting them back costs more than computing the others."""
 
 
 def alive_samples(
-    alive: Bool[Tensor, "rows 1"] | None, batch: int
+    alive: Bool[Tensor, "_ ..."] | None, batch: int
 ) -> Int[Tensor, " samples"] | None:
     """Returns the samples for which a node is to be computed; None for all of them.
 
     Args:
-        alive: For which samples the node hears an open edge, or one row for all; None
-            where every sample does.
+        alive: Where the node has an open input, or one row for all samples; None where
+            every sample has.
         batch: Number of samples.
 
     Example:
@@ -28,36 +25,30 @@ def alive_samples(
     """
     if alive is None:
         return None
-    samples = alive.expand(batch, 1)[:, 0].nonzero()[:, 0]
+    samples = alive.flatten(1).any(1).expand(batch).nonzero()[:, 0]
     return samples if len(samples) <= MOST_GATHERED * batch else None
 
 
-def applied(
+def computed(
     operation: nn.Module, x: Tensor, samples: Int[Tensor, " samples"] | None
-) -> Signal:
-    """Returns what an operation makes of some samples.
-
-    What it is for the others is not to be read.
+) -> Tensor:
+    """Returns what an operation makes of some samples, and 0 for the others.
 
     Args:
         operation: The operation of a node.
         x: Features of the whole batch.
         samples: For which samples to compute, at least one; None for all.
     """
+    y: Tensor
     if samples is None:
-        return signal_of(operation, x)
-    # Skipping is for inference, where nothing is left to the sum.
+        y = operation(x)
+        return y
     part: Tensor = operation(x[samples])
-    channels_last = part.is_contiguous(memory_format=torch.channels_last)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    whole = torch.empty(
+    last = part.ndim == 4 and part.is_contiguous(memory_format=torch.channels_last)
+    y = torch.empty(
         (len(x), *part.shape[1:]),
         dtype=part.dtype,
         device=part.device,
-        memory_format=layout,
+        memory_format=torch.channels_last if last else torch.contiguous_format,
     )
-    others = torch.ones(len(x), dtype=torch.bool, device=x.device)
-    others[samples] = False
-    # Zeros, so that a weight of 0 leaves nothing of them.
-    whole.index_fill_(0, others.nonzero()[:, 0], 0.0)
-    return Signal(whole.index_copy_(0, samples, part))
+    return y.zero_().index_copy_(0, samples, part)

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ddw_graph.errors import RunError
 from ddw_graph.nn.cost import NetworkCost
-from ddw_graph.nn.edges import Dynamic, Edges, edge_text
+from ddw_graph.nn.edge_weights import Edges
+from ddw_graph.nn.edges import edge_text
 
 CLOSING_EDGES = "dynamic:gate=hard,bias=1.5,threshold=0.5"
 """What the commands take with a budget where no edges are named.
@@ -50,9 +51,10 @@ def check_closing(edges: Edges) -> None:
     """Checks that edges can keep a budget: that they close in training.
 
     Raises:
-        RunError: If they are others than dynamic ones with the gate ``hard``.
+        RunError: If their kind does not say ``closes_in_training``, as dynamic edges
+            with the gate ``hard`` do.
     """
-    if not isinstance(edges, Dynamic) or edges.gate != "hard":
+    if not getattr(edges, "closes_in_training", False):
         raise RunError(
             "a budget needs edges that close in training as at inference, dynamic "
             f"with gate=hard, got {edge_text(edges)}"

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ddw_graph.errors import RunError
-from ddw_graph.nn.finite import first_not_finite
+from ddw_graph.training.finite import first_not_finite
 from ddw_graph.nn.network import Network
 from ddw_graph.training.average import averaged
 from ddw_graph.training.execution import Execution

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import RunError
+from ddw_graph.nn.edges import kind_name
+from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 
 NAME = "wiring.csv"
@@ -22,6 +24,8 @@ COLUMNS = ("epoch", "stage", "source", "target", "mean", "std")
 @dataclass(frozen=True)
 class EdgeRow:
     """What the weight of an edge was over the test images, after an epoch.
+
+    Weights by position or channel count by their mean.
 
     Args:
         epoch: The epoch, from 1.
@@ -52,7 +56,7 @@ def weighted_edges(model: Network) -> list[Int[Tensor, "2 _"]]:
         changing = [
             edge
             for edge, constant in zip(plan.edges, plan.constant, strict=True)
-            if not constant and stage.edges.kind != "fixed"
+            if not constant and kind_name(stage.edges) != "fixed"
         ]
         ends = torch.tensor(changing, dtype=torch.long, device=device)
         found.append(ends.reshape(-1, 2).T)
@@ -73,7 +77,7 @@ def weight_sums(
     """
     sums = []
     for (source, target), matrix in zip(edges, adjacency, strict=True):
-        weights = matrix[:, target, source].double()
+        weights = by_sample(matrix[:, target, source]).double()
         sums.append(torch.stack([weights.sum(0), (weights**2).sum(0)]))
     return torch.cat(sums, 1)
 

@@ -5,7 +5,7 @@ input, node N-1 the output, and the ``n = N - 2`` nodes between them compute.
 """
 
 from ddw_graph.errors import WiringError
-from ddw_graph.wiring.checks import MAX_NODES, check, edge_list
+from ddw_graph.wiring.checks import MAX_NODES, check, edge_attributes, edge_list
 from ddw_graph.wiring.description import Description, describe
 from ddw_graph.wiring.difference import WiringDiff, diff
 from ddw_graph.wiring.exchange import to_dot, to_graphml
@@ -22,6 +22,7 @@ __all__ = [
     "check",
     "describe",
     "diff",
+    "edge_attributes",
     "edge_list",
     "from_dict",
     "load",

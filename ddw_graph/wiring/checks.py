@@ -1,6 +1,8 @@
 """The rules that make a directed graph a wiring."""
 
+import math
 from collections.abc import Iterable
+from numbers import Real
 
 import networkx as nx
 
@@ -104,6 +106,35 @@ def edge_list(dag: nx.DiGraph) -> list[tuple[int, int]]:
         [(0, 1), (0, 2), (1, 2)]
     """
     return [(i, j) for i in sorted(dag) for j in sorted(dag.succ[i])]
+
+
+def edge_attributes(dag: nx.DiGraph) -> tuple[float, ...] | None:
+    """Returns the attribute ``weight`` of each edge, in the order of ``edge_list``.
+
+    It is 1 where an edge has none. None where no edge has one.
+
+    Raises:
+        WiringError: If one is no finite number.
+
+    Example:
+        >>> dag = nx.DiGraph([(0, 1), (1, 2)])
+        >>> dag.edges[0, 1]["weight"] = 0.5
+        >>> edge_attributes(dag)
+        (0.5, 1.0)
+    """
+    if not any("weight" in data for *_, data in dag.edges(data=True)):
+        return None
+    weights = []
+    for i, j in edge_list(dag):
+        weight = dag.edges[i, j].get("weight", 1.0)
+        real = isinstance(weight, Real) and not isinstance(weight, bool)
+        if not real or not math.isfinite(weight):
+            raise WiringError(
+                f"an edge's attribute weight must be a finite number, got {weight!r} "
+                f"for {i} -> {j}"
+            )
+        weights.append(float(weight))
+    return tuple(weights)
 
 
 def _named(nodes: list[int]) -> str:

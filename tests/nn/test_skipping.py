@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ddw_graph import Dynamic, Stage
 from ddw_graph.generators import complete
-from ddw_graph.nn.skipping import MOST_GATHERED, alive_samples, applied
+from ddw_graph.nn.skipping import MOST_GATHERED, alive_samples, computed
 from tests.nn.test_stage import images, lively
 from tests.strategies import wirings
 
@@ -153,7 +153,7 @@ def test_what_is_not_computed_is_zero_and_the_layout_stays(
     conv = nn.Conv2d(4, 6, 3, 2).to(memory_format=memory_format)
     x = torch.randn(4, 4, 9, 9).contiguous(memory_format=memory_format)
     with torch.no_grad():
-        y = applied(conv, x, torch.tensor([1, 3])).x
+        y = computed(conv, x, torch.tensor([1, 3]))
         torch.testing.assert_close(y[[1, 3]], conv(x[[1, 3]]))
     assert y.shape == (4, 6, 4, 4) and y[[0, 2]].eq(0).all()
     assert y.is_contiguous(memory_format=memory_format)

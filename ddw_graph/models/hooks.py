@@ -3,16 +3,6 @@
 from torch import nn
 
 
-def is_heard(module: nn.Module) -> bool:
-    """Returns whether a hook listens to a module."""
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-    )
-
-
 def is_altered(module: nn.Module) -> bool:
     """Returns whether a module may compute something else than its class does.
 

@@ -1,0 +1,84 @@
+"""Checks of what runs through a stage: features, weights, an adjacency."""
+
+import torch
+from torch import Tensor
+
+from ddw_graph.errors import ModelError
+from ddw_graph.nn.constant import traces
+from ddw_graph.nn.plan import StagePlan
+
+
+def check_features(
+    x: Tensor,
+    channels: int,
+    plan: StagePlan,
+    what: str,
+    *,
+    like: Tensor | None = None,
+) -> None:
+    """Checks the width of features, and their rank and batch against the input's.
+
+    Raises:
+        ModelError: If they do not fit; it names what they are.
+    """
+    axis = plan.channel_axis
+    fits = x.ndim > 1 and x.shape[axis] == channels
+    if like is not None:
+        fits = fits and x.ndim == like.ndim and x.shape[0] == like.shape[0]
+    if not fits:
+        place = "second" if axis == 1 else "last"
+        same = f", and {like.ndim} axes and batch {len(like)}" if like is not None else ""
+        raise ModelError(
+            f"features must have {channels} channels on the {place} axis{same}, got "
+            f"{tuple(x.shape)} for {what}"
+        )
+
+
+def check_weights(weights: Tensor, edges: int, x: Tensor, node: int, stage: str) -> None:
+    """Checks that weights of edges broadcast against features.
+
+    Raises:
+        ModelError: If they do not; it names node and stage.
+    """
+    fits = weights.ndim in (2, x.ndim + 1) and weights.shape[1] == edges
+    if fits:
+        sizes = (*weights.shape[:1], *weights.shape[2:])
+        pairs = zip(sizes, x.shape, strict=False)
+        fits = all(size == 1 or size == own for size, own in pairs)
+    if not fits:
+        raise ModelError(
+            f"edge weights must have the shape (1 or batch, {edges}), or the features' "
+            f"further axes behind it, each 1 or theirs, got {tuple(weights.shape)} for "
+            f"features {tuple(x.shape)} of node {node} of {stage}"
+        )
+
+
+def check_adjacency(adjacency: Tensor, plan: StagePlan, x: Tensor) -> None:
+    """Checks multipliers of the caller's choosing against the stage's input.
+
+    Raises:
+        ModelError: If they have another shape, are not finite, or are not 0 where the
+            wiring has no edge.
+    """
+    nodes, batch, shape = plan.nodes, x.shape[0], adjacency.shape
+    fits = adjacency.ndim in (3, x.ndim + 2) and shape[1:3] == (nodes, nodes)
+    if not fits or not (shape[0] == 1 or shape[0] == batch):
+        raise ModelError(
+            f"adjacency must have the shape ({batch}, {nodes}, {nodes}) or (1, {nodes}, "
+            f"{nodes}), alone or with the further axes that the stage returns, got "
+            f"{tuple(shape)}"
+        )
+    if traces() or adjacency.is_meta:
+        return  # What follows reads values, which a traced graph does not have.
+    sources, targets = plan.ends
+    missing = torch.ones(nodes, nodes, dtype=torch.bool)
+    missing[targets, sources] = False
+    missing = missing.view(nodes, nodes, *[1] * (adjacency.ndim - 3))
+    wrong = (adjacency * missing.to(adjacency.device) != 0) | ~adjacency.isfinite()
+    if wrong.any():
+        place = wrong.nonzero()[0].tolist()
+        sample, j, i = place[:3]
+        raise ModelError(
+            "adjacency must be finite, and 0 where the wiring has no edge, got "
+            f"{adjacency[tuple(place)].item():g} for {i} -> {j} of sample {sample}"
+        )

@@ -1,0 +1,107 @@
+"""Edge weights that the receiving node decides from its newest input."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import nn
+from torch.nn.functional import gelu
+
+from ddw_graph.errors import ModelError
+from ddw_graph.nn.edge_weights import Edge, EdgeWeights
+from ddw_graph.nn.features import (
+    Features,
+    Weights,
+    by_position,
+    channels_last,
+    rms_normalized,
+)
+from ddw_graph.nn.plan import StagePlan
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """Each node weighs its inputs at each position by what its newest input holds.
+
+    ``a_ij + (W2 gelu(W1 RMSNorm(x_last)))_i``, where ``x_last`` is the input from the
+    last node before j, and W1 and W2 have as many rows as j has inputs. W2 starts at 0;
+    a starts at 1, and at 0 on the edges that a rewired network did not have.
+
+    Source:
+        MUDDFormer, arXiv:2502.12170, with one stream in place of its four (on the
+        complete DAG of whole blocks).
+    """
+
+    kind: ClassVar[str] = "receiver"
+    starts_neutral: ClassVar[bool] = True
+
+    def __call__(self, plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
+        """Returns the weights of a stage."""
+        return ReceiverWeights(plan, channels)
+
+
+class ReceiverWeights(EdgeWeights):
+    """Weighs a node's inputs by its newest one; a single input weighs 1.
+
+    Args:
+        plan: The plan of the stage.
+        channels: Width of what each node emits.
+    """
+
+    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
+        super().__init__(plan)
+        sources = {str(j): plan.weighted_sources(j) for j in range(plan.nodes)}
+        several = {node: each for node, each in sources.items() if len(each) > 1}
+        self.static = nn.ParameterDict(
+            {node: nn.Parameter(torch.ones(len(i))) for node, i in several.items()}
+        )
+        self.first = nn.ModuleDict(
+            {
+                node: nn.Linear(channels[i[-1]], len(i), bias=False)
+                for node, i in several.items()
+            }
+        )
+        self.second = nn.ModuleDict(
+            {
+                node: nn.Linear(len(i), len(i), bias=False)
+                for node, i in several.items()
+            }
+        )
+        for layer in self.second.values():
+            nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
+
+    def incoming(
+        self, node: int, inputs: Sequence[Features], weights: Weights
+    ) -> Weights:
+        """Returns the weights of a node's inputs at each position."""
+        name, axis = str(node), self.plan.channel_axis
+        if name not in self.static:
+            return weights
+        newest = rms_normalized(channels_last(inputs[-1], axis))
+        values = self.second[name](gelu(self.first[name](newest)))
+        return by_position(self.static[name] + values, axis)
+
+    def macs(self, node: int, elements: int) -> int:
+        """Returns the MACs of the two linear layers."""
+        if str(node) not in self.static:
+            return 0
+        fan_in = len(self.static[str(node)])
+        width = self.first[str(node)].in_features
+        return fan_in * elements + fan_in * fan_in * (elements // width)  # type: ignore[operator]
+
+    def neutral(self, edges: Iterable[Edge]) -> EdgeWeights:
+        """Returns itself with a at 1 on these edges and at 0 on all others."""
+        had = set(edges)
+        for node in range(self.plan.nodes):
+            sources = self.plan.weighted_sources(node)
+            if str(node) in self.static:
+                start = torch.tensor([float((i, node) in had) for i in sources])
+                self.static[str(node)].data.copy_(start)
+            elif sources and (sources[0], node) not in had:
+                raise ModelError(
+                    "receiver edges give a single input the weight 1, so they start "
+                    "neutral where every node with one input keeps an edge of the "
+                    f"network, got the new edge {sources[0]} -> {node}"
+                )
+        return self
