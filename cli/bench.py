@@ -106,7 +106,7 @@ def bench(
     """Measure time and memory, each relative to something known.
 
     BENCHMARK is networks (dynamic edges beside torchvision's original), aggregation (a
-    node's sum beside a copy and a naive loop), skipping (half of the nodes closed
+    node's sum beside a copy of its inputs), skipping (half of the nodes closed
     beside none), randwire (beside a module for each node), growth (with nodes and
     samples) or latency (one image and a batch, with thresholds and without, in PyTorch
     and onnxruntime, as Table 3); all of them without any. What is compared takes turns,

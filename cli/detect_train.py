@@ -54,7 +54,7 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {} epoc
 )
 @click.option("--model", help="Network, if not --from.  [default: resnet18]")
 @click.option("--wiring", help="Such as ws:k=4,p=0.75, complete or file:PATH.")
-@click.option("--edges", help="fixed, learned or dynamic.  [default: dynamic]")
+@click.option("--edges", help="Kind of edge weights.  [default: dynamic]")
 @click.option("--node", help="Of a backbone: branch or block.")
 @setting_options
 @recipe_options

@@ -51,12 +51,13 @@ if TYPE_CHECKING:
 @click.option(
     "--wiring",
     help="Such as ws:k=4,p=0.75, complete or file:PATH.  "
-    "[default: complete for dynamic edges; for others ws:k=4,p=0.75, and in a backbone "
-    "complete for learned and its own for fixed ones]",
+    "[default: complete; for fixed and learned edges ws:k=4,p=0.75, and in a backbone "
+    "its own for fixed ones]",
 )
 @click.option(
     "--edges",
-    help="fixed, learned or dynamic, with settings: dynamic:gate=hard,bias=0.  "
+    help="fixed, learned, dynamic, attention, receiver, or a kind of your own, with "
+    "settings: dynamic:gate=hard,bias=0.  "
     "[default: dynamic; with --budget dynamic:gate=hard,bias=1.5,threshold=0.5]",
 )
 @click.option("--node", help="Of a backbone: branch or block.")

@@ -80,7 +80,6 @@ def cheap_training(few_images: Path) -> Iterator[None]:
     takes as long as an epoch here. Shared fixtures train too, hence the scope; the
     doctests in ``ddw_graph`` are outside of it.
     """
-    from ddw_graph.nn import aggregation
     from ddw_graph.nn.cost import NetworkCost, cost
     from ddw_graph.nn.network import Network
 

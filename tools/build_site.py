@@ -36,9 +36,9 @@ MOVED = {
 SECTIONS = {
     "Start": ("start", "concepts", "paper"),
     "How to": (
-        *("own-generator", "own-operation", "data", "backbones", "training"),
-        *("recipes", "distributed", "sweeps", "ablations", "analysis", "explore"),
-        *("learning-from-wirings", "detection", "deploy"),
+        *("own-generator", "own-operation", "own-edges", "data", "backbones"),
+        *("training", "recipes", "distributed", "sweeps", "ablations"),
+        *("analysis", "explore", "learning-from-wirings", "detection", "deploy"),
     ),
     "Results": (
         *("results/table1", "results/fashion-mnist", "results/dynamic-wiring"),

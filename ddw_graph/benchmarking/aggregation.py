@@ -29,7 +29,10 @@ def aggregation(
     features = [
         torch.randn(shape, device=run.device, requires_grad=True) for _ in range(inputs)
     ]
-    weights = torch.rand(shape[0], inputs, device=run.device, requires_grad=True)
+    weights = [
+        torch.rand(shape[0], 1, 1, 1, device=run.device, requires_grad=True)
+        for _ in range(inputs)
+    ]
     gradient = torch.randn(shape, device=run.device)
     targets = [torch.empty_like(x) for x in features]
 
@@ -41,7 +44,7 @@ def aggregation(
         return gather(features, weights)
 
     def both() -> tuple[Tensor, ...]:
-        return torch.autograd.grad(forward(), [weights, *features], gradient)
+        return torch.autograd.grad(forward(), [*weights, *features], gradient)
 
     copy()
     sizes = f"{inputs} inputs of {'x'.join(map(str, shape))}"

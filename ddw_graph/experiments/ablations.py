@@ -19,7 +19,7 @@ from ddw_graph.experiments.groups import Group
 from ddw_graph.experiments.runs import Progress
 from ddw_graph.models.backbones import is_backbone
 from ddw_graph.models.paper import paper_figures
-from ddw_graph.nn.edges import edge_settings, edge_text
+from ddw_graph.nn.edges import edge_settings, edge_text, is_static
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.train import DataSource
 
@@ -151,12 +151,15 @@ def instances(model: str, edges: Sequence[str] = ()) -> Ablation:
 
     Raises:
         ModelError: If a setting is none.
-        RunError: If edges are not dynamic.
+        RunError: If edges are static.
     """
     kinds = [canonical(each) for each in edges or INSTANCE_EDGES]
-    static = [kind for kind in kinds if edge_settings(kind).kind != "dynamic"]
+    static = [kind for kind in kinds if is_static(kind)]
     if static:
-        raise RunError(f"wirings of instances need dynamic edges, got {static[0]}")
+        raise RunError(
+            "wirings of instances need edges that depend on the image, as dynamic ones "
+            f"do, got {static[0]}"
+        )
     settings = dict.fromkeys((COMPLETE, *(Entry("complete", kind) for kind in kinds)))
     return Ablation(
         "instances",

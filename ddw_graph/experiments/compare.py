@@ -14,7 +14,7 @@ from ddw_graph.experiments.inference import run_times
 from ddw_graph.experiments.runs import PlannedRun, Progress, run_all
 from ddw_graph.models import create_model
 from ddw_graph.models.backbones import is_backbone
-from ddw_graph.nn.edges import edge_settings, edge_text
+from ddw_graph.nn.edges import edge_settings, edge_text, is_static
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
 from ddw_graph.training.data import ImageData
@@ -86,7 +86,7 @@ def entries(
     if not wirings and not kinds and not budgets:
         return DEFAULT_ENTRIES
     kinds = kinds or ((CLOSING_EDGES,) if budgets else ("learned", "dynamic"))
-    closing = [kind for kind in kinds if edge_settings(kind).kind == "dynamic"]
+    closing = [kind for kind in kinds if not is_static(kind)]
     if budgets and not closing:
         raise RunError(f"a budget needs dynamic edges, got {', '.join(kinds)}")
     return tuple(

@@ -18,6 +18,7 @@ from ddw_graph.experiments.sample_wirings import (
     sample_wirings,
 )
 from ddw_graph.experiments.variation import Variation, variation
+from ddw_graph.nn.edges import edge_text, is_static
 from ddw_graph.nn.network import Network
 from ddw_graph.training.bad_images import leaving_out
 from ddw_graph.training.data import ImageData
@@ -69,11 +70,14 @@ def instance_test(
         workers: Processes that load images.
 
     Raises:
-        RunError: If no stage has dynamic edges.
+        RunError: If all stages have static edges.
     """
-    if all(stage.edges.kind != "dynamic" for stage in model.stages):
-        kinds = ", ".join(sorted({stage.edges.kind for stage in model.stages}))
-        raise RunError(f"wirings of instances need dynamic edges, got {kinds}")
+    if all(is_static(stage.edges) for stage in model.stages):
+        kinds = ", ".join(sorted({edge_text(stage.edges) for stage in model.stages}))
+        raise RunError(
+            "wirings of instances need edges that depend on the image, as dynamic ones "
+            f"do, got {kinds}"
+        )
     bad = leaving_out(data)
     own = sample_wirings(
         model, data.test, batch_size=batch_size, workers=workers, bad=bad

@@ -7,7 +7,6 @@ from ddw_graph.models.backbones import NoData
 from ddw_graph.models.create import create_model, image_size
 from ddw_graph.models.paper import paper_figures
 from ddw_graph.nn.cost import NetworkCost, cost
-from ddw_graph.nn.edges import KINDS
 
 TABLE_1 = {
     "mobilenet_v2": "MobileNetV2-1.0",
@@ -37,6 +36,10 @@ READING = (
     "here).",
 )
 """Which reading of the paper gives our figures, and what it leaves open."""
+
+
+KINDS = ("fixed", "learned", "dynamic")
+"""The kinds of edges that are priced: the paper's."""
 
 
 def prices(name: str) -> dict[str, NetworkCost]:

@@ -14,10 +14,10 @@ from torch.overrides import TorchFunctionMode
 from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import CheckpointError, ModelError, UserError
 from ddw_graph.models.create import from_config
-from ddw_graph.models.sealed import difference_of, opened, sealed, telling
 from ddw_graph.models.hooks import is_altered
-from ddw_graph.nn.network import Network
+from ddw_graph.models.sealed import difference_of, opened, sealed, telling
 from ddw_graph.nn.edge_weights import Edges
+from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import OperationLike
 
 FORMAT = "ddw_graph.network"

@@ -12,7 +12,7 @@ from ddw_graph.nn.edge_weights import Edges, Gated
 from ddw_graph.nn.edges import edge_config, edge_settings, edge_text
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
-from ddw_graph.nn.static import Fixed, Learned, LearnedWeights
+from ddw_graph.nn.static import Fixed, Learned
 
 
 def convert(network: Network, *, edges: str | Edges) -> Network:
@@ -31,10 +31,10 @@ def convert(network: Network, *, edges: str | Edges) -> Network:
 
     Example:
         >>> from ddw_graph import create_model
-        >>> model = create_model("randwire_tiny", edges="fixed", n=4).eval()
+        >>> model = create_model("randwire_tiny", edges="fixed").double()
         >>> routed = convert(model, edges="dynamic:per=position")
-        >>> images = torch.randn(2, 3, 32, 32)
-        >>> torch.allclose(model(images), routed(images), atol=1e-5)
+        >>> images = torch.randn(2, 3, 32, 32).double()
+        >>> torch.allclose(model.eval()(images), routed.eval()(images))
         True
     """
     settings = edge_settings(edges)
@@ -44,33 +44,37 @@ def convert(network: Network, *, edges: str | Edges) -> Network:
     if new.config is not None:
         new.config["edges"] = edge_config(settings)
         neutral = [stage.neutral for stage in new.stages]
-        new.config["neutral"] = neutral if any(neutral) else None
+        new.config["neutral"] = None if None in neutral else neutral
     return new
 
 
 def _convert(stage: Stage, settings: Edges) -> None:
     """Gives a stage other edge weights, with which it computes the same."""
     old, weights = stage.edges, stage.weights
-    like = next(stage.operations.parameters(), torch.empty(0))
     if old == settings:
         return
+    neutral, values = stage.neutral, None
     if isinstance(old, Fixed):
-        stage.weigh(settings, neutral=stage.plan.weighted_edges)
-    elif isinstance(old, Learned) and settings == Learned(form="free"):
-        values = _row(stage)
-        stage.weigh(settings)
-        assert isinstance(stage.weights, LearnedWeights)
-        stage.weights.logit.data.copy_(values)
+        neutral = [*stage.plan.weighted_edges]
+    elif _are_sigmoids(old) and settings == Learned(form="free"):
+        neutral, values = None, {"logit": _row(stage)}
     elif _differ_in_training_only(old, settings):
-        stage.weigh(settings, neutral=stage.neutral)
-        stage.weights.load_state_dict(weights.state_dict())
+        values = weights.state_dict()
     else:
         raise ModelError(
             f"{edge_text(old)} edges cannot become {edge_text(settings)} edges and "
             "compute the same: fixed edges can become any kind, psi gates hard ones "
             "and the reverse, learned edges learned:form=free"
         )
+    like = next(stage.operations.parameters(), torch.empty(0))
+    stage.weigh(settings, neutral)
     stage.weights.to(like.device, like.dtype).train(weights.training)
+    if values is not None:
+        stage.weights.load_state_dict(values)
+
+
+def _are_sigmoids(edges: Edges) -> bool:
+    return isinstance(edges, Learned) and edges.form == "sigmoid"
 
 
 def _row(stage: Stage) -> Tensor:

@@ -28,6 +28,7 @@ from ddw_graph.nn.edges import (
     edge_config,
     edge_settings,
     edges_of_config,
+    is_static,
     kind_name,
 )
 from ddw_graph.nn.network import Network
@@ -228,8 +229,7 @@ def _randwire_wirings(
 ) -> list[nx.DiGraph]:
     """Returns the wirings of RandWire's stages."""
     if wiring is None:
-        static = kind_name(edges) in ("fixed", "learned")
-        wiring = "ws:k=4,p=0.75" if static else "complete"
+        wiring = "ws:k=4,p=0.75" if is_static(edges) else "complete"
     if n is not None:
         n = node_count(n)
     of_stage: list[Any] = [wiring] * len(layout.nodes)

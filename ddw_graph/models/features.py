@@ -12,8 +12,8 @@ from torch.fx.passes.shape_prop import ShapeProp, TensorMetadata
 from ddw_graph.errors import ModelError
 from ddw_graph.models.tracing import follow_mode, traced
 from ddw_graph.nn.arguments import is_integer
-from ddw_graph.nn.network import Network, check_images, run_stages
 from ddw_graph.nn.features import Features
+from ddw_graph.nn.network import Network, check_images, run_stages
 from ddw_graph.nn.stage import Stage
 
 PROBE = 224

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.edge_weights import NeutralStart
+from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
 from ddw_graph.wiring import check, to_dict
@@ -106,7 +107,7 @@ def _ever_open(network: Network, batches: Iterable[Tensor]) -> list[EdgeSet]:
             continue
         _, adjacency = model(x, return_adjacency=True)
         # Somewhere, where weights differ by position too.
-        opened = [(m != 0).flatten(3).any(3).any(0) for m in adjacency]
+        opened = [(by_sample(m.abs(), axes=3) > 0).any(0) for m in adjacency]
         seen = [a | b for a, b in zip(seen, opened, strict=True)] if seen else opened
     if not seen:
         raise ModelError("pruning needs at least one image to go by, got none")

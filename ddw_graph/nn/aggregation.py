@@ -59,8 +59,8 @@ def gather(inputs: Sequence[Features], weights: Sequence[Multiplier]) -> Feature
 
     Example:
         >>> one = torch.ones(2, 1, 1, 1)
-        >>> weights = torch.tensor([1.0, 0.0]), torch.tensor([2.0, 0.5])
-        >>> gather([one, one], [weight.view(2, 1, 1, 1) for weight in weights]).flatten()
+        >>> weights = torch.tensor([[1.0, 0.0], [2.0, 0.5]]).view(2, 2, 1, 1, 1)
+        >>> gather([one, one], [*weights]).flatten()
         tensor([3.0000, 0.5000])
 
     Source:
@@ -78,28 +78,32 @@ def gather(inputs: Sequence[Features], weights: Sequence[Multiplier]) -> Feature
     return total
 
 
-def columns(weights: Tensor, rank: int) -> Sequence[Tensor]:
-    """Returns the weights of edges, ``(rows, edges, ...)``, one by one as multipliers.
+def of_rank(weights: Tensor, rank: int) -> Tensor:
+    """Returns weights of edges with all axes that features have.
 
     Args:
-        weights: The weights.
+        weights: Weights, ``(rows, edges)``, with the features' further axes or without.
         rank: How many axes the features have.
     """
     missing = rank + 1 - weights.ndim
-    if missing:
-        weights = weights.reshape(*weights.shape, *[1] * missing)
-    return weights.unbind(1)
+    return weights.reshape(*weights.shape, *[1] * missing) if missing else weights
 
 
-def stacked(weights: Sequence[Multiplier]) -> Float[Tensor, "_ edges ..."]:
-    """Returns the multipliers of several edges as one tensor."""
-    return torch.stack(torch.broadcast_tensors(*weights), dim=1)
+def stacked(weights: Sequence[Tensor]) -> Tensor:
+    """Returns the multipliers of several edges as one tensor, edges behind the rows."""
+    shapes = [weight.shape for weight in weights]
+    if any(shape != shapes[0] for shape in shapes):
+        shape = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
+        weights = [weight.expand(shape) for weight in weights]
+    return torch.stack([*weights], dim=1)
 
 
-def alive(edges: Sequence[Edge]) -> Bool[Tensor, "_ ..."] | None:
+def alive(edges: Sequence[Edge]) -> Bool[Tensor, "_ 1 ..."] | None:
     """Returns where some edge is open; None where that is sure."""
     opened = [edge.is_open for edge in edges if edge.is_open is not None]
-    return reduce(torch.logical_or, opened) if len(opened) == len(edges) else None
+    if len(opened) < len(edges):
+        return None
+    return stacked(opened).any(1, keepdim=True)
 
 
 def drop_one_input(

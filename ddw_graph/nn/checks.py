@@ -13,28 +13,30 @@ def check_features(
     channels: int,
     plan: StagePlan,
     what: str,
-    *,
+    rank: int | None = None,
     like: Tensor | None = None,
 ) -> None:
-    """Checks the width of features, and their rank and batch against the input's.
+    """Checks the width and the rank of features, and their batch against others'.
 
     Raises:
         ModelError: If they do not fit; it names what they are.
     """
     axis = plan.channel_axis
-    fits = x.ndim > 1 and x.shape[axis] == channels
-    if like is not None:
-        fits = fits and x.ndim == like.ndim and x.shape[0] == like.shape[0]
-    if not fits:
+    fits = x.ndim == rank if rank else x.ndim > 1
+    fits = fits and x.shape[axis] == channels
+    if not fits or (like is not None and x.shape[0] != like.shape[0]):
         place = "second" if axis == 1 else "last"
-        same = f", and {like.ndim} axes and batch {len(like)}" if like is not None else ""
+        axes = f"{rank} axes" if rank else "2 axes or more"
+        batch = "" if like is None else f", a batch of {like.shape[0]}"
         raise ModelError(
-            f"features must have {channels} channels on the {place} axis{same}, got "
-            f"{tuple(x.shape)} for {what}"
+            f"features must have {axes}{batch}, and {channels} channels on the {place} "
+            f"axis, got {tuple(x.shape)} for {what}"
         )
 
 
-def check_weights(weights: Tensor, edges: int, x: Tensor, node: int, stage: str) -> None:
+def check_weights(
+    weights: Tensor, edges: int, x: Tensor, node: int, stage: str
+) -> None:
     """Checks that weights of edges broadcast against features.
 
     Raises:
@@ -64,9 +66,9 @@ def check_adjacency(adjacency: Tensor, plan: StagePlan, x: Tensor) -> None:
     fits = adjacency.ndim in (3, x.ndim + 2) and shape[1:3] == (nodes, nodes)
     if not fits or not (shape[0] == 1 or shape[0] == batch):
         raise ModelError(
-            f"adjacency must have the shape ({batch}, {nodes}, {nodes}) or (1, {nodes}, "
-            f"{nodes}), alone or with the further axes that the stage returns, got "
-            f"{tuple(shape)}"
+            f"adjacency must have the shape ({batch}, {nodes}, {nodes}) or "
+            f"(1, {nodes}, {nodes}), alone or with the further axes that the stage "
+            f"returns, got {tuple(shape)}"
         )
     if traces() or adjacency.is_meta:
         return  # What follows reads values, which a traced graph does not have.

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import prod
-from math import prod
 from typing import Any, ClassVar
 
 import torch
@@ -257,7 +256,13 @@ class DynamicWeights(EdgeWeights):
     def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
         """Copies the routers' rows and the thresholds of the edges that are left."""
         if self.settings.router is not None:
-            return super().take_over(other, edges, nodes)
+            if edges != set(other.plan.edges):
+                raise ModelError(
+                    "edges are pruned from the rows of the default router, got a "
+                    "router of your own, whose outputs cannot be taken apart"
+                )
+            self.load_state_dict(other.state_dict())
+            return
         for name, router in self.routers.items():
             node = nodes[int(name)]
             targets = other.plan.weighted(node)

@@ -133,9 +133,7 @@ class EdgeWeights(nn.Module):
         """
         return NeutralStart(self, edges)
 
-    def take_over(
-        self, other: Any, edges: set[Edge], nodes: Sequence[int]
-    ) -> None:
+    def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
         """Copies the parameters of another's edges, for a wiring with fewer of them.
 
         Args:
@@ -226,9 +224,7 @@ class NeutralStart(EdgeWeights):
         """Returns the scale and what the weights that it scales name."""
         return {"scale"} | {f"weights.{n}" for n in self.weights.no_weight_decay()}
 
-    def take_over(
-        self, other: Any, edges: set[Edge], nodes: Sequence[int]
-    ) -> None:
+    def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
         """Copies the scales of the edges that are left, and what they scale."""
         places = other.plan.places_of(edges)
         self.scale.data.copy_(other.scale[places])

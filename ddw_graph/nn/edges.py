@@ -1,8 +1,10 @@
 """Kinds of edge weights by name, and the texts that name one with its settings."""
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import Field, asdict, fields, is_dataclass
+from importlib import import_module
 from typing import Any, TypeVar
 
 from ddw_graph.errors import ModelError
@@ -24,9 +26,9 @@ Kind = TypeVar("Kind", bound=Callable[..., Any])
 def edge_kind(name: str) -> Callable[[Kind], Kind]:
     """Names a kind of edge weights, for the command line, sweeps and saved files.
 
-    Decorates a function ``(plan, channels) -> EdgeWeights``; or, for a kind with
-    settings, a frozen dataclass of texts and floats, each with a default, whose
-    instances are called so.
+    Decorates what is called with ``(plan, channels)`` and returns ``EdgeWeights``: a
+    function, or their class; or, for a kind with settings, a frozen dataclass of texts
+    and floats, each with a default, whose instances are called so.
 
     Args:
         name: Lower-case letters, digits and underscores.
@@ -71,6 +73,16 @@ def kind_name(edges: Edges) -> str | None:
     return name
 
 
+def is_static(edges: str | Edges) -> bool:
+    """Returns whether all samples share the weights: of fixed and learned edges.
+
+    Example:
+        >>> is_static("learned:form=free"), is_static("attention")
+        (True, False)
+    """
+    return kind_name(edge_settings(edges)) in ("fixed", "learned")
+
+
 def edge_settings(edges: str | Edges) -> Edges:
     """Returns the kind of edges that a text names, or the one that is given.
 
@@ -84,8 +96,8 @@ def edge_settings(edges: str | Edges) -> Edges:
         >>> edge_settings("dynamic:bias=0,gate=hard").gate
         'hard'
     """
-    if isinstance(edges, type):
-        return edge_settings(edges())  # a class of settings: all by default
+    if isinstance(edges, type) and is_dataclass(edges):
+        return _made(edges, {})  # all by default
     if not isinstance(edges, str):
         if not callable(edges):
             raise ModelError(
@@ -110,7 +122,7 @@ def edge_settings(edges: str | Edges) -> Edges:
             values[key] = float(value) if known[key].type is float else value
         except ValueError as error:
             raise ModelError(f"{key} must be a number, got {value!r}") from error
-    return kind(**values) if isinstance(kind, type) else kind
+    return _made(kind, values)
 
 
 def edge_text(edges: Edges, *, plain: bool = False) -> str:
@@ -155,9 +167,13 @@ def edge_config(edges: Edges) -> dict[str, Any] | None:
     if not is_dataclass(edges):
         return {"kind": name}
     known = _text_fields(type(edges))
-    if any(getattr(edges, f.name) != f.default for f in fields(edges) if f.name not in known):
+    if any(
+        getattr(edges, f.name) != f.default
+        for f in fields(edges)
+        if f.name not in known
+    ):
         return None
-    values = asdict(edges)  # type: ignore[call-overload]
+    values = asdict(edges)
     return {"kind": name, **{key: values[key] for key in known}}
 
 
@@ -180,16 +196,34 @@ def edges_of_config(config: Any, given: str | Edges | None = None) -> Edges:
         )
     values = dict(config)
     kind = _kind(values.pop("kind"))
-    return kind(**values) if isinstance(kind, type) else kind
+    return _made(kind, values)
+
+
+IMPORT = "DDW_GRAPH_IMPORT"
+"""The environment variable with modules that name kinds of edges, commas between."""
 
 
 def _kind(name: str) -> Any:
     if name not in KINDS:
+        for module in filter(None, os.environ.get(IMPORT, "").split(",")):
+            try:
+                import_module(module)
+            except ImportError as error:
+                raise ModelError(f"{IMPORT} names {module!r}: {error}") from error
+    if name not in KINDS:
         raise ModelError(
-            f"edges must be one of {', '.join(KINDS)}, got {name!r}; import the module "
-            "that names a kind of your own with edge_kind before"
+            f"edges must be one of {', '.join(KINDS)}, got {name!r}; for your own kind "
+            f"import the module that names it with edge_kind, or set {IMPORT} to it"
         )
     return KINDS[name]
+
+
+def _made(kind: Any, values: dict[str, Any]) -> Edges:
+    """Returns a kind with its settings, or itself if it has none."""
+    edges: Any = kind
+    if is_dataclass(kind):
+        edges = edges(**values)
+    return edges  # type: ignore[no-any-return]
 
 
 def _text_fields(kind: Any) -> dict[str, Field[Any]]:

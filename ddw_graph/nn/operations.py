@@ -9,6 +9,7 @@ from torch.nn.functional import conv2d
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.arguments import check_one_of
+from ddw_graph.nn.plan import StagePlan
 
 Operation = Callable[[int, int, int], nn.Module]
 """Makes a node's module from ``(in_channels, out_channels, stride)``."""
@@ -106,25 +107,31 @@ def basic_branch(in_channels: int, out_channels: int, stride: int = 1) -> nn.Mod
 OPERATIONS: dict[str, Operation] = {"sepconv": sepconv, "basic": basic_branch}
 
 
-def operations_of(operation: OperationLike, nodes: int) -> list[Operation]:
+def operations_of(operation: OperationLike, plan: StagePlan) -> list[Operation]:
     """Returns the operation of each node that computes.
 
     Args:
         operation: One for all nodes, a list with one for each, or a function whose only
             parameter is called ``node`` and that returns the one of nodes 1 to
-            ``nodes``. An operation is a name from ``OPERATIONS``, a callable
+            n. An operation is a name from ``OPERATIONS``, a callable
             ``(in_channels, out_channels, stride) -> nn.Module``, or, of one node, the
             module itself.
-        nodes: How many nodes compute.
+        plan: The plan of the stage.
 
     Raises:
-        ModelError: If no operation has that name, or a list has another length.
+        ModelError: If no operation has that name, or one for images is to compute
+            features with their channels last, or a list has another length.
 
     Example:
-        >>> mixed = operations_of(lambda node: "basic" if node == 1 else "sepconv", 3)
+        >>> from ddw_graph.generators import complete
+        >>> from ddw_graph.nn.plan import plan
+        >>> mixed = operations_of(
+        ...     lambda node: "basic" if node == 1 else "sepconv", plan(complete(3))
+        ... )
         >>> [each.__name__ for each in mixed]
         ['basic_branch', 'sepconv', 'sepconv']
     """
+    nodes = plan.nodes - 2
     each: Sequence[Any]
     if isinstance(operation, Sequence) and not isinstance(operation, str):
         each = operation
@@ -138,6 +145,12 @@ def operations_of(operation: OperationLike, nodes: int) -> list[Operation]:
         raise ModelError(
             f"a list of operations has one for each of the {nodes} nodes that compute, "
             f"got {len(each)}"
+        )
+    named = [one for one in each if isinstance(one, str)]
+    if named and plan.channel_axis == -1:
+        raise ModelError(
+            f"operation {named[0]!r} is for images with channel_axis=1, got "
+            "channel_axis=-1: give an operation of your own"
         )
     return [*map(_operation, each)]
 

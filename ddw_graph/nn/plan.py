@@ -146,7 +146,7 @@ def plan(
         Xie et al. 2019, arXiv:1904.01569, section 3 (``sources``, ``mean``); DDW,
         section 3.1 (``input``, ``sum``).
     """
-    check(dag)
+    weights = edge_attributes(check(dag))
     nodes = dag.number_of_nodes()
     last = nodes - 1
     successors = tuple(tuple(sorted(dag.successors(i))) for i in range(nodes))
@@ -176,7 +176,11 @@ def plan(
     if transition == "sources":
         _check_sources(successors, predecessors)
     constants = tuple(
-        _constants(i, targets, last, len(gathered)) if output == "mean" else ()
+        tuple(
+            (1 / len(gathered) if j == last else 1.0) * dag.edges[i, j].get("weight", 1)
+            for j in targets
+            if output == "mean" and (i == 0 or j == last)
+        )
         for i, targets in enumerate(successors)
     )
     last_read = tuple(
@@ -192,7 +196,7 @@ def plan(
         transition,
         output,
         channel_axis,
-        edge_attributes(dag),
+        weights,
     )
 
 
@@ -220,11 +224,3 @@ def _check_sources(
         f"have no other input, got {what} with the inputs {inputs}; "
         "transition 'input' takes any DAG"
     )
-
-
-def _constants(
-    node: int, targets: Sequence[int], last: int, gathered: int
-) -> tuple[float, ...]:
-    """Returns the multipliers of the edges that a mean leaves without a weight."""
-    constant = [j for j in targets if node == 0 or j == last]
-    return tuple(1 / gathered if j == last else 1.0 for j in constant)

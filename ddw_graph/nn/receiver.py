@@ -63,10 +63,7 @@ class ReceiverWeights(EdgeWeights):
             }
         )
         self.second = nn.ModuleDict(
-            {
-                node: nn.Linear(len(i), len(i), bias=False)
-                for node, i in several.items()
-            }
+            {node: nn.Linear(len(i), len(i), bias=False) for node, i in several.items()}
         )
         for layer in self.second.values():
             nn.init.zeros_(layer.weight)  # type: ignore[arg-type]
@@ -86,9 +83,8 @@ class ReceiverWeights(EdgeWeights):
         """Returns the MACs of the two linear layers."""
         if str(node) not in self.static:
             return 0
-        fan_in = len(self.static[str(node)])
-        width = self.first[str(node)].in_features
-        return fan_in * elements + fan_in * fan_in * (elements // width)  # type: ignore[operator]
+        fan_in, width = self.first[str(node)].weight.shape  # type: ignore[misc]
+        return fan_in * elements + fan_in * fan_in * (elements // int(width))
 
     def neutral(self, edges: Iterable[Edge]) -> EdgeWeights:
         """Returns itself with a at 1 on these edges and at 0 on all others."""

@@ -46,7 +46,7 @@ def computed(
     part: Tensor = operation(x[samples])
     last = part.ndim == 4 and part.is_contiguous(memory_format=torch.channels_last)
     y = torch.empty(
-        (len(x), *part.shape[1:]),
+        (x.shape[0], *part.shape[1:]),
         dtype=part.dtype,
         device=part.device,
         memory_format=torch.channels_last if last else torch.contiguous_format,

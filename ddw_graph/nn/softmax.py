@@ -55,7 +55,7 @@ class SoftmaxWeights(EdgeWeights):
 
 
 class LearnedSoftmaxWeights(SoftmaxWeights):
-    """Weighs a node's inputs by the softmax of a parameter of each edge, 0 at the start.
+    """Weighs a node's inputs by the softmax of the edges' parameters, 0 at the start.
 
     Args:
         plan: The plan of the stage.

@@ -12,9 +12,9 @@ from ddw_graph.errors import ModelError
 from ddw_graph.nn.aggregation import (
     Edge,
     alive,
-    columns,
     drop_one_input,
     gather,
+    of_rank,
     stacked,
 )
 from ddw_graph.nn.arguments import check_integers, check_share
@@ -135,7 +135,14 @@ class Stage(nn.Module):
         self.drop_path = drop_path
         self.entrance, self.exit = entrance, exit
         self.changes = in_channels != channels or stride != 1
-        makers = operations_of(operation, self.plan.nodes - 2)
+        if channel_axis == -1 and (
+            self.changes and self.plan.projects and projection is None
+        ):
+            raise ModelError(
+                "the default projection is for images with channel_axis=1: with "
+                "channel_axis=-1 and a change of width or stride give projection="
+            )
+        makers = operations_of(operation, self.plan)
         self.operations = nn.ModuleList(
             make(in_channels, channels, stride)
             if self.plan.takes_transition(node)
@@ -147,6 +154,11 @@ class Stage(nn.Module):
             if self.changes and self.plan.projects
             else None
         )
+        convolution = next(filter(_is_convolution, self.operations.modules()), None)
+        self.rank = None  # any
+        if convolution is not None and channel_axis == 1:
+            # Convolutions take a missing batch without a word.
+            self.rank = len(convolution.kernel_size) + 2  # type: ignore[arg-type]
         self.weigh(edges, neutral)
         # The target and the source of each edge, in the order of the nodes' inputs.
         ends = [
@@ -238,7 +250,8 @@ class Stage(nn.Module):
         if self.entrance is not None:
             x = self.entrance(x)
         plan, last = self.plan, self.plan.nodes - 1
-        check_features(x, self.in_channels, plan, f"the input of {self.label}")
+        what = f"the input of {self.label}"
+        check_features(x, self.in_channels, plan, what, self.rank)
         if adjacency is not None:
             adjacency = adjacency.to(x.device)
             check_adjacency(adjacency, plan, x)
@@ -256,17 +269,17 @@ class Stage(nn.Module):
             del edges, weights  # before memory for the next is asked for
             if node < last:
                 if y is not None:
-                    samples = alive_samples(is_alive, len(x)) if skips else None
+                    samples = alive_samples(is_alive, x.shape[0]) if skips else None
                     y = computed(self.operations[node - 1], y, samples)
                     what = f"what node {node} of {self.label} computes"
-                    check_features(y, self.channels, plan, what, like=x)
+                    check_features(y, self.channels, plan, what, x.ndim, x)
                 sent.append(self._sent(node, x, y, is_alive, adjacency, skips))
         if y is None:
             # Its own weights leave a path open; the caller's may close them all.
             y = self._zeros(x)
         if self.exit is not None:
             y = self.exit(y)
-        return (y, self._matrix(effective, len(x))) if return_adjacency else y
+        return (y, self._matrix(effective, x)) if return_adjacency else y
 
     def _sent(
         self,
@@ -282,15 +295,18 @@ class Stage(nn.Module):
         if y is None:
             none = x.new_zeros([1] * x.ndim)
             return [Edge(None, none, none.bool())] * len(targets)
-        weights, opened = self._weights_of_outputs(node, y, adjacency, skips)
-        multipliers = columns(weights, y.ndim)
-        is_open: Sequence[Tensor | None] = [None] * len(targets)
-        if opened is not None:
-            is_open = columns(opened, y.ndim)
+        weights, is_open = self._weights_of_outputs(node, y, adjacency, skips)
+        weights = of_rank(weights, y.ndim)
+        if is_open is not None:
+            is_open = of_rank(is_open, y.ndim)
         if is_alive is not None:
-            multipliers = [weight * is_alive for weight in multipliers]
-            is_open = [is_alive if o is None else o & is_alive for o in is_open]
-        edges = [Edge(y, *each) for each in zip(multipliers, is_open, strict=True)]
+            weights = weights * is_alive
+            is_open = is_alive if is_open is None else is_open & is_alive
+        opened: Sequence[Tensor | None] = [None] * len(targets)
+        if is_open is not None:
+            opened = is_open.expand(-1, len(targets), *is_open.shape[2:]).unbind(1)
+        pairs = zip(weights.unbind(1), opened, strict=True)
+        edges = [Edge(y, weight, each) for weight, each in pairs]
         if node == 0 and self.changes:
             for place, edge in enumerate(edges):
                 if self.plan.takes_transition(targets[place]):
@@ -339,13 +355,14 @@ class Stage(nn.Module):
                 first = stacked([edge.weight for edge in own])
                 answer = self.weights.incoming(node, inputs, first)
                 check_weights(answer, len(own), inputs[0], node, self.label)
-                pairs = zip(own, columns(answer, inputs[0].ndim), strict=True)
+                columns = of_rank(answer, inputs[0].ndim).unbind(1)
+                pairs = zip(own, columns, strict=True)
                 weights[-len(own) :] = [edge.weighs(weight) for edge, weight in pairs]
         computes = node < self.plan.nodes - 1
         if self.training and self.drop_path and computes and len(edges) > 1:
-            batch = max(len(edge.x) for edge in edges if edge.x is not None)
+            batch = max(e.x.shape[0] for e in edges if e.x is not None)
             keep = drop_one_input(stacked(weights), batch, self.drop_path)
-            kept = columns(keep, weights[0].ndim)
+            kept = of_rank(keep, weights[0].ndim).unbind(1)
             weights = [w * column for w, column in zip(weights, kept, strict=True)]
         return weights
 
@@ -382,13 +399,13 @@ class Stage(nn.Module):
         sizes[0], sizes[self.plan.channel_axis] = x.shape[0], self.channels
         return x.new_zeros(sizes)
 
-    def _matrix(self, weights: Sequence[Tensor], batch: int) -> Tensor:
+    def _matrix(self, weights: Sequence[Tensor], x: Tensor) -> Tensor:
         """Returns the weights of all edges as an adjacency."""
         values = stacked(weights)
         if all(size == 1 for size in values.shape[2:]):
             values = values.flatten(1)
         nodes, device = self.plan.nodes, values.device
-        result = values.new_zeros(batch, nodes, nodes, *values.shape[2:])
+        result = values.new_zeros(x.shape[0], nodes, nodes, *values.shape[2:])
         result[:, self.targets.on(device), self.sources.on(device)] = values
         return result
 
@@ -403,3 +420,7 @@ class Stage(nn.Module):
             f"drop_path={self.drop_path}",
         ]
         return ", ".join(given)
+
+
+def _is_convolution(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.conv._ConvNd)

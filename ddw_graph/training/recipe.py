@@ -300,7 +300,7 @@ def parameter_groups(model: nn.Module, recipe: Decays) -> list[dict[str, Any]]:
         else:
             network.append(parameter)
     decay = recipe.weight_decay
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": network, "weight_decay": decay, "scale": 1.0},
         {"params": norms, "weight_decay": recipe.norm_weight_decay, "scale": 1.0},
         *(

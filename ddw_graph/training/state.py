@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from ddw_graph.errors import RunError
-from ddw_graph.training.finite import first_not_finite
 from ddw_graph.nn.network import Network
 from ddw_graph.training.average import averaged
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.finite import first_not_finite
 from ddw_graph.training.recipe import Recipe, parameter_groups
 from ddw_graph.training.run import Row, RunFolder
 

@@ -1,8 +1,9 @@
 """The rules that make a directed graph a wiring."""
 
-import math
+import reprlib
 from collections.abc import Iterable
 from numbers import Real
+from sys import float_info
 
 import networkx as nx
 
@@ -128,9 +129,10 @@ def edge_attributes(dag: nx.DiGraph) -> tuple[float, ...] | None:
     for i, j in edge_list(dag):
         weight = dag.edges[i, j].get("weight", 1.0)
         real = isinstance(weight, Real) and not isinstance(weight, bool)
-        if not real or not math.isfinite(weight):
+        if not real or not abs(weight) <= float_info.max:
             raise WiringError(
-                f"an edge's attribute weight must be a finite number, got {weight!r} "
+                "an edge's attribute weight must be a finite number, got "
+                f"{reprlib.repr(weight)} "
                 f"for {i} -> {j}"
             )
         weights.append(float(weight))

@@ -17,8 +17,9 @@ def to_graphml(
     """Writes a wiring as GraphML and returns whether it had to.
 
     yEd, Gephi and Cytoscape read it. Nodes say their ``role``: input, output or
-    operation. Attributes of the graph are scalars there, so ``arguments`` is a text of
-    JSON. A file that is there with the same content is left alone.
+    operation, and edges their ``weight`` if they have one. Attributes of the graph are
+    scalars there, so ``arguments`` is a text of JSON. A file that is there with the
+    same content is left alone.
 
     Args:
         dag: The wiring.
@@ -38,7 +39,9 @@ def to_graphml(
     if head["arguments"] is not None:
         plain.graph["arguments"] = json.dumps(head["arguments"])
     plain.add_nodes_from((node, {"role": _role(node, dag)}) for node in range(len(dag)))
-    plain.add_edges_from(edge_list(dag))
+    for i, j in edge_list(dag):
+        weight = dag.edges[i, j].get("weight")
+        plain.add_edge(i, j, **({} if weight is None else {"weight": weight}))
     lines = (f"{line}\n".encode() for line in nx.generate_graphml(plain))
     return write_bytes(path, lines, overwrite=overwrite)
 
@@ -74,7 +77,9 @@ def _dot_lines(dag: nx.DiGraph) -> Iterator[str]:
         box = "" if role == "operation" else f' [shape=box, label="{role}"]'
         yield f"  {node}{box};"
     for i, j in edge_list(dag):
-        yield f"  {i} -> {j};"
+        weight = dag.edges[i, j].get("weight")
+        label = "" if weight is None else f' [label="{weight}"]'
+        yield f"  {i} -> {j}{label};"
     yield "}"
 
 

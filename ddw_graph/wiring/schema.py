@@ -8,7 +8,7 @@ from typing import Any
 import networkx as nx
 
 from ddw_graph.errors import WiringError
-from ddw_graph.wiring.checks import MAX_NODES, check, edge_list
+from ddw_graph.wiring.checks import MAX_NODES, check, edge_attributes, edge_list
 
 FORMAT = "ddw_graph.wiring"
 VERSION = 1
@@ -21,7 +21,8 @@ def to_dict(dag: nx.DiGraph) -> dict[str, Any]:
 
     The edges themselves are in it, never only the seed that drew them, and how the
     wiring came about: ``generator``, ``arguments`` and the ``networkx`` release, None
-    where the graph does not say. Attributes of nodes and edges are no part of a wiring.
+    where the graph does not say. Where an edge has an attribute ``weight``, ``weights``
+    has one for each edge, in their order. Other attributes are no part of a wiring.
 
     Raises:
         WiringError: If ``dag`` is no wiring, or its account of its origin is malformed.
@@ -36,12 +37,14 @@ def to_dict(dag: nx.DiGraph) -> dict[str, Any]:
 def header(dag: nx.DiGraph) -> dict[str, Any]:
     """Returns :func:`to_dict` without its edge list: what a file begins with."""
     check(dag)
+    weights = edge_attributes(dag)
     return {
         "format": FORMAT,
         "version": VERSION,
         **_origin(dag.graph, where="the graph's"),
         "nodes": len(dag),
         "edges": dag.number_of_edges(),
+        **({} if weights is None else {"weights": list(weights)}),
     }
 
 
@@ -93,7 +96,14 @@ def _from_own(obj: Mapping[str, object]) -> nx.DiGraph:
             "edges must be the length of edge_list, "
             f"got edges={edges} and {len(pairs)} entries"
         )
-    return check(_graph(size, pairs, _origin(obj, where="the file's")))
+    weights = obj.get("weights")
+    if weights is not None and (not isinstance(weights, list) or len(weights) != edges):
+        raise WiringError(
+            f"weights must be a list of {edges} numbers, one for each edge, got "
+            f"{_brief(weights)}"
+        )
+    dag = check(_graph(size, pairs, _origin(obj, where="the file's")))
+    return _with_weights(dag, pairs, weights or [])
 
 
 def _from_node_link(obj: Mapping[str, object]) -> nx.DiGraph:
@@ -136,8 +146,21 @@ def _from_node_link(obj: Mapping[str, object]) -> nx.DiGraph:
     if not isinstance(graph, dict):
         raise WiringError(f"graph must be an object, got {_brief(graph)}")
     origin = _origin(graph, where="the graph's")
-    pairs = ([link["source"], link["target"]] for link in links)
-    return check(_graph(len(nodes), pairs, origin))
+    pairs = [[link["source"], link["target"]] for link in links]
+    dag = check(_graph(len(nodes), pairs, origin))
+    if any("weight" in link for link in links):
+        _with_weights(dag, pairs, [link.get("weight", 1.0) for link in links])
+    return dag
+
+
+def _with_weights(
+    dag: nx.DiGraph, pairs: Iterable[Any], weights: Iterable[Any]
+) -> nx.DiGraph:
+    """Returns a graph after its edges have got the attribute ``weight``, checked."""
+    for (i, j), weight in zip(pairs, weights, strict=False):
+        dag.edges[i, j]["weight"] = weight
+    edge_attributes(dag)
+    return dag
 
 
 def _graph(

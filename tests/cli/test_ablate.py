@@ -165,7 +165,10 @@ def test_a_test_of_instances_overwrites_nothing_else(
         (("ablate", "table5"), "'table5' is not one of"),
         (("ablate", "gates", "--edges", "dynamic"), "--edges cannot be had with gates"),
         (("ablate", "fig3", "--run", "x"), "--run cannot be had with fig3"),
-        (("ablate", "instances", "--edges", "learned"), "need dynamic edges, got"),
+        (
+            ("ablate", "instances", "--edges", "learned"),
+            "edges that depend on the image",
+        ),
         (("ablate", "instances", "--edges", "odd"), "edges must be one of"),
         (
             ("ablate", "instances", "--run", "x", "--epochs", "2"),

@@ -157,7 +157,7 @@ def test_trains_toward_a_budget_and_tells_what_is_expected(tmp_path: Path) -> No
     config = json.loads((run / "config.json").read_text())["config"]
     assert config["recipe"]["budget"] == 0.5
     gates = {"kind": "dynamic", "gate": "hard", "bias": 1.5, "threshold": 0.5}
-    assert config["model"]["edges"] == {**gates, "router_std": 0.01}
+    assert gates.items() <= config["model"]["edges"].items()
     result = json.loads((run / "result.json").read_text())
     share = result["expected_macs"] / result["total_macs"]
     assert f"{share:.0%} expected of all that is counted" in done.stdout
@@ -170,7 +170,7 @@ def test_trains_toward_a_budget_and_tells_what_is_expected(tmp_path: Path) -> No
         (("train", "--wiring", "ws:k=3,p=0.5"), "k must be even with 2 <= k < n"),
         (("train", "--wiring", "ws:k=4,p=1.5"), "in [0, 1], got p=1.5"),
         (("train", "--wiring", "ba:m=9"), "got m=9"),
-        (("train", "--edges", "static"), "fixed, learned, dynamic, got 'static'"),
+        (("train", "--edges", "static"), "attention, receiver, got 'static'"),
         (("train", "--transition", "sources"), "stage 1: transition 'sources' needs"),
         (("train", "--data", "mnist"), "data must be one of"),
         (("train", "--data", "cifar10"), "needs a root folder"),
@@ -437,6 +437,7 @@ def _alive(group: int) -> bool:
 def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
     from ddw_graph import load
     from ddw_graph.nn.edge_weights import NeutralStart
+    from ddw_graph.nn.edges import edge_text
 
     short = (
         *("--epochs", 1, "--batch-size", 20, "--recipe", "small", "--threads", 1),
@@ -449,7 +450,7 @@ def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
     result = call(*command, "--out", first)
     assert result.exit_code == 0, result.output
     kept = load(first / "model.safetensors")
-    assert [stage.edges.kind for stage in kept.stages] == ["fixed"] * 4
+    assert [edge_text(stage.edges) for stage in kept.stages] == ["fixed"] * 4
     # A learning rate at which nothing moves: what is tested is what was rewired.
     still = ("--learning-rate", "1e-30", "--no-augment", "--warmup-epochs", 0)
     for start, folder in ((first, "run"), (first / "model.safetensors", "file")):

@@ -65,11 +65,10 @@ def test_the_parts_of_a_cost_add_up_to_hand_counts() -> None:
     assert first.macs == 16 * (2 * (4 * 9 + 16) + 16)
     # Edge 0 -> 1 carries 8 x 8 px, the other five 4 x 4.
     assert first.aggregation == 4 * (64 + 5 * 16)
-    assert first.routers == 4 * (3 + 2 + 1)
-    assert first.pooling == 4 * 16 * 3
+    assert first.weighing == 4 * (3 + 2 + 1) + 4 * 16 * 3  # routers and pooling
     assert (head.macs, head.parameters) == (160, 170)
     assert price.parameters == sum(p.numel() for p in model.parameters())
-    for name in ("macs", "aggregation", "pooling", "routers", "total_macs"):
+    for name in ("macs", "aggregation", "weighing", "total_macs"):
         assert getattr(price, name) == sum(getattr(p, name) for p in price.parts)
 
 
@@ -100,9 +99,7 @@ def test_expected_cost_leaves_out_what_is_closed_and_price_does_not() -> None:
     spared = [
         work.edges[places[0, 3]],
         sum(work.edges[places[edge]] for edge in ((0, 2), (1, 2), (2, 3)))
-        + work.operations[2]
-        + work.routers[2]
-        + work.pooling[2],
+        + work.nodes[2],
     ]
     saved = price.total_macs - price.expected_macs(effective)
     torch.testing.assert_close(saved, torch.tensor(spared, dtype=torch.float32))

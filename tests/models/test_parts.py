@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddw_graph import create_model, rewire
+from ddw_graph import Fixed, create_model, rewire
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete, residual, vgg
 from ddw_graph.models.backbones import NoData, backbone
@@ -81,11 +81,11 @@ def test_a_projection_beside_whole_blocks_is_a_copy() -> None:
 
 def test_a_wiring_is_needed_for_each_stage_and_node() -> None:
     made = parts("resnet18", "block")
-    config = {"edges": {"kind": "fixed"}, "drop_path": 0.0, "neutral": None}
+    config = {"drop_path": 0.0, "neutral": None}
     with pytest.raises(ModelError, match="the backbone has 4 stages, got 3 wirings"):
-        assembled(made, [vgg(2)] * 3, config)
+        assembled(made, [vgg(2)] * 3, config, edges=Fixed())
     with pytest.raises(ModelError, match=r"stage 2 .* 2 blocks \(n\), .* n=3"):
-        assembled(made, [vgg(2), vgg(3), vgg(2), vgg(2)], config)
+        assembled(made, [vgg(2), vgg(3), vgg(2), vgg(2)], config, edges=Fixed())
 
 
 def test_unknown_nodes_are_refused() -> None:

@@ -67,8 +67,8 @@ def _sample(stage: Stage, x: Tensor) -> tuple[Tensor, Tensor]:
                 weight, opens = _outgoing(stage, j, target, emitted[j])
             values.append(weight.reshape(weight.shape or [1] * x.ndim))
             opened.append(opens.reshape(opens.shape or [1] * x.ndim))
-        heights = torch.stack(torch.broadcast_tensors(*values)).abs()
-        none = ~torch.stack(torch.broadcast_tensors(*opened)).any(0)
+        heights = _stack(values).abs()
+        none = ~_stack(opened).any(0)
         for place, target in enumerate(targets):
             strongest = heights.argmax(0) == place
             opens = (opened[place] | (none & strongest)) & alive[j]
@@ -80,6 +80,12 @@ def _sample(stage: Stage, x: Tensor) -> tuple[Tensor, Tensor]:
     for (i, j), weight in weights.items():
         matrix[j, i] = weight[0] if weight.ndim else weight
     return y, matrix
+
+
+def _stack(tensors: list[Tensor]) -> Tensor:
+    shapes = [each.shape for each in tensors]
+    shape = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
+    return torch.stack([each.expand(shape) for each in tensors])
 
 
 def _rms(x: Tensor, axis: int) -> Tensor:

@@ -109,7 +109,8 @@ def test_functional_derivatives_do_not_depend_on_the_size(
 
     one = torch.ones((), dtype=torch.float64)
     backward = torch.func.jacrev(loss)(one)
-    _, forward = torch.func.jvp(loss, (one,), (one,))
+    derivatives: Any = torch.func.jvp(loss, (one,), (one,))
+    forward = derivatives[1]
     torch.testing.assert_close(backward, forward)
     own = one.clone().requires_grad_()
     (first,) = torch.autograd.grad(loss(own), own, create_graph=True)
@@ -121,7 +122,7 @@ def test_functional_derivatives_do_not_depend_on_the_size(
 @pytest.mark.parametrize("edges", ["fixed", "dynamic:gate=hard", "attention"])
 def test_vmap_over_an_ensemble_is_the_loop(edges: str) -> None:
     stages = [lively(Stage(complete(3), 4, 4, edges=edges), s).eval() for s in (1, 2)]
-    parameters, buffers = torch.func.stack_module_state(stages)  # type: ignore[arg-type]
+    parameters, buffers = torch.func.stack_module_state(stages)
     x = images(2, 4, 5, 5)
 
     def run(parameters: Any, buffers: Any) -> Tensor:
@@ -194,7 +195,8 @@ from ddw_graph import create_model
 for edges in sys.argv[2:]:
     torch._dynamo.reset()
     counter = torch._dynamo.testing.CompileCounterWithBackend(sys.argv[1])
-    model = create_model("randwire_tiny", wiring="complete", n=3, channels=4, edges=edges)
+    size = dict(wiring="complete", n=3, channels=4)
+    model = create_model("randwire_tiny", edges=edges, **size)
     x = torch.randn(2, 3, 16, 16)
     compiled = torch.compile(model.eval(), backend=counter, fullgraph=True)
     for grad in (True, False):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete, vgg, watts_strogatz
-from ddw_graph.nn.dynamic import Dynamic, DynamicWeights
+from ddw_graph.nn.dynamic import Dynamic
 from ddw_graph.nn.edge_weights import Edges, NeutralStart
 from ddw_graph.nn.gates import GATES, gated
 from ddw_graph.nn.operations import basic_branch

@@ -410,7 +410,10 @@ def test_says_which_node_forbids_the_transition() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"edges": "static"}, "fixed, learned, dynamic, attention, receiver, got 'static'"),
+        (
+            {"edges": "static"},
+            "fixed, learned, dynamic, attention, receiver, got 'static'",
+        ),
         ({"edges": "dynamic:gate=soft"}, "psi, hard, eq5, none, got 'soft'"),
         ({"edges": "dynamic:tau=1"}, "router_std, per, norm, got 'tau=1'"),
         ({"edges": "dynamic:bias=high"}, "bias must be a number, got 'high'"),

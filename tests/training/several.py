@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from ddw_graph.models import from_config
-from ddw_graph.nn import aggregation
 from ddw_graph.nn.network import Network
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.loop import fit
@@ -122,7 +121,6 @@ def main() -> None:
     """Takes part in a training: FOLDER EPOCHS TIMEOUT."""
     folder, epochs, timeout = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     torch.set_num_threads(1)
-    aggregation.SMALL = 0  # as in the tests
     with joined(timeout=timeout) as world:
         weights_after(
             folder,

@@ -47,7 +47,7 @@ def counted(price: NetworkCost, adjacency: list[torch.Tensor], sample: int) -> i
             total += work.edges[place] * bool(matrix[sample, j, i] != 0)
         for j in range(work.plan.nodes):
             if j == 0 or any(matrix[sample, j] != 0):
-                total += work.operations[j] + work.routers[j] + work.pooling[j]
+                total += work.nodes[j]
     return total
 
 
@@ -95,7 +95,7 @@ def test_the_gradient_is_that_of_edges_and_of_the_nodes_that_hang_on_them() -> N
     torch.autograd.backward(price.expected_macs(matrices).sum())
     work = price.work[0]
     own = dict(zip(work.plan.edges, work.edges, strict=True))
-    node = work.operations[2] + work.routers[2] + work.pooling[2]
+    node = work.nodes[2]
     assert first.grad is not None
     found = first.grad[:, 2, :2].tolist()
     assert found == [

@@ -1,0 +1,303 @@
+"""Each kind of edge weights is the formula of its source, and says what it costs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import gelu, rms_norm
+
+from ddw_graph import Attention, Dynamic, Fixed, Learned, Receiver, Stage, create_model
+from ddw_graph.errors import ModelError
+from ddw_graph.generators import complete, vgg
+from ddw_graph.models import load, prune, save
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.edges import edge_config, edge_settings, edge_text, edges_of_config
+from ddw_graph.nn.gates import GATES
+from ddw_graph.training.budget_term import check_closing
+from ddw_graph.wiring import edge_list
+from tests.nn.test_stage import KINDS, images, lively
+
+WIDTH = 8
+
+
+class Attend(nn.Module):
+    """A pre-norm branch of causal attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(WIDTH)
+        self.attend = nn.MultiheadAttention(WIDTH, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1]).to(x)
+        y: Tensor = self.attend(x, x, x, attn_mask=mask, need_weights=False)[0]
+        return y
+
+
+def mlp() -> nn.Module:
+    layers = nn.Linear(WIDTH, 16), nn.GELU(), nn.Linear(16, WIDTH)
+    return nn.Sequential(nn.LayerNorm(WIDTH), *layers)
+
+
+class Block(nn.Module):
+    """A whole block of a Transformer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attend, self.mlp = Attend(), mlp()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attend(x)
+        y: Tensor = x + self.mlp(x)
+        return y
+
+
+def transformer(edges: Any, branches: bool = True, **settings: Any) -> Stage:
+    """Returns the complete DAG of a Transformer's branches or blocks, all spread."""
+    parts = [Attend(), mlp(), Attend(), mlp()] if branches else [Block(), Block()]
+    stage = Stage(
+        complete(len(parts)),
+        WIDTH,
+        WIDTH,
+        channel_axis=-1,
+        operation=parts,
+        edges=edges,
+        **settings,
+    )
+    return lively(stage).eval()
+
+
+def test_attention_is_that_of_attention_residuals() -> None:
+    stage, x = transformer("attention"), images(2, 5, WIDTH)
+    queries: Any = stage.weights.queries
+    values = [x]
+    for node in range(1, stage.plan.nodes):
+        sources = torch.stack(values)
+        query = queries[str(node)] if node > 1 else torch.zeros(WIDTH).double()
+        logits = torch.einsum("d,nbtd->nbt", query, rms_norm(sources, (WIDTH,)))
+        total = torch.einsum("nbt,nbtd->btd", logits.softmax(0), sources)
+        if node < stage.plan.nodes - 1:
+            values.append(stage.operations[node - 1](total))
+    torch.testing.assert_close(stage(x), total, rtol=1e-12, atol=1e-12)
+
+
+def test_free_edges_of_whole_blocks_are_a_depth_weighted_average() -> None:
+    stage, x = transformer("learned:form=free", branches=False), images(2, 5, WIDTH)
+    alpha: Any = stage.weights.logit
+    place = {edge: k for k, edge in enumerate(edge_list(stage.dag))}
+    past = [x]
+    for node in range(1, 4):
+        total = sum(alpha[place[i, node]] * each for i, each in enumerate(past))
+        past += [stage.operations[node - 1](total)] if node < 3 else []
+    torch.testing.assert_close(stage(x), total, rtol=1e-12, atol=1e-12)
+
+
+def test_receiver_edges_are_those_of_muddformer_with_one_stream() -> None:
+    stage, x = transformer("receiver", branches=False), images(2, 5, WIDTH)
+    weights: Any = stage.weights
+    past = [x]
+    for node in range(1, 4):
+        total = past[-1] * 1.0
+        if node > 1:
+            name, newest = str(node), rms_norm(past[-1], (WIDTH,))
+            hidden = gelu(newest @ weights.first[name].weight.T)
+            dynamic = hidden @ weights.second[name].weight.T
+            own = weights.static[name] + dynamic  # (batch, tokens, inputs)
+            total = torch.einsum("btn,nbtd->btd", own, torch.stack(past))
+        past += [stage.operations[node - 1](total)] if node < 3 else []
+    torch.testing.assert_close(stage(x), total, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("edges", KINDS)
+def test_edges_by_position_do_not_look_into_the_future(edges: str) -> None:
+    stage, x = transformer(edges), images(2, 6, WIDTH)
+    later = x.clone()
+    later[:, 4:] += 1
+    same = torch.equal(stage(x)[:, :4], stage(later)[:, :4])
+    by_sample = edges.startswith("dynamic") and "position" not in edges
+    assert same != by_sample
+
+
+def test_channels_last_is_channels_first() -> None:
+    def operation(axis: int) -> Callable[..., nn.Module]:
+        kind = nn.Conv2d if axis == 1 else nn.Linear
+        sizes = (1,) if axis == 1 else ()
+        return lambda i, o, s: kind(i, o, *sizes)
+
+    for edges in KINDS:
+        first, last = (
+            Stage(
+                complete(3), 4, 4, edges=edges, channel_axis=a, operation=operation(a)
+            )
+            for a in (1, -1)
+        )
+        lively(first).eval()
+        state = first.state_dict()
+        for name, value in last.state_dict().items():
+            state[name] = state[name].view(value.shape)
+        last.double().eval().load_state_dict(state)
+        x = images(2, 4, 5, 6)
+        y, adjacency = first(x, return_adjacency=True)
+        z, other = last(x.movedim(1, -1), return_adjacency=True)
+        torch.testing.assert_close(z.movedim(-1, 1), y)
+        if other.ndim > 3:
+            other = other.movedim(-1, 3)
+        torch.testing.assert_close(other, adjacency)
+
+
+@pytest.mark.parametrize("edges", KINDS)
+def test_an_adjacency_with_all_its_axes_can_be_given_back(edges: str) -> None:
+    stage = lively(Stage(complete(3), 3, 4, stride=2, edges=edges)).eval()
+    x = images(3, 3, 6, 6)
+    y, adjacency = stage(x, return_adjacency=True)
+    again, same = stage(x, adjacency=adjacency, return_adjacency=True)
+    torch.testing.assert_close(again, y)
+    torch.testing.assert_close(same, adjacency)
+
+
+SETTINGS = st.one_of(
+    st.just(Fixed()),
+    st.just(Attention()),
+    st.just(Receiver()),
+    st.builds(Learned, bias=st.floats(-5, 5)),
+    st.builds(Learned, form=st.sampled_from(["sigmoid", "free", "softmax"])),
+    st.builds(
+        Dynamic,
+        bias=st.floats(-5, 5),
+        gate=st.sampled_from(GATES),
+        threshold=st.floats(-1, 1),
+        router_std=st.floats(0, 1),
+        per=st.sampled_from(["sample", "position"]),
+        norm=st.sampled_from(["none", "rms"]),
+    ),
+)
+
+
+@given(settings=SETTINGS)
+def test_texts_and_configurations_give_the_settings_back(settings: Any) -> None:
+    assert edge_settings(edge_text(settings)) == settings
+    assert edges_of_config(edge_config(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learned:form=tanh", "form must be one of sigmoid, free, softmax, got 'tanh'"),
+        ("learned:form=free,bias=1", "bias is for form=sigmoid, got bias=1.0"),
+        ("dynamic:per=channel", "per must be one of sample, position, got 'channel'"),
+        ("dynamic:norm=batch", "norm must be one of none, rms, got 'batch'"),
+        ("dynamic:router=mine", "with the keys .*, got 'router=mine'"),
+        ("attention:heads=2", "with the keys none, got 'heads=2'"),
+    ],
+)
+def test_a_setting_out_of_range_is_named(text: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        edge_settings(text)
+
+
+def test_each_kind_counts_what_it_takes() -> None:
+    # The complete DAG of three nodes: node i feeds 4 - i and node j has j inputs.
+    elements, width, positions = 4 * 8 * 8, 4, 8 * 8
+    expected = {
+        "fixed": [0] * 5,
+        "learned": [0] * 5,
+        "learned:form=softmax": [0] * 5,
+        "dynamic": [elements + width * out for out in (4, 3, 2, 1)] + [0],
+        "dynamic:per=position": [elements * out for out in (4, 3, 2, 1)] + [0],
+        "attention": [0, 0] + [j * elements for j in (2, 3, 4)],
+        "receiver": [0, 0] + [j * elements + j * j * positions for j in (2, 3, 4)],
+    }
+    for edges, wanted in expected.items():
+        model = create_model(
+            "randwire_tiny", wiring="complete", n=3, channels=4, edges=edges
+        )
+        assert list(cost(model, 16).work[0].weighing) == wanted, edges
+
+
+def test_kinds_that_cannot_close_edges_refuse_budgets_and_lose_none_to_pruning() -> (
+    None
+):
+    for edges in ("learned:form=softmax", "attention", "receiver", "dynamic"):
+        with pytest.raises(Exception, match="edges that close in training"):
+            check_closing(edge_settings(edges))
+    for edges in ("learned:form=free", "attention", "receiver"):
+        model = create_model(
+            "randwire_tiny", wiring="complete", n=3, channels=4, edges=edges
+        ).eval()
+        for parameter in model.parameters():
+            parameter.data.normal_(std=0.3)
+        if edges == "learned:form=free":  # a weight of 0 closes nothing
+            for stage in model.stages:
+                stage.weights.logit.data.zero_()  # type: ignore[operator]
+        x = torch.randn(2, 3, 16, 16)
+        torch.testing.assert_close(prune(model, [x])(x), model(x))
+
+
+@pytest.mark.parametrize("edges", ["learned:form=softmax", "attention", "receiver"])
+def test_a_network_is_saved_and_loaded(edges: str, tmp_path: Any) -> None:
+    model = create_model("randwire_tiny", wiring="complete", n=3, edges=edges).eval()
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.3)
+    save(model, tmp_path / "a.safetensors")
+    x = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(load(tmp_path / "a.safetensors")(x), model(x))
+
+
+@pytest.mark.filterwarnings("ignore:torch.ao.quantization:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+@pytest.mark.parametrize("edges", KINDS)
+def test_routers_can_be_quantized_and_run_in_half_precision(edges: str) -> None:
+    stage = Stage(complete(3), 4, 4, edges=edges).eval()
+    x = torch.randn(2, 4, 6, 6)
+    wanted = stage(x)
+    quantize: Any = torch.ao.quantization.quantize_dynamic
+    quantized = quantize(stage, {nn.Linear})
+    torch.testing.assert_close(quantized(x), wanted, rtol=0, atol=0.2)
+    for context in (torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad()):
+        with context:
+            y = stage(x.contiguous(memory_format=torch.channels_last))
+        torch.testing.assert_close(y.float(), wanted, rtol=0, atol=0.1)
+    half = stage.bfloat16()(x.bfloat16())
+    torch.testing.assert_close(half.float(), wanted, rtol=0, atol=0.2)
+
+
+def test_fixed_edges_multiply_by_the_weights_of_the_dag() -> None:
+    dag = complete(3)
+    for place, (i, j) in enumerate(edge_list(dag)):
+        dag.edges[i, j]["weight"] = 0.5 + place
+    stage, x = lively(Stage(dag, 4, 4, edges="fixed")).eval(), images(2, 4, 5, 5)
+    y, adjacency = stage(x, return_adjacency=True)
+    for i, j in edge_list(dag):
+        assert (adjacency[:, j, i] == dag.edges[i, j]["weight"]).all()
+    plain = Stage(complete(3), 4, 4, edges="fixed").double().eval()
+    plain.load_state_dict(stage.state_dict())
+    torch.testing.assert_close(plain(x, adjacency=adjacency), y)
+    for edges in ("learned", "dynamic", "attention", "receiver"):
+        with pytest.raises(ModelError, match=f"attribute weight.*{edges} edges"):
+            Stage(dag, 4, 4, edges=edges)
+
+
+def test_a_network_keeps_the_weights_of_its_dag(tmp_path: Any) -> None:
+    dag = vgg(3)
+    dag.edges[1, 2]["weight"] = 0.25
+    model = create_model("randwire_tiny", wiring=dag, n=3, edges="fixed").eval()
+    save(model, tmp_path / "a.safetensors")
+    x = torch.randn(2, 3, 16, 16)
+    again = load(tmp_path / "a.safetensors")
+    torch.testing.assert_close(again(x), model(x))
+    assert again(x, return_adjacency=True)[1][0][0, 2, 1] == 0.25
+    pruned = prune(model, [x])
+    torch.testing.assert_close(pruned(x), model(x))
+
+
+def test_a_mean_averages_what_the_weights_of_the_dag_scale() -> None:
+    dag = complete(2)
+    dag.edges[2, 3]["weight"] = 3.0
+    stage = Stage(dag, 4, 4, edges="fixed", output="mean")
+    _, adjacency = stage(torch.randn(1, 4, 5, 5), return_adjacency=True)
+    torch.testing.assert_close(adjacency[0, 3], torch.tensor([1, 1, 3, 0]) / 3)

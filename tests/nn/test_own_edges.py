@@ -1,0 +1,280 @@
+"""A kind of the user's is built, counted, trained, pruned and refused as it says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jaxtyping
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ddw_graph import (
+    Dynamic,
+    EdgeWeights,
+    Gated,
+    Network,
+    Stage,
+    create_model,
+    edge_kind,
+)
+from ddw_graph.errors import ModelError
+from ddw_graph.generators import complete
+from ddw_graph.models import prune
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.edges import (
+    KINDS,
+    edge_config,
+    edge_settings,
+    edge_text,
+    edges_of_config,
+)
+from ddw_graph.nn.plan import StagePlan
+from ddw_graph.training.recipe import Recipe, parameter_groups
+from tests.nn.test_stage import images, lively
+
+
+class ByChannel(EdgeWeights):
+    """Weighs each channel of each edge."""
+
+    at_start = 1.0
+    lr_scale = 0.5
+
+    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
+        super().__init__(plan)
+        self.weight = nn.ParameterList(
+            torch.ones(1, len(plan.weighted(node)), channels[node], 1, 1)
+            for node in range(plan.nodes)
+        )
+
+    def outgoing(self, node: int, x: Tensor) -> Tensor:
+        weight: Tensor = self.weight[node]
+        return weight
+
+    def no_weight_decay(self) -> set[str]:
+        return {name for name, _ in self.named_parameters()}
+
+    def macs(self, node: int, elements: int) -> int:
+        return 7
+
+
+class Brightest(EdgeWeights):
+    """Opens the edges of a sample whose features are large enough."""
+
+    can_close = True
+
+    def outgoing(self, node: int, x: Tensor) -> Gated:
+        weights = x.new_ones(len(x), len(self.plan.weighted(node)))
+        bounds = torch.arange(weights.shape[1], device=x.device) - 1.0
+        return Gated(weights, x.mean((1, 2, 3))[:, None] > bounds)
+
+
+class Both(EdgeWeights):
+    """Weighs outputs by node, and the inputs of a node by their share of that."""
+
+    def outgoing(self, node: int, x: Tensor) -> Tensor:
+        return x.new_full((1, len(self.plan.weighted(node))), node + 1.0)
+
+    def incoming(self, node: int, inputs: Sequence[Tensor], weights: Tensor) -> Tensor:
+        return weights / weights.sum(1, keepdim=True)
+
+
+def brightest(plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
+    return Brightest(plan)
+
+
+def tiny(edges: Any, **settings: Any) -> Network:
+    model: Network = create_model(
+        "randwire_tiny", wiring="complete", n=3, channels=4, edges=edges, **settings
+    )
+    return model
+
+
+def test_weights_by_channel_multiply_channels() -> None:
+    stage = lively(Stage(complete(2), 4, 4, edges=ByChannel)).eval()
+    weight: Any = stage.weights.weight
+    x = images(2, 4, 5, 5)
+    first = stage.operations[0](x * weight[0][:, 0])
+    second = stage.operations[1](x * weight[0][:, 1] + first * weight[1][:, 0])
+    y = x * weight[0][:, 2] + first * weight[1][:, 1] + second * weight[2][:, 0]
+    found, adjacency = stage(x, return_adjacency=True)
+    torch.testing.assert_close(found, y)
+    assert adjacency.shape == (2, 4, 4, 4, 1, 1)
+    torch.testing.assert_close(stage(x, adjacency=adjacency[:1]), y)
+
+
+def test_where_the_input_has_another_width_its_edge_has_one_weight() -> None:
+    stage = lively(Stage(complete(2), 3, 4, stride=2, edges=ByChannel)).eval()
+    weight: Any = stage.weights.weight
+    assert weight[0].shape == (1, 3, 4, 1, 1)  # of the projection
+    _, adjacency = stage(images(2, 3, 6, 6), return_adjacency=True)
+    mean = weight[0][0, 0].mean()
+    torch.testing.assert_close(adjacency[:, 1, 0], mean.expand(2, 4, 1, 1))
+
+
+def test_the_receiver_has_the_last_word() -> None:
+    stage = Stage(complete(2), 4, 4, edges=lambda plan, channels: Both(plan))
+    _, adjacency = stage(torch.randn(1, 4, 5, 5), return_adjacency=True)
+    wanted = torch.tensor([1.0, 2.0, 3.0]) / 6
+    torch.testing.assert_close(adjacency[0, 3, :3], wanted)
+    mean = Stage(complete(2), 4, 4, output="mean", edges=lambda plan, _: Both(plan))
+    _, adjacency = mean(torch.randn(1, 4, 5, 5), return_adjacency=True)
+    # The mean's own edges are constants, and node 2 weighs node 1 only.
+    torch.testing.assert_close(adjacency[0, 3, :3], torch.full((3,), 1 / 3))
+    torch.testing.assert_close(adjacency[0, 2, :2], torch.ones(2))
+
+
+def test_edges_that_close_are_skipped_counted_and_pruned() -> None:
+    model = tiny(brightest).eval()
+    x = torch.randn(4, 3, 16, 16)
+    with torch.no_grad():
+        y, adjacency = model(x, return_adjacency=True)
+        for stage in model.stages:
+            stage.skips = False
+        torch.testing.assert_close(model(x), y)
+    assert any((matrix[:, 4] == 0).any() for matrix in adjacency)
+    with pytest.raises(ModelError, match="Brightest has no method macs"):
+        cost(model, 16)
+    with pytest.raises(ModelError, match="Brightest cannot be pruned.*take_over"):
+        prune(model, [x])
+
+
+def test_it_is_trained_as_it_says() -> None:
+    model = tiny(ByChannel)
+    groups = parameter_groups(model, Recipe(router_lr=3.0, weight_decay=0.1))
+    edges = {id(p) for stage in model.stages for p in stage.weights.parameters()}
+    (group,) = (g for g in groups if {id(p) for p in g["params"]} & edges)
+    assert {id(p) for p in group["params"]} == edges
+    assert (group["scale"], group["weight_decay"]) == (1.5, 0.0)
+    assert sum(len(g["params"]) for g in groups) == len([*model.parameters()])
+    assert cost(model, 16).weighing == 7 * 5 * 3
+
+
+def test_a_neutral_start_scales_it_and_trains_it_as_before() -> None:
+    edges = [(0, 1), (1, 2), (2, 3)]
+    stage = Stage(complete(2), 4, 4, edges=ByChannel, neutral=edges)
+    _, adjacency = stage(torch.randn(1, 4, 5, 5), return_adjacency=True)
+    assert torch.equal(adjacency[0, :, :, 0, 0, 0], torch.diag(torch.ones(3), -1))
+    assert stage.weights.lr_scale == 0.5
+    names = {name for name, _ in stage.weights.named_parameters()}
+    assert stage.weights.no_weight_decay() == names and "scale" in names
+    for kind in (brightest, lambda plan, channels: Both(plan)):
+        with pytest.raises(ModelError, match="at_start"):
+            Stage(complete(2), 4, 4, edges=kind, neutral=edges)
+
+
+def test_a_kind_with_settings_has_a_text() -> None:
+    @edge_kind("scaled")
+    @dataclass(frozen=True)
+    class Scaled:
+        factor: float = 1.0
+
+        def __call__(self, plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
+            weights = EdgeWeights(plan)
+            factor = self.factor
+            weights.outgoing = (  # type: ignore[method-assign]
+                lambda node, x: x.new_full((1, len(plan.weighted(node))), factor)
+            )
+            return weights
+
+    try:
+        settings: Any = edge_settings("scaled:factor=2")
+        assert settings == Scaled(2.0) and edge_text(settings) == "scaled:factor=2.0"
+        assert edge_config(settings) == {"kind": "scaled", "factor": 2.0}
+        assert edges_of_config(edge_config(settings)) == settings
+        stage = Stage(complete(2), 4, 4, edges="scaled:factor=2")
+        _, adjacency = stage(torch.zeros(1, 4, 5, 5), return_adjacency=True)
+        assert adjacency[0, 3, :3].tolist() == [2.0] * 3
+        with pytest.raises(ModelError, match="'scaled' exist already"):
+            edge_kind("scaled")(brightest)
+        for name in ("Scaled", "a b", "a:b", ""):
+            with pytest.raises(ModelError, match="lower-case letters"):
+                edge_kind(name)
+    finally:
+        del KINDS["scaled"]
+
+
+def test_a_name_that_nothing_registered_says_what_to_do() -> None:
+    with pytest.raises(ModelError, match="import the module"):
+        edge_settings("scaled")
+    assert edge_config(brightest) is None
+    with pytest.raises(ModelError, match="edges must be given"):
+        edges_of_config(None)
+    assert edges_of_config(None, brightest) is brightest
+
+
+class Shapes(EdgeWeights):
+    """Returns weights of some shape."""
+
+    shape: tuple[int, ...] = ()
+    side = "outgoing"
+
+    def outgoing(self, node: int, x: Tensor) -> Tensor:
+        edges = len(self.plan.weighted(node))
+        return x.new_ones(self.shape if self.side == "outgoing" else (1, edges))
+
+    def incoming(self, node: int, inputs: Sequence[Tensor], weights: Tensor) -> Tensor:
+        if self.side == "outgoing":
+            return weights
+        return inputs[0].new_ones(self.shape)
+
+
+@pytest.mark.parametrize("side", ["outgoing", "incoming"])
+@pytest.mark.parametrize(
+    "shape", [(1, 9), (3, 1), (1,), (2, 1, 3, 1, 1), (2, 1, 1, 1), (2, 1, 1, 5, 6)]
+)
+def test_weights_that_do_not_broadcast_are_named(
+    side: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shapes, "shape", shape)
+    monkeypatch.setattr(Shapes, "side", side)
+    stem = nn.Identity()
+    stage = Stage(complete(1), 4, 4, edges=lambda plan, channels: Shapes(plan))
+    network = Network(stem, [stage], nn.Flatten(), in_channels=4)
+    with pytest.raises(ModelError) as error:
+        network(torch.randn(2, 4, 5, 5))
+    assert str(shape) in str(error.value) and "of stage 1" in str(error.value)
+
+
+def two_layers(channels: int, fan_out: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(channels, 6), nn.GELU(), nn.Linear(6, fan_out), nn.Sigmoid()
+    )
+
+
+def test_another_router_keeps_gates_and_is_counted() -> None:
+    for per in ("sample", "position"):
+        edges = Dynamic(router=two_layers, gate="hard", threshold=0.5, per=per)
+        model = tiny(edges).eval()
+        work = cost(model, 16).work[0]
+        positions, pooling = (1, 256) if per == "sample" else (64, 0)
+        wanted = [positions * (4 * 6 + 6 * out) + pooling for out in (4, 3, 2, 1)]
+        assert list(work.weighing) == [*wanted, 0]
+        x = torch.randn(4, 3, 16, 16)
+        with torch.no_grad():
+            y, adjacency = model(x, return_adjacency=True)
+            given = model(x, adjacency=adjacency)
+        torch.testing.assert_close(given, y)
+        if any((matrix[:, 4] == 0).all(0).any() for matrix in adjacency):
+            with pytest.raises(ModelError, match="router of your own"):
+                prune(model, [x])
+        assert edge_config(edges) is None and "two_layers" in edge_text(edges)
+
+
+def test_a_router_of_another_width_is_named() -> None:
+    stage = Stage(complete(2), 4, 4, edges=Dynamic(router=lambda c, f: nn.Linear(c, 9)))
+    with pytest.raises(
+        ModelError, match=r"router of node 0 .* 3 output edges.* \(2, 9"
+    ):
+        stage(torch.randn(2, 4, 5, 5))
+
+
+@pytest.mark.parametrize(
+    "edges", [3, None, object(), lambda plan, channels: nn.Identity()]
+)
+def test_what_is_no_kind_is_refused(
+    edges: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ModelError, match="edges must"):
+        Stage(complete(2), 4, 4, edges=edges)
