@@ -273,7 +273,7 @@ def _latencies(
         found.append(
             Latency(
                 variant.model,
-                edge_text(variant.network.stages[0].edges, plain=True),
+                edge_text(variant.network.stages[0].edges),
                 variant.thresholds,
                 engine,
                 batch,
@@ -309,5 +309,5 @@ def _exported(network: Network, x: Tensor) -> Any:
 
 def _label(variant: Variant) -> str:
     suffix = f", thresholds {variant.thresholds}" if variant.thresholds else ""
-    edges = edge_text(variant.network.stages[0].edges, plain=True)
+    edges = edge_text(variant.network.stages[0].edges)
     return f"{variant.model}, {edges}{suffix}"

@@ -179,7 +179,7 @@ def canonical(edges: str) -> str:
         >>> canonical("dynamic:gate=none,bias=0.0"), canonical("dynamic:bias=3")
         ('dynamic:bias=0,gate=none', 'dynamic')
     """
-    return edge_text(edge_settings(edges), plain=True)
+    return edge_text(edge_settings(edges))
 
 
 def comparison_of(

@@ -9,10 +9,10 @@ from torch import Tensor
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.dynamic import Dynamic
 from ddw_graph.nn.edge_weights import Edges, Gated
-from ddw_graph.nn.edges import edge_config, edge_settings, edge_text
+from ddw_graph.nn.edges import edge_settings, edge_text, kind_name, saved_text
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
-from ddw_graph.nn.static import Fixed, Learned
+from ddw_graph.nn.static import Learned
 
 
 def convert(network: Network, *, edges: str | Edges) -> Network:
@@ -42,7 +42,7 @@ def convert(network: Network, *, edges: str | Edges) -> Network:
     for stage in new.stages:
         _convert(stage, settings)
     if new.config is not None:
-        new.config["edges"] = edge_config(settings)
+        new.config["edges"] = saved_text(settings)
         neutral = [stage.neutral for stage in new.stages]
         new.config["neutral"] = None if None in neutral else neutral
     return new
@@ -54,7 +54,7 @@ def _convert(stage: Stage, settings: Edges) -> None:
     if old == settings:
         return
     neutral, values = stage.neutral, None
-    if isinstance(old, Fixed):
+    if kind_name(old) == "fixed":
         neutral = [*stage.plan.weighted_edges]
     elif _are_sigmoids(old) and settings == Learned(form="free"):
         neutral, values = None, {"logit": _row(stage)}

@@ -25,11 +25,11 @@ from ddw_graph.models.tracing import taken_apart
 from ddw_graph.nn.arguments import check_integers, check_share, is_integer
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import (
-    edge_config,
     edge_settings,
-    edges_of_config,
+    from_saved,
     is_static,
     kind_name,
+    saved_text,
 )
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import OperationLike
@@ -207,7 +207,7 @@ def create_model(
         operation = "sepconv" if operation is None else operation
         config: dict[str, Any] = {
             "name": name,
-            "edges": edge_config(settings),
+            "edges": saved_text(settings),
             "num_classes": num_classes,
             "in_channels": in_channels,
             "channels": layout.channels if channels is None else channels,
@@ -312,7 +312,7 @@ def from_config(
     """
     try:
         dags = [from_dict(wiring) for wiring in config["wirings"]]
-        kind = edges_of_config(config["edges"], edges)
+        kind = from_saved(config["edges"], edges)
         if "node" in config:
             parts = _named_parts(config, backbone)
             return assembled(parts, dags, config, edges=kind)

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, overload
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -118,24 +118,6 @@ class FeatureNetwork(nn.Module):
         for module in own:
             module.training = network.training
         follow_mode(self.stem)
-
-    @overload
-    def forward(
-        self,
-        x: Features,
-        *,
-        adjacency: Sequence[Tensor] | None = ...,
-        return_adjacency: Literal[False] = ...,
-    ) -> list[Tensor]: ...
-
-    @overload
-    def forward(
-        self,
-        x: Features,
-        *,
-        adjacency: Sequence[Tensor] | None = ...,
-        return_adjacency: Literal[True],
-    ) -> tuple[list[Tensor], list[Tensor]]: ...
 
     def forward(
         self,

@@ -13,7 +13,7 @@ from ddw_graph.models.backbones import name_of
 from ddw_graph.models.parts import Parts, assembled, parts_of, parts_of_network
 from ddw_graph.models.tracing import evaluating, taken_apart
 from ddw_graph.nn.edge_weights import Edges
-from ddw_graph.nn.edges import edge_config, edge_settings, edge_text, kind_name
+from ddw_graph.nn.edges import edge_settings, edge_text, kind_name, saved_text
 from ddw_graph.nn.network import Network
 from ddw_graph.wiring import edge_list, to_dict
 
@@ -144,7 +144,7 @@ def described(
     return dags, {
         "name": name,
         "node": parts.node,
-        "edges": edge_config(edges),
+        "edges": saved_text(edges),
         "num_classes": parts.num_classes,
         "in_channels": parts.in_channels,
         "drop_path": drop_path,

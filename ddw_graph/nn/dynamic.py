@@ -150,8 +150,8 @@ class DynamicWeights(EdgeWeights):
     def __init__(
         self, plan: StagePlan, channels: Sequence[int], settings: Dynamic
     ) -> None:
-        super().__init__(plan)
-        self.settings, self.channels = settings, list(channels)
+        super().__init__(plan, channels)
+        self.settings = settings
         self.can_close = settings.gate != "none"
         self.routers = nn.ModuleDict()
         for node in range(plan.nodes):

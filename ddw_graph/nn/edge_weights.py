@@ -45,6 +45,7 @@ class EdgeWeights(nn.Module):
             output edges that carry weights, ``plan.weighted_sources(node)`` the sources
             of its input edges that do, and ``plan.channel_axis`` is the features' axis
             of channels, 1 or -1.
+        channels: Width of what each node emits.
 
     Example:
         >>> class Halves(EdgeWeights):
@@ -52,7 +53,7 @@ class EdgeWeights(nn.Module):
         ...         return x.new_full((1, len(self.plan.weighted(node))), 0.5)
         >>> from ddw_graph import Stage
         >>> from ddw_graph.generators import complete
-        >>> stage = Stage(complete(2), 4, 4, edges=lambda plan, channels: Halves(plan))
+        >>> stage = Stage(complete(2), 4, 4, edges=Halves)
         >>> stage(torch.zeros(1, 4, 8, 8), return_adjacency=True)[1][0, 3]
         tensor([0.5000, 0.5000, 0.5000, 0.0000])
     """
@@ -68,9 +69,9 @@ class EdgeWeights(nn.Module):
     lr_scale: float = 1.0
     """Learning rate of its parameters in multiples of the recipe's ``router_lr``."""
 
-    def __init__(self, plan: StagePlan) -> None:
+    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
         super().__init__()
-        self.plan = plan
+        self.plan, self.channels = plan, tuple(channels)
 
     def outgoing(self, node: int, x: Features) -> Weights | Gated:
         """Returns the weights of a node's weighted output edges; by default 1.
@@ -188,7 +189,7 @@ class NeutralStart(EdgeWeights):
     """
 
     def __init__(self, weights: EdgeWeights, edges: Iterable[Edge]) -> None:
-        super().__init__(weights.plan)
+        super().__init__(weights.plan, weights.channels)
         start = weights.at_start
         if start is None or weights.weighs_inputs:
             raise ModelError(

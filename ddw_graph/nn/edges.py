@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Callable
-from dataclasses import Field, asdict, fields, is_dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import Field, fields, is_dataclass
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -17,8 +17,8 @@ from ddw_graph.nn.static import Fixed, Learned
 KINDS: dict[str, Any] = {
     kind.kind: kind for kind in (Fixed, Learned, Dynamic, Attention, Receiver)
 }
-"""What makes the edge weights of each kind: a dataclass of its settings, or a function
-``(plan, channels) -> EdgeWeights``."""
+"""The kinds by name: what is called with ``(plan, channels)`` and returns
+``EdgeWeights``, or a dataclass of settings whose instances are called so."""
 
 Kind = TypeVar("Kind", bound=Callable[..., Any])
 
@@ -27,8 +27,8 @@ def edge_kind(name: str) -> Callable[[Kind], Kind]:
     """Names a kind of edge weights, for the command line, sweeps and saved files.
 
     Decorates what is called with ``(plan, channels)`` and returns ``EdgeWeights``: a
-    function, or their class; or, for a kind with settings, a frozen dataclass of texts
-    and floats, each with a default, whose instances are called so.
+    class of them, or a function; or, for a kind with settings, a frozen dataclass of
+    texts and floats, each with a default, whose instances are called so.
 
     Args:
         name: Lower-case letters, digits and underscores.
@@ -39,9 +39,9 @@ def edge_kind(name: str) -> Callable[[Kind], Kind]:
     Example:
         >>> from ddw_graph.nn.edge_weights import EdgeWeights
         >>> @edge_kind("ones")
-        ... def ones(plan, channels):
-        ...     return EdgeWeights(plan)
-        >>> edge_settings("ones") is ones
+        ... class Ones(EdgeWeights):
+        ...     pass
+        >>> edge_settings("ones") is Ones
         True
         >>> del KINDS["ones"]
     """
@@ -125,78 +125,55 @@ def edge_settings(edges: str | Edges) -> Edges:
     return _made(kind, values)
 
 
-def edge_text(edges: Edges, *, plain: bool = False) -> str:
+def edge_text(edges: Edges) -> str:
     """Returns the text that ``edge_settings`` reads, defaults left out.
 
-    Args:
-        edges: The kind of edges.
-        plain: Whether whole numbers are written without a point.
-
     Example:
-        >>> edge_text(Dynamic(gate="none"))
-        'dynamic:gate=none'
-        >>> edge_text(Dynamic(bias=0)), edge_text(Dynamic(bias=0.0), plain=True)
-        ('dynamic:bias=0', 'dynamic:bias=0')
+        >>> edge_text(Dynamic(gate="none", bias=0.0))
+        'dynamic:bias=0,gate=none'
     """
     name = kind_name(edges)
     if name is None:
         return getattr(edges, "__name__", type(edges).__name__)
-    if not is_dataclass(edges):
-        return name
-
-    def written(value: Any) -> str:
-        whole = plain and isinstance(value, float) and value == int(value)
-        return str(int(value) if whole else getattr(value, "__name__", value))
-
-    changed = [
-        f"{field.name}={written(getattr(edges, field.name))}"
-        for field in fields(edges)
-        if getattr(edges, field.name) != field.default
-    ]
+    changed = []
+    settings: Sequence[Field[Any]] = fields(edges) if is_dataclass(edges) else ()
+    for field in settings:
+        value = getattr(edges, field.name)
+        if value != field.default:
+            whole = isinstance(value, float) and value == int(value)
+            text = int(value) if whole else getattr(value, "__name__", value)
+            changed.append(f"{field.name}={text}")
     return ":".join(filter(None, (name, ",".join(changed))))
 
 
-def edge_config(edges: Edges) -> dict[str, Any] | None:
-    """Returns a kind with its settings, ready for JSON.
+def saved_text(edges: Edges) -> str | None:
+    """Returns the text of a kind of edges for a file.
 
-    None where it has no name, or holds a callable of the caller's.
+    None where a text cannot hold it: it has no name, or a callable of the caller's.
     """
-    name = kind_name(edges)
-    if name is None:
+    text = edge_text(edges)
+    try:
+        return text if edge_settings(text) == edges else None
+    except ModelError:
         return None
-    if not is_dataclass(edges):
-        return {"kind": name}
-    known = _text_fields(type(edges))
-    if any(
-        getattr(edges, f.name) != f.default
-        for f in fields(edges)
-        if f.name not in known
-    ):
-        return None
-    values = asdict(edges)
-    return {"kind": name, **{key: values[key] for key in known}}
 
 
-def edges_of_config(config: Any, given: str | Edges | None = None) -> Edges:
-    """Returns the kind of edges that ``edge_config`` wrote down.
+def from_saved(text: str | None, given: str | Edges | None) -> Edges:
+    """Returns the kind of edges of a saved network.
 
     Args:
-        config: What it returned.
-        given: The kind, where the network was made with a callable.
+        text: What ``saved_text`` returned.
+        given: The kind, where that is None.
 
     Raises:
         ModelError: If the kind or a setting is unknown, or none is given.
     """
-    if given is not None:
-        return edge_settings(given)
-    if config is None:
+    if text is None and given is None:
         raise ModelError(
             "this network was made with edges of the caller's own: edges must be "
             "given, got None"
         )
-    values = dict(config)
-    kind = _kind(values.pop("kind"))
-    return _made(kind, values)
+    return edge_settings(given or text or "")
 
 
 IMPORT = "DDW_GRAPH_IMPORT"
@@ -228,6 +205,5 @@ def _made(kind: Any, values: dict[str, Any]) -> Edges:
 
 def _text_fields(kind: Any) -> dict[str, Field[Any]]:
     """Returns the settings of a kind that a text can name."""
-    if not is_dataclass(kind):
-        return {}
-    return {f.name: f for f in fields(kind) if f.metadata.get("text", True)}
+    each = fields(kind) if is_dataclass(kind) else ()
+    return {field.name: field for field in each if field.metadata.get("text", True)}

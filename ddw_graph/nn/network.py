@@ -1,13 +1,12 @@
 """A network: a stem, a chain of stages, a head (Eq. 2)."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, overload
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.features import Features
 from ddw_graph.nn.stage import Stage
 
 
@@ -50,24 +49,6 @@ class Network(nn.Module):
         self.head = head
         for place, stage in enumerate(self.stages, start=1):
             stage.label = f"stage {place}"
-
-    @overload
-    def forward(
-        self,
-        x: Features,
-        *,
-        adjacency: Sequence[Tensor] | None = ...,
-        return_adjacency: Literal[False] = ...,
-    ) -> Tensor: ...
-
-    @overload
-    def forward(
-        self,
-        x: Features,
-        *,
-        adjacency: Sequence[Tensor] | None = ...,
-        return_adjacency: Literal[True],
-    ) -> tuple[Tensor, list[Tensor]]: ...
 
     def forward(
         self,

@@ -1,8 +1,6 @@
 """Edge weights that the receiving node decides from its newest input."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import nn
@@ -20,37 +18,24 @@ from ddw_graph.nn.features import (
 from ddw_graph.nn.plan import StagePlan
 
 
-@dataclass(frozen=True)
-class Receiver:
-    """Each node weighs its inputs at each position by what its newest input holds.
+class Receiver(EdgeWeights):
+    """Weighs a node's inputs at each position by what its newest one holds.
 
     ``a_ij + (W2 gelu(W1 RMSNorm(x_last)))_i``, where ``x_last`` is the input from the
     last node before j, and W1 and W2 have as many rows as j has inputs. W2 starts at 0;
-    a starts at 1, and at 0 on the edges that a rewired network did not have.
+    a starts at 1, and at 0 on the edges that a rewired network did not have. A single
+    input weighs 1.
 
     Source:
         MUDDFormer, arXiv:2502.12170, with one stream in place of its four (on the
         complete DAG of whole blocks).
     """
 
-    kind: ClassVar[str] = "receiver"
-    starts_neutral: ClassVar[bool] = True
-
-    def __call__(self, plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
-        """Returns the weights of a stage."""
-        return ReceiverWeights(plan, channels)
-
-
-class ReceiverWeights(EdgeWeights):
-    """Weighs a node's inputs by its newest one; a single input weighs 1.
-
-    Args:
-        plan: The plan of the stage.
-        channels: Width of what each node emits.
-    """
+    kind = "receiver"
+    starts_neutral = True
 
     def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
-        super().__init__(plan)
+        super().__init__(plan, channels)
         sources = {str(j): plan.weighted_sources(j) for j in range(plan.nodes)}
         several = {node: each for node, each in sources.items() if len(each) > 1}
         self.static = nn.ParameterDict(

@@ -1,8 +1,6 @@
 """Edge weights that are a softmax over the inputs of each node."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import nn
@@ -24,13 +22,10 @@ class SoftmaxWeights(EdgeWeights):
 
     A neutral start multiplies by ``fan_in * scale``, with a learnable ``scale`` that is
     1 on the edges that the network had and 0 on new ones.
-
-    Args:
-        plan: The plan of the stage.
     """
 
-    def __init__(self, plan: StagePlan) -> None:
-        super().__init__(plan)
+    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
+        super().__init__(plan, channels)
         self.places = [Constant(plan.input_places(j)) for j in range(plan.nodes)]
         self.scale: nn.Parameter | None = None
 
@@ -55,14 +50,10 @@ class SoftmaxWeights(EdgeWeights):
 
 
 class LearnedSoftmaxWeights(SoftmaxWeights):
-    """Weighs a node's inputs by the softmax of the edges' parameters, 0 at the start.
+    """Weighs inputs by the softmax of a parameter of each edge, 0 at the start."""
 
-    Args:
-        plan: The plan of the stage.
-    """
-
-    def __init__(self, plan: StagePlan) -> None:
-        super().__init__(plan)
+    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
+        super().__init__(plan, channels)
         self.logit = nn.Parameter(torch.zeros(len(plan.weighted_edges)))
 
     def scores(self, node: int, inputs: Sequence[Features]) -> Weights:
@@ -74,35 +65,20 @@ class LearnedSoftmaxWeights(SoftmaxWeights):
         return 0
 
 
-@dataclass(frozen=True)
-class Attention:
-    """Each node attends to its inputs with a learned query, at each position.
+class Attention(SoftmaxWeights):
+    """Weighs a node's inputs by its attention to them, at each position.
 
-    The softmax over inputs i of ``q_j . RMSNorm(x_i)``, with queries that start at 0.
+    The softmax over inputs i of ``q_j . RMSNorm(x_i)``, with queries that start at 0. A
+    node with a single input takes it with weight 1 and has no query.
 
     Source:
         Attention Residuals, arXiv:2603.15031 (on the complete DAG of branches).
     """
 
-    kind: ClassVar[str] = "attention"
-
-    def __call__(self, plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
-        """Returns the weights of a stage."""
-        return AttentionWeights(plan, channels)
-
-
-class AttentionWeights(SoftmaxWeights):
-    """Weighs a node's inputs by attention, at each position.
-
-    A node with a single input takes it with weight 1 and has no query.
-
-    Args:
-        plan: The plan of the stage.
-        channels: Width of what each node emits.
-    """
+    kind = "attention"
 
     def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
-        super().__init__(plan)
+        super().__init__(plan, channels)
         self.queries = nn.ParameterDict(
             {
                 str(node): nn.Parameter(torch.zeros(channels[sources[-1]]))

@@ -1,7 +1,6 @@
 """A stage: one wiring compiled to a module."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, overload
 
 import networkx as nx
 import torch
@@ -197,24 +196,6 @@ class Stage(nn.Module):
         if self.neutral is not None:
             weights = weights.neutral(self.neutral)
         self.weights = weights
-
-    @overload
-    def forward(
-        self,
-        x: Features,
-        *,
-        adjacency: Tensor | None = ...,
-        return_adjacency: Literal[False] = ...,
-    ) -> Tensor: ...
-
-    @overload
-    def forward(
-        self,
-        x: Features,
-        *,
-        adjacency: Tensor | None = ...,
-        return_adjacency: Literal[True],
-    ) -> tuple[Tensor, Tensor]: ...
 
     def forward(
         self,

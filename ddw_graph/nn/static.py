@@ -10,41 +10,29 @@ from torch import nn
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.arguments import check_finite, check_one_of
 from ddw_graph.nn.constant import Constant
-from ddw_graph.nn.edge_weights import Edge, EdgeWeights, scale_of
+from ddw_graph.nn.edge_weights import Edge, EdgeWeights, Gated, scale_of
 from ddw_graph.nn.features import Features, Weights
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.softmax import LearnedSoftmaxWeights
 
 
-@dataclass(frozen=True)
-class Fixed:
-    """Every edge weighs 1 (Eq. 1), or its attribute ``weight`` in the DAG."""
+class Fixed(EdgeWeights):
+    """Weighs every edge 1 (Eq. 1), or its attribute ``weight`` in the DAG."""
 
-    kind: ClassVar[str] = "fixed"
-
-    def __call__(self, plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
-        """Returns the weights of a stage."""
-        return FixedWeights(plan)
-
-
-class FixedWeights(EdgeWeights):
-    """Weighs every edge 1, or its attribute ``weight`` in the DAG."""
-
+    kind = "fixed"
     uses_dag_weights = True
     at_start = 1.0
 
-    def __init__(self, plan: StagePlan) -> None:
-        super().__init__(plan)
-        self.constant = None
-        if plan.weights is not None:
-            of_edge = dict(zip(plan.edges, plan.weights, strict=True))
-            self.constant = Constant([of_edge[edge] for edge in plan.weighted_edges])
-        self.places = plan.weighted_places
+    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
+        super().__init__(plan, channels)
+        of_edge = dict(zip(plan.edges, plan.weights or (), strict=False))
+        numbers = [of_edge[edge] for edge in plan.weighted_edges] if of_edge else []
+        self.constant, self.places = Constant(numbers), plan.weighted_places
 
-    def outgoing(self, node: int, x: Features) -> Weights:
+    def outgoing(self, node: int, x: Features) -> Weights | Gated:
         """Returns one row of constants."""
-        if self.constant is None:
-            return super().outgoing(node, x)  # type: ignore[return-value]
+        if not self.constant.numbers:
+            return super().outgoing(node, x)
         return self.constant.on(x.device)[None, self.places[node]].to(x.dtype)
 
     def macs(self, node: int, elements: int) -> int:
@@ -62,6 +50,9 @@ class FixedWeights(EdgeWeights):
                 "learned and dynamic edges can be added at 0"
             )
         return self
+
+    def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
+        """Copies nothing: a DAG's weights come with the wiring."""
 
 
 FORMS = ("sigmoid", "free", "softmax")
@@ -108,8 +99,8 @@ class Learned:
     def __call__(self, plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
         """Returns the weights of a stage."""
         if self.form == "softmax":
-            return LearnedSoftmaxWeights(plan)
-        return LearnedWeights(plan, self)
+            return LearnedSoftmaxWeights(plan, channels)
+        return LearnedWeights(plan, channels, self)
 
 
 class LearnedWeights(EdgeWeights):
@@ -117,11 +108,14 @@ class LearnedWeights(EdgeWeights):
 
     Args:
         plan: The plan of the stage.
+        channels: Width of what each node emits.
         settings: The settings of the edges.
     """
 
-    def __init__(self, plan: StagePlan, settings: Learned) -> None:
-        super().__init__(plan)
+    def __init__(
+        self, plan: StagePlan, channels: Sequence[int], settings: Learned
+    ) -> None:
+        super().__init__(plan, channels)
         self.places = plan.weighted_places
         self.is_free = settings.form == "free"
         start = 1.0 if self.is_free else float(settings.bias)

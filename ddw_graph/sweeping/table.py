@@ -53,7 +53,7 @@ def table(folder: SweepFolder) -> list[dict[str, Any]]:
                 "run": name,
                 "model": fixed.get("model", DEFAULT_MODEL),
                 "wiring": fixed.get("wiring", "default"),
-                "edges": fixed.get("edges", run.model["edges"]["kind"]),
+                "edges": fixed.get("edges", run.model["edges"].partition(":")[0]),
                 **point,
                 "seed": run.seed,
                 "channels": run.model.get("channels"),

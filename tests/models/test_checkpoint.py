@@ -595,16 +595,17 @@ CYCLE = {
         ({"wirings": [CYCLE] * 3}, "cannot be built: .*self-loop 1 -> 1"),
         ({"operation": "eval"}, "operation must be one of sepconv, basic, got 'eval'"),
         ({"operation": None}, "operation must be given"),
-        ({"edges": {"kind": "learned", "bias": 10**400}}, "cannot be built: "),
-        ({"edges": {"kind": "learned", "bias": float("nan")}}, "bias must be finite"),
-        ({"edges": {"kind": "x" * 10**6}}, "cannot be built: "),
+        ({"edges": f"learned:bias={10**400}"}, "cannot be built: "),
+        ({"edges": "learned:bias=nan"}, "bias must be finite"),
+        ({"edges": "x" * 10**6}, "cannot be built: "),
         ({"num_classes": 10**30}, "cannot be built: "),
         ({"channels": float("nan")}, "channels must be in"),
         # 275 GB, if it were made before it is compared.
         ({"channels": 65_536}, "107 numbers was expected, got one more than four"),
         ({"num_classes": 10**12}, "107 numbers was expected"),
-        ({"edges": {"kind": "fixed"}}, "stages.0.weights.logit is unexpected"),
-        ({"edges": {"kind": "dynamic"}}, "stages.0.weights.threshold is missing"),
+        ({"edges": "fixed"}, "stages.0.weights.logit is unexpected"),
+        ({"edges": "dynamic"}, "stages.0.weights.threshold is missing"),
+        ({"edges": 3}, "cannot be built: "),
     ],
 )
 def test_a_hostile_configuration_keeps_its_reason(

@@ -83,9 +83,9 @@ def test_a_wiring_is_needed_for_each_stage_and_node() -> None:
     made = parts("resnet18", "block")
     config = {"drop_path": 0.0, "neutral": None}
     with pytest.raises(ModelError, match="the backbone has 4 stages, got 3 wirings"):
-        assembled(made, [vgg(2)] * 3, config, edges=Fixed())
+        assembled(made, [vgg(2)] * 3, config, edges=Fixed)
     with pytest.raises(ModelError, match=r"stage 2 .* 2 blocks \(n\), .* n=3"):
-        assembled(made, [vgg(2), vgg(3), vgg(2), vgg(2)], config, edges=Fixed())
+        assembled(made, [vgg(2), vgg(3), vgg(2), vgg(2)], config, edges=Fixed)
 
 
 def test_unknown_nodes_are_refused() -> None:

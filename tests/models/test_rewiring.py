@@ -337,7 +337,7 @@ def test_a_network_of_ours_is_rewired_again_and_stays_equal() -> None:
     new = rewire(chain, edges="dynamic")
     assert_same(chain, new)
     assert new.config is not None and new.config["name"] == name
-    assert chain.config is not None and chain.config["edges"] == {"kind": "fixed"}
+    assert chain.config is not None and chain.config["edges"] == "fixed"
 
 
 def test_a_network_of_ours_keeps_its_own_shortcut_for_new_edges() -> None:

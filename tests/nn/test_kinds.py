@@ -15,7 +15,7 @@ from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete, vgg
 from ddw_graph.models import load, prune, save
 from ddw_graph.nn.cost import cost
-from ddw_graph.nn.edges import edge_config, edge_settings, edge_text, edges_of_config
+from ddw_graph.nn.edges import edge_settings, edge_text, from_saved, saved_text
 from ddw_graph.nn.gates import GATES
 from ddw_graph.training.budget_term import check_closing
 from ddw_graph.wiring import edge_list
@@ -161,9 +161,9 @@ def test_an_adjacency_with_all_its_axes_can_be_given_back(edges: str) -> None:
 
 
 SETTINGS = st.one_of(
-    st.just(Fixed()),
-    st.just(Attention()),
-    st.just(Receiver()),
+    st.just(Fixed),
+    st.just(Attention),
+    st.just(Receiver),
     st.builds(Learned, bias=st.floats(-5, 5)),
     st.builds(Learned, form=st.sampled_from(["sigmoid", "free", "softmax"])),
     st.builds(
@@ -181,7 +181,7 @@ SETTINGS = st.one_of(
 @given(settings=SETTINGS)
 def test_texts_and_configurations_give_the_settings_back(settings: Any) -> None:
     assert edge_settings(edge_text(settings)) == settings
-    assert edges_of_config(edge_config(settings)) == settings
+    assert from_saved(saved_text(settings), None) == settings
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,10 @@ from ddw_graph.models import prune
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.edges import (
     KINDS,
-    edge_config,
     edge_settings,
     edge_text,
-    edges_of_config,
+    from_saved,
+    saved_text,
 )
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.training.recipe import Recipe, parameter_groups
@@ -41,7 +41,7 @@ class ByChannel(EdgeWeights):
     lr_scale = 0.5
 
     def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
-        super().__init__(plan)
+        super().__init__(plan, channels)
         self.weight = nn.ParameterList(
             torch.ones(1, len(plan.weighted(node)), channels[node], 1, 1)
             for node in range(plan.nodes)
@@ -79,10 +79,6 @@ class Both(EdgeWeights):
         return weights / weights.sum(1, keepdim=True)
 
 
-def brightest(plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
-    return Brightest(plan)
-
-
 def tiny(edges: Any, **settings: Any) -> Network:
     model: Network = create_model(
         "randwire_tiny", wiring="complete", n=3, channels=4, edges=edges, **settings
@@ -113,11 +109,11 @@ def test_where_the_input_has_another_width_its_edge_has_one_weight() -> None:
 
 
 def test_the_receiver_has_the_last_word() -> None:
-    stage = Stage(complete(2), 4, 4, edges=lambda plan, channels: Both(plan))
+    stage = Stage(complete(2), 4, 4, edges=Both)
     _, adjacency = stage(torch.randn(1, 4, 5, 5), return_adjacency=True)
     wanted = torch.tensor([1.0, 2.0, 3.0]) / 6
     torch.testing.assert_close(adjacency[0, 3, :3], wanted)
-    mean = Stage(complete(2), 4, 4, output="mean", edges=lambda plan, _: Both(plan))
+    mean = Stage(complete(2), 4, 4, output="mean", edges=Both)
     _, adjacency = mean(torch.randn(1, 4, 5, 5), return_adjacency=True)
     # The mean's own edges are constants, and node 2 weighs node 1 only.
     torch.testing.assert_close(adjacency[0, 3, :3], torch.full((3,), 1 / 3))
@@ -125,7 +121,7 @@ def test_the_receiver_has_the_last_word() -> None:
 
 
 def test_edges_that_close_are_skipped_counted_and_pruned() -> None:
-    model = tiny(brightest).eval()
+    model = tiny(Brightest).eval()
     x = torch.randn(4, 3, 16, 16)
     with torch.no_grad():
         y, adjacency = model(x, return_adjacency=True)
@@ -158,7 +154,7 @@ def test_a_neutral_start_scales_it_and_trains_it_as_before() -> None:
     assert stage.weights.lr_scale == 0.5
     names = {name for name, _ in stage.weights.named_parameters()}
     assert stage.weights.no_weight_decay() == names and "scale" in names
-    for kind in (brightest, lambda plan, channels: Both(plan)):
+    for kind in (Brightest, Both):
         with pytest.raises(ModelError, match="at_start"):
             Stage(complete(2), 4, 4, edges=kind, neutral=edges)
 
@@ -170,7 +166,7 @@ def test_a_kind_with_settings_has_a_text() -> None:
         factor: float = 1.0
 
         def __call__(self, plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
-            weights = EdgeWeights(plan)
+            weights = EdgeWeights(plan, channels)
             factor = self.factor
             weights.outgoing = (  # type: ignore[method-assign]
                 lambda node, x: x.new_full((1, len(plan.weighted(node))), factor)
@@ -179,14 +175,13 @@ def test_a_kind_with_settings_has_a_text() -> None:
 
     try:
         settings: Any = edge_settings("scaled:factor=2")
-        assert settings == Scaled(2.0) and edge_text(settings) == "scaled:factor=2.0"
-        assert edge_config(settings) == {"kind": "scaled", "factor": 2.0}
-        assert edges_of_config(edge_config(settings)) == settings
+        assert settings == Scaled(2.0) and edge_text(settings) == "scaled:factor=2"
+        assert from_saved(saved_text(settings), None) == settings
         stage = Stage(complete(2), 4, 4, edges="scaled:factor=2")
         _, adjacency = stage(torch.zeros(1, 4, 5, 5), return_adjacency=True)
         assert adjacency[0, 3, :3].tolist() == [2.0] * 3
         with pytest.raises(ModelError, match="'scaled' exist already"):
-            edge_kind("scaled")(brightest)
+            edge_kind("scaled")(Brightest)
         for name in ("Scaled", "a b", "a:b", ""):
             with pytest.raises(ModelError, match="lower-case letters"):
                 edge_kind(name)
@@ -197,10 +192,10 @@ def test_a_kind_with_settings_has_a_text() -> None:
 def test_a_name_that_nothing_registered_says_what_to_do() -> None:
     with pytest.raises(ModelError, match="import the module"):
         edge_settings("scaled")
-    assert edge_config(brightest) is None
+    assert saved_text(Brightest) is None
     with pytest.raises(ModelError, match="edges must be given"):
-        edges_of_config(None)
-    assert edges_of_config(None, brightest) is brightest
+        from_saved(None, None)
+    assert from_saved(None, Brightest) is Brightest
 
 
 class Shapes(EdgeWeights):
@@ -229,7 +224,7 @@ def test_weights_that_do_not_broadcast_are_named(
     monkeypatch.setattr(Shapes, "shape", shape)
     monkeypatch.setattr(Shapes, "side", side)
     stem = nn.Identity()
-    stage = Stage(complete(1), 4, 4, edges=lambda plan, channels: Shapes(plan))
+    stage = Stage(complete(1), 4, 4, edges=Shapes)
     network = Network(stem, [stage], nn.Flatten(), in_channels=4)
     with pytest.raises(ModelError) as error:
         network(torch.randn(2, 4, 5, 5))
@@ -258,7 +253,7 @@ def test_another_router_keeps_gates_and_is_counted() -> None:
         if any((matrix[:, 4] == 0).all(0).any() for matrix in adjacency):
             with pytest.raises(ModelError, match="router of your own"):
                 prune(model, [x])
-        assert edge_config(edges) is None and "two_layers" in edge_text(edges)
+        assert saved_text(edges) is None and "two_layers" in edge_text(edges)
 
 
 def test_a_router_of_another_width_is_named() -> None:
