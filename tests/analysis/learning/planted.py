@@ -84,7 +84,7 @@ def swept(
             "point": {"seed": 0},
             "model": {
                 "wirings": [to_dict(dag) for dag in dags],
-                "edges": {"kind": "learned"},
+                "edges": "learned",
                 "channels": 4,
             },
             "recipe": {},
