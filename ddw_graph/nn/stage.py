@@ -1,6 +1,6 @@
 """A stage: one wiring compiled to a module."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import networkx as nx
 import torch
@@ -100,9 +100,9 @@ class Stage(nn.Module):
     """Whether what is closed is skipped at inference; None: where features are on the
     CPU. Asking a GPU what is closed makes the processor wait for it."""
     recompute: bool = False
-    """Whether training keeps only the stage's input and computes the rest again for
-    the backward pass, which saves memory and takes time. Not within ``torch.compile``,
-    which chooses on its own what to keep."""
+    """Whether training keeps only what each node computes, and computes again for the
+    backward pass what leads there, which saves memory and takes time. Not within
+    ``torch.compile``, which chooses on its own what to keep."""
 
     def __init__(
         self,
@@ -217,43 +217,31 @@ class Stage(nn.Module):
             ModelError: If features or ``adjacency`` have another shape, or the latter
                 is not finite, or not 0 where the wiring has no edge.
         """
-        if self.recompute and torch.is_grad_enabled() and not traces():
-            result: Tensor | tuple[Tensor, Tensor] = recomputed(
-                self, self._run, x, adjacency, return_adjacency
-            )
-            return result
-        return self._run(x, adjacency, return_adjacency)
-
-    def _run(
-        self, x: Tensor, adjacency: Tensor | None, return_adjacency: bool
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """Returns what ``forward`` does."""
         if self.entrance is not None:
             x = self.entrance(x)
-        plan, last = self.plan, self.plan.nodes - 1
+        plan, given = self.plan, adjacency is not None
         what = f"the input of {self.label}"
         check_features(x, self.in_channels, plan, what, self.rank)
         if adjacency is not None:
             adjacency = adjacency.to(x.device)
             check_adjacency(adjacency, plan, x)
         skips = self._skips(x)
-        y: Tensor | None = x if self.projection is None else self.projection(x)
+        projection = self.projection
+        y: Tensor | None = x
+        if projection is not None:
+            y = self._again(projection, lambda: projection(x))
         sent = [self._sent(0, x, y, None, adjacency, skips)]  # each node's output edges
         effective: list[Tensor] = []
         for node in range(1, plan.nodes):
             edges = [sent[i][place] for i, place in plan.predecessors[node]]
             for i in plan.last_read[node]:
                 sent[i] = ()
-            weights = self._weights_of_inputs(node, edges, given=adjacency is not None)
-            effective += weights if return_adjacency else ()
-            y, is_alive = self._sum(node, edges, weights), alive(edges)
-            del edges, weights  # before memory for the next is asked for
-            if node < last:
-                if y is not None:
-                    samples = alive_samples(is_alive, x.shape[0]) if skips else None
-                    y = computed(self.operations[node - 1], y, samples)
-                    what = f"what node {node} of {self.label} computes"
-                    check_features(y, self.channels, plan, what, x.ndim, x)
+            edges = self._received(node, edges, given=given)
+            effective += [edge.weight for edge in edges] if return_adjacency else ()
+            is_alive = alive(edges)
+            samples = alive_samples(is_alive, x.shape[0]) if skips else None
+            y = self._computed(node, edges, samples)
+            if node < plan.nodes - 1:
                 sent.append(self._sent(node, x, y, is_alive, adjacency, skips))
         if y is None:
             # Its own weights leave a path open; the caller's may close them all.
@@ -323,47 +311,60 @@ class Stage(nn.Module):
             weights = masked(weights, opened, straight_through=self.training)
         return weights, opened
 
-    def _weights_of_inputs(
-        self, node: int, edges: Sequence[Edge], *, given: bool
-    ) -> list[Tensor]:
-        """Returns the effective weight of each of a node's inputs."""
-        weights = [edge.weight for edge in edges]
-        if self.weights.weighs_inputs and not given:
-            # Inputs with constant weights come first.
-            own = edges[len(edges) - len(self.plan.weighted_sources(node)) :]
-            inputs = [edge.x for edge in own if edge.x is not None]
-            if inputs:
-                first = stacked([edge.weight for edge in own])
-                answer = self.weights.incoming(node, inputs, first)
-                check_weights(answer, len(own), inputs[0], node, self.label)
-                columns = of_rank(answer, inputs[0].ndim).unbind(1)
-                pairs = zip(own, columns, strict=True)
-                weights[-len(own) :] = [edge.weighs(weight) for edge, weight in pairs]
+    def _received(self, node: int, edges: list[Edge], *, given: bool) -> list[Edge]:
+        """Returns a node's input edges with their effective weights."""
+        # Those with constant weights come first.
+        constant = len(edges) - len(self.plan.weighted_sources(node))
+        inputs = [edge.x for edge in edges[constant:] if edge.x is not None]
+        if self.weights.weighs_inputs and inputs and not given:
+            first = stacked([edge.weight for edge in edges[constant:]])
+            weights = self.weights.incoming(node, inputs, first)
+            check_weights(weights, len(edges) - constant, inputs[0], node, self.label)
+            columns = of_rank(weights, inputs[0].ndim).unbind(1)
+            pairs = zip(edges[constant:], columns, strict=True)
+            edges[constant:] = [edge.weighed(weight) for edge, weight in pairs]
         computes = node < self.plan.nodes - 1
         if self.training and self.drop_path and computes and len(edges) > 1:
-            batch = max(e.x.shape[0] for e in edges if e.x is not None)
-            keep = drop_one_input(stacked(weights), batch, self.drop_path)
-            kept = of_rank(keep, weights[0].ndim).unbind(1)
-            weights = [w * column for w, column in zip(weights, kept, strict=True)]
-        return weights
+            batch = max(edge.x.shape[0] for edge in edges if edge.x is not None)
+            weights = stacked([edge.weight for edge in edges])
+            kept = drop_one_input(weights, batch, self.drop_path)
+            weights = weights * of_rank(kept, weights.ndim - 1)
+            pairs = zip(edges, weights.unbind(1), strict=True)
+            edges = [edge._replace(weight=weight) for edge, weight in pairs]
+        return edges
 
-    def _sum(
-        self, node: int, edges: Sequence[Edge], weights: Sequence[Tensor]
+    def _computed(
+        self, node: int, edges: Sequence[Edge], samples: Tensor | None
     ) -> Tensor | None:
-        """Returns the sum of a node's inputs; None where every edge is closed."""
-        pairs = zip(edges, weights, strict=True)
-        read = [(edge.x, weight) for edge, weight in pairs if edge.x is not None]
+        """Returns what a node makes of its inputs; None where every edge is closed."""
+        read = [(edge.x, edge.weight) for edge in edges if edge.x is not None]
         if not read:
             return None
-        inputs, multipliers = zip(*read, strict=True)
-        shape = inputs[0].shape
-        if any(x.shape != shape for x in inputs):
+        inputs, weights = zip(*read, strict=True)
+        if any(x.shape != inputs[0].shape for x in inputs):
             shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
             raise ModelError(
                 f"the inputs of a node must have one shape, got {shapes} for node "
                 f"{node} of {self.label}"
             )
-        return gather(inputs, multipliers)
+        if node == self.plan.nodes - 1:
+            return gather(inputs, weights)
+        operation = self.operations[node - 1]
+        if self.recompute and torch.is_grad_enabled() and not traces():
+            y: Tensor = recomputed(
+                operation, lambda: operation(gather(inputs, weights))
+            )
+        else:
+            y = computed(operation, gather(inputs, weights), samples)
+        what = f"what node {node} of {self.label} computes"
+        check_features(y, self.channels, self.plan, what, inputs[0].ndim, inputs[0])
+        return y
+
+    def _again(self, module: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
+        """Returns what a module computes, computed again for the backward pass."""
+        if self.recompute and torch.is_grad_enabled() and not traces():
+            return recomputed(module, compute)
+        return compute()
 
     def _skips(self, x: Tensor) -> bool:
         """Returns whether what is closed is skipped now."""
