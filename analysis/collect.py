@@ -17,10 +17,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from ddw_graph.analysis.adjacency import constant_edges, sample_weights
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import NetworkCost, StageWork, cost
-from ddw_graph.nn.edges import kind_name
-from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
 from ddw_graph.training.images import Batch, Images
@@ -66,7 +65,7 @@ class StageEdges:
         return cls(
             stage.plan.nodes,
             np.array(stage.plan.edges),
-            np.array(stage.plan.constant) | (kind_name(stage.edges) == "fixed"),
+            constant_edges(stage),
             np.array(work.nodes),
             np.array(work.edges),
         )
@@ -283,10 +282,10 @@ def _stream(
                 continue
             logits, adjacency = model(x.to(device), return_adjacency=True)
             here = slice(done, done + len(x))
-            for array, matrix, stage in zip(arrays, adjacency, stages, strict=True):
-                source, target = stage.edges.T
-                weights = by_sample(matrix[:, target, source])
-                array[here] = weights.float().cpu().numpy()
+            for array, matrix, stage in zip(
+                arrays, adjacency, model.stages, strict=True
+            ):
+                array[here] = sample_weights(matrix, stage.plan)
             if seen is not None:
                 seen(x)
             labels = labels.to(device)

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ddw_graph import generators, wiring
+    from ddw_graph import analysis, generators, wiring
     from ddw_graph.models import (
         FeatureNetwork,
         convert,
@@ -40,6 +40,7 @@ __all__ = [
     "Network",
     "Receiver",
     "Stage",
+    "analysis",
     "convert",
     "create_model",
     "edge_kind",
@@ -76,7 +77,7 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Returns a public name from the module where it lives."""
-    if name in ("generators", "wiring"):
+    if name in ("analysis", "generators", "wiring"):
         return import_module(f"ddw_graph.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)

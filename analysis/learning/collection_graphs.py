@@ -1,6 +1,5 @@
 """The wirings of a collection's samples: graphs that are built when asked for."""
 
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch.utils.data import Dataset
 from torch_geometric.data import Data
 
 from ddw_graph.analysis.collect import Collection
-from ddw_graph.analysis.learning.wiring_graph import stages_graph
+from ddw_graph.analysis.learning.wiring_graph import sample_graph, stages_graph
 from ddw_graph.errors import DataError
 
 
@@ -88,15 +87,11 @@ class CollectionGraphs(Dataset[Data]):
     def __getitem__(self, index: int) -> Data:
         """Returns the graph of a sample."""
         place = range(len(self))[index]
-        weights = np.concatenate([weights[place] for weights in self.weights])
-        graph = copy(self.shared)
-        graph.edge_weight = torch.from_numpy(weights)
-        features = [graph.edge_weight, graph.edge_constant.float()]
+        label = torch.tensor(self.labels[place])
+        graph = sample_graph(self.shared, self.weights, place, label)
         if self.scale is not None:
-            features.append(self.scale.deviations(graph))
-        graph.edge_attr = torch.stack(features, 1)
-        graph.y = torch.tensor([self.labels[place]])
-        graph.sample = torch.tensor([place])
+            deviations = self.scale.deviations(graph)[:, None]
+            graph.edge_attr = torch.cat([graph.edge_attr, deviations], 1)
         return graph
 
 

@@ -1,11 +1,12 @@
 """A network's wirings as one graph of PyTorch Geometric, exact both ways."""
 
 from collections.abc import Sequence
+from copy import copy
 
 import networkx as nx
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 from torch_geometric.data import Data  # slow to import: seconds
 
@@ -87,6 +88,31 @@ def stages_graph(
         node=torch.cat([torch.arange(size) for size in sizes]),
         node_stage=torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes)),
     )
+
+
+def sample_graph(
+    shared: Data,
+    weights: Sequence[Float[np.ndarray, "_ _"]],
+    sample: int,
+    label: Shaped[Tensor, ""] | None = None,
+) -> Data:
+    """Returns the graph of one of several samples.
+
+    Args:
+        shared: A graph of ``stages_graph``: what the samples have in common.
+        weights: For each stage the weights of all samples, float32, ``(samples,
+            edges)``.
+        sample: Which sample, from 0; it becomes the graph's ``sample``.
+        label: The sample's label, which becomes the graph's ``y``.
+    """
+    graph = copy(shared)
+    own = np.concatenate([array[sample] for array in weights])
+    graph.edge_weight = torch.from_numpy(own)
+    graph.edge_attr = torch.stack([graph.edge_weight, graph.edge_constant.float()], 1)
+    graph.sample = torch.tensor([sample])
+    if label is not None:
+        graph.y = label.reshape(1).clone()
+    return graph
 
 
 def node_features(

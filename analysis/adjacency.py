@@ -1,0 +1,175 @@
+"""The weights of edges in an adjacency that a network returned, as a table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ddw_graph.errors import ModelError
+from ddw_graph.nn import features
+from ddw_graph.nn.edges import kind_name
+from ddw_graph.nn.plan import StagePlan
+from ddw_graph.nn.stage import Stage
+
+
+def adjacency_frame(
+    adjacency: Tensor | Sequence[Tensor], model: nn.Module, *, by_sample: bool = True
+) -> pd.DataFrame:
+    """Returns a row for each edge of each stage and sample.
+
+    Rows are sorted by sample, stage, source and target. A closed edge has a row, with
+    weight 0.
+
+    Args:
+        adjacency: What the model returned with ``return_adjacency=True``: a tensor for
+            each stage, on any device, in any precision.
+        model: The model that returned it: a ``Stage`` or a module that contains stages.
+        by_sample: Whether weights that differ by channel or position are averaged to
+            one for each sample. Otherwise each has a row, with its indices on the axes
+            that have more than one element.
+
+    Returns:
+        Columns ``sample`` (from 0), ``stage`` (from 1), ``source``, ``target`` and
+        ``weight``. Without ``by_sample`` the axes' columns precede ``weight``:
+        ``channel``, and ``position``, or ``height`` and ``width``, or ``position_1``,
+        ``position_2``, ...; NA in a stage whose weights do not differ along the axis.
+
+    Raises:
+        ModelError: If the adjacency does not fit the model's stages.
+
+    Example:
+        >>> from ddw_graph import Stage, generators
+        >>> stage = Stage(generators.complete(1), 8, 8, edges="learned")
+        >>> _, adjacency = stage(torch.zeros(2, 8, 4, 4), return_adjacency=True)
+        >>> print(adjacency_frame(adjacency, stage))
+           sample  stage  source  target  weight
+        0       0      1       0       1     0.5
+        1       0      1       0       2     0.5
+        2       0      1       1       2     0.5
+        3       1      1       0       1     0.5
+        4       1      1       0       2     0.5
+        5       1      1       1       2     0.5
+    """
+    keys, weights = [], []
+    for place, (stage, matrix) in enumerate(
+        stage_adjacencies(adjacency, model), start=1
+    ):
+        values = edge_weights(matrix, stage.plan)
+        if by_sample:
+            values = features.by_sample(values)
+        keys.append(_keys(place, stage.plan, values.shape[2:]))
+        weights.append(values.flatten(1).cpu().numpy())
+    key = pd.concat(keys, ignore_index=True)
+    samples = len(weights[0])
+    frame = key.take(np.tile(np.arange(len(key)), samples)).reset_index(drop=True)
+    frame.insert(0, "sample", np.repeat(np.arange(samples), len(key)))
+    return frame.assign(weight=np.concatenate(weights, 1).ravel())
+
+
+def stage_adjacencies(
+    adjacency: Tensor | Sequence[Tensor], model: nn.Module
+) -> list[tuple[Stage, Tensor]]:
+    """Returns each stage of a model with its adjacency.
+
+    Raises:
+        ModelError: If the model has no stage, or the adjacency does not fit its stages.
+    """
+    stages = _stages(model)
+    if not stages:
+        raise ModelError(
+            "model must be a Stage or contain stages, the one that returned the "
+            f"adjacency, got {type(model).__name__}"
+        )
+    matrices = [adjacency] if isinstance(adjacency, Tensor) else list(adjacency)
+    if len(matrices) != len(stages):
+        raise ModelError(
+            f"adjacency must hold a tensor for each of {len(stages)} stages, "
+            f"got {len(matrices)}"
+        )
+    pairs = list(zip(stages, matrices, strict=True))
+    for place, (stage, matrix) in enumerate(pairs, start=1):
+        _check(matrix, stage.plan, place)
+    batches = [len(matrix) for matrix in matrices]
+    if len(set(batches)) > 1:
+        raise ModelError(
+            "adjacency must hold the same samples for each stage, got "
+            f"{', '.join(map(str, batches))} samples"
+        )
+    return pairs
+
+
+def edge_weights(matrix: Tensor, plan: StagePlan) -> features.Weights:
+    """Returns the weights in a stage's adjacency, detached, in float32 or float64.
+
+    Shapes:
+        - matrix: ``(batch, N, N, ...)``
+        - output: ``(batch, edges, ...)``, in the wiring's order of edges
+    """
+    sources, targets = plan.ends
+    values = matrix.detach()[:, targets, sources]
+    # NumPy has no bfloat16, and in it a mean would be rounded.
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def sample_weights(matrix: Tensor, plan: StagePlan) -> Float[np.ndarray, "batch edges"]:
+    """Returns the weights of ``edge_weights`` as an array, one for each sample."""
+    array: np.ndarray = features.by_sample(edge_weights(matrix, plan)).cpu().numpy()
+    return array
+
+
+def constant_edges(stage: Stage) -> Bool[np.ndarray, " edges"]:
+    """Returns whether an edge's weight is a constant of the wiring, for each edge."""
+    return np.array(stage.plan.constant) | (kind_name(stage.edges) == "fixed")
+
+
+def _stages(module: nn.Module) -> list[Stage]:
+    """Returns the stages in a module, in the order in which it holds them.
+
+    A stage within another's operation does not count: no adjacency is returned of it.
+    """
+    if isinstance(module, Stage):
+        return [module]
+    return [stage for child in module.children() for stage in _stages(child)]
+
+
+def _check(matrix: Tensor, plan: StagePlan, place: int) -> None:
+    nodes = plan.nodes
+    if matrix.ndim < 3 or matrix.shape[1:3] != (nodes, nodes):
+        raise ModelError(
+            f"adjacency must have the shape (batch, {nodes}, {nodes}) or further axes "
+            f"behind it, got {tuple(matrix.shape)} for stage {place}"
+        )
+    sources, targets = plan.ends
+    others = matrix.count_nonzero() - matrix[:, targets, sources].count_nonzero()
+    if others:
+        raise ModelError(
+            "adjacency must be 0 where the wiring has no edge, got "
+            f"{int(others)} other values for stage {place}"
+        )
+
+
+def _keys(place: int, plan: StagePlan, sizes: Sequence[int]) -> pd.DataFrame:
+    """Returns a row for each weight of one sample of a stage: what it belongs to."""
+    edge, *indices = np.indices((len(plan.edges), *sizes)).reshape(1 + len(sizes), -1)
+    source, target = np.array(plan.edges).T
+    frame = pd.DataFrame({"stage": place, "source": source[edge]})
+    frame["target"] = target[edge]
+    for name, size, index in zip(_axes(plan, len(sizes)), sizes, indices, strict=True):
+        if size > 1:
+            # A type that knows NA, for stages without this axis.
+            frame[name] = pd.array(index, dtype="Int64")
+    return frame
+
+
+def _axes(plan: StagePlan, count: int) -> list[str]:
+    """Returns the names of a feature's axes after the batch."""
+    if not count:
+        return []
+    few = {1: ["position"], 2: ["height", "width"]}
+    positions = [f"position_{axis}" for axis in range(1, count)]
+    positions = few.get(count - 1, positions)
+    channel = ["channel"]
+    return channel + positions if plan.channel_axis == 1 else positions + channel

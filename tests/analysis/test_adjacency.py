@@ -1,0 +1,307 @@
+"""Tables and graphs of an adjacency hold what the network returned."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+from torch_geometric.loader import DataLoader
+
+from ddw_graph import EdgeWeights, Network, Stage, analysis, create_model
+from ddw_graph.analysis.collect import collect
+from ddw_graph.analysis.learning.collection_graphs import CollectionGraphs
+from ddw_graph.analysis.learning.wiring_graph import graph_weights, graph_wirings
+from ddw_graph.errors import DataError, ModelError
+from ddw_graph.generators import complete
+from ddw_graph.nn.plan import StagePlan
+from ddw_graph.training.images import ArrayImages
+from ddw_graph.wiring import edge_list
+
+KEY = ["sample", "stage", "source", "target"]
+
+
+class ByChannel(EdgeWeights):
+    """Weighs each channel by a number of its own."""
+
+    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
+        super().__init__(plan, channels)
+        self.widths = channels
+
+    def outgoing(self, node: int, x: Tensor) -> Tensor:
+        count = len(self.plan.weighted(node))
+        return torch.rand(1, count, self.widths[node], 1, 1)
+
+
+class Block(nn.Module):
+    """An operation that has a stage of its own."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.inner = Stage(complete(1), in_channels, out_channels, stride=stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.inner(x)
+        return y
+
+
+def small_model(edges: str = "dynamic:bias=0,router_std=1", n: int = 3) -> Network:
+    return create_model(
+        "randwire_tiny",
+        wiring="ws:k=2,p=0.75",
+        edges=edges,
+        n=n,
+        channels=4,
+        num_classes=3,
+        in_channels=1,
+    ).eval()
+
+
+def answer(model: nn.Module, x: Tensor) -> list[Tensor]:
+    _, adjacency = model(x, return_adjacency=True)
+    return [adjacency] if isinstance(adjacency, Tensor) else list(adjacency)
+
+
+def random_queries(model: nn.Module) -> nn.Module:
+    """Makes attention prefer some inputs: queries start at 0."""
+    for name, parameter in model.named_parameters():
+        if "queries" in name:
+            nn.init.normal_(parameter)
+    return model
+
+
+def drawn(batch: int, *axes: int) -> Tensor:
+    """Returns an adjacency of the complete DAG of one node."""
+    matrix = torch.rand(batch, *axes, 3, 3).tril(-1)
+    return matrix.movedim((-2, -1), (1, 2))
+
+
+def naive(adjacency: list[Tensor], dags: list[nx.DiGraph]) -> list[list[float]]:
+    """Returns the rows of the table, by loops."""
+    return [
+        [b, place, i, j, matrix[b, j, i].mean().item()]
+        for b in range(len(adjacency[0]))
+        for place, (matrix, dag) in enumerate(zip(adjacency, dags, strict=True), 1)
+        for i, j in edge_list(dag)
+    ]
+
+
+@pytest.mark.parametrize("edges", ["dynamic:bias=0,router_std=1", "attention"])
+def test_the_table_has_each_weight_in_the_wirings_order(edges: str) -> None:
+    model = small_model(edges)
+    random_queries(model)
+    adjacency = answer(model, torch.randn(3, 1, 8, 8))
+    frame = analysis.adjacency_frame(adjacency, model)
+    expected = naive(adjacency, [stage.dag for stage in model.stages])
+    assert list(frame) == [*KEY, "weight"]
+    assert frame[KEY].values.tolist() == [row[:-1] for row in expected]
+    np.testing.assert_allclose(frame["weight"], [row[-1] for row in expected], 1e-6)
+    assert frame["weight"].nunique() > len(frame) / 4  # samples and edges differ
+    assert frame.index.equals(pd.RangeIndex(len(frame)))
+
+
+def test_by_position_each_weight_has_its_place() -> None:
+    stage = Stage(complete(2), 4, 4, edges="attention").eval()
+    random_queries(stage)
+    (adjacency,) = answer(stage, torch.randn(2, 4, 3, 5))
+    frame = analysis.adjacency_frame(adjacency, stage, by_sample=False)
+    assert list(frame) == [*KEY, "height", "width", "weight"]
+    assert len(frame) == 2 * stage.dag.number_of_edges() * 3 * 5
+    assert not frame.duplicated([*KEY, "height", "width"]).any()
+    b, i, j, h, w = (
+        frame[name].to_numpy(int)
+        for name in ("sample", "source", "target", "height", "width")
+    )
+    expected = adjacency.detach().numpy()[b, j, i, 0, h, w]
+    assert frame["weight"].tolist() == expected.tolist()
+    averaged = analysis.adjacency_frame(adjacency, stage)
+    means = frame.groupby(KEY)["weight"].mean()
+    np.testing.assert_allclose(averaged["weight"], means, 1e-5)
+
+
+def test_by_channel_each_weight_has_its_place() -> None:
+    stage = Stage(complete(2), 4, 4, edges=ByChannel).eval()
+    (adjacency,) = answer(stage, torch.randn(2, 4, 3, 3))
+    frame = analysis.adjacency_frame(adjacency, stage, by_sample=False)
+    assert list(frame) == [*KEY, "channel", "weight"]
+    b, i, j, c = (
+        frame[name].to_numpy(int) for name in ("sample", "source", "target", "channel")
+    )
+    assert len(frame) == 2 * stage.dag.number_of_edges() * 4
+    expected = adjacency.numpy()[b, j, i, c, 0, 0]
+    assert frame["weight"].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "names"),
+    [
+        ((2, 4, 3), 1, ["channel", "position"]),
+        ((2, 3, 4), -1, ["position", "channel"]),
+        ((2, 3, 5, 4), -1, ["height", "width", "channel"]),
+        ((2, 4, 2, 3, 5), 1, ["channel", "position_1", "position_2", "position_3"]),
+        ((2, 4, 2, 1, 5), 1, ["channel", "position_1", "position_3"]),
+    ],
+)
+def test_axes_are_named_as_the_features_are(
+    shape: tuple[int, ...], axis: int, names: list[str]
+) -> None:
+    def operation(*arguments: int) -> nn.Module:
+        return nn.Identity()
+
+    stage = Stage(complete(1), 4, 4, operation=operation, channel_axis=axis)
+    adjacency = torch.zeros(2, 3, 3, *shape[1:])
+    frame = analysis.adjacency_frame(adjacency, stage, by_sample=False)
+    assert list(frame) == [*KEY, *names, "weight"]
+
+
+def test_stages_may_differ_in_their_axes() -> None:
+    stages = nn.ModuleList(
+        [Stage(complete(1), 4, 4, edges=kind) for kind in ("fixed", "attention")]
+    )
+    adjacency = [drawn(2), drawn(2, 1, 2, 1)]
+    frame = analysis.adjacency_frame(adjacency, stages, by_sample=False)
+    assert frame["height"].isna().tolist() == ([True] * 3 + [False] * 6) * 2
+    assert frame["height"].tolist()[3:9] == [0, 1] * 3
+    expected = [*adjacency[0][1][[1, 2, 2], [0, 0, 1]].tolist()]
+    expected += adjacency[1][1][[1, 2, 2], [0, 0, 1]].flatten().tolist()
+    assert frame["weight"].tolist()[9:] == expected
+
+
+@pytest.mark.parametrize("by_sample", [True, False])
+def test_a_closed_edge_keeps_its_row(by_sample: bool) -> None:
+    dag = nx.DiGraph([(2, 3), (0, 3), (1, 2), (0, 1)])  # in no order
+    stage, adjacency = Stage(dag, 4, 4), torch.zeros(2, 4, 4)
+    adjacency[:, [1, 3, 2, 3], [0, 0, 1, 2]] = torch.tensor([0.1, 0.2, 0.3, 0.4])
+    adjacency[1, 3, 0] = 0
+    frame = analysis.adjacency_frame(adjacency, stage, by_sample=by_sample)
+    ends = list(zip(frame["source"], frame["target"], strict=True))
+    assert ends == 2 * edge_list(dag)
+    weights = torch.tensor([[0.1, 0.2, 0.3, 0.4], [0.1, 0, 0.3, 0.4]])
+    assert frame["weight"].tolist() == weights.flatten().tolist()
+    for graph, expected in zip(analysis.to_pyg(adjacency, stage), weights, strict=True):
+        assert list(map(tuple, graph.edge_index.T.tolist())) == edge_list(dag)
+        assert torch.equal(graph.edge_weight, expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (torch.float16, np.float32),
+        (torch.bfloat16, np.float32),
+        (torch.float32, np.float32),
+        (torch.float64, np.float64),
+    ],
+)
+def test_gradients_and_every_precision_are_taken(
+    given: torch.dtype, kept: type
+) -> None:
+    stage = Stage(complete(1), 4, 4)
+    adjacency = drawn(5, 1, 7, 9).to(given).requires_grad_()
+    frame = analysis.adjacency_frame(adjacency, stage)
+    assert frame["weight"].dtype == kept
+    exact = adjacency.detach().double()[:, [1, 2, 2], [0, 0, 1]].flatten(2).mean(2)
+    np.testing.assert_allclose(frame["weight"], exact.flatten(), 1e-6)
+    graphs = analysis.to_pyg(adjacency, stage)
+    assert graphs[0].edge_weight.dtype == torch.float32
+    np.testing.assert_allclose(graphs[4].edge_weight, exact[4], 1e-6)
+
+
+def test_graphs_give_wirings_and_weights_back() -> None:
+    model = small_model()
+    adjacency = answer(model, torch.randn(3, 1, 8, 8))
+    graphs = analysis.to_pyg(adjacency, model, labels=[2, 0, 1])
+    frame = analysis.adjacency_frame(adjacency, model)
+    assert len(graphs) == 3
+    for sample, graph in enumerate(graphs):
+        assert graph.validate() and int(graph.sample) == sample
+        dags = [edge_list(dag) for dag in graph_wirings(graph)]
+        assert dags == [edge_list(stage.dag) for stage in model.stages]
+        for place, weights in enumerate(graph_weights(graph), start=1):
+            here = (frame["sample"] == sample) & (frame["stage"] == place)
+            assert weights.tolist() == frame["weight"][here].tolist()
+    (batch,) = DataLoader(graphs, batch_size=3)
+    assert batch.num_graphs == 3 and batch.y.tolist() == [2, 0, 1]
+    np.testing.assert_array_equal(batch.edge_weight, frame["weight"])
+    assert "y" not in analysis.to_pyg(adjacency, model)[0]
+
+
+def test_graphs_do_not_share_their_weights() -> None:
+    model = small_model()
+    adjacency = answer(model, torch.randn(2, 1, 8, 8))
+    labels = torch.tensor([1, 2])
+    graphs = analysis.to_pyg(adjacency, model, labels=labels)
+    kept = graphs[1].edge_weight.clone()
+    graphs[0].edge_weight.zero_()
+    graphs[0].y.zero_()
+    assert torch.equal(graphs[1].edge_weight, kept)
+    assert labels.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("edges", ["dynamic:bias=0,router_std=1", "fixed"])
+def test_graphs_are_those_of_a_collection(tmp_path: Path, edges: str) -> None:
+    model = small_model(edges)
+    random_queries(model)
+    images = ArrayImages(
+        torch.randint(256, (5, 1, 8, 8)).byte(), torch.arange(5) % 3, [0.5], [0.25]
+    )
+    collection = collect(
+        model, images, tmp_path / "a", classes=("a", "b", "c"), image_size=8
+    )
+    x, labels = images.batch(range(5), None)
+    with torch.no_grad():
+        adjacency = answer(model, x)
+    graphs = analysis.to_pyg(adjacency, model, labels=labels)
+    stored = CollectionGraphs(collection)
+    assert len(graphs) == len(stored)
+    for sample, graph in enumerate(graphs):
+        other = stored[sample]
+        assert graph.keys() == other.keys()
+        for name in graph.keys():
+            assert graph[name].dtype == other[name].dtype
+            assert torch.equal(graph[name], other[name]), name
+        assert bool(graph.edge_constant.all()) == (edges == "fixed")
+
+
+def test_stages_are_found_in_any_module_but_not_in_operations() -> None:
+    outer = Stage(complete(1), 4, 4, operation=Block).eval()
+    wrapped = nn.Sequential(nn.Identity(), nn.Sequential(outer))
+    (adjacency,) = answer(outer, torch.randn(2, 4, 6, 6))
+    for model in (outer, wrapped):
+        assert len(analysis.adjacency_frame(adjacency, model)) == 2 * 3
+        assert len(analysis.to_pyg([adjacency], model)) == 2
+
+
+def test_an_empty_batch_has_no_rows() -> None:
+    stage = Stage(complete(1), 4, 4)
+    frame = analysis.adjacency_frame(torch.zeros(0, 3, 3), stage)
+    assert list(frame) == [*KEY, "weight"] and len(frame) == 0
+    assert analysis.to_pyg(torch.zeros(0, 3, 3), stage, labels=[]) == []
+
+
+@pytest.mark.parametrize("function", [analysis.adjacency_frame, analysis.to_pyg])
+def test_what_does_not_fit_is_an_error(function: Callable[..., object]) -> None:
+    stage = Stage(complete(1), 4, 4)
+    both = nn.ModuleList([stage, Stage(complete(1), 4, 4)])
+    fits = drawn(2)
+    function([fits, fits], both)
+    for adjacency, model, message in (
+        (fits, nn.Linear(1, 1), "got Linear"),
+        (fits, both, "each of 2 stages, got 1"),
+        ([], stage, "each of 1 stages, got 0"),
+        ([fits, fits[0]], both, r"got \(3, 3\) for stage 2"),
+        (torch.zeros(2, 4, 4), stage, r"got \(2, 4, 4\) for stage 1"),
+        ([fits, fits[:1]], both, "got 2, 1 samples"),
+        (fits.mT, stage, "got 6 other values for stage 1"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            function(adjacency, model)
+
+
+@pytest.mark.parametrize("labels", [[1], [1, 2, 3], torch.zeros(2, 10)])
+def test_each_sample_has_one_label(labels: Tensor | list[int]) -> None:
+    stage, adjacency = Stage(complete(1), 4, 4), drawn(2)
+    with pytest.raises(DataError, match="each of 2 samples"):
+        analysis.to_pyg(adjacency, stage, labels=labels)
