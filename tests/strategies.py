@@ -1,5 +1,7 @@
 """Random wirings for tests."""
 
+from typing import Any
+
 import networkx as nx
 from hypothesis import strategies as st
 
@@ -21,3 +23,28 @@ def wirings(draw: st.DrawFn, least: int = 1, most: int = 6) -> nx.DiGraph:
     dag.add_edges_from((0, j) for j in fed)
     dag.add_edges_from((i, n + 1) for i in gathered)
     return dag
+
+
+@st.composite
+def weighted_wirings(draw: st.DrawFn, most: int = 6) -> nx.DiGraph:
+    """Draws a wiring of which at least one edge has a weight."""
+    dag = draw(wirings(most=most))
+    edges = st.sampled_from(sorted(dag.edges))
+    weights = st.floats(-4, 4) | st.integers(-4, 4)
+    for (i, j), weight in draw(st.dictionaries(edges, weights, min_size=1)).items():
+        dag.edges[i, j]["weight"] = weight
+    return dag
+
+
+NO_WEIGHTS: dict[str, Any] = {
+    "text": "0.5",
+    "code": '"]; 7 -> 8 [label="',
+    "not a number": float("nan"),
+    "infinite": -float("inf"),
+    "truth": True,
+    "nothing": None,
+    "list": [0.5],
+    "huge": 10**400,
+    "beyond float32": 1e39,
+}
+"""What an edge's attribute ``weight`` may not be."""

@@ -97,7 +97,7 @@ def load(
     Args:
         path: The file.
         operation: What a node computes, where the network was made with a callable,
-            which a file cannot hold.
+            which a file cannot hold. Modules are copied.
         edges: The kind of edges, where the network was made with a callable that has no
             name.
         backbone: The backbone, with any weights, where ``rewire`` was given one that
@@ -119,8 +119,9 @@ def load(
         (True, False, [4, 4, 4])
     """
     with telling(path):
-        given = copy.deepcopy(backbone)
-        return _network(Path(path), operation=operation, edges=edges, backbone=given)
+        # Their modules become the network's and take its weights.
+        given = copy.deepcopy({"operation": operation, "backbone": backbone})
+        return _network(Path(path), edges=edges, **given)
 
 
 def _network(path: Path, **given: Any) -> Network:

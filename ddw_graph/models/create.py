@@ -32,7 +32,7 @@ from ddw_graph.nn.edges import (
     saved_text,
 )
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.operations import OperationLike
+from ddw_graph.nn.operations import OperationLike, operation_of
 from ddw_graph.nn.stage import Stage
 from ddw_graph.wiring import from_dict, to_dict
 
@@ -378,7 +378,9 @@ def _build(
     neutral = edge_sets(config, len(dags))
     entering = width(channels, layout.stem[-1][0])
     stages = []
-    for place, dag in enumerate(dags):
+    # Which nodes of its first wirings a pruned network has left.
+    left = config.get("nodes") or [None] * len(dags)
+    for place, (dag, nodes) in enumerate(zip(dags, left, strict=True)):
         leaving = width(channels, layout.widths[place])
         try:
             stage = Stage(
@@ -386,7 +388,7 @@ def _build(
                 entering,
                 leaving,
                 stride=layout.strides[place],
-                operation=operation,
+                operation=operation_of(operation, nodes) if nodes else operation,
                 edges=edges,
                 transition=config["transition"],
                 output=config["output"],

@@ -81,6 +81,15 @@ def prune(network: Network, batches: Iterable[Tensor]) -> Network:
                     f"{' and '.join(sorted(found))}"
                 )
             config[key] = found.pop()
+        if not isinstance(config.get("operation", ""), str):
+            # Each node may have its own: which nodes of the first wiring are left.
+            counts = [range(1, stage.plan.nodes - 1) for stage in network.stages]
+            config["nodes"] = [
+                [numbers[node - 1] for node in nodes[1:-1]]
+                for numbers, nodes in zip(
+                    config.get("nodes") or counts, kept_nodes, strict=True
+                )
+            ]
     small = Network(
         copy.deepcopy(network.stem),
         stages,

@@ -22,20 +22,21 @@ class Constant:
 
     def __init__(self, numbers: Sequence[float]) -> None:
         self.numbers = list(numbers)
-        self.made: dict[torch.device, Tensor] = {}
+        self.made: dict[tuple[torch.device, torch.dtype | None], Tensor] = {}
 
-    def on(self, device: torch.device) -> Tensor:
-        """Returns the tensor, which is copied to a device once."""
+    def on(self, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+        """Returns the tensor, which is copied to a device once for each type."""
         if traces():  # a constant of the trace
-            return torch.tensor(self.numbers, device=device)
-        if device not in self.made:
+            return torch.tensor(self.numbers, device=device, dtype=dtype)
+        key = device, dtype
+        if key not in self.made:
             # What is made in inference mode could not take part in training later.
             with torch.inference_mode(False):
-                made = torch.tensor(self.numbers, device=device)
+                made = torch.tensor(self.numbers, device=device, dtype=dtype)
             if type(made) is not Tensor:
                 return made  # a mode's own, such as FakeTensorMode's, ends with it
-            self.made[device] = made
-        return self.made[device]
+            self.made[key] = made
+        return self.made[key]
 
 
 def traces() -> bool:

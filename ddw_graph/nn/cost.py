@@ -89,7 +89,7 @@ class NetworkCost(Cost):
         return own | {"parts": [part.as_dict() for part in self.parts]}
 
     def expected_macs(
-        self, adjacency: Sequence[Float[Tensor, "batch _ _"]]
+        self, adjacency: Sequence[Float[Tensor, "batch _ _ ..."]]
     ) -> Float[Tensor, " batch"]:
         """Returns the MACs of everything that each sample's wiring asks for.
 
@@ -162,6 +162,10 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
         'stage 1'
     """
     shadow = copy.deepcopy(model).to("meta").eval()
+    for stage in shadow.stages:
+        # Apart, or what nodes share would count for the first of them.
+        apart = [copy.deepcopy(operation) for operation in stage.operations]
+        stage.operations = nn.ModuleList(apart)
     if isinstance(image_size, int):
         image_size = image_size, image_size
     height, width = image_size
@@ -196,7 +200,7 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
         parts.append(
             Cost(
                 f"stage {place + 1}",
-                _parameters(stage),
+                _parameters(model.stages[place]),
                 work.terminals + sum(work.operations),
                 sum(work.edges),
                 sum(work.weighing),

@@ -183,6 +183,8 @@ IMPORT = "DDW_GRAPH_IMPORT"
 def _kind(name: str) -> Any:
     if name not in KINDS:
         for module in filter(None, os.environ.get(IMPORT, "").split(",")):
+            if module.startswith("."):
+                raise ModelError(f"{IMPORT} must name modules, got {module!r}")
             try:
                 import_module(module)
             except ImportError as error:

@@ -1,5 +1,7 @@
 """Features: the batch first, one axis of channels, positions along all others."""
 
+from math import prod
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -32,7 +34,7 @@ def pooled(
     # precision could not hold the sum.
     half = x.dtype in (torch.float16, torch.bfloat16)
     total = x.sum([*range(1, x.ndim - 1)], dtype=torch.float32 if half else x.dtype)
-    return total / (x.shape[1:-1].numel())
+    return total / prod(x.shape[1:-1])  # not numel, which is a constant of an export
 
 
 def rms_normalized(

@@ -133,8 +133,8 @@ def operations_of(operation: OperationLike, plan: StagePlan) -> list[Operation]:
     """
     nodes = plan.nodes - 2
     each: Sequence[Any]
-    if isinstance(operation, Sequence) and not isinstance(operation, str):
-        each = operation
+    if _is_list(operation):
+        each = operation  # type: ignore[assignment]
     elif isinstance(operation, nn.Module):
         each = [operation]
     elif _is_function_of_the_node(operation):
@@ -155,6 +155,33 @@ def operations_of(operation: OperationLike, plan: StagePlan) -> list[Operation]:
     return [*map(_operation, each)]
 
 
+def operation_of(operation: OperationLike, nodes: Sequence[int]) -> OperationLike:
+    """Returns the operation of a wiring that some nodes of another are left in.
+
+    Args:
+        operation: The operation of the other wiring; see ``operations_of``.
+        nodes: The nodes of the other wiring that are left, ascending from 1.
+
+    Raises:
+        ModelError: If a list has no operation for one of them.
+    """
+    if _is_list(operation):
+        each: Sequence[Any] = operation  # type: ignore[assignment]
+        if not set(nodes) <= {*range(1, len(each) + 1)}:
+            raise ModelError(
+                f"nodes left must be among 1 to {len(each)}, as the list of operations "
+                f"has it, got {nodes}"
+            )
+        return [each[node - 1] for node in nodes]
+    if _is_function_of_the_node(operation):
+        return [operation(node) for node in nodes]  # type: ignore
+    return operation
+
+
+def _is_list(operation: OperationLike) -> bool:
+    return isinstance(operation, Sequence) and not isinstance(operation, str)
+
+
 def _is_function_of_the_node(operation: Any) -> bool:
     try:
         return [*inspect.signature(operation).parameters] == ["node"]
@@ -166,6 +193,11 @@ def _operation(operation: str | Operation | nn.Module) -> Operation:
     if isinstance(operation, nn.Module):
         return lambda *_: operation
     if not isinstance(operation, str):
+        if not callable(operation):
+            raise ModelError(
+                "operation must be a name, a module, or a callable (in_channels, "
+                f"out_channels, stride) -> nn.Module, got {operation!r}"
+            )
         return operation
     check_one_of("operation", operation, [*OPERATIONS])
     return OPERATIONS[operation]

@@ -33,7 +33,10 @@ class Fixed(EdgeWeights):
         """Returns one row of constants."""
         if not self.constant.numbers:
             return super().outgoing(node, x)
-        return self.constant.on(x.device)[None, self.places[node]].to(x.dtype)
+        numbers = self.constant.on(
+            x.device, torch.promote_types(x.dtype, torch.float32)
+        )
+        return numbers[None, self.places[node]].to(x.dtype)
 
     def macs(self, node: int, elements: int) -> int:
         """Returns 0."""

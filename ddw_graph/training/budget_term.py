@@ -19,7 +19,7 @@ by what an image shows: with a bias of 3 the same nodes die for every image.
 
 
 def mac_shares(
-    price: NetworkCost, adjacency: Sequence[Float[Tensor, "batch _ _"]]
+    price: NetworkCost, adjacency: Sequence[Float[Tensor, "batch _ _ ..."]]
 ) -> Float[Tensor, " batch"]:
     """Returns the MACs that each sample asks for, in shares of those of every edge.
 

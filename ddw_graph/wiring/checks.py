@@ -2,8 +2,8 @@
 
 import reprlib
 from collections.abc import Iterable
+from math import inf
 from numbers import Real
-from sys import float_info
 
 import networkx as nx
 
@@ -11,6 +11,9 @@ from ddw_graph.errors import WiringError
 
 MAX_NODES = 10_000
 """Most nodes of a wiring, input and output counted: a complete one has 5e7 edges."""
+
+MAX_WEIGHT = (2 - 2**-23) * 2.0**127
+"""Largest weight of an edge: that of float32."""
 
 
 def check(dag: nx.Graph) -> nx.DiGraph:
@@ -129,13 +132,17 @@ def edge_attributes(dag: nx.DiGraph) -> tuple[float, ...] | None:
     for i, j in edge_list(dag):
         weight = dag.edges[i, j].get("weight", 1.0)
         real = isinstance(weight, Real) and not isinstance(weight, bool)
-        if not real or not abs(weight) <= float_info.max:
+        try:
+            number = float(weight) if real else inf
+        except OverflowError:  # an integer
+            number = inf
+        if not abs(number) <= MAX_WEIGHT:
             raise WiringError(
-                "an edge's attribute weight must be a finite number, got "
+                "an edge's attribute weight must be a finite number of float32, got "
                 f"{reprlib.repr(weight)} "
                 f"for {i} -> {j}"
             )
-        weights.append(float(weight))
+        weights.append(number)
     return tuple(weights)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import networkx as nx
 
 from ddw_graph.atomic import write_bytes
-from ddw_graph.wiring.checks import check, edge_list
+from ddw_graph.wiring.checks import check, edge_attributes, edge_list
 from ddw_graph.wiring.schema import header
 
 
@@ -41,7 +41,7 @@ def to_graphml(
     plain.add_nodes_from((node, {"role": _role(node, dag)}) for node in range(len(dag)))
     for i, j in edge_list(dag):
         weight = dag.edges[i, j].get("weight")
-        plain.add_edge(i, j, **({} if weight is None else {"weight": weight}))
+        plain.add_edge(i, j, **({} if weight is None else {"weight": float(weight)}))
     lines = (f"{line}\n".encode() for line in nx.generate_graphml(plain))
     return write_bytes(path, lines, overwrite=overwrite)
 
@@ -65,7 +65,8 @@ def to_dot(dag: nx.DiGraph) -> str:
         }
         <BLANKLINE>
     """
-    return "".join(f"{line}\n" for line in _dot_lines(check(dag)))
+    edge_attributes(check(dag))
+    return "".join(f"{line}\n" for line in _dot_lines(dag))
 
 
 def _dot_lines(dag: nx.DiGraph) -> Iterator[str]:

@@ -11,7 +11,7 @@ def with_terminals(inner: nx.Graph) -> nx.DiGraph:
 
     Node ``i`` of ``inner`` becomes node ``i + 1``. The input node feeds every node that
     hears nothing, and the output node gathers every node that feeds nothing; a node
-    without any edge is both. Attributes of the graph as a whole are kept.
+    without any edge is both. Attributes of the graph and of its edges are kept.
 
     Args:
         inner: A DAG on nodes ``0..n-1`` whose edges ``i -> j`` have ``i < j``.
@@ -36,6 +36,8 @@ def with_terminals(inner: nx.Graph) -> nx.DiGraph:
     dag.add_nodes_from(range(n + 2))
     dag.add_edges_from((0, j + 1) for j in range(n) if not inner.pred[j])
     for i in range(n):
-        targets = sorted(inner.succ[i]) or [n]
-        dag.add_edges_from((i + 1, j + 1) for j in targets)
+        targets = sorted(inner.succ[i])
+        dag.add_edges_from((i + 1, j + 1, inner.edges[i, j]) for j in targets)
+        if not targets:
+            dag.add_edge(i + 1, n + 1)
     return check(dag)

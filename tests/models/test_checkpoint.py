@@ -264,6 +264,59 @@ def test_an_operation_of_ones_own_must_be_given_again(
     assert told.startswith("the checkpoint of another network: ")
 
 
+def test_names_of_operations_come_back_and_other_ones_do_not_fit(path: Path) -> None:
+    names = ["basic", "sepconv", "sepconv", "basic"]
+    model = tiny(operation=names)
+    save(model, path)
+    again = load(path)
+    assert again.config == model.config and torch.equal(again(X), model(X))
+    assert again.config is not None and again.config["operation"] == names
+    told = refused(path, operation=names[::-1][1:] + names[:1])
+    assert told.startswith("the checkpoint of another network: ")
+
+
+class Scale(nn.Module):
+    """Multiplies by a number, whatever the width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+def by_node(node: int) -> Any:
+    return "basic" if node == 2 else basic_branch
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        ("basic", "sepconv", "sepconv", "basic"),
+        ["basic", basic_branch, "sepconv", Fussy],
+        by_node,
+        ["basic", Scale(), Scale(), "sepconv"],
+    ],
+    ids=["tuple", "callables", "function", "modules"],
+)
+def test_operations_of_each_node_must_be_given_again_and_stay_as_they_are(
+    operation: Any, path: Path
+) -> None:
+    model = tiny(operation=operation, wiring="complete")
+    save(model, path)
+    assert "operation must be given, got None" in refused(path)
+    wanted = model(X)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    moved = model(X)
+    assert torch.equal(load(path, operation=operation)(X), wanted)
+    # What is loaded has modules of its own.
+    assert torch.equal(model(X), moved)
+    assert "4 nodes that compute, got 2" in refused(path, operation=["basic"] * 2)
+
+
 def test_whole_numbers_of_numpy_are_whole_numbers(path: Path) -> None:
     model = tiny()
     assert model.config is not None
@@ -595,6 +648,15 @@ CYCLE = {
         ({"wirings": [CYCLE] * 3}, "cannot be built: .*self-loop 1 -> 1"),
         ({"operation": "eval"}, "operation must be one of sepconv, basic, got 'eval'"),
         ({"operation": None}, "operation must be given"),
+        ({"operation": ["basic"] * 2}, "1 nodes that compute, got 2"),
+        ({"operation": [3]}, "cannot be built: "),
+        (
+            {"operation": ["sepconv"], "nodes": [[1], [2], [1]]},
+            "stage 2: .* among 1 to 1",
+        ),
+        ({"operation": ["sepconv"], "nodes": [[0], [1], [1]]}, "cannot be built: "),
+        ({"operation": ["sepconv"], "nodes": [["1"], 1, {}]}, "cannot be built: "),
+        ({"operation": ["sepconv"], "nodes": [[1]]}, "cannot be built: "),
         ({"edges": f"learned:bias={10**400}"}, "cannot be built: "),
         ({"edges": "learned:bias=nan"}, "bias must be finite"),
         ({"edges": "x" * 10**6}, "cannot be built: "),

@@ -94,6 +94,50 @@ def test_it_does_what_the_network_does_with_less(name: str, tmp_path: Path) -> N
     assert sizes(prune(again, [x])) == sizes(small)
 
 
+def act(node: int) -> Any:
+    """Returns the operation of a node, which no name and no shape tells apart."""
+    kinds = nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.Softplus
+    return lambda i, o, s: nn.Sequential(kinds[node - 1](), nn.Conv2d(i, o, 3, s, 1))
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        ["basic", "sepconv", "basic", "sepconv", "sepconv"],
+        act,
+        [act(node) for node in range(1, 6)],
+        lambda i, o, s: nn.Conv2d(i, o, 3, s, 1),
+    ],
+    ids=["names", "function", "callables", "one callable"],
+)
+def test_the_nodes_that_are_left_keep_their_operations(
+    operation: Any, tmp_path: Path
+) -> None:
+    network = create_model(
+        "randwire_tiny",
+        wiring="complete",
+        edges=SHUT,
+        n=5,
+        channels=4,
+        operation=operation,
+    ).eval()
+    assert network.config is not None
+    named = network.config["operation"] is not None
+    x, path = torch.randn(4, 3, 16, 16), tmp_path / "small.safetensors"
+    for _ in range(2):  # pruned, saved and loaded twice
+        for stage in network.stages:
+            weights: Any = stage.weights
+            with torch.no_grad():
+                weights.threshold[weights.targets.index(2)] = 2.0
+        small = prune(network, [x])
+        nodes = [sum(len(s.dag) for s in each.stages) for each in (network, small)]
+        assert nodes[1] < nodes[0]
+        save(small, path, overwrite=True)
+        network = load(path, operation=None if named else operation)
+        assert sizes(network) == sizes(small)
+        assert torch.equal(network(x), small(x))
+
+
 def test_nodes_that_never_compute_leave_with_their_parameters() -> None:
     network = create_model(
         "randwire_tiny", wiring="complete", edges=SHUT, n=5, channels=4

@@ -62,6 +62,7 @@ def _sample(stage: Stage, x: Tensor) -> tuple[Tensor, Tensor]:
         for target in targets:
             if mean and (j == 0 or target == last):
                 value = 1 / dag.in_degree(last) if target == last else 1.0
+                value *= dag.edges[j, target].get("weight", 1.0)
                 weight, opens = torch.tensor(value, dtype=x.dtype), torch.tensor(True)
             else:
                 weight, opens = _outgoing(stage, j, target, emitted[j])
@@ -108,7 +109,8 @@ def _outgoing(
         logit = weights.logit[place]
         return scale * (logit if stage.edges.form == "free" else logit.sigmoid()), true
     if not isinstance(stage.edges, Dynamic):
-        return torch.ones((), dtype=features.dtype), true
+        value = stage.dag.edges[source, target].get("weight", 1.0)
+        return torch.tensor(value, dtype=features.dtype), true
     settings, axis = stage.edges, plan.channel_axis
     linear = weights.routers[str(source)].linear
     row = plan.weighted(source).index(target)

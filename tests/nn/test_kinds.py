@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, rms_norm
 
 from ddw_graph import Attention, Dynamic, Fixed, Learned, Receiver, Stage, create_model
-from ddw_graph.errors import ModelError
+from ddw_graph.errors import ModelError, WiringError
 from ddw_graph.generators import complete, vgg
 from ddw_graph.models import load, prune, save
 from ddw_graph.nn.cost import cost
@@ -19,7 +19,10 @@ from ddw_graph.nn.edges import edge_settings, edge_text, from_saved, saved_text
 from ddw_graph.nn.gates import GATES
 from ddw_graph.training.budget_term import check_closing
 from ddw_graph.wiring import edge_list
+from tests.nn.naive import expanded, naive_stage
+from tests.nn.test_own_edges import ByChannel
 from tests.nn.test_stage import KINDS, images, lively
+from tests.strategies import NO_WEIGHTS, weighted_wirings
 
 WIDTH = 8
 
@@ -266,20 +269,38 @@ def test_routers_can_be_quantized_and_run_in_half_precision(edges: str) -> None:
     torch.testing.assert_close(half.float(), wanted, rtol=0, atol=0.2)
 
 
-def test_fixed_edges_multiply_by_the_weights_of_the_dag() -> None:
-    dag = complete(3)
-    for place, (i, j) in enumerate(edge_list(dag)):
-        dag.edges[i, j]["weight"] = 0.5 + place
-    stage, x = lively(Stage(dag, 4, 4, edges="fixed")).eval(), images(2, 4, 5, 5)
+@given(data=st.data(), mean=st.booleans())
+def test_fixed_edges_multiply_by_the_weights_of_the_dag(
+    data: st.DataObject, mean: bool
+) -> None:
+    dag = data.draw(weighted_wirings())
+    output = "mean" if mean else "sum"
+    stage = Stage(dag, 3, 4, stride=2, edges="fixed", output=output)
+    stage, x = lively(stage).eval(), images(2, 3, 6, 6)
     y, adjacency = stage(x, return_adjacency=True)
-    for i, j in edge_list(dag):
-        assert (adjacency[:, j, i] == dag.edges[i, j]["weight"]).all()
-    plain = Stage(complete(3), 4, 4, edges="fixed").double().eval()
-    plain.load_state_dict(stage.state_dict())
-    torch.testing.assert_close(plain(x, adjacency=adjacency), y)
-    for edges in ("learned", "dynamic", "attention", "receiver"):
-        with pytest.raises(ModelError, match=f"attribute weight.*{edges} edges"):
-            Stage(dag, 4, 4, edges=edges)
+    expected, matrices = naive_stage(stage, x)
+    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
+    adjacency = expanded(adjacency, matrices)
+    torch.testing.assert_close(adjacency, matrices, rtol=1e-12, atol=1e-12)
+    with torch.no_grad():
+        torch.testing.assert_close(stage(x), y, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("edges", [*KINDS[1:], ByChannel])
+def test_other_edges_refuse_a_dag_with_weights(edges: Any) -> None:
+    dag = complete(3)
+    dag.edges[0, 1]["weight"] = 1.0
+    name = edge_text(edge_settings(edges))
+    with pytest.raises(ModelError, match=f"attribute weight.*{name} edges"):
+        Stage(dag, 4, 4, edges=edges)
+
+
+@pytest.mark.parametrize("weight", NO_WEIGHTS.values(), ids=NO_WEIGHTS)
+def test_a_stage_refuses_what_is_no_weight(weight: Any) -> None:
+    dag = complete(3)
+    dag.edges[1, 2]["weight"] = weight
+    with pytest.raises(WiringError, match="finite number .* for 1 -> 2$"):
+        Stage(dag, 4, 4, edges="fixed")
 
 
 def test_a_network_keeps_the_weights_of_its_dag(tmp_path: Any) -> None:

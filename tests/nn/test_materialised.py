@@ -1,6 +1,7 @@
 """What a stage computes does not depend on how it was made, nor on what traces it."""
 
 import copy
+import warnings
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from ddw_graph.generators import watts_strogatz
+from ddw_graph.generators import complete, watts_strogatz
 from ddw_graph.nn.stage import Stage
 from tests.nn.test_stage import images, lively
 
@@ -106,6 +107,27 @@ def test_a_trace_takes_other_weights() -> None:
         traced = torch.jit.trace(stage, (x, own), **UNCHECKED)  # type: ignore[no-untyped-call]
         for adjacency in (own, own.flip(0), 0.5 * own):
             torch.testing.assert_close(traced(x, adjacency), stage(x, adjacency))
+
+
+SOME = ("fixed", "dynamic", "attention")
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [pytest.param(e, marks=() if e in SOME else pytest.mark.full) for e in KINDS],
+)
+def test_with_gradients_a_stage_is_exported_for_any_batch_and_size(edges: str) -> None:
+    stage = Both(lively(Stage(complete(2), 4, 4, edges=edges)).eval())
+    names = {0: "batch", 2: "height", 3: "width"}
+    sizes = {axis: torch.export.Dim(name) for axis, name in names.items()}
+    with warnings.catch_warnings(action="ignore"):
+        program = torch.export.export(
+            stage, (images(2, 4, 6, 7),), dynamic_shapes=(sizes,)
+        )
+    run: Any = program.module()
+    for shape in ((1, 4, 6, 7), (5, 4, 6, 7), (2, 4, 9, 5)):
+        x = images(*shape)
+        torch.testing.assert_close(run(x), stage(x))
 
 
 def test_a_mode_without_data_leaves_nothing_behind() -> None:

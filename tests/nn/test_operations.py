@@ -1,11 +1,114 @@
-"""What operations are made of computes what it is said to."""
+"""Each node has the operation that it is given, and its parts compute as they say."""
 
+from typing import Any
+
+import jaxtyping
+import networkx as nx
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import conv2d
 
-from ddw_graph.nn.operations import NARROW, Subsampled, projection_1x1
+from ddw_graph.errors import ModelError
+from ddw_graph.generators import complete, vgg
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.network import Network
+from ddw_graph.nn.operations import (
+    NARROW,
+    Subsampled,
+    basic_branch,
+    projection_1x1,
+    sepconv,
+)
+from ddw_graph.nn.plan import plan
+from ddw_graph.nn.stage import Stage
+from tests.nn.naive import naive_stage
+from tests.nn.test_stage import images, linear, lively
+from tests.strategies import wirings
+
+NAMES = {"basic": basic_branch, "sepconv": sepconv}
+
+
+def pointwise(in_channels: int, channels: int, stride: int) -> nn.Module:
+    return nn.Conv2d(in_channels, channels, 1, stride)
+
+
+@given(dag=wirings(), data=st.data(), seed=st.integers(0, 99))
+def test_each_node_computes_with_the_operation_that_it_is_given(
+    dag: nx.DiGraph, data: st.DataObject, seed: int
+) -> None:
+    settled, operations, wanted = plan(dag), [], []
+    for node in range(1, len(dag) - 1):
+        sizes = (3, 4, 2) if settled.takes_transition(node) else (4, 4, 1)
+        module: Any = pointwise(*sizes)
+        choices = [*NAMES, *NAMES.values(), pointwise, module]
+        chosen = data.draw(st.sampled_from(choices))
+        operations.append(chosen)
+        make = NAMES[chosen] if isinstance(chosen, str) else chosen
+        wanted.append(repr(module if make is module else make(*sizes)))
+    x = images(3, 3, 6, 6)
+    for operation in (operations, lambda node: operations[node - 1]):
+        stage = Stage(dag, 3, 4, stride=2, edges="dynamic", operation=operation)
+        assert [*map(repr, stage.operations)] == wanted
+        pairs = zip(operations, stage.operations, strict=True)
+        assert all(a is b for a, b in pairs if isinstance(a, nn.Module))
+        lively(stage, seed).eval()
+        expected, _ = naive_stage(stage, x)
+        torch.testing.assert_close(stage(x), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_module_is_the_operation_of_a_single_node() -> None:
+    module, x = nn.Conv2d(3, 4, 1), torch.randn(2, 3, 5, 5)
+    stage = Stage(vgg(1), 3, 4, edges="fixed", operation=module)
+    assert stage.operations[0] is module
+    torch.testing.assert_close(stage(x), module(x))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"operation": []}, "each of the 3 nodes .* got 0"),
+        ({"operation": ["basic"] * 2}, "each of the 3 nodes .* got 2"),
+        ({"operation": ("basic", pointwise, pointwise, "basic")}, "got 4"),
+        ({"operation": nn.Conv2d(4, 4, 1)}, "got 1"),
+        ({"operation": ["basic", "conv", "basic"]}, "sepconv, basic, got 'conv'"),
+        ({"operation": lambda node: "conv"}, "sepconv, basic, got 'conv'"),
+        ({"operation": 3}, "must be a name, a module, or a callable .* got 3"),
+        ({"operation": [pointwise, None, pointwise]}, "a callable .* got None"),
+        ({"channel_axis": -1}, "'sepconv' .* channel_axis=1"),
+        ({"channel_axis": -1, "operation": [linear, "basic", linear]}, "'basic'"),
+        ({"channel_axis": -1, "operation": lambda node: "basic"}, "'basic'"),
+        ({"channel_axis": -1, "operation": linear, "channels": 8}, "projection="),
+        ({"channel_axis": -1, "operation": linear, "stride": 2}, "projection="),
+    ],
+)
+def test_what_no_stage_can_compute_with_is_refused(
+    settings: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(ModelError, match=words):
+        Stage(complete(3), 4, **{"channels": 4, **settings})
+
+
+def test_without_a_projection_tokens_may_change_their_width() -> None:
+    stage = Stage(vgg(2), 3, 4, channel_axis=-1, operation=linear)
+    assert stage.projection is None
+    assert stage(torch.randn(2, 5, 3)).shape == (2, 5, 4)
+
+
+def test_the_operation_of_each_node_is_counted() -> None:
+    # On 8 x 8 positions with 4 channels; one module computes nodes 3 and 4.
+    shared = nn.Conv2d(4, 4, 1)
+    expected = [4 * 4 * 9 * 64, 4 * 9 * 64 + 4 * 4 * 64, 4 * 4 * 64, 4 * 4 * 64]
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    operation: list[Any] = [nn.Conv2d(4, 4, 3, 1, 1), "sepconv", shared, shared]
+    stage = Stage(complete(4), 4, 4, edges="fixed", operation=operation)
+    price = cost(Network(nn.Identity(), [stage], head, in_channels=4), 8)
+    assert list(price.work[0].operations) == [0, *expected, 0]
+    assert price.parts[1].macs == sum(expected)
+    assert price.parts[1].parameters == sum(p.numel() for p in stage.parameters())
 
 
 @pytest.mark.parametrize("size", [7, 8])

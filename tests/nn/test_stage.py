@@ -452,6 +452,123 @@ def test_names_the_adjacency_that_it_rejects(change: Any, message: str) -> None:
         stage(torch.zeros(2, 3, 4, 4), adjacency=change(torch.ones(2, 4, 4).tril(-1)))
 
 
+LAYOUTS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
+    "images": ({"operation": "sepconv"}, (2, 4, 5, 5)),
+    "series": ({"operation": lambda i, o, s: nn.Conv1d(i, o, 3, s, 1)}, (2, 4, 5)),
+    "tokens": ({"operation": linear, "channel_axis": -1}, (2, 5, 4)),
+    "any": ({"operation": lambda *_: nn.Tanh()}, (2, 4, 5, 5, 5)),
+}
+
+
+class Shaped(nn.Module):
+    """Returns features of a shape, whatever it is given."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.new_zeros(self.shape)
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape"),
+    [
+        ("images", (4, 5, 5)),
+        ("images", (2, 4, 5)),
+        ("images", (2, 3, 5, 5)),
+        ("images", (2, 5, 5, 4)),
+        ("images", (2, 4, 5, 5, 5)),
+        ("series", (4, 5)),
+        ("series", (2, 4, 5, 5)),
+        ("tokens", (4,)),
+        ("tokens", (2, 5, 3)),
+        ("tokens", (2, 4, 5)),
+        ("any", (4,)),
+        ("any", (2, 3, 5)),
+    ],
+)
+def test_features_of_another_rank_or_width_are_named(
+    layout: str, shape: tuple[int, ...]
+) -> None:
+    settings, fits = LAYOUTS[layout]
+    stages = [Stage(complete(2), 4, 4, edges="fixed", **settings) for _ in range(2)]
+    network = Network(nn.Identity(), stages, nn.Identity(), in_channels=4)
+    assert stages[0](torch.zeros(fits)).shape == fits
+    for stage in network.stages:
+        with pytest.raises(ModelError) as error:
+            stage(torch.zeros(shape))
+        words = str(error.value)
+        assert f"got {shape} for the input of {stage.label}" in words
+        assert "4 channels" in words and "\n" not in words
+    assert [stage.label for stage in stages] == ["stage 1", "stage 2"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape", "node"),
+    [
+        ("images", (4, 5, 5), 2),  # of another rank
+        ("images", (2, 3, 5, 5), 2),  # of another width
+        ("images", (1, 4, 5, 5), 2),  # of another batch
+        ("images", (2, 4, 3, 3), 3),  # of other sizes, where they are added
+        ("tokens", (2, 4), 2),
+        ("tokens", (2, 5, 3), 2),
+        ("tokens", (10, 5, 4), 2),
+        ("tokens", (2, 1, 4), 3),
+    ],
+)
+def test_what_a_node_computes_is_named_where_it_does_not_fit(
+    layout: str, shape: tuple[int, ...], node: int
+) -> None:
+    settings, fits = LAYOUTS[layout]
+    settings = settings | {"operation": [settings["operation"], Shaped(*shape)]}
+    stage = Stage(complete(2), 4, 4, edges="fixed", **settings)
+    Network(nn.Identity(), [stage], nn.Identity(), in_channels=4)
+    with pytest.raises(ModelError) as error:
+        stage(torch.zeros(fits))
+    words = str(error.value)
+    assert str(shape) in words and "\n" not in words
+    assert f"node {node} of stage 1" in words
+
+
+def test_the_repr_of_a_stage_has_what_makes_it_again() -> None:
+    dag = complete(3)
+    settings: dict[str, Any] = {
+        "stride": 2,
+        "edges": "dynamic:bias=0,gate=hard",
+        "transition": "input",
+        "output": "mean",
+        "channel_axis": 1,
+        "drop_path": 0.25,
+    }
+    for changes in ({}, settings):
+        stage = Stage(dag, 3, 4, **changes)
+        line = repr(stage).splitlines()[1].strip()
+        counts, _, rest = line.partition("), ")
+        assert counts == "DiGraph(5 nodes, 10 edges"
+        args, named = eval(f"(lambda *args, **named: (args, named))({rest})")
+        assert args == (3, 4) and named == {
+            "stride": 1,
+            "edges": "dynamic",
+            "transition": "input",
+            "output": "sum",
+            "channel_axis": 1,
+            "drop_path": 0.0,
+            **changes,
+        }
+        assert repr(Stage(dag, *args, **named)) == repr(stage)
+
+
+def test_the_repr_of_a_router_makes_it_again() -> None:
+    router = Router(8, 3, bias=-0.5, std=0.2)
+    again = eval(f"Router({repr(router).splitlines()[1]})")
+    assert repr(again) == repr(router) and again.bias == -0.5 and again.std == 0.2
+    assert torch.equal(again.linear.bias, router.linear.bias)
+    assert again.linear.weight.shape == router.linear.weight.shape
+    stage = Stage(complete(1), 4, 4, edges="dynamic:bias=1,router_std=0")
+    assert "4, 2, bias=1.0, std=0.0" in repr(stage)
+
+
 def test_takes_a_callable_as_operation_and_survives_copying() -> None:
     stage = Stage(complete(2), 4, 4, operation=lambda i, o, s: basic_branch(i, o, s))
     twin = copy.deepcopy(stage).eval()

@@ -99,9 +99,17 @@ def test_an_isolated_node_hears_the_input_and_feeds_the_output() -> None:
     assert (0, 2) in dag.edges and (2, 4) in dag.edges
 
 
-def test_terminals_keep_what_the_graph_says_of_itself() -> None:
-    inner = nx.DiGraph([(0, 1)], generator="mine")
-    assert with_terminals(inner).graph == {"generator": "mine"}
+def test_terminals_keep_what_the_graph_says_of_itself_and_its_edges() -> None:
+    inner = nx.DiGraph([(0, 1, {"weight": 0.5}), (0, 2)], generator="mine")
+    dag = with_terminals(inner)
+    assert dag.graph == {"generator": "mine"}
+    assert dict(dag.edges) == {
+        (0, 1): {},
+        (1, 2): {"weight": 0.5},
+        (1, 3): {},
+        (2, 4): {},
+        (3, 4): {},
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,19 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import networkx as nx
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,13 +30,17 @@ from ddw_graph.generators import (
 )
 from ddw_graph.wiring import (
     WiringError,
+    edge_attributes,
     edge_list,
     files,
     from_dict,
     load,
     save,
     to_dict,
+    to_dot,
+    to_graphml,
 )
+from tests.strategies import NO_WEIGHTS, weighted_wirings
 
 OWN = {
     "format": "ddw_graph.wiring",
@@ -80,6 +89,74 @@ def test_reads_what_networkx_writes(n: int, seed: int) -> None:
         read = from_dict(json.loads(json.dumps(nx.node_link_data(dag, edges=name))))
         assert edge_list(read) == edge_list(dag)
         assert read.graph == dag.graph
+
+
+@given(dag=weighted_wirings())
+def test_every_file_keeps_the_weights_of_edges(dag: nx.DiGraph) -> None:
+    weights = edge_attributes(dag)
+    with TemporaryDirectory() as folder:
+        save(dag, f"{folder}/a.json")
+        to_graphml(dag, f"{folder}/a.graphml")
+        own = load(f"{folder}/a.json")
+        read = nx.read_graphml(f"{folder}/a.graphml", node_type=int)
+    linked = json.loads(json.dumps(nx.node_link_data(dag, edges="links")))
+    for again in (own, read, from_dict(linked), from_dict(to_dict(dag))):
+        assert edge_list(again) == edge_list(dag)
+        assert edge_attributes(again) == weights
+    lines = to_dot(dag).splitlines()
+    arrow = re.compile(r'  (\d+) -> (\d+)(?: \[label="(.+)"\])?;')
+    found = [match.groups() for match in map(arrow.fullmatch, lines) if match]
+    assert [(int(i), int(j)) for i, j, _ in found] == edge_list(dag)
+    assert tuple(float(label or 1) for *_, label in found) == weights
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, Fraction], ids=str)
+def test_a_weight_may_be_any_real_number(
+    kind: Callable[[int], Any], tmp_path: Path
+) -> None:
+    dag = nx.DiGraph([(0, 1), (1, 2)])
+    dag.edges[0, 1]["weight"] = kind(3)
+    save(dag, tmp_path / "a.json")
+    to_graphml(dag, tmp_path / "a.graphml")
+    read = nx.read_graphml(tmp_path / "a.graphml", node_type=int)
+    for again in (load(tmp_path / "a.json"), read):
+        assert edge_attributes(again) == (3.0, 1.0)
+
+
+@pytest.mark.parametrize("weight", NO_WEIGHTS.values(), ids=NO_WEIGHTS)
+def test_what_is_no_weight_is_neither_written_nor_read(
+    weight: Any, tmp_path: Path
+) -> None:
+    dag = nx.DiGraph([(0, 1), (1, 2)])
+    dag.edges[1, 2]["weight"] = weight
+    link = {"source": 1, "target": 2, "weight": weight}
+    contents = {
+        "own.json": {**OWN, "weights": [1, weight]},
+        "linked.json": {**LINKED, "edges": [{"source": 0, "target": 1}, link]},
+    }
+    refused: list[Callable[[], object]] = [
+        lambda: save(dag, tmp_path / "a.json"),
+        lambda: to_graphml(dag, tmp_path / "a.graphml"),
+        lambda: to_dot(dag),
+        *(partial(from_dict, content) for content in contents.values()),
+    ]
+    for name, content in contents.items():
+        (tmp_path / name).write_text(json.dumps(content))
+        refused.append(partial(load, tmp_path / name))
+    for act in refused:
+        with pytest.raises(WiringError, match="finite") as caught:
+            act()
+        message = str(caught.value)
+        assert "\n" not in message and len(message.replace(str(tmp_path), "")) < 150
+    assert {path.name for path in tmp_path.iterdir()} == contents.keys()
+
+
+@pytest.mark.parametrize(
+    "weights", [[1.0], [1.0, 1.0, 1.0], [], {"0": 1.0}, "11", 1.0, True]
+)
+def test_a_file_has_a_weight_for_each_edge_or_none(weights: Any) -> None:
+    with pytest.raises(WiringError, match="weights must be a list of 2 numbers"):
+        from_dict({**OWN, "weights": weights})
 
 
 def test_a_description_beside_the_edges_is_ignored() -> None:
