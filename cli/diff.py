@@ -44,4 +44,5 @@ def _lines(first: str, second: str, found: "WiringDiff") -> list[str]:
     lines.append(f"{found.shared} shared, similarity {found.similarity:.3f}")
     lines += [f"- {i} -> {j}" for i, j in found.only_first]
     lines += [f"+ {i} -> {j}" for i, j in found.only_second]
+    lines += [f"weight of {i} -> {j} differs" for i, j in found.reweighted]
     return lines

@@ -119,9 +119,8 @@ def load(
         (True, False, [4, 4, 4])
     """
     with telling(path):
-        # Their modules become the network's and take its weights.
-        given = copy.deepcopy({"operation": operation, "backbone": backbone})
-        return _network(Path(path), edges=edges, **given)
+        given = copy.deepcopy(backbone)
+        return _network(Path(path), operation=operation, edges=edges, backbone=given)
 
 
 def _network(path: Path, **given: Any) -> Network:

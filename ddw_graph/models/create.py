@@ -1,5 +1,6 @@
 """Networks by name, and again from the configuration that one carries."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
@@ -316,7 +317,7 @@ def from_config(
         if "node" in config:
             parts = _named_parts(config, backbone)
             return assembled(parts, dags, config, edges=kind)
-        chosen = operation or config["operation"]
+        chosen = config["operation"] if operation is None else operation
         if chosen is None:
             raise ModelError(
                 "this network was made with an operation of the caller's own: "
@@ -382,13 +383,14 @@ def _build(
     left = config.get("nodes") or [None] * len(dags)
     for place, (dag, nodes) in enumerate(zip(dags, left, strict=True)):
         leaving = width(channels, layout.widths[place])
+        own = copy.deepcopy(operation)  # modules are no two stages', nor the caller's
         try:
             stage = Stage(
                 dag,
                 entering,
                 leaving,
                 stride=layout.strides[place],
-                operation=operation_of(operation, nodes) if nodes else operation,
+                operation=operation_of(own, nodes) if nodes else own,
                 edges=edges,
                 transition=config["transition"],
                 output=config["output"],

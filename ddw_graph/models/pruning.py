@@ -177,7 +177,7 @@ def _pruned(
 ) -> Stage:
     """Returns a stage on the nodes and edges that stay."""
     old = copy.deepcopy(stage)
-    like = next(old.operations.parameters())
+    like = next(old.parameters(), torch.empty(0))
     new = Stage(
         dag,
         old.in_channels,

@@ -1,5 +1,7 @@
 """Checks of what runs through a stage: features, weights, an adjacency."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from ddw_graph.nn.plan import StagePlan
 
 
 def check_features(
-    x: Tensor,
+    x: Any,
     channels: int,
     plan: StagePlan,
     what: str,
@@ -22,15 +24,17 @@ def check_features(
         ModelError: If they do not fit; it names what they are.
     """
     axis = plan.channel_axis
-    fits = x.ndim == rank if rank else x.ndim > 1
+    fits = isinstance(x, Tensor)
+    fits = fits and (x.ndim == rank if rank else x.ndim > 1)
     fits = fits and x.shape[axis] == channels
     if not fits or (like is not None and x.shape[0] != like.shape[0]):
         place = "second" if axis == 1 else "last"
         axes = f"{rank} axes" if rank else "2 axes or more"
         batch = "" if like is None else f", a batch of {like.shape[0]}"
+        got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         raise ModelError(
-            f"features must have {axes}{batch}, and {channels} channels on the {place} "
-            f"axis, got {tuple(x.shape)} for {what}"
+            f"features must be a tensor with {axes}{batch}, and {channels} channels on "
+            f"the {place} axis, got {got} for {what}"
         )
 
 

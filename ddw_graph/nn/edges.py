@@ -183,11 +183,9 @@ IMPORT = "DDW_GRAPH_IMPORT"
 def _kind(name: str) -> Any:
     if name not in KINDS:
         for module in filter(None, os.environ.get(IMPORT, "").split(",")):
-            if module.startswith("."):
-                raise ModelError(f"{IMPORT} must name modules, got {module!r}")
             try:
-                import_module(module)
-            except ImportError as error:
+                import_module(module.strip())
+            except (ImportError, SyntaxError, TypeError, ValueError) as error:
                 raise ModelError(f"{IMPORT} names {module!r}: {error}") from error
     if name not in KINDS:
         raise ModelError(

@@ -134,7 +134,7 @@ def operations_of(operation: OperationLike, plan: StagePlan) -> list[Operation]:
     nodes = plan.nodes - 2
     each: Sequence[Any]
     if _is_list(operation):
-        each = operation  # type: ignore[assignment]
+        each = [*operation]  # type: ignore
     elif isinstance(operation, nn.Module):
         each = [operation]
     elif _is_function_of_the_node(operation):
@@ -166,7 +166,7 @@ def operation_of(operation: OperationLike, nodes: Sequence[int]) -> OperationLik
         ModelError: If a list has no operation for one of them.
     """
     if _is_list(operation):
-        each: Sequence[Any] = operation  # type: ignore[assignment]
+        each = [*operation]  # type: ignore
         if not set(nodes) <= {*range(1, len(each) + 1)}:
             raise ModelError(
                 f"nodes left must be among 1 to {len(each)}, as the list of operations "
@@ -179,7 +179,8 @@ def operation_of(operation: OperationLike, nodes: Sequence[int]) -> OperationLik
 
 
 def _is_list(operation: OperationLike) -> bool:
-    return isinstance(operation, Sequence) and not isinstance(operation, str)
+    is_list = isinstance(operation, Sequence | nn.ModuleList)
+    return is_list and not isinstance(operation, str)
 
 
 def _is_function_of_the_node(operation: Any) -> bool:

@@ -43,7 +43,16 @@ class Fixed(EdgeWeights):
         return 0
 
     def neutral(self, edges: Iterable[Edge]) -> EdgeWeights:
-        """Returns itself, which weighs exactly the network's own edges 1."""
+        """Returns itself, which weighs exactly the network's own edges 1.
+
+        Raises:
+            ModelError: If it does not.
+        """
+        if any(number != 1 for number in self.constant.numbers):
+            raise ModelError(
+                "fixed edges start neutral where they weigh 1, got edges with other "
+                "numbers as attribute weight"
+            )
         other = sorted(set(edges) ^ set(self.plan.edges))
         if other:
             i, j = other[0]

@@ -5,7 +5,7 @@ from typing import Any
 
 import networkx as nx
 
-from ddw_graph.wiring.checks import check, edge_list
+from ddw_graph.wiring.checks import check, edge_attributes, edge_list
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,14 @@ class WiringDiff:
         only_first: Edges of the first alone, sorted.
         only_second: Edges of the second alone, sorted.
         shared: How many edges both have.
+        reweighted: The edges among them whose attribute ``weight`` differs, sorted.
     """
 
     nodes: tuple[int, int]
     only_first: tuple[tuple[int, int], ...]
     only_second: tuple[tuple[int, int], ...]
     shared: int
+    reweighted: tuple[tuple[int, int], ...] = ()
 
     @property
     def similarity(self) -> float:
@@ -37,7 +39,8 @@ class WiringDiff:
     @property
     def equal(self) -> bool:
         """Whether they are the same wiring."""
-        return self.nodes[0] == self.nodes[1] and self.similarity == 1.0
+        same = self.nodes[0] == self.nodes[1] and self.similarity == 1.0
+        return same and not self.reweighted
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields and the similarity by name, ready for JSON."""
@@ -46,6 +49,7 @@ class WiringDiff:
             "only_first": [list(edge) for edge in self.only_first],
             "only_second": [list(edge) for edge in self.only_second],
             "shared": self.shared,
+            "reweighted": [list(edge) for edge in self.reweighted],
             "similarity": self.similarity,
         }
 
@@ -62,12 +66,19 @@ def diff(first: nx.DiGraph, second: nx.DiGraph) -> WiringDiff:
         >>> diff(chain, skip).only_second
         ((0, 2),)
     """
-    check(first)
-    check(second)
-    only_first = tuple(edge for edge in edge_list(first) if edge not in second.edges)
+    edges, others = _weights(first), _weights(second)
+    shared = [edge for edge in edges if edge in others]
     return WiringDiff(
         nodes=(len(first), len(second)),
-        only_first=only_first,
-        only_second=tuple(e for e in edge_list(second) if e not in first.edges),
-        shared=first.number_of_edges() - len(only_first),
+        only_first=tuple(edge for edge in edges if edge not in others),
+        only_second=tuple(edge for edge in others if edge not in edges),
+        shared=len(shared),
+        reweighted=tuple(edge for edge in shared if edges[edge] != others[edge]),
     )
+
+
+def _weights(dag: nx.DiGraph) -> dict[tuple[int, int], float]:
+    """Returns the attribute ``weight`` of each edge, 1 where it has none."""
+    edges = edge_list(check(dag))
+    weights = edge_attributes(dag) or (1.0,) * len(edges)
+    return dict(zip(edges, weights, strict=True))

@@ -191,6 +191,10 @@ def test_fixed_edges_start_neutral_on_their_own_wiring_alone() -> None:
         Stage(complete(2), 3, 3, edges="fixed", neutral=edge_list(vgg(2)))
     with pytest.raises(ModelError, match="fixed edges weigh 1, .* in 0 -> 2"):
         Stage(vgg(2), 3, 3, edges="fixed", neutral=edge_list(complete(2)))
+    heavy = vgg(2)
+    heavy.edges[1, 2]["weight"] = 2
+    with pytest.raises(ModelError, match="weigh 1, got .* weight"):
+        Stage(heavy, 3, 3, edges="fixed", neutral=edge_list(heavy))
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete, vgg
+from ddw_graph.models import create_model
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import (
@@ -64,6 +65,44 @@ def test_a_module_is_the_operation_of_a_single_node() -> None:
     stage = Stage(vgg(1), 3, 4, edges="fixed", operation=module)
     assert stage.operations[0] is module
     torch.testing.assert_close(stage(x), module(x))
+
+
+def test_a_list_of_modules_may_be_a_module() -> None:
+    modules = nn.ModuleList([nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)])
+    stage = Stage(vgg(2), 3, 4, edges="fixed", operation=modules)
+    assert [*stage.operations] == [*modules]
+
+
+def test_stages_of_a_network_share_no_module() -> None:
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(()))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.scale
+
+    mine = Scale()
+    network = create_model(
+        "randwire_tiny",
+        wiring="complete",
+        n=2,
+        channels=4,
+        operation=["basic", mine],
+        transition="input",
+    )
+    scales = [m.scale for m in network.modules() if isinstance(m, Scale)]
+    assert len({id(scale) for scale in [mine.scale, *scales]}) == 1 + len(scales)
+
+
+def test_a_node_computes_a_tensor() -> None:
+    class Pair(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x, x
+
+    stage = Stage(vgg(1), 4, 4, edges="fixed", operation=Pair())
+    with pytest.raises(ModelError, match="tensor .* got tuple for what node 1"):
+        stage(torch.randn(2, 4, 5, 5))
 
 
 @pytest.mark.parametrize(

@@ -37,3 +37,12 @@ def test_lengths_may_differ() -> None:
 def test_checks_both() -> None:
     with pytest.raises(WiringError, match="self-loop"):
         diff(vgg(2), nx.DiGraph([(0, 1), (1, 1), (1, 2)]))
+
+
+def test_edges_of_another_weight_are_told() -> None:
+    heavy = vgg(2)
+    heavy.edges[1, 2]["weight"] = 2.0
+    heavy.edges[0, 1]["weight"] = 1  # as without
+    found = diff(vgg(2), heavy)
+    assert found.reweighted == ((1, 2),) and found.similarity == 1
+    assert not found.equal and diff(heavy, heavy).equal
