@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.dynamic import Dynamic
-from ddw_graph.nn.edge_weights import Edges, Gated
+from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import edge_settings, edge_text, kind_name, saved_text
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
@@ -79,10 +79,8 @@ def _are_sigmoids(edges: Edges) -> bool:
 
 def _row(stage: Stage) -> Tensor:
     """Returns the weights of a stage's edges, which are the same for all samples."""
-    rows = []
-    for node in range(stage.plan.nodes):
-        answer = stage.weights.outgoing(node, torch.empty(0))
-        rows.append(answer.weights if isinstance(answer, Gated) else answer)
+    nodes, x = range(stage.plan.nodes), torch.empty(0)
+    rows = [stage.weights.answer(node, x).weights for node in nodes]
     return torch.cat(rows, dim=1)[0]
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.edge_weights import NeutralStart
 from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
@@ -105,11 +104,11 @@ def prune(network: Network, batches: Iterable[Tensor]) -> Network:
 def _ever_open(network: Network, batches: Iterable[Tensor]) -> list[EdgeSet]:
     """Returns for each stage the edges that some image opens, in evaluation."""
     model = copy.deepcopy(network).eval()
-    for module in model.modules():
-        if isinstance(module, NeutralStart):
+    for stage in model.stages:
+        scale = stage.weights.neutral_scale
+        if scale is not None:
             # An edge that is open and weighs 0 is no closed one: its target computes.
-            tiny = torch.finfo(module.scale.dtype).tiny
-            module.scale[module.scale == 0] = tiny
+            scale[scale == 0] = torch.finfo(scale.dtype).tiny
     seen: list[Tensor] = []
     for x in batches:
         if not len(x):
@@ -195,6 +194,9 @@ def _pruned(
         neutral=None if neutral is None else [(i, j) for i, j in neutral],
     ).to(like.device, like.dtype)
     new.weights.take_over(old.weights, edges, nodes)
+    scale = new.weights.neutral_scale
+    if scale is not None and old.weights.neutral_scale is not None:
+        scale.data.copy_(old.weights.neutral_scale[old.plan.places_of(edges)])
     new.skips, new.recompute = old.skips, old.recompute
     return new
 

@@ -1,7 +1,7 @@
 """Edge weights that routers decide from what a node has computed (DDW)."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import prod
@@ -169,7 +169,7 @@ class DynamicWeights(EdgeWeights):
         self.targets = sorted({j for _, j in plan.weighted_edges})
         place = {j: place for place, j in enumerate(self.targets)}
         self.of_targets = [
-            _places([place[j] for j in plan.weighted(node)])
+            Constant([place[j] for j in plan.weighted(node)])
             for node in range(plan.nodes)
         ]
         # Without a gate no threshold acts, and a parameter that nothing reads would
@@ -201,11 +201,7 @@ class DynamicWeights(EdgeWeights):
             values = by_position(values, axis)
         if self.threshold is None:
             return values
-        places = self.of_targets[node]
-        if isinstance(places, Constant):
-            tau = self.threshold[places.on(self.threshold.device)]
-        else:
-            tau = self.threshold[places]
+        tau = self.threshold[self.of_targets[node].on(self.threshold.device)]
         tau = tau.view(-1, *[1] * (values.ndim - 2))
         return Gated(*gated(settings.gate, values, tau, training=self.training))
 
@@ -222,14 +218,14 @@ class DynamicWeights(EdgeWeights):
             return elements + _macs_of(router, (1, channels))
         return _macs_of(router, (1, elements // channels, channels))
 
-    def neutral(self, edges: Any) -> EdgeWeights:
-        """Returns itself in multiples of its weights at the start."""
+    def neutral(self, edges: Iterable[Edge]) -> None:
+        """Scales weights, of routers that begin with their bias alone."""
         # Checked first: an edge that is closed at the start cannot start at 1.
         self.at_start = self._gated_at_start()
         for router in self.routers.values():
             assert isinstance(router, Router)
             nn.init.zeros_(router.linear.weight)
-        return super().neutral(edges)
+        super().neutral(edges)
 
     def _gated_at_start(self) -> tuple[float, float]:
         """Returns what every edge weighs at the start, in training and at inference."""
@@ -295,13 +291,6 @@ def _without_autocast(device: str) -> AbstractContextManager[Any]:
     if available and torch.is_autocast_enabled(device):
         return torch.autocast(device, enabled=False)
     return nullcontext()
-
-
-def _places(places: list[int]) -> slice | Constant:
-    """Returns places as a slice where they follow each other, as in a complete DAG."""
-    if places and places == [*range(places[0], places[-1] + 1)]:
-        return slice(places[0], places[-1] + 1)
-    return Constant(places)
 
 
 def _macs_of(router: nn.Module, shape: tuple[int, ...]) -> int:

@@ -72,6 +72,10 @@ class EdgeWeights(nn.Module):
     def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
         super().__init__()
         self.plan, self.channels = plan, tuple(channels)
+        self.places = plan.weighted_places
+        self.start: tuple[float, float] | None = None
+        self.neutral_scale: nn.Parameter | None
+        self.register_parameter("neutral_scale", None)
 
     def outgoing(self, node: int, x: Features) -> Weights | Gated:
         """Returns the weights of a node's weighted output edges; by default 1.
@@ -124,15 +128,47 @@ class EdgeWeights(nn.Module):
         """
         return {name for name, each in self.named_parameters() if each.ndim < 2}
 
-    def neutral(self, edges: Iterable[Edge]) -> "EdgeWeights":
-        """Returns weights that start at 1 on some edges and at 0 on all others.
+    def neutral(self, edges: Iterable[Edge]) -> None:
+        """Makes weights start at 1 on some edges and at 0 on all others.
 
-        By default itself in multiples of ``at_start``; see ``NeutralStart``.
+        A sigmoid cannot weigh exactly 1, as the edges of a network do that was trained
+        without weights. So an edge weighs ``neutral_scale * weight / at_start`` by
+        default, with a parameter that is 1 on the edges that the network had and 0 on
+        new ones: the rewired network computes what the network did. Weights may then
+        exceed 1, or be negative.
+
+        Args:
+            edges: The edges that the network had.
 
         Raises:
-            ModelError: If that is not possible.
+            ModelError: If the kind does not say what edges weigh at the start, or not
+                all of the edges are weighted.
         """
-        return NeutralStart(self, edges)
+        if self.at_start is None or self.weighs_inputs:
+            raise ModelError(
+                "a neutral start needs edges that say what they weigh at the start, "
+                f"but {type(self).__name__} has no at_start, or weighs inputs and has "
+                "no method neutral; neutral=False takes them as they start"
+            )
+        start = self.at_start
+        self.start = start if isinstance(start, tuple) else (start, start)
+        least = torch.finfo(torch.float32).tiny
+        if min(map(abs, self.start)) < least:
+            raise ModelError(
+                "a neutral start divides by what an edge weighs at the start, which "
+                f"must be at least {least:.1e}, got {self.start}; the bias is too low"
+            )
+        self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))
+
+    def answer(self, node: int, x: Features) -> Gated:
+        """Returns what ``outgoing`` does, scaled where the start is neutral."""
+        answer = self.outgoing(node, x)
+        weights, is_open = answer if isinstance(answer, Gated) else (answer, None)
+        if self.neutral_scale is not None and self.start is not None:
+            scale = self.neutral_scale[self.places[node]]
+            scale = scale.view(1, -1, *[1] * (weights.ndim - 2))
+            weights = scale * (weights / self.start[0 if self.training else 1])
+        return Gated(weights, is_open)
 
     def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
         """Copies the parameters of another's edges, for a wiring with fewer of them.
@@ -168,68 +204,6 @@ def scale_of(plan: StagePlan, edges: Iterable[Edge]) -> Tensor:
             f"with a weight, got none for {i} -> {j}"
         )
     return torch.tensor([float(edge in had) for edge in plan.weighted_edges])
-
-
-class NeutralStart(EdgeWeights):
-    """Weighs edges in multiples of what they weigh at the start.
-
-    A sigmoid cannot weigh exactly 1, as the edges of a network do that was trained
-    without weights. So an edge weighs ``scale * weight / weight at the start``, with a
-    learnable ``scale`` that is 1 on the edges that the network had and 0 on new ones:
-    the rewired network computes what the network did. Weights may then exceed 1, or be
-    negative.
-
-    Args:
-        weights: The weights to scale.
-        edges: The edges that the network had.
-
-    Raises:
-        ModelError: If they do not say what they weigh at the start, or the edges are
-            not all weighted.
-    """
-
-    def __init__(self, weights: EdgeWeights, edges: Iterable[Edge]) -> None:
-        super().__init__(weights.plan, weights.channels)
-        start = weights.at_start
-        if start is None or weights.weighs_inputs:
-            raise ModelError(
-                "a neutral start needs edges that say what they weigh at the start, "
-                f"but {type(weights).__name__} has no at_start, or weighs inputs and "
-                "has no method neutral; neutral=False takes them as they start"
-            )
-        self.start = start if isinstance(start, tuple) else (start, start)
-        least = torch.finfo(torch.float32).tiny
-        if min(map(abs, self.start)) < least:
-            raise ModelError(
-                "a neutral start divides by what an edge weighs at the start, which "
-                f"must be at least {least:.1e}, got {self.start}; the bias is too low"
-            )
-        self.weights = weights
-        self.can_close, self.lr_scale = weights.can_close, weights.lr_scale
-        self.scale = nn.Parameter(scale_of(weights.plan, edges))
-
-    def outgoing(self, node: int, x: Features) -> Weights | Gated:
-        """Returns the scaled weights of a node's output edges, and which are open."""
-        answer = self.weights.outgoing(node, x)
-        weights, is_open = answer if isinstance(answer, Gated) else (answer, None)
-        scale = self.scale[self.plan.weighted_places[node]]
-        start = self.start[0 if self.training else 1]
-        axes = [1] * (weights.ndim - 2)
-        return Gated(scale.view(1, -1, *axes) * (weights / start), is_open)
-
-    def macs(self, node: int, elements: int) -> int:
-        """Returns what the weights that it scales take."""
-        return self.weights.macs(node, elements)
-
-    def no_weight_decay(self) -> set[str]:
-        """Returns the scale and what the weights that it scales name."""
-        return {"scale"} | {f"weights.{n}" for n in self.weights.no_weight_decay()}
-
-    def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
-        """Copies the scales of the edges that are left, and what they scale."""
-        places = other.plan.places_of(edges)
-        self.scale.data.copy_(other.scale[places])
-        self.weights.take_over(other.weights, edges, nodes)
 
 
 Edges = Callable[[StagePlan, Sequence[int]], EdgeWeights]

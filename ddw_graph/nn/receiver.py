@@ -71,8 +71,8 @@ class Receiver(EdgeWeights):
         fan_in, width = self.first[str(node)].weight.shape  # type: ignore[misc]
         return fan_in * elements + fan_in * fan_in * (elements // int(width))
 
-    def neutral(self, edges: Iterable[Edge]) -> EdgeWeights:
-        """Returns itself with a at 1 on these edges and at 0 on all others."""
+    def neutral(self, edges: Iterable[Edge]) -> None:
+        """Sets a to 1 on these edges and to 0 on all others."""
         had = set(edges)
         for node in range(self.plan.nodes):
             sources = self.plan.weighted_sources(node)
@@ -85,4 +85,3 @@ class Receiver(EdgeWeights):
                     "neutral where every node with one input keeps an edge of the "
                     f"network, got the new edge {sources[0]} -> {node}"
                 )
-        return self

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ddw_graph.nn.constant import Constant
 from ddw_graph.nn.edge_weights import Edge, EdgeWeights, scale_of
@@ -20,14 +20,12 @@ from ddw_graph.nn.plan import StagePlan
 class SoftmaxWeights(EdgeWeights):
     """Weighs the inputs of a node by a softmax over ``scores``. No edge can close.
 
-    A neutral start multiplies by ``fan_in * scale``, with a learnable ``scale`` that is
-    1 on the edges that the network had and 0 on new ones.
+    A neutral start multiplies by ``fan_in * neutral_scale``.
     """
 
     def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
         super().__init__(plan, channels)
-        self.places = [Constant(plan.input_places(j)) for j in range(plan.nodes)]
-        self.scale: nn.Parameter | None = None
+        self.of_inputs = [Constant(plan.input_places(j)) for j in range(plan.nodes)]
 
     def scores(self, node: int, inputs: Sequence[Features]) -> Weights:
         """Returns the logits of a node's inputs."""
@@ -38,15 +36,18 @@ class SoftmaxWeights(EdgeWeights):
     ) -> Weights:
         """Returns the softmax of the scores."""
         shares = self.scores(node, inputs).softmax(1)
-        if self.scale is None:
+        if self.neutral_scale is None:
             return shares
-        scale = len(inputs) * self.scale[self.places[node].on(self.scale.device)]
+        scale = len(inputs) * self.inputs_of(self.neutral_scale, node)
         return shares * scale.view(1, -1, *[1] * (shares.ndim - 2))
 
-    def neutral(self, edges: Iterable[Edge]) -> EdgeWeights:
-        """Returns itself, scaled."""
-        self.scale = nn.Parameter(scale_of(self.plan, edges))
-        return self
+    def inputs_of(self, values: Tensor, node: int) -> Tensor:
+        """Returns those of the values of all edges that belong to a node's inputs."""
+        return values[self.of_inputs[node].on(values.device)]
+
+    def neutral(self, edges: Iterable[Edge]) -> None:
+        """Scales the shares."""
+        self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))
 
 
 class LearnedSoftmaxWeights(SoftmaxWeights):
@@ -58,7 +59,7 @@ class LearnedSoftmaxWeights(SoftmaxWeights):
 
     def scores(self, node: int, inputs: Sequence[Features]) -> Weights:
         """Returns the logits of the node's inputs, one row for all samples."""
-        return self.logit[None, self.places[node].on(self.logit.device)]
+        return self.inputs_of(self.logit, node)[None]
 
     def macs(self, node: int, elements: int) -> int:
         """Returns 0."""
@@ -101,5 +102,5 @@ class Attention(SoftmaxWeights):
         return fan_in * elements if str(node) in self.queries else 0
 
     def no_weight_decay(self) -> set[str]:
-        """Returns the scale: queries decay, toward equal shares."""
-        return {"scale"} if self.scale is not None else set()
+        """Returns none: queries decay, toward equal shares."""
+        return set()

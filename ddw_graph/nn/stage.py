@@ -19,7 +19,7 @@ from ddw_graph.nn.aggregation import (
 from ddw_graph.nn.arguments import check_integers, check_share
 from ddw_graph.nn.checks import check_adjacency, check_features, check_weights
 from ddw_graph.nn.constant import Constant, traces
-from ddw_graph.nn.edge_weights import Edges, EdgeWeights, Gated
+from ddw_graph.nn.edge_weights import Edges, EdgeWeights
 from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.features import Features
 from ddw_graph.nn.gates import keep_strongest, masked
@@ -194,7 +194,7 @@ class Stage(nn.Module):
             )
         self.neutral = None if neutral is None else sorted(neutral)
         if self.neutral is not None:
-            weights = weights.neutral(self.neutral)
+            weights.neutral(self.neutral)
         self.weights = weights
 
     def forward(
@@ -295,8 +295,7 @@ class Stage(nn.Module):
             weights = adjacency[:, self.plan.successors[node], node].to(y.dtype)
             is_open = weights != 0
             return weights, None if skips and is_open.all() else is_open
-        answer = self.weights.outgoing(node, y)
-        weights, opened = answer if isinstance(answer, Gated) else (answer, None)
+        weights, opened = self.weights.answer(node, y)
         check_weights(weights, len(self.plan.weighted(node)), y, node, self.label)
         if skips and opened is not None and opened.all():
             opened = None  # spares what follows for closed edges

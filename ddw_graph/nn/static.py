@@ -27,7 +27,7 @@ class Fixed(EdgeWeights):
         super().__init__(plan, channels)
         of_edge = dict(zip(plan.edges, plan.weights or (), strict=False))
         numbers = [of_edge[edge] for edge in plan.weighted_edges] if of_edge else []
-        self.constant, self.places = Constant(numbers), plan.weighted_places
+        self.constant = Constant(numbers)
 
     def outgoing(self, node: int, x: Features) -> Weights | Gated:
         """Returns one row of constants."""
@@ -42,8 +42,8 @@ class Fixed(EdgeWeights):
         """Returns 0."""
         return 0
 
-    def neutral(self, edges: Iterable[Edge]) -> EdgeWeights:
-        """Returns itself, which weighs exactly the network's own edges 1.
+    def neutral(self, edges: Iterable[Edge]) -> None:
+        """Checks that it weighs exactly the network's own edges 1.
 
         Raises:
             ModelError: If it does not.
@@ -61,7 +61,6 @@ class Fixed(EdgeWeights):
                 f"only, got another wiring, which differs in {i} -> {j}; "
                 "learned and dynamic edges can be added at 0"
             )
-        return self
 
     def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
         """Copies nothing: a DAG's weights come with the wiring."""
@@ -128,7 +127,6 @@ class LearnedWeights(EdgeWeights):
         self, plan: StagePlan, channels: Sequence[int], settings: Learned
     ) -> None:
         super().__init__(plan, channels)
-        self.places = plan.weighted_places
         self.is_free = settings.form == "free"
         start = 1.0 if self.is_free else float(settings.bias)
         self.logit = nn.Parameter(torch.full((self.places[-1].stop,), start))
@@ -145,12 +143,12 @@ class LearnedWeights(EdgeWeights):
         """Returns 0."""
         return 0
 
-    def neutral(self, edges: Iterable[Edge]) -> EdgeWeights:
-        """Returns itself with other values if they are free, or multiples of itself."""
-        if not self.is_free:
-            return super().neutral(edges)
-        self.logit.data.copy_(scale_of(self.plan, edges))
-        return self
+    def neutral(self, edges: Iterable[Edge]) -> None:
+        """Sets free parameters; scales sigmoids."""
+        if self.is_free:
+            self.logit.data.copy_(scale_of(self.plan, edges))
+        else:
+            super().neutral(edges)
 
     def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
         """Copies the parameters of the edges that are left."""

@@ -320,7 +320,7 @@ def _edge_parameters(model: nn.Module) -> dict[int, tuple[float, bool]]:
     found: dict[int, tuple[float, bool]] = {}
     for module in model.modules():  # what contains others comes before them
         if isinstance(module, EdgeWeights):
-            undecayed = module.no_weight_decay()
+            undecayed = module.no_weight_decay() | {"neutral_scale"}
             for name, parameter in module.named_parameters():
                 rule = module.lr_scale, name not in undecayed
                 found.setdefault(id(parameter), rule)

@@ -435,7 +435,6 @@ def _alive(group: int) -> bool:
 @pytest.mark.cpu_seconds(10, reason="trains ResNet-18, and what it is rewired to twice")
 def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
     from ddw_graph import load
-    from ddw_graph.nn.edge_weights import NeutralStart
     from ddw_graph.nn.edges import edge_text
 
     short = (
@@ -459,7 +458,7 @@ def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
         )
         assert rewired.exit_code == 0, rewired.output
     network = load(tmp_path / "run" / "model.safetensors")
-    assert all(isinstance(stage.weights, NeutralStart) for stage in network.stages)
+    assert all(s.weights.neutral_scale is not None for s in network.stages)
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
     assert config["model"]["name"] == "resnet18" and config["start"]
     wrong = call("train", "--from", first, "--n", 3, *short, "--out", tmp_path / "x")

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from ddw_graph.nn.dynamic import Dynamic
-from ddw_graph.nn.edge_weights import NeutralStart
 from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.static import Learned
 
@@ -102,9 +101,8 @@ def _outgoing(
     weights: Any = stage.weights
     place = plan.weighted_edges.index((source, target))
     scale: Tensor | float = 1.0
-    if isinstance(weights, NeutralStart):
-        scale = weights.scale[place] / weights.start[1]
-        weights = weights.weights
+    if weights.neutral_scale is not None:
+        scale = weights.neutral_scale[place] / weights.start[1]
     if isinstance(stage.edges, Learned) and stage.edges.form != "softmax":
         logit = weights.logit[place]
         return scale * (logit if stage.edges.form == "free" else logit.sigmoid()), true
@@ -168,7 +166,7 @@ def _incoming(
         scores = [torch.zeros((), dtype=inputs[sources[0]].dtype)]
     total = sum(score.exp() for score in scores)
     shares = [score.exp() / total for score in scores]
-    if weights.scale is not None:
-        scale = [len(sources) * weights.scale[place] for place in places]
+    if weights.neutral_scale is not None:
+        scale = [len(sources) * weights.neutral_scale[place] for place in places]
         shares = [s * share for s, share in zip(scale, shares, strict=True)]
     return dict(zip(sources, shares, strict=True))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete, vgg, watts_strogatz
 from ddw_graph.nn.dynamic import Dynamic
-from ddw_graph.nn.edge_weights import Edges, NeutralStart
+from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.gates import GATES, gated
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.nn.stage import Stage
@@ -143,25 +143,25 @@ def test_gradients_reach_every_scale_and_what_it_scales(edges: str) -> None:
     stage = neutral(dag, vgg(4), edges).train()
     stage(images(4, 3, 8, 8)).square().sum().backward()
     weights = stage.weights
-    assert isinstance(weights, NeutralStart)
-    assert weights.scale.grad is not None and weights.scale.grad.all()
+    scale: Any = weights.neutral_scale
+    assert scale.grad is not None and scale.grad.all()
     chain = torch.tensor([float(vgg(4).has_edge(*e)) for e in edge_list(dag)])
-    assert torch.equal(weights.scale.detach(), chain.double())
+    assert torch.equal(scale.detach(), chain.double())
     # An edge at 0 tells its router nothing yet; one at 1 does.
-    if isinstance(weights.weights, LearnedWeights):
-        assert weights.weights.logit.grad is not None
-        assert torch.equal(weights.weights.logit.grad != 0, chain.bool())
+    if isinstance(weights, LearnedWeights):
+        assert weights.logit.grad is not None
+        assert torch.equal(weights.logit.grad != 0, chain.bool())
     else:
-        for name, parameter in weights.weights.named_parameters():
+        for name, parameter in weights.named_parameters():
             assert parameter.grad is not None and parameter.grad.any(), name
 
 
 @pytest.mark.parametrize("edges", KINDS)
 def test_a_scale_multiplies_its_edge_in_training_and_after(edges: str) -> None:
     stage = neutral(complete(3), complete(3), edges)
-    assert isinstance(stage.weights, NeutralStart)
+    assert stage.weights.neutral_scale is not None
     scales = torch.linspace(-2, 3, 10, dtype=torch.float64)
-    stage.weights.scale.data = scales
+    stage.weights.neutral_scale.data = scales
     source, target = zip(*edge_list(complete(3)), strict=True)
     for training in (True, False):
         _, adjacency = stage.train(training)(images(2, 3, 6, 6), return_adjacency=True)
@@ -228,7 +228,6 @@ def test_a_gate_that_never_closes_needs_no_open_edge() -> None:
 def test_the_start_is_that_of_the_mode() -> None:
     # eq5 weighs psi in training and alpha itself at inference.
     stage = Stage(complete(2), 3, 3, edges="dynamic:gate=eq5", neutral=[(0, 1)])
-    assert isinstance(stage.weights, NeutralStart)
     alpha, tau = torch.tensor([[3.0]]).sigmoid(), torch.zeros(1)
     wanted = [gated("eq5", alpha, tau, training=t)[0].item() for t in (True, False)]
     assert stage.weights.start == pytest.approx(wanted)

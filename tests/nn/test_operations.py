@@ -95,7 +95,9 @@ def test_stages_of_a_network_share_no_module() -> None:
     assert len({id(scale) for scale in [mine.scale, *scales]}) == 1 + len(scales)
 
 
-def test_a_node_computes_a_tensor() -> None:
+def test_a_node_computes_a_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
     class Pair(nn.Module):
         def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
             return x, x

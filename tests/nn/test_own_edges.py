@@ -153,7 +153,7 @@ def test_a_neutral_start_scales_it_and_trains_it_as_before() -> None:
     assert torch.equal(adjacency[0, :, :, 0, 0, 0], torch.diag(torch.ones(3), -1))
     assert stage.weights.lr_scale == 0.5
     names = {name for name, _ in stage.weights.named_parameters()}
-    assert stage.weights.no_weight_decay() == names and "scale" in names
+    assert stage.weights.no_weight_decay() == names and "neutral_scale" in names
     for kind in (Brightest, Both):
         with pytest.raises(ModelError, match="at_start"):
             Stage(complete(2), 4, 4, edges=kind, neutral=edges)
