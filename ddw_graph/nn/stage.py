@@ -1,6 +1,7 @@
 """A stage: one wiring compiled to a module."""
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import networkx as nx
 import torch
@@ -219,24 +220,22 @@ class Stage(nn.Module):
         """
         if self.entrance is not None:
             x = self.entrance(x)
-        plan, given = self.plan, adjacency is not None
-        what = f"the input of {self.label}"
+        plan, what = self.plan, f"the input of {self.label}"
         check_features(x, self.in_channels, plan, what, self.rank)
         if adjacency is not None:
             adjacency = adjacency.to(x.device)
             check_adjacency(adjacency, plan, x)
         skips = self._skips(x)
-        projection = self.projection
         y: Tensor | None = x
-        if projection is not None:
-            y = self._again(projection, lambda: projection(x))
+        if self.projection is not None:
+            y = self._again(self.projection, partial(self.projection, x))
         sent = [self._sent(0, x, y, None, adjacency, skips)]  # each node's output edges
         effective: list[Tensor] = []
         for node in range(1, plan.nodes):
             edges = [sent[i][place] for i, place in plan.predecessors[node]]
             for i in plan.last_read[node]:
                 sent[i] = ()
-            edges = self._received(node, edges, given=given)
+            edges = self._received(node, edges, given=adjacency is not None)
             effective += [edge.weight for edge in edges] if return_adjacency else ()
             is_alive = alive(edges)
             samples = alive_samples(is_alive, x.shape[0]) if skips else None
@@ -349,12 +348,9 @@ class Stage(nn.Module):
         if node == self.plan.nodes - 1:
             return gather(inputs, weights)
         operation = self.operations[node - 1]
-        if self.recompute and torch.is_grad_enabled() and not traces():
-            y: Tensor = recomputed(
-                operation, lambda: operation(gather(inputs, weights))
-            )
-        else:
-            y = computed(operation, gather(inputs, weights), samples)
+        y = self._again(
+            operation, lambda: computed(operation, gather(inputs, weights), samples)
+        )
         what = f"what node {node} of {self.label} computes"
         check_features(y, self.channels, self.plan, what, inputs[0].ndim, inputs[0])
         return y
