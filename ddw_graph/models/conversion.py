@@ -39,8 +39,9 @@ def convert(network: Network, *, edges: str | Edges) -> Network:
     """
     settings = edge_settings(edges)
     new = copy.deepcopy(network)
+    like = next(new.parameters(), torch.empty(0))
     for stage in new.stages:
-        _convert(stage, settings)
+        _convert(stage, settings, like)
     if new.config is not None:
         new.config["edges"] = saved_text(settings)
         neutral = [stage.neutral for stage in new.stages]
@@ -48,7 +49,7 @@ def convert(network: Network, *, edges: str | Edges) -> Network:
     return new
 
 
-def _convert(stage: Stage, settings: Edges) -> None:
+def _convert(stage: Stage, settings: Edges, like: Tensor) -> None:
     """Gives a stage other edge weights, with which it computes the same."""
     old, weights = stage.edges, stage.weights
     if old == settings:
@@ -63,10 +64,9 @@ def _convert(stage: Stage, settings: Edges) -> None:
     else:
         raise ModelError(
             f"{edge_text(old)} edges cannot become {edge_text(settings)} edges and "
-            "compute the same: fixed edges can become any kind, psi gates hard ones "
-            "and the reverse, learned edges learned:form=free"
+            "compute the same: fixed edges can become any kind with a neutral start, "
+            "psi gates hard ones and the reverse, learned edges learned:form=free"
         )
-    like = next(stage.operations.parameters(), torch.empty(0))
     stage.weigh(settings, neutral)
     stage.weights.to(like.device, like.dtype).train(weights.training)
     if values is not None:

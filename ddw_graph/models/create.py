@@ -317,7 +317,13 @@ def from_config(
         if "node" in config:
             parts = _named_parts(config, backbone)
             return assembled(parts, dags, config, edges=kind)
-        chosen = config["operation"] if operation is None else operation
+        named = config["operation"]
+        chosen = named if operation is None else operation
+        if named is not None and named != chosen:
+            raise ModelError(
+                "an operation is given for a network that was made with one of the "
+                f"caller's own, got {operation!r} for one with {named!r}"
+            )
         if chosen is None:
             raise ModelError(
                 "this network was made with an operation of the caller's own: "

@@ -24,38 +24,44 @@ def check_features(
         ModelError: If they do not fit; it names what they are.
     """
     axis = plan.channel_axis
-    fits = isinstance(x, Tensor)
+    fits = isinstance(x, Tensor) and x.is_floating_point()
     fits = fits and (x.ndim == rank if rank else x.ndim > 1)
     fits = fits and x.shape[axis] == channels
     if not fits or (like is not None and x.shape[0] != like.shape[0]):
         place = "second" if axis == 1 else "last"
         axes = f"{rank} axes" if rank else "2 axes or more"
         batch = "" if like is None else f", a batch of {like.shape[0]}"
-        got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        got: Any = type(x).__name__
+        if isinstance(x, Tensor):
+            got = tuple(x.shape) if x.is_floating_point() else x.dtype
         raise ModelError(
-            f"features must be a tensor with {axes}{batch}, and {channels} channels on "
-            f"the {place} axis, got {got} for {what}"
+            f"features must be a tensor of floats with {axes}{batch}, and {channels} "
+            f"channels on the {place} axis, got {got} for {what}"
         )
 
 
-def check_weights(
-    weights: Tensor, edges: int, x: Tensor, node: int, stage: str
-) -> None:
+def check_weights(weights: Any, edges: int, x: Tensor, node: int, stage: str) -> None:
     """Checks that weights of edges broadcast against features.
 
     Raises:
         ModelError: If they do not; it names node and stage.
     """
-    fits = weights.ndim in (2, x.ndim + 1) and weights.shape[1] == edges
-    if fits:
+    fits = isinstance(weights, Tensor) and weights.ndim in (2, x.ndim + 1)
+    if fits and (fits := weights.shape[1] == edges):
         sizes = (*weights.shape[:1], *weights.shape[2:])
         pairs = zip(sizes, x.shape, strict=False)
         fits = all(size == 1 or size == own for size, own in pairs)
     if not fits:
+        got = (
+            tuple(weights.shape)
+            if isinstance(weights, Tensor)
+            else type(weights).__name__
+        )
         raise ModelError(
-            f"edge weights must have the shape (1 or batch, {edges}), or the features' "
-            f"further axes behind it, each 1 or theirs, got {tuple(weights.shape)} for "
-            f"features {tuple(x.shape)} of node {node} of {stage}"
+            "edge weights, and which edges are open, must be a tensor of the shape "
+            f"(1 or batch, {edges}), or with the features' further axes behind it, "
+            f"each 1 or theirs, got {got} for features {tuple(x.shape)} of node {node} "
+            f"of {stage}"
         )
 
 

@@ -1,6 +1,7 @@
 """Numbers that a plan determines, as tensors made where they are asked for."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,14 +14,14 @@ class Constant:
     leave anything in a buffer that no saved file holds.
 
     Args:
-        numbers: The numbers, all integers or all floats.
+        numbers: What ``torch.tensor`` takes: integers, floats, or tuples of such.
 
     Example:
         >>> Constant([2, 0, 1]).on(torch.device("cpu"))
         tensor([2, 0, 1])
     """
 
-    def __init__(self, numbers: Sequence[float]) -> None:
+    def __init__(self, numbers: Sequence[Any]) -> None:
         self.numbers = list(numbers)
         self.made: dict[tuple[torch.device, torch.dtype | None], Tensor] = {}
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ddw_graph.nn.constant import Constant
 from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.plan import StagePlan
@@ -110,13 +111,13 @@ class NetworkCost(Cost):
         terminals = self.parts[0].total_macs + self.parts[-1].total_macs
         total = adjacency[0].new_full((len(adjacency[0]),), terminals, dtype=FLOAT)
         for work, matrix in zip(self.work, adjacency, strict=True):
-            source, target = _held(work.plan.edges, torch.int64, matrix.device).T
+            source, target = _constant(work.plan.edges).on(matrix.device).T
             weights = matrix[:, target, source]
             is_open = by_sample((weights != 0).to(FLOAT))
             alive = (matrix != 0).flatten(2).any(2)
             alive[:, 0] = True
-            nodes = _held(work.nodes, FLOAT, matrix.device)
-            edges = _held(work.edges, FLOAT, matrix.device)
+            nodes = _constant(work.nodes).on(matrix.device, FLOAT)
+            edges = _constant(work.edges).on(matrix.device, FLOAT)
             total = total + work.terminals
             # Not as products of matrices, which autocast would round.
             total = total + (is_open * edges).sum(1) + (alive * nodes).sum(1)
@@ -131,11 +132,9 @@ class NetworkCost(Cost):
 
 
 @lru_cache(maxsize=1024)
-def _held(numbers: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Returns numbers as a tensor, made once: to make one there waits for a GPU."""
-    # What is made in inference mode could not take part in training later.
-    with torch.inference_mode(False):
-        return torch.tensor(numbers, dtype=dtype, device=device)
+def _constant(numbers: Any) -> Constant:
+    """Returns numbers that are copied to a device once: to copy waits for a GPU."""
+    return Constant(numbers)
 
 
 def _without_value(weights: Tensor) -> Tensor:

@@ -2,8 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
 
@@ -15,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.arguments import check_finite, check_one_of
 from ddw_graph.nn.constant import Constant
-from ddw_graph.nn.edge_weights import Edge, EdgeWeights, Gated
+from ddw_graph.nn.edge_weights import EdgeWeights, Ends, Gated
 from ddw_graph.nn.features import (
     Features,
     Weights,
@@ -23,6 +22,7 @@ from ddw_graph.nn.features import (
     channels_last,
     pooled,
     rms_normalized,
+    without_autocast,
 )
 from ddw_graph.nn.gates import GATES, gated
 from ddw_graph.nn.plan import StagePlan
@@ -63,7 +63,7 @@ class Dynamic:
     router_std: float = 0.01
     per: str = "sample"
     norm: str = "none"
-    router: RouterFactory | None = field(default=None, metadata={"text": False})
+    router: RouterFactory | None = None
 
     def __post_init__(self) -> None:
         """Checks the settings."""
@@ -182,8 +182,6 @@ class DynamicWeights(EdgeWeights):
 
     def outgoing(self, node: int, x: Features) -> Weights | Gated:
         """Returns the gated values of the node's router, and which edges are open."""
-        if str(node) not in self.routers:
-            return x.new_ones(1, 0)
         settings, axis = self.settings, self.plan.channel_axis
         x = channels_last(x, axis)
         if settings.norm == "rms":
@@ -218,7 +216,7 @@ class DynamicWeights(EdgeWeights):
             return elements + _macs_of(router, (1, channels))
         return _macs_of(router, (1, elements // channels, channels))
 
-    def neutral(self, edges: Iterable[Edge]) -> None:
+    def neutral(self, edges: Iterable[Ends]) -> None:
         """Scales weights, of routers that begin with their bias alone."""
         # Checked first: an edge that is closed at the start cannot start at 1.
         self.at_start = self._gated_at_start()
@@ -249,7 +247,7 @@ class DynamicWeights(EdgeWeights):
             weights.append(weight.item())
         return weights[0], weights[1]
 
-    def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
+    def take_over(self, other: Any, edges: set[Ends], nodes: Sequence[int]) -> None:
         """Copies the routers' rows and the thresholds of the edges that are left."""
         if self.settings.router is not None:
             if edges != set(other.plan.edges):
@@ -280,17 +278,9 @@ def _precise(router: nn.Module, x: Tensor) -> Tensor:
     # A quantized router has no parameters, and takes float32.
     parameter = next(router.parameters(), None)
     dtype = torch.float32 if parameter is None else parameter.dtype
-    with _without_autocast(x.device.type):
+    with without_autocast(x.device.type):
         values: Tensor = router(x.to(dtype))
     return values
-
-
-def _without_autocast(device: str) -> AbstractContextManager[Any]:
-    """Returns what turns autocast off, where it is on: entering costs time."""
-    available = torch.amp.is_autocast_available(device)
-    if available and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()
 
 
 def _macs_of(router: nn.Module, shape: tuple[int, ...]) -> int:

@@ -11,7 +11,7 @@ from ddw_graph.errors import ModelError
 from ddw_graph.nn.features import Features, Weights
 from ddw_graph.nn.plan import StagePlan
 
-Edge = tuple[int, int]
+Ends = tuple[int, int]
 
 
 class Gated(NamedTuple):
@@ -39,6 +39,7 @@ class EdgeWeights(nn.Module):
 
     An edge that carries a stage's input to a node that changes width or stride has one
     weight a sample: the mean over channels and positions of what is returned for it.
+    ``incoming`` gets the input there as it came, with the stage's ``in_channels``.
 
     Args:
         plan: The plan of the stage: ``plan.weighted(node)`` are the targets of a node's
@@ -59,7 +60,8 @@ class EdgeWeights(nn.Module):
     """
 
     can_close: bool = False
-    """Whether edges can close: ``outgoing`` then returns ``Gated``."""
+    """Whether edges can close: ``outgoing`` then returns ``Gated``. At least one output
+    edge of a node stays open, and in training gradients pass as if all were."""
     uses_dag_weights: bool = False
     """Whether it reads ``plan.weights``, the attribute ``weight`` of the DAG's edges. A
     DAG with such an attribute is refused otherwise."""
@@ -72,8 +74,8 @@ class EdgeWeights(nn.Module):
     def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
         super().__init__()
         self.plan, self.channels = plan, tuple(channels)
-        self.places = plan.weighted_places
-        self.start: tuple[float, float] | None = None
+        self._slices = plan.weighted_places
+        self._start: tuple[float, float] | None = None
         self.neutral_scale: nn.Parameter | None
         self.register_parameter("neutral_scale", None)
 
@@ -128,7 +130,7 @@ class EdgeWeights(nn.Module):
         """
         return {name for name, each in self.named_parameters() if each.ndim < 2}
 
-    def neutral(self, edges: Iterable[Edge]) -> None:
+    def neutral(self, edges: Iterable[Ends]) -> None:
         """Makes weights start at 1 on some edges and at 0 on all others.
 
         A sigmoid cannot weigh exactly 1, as the edges of a network do that was trained
@@ -151,26 +153,28 @@ class EdgeWeights(nn.Module):
                 "no method neutral; neutral=False takes them as they start"
             )
         start = self.at_start
-        self.start = start if isinstance(start, tuple) else (start, start)
+        self._start = start if isinstance(start, tuple) else (start, start)
         least = torch.finfo(torch.float32).tiny
-        if min(map(abs, self.start)) < least:
+        if min(map(abs, self._start)) < least:
             raise ModelError(
                 "a neutral start divides by what an edge weighs at the start, which "
-                f"must be at least {least:.1e}, got {self.start}; the bias is too low"
+                f"must be at least {least:.1e}, got {self._start}; the bias is too low"
             )
         self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))
 
     def answer(self, node: int, x: Features) -> Gated:
         """Returns what ``outgoing`` does, scaled where the start is neutral."""
+        if not self.plan.weighted(node):
+            return Gated(x.new_ones(1, 0), None)
         answer = self.outgoing(node, x)
         weights, is_open = answer if isinstance(answer, Gated) else (answer, None)
-        if self.neutral_scale is not None and self.start is not None:
-            scale = self.neutral_scale[self.places[node]]
+        if self.neutral_scale is not None and self._start is not None:
+            scale = self.neutral_scale[self._slices[node]]
             scale = scale.view(1, -1, *[1] * (weights.ndim - 2))
-            weights = scale * (weights / self.start[0 if self.training else 1])
+            weights = scale * (weights / self._start[0 if self.training else 1])
         return Gated(weights, is_open)
 
-    def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
+    def take_over(self, other: Any, edges: set[Ends], nodes: Sequence[int]) -> None:
         """Copies the parameters of another's edges, for a wiring with fewer of them.
 
         Args:
@@ -189,7 +193,7 @@ class EdgeWeights(nn.Module):
         self.load_state_dict(other.state_dict())
 
 
-def scale_of(plan: StagePlan, edges: Iterable[Edge]) -> Tensor:
+def scale_of(plan: StagePlan, edges: Iterable[Ends]) -> Tensor:
     """Returns 1 for some weighted edges of a plan and 0 for all others.
 
     Raises:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -20,6 +20,9 @@ KINDS: dict[str, Any] = {
 """The kinds by name: what is called with ``(plan, channels)`` and returns
 ``EdgeWeights``, or a dataclass of settings whose instances are called so."""
 
+TEXT = (str, int, float)
+"""What a setting must be for a text to name it."""
+
 Kind = TypeVar("Kind", bound=Callable[..., Any])
 
 
@@ -27,8 +30,9 @@ def edge_kind(name: str) -> Callable[[Kind], Kind]:
     """Names a kind of edge weights, for the command line, sweeps and saved files.
 
     Decorates what is called with ``(plan, channels)`` and returns ``EdgeWeights``: a
-    class of them, or a function; or, for a kind with settings, a frozen dataclass of
-    texts and floats, each with a default, whose instances are called so.
+    class of them, or a function; or, for a kind with settings, a frozen dataclass,
+    each field with a default, whose instances are called so. Texts can name the fields
+    that are texts, integers or floats.
 
     Args:
         name: Lower-case letters, digits and underscores.
@@ -52,6 +56,8 @@ def edge_kind(name: str) -> Callable[[Kind], Kind]:
         )
 
     def register(kind: Kind) -> Kind:
+        if is_dataclass(kind) and any(f.default is MISSING for f in fields(kind)):
+            raise ModelError(f"each setting of {name} edges must have a default")
         taken = KINDS.get(name)
         # A module that is imported again, in a notebook say, defines the same anew.
         if taken is not None and not _same_place(taken, kind):
@@ -70,7 +76,8 @@ def _same_place(one: Any, other: Any) -> bool:
 def kind_name(edges: Edges) -> str | None:
     """Returns the name of a kind of edges; None for a callable without one."""
     name: str | None = getattr(edges, "kind", None)
-    return name
+    known = KINDS.get(name or "")  # not one's that inherits from it
+    return name if known is edges or known is type(edges) else None
 
 
 def is_static(edges: str | Edges) -> bool:
@@ -107,7 +114,7 @@ def edge_settings(edges: str | Edges) -> Edges:
         return edges
     name, _, rest = edges.partition(":")
     kind = _kind(name)
-    known = _text_fields(kind)
+    known = _text_settings(kind)
     values: dict[str, Any] = {}
     for item in filter(None, rest.split(",")):
         key, equals, value = item.partition("=")
@@ -119,10 +126,11 @@ def edge_settings(edges: str | Edges) -> Edges:
         if key in values:
             raise ModelError(f"{key} is given twice in {edges!r}")
         try:
-            values[key] = float(value) if known[key].type is float else value
+            values[key] = type(known[key])(value)
         except ValueError as error:
-            raise ModelError(f"{key} must be a number, got {value!r}") from error
-    return _made(kind, values)
+            what = "an integer" if type(known[key]) is int else "a number"
+            raise ModelError(f"{key} must be {what}, got {value!r}") from error
+    return _made(kind, values) if is_dataclass(kind) else kind
 
 
 def edge_text(edges: Edges) -> str:
@@ -140,8 +148,7 @@ def edge_text(edges: Edges) -> str:
     for field in settings:
         value = getattr(edges, field.name)
         if value != field.default:
-            whole = isinstance(value, float) and value == int(value)
-            text = int(value) if whole else getattr(value, "__name__", value)
+            text = str(getattr(value, "__name__", value)).removesuffix(".0")
             changed.append(f"{field.name}={text}")
     return ":".join(filter(None, (name, ",".join(changed))))
 
@@ -173,7 +180,15 @@ def from_saved(text: str | None, given: str | Edges | None) -> Edges:
             "this network was made with edges of the caller's own: edges must be "
             "given, got None"
         )
-    return edge_settings(given or text or "")
+    named = None if text is None else edge_settings(text)
+    chosen = named if given is None else edge_settings(given)
+    if named is not None and named != chosen:
+        raise ModelError(
+            f"edges are given for a network that was made with edges of the caller's "
+            f"own, got {given!r} for one with {text}"
+        )
+    assert chosen is not None
+    return chosen
 
 
 IMPORT = "DDW_GRAPH_IMPORT"
@@ -196,14 +211,11 @@ def _kind(name: str) -> Any:
 
 
 def _made(kind: Any, values: dict[str, Any]) -> Edges:
-    """Returns a kind with its settings, or itself if it has none."""
-    edges: Any = kind
-    if is_dataclass(kind):
-        edges = edges(**values)
-    return edges  # type: ignore[no-any-return]
+    edges: Edges = kind(**values)
+    return edges
 
 
-def _text_fields(kind: Any) -> dict[str, Field[Any]]:
-    """Returns the settings of a kind that a text can name."""
-    each = fields(kind) if is_dataclass(kind) else ()
-    return {field.name: field for field in each if field.metadata.get("text", True)}
+def _text_settings(kind: Any) -> dict[str, Any]:
+    """Returns the settings of a kind that a text can name, with their defaults."""
+    each = {f.name: f.default for f in fields(kind)} if is_dataclass(kind) else {}
+    return {name: value for name, value in each.items() if type(value) in TEXT}

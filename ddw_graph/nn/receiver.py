@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import gelu
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.edge_weights import Edge, EdgeWeights
+from ddw_graph.nn.edge_weights import EdgeWeights, Ends
 from ddw_graph.nn.features import (
     Features,
     Weights,
@@ -71,7 +71,7 @@ class Receiver(EdgeWeights):
         fan_in, width = self.first[str(node)].weight.shape  # type: ignore[misc]
         return fan_in * elements + fan_in * fan_in * (elements // int(width))
 
-    def neutral(self, edges: Iterable[Edge]) -> None:
+    def neutral(self, edges: Iterable[Ends]) -> None:
         """Sets a to 1 on these edges and to 0 on all others."""
         had = set(edges)
         for node in range(self.plan.nodes):

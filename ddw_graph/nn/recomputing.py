@@ -12,11 +12,15 @@ NORMS = nn.modules.batchnorm._NormBase
 
 def recomputed(module: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
     """Returns what a function computes with a module, keeping nothing on the way."""
-    y: Tensor = checkpoint(
-        compute,
-        use_reentrant=False,
-        context_fn=lambda: (nullcontext(), frozen_running_stats(module)),
-    )
+    again = False
+
+    def run() -> Tensor:
+        nonlocal again
+        with frozen_running_stats(module) if again else nullcontext():
+            again = True
+            return compute()
+
+    y: Tensor = checkpoint(run, use_reentrant=False)
     return y
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ddw_graph.nn.constant import Constant
-from ddw_graph.nn.edge_weights import Edge, EdgeWeights, scale_of
+from ddw_graph.nn.edge_weights import EdgeWeights, Ends, scale_of
 from ddw_graph.nn.features import (
     Features,
     Weights,
@@ -45,7 +45,7 @@ class SoftmaxWeights(EdgeWeights):
         """Returns those of the values of all edges that belong to a node's inputs."""
         return values[self.of_inputs[node].on(values.device)]
 
-    def neutral(self, edges: Iterable[Edge]) -> None:
+    def neutral(self, edges: Iterable[Ends]) -> None:
         """Scales the shares."""
         self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))
 

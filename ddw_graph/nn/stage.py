@@ -102,8 +102,9 @@ class Stage(nn.Module):
     CPU. Asking a GPU what is closed makes the processor wait for it."""
     recompute: bool = False
     """Whether training keeps only what each node computes, and computes again for the
-    backward pass what leads there, which saves memory and takes time. Not within
-    ``torch.compile``, which chooses on its own what to keep."""
+    backward pass what leads there (activation checkpointing), which saves memory and
+    takes time. Operations must compute the same twice. Not within ``torch.compile``,
+    which chooses on its own what to keep."""
 
     def __init__(
         self,
@@ -264,9 +265,6 @@ class Stage(nn.Module):
             none = x.new_zeros([1] * x.ndim)
             return [Edge(None, none, none.bool())] * len(targets)
         weights, is_open = self._weights_of_outputs(node, y, adjacency, skips)
-        weights = of_rank(weights, y.ndim)
-        if is_open is not None:
-            is_open = of_rank(is_open, y.ndim)
         if is_alive is not None:
             weights = weights * is_alive
             is_open = is_alive if is_open is None else is_open & is_alive
@@ -291,11 +289,17 @@ class Stage(nn.Module):
         None where every edge is open for every sample.
         """
         if adjacency is not None:
-            weights = adjacency[:, self.plan.successors[node], node].to(y.dtype)
+            targets = self.plan.successors[node]
+            weights = adjacency[:, targets, node].to(y.dtype)
+            check_weights(weights, len(targets), y, node, self.label)
+            weights = of_rank(weights, y.ndim)
             is_open = weights != 0
             return weights, None if skips and is_open.all() else is_open
         weights, opened = self.weights.answer(node, y)
-        check_weights(weights, len(self.plan.weighted(node)), y, node, self.label)
+        for each in (weights,) if opened is None else (weights, opened):
+            check_weights(each, len(self.plan.weighted(node)), y, node, self.label)
+        weights = of_rank(weights, y.ndim)
+        opened = None if opened is None else of_rank(opened.bool(), y.ndim)
         if skips and opened is not None and opened.all():
             opened = None  # spares what follows for closed edges
         for constant in self.plan.constants[node]:
@@ -303,6 +307,7 @@ class Stage(nn.Module):
             shape = weights.shape[0], 1, *weights.shape[2:]
             weights = torch.cat((weights, weights.new_full(shape, constant)), dim=1)
             if opened is not None:
+                shape = opened.shape[0], 1, *opened.shape[2:]
                 opened = torch.cat((opened, opened.new_ones(shape)), dim=1)
         if opened is not None:
             opened = keep_strongest(weights, opened)
@@ -321,6 +326,8 @@ class Stage(nn.Module):
             columns = of_rank(weights, inputs[0].ndim).unbind(1)
             pairs = zip(edges[constant:], columns, strict=True)
             edges[constant:] = [edge.weighed(weight) for edge, weight in pairs]
+            if self.changes and self.plan.takes_transition(node):
+                edges = [edge.by_sample() for edge in edges]
         computes = node < self.plan.nodes - 1
         if self.training and self.drop_path and computes and len(edges) > 1:
             batch = max(edge.x.shape[0] for edge in edges if edge.x is not None)

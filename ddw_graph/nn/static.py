@@ -10,7 +10,7 @@ from torch import nn
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.arguments import check_finite, check_one_of
 from ddw_graph.nn.constant import Constant
-from ddw_graph.nn.edge_weights import Edge, EdgeWeights, Gated, scale_of
+from ddw_graph.nn.edge_weights import EdgeWeights, Ends, Gated, scale_of
 from ddw_graph.nn.features import Features, Weights
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.softmax import LearnedSoftmaxWeights
@@ -36,13 +36,13 @@ class Fixed(EdgeWeights):
         numbers = self.constant.on(
             x.device, torch.promote_types(x.dtype, torch.float32)
         )
-        return numbers[None, self.places[node]].to(x.dtype)
+        return numbers[None, self._slices[node]].to(x.dtype)
 
     def macs(self, node: int, elements: int) -> int:
         """Returns 0."""
         return 0
 
-    def neutral(self, edges: Iterable[Edge]) -> None:
+    def neutral(self, edges: Iterable[Ends]) -> None:
         """Checks that it weighs exactly the network's own edges 1.
 
         Raises:
@@ -62,7 +62,7 @@ class Fixed(EdgeWeights):
                 "learned and dynamic edges can be added at 0"
             )
 
-    def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
+    def take_over(self, other: Any, edges: set[Ends], nodes: Sequence[int]) -> None:
         """Copies nothing: a DAG's weights come with the wiring."""
 
 
@@ -129,27 +129,27 @@ class LearnedWeights(EdgeWeights):
         super().__init__(plan, channels)
         self.is_free = settings.form == "free"
         start = 1.0 if self.is_free else float(settings.bias)
-        self.logit = nn.Parameter(torch.full((self.places[-1].stop,), start))
+        self.logit = nn.Parameter(torch.full((len(plan.weighted_edges),), start))
         self.at_start = 1.0
         if not self.is_free:
             self.at_start = torch.tensor(start).double().sigmoid().item()
 
     def outgoing(self, node: int, x: Features) -> Weights:
         """Returns one row for all samples."""
-        logits = self.logit[None, self.places[node]]
+        logits = self.logit[None, self._slices[node]]
         return logits if self.is_free else logits.sigmoid()
 
     def macs(self, node: int, elements: int) -> int:
         """Returns 0."""
         return 0
 
-    def neutral(self, edges: Iterable[Edge]) -> None:
+    def neutral(self, edges: Iterable[Ends]) -> None:
         """Sets free parameters; scales sigmoids."""
         if self.is_free:
             self.logit.data.copy_(scale_of(self.plan, edges))
         else:
             super().neutral(edges)
 
-    def take_over(self, other: Any, edges: set[Edge], nodes: Sequence[int]) -> None:
+    def take_over(self, other: Any, edges: set[Ends], nodes: Sequence[int]) -> None:
         """Copies the parameters of the edges that are left."""
         self.logit.data.copy_(other.logit.data[other.plan.places_of(edges)])

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from ddw_graph import Dynamic, convert, create_model, load, save
+from ddw_graph import Dynamic, Stage, convert, create_model, load, save
 from ddw_graph.errors import ModelError
+from ddw_graph.generators import complete
 from ddw_graph.nn.network import Network
 from tests.nn.test_own_edges import ByChannel
 from tests.nn.test_stage import KINDS, images, lively
@@ -31,6 +33,13 @@ def test_fixed_edges_become_any_kind(edges: str, wiring: str, tmp_path: Path) ->
     assert model.state_dict().keys() == before.keys()
     save(new, tmp_path / "a.safetensors")
     torch.testing.assert_close(load(tmp_path / "a.safetensors")(x), new(x))
+
+
+def test_weights_have_the_networks_precision() -> None:
+    stage = Stage(complete(2), 4, 4, edges="fixed", operation=lambda *_: nn.Tanh())
+    model = Network(nn.Conv2d(3, 4, 1), [stage], nn.Flatten()).double()
+    new, x = convert(model, edges="receiver"), images(2, 3, 5, 5)
+    torch.testing.assert_close(new(x), model(x))
 
 
 def test_fixed_edges_become_a_kind_of_your_own(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def _outgoing(
     place = plan.weighted_edges.index((source, target))
     scale: Tensor | float = 1.0
     if weights.neutral_scale is not None:
-        scale = weights.neutral_scale[place] / weights.start[1]
+        scale = weights.neutral_scale[place] / weights._start[1]
     if isinstance(stage.edges, Learned) and stage.edges.form != "softmax":
         logit = weights.logit[place]
         return scale * (logit if stage.edges.form == "free" else logit.sigmoid()), true

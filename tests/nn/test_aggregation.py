@@ -76,6 +76,32 @@ def test_computing_again_changes_nothing_but_what_is_kept(mode: str) -> None:
         torch.testing.assert_close(found, wanted)
 
 
+def test_computing_again_allows_another_backward_pass() -> None:
+    stage = Stage(complete(3), 4, 4, edges="dynamic").train()
+    x, found = torch.randn(2, 4, 6, 6), []
+    for recompute in (False, True):
+        twin = copy.deepcopy(stage)
+        twin.recompute = recompute
+        own = x.clone().requires_grad_()
+        loss = twin(own).square().sum()
+        (grad,) = torch.autograd.grad(loss, own, create_graph=True)
+        grad.square().sum().backward(retain_graph=True)
+        torch.autograd.backward(loss)
+        found.append([own.grad, *(p.grad for p in twin.parameters()), *twin.buffers()])
+    for again, plain in zip(*found, strict=True):
+        torch.testing.assert_close(again, plain)
+
+
+@pytest.mark.parametrize("edges", ["dynamic:per=position", "attention", "learned"])
+def test_features_without_positions_have_gradients(edges: str) -> None:
+    stage = Stage(
+        complete(2), 4, 4, channel_axis=-1, operation=lambda *_: nn.Tanh(), edges=edges
+    )
+    x = torch.randn(2, 0, 4, requires_grad=True)
+    stage(x).sum().backward()
+    assert x.grad is not None and x.grad.shape == x.shape
+
+
 SHAPES = {"numbers": (3, 1, 1, 1), "channels": (1, 4, 1, 1), "positions": (3, 1, 5, 6)}
 
 

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 from ddw_graph import (
     Dynamic,
     EdgeWeights,
+    Fixed,
     Gated,
     Network,
     Stage,
+    convert,
     create_model,
     edge_kind,
 )
 from ddw_graph.errors import ModelError
-from ddw_graph.generators import complete
+from ddw_graph.generators import complete, vgg
 from ddw_graph.models import prune
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.edges import (
@@ -27,6 +29,7 @@ from ddw_graph.nn.edges import (
     edge_settings,
     edge_text,
     from_saved,
+    is_static,
     saved_text,
 )
 from ddw_graph.nn.plan import StagePlan
@@ -164,10 +167,12 @@ def test_a_kind_with_settings_has_a_text() -> None:
     @dataclass(frozen=True)
     class Scaled:
         factor: float = 1.0
+        times: int = 1
+        made: bool = False
 
         def __call__(self, plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
             weights = EdgeWeights(plan, channels)
-            factor = self.factor
+            factor = self.factor * self.times
             weights.outgoing = (  # type: ignore[method-assign]
                 lambda node, x: x.new_full((1, len(plan.weighted(node))), factor)
             )
@@ -177,6 +182,12 @@ def test_a_kind_with_settings_has_a_text() -> None:
         settings: Any = edge_settings("scaled:factor=2")
         assert settings == Scaled(2.0) and edge_text(settings) == "scaled:factor=2"
         assert from_saved(saved_text(settings), None) == settings
+        assert edge_settings("scaled:times=10,factor=1e-05") == Scaled(1e-05, 10)
+        assert edge_text(Scaled(float("inf"), 10)) == "scaled:factor=inf,times=10"
+        for text, words in (("times=1.5", "an integer"), ("made=1", "factor, times,")):
+            with pytest.raises(ModelError, match=words):
+                edge_settings(f"scaled:{text}")
+        assert saved_text(Scaled(made=True)) is None
         stage = Stage(complete(2), 4, 4, edges="scaled:factor=2")
         _, adjacency = stage(torch.zeros(1, 4, 5, 5), return_adjacency=True)
         assert adjacency[0, 3, :3].tolist() == [2.0] * 3
@@ -187,6 +198,99 @@ def test_a_kind_with_settings_has_a_text() -> None:
                 edge_kind(name)
     finally:
         del KINDS["scaled"]
+
+
+def test_a_setting_of_a_named_kind_has_a_default() -> None:
+    @dataclass(frozen=True)
+    class Scaled:
+        factor: float
+
+    with pytest.raises(ModelError, match="must have a default"):
+        edge_kind("scaled")(Scaled)
+    assert "scaled" not in KINDS
+
+
+def test_what_inherits_from_a_kind_is_another() -> None:
+    class Halves(Fixed):
+        def outgoing(self, node: int, x: Tensor) -> Tensor:
+            return x.new_full((1, len(self.plan.weighted(node))), 0.5)
+
+    assert not is_static(Halves) and saved_text(Halves) is None
+    with pytest.raises(ModelError, match="cannot become"):
+        convert(tiny(Halves), edges="learned")
+
+
+def test_edges_of_another_kind_are_not_given_to_a_saved_network() -> None:
+    assert from_saved("dynamic:bias=0", Dynamic(bias=0.0)) == Dynamic(bias=0.0)
+    with pytest.raises(ModelError, match="for one with dynamic"):
+        from_saved("dynamic", "dynamic:gate=eq5")
+
+
+class OpenByPosition(EdgeWeights):
+    """Weighs edges by sample, and opens them by position."""
+
+    can_close = True
+
+    def outgoing(self, node: int, x: Tensor) -> Gated:
+        weights = torch.arange(1.0, 1 + len(x), device=x.device)[:, None]
+        is_open = (x > 0).any(-1, keepdim=True)[:, None]
+        return Gated(weights, is_open)
+
+
+def test_what_is_open_may_have_other_axes_than_weights() -> None:
+    stage = Stage(
+        vgg(1),
+        1,
+        1,
+        channel_axis=-1,
+        operation=lambda *_: nn.Identity(),
+        output="sum",
+        edges=OpenByPosition,
+    )
+    x = torch.tensor([[1.0, -1, 1], [1, 1, -1], [-1, 1, 1]])[..., None]
+    for training in (True, False):  # the strongest edge of a node stays open
+        y = stage.train(training)(x)
+        samples = torch.arange(1.0, 4.0).view(3, 1, 1)
+        torch.testing.assert_close(y, x * samples.square())
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 1), (2, 2), (2, 1, 4)])
+def test_what_is_open_must_broadcast_too(shape: tuple[int, ...]) -> None:
+    class Wrong(EdgeWeights):
+        def outgoing(self, node: int, x: Tensor) -> Any:
+            return Gated(x.new_ones(1, 1), torch.ones(shape, dtype=torch.bool))
+
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+        with pytest.raises(ModelError, match="which edges are open"):
+            Stage(vgg(1), 4, 4, output="sum", edges=Wrong)(torch.randn(2, 4, 5, 5))
+
+
+@pytest.mark.parametrize("answer", [None, 1.0, [1.0]])
+def test_what_is_no_tensor_is_no_weight(
+    answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    monkeypatch.setattr(Both, "outgoing", lambda *_: answer)
+    with pytest.raises(ModelError, match=type(answer).__name__):
+        Stage(vgg(1), 4, 4, output="sum", edges=Both)(torch.randn(2, 4, 5, 5))
+
+
+class ByPosition(EdgeWeights):
+    """Weighs inputs at each position by their mean over channels."""
+
+    def incoming(self, node: int, inputs: Sequence[Tensor], weights: Tensor) -> Tensor:
+        return torch.stack([x.mean(1, keepdim=True) for x in inputs], 1)
+
+
+def test_where_the_input_has_another_stride_its_edge_is_weighed_by_the_mean() -> None:
+    stage = Stage(complete(2), 3, 4, stride=2, edges=ByPosition).eval()
+    x = torch.randn(2, 3, 6, 6)
+    _, adjacency = stage(x, return_adjacency=True)
+    assert adjacency.shape == (2, 4, 4, 1, 3, 3)
+    wanted = x.mean((1, 2, 3)).view(2, 1, 1, 1).expand(2, 1, 3, 3)
+    torch.testing.assert_close(adjacency[:, 1, 0], wanted)
 
 
 def test_a_name_that_nothing_registered_says_what_to_do() -> None:

@@ -444,12 +444,20 @@ def test_a_network_needs_a_stage() -> None:
         (lambda m: m.transpose(1, 2), "for 1 -> 0 of sample 0"),
         (lambda m: m * float("nan"), "finite"),
         (lambda m: m[0], r"got \(4, 4\)"),
+        (lambda m: m[..., None, None, None].expand(-1, -1, -1, 1, 5, 4), "5, 4"),
     ],
 )
 def test_names_the_adjacency_that_it_rejects(change: Any, message: str) -> None:
     stage = Stage(complete(2), 3, 3)
     with pytest.raises(ModelError, match=message):
         stage(torch.zeros(2, 3, 4, 4), adjacency=change(torch.ones(2, 4, 4).tril(-1)))
+
+
+def test_features_are_floats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    stage = Stage(vgg(1), 4, 4, edges="learned", operation=lambda *_: nn.Identity())
+    with pytest.raises(ModelError, match="floats .* got torch.int64"):
+        stage(torch.ones(2, 4, 5, 5, dtype=torch.int64))
 
 
 LAYOUTS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
