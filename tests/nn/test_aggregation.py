@@ -85,7 +85,7 @@ def test_computing_again_allows_another_backward_pass() -> None:
         own = x.clone().requires_grad_()
         loss = twin(own).square().sum()
         (grad,) = torch.autograd.grad(loss, own, create_graph=True)
-        grad.square().sum().backward(retain_graph=True)
+        torch.autograd.backward(grad.square().sum(), retain_graph=True)
         torch.autograd.backward(loss)
         found.append([own.grad, *(p.grad for p in twin.parameters()), *twin.buffers()])
     for again, plain in zip(*found, strict=True):

@@ -5,6 +5,7 @@ import gc
 import weakref
 from typing import Any
 
+import jaxtyping
 import networkx as nx
 import pytest
 import torch
