@@ -147,10 +147,11 @@ class EdgeWeights(nn.Module):
                 all of the edges are weighted.
         """
         if self.at_start is None or self.weighs_inputs:
+            lacks = "method neutral" if self.weighs_inputs else "at_start"
             raise ModelError(
                 "a neutral start needs edges that say what they weigh at the start, "
-                f"but {type(self).__name__} has no at_start, or weighs inputs and has "
-                "no method neutral; neutral=False takes them as they start"
+                f"but {type(self).__name__} has no {lacks}; neutral=False takes them "
+                "as they start"
             )
         start = self.at_start
         self._start = start if isinstance(start, tuple) else (start, start)

@@ -157,8 +157,8 @@ def test_a_neutral_start_scales_it_and_trains_it_as_before() -> None:
     assert stage.weights.lr_scale == 0.5
     names = {name for name, _ in stage.weights.named_parameters()}
     assert stage.weights.no_weight_decay() == names and "neutral_scale" in names
-    for kind in (Brightest, Both):
-        with pytest.raises(ModelError, match="at_start"):
+    for kind, lacks in ((Brightest, "at_start"), (Both, "method neutral")):
+        with pytest.raises(ModelError, match=f"has no {lacks}"):
             Stage(complete(2), 4, 4, edges=kind, neutral=edges)
 
 
