@@ -18,7 +18,7 @@ from ddw_graph.training.timing import paired_times
 
 
 @click.command()
-@click.argument("network", default="resnet50")
+@click.option("--network", default="resnet50", show_default=True)
 @click.option("--batch", default=8, show_default=True)
 @click.option("--size", default=128, show_default=True, help="Pixels.")
 @click.option("--rounds", default=9, show_default=True)
