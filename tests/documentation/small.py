@@ -81,7 +81,9 @@ APPENDED = {
     "python docs/examples/run_onnx.py": "",
     "python benchmarks/loading.py": "--images 8 --threads 1",
     "python benchmarks/models.py": "--rounds 1 --batch 1 --size 32",
-    "python benchmarks/compiled.py": "--network resnet18 --rounds 1 --batch 2 --size 32",
+    "python benchmarks/compiled.py": (
+        "--network resnet18 --rounds 1 --batch 2 --size 32"
+    ),
     "python benchmarks/operators.py": "--rounds 1 --batch 2 --size 32",
     "python benchmarks/rewiring.py": "--seeds 1 --epochs 1 --threads 1",
     "python benchmarks/wiring.py": (
