@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn import features
+from ddw_graph.nn.checks import check_count
 from ddw_graph.nn.edges import kind_name
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.stage import Stage
@@ -84,11 +85,7 @@ def stage_adjacencies(
             f"adjacency, got {type(model).__name__}"
         )
     matrices = [adjacency] if isinstance(adjacency, Tensor) else list(adjacency)
-    if len(matrices) != len(stages):
-        raise ModelError(
-            f"adjacency must hold a tensor for each of {len(stages)} stages, "
-            f"got {len(matrices)}"
-        )
+    check_count(matrices, len(stages))
     pairs = list(zip(stages, matrices, strict=True))
     for place, (stage, matrix) in enumerate(pairs, start=1):
         _check(matrix, stage.plan, place)

@@ -23,7 +23,12 @@ from ddw_graph.models.parts import (
 from ddw_graph.models.randwire import LAYOUTS, Layout, classifier, stem, width
 from ddw_graph.models.rewiring import described
 from ddw_graph.models.tracing import taken_apart
-from ddw_graph.nn.arguments import check_integers, check_share, is_integer
+from ddw_graph.nn.arguments import (
+    check_integers,
+    check_share,
+    is_integer,
+    saved_or_given,
+)
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import (
     edge_settings,
@@ -33,7 +38,7 @@ from ddw_graph.nn.edges import (
     saved_text,
 )
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.operations import OperationLike, operation_of
+from ddw_graph.nn.operations import OperationLike, operation_after_pruning
 from ddw_graph.nn.stage import Stage
 from ddw_graph.wiring import from_dict, to_dict
 
@@ -317,18 +322,7 @@ def from_config(
         if "node" in config:
             parts = _named_parts(config, backbone)
             return assembled(parts, dags, config, edges=kind)
-        named = config["operation"]
-        chosen = named if operation is None else operation
-        if named is not None and named != chosen:
-            raise ModelError(
-                "an operation is given for a network that was made with one of the "
-                f"caller's own, got {operation!r} for one with {named!r}"
-            )
-        if chosen is None:
-            raise ModelError(
-                "this network was made with an operation of the caller's own: "
-                "operation must be given, got None"
-            )
+        chosen = saved_or_given("operation", config["operation"], operation)
         return _build(dict(config), dags, chosen, kind)
     except UserError:
         raise
@@ -385,18 +379,18 @@ def _build(
     neutral = edge_sets(config, len(dags))
     entering = width(channels, layout.stem[-1][0])
     stages = []
-    # Which nodes of its first wirings a pruned network has left.
+    # The nodes, numbered as before pruning, that a pruned network still has.
     left = config.get("nodes") or [None] * len(dags)
     for place, (dag, nodes) in enumerate(zip(dags, left, strict=True)):
         leaving = width(channels, layout.widths[place])
-        own = copy.deepcopy(operation)  # modules are no two stages', nor the caller's
+        own = copy.deepcopy(operation)  # each stage has modules of its own
         try:
             stage = Stage(
                 dag,
                 entering,
                 leaving,
                 stride=layout.strides[place],
-                operation=operation_of(own, nodes) if nodes else own,
+                operation=operation_after_pruning(own, nodes) if nodes else own,
                 edges=edges,
                 transition=config["transition"],
                 output=config["output"],

@@ -81,7 +81,7 @@ def prune(network: Network, batches: Iterable[Tensor]) -> Network:
                 )
             config[key] = found.pop()
         if not isinstance(config.get("operation", ""), str):
-            # Each node may have its own: which nodes of the first wiring are left.
+            # Each node may have its own: note which nodes are left, as first numbered.
             counts = [range(1, stage.plan.nodes - 1) for stage in network.stages]
             config["nodes"] = [
                 [numbers[node - 1] for node in nodes[1:-1]]
@@ -115,7 +115,7 @@ def _ever_open(network: Network, batches: Iterable[Tensor]) -> list[EdgeSet]:
             continue
         _, adjacency = model(x, return_adjacency=True)
         # Somewhere, where weights differ by position too.
-        opened = [(by_sample(m.abs(), axes=3) > 0).any(0) for m in adjacency]
+        opened = [(by_sample((m != 0).float(), axes=3) > 0).any(0) for m in adjacency]
         seen = [a | b for a, b in zip(seen, opened, strict=True)] if seen else opened
     if not seen:
         raise ModelError("pruning needs at least one image to go by, got none")

@@ -1,9 +1,10 @@
-"""Checks of the numbers that stages and networks are made with."""
+"""Checks of the arguments that stages and networks are made with."""
 
 from collections.abc import Sequence
 from math import isfinite
 from numbers import Real
 from operator import index
+from typing import Any
 
 from ddw_graph.errors import ModelError
 
@@ -61,3 +62,26 @@ def check_one_of(name: str, value: object, known: Sequence[object]) -> None:
     if value not in known:
         choices = ", ".join(map(str, known))
         raise ModelError(f"{name} must be one of {choices}, got {value!r}")
+
+
+def saved_or_given(name: str, saved: Any, given: Any) -> Any:
+    """Returns an argument of a saved network: the file's, or else the caller's.
+
+    Args:
+        name: Name of the argument.
+        saved: What the file has; None where it cannot hold the argument.
+        given: What the caller passes; None for nothing.
+
+    Raises:
+        ModelError: If neither has it, or both have it and differ.
+    """
+    if saved is None and given is None:
+        raise ModelError(
+            f"a file cannot hold your own {name}: {name} must be given, got None"
+        )
+    if saved is not None and given is not None and saved != given:
+        raise ModelError(
+            f"{name} must not be given for a network whose file has another, got "
+            f"{given!r} for one with {saved!r}"
+        )
+    return given if saved is None else saved

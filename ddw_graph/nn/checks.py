@@ -1,5 +1,6 @@
 """Checks of what runs through a stage: features, weights, an adjacency."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -62,6 +63,19 @@ def check_weights(weights: Any, edges: int, x: Tensor, node: int, stage: str) ->
             f"(1 or batch, {edges}), or with the features' further axes behind it, "
             f"each 1 or theirs, got {got} for features {tuple(x.shape)} of node {node} "
             f"of {stage}"
+        )
+
+
+def check_count(adjacency: Sequence[Tensor], stages: int) -> None:
+    """Checks that there is an adjacency for each stage.
+
+    Raises:
+        ModelError: If there are more or fewer.
+    """
+    if len(adjacency) != stages:
+        raise ModelError(
+            f"adjacency must hold a tensor for each of {stages} stages, got "
+            f"{len(adjacency)}"
         )
 
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
@@ -22,7 +23,6 @@ from ddw_graph.nn.features import (
     channels_last,
     pooled,
     rms_normalized,
-    without_autocast,
 )
 from ddw_graph.nn.gates import GATES, gated
 from ddw_graph.nn.plan import StagePlan
@@ -278,9 +278,17 @@ def _precise(router: nn.Module, x: Tensor) -> Tensor:
     # A quantized router has no parameters, and takes float32.
     parameter = next(router.parameters(), None)
     dtype = torch.float32 if parameter is None else parameter.dtype
-    with without_autocast(x.device.type):
+    with _without_autocast(x.device.type):
         values: Tensor = router(x.to(dtype))
     return values
+
+
+def _without_autocast(device: str) -> AbstractContextManager[Any]:
+    """Returns what turns autocast off, where it is on: entering costs time."""
+    available = torch.amp.is_autocast_available(device)
+    if available and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
 
 
 def _macs_of(router: nn.Module, shape: tuple[int, ...]) -> int:

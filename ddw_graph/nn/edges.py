@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from ddw_graph.errors import ModelError
+from ddw_graph.nn.arguments import saved_or_given
 from ddw_graph.nn.dynamic import Dynamic
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.receiver import Receiver
@@ -22,6 +23,9 @@ KINDS: dict[str, Any] = {
 
 TEXT = (str, int, float)
 """What a setting must be for a text to name it."""
+
+IMPORT = "DDW_GRAPH_IMPORT"
+"""Environment variable: modules that name kinds of edges, separated by commas."""
 
 Kind = TypeVar("Kind", bound=Callable[..., Any])
 
@@ -170,29 +174,16 @@ def from_saved(text: str | None, given: str | Edges | None) -> Edges:
 
     Args:
         text: What ``saved_text`` returned.
-        given: The kind, where that is None.
+        given: The caller's kind, needed where that is None.
 
     Raises:
-        ModelError: If the kind or a setting is unknown, or none is given.
+        ModelError: If the kind or a setting is unknown, none is given, or another one
+            than that of the text.
     """
-    if text is None and given is None:
-        raise ModelError(
-            "this network was made with edges of the caller's own: edges must be "
-            "given, got None"
-        )
-    named = None if text is None else edge_settings(text)
-    chosen = named if given is None else edge_settings(given)
-    if named is not None and named != chosen:
-        raise ModelError(
-            f"edges are given for a network that was made with edges of the caller's "
-            f"own, got {given!r} for one with {text}"
-        )
-    assert chosen is not None
-    return chosen
-
-
-IMPORT = "DDW_GRAPH_IMPORT"
-"""The environment variable with modules that name kinds of edges, commas between."""
+    saved = None if text is None else edge_text(edge_settings(text))
+    wanted = None if given is None else edge_settings(given)
+    named = None if wanted is None else saved_text(wanted) or wanted
+    return edge_settings(saved_or_given("edges", saved, named))
 
 
 def _kind(name: str) -> Any:

@@ -1,8 +1,6 @@
 """Features: the batch first, one axis of channels, positions along all others."""
 
-from contextlib import AbstractContextManager, nullcontext
 from math import prod
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -68,11 +66,3 @@ def by_sample(weights: Tensor, *, axes: int = 2) -> Tensor:
         axes: How many axes stay.
     """
     return weights if weights.ndim == axes else weights.flatten(axes).mean(axes)
-
-
-def without_autocast(device: str) -> AbstractContextManager[Any]:
-    """Returns what turns autocast off, where it is on: entering costs time."""
-    available = torch.amp.is_autocast_available(device)
-    if available and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()

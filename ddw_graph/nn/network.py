@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
+from ddw_graph.nn.checks import check_count
 from ddw_graph.nn.stage import Stage
 
 
@@ -103,11 +104,8 @@ def run_stages(
         ModelError: If ``adjacency`` does not fit.
     """
     chain = list(stages)
-    if adjacency is not None and len(adjacency) != len(chain):
-        raise ModelError(
-            f"adjacency must hold a tensor for each of {len(chain)} stages, "
-            f"got {len(adjacency)}"
-        )
+    if adjacency is not None:
+        check_count(adjacency, len(chain))
     given: Sequence[Tensor | None] = adjacency or [None] * len(chain)
     outputs: list[Tensor] = []
     matrices: list[Tensor] = []

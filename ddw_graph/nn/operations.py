@@ -112,10 +112,10 @@ def operations_of(operation: OperationLike, plan: StagePlan) -> list[Operation]:
 
     Args:
         operation: One for all nodes, a list with one for each, or a function whose only
-            parameter is called ``node`` and that returns the one of nodes 1 to
-            n. An operation is a name from ``OPERATIONS``, a callable
-            ``(in_channels, out_channels, stride) -> nn.Module``, or, of one node, the
-            module itself.
+            parameter is called ``node``, called with 1 to n, that returns the
+            operation of that node. An operation is a name from ``OPERATIONS``, a
+            callable ``(in_channels, out_channels, stride) -> nn.Module``, or, of one
+            node, the module itself.
         plan: The plan of the stage.
 
     Raises:
@@ -155,12 +155,14 @@ def operations_of(operation: OperationLike, plan: StagePlan) -> list[Operation]:
     return [*map(_operation, each)]
 
 
-def operation_of(operation: OperationLike, nodes: Sequence[int]) -> OperationLike:
-    """Returns the operation of a wiring that some nodes of another are left in.
+def operation_after_pruning(
+    operation: OperationLike, nodes: Sequence[int]
+) -> OperationLike:
+    """Returns the operation of a pruned wiring.
 
     Args:
-        operation: The operation of the other wiring; see ``operations_of``.
-        nodes: The nodes of the other wiring that are left, ascending from 1.
+        operation: The operation of the wiring before; see ``operations_of``.
+        nodes: The nodes that are left, as numbered before, ascending.
 
     Raises:
         ModelError: If a list has no operation for one of them.
@@ -169,8 +171,8 @@ def operation_of(operation: OperationLike, nodes: Sequence[int]) -> OperationLik
         each = [*operation]  # type: ignore
         if not set(nodes) <= {*range(1, len(each) + 1)}:
             raise ModelError(
-                f"nodes left must be among 1 to {len(each)}, as the list of operations "
-                f"has it, got {nodes}"
+                f"the nodes left by pruning must be among 1 to {len(each)}, one for "
+                f"each operation of the list, got {nodes}"
             )
         return [each[node - 1] for node in nodes]
     if _is_function_of_the_node(operation):

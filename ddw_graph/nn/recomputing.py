@@ -11,7 +11,12 @@ NORMS = nn.modules.batchnorm._NormBase
 
 
 def recomputed(module: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
-    """Returns what a function computes with a module, keeping nothing on the way."""
+    """Runs a computation under activation checkpointing.
+
+    Args:
+        module: What it runs; the first run alone updates its running statistics.
+        compute: The computation.
+    """
     again = False
 
     def run() -> Tensor:

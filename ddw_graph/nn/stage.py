@@ -229,7 +229,7 @@ class Stage(nn.Module):
         skips = self._skips(x)
         y: Tensor | None = x
         if self.projection is not None:
-            y = self._again(self.projection, partial(self.projection, x))
+            y = self._checkpointed(self.projection, partial(self.projection, x))
         sent = [self._sent(0, x, y, None, adjacency, skips)]  # each node's output edges
         effective: list[Tensor] = []
         for node in range(1, plan.nodes):
@@ -316,18 +316,8 @@ class Stage(nn.Module):
 
     def _received(self, node: int, edges: list[Edge], *, given: bool) -> list[Edge]:
         """Returns a node's input edges with their effective weights."""
-        # Those with constant weights come first.
-        constant = len(edges) - len(self.plan.weighted_sources(node))
-        inputs = [edge.x for edge in edges[constant:] if edge.x is not None]
-        if self.weights.weighs_inputs and inputs and not given:
-            first = stacked([edge.weight for edge in edges[constant:]])
-            weights = self.weights.incoming(node, inputs, first)
-            check_weights(weights, len(edges) - constant, inputs[0], node, self.label)
-            columns = of_rank(weights, inputs[0].ndim).unbind(1)
-            pairs = zip(edges[constant:], columns, strict=True)
-            edges[constant:] = [edge.weighed(weight) for edge, weight in pairs]
-            if self.changes and self.plan.takes_transition(node):
-                edges = [edge.by_sample() for edge in edges]
+        if self.weights.weighs_inputs and not given:
+            edges = self._weighed_by_receiver(node, edges)
         computes = node < self.plan.nodes - 1
         if self.training and self.drop_path and computes and len(edges) > 1:
             batch = max(edge.x.shape[0] for edge in edges if edge.x is not None)
@@ -337,6 +327,22 @@ class Stage(nn.Module):
             pairs = zip(edges, weights.unbind(1), strict=True)
             edges = [edge._replace(weight=weight) for edge, weight in pairs]
         return edges
+
+    def _weighed_by_receiver(self, node: int, edges: list[Edge]) -> list[Edge]:
+        """Returns a node's input edges with the weights of ``incoming``."""
+        # Edges with constant weights come first.
+        constant = len(edges) - len(self.plan.weighted_sources(node))
+        constants, own = edges[:constant], edges[constant:]
+        inputs = [edge.x for edge in own if edge.x is not None]
+        if not inputs:
+            return edges
+        weights = self.weights.incoming(node, inputs, stacked([e.weight for e in own]))
+        check_weights(weights, len(own), inputs[0], node, self.label)
+        columns = of_rank(weights, inputs[0].ndim).unbind(1)
+        own = [edge.weighed(weight) for edge, weight in zip(own, columns, strict=True)]
+        if self.changes and self.plan.takes_transition(node):
+            own = [edge.by_sample() for edge in own]
+        return constants + own
 
     def _computed(
         self, node: int, edges: Sequence[Edge], samples: Tensor | None
@@ -355,15 +361,15 @@ class Stage(nn.Module):
         if node == self.plan.nodes - 1:
             return gather(inputs, weights)
         operation = self.operations[node - 1]
-        y = self._again(
+        y = self._checkpointed(
             operation, lambda: computed(operation, gather(inputs, weights), samples)
         )
         what = f"what node {node} of {self.label} computes"
         check_features(y, self.channels, self.plan, what, inputs[0].ndim, inputs[0])
         return y
 
-    def _again(self, module: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
-        """Returns what a module computes, computed again for the backward pass."""
+    def _checkpointed(self, module: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
+        """Runs a computation, checkpointed where ``recompute`` is set."""
         if self.recompute and torch.is_grad_enabled() and not traces():
             return recomputed(module, compute)
         return compute()

@@ -139,8 +139,7 @@ def edge_attributes(dag: nx.DiGraph) -> tuple[float, ...] | None:
         if not abs(number) <= MAX_WEIGHT:
             raise WiringError(
                 "an edge's attribute weight must be a finite number of float32, got "
-                f"{reprlib.repr(weight)} "
-                f"for {i} -> {j}"
+                f"{reprlib.repr(weight)} for {i} -> {j}"
             )
         weights.append(number)
     return tuple(weights)

@@ -1,6 +1,6 @@
 """Tables and graphs of an adjacency hold what the network returned."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import networkx as nx
@@ -11,15 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.loader import DataLoader
 
-from ddw_graph import EdgeWeights, Network, Stage, analysis, create_model
+from ddw_graph import EdgeWeights, Network, Stage, analysis
 from ddw_graph.analysis.collect import collect
 from ddw_graph.analysis.learning.collection_graphs import CollectionGraphs
 from ddw_graph.analysis.learning.wiring_graph import graph_weights, graph_wirings
 from ddw_graph.errors import DataError, ModelError
 from ddw_graph.generators import complete
-from ddw_graph.nn.plan import StagePlan
 from ddw_graph.training.images import ArrayImages
 from ddw_graph.wiring import edge_list
+from tests.analysis.test_collect import some_model
 
 KEY = ["sample", "stage", "source", "target"]
 
@@ -27,13 +27,9 @@ KEY = ["sample", "stage", "source", "target"]
 class ByChannel(EdgeWeights):
     """Weighs each channel by a number of its own."""
 
-    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
-        super().__init__(plan, channels)
-        self.widths = channels
-
     def outgoing(self, node: int, x: Tensor) -> Tensor:
         count = len(self.plan.weighted(node))
-        return torch.rand(1, count, self.widths[node], 1, 1)
+        return torch.rand(1, count, self.channels[node], 1, 1)
 
 
 class Block(nn.Module):
@@ -49,15 +45,7 @@ class Block(nn.Module):
 
 
 def small_model(edges: str = "dynamic:bias=0,router_std=1", n: int = 3) -> Network:
-    return create_model(
-        "randwire_tiny",
-        wiring="ws:k=2,p=0.75",
-        edges=edges,
-        n=n,
-        channels=4,
-        num_classes=3,
-        in_channels=1,
-    ).eval()
+    return some_model(edges, "ws:k=2,p=0.75", n)
 
 
 def answer(model: nn.Module, x: Tensor) -> list[Tensor]:

@@ -27,6 +27,7 @@ from ddw_graph.models import checkpoint, from_config
 from ddw_graph.models.backbones import backbone as create_backbone
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.wiring import edge_list
+from tests.nn.test_operations import Scale
 
 ROOT = Path(__file__).parents[2]
 ZEROS = "0" * 64
@@ -272,17 +273,6 @@ def test_names_of_operations_come_back_and_other_ones_do_not_fit(path: Path) -> 
     assert again.config == model.config and torch.equal(again(X), model(X))
     assert again.config is not None and again.config["operation"] == names
     assert "for one with ['basic'" in refused(path, operation=names[::-1][1:])
-
-
-class Scale(nn.Module):
-    """Multiplies by a number, whatever the width."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.scale
 
 
 def by_node(node: int) -> Any:

@@ -95,7 +95,7 @@ def test_it_does_what_the_network_does_with_less(name: str, tmp_path: Path) -> N
 
 
 def act(node: int) -> Any:
-    """Returns the operation of a node, which no name and no shape tells apart."""
+    """Returns the operation of a node; all have the same name and shapes."""
     kinds = nn.ReLU, nn.Tanh, nn.Sigmoid, nn.SiLU, nn.Softplus
     return lambda i, o, s: nn.Sequential(kinds[node - 1](), nn.Conv2d(i, o, 3, s, 1))
 

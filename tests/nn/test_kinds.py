@@ -19,9 +19,8 @@ from ddw_graph.nn.edges import edge_settings, edge_text, from_saved, saved_text
 from ddw_graph.nn.gates import GATES
 from ddw_graph.training.budget_term import check_closing
 from ddw_graph.wiring import edge_list
-from tests.nn.naive import expanded, naive_stage
 from tests.nn.test_own_edges import ByChannel
-from tests.nn.test_stage import KINDS, images, lively
+from tests.nn.test_stage import KINDS, assert_equals_the_loop, images, lively
 from tests.strategies import NO_WEIGHTS, weighted_wirings
 
 WIDTH = 8
@@ -277,13 +276,7 @@ def test_fixed_edges_multiply_by_the_weights_of_the_dag(
     output = "mean" if mean else "sum"
     stage = Stage(dag, 3, 4, stride=2, edges="fixed", output=output)
     stage, x = lively(stage).eval(), images(2, 3, 6, 6)
-    y, adjacency = stage(x, return_adjacency=True)
-    expected, matrices = naive_stage(stage, x)
-    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
-    adjacency = expanded(adjacency, matrices)
-    torch.testing.assert_close(adjacency, matrices, rtol=1e-12, atol=1e-12)
-    with torch.no_grad():
-        torch.testing.assert_close(stage(x), y, rtol=1e-12, atol=1e-12)
+    assert_equals_the_loop(stage, x)
 
 
 @pytest.mark.parametrize("edges", [*KINDS[1:], ByChannel])

@@ -73,15 +73,18 @@ def test_a_list_of_modules_may_be_a_module() -> None:
     assert [*stage.operations] == [*modules]
 
 
+class Scale(nn.Module):
+    """Multiplies by a number, whatever the width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
 def test_stages_of_a_network_share_no_module() -> None:
-    class Scale(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.scale = nn.Parameter(torch.ones(()))
-
-        def forward(self, x: Tensor) -> Tensor:
-            return x * self.scale
-
     mine = Scale()
     network = create_model(
         "randwire_tiny",

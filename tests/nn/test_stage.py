@@ -74,6 +74,17 @@ def linear(in_channels: int, channels: int, stride: int) -> nn.Module:
     return nn.Sequential(nn.Linear(in_channels, channels), nn.Tanh())
 
 
+def assert_equals_the_loop(stage: Stage, x: Tensor) -> None:
+    """Compares with the naive loop, with gradients and without."""
+    y, adjacency = stage(x, return_adjacency=True)
+    expected, matrices = naive_stage(stage, x)
+    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
+    adjacency = expanded(adjacency, matrices)
+    torch.testing.assert_close(adjacency, matrices, rtol=1e-12, atol=1e-12)
+    with torch.no_grad():
+        torch.testing.assert_close(stage(x), y, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("layout", ["images", "tokens"])
 @pytest.mark.parametrize("edges", KINDS)
 @given(dag=wirings(), seed=st.integers(0, 999), mean=st.booleans())
@@ -98,13 +109,7 @@ def test_equals_the_loop_over_samples_and_edges(
         shape = (3, 5, 3)
     stage = lively(stage, seed).eval()
     x = images(*shape, seed=seed)
-    y, adjacency = stage(x, return_adjacency=True)
-    expected, matrices = naive_stage(stage, x)
-    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
-    adjacency = expanded(adjacency, matrices)
-    torch.testing.assert_close(adjacency, matrices, rtol=1e-12, atol=1e-12)
-    with torch.no_grad():
-        torch.testing.assert_close(stage(x), y, rtol=1e-12, atol=1e-12)
+    assert_equals_the_loop(stage, x)
 
 
 @given(dag=wirings(), seed=st.integers(0, 999))
