@@ -82,6 +82,6 @@ def saved_or_given(name: str, saved: Any, given: Any) -> Any:
     if saved is not None and given is not None and saved != given:
         raise ModelError(
             f"{name} must not be given for a network whose file has another, got "
-            f"{given!r} for one with {saved!r}"
+            f"{given!r} for one with {saved}"
         )
     return given if saved is None else saved
