@@ -1,18 +1,24 @@
 """How a network does on images that it was not trained on."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import Dataset
 
-from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
+from ddw_graph.nn.outputs import Output, outputs
 from ddw_graph.training.budget_term import mac_shares
-from ddw_graph.training.images import Images
-from ddw_graph.training.loading import Hears, batches
-from ddw_graph.training.wiring_log import weight_sums, weighted_edges
+from ddw_graph.training.collection import CollectionWriter, sample_rows
+from ddw_graph.training.edge_log import weight_sums, weighted_edges
+from ddw_graph.training.loading import batch_sizes, batches
 from ddw_graph.training.world import World
 
 
@@ -24,95 +30,123 @@ class Evaluation:
         loss: Mean cross-entropy.
         accuracy: Share of images whose class is predicted, in ``[0, 1]``.
         top5_accuracy: Share of images whose class is among the five most probable ones.
-        macs_share: Mean of the MACs that an image asks for, in shares of those with
-            every edge open.
-        bad_images: Images that could not be read, which the means leave out.
-        weights: Sums of the weights of ``weighted_edges`` over images, and of their
+        macs_share: Mean of the MACs that an image's wiring asks for, as a share of
+            those with every edge open.
+        images: Number of images.
+        weights: Sums over images of the weights of ``weighted_edges``, and of their
             squares, float64.
-        images: How many images.
     """
 
     loss: float
     accuracy: float
     top5_accuracy: float
     macs_share: float
-    bad_images: int = 0
+    images: int
     weights: Tensor = field(default_factory=lambda: torch.empty(2, 0), compare=False)
-    images: int = 0
 
 
-@torch.no_grad()
 def evaluate(
-    model: Network,
-    images: Images,
+    network: Network,
+    images: Dataset[Any],
     *,
     batch_size: int = 250,
     workers: int = 0,
     price: NetworkCost | None = None,
     world: World = World(),  # noqa: B008 (frozen)
-    bad: Hears | None = None,
+    classes: Sequence[str] = (),
+    collection: Path | None = None,
 ) -> Evaluation:
-    """Returns how a network does, which is put into evaluation mode.
+    """Returns how a network does on images, in evaluation mode.
 
     Args:
-        model: The network.
-        images: The images.
+        network: The network.
+        images: Pairs of an image and its class, as ``ImageData.test_inputs`` gives them.
         batch_size: Images at a time.
         workers: Processes that load images.
-        price: What the network costs; counted here by default.
+        price: What the network costs; computed by default.
         world: The processes that evaluate, each its part of every batch.
-        bad: Hears of images that cannot be read; an error by default.
+        classes: Name of each class, for ``collection``.
+        collection: Folder in which the edge weights of each image are kept; one that is
+            there is replaced.
 
     Raises:
-        DataError: If no image can be read, or one cannot and nobody hears of it.
+        DataError: If there is no image, or one cannot be read.
     """
-    model.eval()
-    first = next(model.parameters())
+    device = next(network.parameters()).device
     # Of loss, right predictions, those among five, shares of MACs, and images.
-    sums = torch.zeros(5, dtype=torch.float64, device=first.device)
-    edges = weighted_edges(model)
+    sums = torch.zeros(5, dtype=torch.float64, device=device)
+    edges = weighted_edges(network)
     count_edges = sum(ends.shape[1] for ends in edges)
-    weights = torch.zeros(2, count_edges, dtype=torch.float64, device=first.device)
+    weights = torch.zeros(2, count_edges, dtype=torch.float64, device=device)
     loader = batches(
         images,
         batch_size,
         workers=workers,
         rank=world.rank,
         world_size=world.size,
-        bad=bad,
-        pin=first.device.type == "cuda",
+        pin=device.type == "cuda",
     )
-    for x, labels in loader:
-        if not len(labels):
-            continue
-        labels = labels.to(first.device, non_blocking=True)
-        price = price or cost(model, x.shape[-1])
-        logits, adjacency = model(
-            x.to(first.device, first.dtype, non_blocking=True), return_adjacency=True
-        )
-        top = logits.topk(min(5, logits.shape[1])).indices
-        # Added where they are: to read each would be to wait for it.
-        sums += torch.stack(
-            [
-                functional.cross_entropy(logits, labels, reduction="sum").double(),
-                (logits.argmax(1) == labels).sum().double(),
-                (top == labels[:, None]).sum().double(),
-                mac_shares(price, adjacency).double().sum(),
-                sums.new_full((), len(labels)),
-            ]
-        )
-        weights += weight_sums(edges, adjacency)
-    loss, correct, among, share, count = world.total(sums).tolist()
-    weights = world.total(weights).cpu()
-    if not count:
-        raise DataError(f"at least one image must be readable, got {len(images)} bad")
-    lost = len(images) - int(count)
+    price = price or cost(network, images[0][0].shape[-1])
+    with ExitStack() as stack:
+        writer: CollectionWriter | None = None
+        if collection is not None and world.leads:
+            writer = stack.enter_context(
+                CollectionWriter(
+                    collection, network, price, classes, len(images), overwrite=True
+                )
+            )
+        rows = []
+        for output in outputs(network, loader):
+            # Summed on the device: to read each value would be to wait for it.
+            sums += _sums(output, price)
+            weights += weight_sums(edges, output.adjacency)
+            if writer is not None and world.size == 1:
+                writer.add(output)
+            elif collection is not None:
+                rows.append(sample_rows(output, network, price))
+        loss, correct, among, share, count = world.total(sums).tolist()
+        weights = world.total(weights).cpu()
+        if collection is not None and world.size > 1:
+            table = _gathered(rows, len(images), batch_size, world)
+            if writer is not None:
+                writer.add_rows(table)
     return Evaluation(
         loss=loss / count,
         accuracy=correct / count,
         top5_accuracy=among / count,
         macs_share=share / count,
-        bad_images=lost,
-        weights=weights,
         images=int(count),
+        weights=weights,
     )
+
+
+def _sums(output: Output, price: NetworkCost) -> Float[Tensor, " 5"]:
+    logits, labels = output.logits, output.labels
+    assert labels is not None
+    top = logits.topk(min(5, logits.shape[1])).indices
+    return torch.stack(
+        [
+            functional.cross_entropy(logits, labels, reduction="sum").double(),
+            (logits.argmax(1) == labels).sum().double(),
+            (top == labels[:, None]).sum().double(),
+            mac_shares(price, output.adjacency).double().sum(),
+            torch.full((), len(labels), dtype=torch.float64, device=logits.device),
+        ]
+    )
+
+
+def _gathered(
+    rows: Sequence[Tensor], count: int, batch_size: int, world: World
+) -> Float[Tensor, "images columns"]:
+    """Returns the rows of all processes, in the order of the images."""
+    own = torch.cat(
+        [
+            batch.tensor_split(world.size)[world.rank]
+            for batch in torch.arange(count).split(batch_sizes(count, batch_size))
+        ]
+    )
+    first = rows[0]
+    # Each process fills its own rows, and the sum is the whole.
+    table = first.new_zeros(count, first.shape[1])
+    table[own.to(first.device)] = torch.cat(list(rows))
+    return world.total(table).cpu()

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ddw_graph.errors import RunError, first_sentence
@@ -59,14 +59,8 @@ class Execution:
             raise RunError(f"accumulate must be at least 1, got {self.accumulate}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the values that are not the default, ready for JSON.
-
-        So a run of an earlier version, which knew none of them, goes on.
-        """
-        values = asdict(self)
-        return {
-            f.name: values[f.name] for f in fields(self) if f.default != values[f.name]
-        }
+        """Returns the values by name, ready for JSON."""
+        return asdict(self)
 
     @property
     def scales(self) -> bool:
@@ -85,6 +79,28 @@ class Execution:
         if self.channels_last:
             model.to(memory_format=torch.channels_last)
         return model
+
+    def placed(self, batch: Any, network: nn.Module) -> Any:
+        """Returns a batch where a network is, in its type and in the layout asked for.
+
+        Args:
+            batch: Tensors, or lists, tuples and dicts of them. Integers keep their
+                type.
+            network: The network.
+        """
+        if isinstance(batch, tuple | list):
+            moved = [self.placed(each, network) for each in batch]
+            return tuple(moved) if isinstance(batch, tuple) else moved
+        if isinstance(batch, dict):
+            return {name: self.placed(each, network) for name, each in batch.items()}
+        if not isinstance(batch, Tensor):
+            return batch
+        first = next(network.parameters())
+        kind = first.dtype if batch.is_floating_point() else batch.dtype
+        batch = batch.to(first.device, kind, non_blocking=True)
+        if self.channels_last and batch.ndim == 4:
+            batch = batch.contiguous(memory_format=torch.channels_last)
+        return batch
 
     def scaler(self, device: torch.device) -> torch.amp.GradScaler:
         """Returns what scales the loss, or leaves it as it is."""

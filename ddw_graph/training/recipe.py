@@ -139,19 +139,8 @@ class Recipe:
                 raise RunError(f"{name} must be {rule}, got {getattr(self, name)}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the values by name, ready for JSON.
-
-        What earlier versions did not know is left out where it is off, so that their
-        runs go on.
-        """
-        values = asdict(self)
-        if self.budget is None:
-            del values["budget_weight"]
-        if not self.clip_norm:
-            del values["clip_norm"]
-        if self.rand_augment is None:
-            del values["rand_augment"]
-        return values
+        """Returns the values by name, ready for JSON."""
+        return asdict(self)
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Returns the learning rate of a step.

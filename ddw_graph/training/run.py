@@ -1,319 +1,290 @@
-"""A run's folder: its configuration, log, checkpoint and result.
+"""A run: everything that a training left in its folder."""
 
-Every file is written whole or not at all.
-"""
-
-import io
-import json
-import platform
+import math
+import os
 import warnings
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import networkx as nx
-import torch
-
-import ddw_graph
-from ddw_graph.atomic import is_draft, write_bytes
-from ddw_graph.errors import FileError, RunError, UnfinishedWarning
-from ddw_graph.training.lock import lock
-from ddw_graph.training.log import Row as Row
-from ddw_graph.training.log import csv_log, json_log
-
-RESULT = (
-    "test_accuracy",
-    "test_loss",
-    "train_loss",
-    "epochs",
-    "train_seconds",
-    "parameters",
-    "macs",
-    "total_macs",
-)
-"""The numbers of a run's result."""
-
-LATER = ("expected_macs",)
-"""Numbers of a result beside these that runs of earlier versions lack."""
-
-PATIENCE = 2.0
-"""Seconds to wait for a process that trained in a folder to be gone."""
+from ddw_graph.errors import DataError, RunError, UnfinishedWarning, UserError
+from ddw_graph.models import from_config, load
+from ddw_graph.training.collection import Collection, open_collection
+from ddw_graph.training.data import DataSource, ImageData
+from ddw_graph.training.edge_log import EdgeRow, read_edge_log
+from ddw_graph.training.log import Row, read_log
+from ddw_graph.training.run_folder import RunFolder, file_digest, read_json
+from ddw_graph.training.state import load_weights
+from ddw_graph.training.transform import Transform
 
 
-def write_json(path: Path, value: Any, *, overwrite: bool = True) -> None:
-    """Writes JSON, whole or not at all.
+class Run:
+    """A run in its folder, finished or not.
 
-    Raises:
-        FileError: If another file is there and may not be replaced.
-    """
-    text = json.dumps(value, indent=1, allow_nan=False)
-    write_bytes(path, [text.encode(), b"\n"], overwrite=overwrite)
-
-
-def read_json(path: Path) -> Any:
-    """Returns what a JSON file holds.
-
-    Raises:
-        RunError: If the file cannot be read, or is no JSON.
-    """
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise RunError(f"{path} must be readable, got {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path} must hold JSON, got {error}") from error
-
-
-def environment() -> dict[str, Any]:
-    """Returns what a result may depend on beside its configuration."""
-    return {
-        "ddw_graph": ddw_graph.__version__,
-        "torch": torch.__version__,
-        "networkx": nx.__version__,
-        "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """The folder of a training run.
+    What is read from it is checked, and reading runs no code.
 
     Args:
         path: The folder.
+
+    Raises:
+        RunError: If the folder holds no run.
+
+    Example:
+        >>> import tempfile
+        >>> from ddw_graph import create_model
+        >>> from ddw_graph.training import load_data, recipe_named, train
+        >>> data = load_data(per_class=2, holdout=20)
+        >>> network = create_model(
+        ...     "randwire_tiny", n=2, channels=4, num_classes=10, in_channels=1
+        ... )
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     recipe = recipe_named("small", epochs=1)
+        ...     run = train(network, data, recipe, seed=0, folder=f"{folder}/run")
+        ...     sorted(run.result)[:3], len(run.log), run.analysis.samples
+        (['epochs', 'expected_macs', 'macs'], 1, 20)
     """
 
-    path: Path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._folder = RunFolder(self.path)
+        self._content = self._folder.content()
+
+    def __repr__(self) -> str:
+        """Returns the constructor call."""
+        return f"Run({str(self.path)!r})"
 
     @property
-    def checkpoint_path(self) -> Path:
-        """Where the last checkpoint is."""
-        return self.path / "checkpoint.pt"
-
-    @property
-    def model_path(self) -> Path:
-        """Where the trained network is, once the run has finished."""
-        return self.path / "model.safetensors"
-
-    @property
-    def result_path(self) -> Path:
-        """Where the result is, once the run has finished."""
-        return self.path / "result.json"
-
-    def start(
-        self,
-        config: Mapping[str, Any],
-        *,
-        resume: bool,
-        images: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Makes the folder, or checks that it holds the run that is to go on.
-
-        Args:
-            config: Everything that the result should depend on, ready for JSON.
-            resume: Whether a run that is there already may go on.
-            images: How images are prepared, for those who use what was trained.
-
-        Raises:
-            RunError: If the folder is in use and not to be resumed, or holds a run of
-                another configuration.
-        """
-        path = self.path / "config.json"
-        # Through JSON and back, so that tuples and integers compare as the file does.
-        wanted = json.loads(json.dumps({"config": config}))["config"]
-        if path.exists():
-            found = self.config()
-            if not resume:
-                raise RunError(
-                    f"{self.path} already holds a run; resume it with --resume"
-                )
-            difference = _difference(found, wanted)
-            if difference:
-                raise RunError(
-                    f"{self.path} holds a run of another configuration: {difference}"
-                )
-            return
-        if self.path.exists() and not self.path.is_dir():
-            raise RunError(f"a run needs a folder, got the file {self.path}")
-        # A process that was killed while it wrote leaves a draft.
-        if self.path.exists() and not all(map(is_draft, self.path.iterdir())):
-            raise RunError(f"a run needs an empty or a new folder, got {self.path}")
-        self.path.mkdir(parents=True, exist_ok=True)
-        content = {"config": wanted, "environment": environment()}
-        content = content if images is None else {**content, "images": images}
-        try:
-            write_json(path, content, overwrite=False)
-        except FileError:
-            # Another process has begun a run here since we looked.
-            self.start(config, resume=resume, images=images)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keeps other processes from training here for a while.
-
-        On a file system without locks nothing does.
-
-        Raises:
-            RunError: If one trains here already.
-        """
-        # The one file of a run that is never replaced.
-        with lock(self.path / "config.json", seconds=PATIENCE) as free:
-            if not free:
-                raise RunError(
-                    f"{self.path} is being trained by another process; the same "
-                    "command goes on when that has ended"
-                )
-            yield
-
     def config(self) -> dict[str, Any]:
-        """Returns the configuration of the run.
-
-        Raises:
-            RunError: If the folder holds no run.
-        """
-        config: dict[str, Any] = self._content()["config"]
+        """Everything that the result depends on: task, network, data, recipe, seed."""
+        config: dict[str, Any] = self._content["config"]
         return config
 
-    def network_config(self) -> dict[str, Any]:
-        """Returns the configuration of the run of a network.
+    @property
+    def model_config(self) -> dict[str, Any]:
+        """The ``config`` of the network.
 
         Raises:
-            RunError: If the folder holds no run, or one of something else.
+            RunError: If this is the folder of something else than one network's run.
         """
-        config = self.config()
-        if not isinstance(config.get("model"), dict):
+        config = self.config.get("model")
+        if not isinstance(config, dict):
             raise RunError(f"{self.path} must hold the run of a network")
         return config
 
-    def data(self) -> dict[str, Any]:
-        """Returns what the run's images are: ``name``, ``image_size``, ``classes``.
+    @property
+    def seed(self) -> int:
+        """The seed.
 
         Raises:
-            RunError: If the folder holds no run, or one that does not say so.
+            RunError: If the run has none.
         """
-        data = self.config().get("data")
+        seed = self.config.get("seed")
+        if not isinstance(seed, int):
+            raise RunError(f"{self.path} must hold its seed, got {str(seed)[:60]}")
+        return seed
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Name of each class."""
+        return tuple(map(str, self._data["classes"]))
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of its images, pixels."""
+        size: int = self._data["image_size"]
+        return size
+
+    @property
+    def transform(self) -> Transform | None:
+        """What its images went through; None where the network saw them unchanged."""
+        values = self._content.get("transform")
+        if values is None:
+            return None
+        if not isinstance(values, dict):
+            raise RunError(f"{self.path}: transform must be an object, got {values!r}")
+        return Transform.from_dict(values)
+
+    @property
+    def source(self) -> DataSource | None:
+        """Where its images came from; None where they were in memory."""
+        values = self._content.get("source")
+        if values is None:
+            return None
+        try:
+            return DataSource.from_dict(values)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"{self.path}: source must hold what load_data takes, got {error}"
+            ) from error
+
+    def data(self, source: DataSource | None = None) -> ImageData:
+        """Returns its images, or others, transformed as those that it was trained on.
+
+        Args:
+            source: Where images come from; by default where the run's came from.
+
+        Raises:
+            RunError: If the run's images were in memory, and no others are given.
+            DataError: If there are no such images, or of other channels or classes.
+        """
+        source = source or self.source
+        if source is None:
+            raise RunError(
+                f"{self.path} was trained on images in memory, {self._data['name']!r}, "
+                "which no command can read; give others, or use ddw_graph.analysis"
+            )
+        return self.prepared(source.load())
+
+    def prepared(self, data: ImageData) -> ImageData:
+        """Returns images to be transformed as those that this run was trained on.
+
+        Raises:
+            DataError: If they have other channels or classes.
+        """
+        if self.classes != data.classes:
+            raise DataError(
+                f"the network of {self.path} was trained on other classes than those "
+                f"of {data.name}: {', '.join(self.classes[:5])} ..."
+            )
+        channels = self.model_config.get("in_channels")
+        if self.transform is not None:
+            data = data.with_transform(self.transform)
+        if channels != data.channels:
+            raise DataError(
+                f"the network takes {channels} channels, the images of {data.name} "
+                f"have {data.channels}"
+            )
+        return data
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """The result: accuracy or COCO's figures, loss, time, cost; None if unfinished.
+
+        Raises:
+            RunError: If the file is damaged.
+        """
+        path = self._folder.result_path
+        if not path.exists():
+            return None
+        result = read_json(path)
+        if not _is_result(result):
+            raise RunError(
+                f"{path} must hold numbers, epochs and model_sha256; without the file, "
+                "training with --resume writes it again"
+            )
+        found: dict[str, Any] = result
+        return found
+
+    @property
+    def log(self) -> list[Row]:
+        """The log: a row for each epoch.
+
+        Raises:
+            RunError: If there is none, or it is damaged.
+        """
+        return read_log(self.path)
+
+    @property
+    def edge_log(self) -> list[EdgeRow]:
+        """Mean and standard deviation of each edge's weight after each epoch.
+
+        Raises:
+            RunError: If there is none, or it is damaged.
+        """
+        return read_edge_log(self.path)
+
+    @property
+    def analysis(self) -> Collection:
+        """The edge weights of each test image, as the last evaluation found them.
+
+        Raises:
+            DataError: If the run has not finished, or the files are damaged.
+        """
+        return open_collection(self.path / "analysis")
+
+    def network(self, *, device: str = "cpu", **own: Any) -> Any:
+        """Returns the trained network, in evaluation mode.
+
+        It is that of ``model.safetensors`` once the run has finished, and until then
+        that of the last checkpoint. Its wirings are those of the run, edge by edge.
+
+        Args:
+            device: Where it is to be.
+            own: ``operation``, ``edges`` and ``backbone`` as for ``load``, where the
+                network was made of the caller's own.
+
+        Warns:
+            UnfinishedWarning: If the run has not finished.
+
+        Raises:
+            RunError: If the run is not trained, or ``model.safetensors`` is not the
+                file that the run wrote.
+            CheckpointError: If it is damaged.
+        """
+        folder, result = self._folder, self.result
+        if result is None:
+            return self._last_checkpoint(**own).to(device).eval()
+        path = folder.model_path
+        if file_digest(path) != result["model_sha256"]:
+            raise RunError(
+                f"{path} must be the file that this run wrote, with the SHA-256 in "
+                "result.json, got another or a damaged one; restore it from a copy"
+            )
+        return load(path, **own).to(device)
+
+    def _last_checkpoint(self, **own: Any) -> Any:
+        checkpoint = self._folder.read_checkpoint()
+        try:
+            network = from_config(self.model_config, **own)
+            load_weights(network, checkpoint["model"])
+        except UserError as error:
+            raise RunError(f"{self._folder.checkpoint_path}: {error}") from error
+        epochs = self.config.get("recipe", {}).get("epochs")
+        warnings.warn(
+            f"{self.path} has not finished: its weights are those of its last "
+            f"checkpoint, {len(checkpoint['history'])} of {epochs} epochs",
+            UnfinishedWarning,
+            stacklevel=3,
+        )
+        return network
+
+    @cached_property
+    def _data(self) -> dict[str, Any]:
+        """The identity of the run's images: name, size, classes."""
+        data = self.config.get("data")
         wanted = {"name": str, "image_size": int, "classes": list}
         if not isinstance(data, dict) or not all(
             isinstance(data.get(key), kind) for key, kind in wanted.items()
         ):
             got = str(data)[:60]
-            raise RunError(f"{self.path} must say what its images are, got {got}")
+            raise RunError(f"{self.path} must describe its images, got {got}")
         return data
 
-    def images(self) -> dict[str, Any] | None:
-        """Returns how the run prepared its images; None of one that does not say.
 
-        Raises:
-            RunError: If the folder holds no run, or says something else.
-        """
-        images = self._content().get("images")
-        if images is not None and not isinstance(images, dict):
-            raise RunError(f"{self.path} must say how images are prepared as an object")
-        return images
-
-    def _content(self) -> dict[str, Any]:
-        path = self.path / "config.json"
-        if not path.is_file():
-            raise RunError(f"a run's folder must hold config.json, got {self.path}")
-        value = read_json(path)
-        if not isinstance(value, dict) or not isinstance(value.get("config"), dict):
-            raise RunError(f"{path} must hold a run's configuration")
-        return value
-
-    def write_log(self, history: Sequence[Row]) -> None:
-        """Writes the log, a line an epoch: ``log.csv`` and ``log.jsonl``."""
-        for name, text in (
-            ("log.csv", csv_log(history)),
-            ("log.jsonl", json_log(history)),
-        ):
-            write_bytes(self.path / name, [text.encode()], overwrite=True)
-
-    def write_checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Writes a checkpoint of tensors, numbers and text."""
-        buffer = io.BytesIO()
-        torch.save(dict(state), buffer)
-        write_bytes(self.checkpoint_path, [buffer.getvalue()], overwrite=True)
-
-    def read_checkpoint(self) -> dict[str, Any]:
-        """Returns the last checkpoint; reading one runs no code.
-
-        Raises:
-            RunError: If there is none, or the file is damaged.
-        """
-        path = self.checkpoint_path
-        if not path.is_file():
-            raise RunError(f"a trained run must hold checkpoint.pt, got {self.path}")
-        try:
-            # torch does not look at the checksums that its own files have.
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
-            if damaged:
-                raise ValueError(f"{damaged} has another checksum")
-            with warnings.catch_warnings(action="ignore"):
-                state = torch.load(path, map_location="cpu", weights_only=True)
-            missing = {"model", "optimizer", "history"} - set(state)
-        except Exception as error:  # a damaged file can make the reader raise anything
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise RunError(f"{path} must be a whole checkpoint: {reason}") from error
-        if missing:
-            raise RunError(f"{path} must be a checkpoint, it lacks {sorted(missing)}")
-        checkpoint: dict[str, Any] = state
-        return checkpoint
-
-    def weights(self) -> dict[str, Any]:
-        """Returns the weights of the last checkpoint, by name.
-
-        Warns:
-            UnfinishedWarning: If the run has not come to its end.
-
-        Raises:
-            RunError: If there is no checkpoint, or the file is damaged.
-        """
-        checkpoint = self.read_checkpoint()
-        if not self.result_path.exists():
-            epochs = self.config().get("recipe", {}).get("epochs")
-            warnings.warn(
-                f"{self.path} has not finished: its weights are those of its last "
-                f"checkpoint, {len(checkpoint['history'])} of {epochs} epochs",
-                UnfinishedWarning,
-                stacklevel=3,
-            )
-        weights: dict[str, Any] = checkpoint["model"]
-        return weights
-
-    def result(self) -> dict[str, Any] | None:
-        """Returns the result of a finished run, None of one that has not finished.
-
-        Raises:
-            RunError: If the file is damaged.
-        """
-        if not self.result_path.exists():
-            return None
-        result = read_json(self.result_path)
-        if not isinstance(result, dict) or not all(
-            isinstance(result.get(key), int | float) for key in RESULT
-        ):
-            raise RunError(
-                f"{self.result_path} must hold the numbers {', '.join(RESULT)}; "
-                "without the file, --resume makes it again"
-            )
-        return result
+def _is_result(result: Any) -> bool:
+    """Returns whether a result has its numbers, each finite or None."""
+    return (
+        isinstance(result, dict)
+        and isinstance(result.get("model_sha256"), str)
+        and isinstance(result.get("epochs"), int)
+        and "train_loss" in result
+        and all(
+            value is None
+            or isinstance(value, str | bool | int)
+            or (isinstance(value, float) and math.isfinite(value))
+            for value in result.values()
+        )
+    )
 
 
-def _difference(found: Any, wanted: Any, where: str = "") -> str | None:
-    """Returns the first place where two JSON values differ, in words."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for key in sorted({*found, *wanted}):
-            place = f"{where}.{key}" if where else str(key)
-            difference = _difference(found.get(key), wanted.get(key), place)
-            if difference:
-                return difference
-        return None
-    if found == wanted:
-        return None
-    words = map(repr, (found, wanted))
-    told = [value if len(value) < 60 else "other" for value in words]
-    return f"{where} is {told[0]} there, and {told[1]} was asked for"
+def kept_network(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
+    """Returns the network in a run's folder, or in a file of ``ddw_graph.save``.
+
+    Raises:
+        CheckpointError: If the file is damaged, or something else.
+        RunError: If the folder holds no trained run, or a damaged one.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return Run(path).network(device=device)
+    return load(path).to(device)

@@ -1,50 +1,50 @@
-"""What a training is in the midst of: all that the rest of it depends on."""
+"""Everything in a training that the rest of it depends on."""
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from ddw_graph.errors import RunError
-from ddw_graph.nn.network import Network
 from ddw_graph.training.average import averaged
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.finite import first_not_finite
-from ddw_graph.training.recipe import Recipe, parameter_groups
-from ddw_graph.training.run import Row, RunFolder
-
-TALLY = ("loss", "correct", "share", "images", "seconds")
-"""What is added up over the steps of an epoch."""
-
-TALLY_SINCE = ("waited", "bad")
-"""Likewise, and not in checkpoints of earlier versions."""
+from ddw_graph.training.log import Row
+from ddw_graph.training.recipe import parameter_groups
+from ddw_graph.training.task import AnyRecipe
 
 
 class TrainingState:
-    """A network in training, with its optimizer, its average and its log.
+    """A network in training, with its optimizer, averaged weights and log.
 
-    What dropout, augmentation and order draw is named by seed, epoch and step, and so
+    What dropout, augmentation and order draw depends on seed, epoch and step only, and
     need not be kept.
 
     Args:
-        model: The network, where it is trained.
+        network: The network, where it is trained.
         recipe: The recipe.
         execution: How steps are computed.
     """
 
-    def __init__(self, model: Network, recipe: Recipe, execution: Execution) -> None:
-        self.model = model
+    def __init__(
+        self, network: nn.Module, recipe: AnyRecipe, execution: Execution
+    ) -> None:
+        self.network = network
         self.recipe = recipe
         self.optimizer = torch.optim.SGD(
-            parameter_groups(model, recipe),
+            parameter_groups(network, recipe),
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
         )
-        self.average = averaged(model, recipe.ema_decay) if recipe.ema_decay else None
-        self.scaler = execution.scaler(next(model.parameters()).device)
+        self.average: AveragedModel | None = None
+        if recipe.ema_decay:
+            self.average = averaged(network, recipe.ema_decay)
+        self.scaler = execution.scaler(next(network.parameters()).device)
         self.history: list[Row] = []
         self.step = 0
-        self.tally = dict.fromkeys((*TALLY, *TALLY_SINCE), 0.0)
+        self.tally: dict[str, float] = {}
 
     @property
     def epoch(self) -> int:
@@ -52,91 +52,112 @@ class TrainingState:
         return len(self.history)
 
     @property
-    def tested(self) -> Network:
-        """The network that is tested: where there is an average, that."""
-        return cast(Network, self.average.module) if self.average else self.model
+    def evaluated(self) -> Any:
+        """The network that is evaluated: the average of the weights where there is one."""
+        return self.average.module if self.average else self.network
+
+    def update(self, rate: float) -> None:
+        """Makes the optimizer's step with the gradients that are there."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+        if self.recipe.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def update_average(self, steps_left: int) -> None:
+        """Adds the weights to their average, where it is time for it.
+
+        Args:
+            steps_left: Steps of the epoch that follow; the last step always counts.
+        """
+        if self.average is None or steps_left % self.recipe.ema_interval:
+            return
+        self.average.update_parameters(self.network)
+        if self.epoch < self.recipe.warmup_epochs:
+            # The next update copies again: an average that begins in the warm-up keeps
+            # some of the first weights for long.
+            self.average.n_averaged.zero_()
+
+    def add(self, sums: Mapping[str, float]) -> None:
+        """Adds sums to those of the epoch."""
+        for name, value in sums.items():
+            self.tally[name] = self.tally.get(name, 0.0) + value
 
     def end_epoch(self, row: Row) -> None:
         """Adds an epoch's line to the log, and begins the next epoch."""
         self.history.append(row)
         self.step = 0
-        self.tally = dict.fromkeys((*TALLY, *TALLY_SINCE), 0.0)
+        self.tally = {}
 
     def as_dict(self) -> dict[str, Any]:
         """Returns all of it, as tensors, numbers and text."""
         state: dict[str, Any] = {
-            "model": self.tested.state_dict(),
+            "model": self.evaluated.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "history": list(self.history),
             "step": self.step,
             "tally": dict(self.tally),
         }
         if self.average:
-            state["trained"] = self.model.state_dict()
+            state["trained"] = self.network.state_dict()
             state["averaged"] = int(self.average.n_averaged)
         if self.scaler.is_enabled():
             state["scaler"] = self.scaler.state_dict()
         return state
 
-    def restore(self, folder: RunFolder) -> None:
-        """Goes on where the last checkpoint of a folder was written.
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Resumes where a checkpoint was written.
 
         Raises:
-            RunError: If that is damaged, or another network's.
+            RunError: If it is not a checkpoint of such a training.
         """
-        state = folder.read_checkpoint()
-        load_weights(self.tested, state["model"], folder)
+        load_weights(self.evaluated, state["model"])
         try:
             if self.average:
-                load_weights(self.model, state["trained"], folder)
+                load_weights(self.network, state["trained"])
                 self.average.n_averaged.fill_(state["averaged"])
             history = [dict(row) for row in state["history"]]
-            numbers = [value for row in history for value in row.values()]
-            # A checkpoint of an earlier version ends an epoch and has neither.
-            step = state.get("step", 0)
-            told = state.get("tally", self.tally)
-            tally = {name: told[name] for name in TALLY}
-            tally |= {name: told.get(name, 0.0) for name in TALLY_SINCE}
-            numbers += tally.values()
+            step, tally = state["step"], dict(state["tally"])
+            numbers = [value for row in (*history, tally) for value in row.values()]
             if not all(isinstance(value, int | float) for value in numbers):
-                raise ValueError("its history holds something else than numbers")
+                raise ValueError("its history must hold numbers only")
             if not isinstance(step, int) or step < 0:
                 raise ValueError(f"{step!r} steps of an epoch")
+            if step and not {"samples", "seconds", "waited"} <= set(tally):
+                raise ValueError("its sums are incomplete")
             if not 0 <= len(history) <= self.recipe.epochs or not (history or step):
                 raise ValueError(f"{len(history)} epochs of {self.recipe.epochs}")
             self.optimizer.load_state_dict(state["optimizer"])
             if self.scaler.is_enabled():
                 self.scaler.load_state_dict(state["scaler"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise RunError(
-                f"{folder.checkpoint_path} must be a checkpoint of this run: {error}"
-            ) from error
+            if isinstance(error, RunError):
+                raise
+            raise RunError(f"it must be a checkpoint of this run: {error}") from error
         self.history, self.step, self.tally = history, step, tally
 
     def is_finite(self) -> bool:
         """Returns whether every weight and statistic is finite."""
-        models = {id(m): m for m in (self.model, self.tested)}.values()
-        return not any(first_not_finite(model.state_dict()) for model in models)
+        networks = {id(n): n for n in (self.network, self.evaluated)}.values()
+        return not any(first_not_finite(each.state_dict()) for each in networks)
 
 
-def load_weights(
-    model: nn.Module, weights: dict[str, Tensor], folder: RunFolder
-) -> None:
-    """Loads a checkpoint's weights into a network.
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Loads the weights of a checkpoint into a network.
 
     Raises:
         RunError: If they are another network's.
     """
     try:
-        own = model.state_dict()
+        own = network.state_dict()
         for name, tensor in weights.items():
-            # Loading would turn another type into ours without a word.
+            # Loading would convert another type without a word.
             if name in own and tensor.dtype != own[name].dtype:
                 wrong = f"{name} is {tensor.dtype}, not {own[name].dtype}"
                 raise TypeError(f"\n{wrong}")
-        model.load_state_dict(weights)
+        network.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
         reason = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
-        raise RunError(
-            f"{folder.checkpoint_path} must hold the weights of this network: {reason}"
-        ) from error
+        raise RunError(f"it must hold the weights of this network: {reason}") from error

@@ -1,195 +1,198 @@
-"""One training run, from a configuration to a result in a folder."""
+"""Training: a network, data and a recipe become a run in a folder."""
 
 import copy
-import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
+from torch.utils.data import Dataset
 
-from ddw_graph.errors import DataError, RunError
-from ddw_graph.models import create_model, from_config, load, save
-from ddw_graph.nn.cost import cost
+from ddw_graph.errors import ModelError, RunError
+from ddw_graph.models import create_model, rewire, save
 from ddw_graph.nn.network import Network
-from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
-from ddw_graph.training.data import ImageData, load_data
-from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.budget_term import CLOSING_EDGES
+from ddw_graph.training.classification import Classification
+from ddw_graph.training.data import ImageData, dataset_data
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.loop import Listener, check_steps, fit
-from ddw_graph.training.preparation import Preparation
+from ddw_graph.training.loop import Listener, Training, fit
 from ddw_graph.training.recipe import Recipe
-from ddw_graph.training.run import LATER, RESULT, RunFolder, write_json
-from ddw_graph.training.state import load_weights
+from ddw_graph.training.run import Run, kept_network
+from ddw_graph.training.run_folder import RunFolder
+from ddw_graph.training.task import Task
 from ddw_graph.training.world import World
 
 DEFAULT_MODEL = "randwire_tiny"
 """The network that is trained where none is named."""
 
-
-@dataclass(frozen=True)
-class DataSource:
-    """Where images come from; see ``load_data``.
-
-    Args:
-        name: One of ``DATA_SETS``.
-        root: Folder of the data.
-        image_size: Height and width, pixels, for image folders and shards.
-        download: Whether torchvision may download.
-        per_class: Training images of each class to choose.
-        holdout: Training images to hold out and to test on.
-        bad_images: ``fail`` or ``skip``.
-    """
-
-    name: str = "fashion_mnist_mini"
-    root: Path | None = None
-    image_size: int | None = None
-    download: bool = False
-    per_class: int | None = None
-    holdout: int | None = None
-    bad_images: str = "fail"
-
-    def load(self) -> ImageData:
-        """Returns the images."""
-        return load_data(
-            self.name,
-            root=self.root,
-            image_size=self.image_size,
-            download=self.download,
-            per_class=self.per_class,
-            holdout=self.holdout,
-            bad_images=self.bad_images,
-        )
+Folder = str | os.PathLike[str]
 
 
 def train(
-    model_config: dict[str, Any],
-    data: ImageData,
+    network: Network,
+    data: ImageData | tuple[Dataset[Any], Dataset[Any]],
     recipe: Recipe,
     *,
     seed: int,
-    folder: Path,
+    folder: Folder,
     resume: bool = False,
     device: str = "cpu",
     workers: int = 0,
-    listener: Listener | None = None,
-    start: Network | None = None,
+    listeners: Sequence[Listener] = (),
     execution: Execution = Execution(),  # noqa: B008 (frozen)
     world: World = World(),  # noqa: B008 (frozen)
     checkpoint_steps: int | None = None,
-) -> dict[str, Any]:
-    """Trains the network of a configuration in a folder, and returns the result.
+) -> Run:
+    """Trains a network to classify images, and returns the run.
 
-    What was trained is at the end in the folder's ``model.safetensors``, for
-    ``ddw_graph.load``. The result's ``expected_macs`` is the mean over test images of
-    what each asks for, beside ``total_macs`` with every edge open.
+    A copy is trained: ``network`` stays unchanged, and ``run.network()`` is the trained
+    one. Edge weights and operations of your own are trained like any other.
 
     Args:
-        model_config: The ``config`` of a network.
-        data: The images.
+        network: The network, with the weights to start from.
+        data: The images, or two data sets, to train and to test on, of pairs of an
+            image and its class; see ``dataset_data``.
         recipe: The recipe.
-        seed: Fixes initial weights, order, augmentation, dropout and DropPath.
+        seed: Fixes order, augmentation, dropout and DropPath. The initial weights are
+            those of ``network``.
         folder: A new or empty folder, or, with ``resume``, that of the same run.
-        resume: Whether to go on with a run that is there; a finished one is not
-            repeated.
+        resume: Whether a run that is there is resumed; a finished one is not repeated.
         device: Where to train.
         workers: Processes that load images.
-        listener: Hears of steps and epochs.
-        start: The network of this configuration to start from, which stays as it is;
-            by default a freshly initialised one.
+        listeners: Called after each step and epoch.
         execution: How steps are computed.
         world: The processes that train together; all of them call this, and the first
             writes.
-        checkpoint_steps: Steps of an epoch after which a checkpoint is written, beside
-            the one after each epoch.
+        checkpoint_steps: Steps of an epoch after which a checkpoint is written, in
+            addition to the one after each epoch.
 
     Raises:
-        RunError: If the folder holds something else, the loss is not finite, ``start``
-            is of another configuration, the recipe has a budget and the network's edges
-            do not close in training, or another process failed.
+        RunError: If the folder holds something else, the loss is not finite, the recipe
+            has a budget and the network's edges do not close in training, or another
+            process failed.
         DataError: If the images do not fit the network.
+        ModelError: If the network has no ``config``.
     """
-    check_fit(model_config, data)
-    check_seed(seed)
-    check_steps(recipe, execution, world, checkpoint_steps)
-    if start is not None and _plain(start.config) != _plain(model_config):
-        raise RunError("start must be a network of the same configuration, got another")
-    # Building first: a network that cannot be built leaves no folder behind.
-    torch.manual_seed(seed)
-    model = from_config(model_config) if start is None else copy.deepcopy(start)
-    if recipe.budget is not None:
-        for stage in model.stages:
-            check_closing(stage.edges)
-    config = {
-        "model": model_config,
-        "data": data.as_dict(),
-        "recipe": recipe.as_dict(),
-        "seed": seed,
-    }
-    if start is not None:
-        config["start"] = weights_digest(start)
-    # What earlier versions did not know is left out where it is off: their runs go on.
-    computed = execution.as_dict()
-    if world.size > 1:
-        computed["processes"] = world.size
-    if computed:
-        config["execution"] = computed
-    model = model.to(device)
-    run = RunFolder(folder)
-    prepared = Preparation.of(data)
-    images = None if prepared is None else prepared.as_dict()
-    with started_together(run, config, world, device, resume=resume, images=images):
-        finished = run.result()
-        if finished is not None:
-            return finished
-        history = fit(
-            model,
-            data,
-            recipe,
-            seed=seed,
-            folder=run,
-            listener=listener,
-            workers=workers,
-            execution=execution,
-            world=world,
-            checkpoint_steps=checkpoint_steps,
-        )
-        # The weights that were tested, which may be an average of the trained ones.
-        load_weights(model, run.read_checkpoint()["model"], run)
-        price = cost(model, data.image_size)
-        share = history[-1].get("test_macs_share")
-        if share is None:  # trained to the end by an earlier version
-            share = evaluate(model, data.test, workers=workers, price=price).macs_share
-        result: dict[str, Any] = history[-1] | {
-            "epochs": len(history),
-            "train_seconds": sum(row["train_seconds"] for row in history),
-            **price.as_dict(),
-            "expected_macs": share * price.total_macs,
-        }
-        result = {key: result[key] for key in (*RESULT, *LATER)}
-        with world.together(device):
-            if world.leads:
-                save(model, run.model_path, overwrite=True)
-                write_json(run.result_path, result)
-        return result
+    if isinstance(data, tuple):
+        data = dataset_data(*data)
+    copied = copy.deepcopy(network).to(device)
+    return train_task(
+        Classification(copied, data, recipe),
+        seed=seed,
+        folder=folder,
+        resume=resume,
+        workers=workers,
+        listeners=listeners,
+        execution=execution,
+        world=world,
+        checkpoint_steps=checkpoint_steps,
+    )
 
 
-def _plain(config: Mapping[str, Any] | None) -> str:
-    """Returns a configuration as a run's folder keeps it."""
-    return json.dumps(config, sort_keys=True)
+def train_task(
+    task: Task,
+    *,
+    seed: int,
+    folder: Folder,
+    resume: bool = False,
+    workers: int = 0,
+    listeners: Sequence[Listener] = (),
+    execution: Execution = Execution(),  # noqa: B008 (frozen)
+    world: World = World(),  # noqa: B008 (frozen)
+    checkpoint_steps: int | None = None,
+) -> Run:
+    """Trains the network of a task, which changes, and returns the run.
 
-
-def check_seed(seed: int) -> None:
-    """Checks that a seed is one that draws can be named by; see ``Key``.
+    Args:
+        task: What is trained, on the device where it trains.
+        seed: See ``train``, as everything else.
+        folder: See ``train``.
+        resume: See ``train``.
+        workers: See ``train``.
+        listeners: See ``train``.
+        execution: See ``train``.
+        world: See ``train``.
+        checkpoint_steps: See ``train``.
 
     Raises:
-        RunError: If it is out of range.
+        UserError: See ``train``.
     """
-    if not 0 <= seed < 2**32:
+    if not 0 <= seed < 2**32:  # a word of the seeds that draws are made of
         raise RunError(f"seed must be in [0, 2**32), got {seed}")
+    if task.network.config is None:
+        raise ModelError(
+            "a network must have a config to be trained, as create_model and rewire "
+            "give it, got None"
+        )
+    run = RunFolder(Path(folder))
+    training = Training(
+        task,
+        task.recipe,
+        seed,
+        run,
+        execution,
+        world,
+        listeners,
+        workers,
+        checkpoint_steps,
+    )
+    task.check(execution)
+    config = {
+        "task": task.name,
+        "model": task.network.config,
+        "weights": weights_digest(task.network),
+        "data": task.data_dict(),
+        "recipe": task.recipe.as_dict(),
+        "seed": seed,
+        "execution": {**execution.as_dict(), "processes": world.size},
+    }
+    with _started(training, config, resume=resume):
+        if not run.result_path.exists():
+            history = fit(training)
+            network = training.state.evaluated
+            with world.together(training.device):
+                if world.leads:
+                    save(network, run.model_path, overwrite=True)
+                    run.finish(task.result(network, history))
+        finished = Run(run.path)
+        assert finished.result is not None  # which checks it
+        return finished
+
+
+@contextmanager
+def _started(
+    training: Training, config: Mapping[str, Any], *, resume: bool
+) -> Iterator[None]:
+    """Starts a run's folder for all that train together, and holds it for a while.
+
+    The first process makes the folder; the others check that they see it, and that what
+    they are to train is what is written there.
+    """
+    run, world = training.folder, training.world
+    notes = training.task.notes()
+    with ExitStack() as stack:
+        with world.together(training.device):
+            if world.leads:
+                run.start(config, resume=resume, notes=notes)
+                stack.enter_context(run.held())
+        with world.together(training.device):
+            if not world.leads:
+                run.content()  # which every process must see
+                run.start(config, resume=True, notes=notes)
+        yield
+
+
+def weights_digest(network: nn.Module) -> str:
+    """Returns a digest that tells the weights of a network from others."""
+    digest = sha256()
+    for name, tensor in network.state_dict().items():
+        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(name.encode() + b"\0" + values.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def new_network(
@@ -200,7 +203,7 @@ def new_network(
     seed: int,
     **settings: Any,
 ) -> Network:
-    """Returns a network for images, with edges that can keep the recipe's budget.
+    """Returns a network for images, its weights drawn from a seed.
 
     Args:
         data: The images.
@@ -215,62 +218,44 @@ def new_network(
     """
     if recipe.budget is not None:
         settings.setdefault("edges", CLOSING_EDGES)
-    network: Network = create_model(
-        model,
-        num_classes=len(data.classes),
-        in_channels=data.channels,
-        seed=seed,
-        **settings,
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        network: Network = create_model(
+            model,
+            num_classes=len(data.classes),
+            in_channels=data.channels,
+            seed=seed,
+            **settings,
+        )
     return network
 
 
-@contextmanager
-def started_together(
-    run: RunFolder,
-    config: Mapping[str, Any],
-    world: World,
-    device: str,
-    *,
-    resume: bool,
-    images: Mapping[str, Any] | None = None,
-) -> Iterator[None]:
-    """Starts a run's folder for all that train together, and holds it for a while.
-
-    The process that leads makes the folder; the others check that they see it, and that
-    what they are to train is what is written there.
+def started_network(path: Path, *, seed: int, **settings: Any) -> Network:
+    """Returns the network of a run or of a saved file to train further.
 
     Args:
-        run: The folder.
-        config: See ``RunFolder.start``, as ``resume`` and ``images``.
-        world: The processes.
-        device: Where they compute.
-        resume: Whether a run that is there may go on.
-        images: How images are prepared.
+        path: The run's folder, or the file.
+        seed: Fixes what rewiring draws.
+        settings: ``wiring``, ``edges``, ``node`` or ``drop_path`` of ``rewire``, which
+            rewires the network; without any, it is unchanged.
 
     Raises:
-        RunError: If the folder holds something else, is in use by another training, or
-            another process failed or was started with something else.
+        RunError: If a setting is for new networks only, or the run is not trained.
+        CheckpointError: If the file is damaged.
     """
-    with ExitStack() as stack:
-        with world.together(device):
-            if world.leads:
-                run.start(config, resume=resume, images=images)
-                stack.enter_context(run.held())
-        with world.together(device):
-            if not world.leads:
-                run.config()  # which every process must see
-                run.start(config, resume=True, images=images)
-        yield
-
-
-def weights_digest(model: Network) -> str:
-    """Returns what tells the weights of a network from others."""
-    digest = sha256()
-    for name, tensor in model.state_dict().items():
-        values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        digest.update(name.encode() + b"\0" + values.numpy().tobytes())
-    return digest.hexdigest()[:16]
+    allowed = ("wiring", "edges", "node", "drop_path")
+    for name, value in settings.items():
+        if name not in allowed:
+            raise RunError(
+                f"a network to start from can be rewired by {', '.join(allowed)}, got "
+                f"{name}={value}; it cannot be combined with --from"
+            )
+    network = kept_network(path)
+    if not settings:
+        return network
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # for projections that are added
+        return rewire(network, seed=seed, **settings)
 
 
 def usable_device(name: str) -> str:
@@ -293,79 +278,3 @@ def usable_device(name: str) -> str:
             f"{name!r}"
         ) from error
     return name
-
-
-def check_fit(model_config: dict[str, Any], data: ImageData) -> None:
-    """Checks that a network and images go together.
-
-    Raises:
-        DataError: If channels or classes differ.
-    """
-    for what, wanted, found in (
-        ("channels", model_config["in_channels"], data.channels),
-        ("classes", model_config["num_classes"], len(data.classes)),
-    ):
-        if wanted != found:
-            raise DataError(
-                f"the network takes {wanted} {what}, the images of {data.name} "
-                f"have {found}"
-            )
-
-
-def images_for(folder: Path, data: ImageData) -> ImageData:
-    """Returns images as the network of a run is to see them.
-
-    Mean and deviation are those that the run was trained with, not those of images that
-    it never saw. Of a run of an earlier version, which does not say, images stay as
-    they are.
-
-    Args:
-        folder: The run.
-        data: The images.
-
-    Raises:
-        RunError: If the folder holds no run of a network.
-        DataError: If the images have other channels or classes than the run's.
-    """
-    run = RunFolder(folder)
-    config = run.network_config()
-    trained = run.data()["classes"]
-    if trained != list(data.classes):
-        raise DataError(
-            f"the network of {folder} was trained on other classes than those of "
-            f"{data.name}: {', '.join(map(str, trained[:5]))} ..."
-        )
-    values = run.images()
-    if values is not None:
-        data = Preparation.from_dict(values).applied(data)
-    check_fit(config["model"], data)
-    return data
-
-
-def trained_model(folder: Path, *, device: str = "cpu") -> Network:
-    """Returns the network of a run with the weights of its last checkpoint.
-
-    Its wirings are those of the run's configuration, edge by edge.
-
-    Warns:
-        UnfinishedWarning: If the run has not come to its end.
-
-    Raises:
-        RunError: If the folder holds no trained run, or a damaged one.
-    """
-    run = RunFolder(folder)
-    model = from_config(run.network_config()["model"])
-    load_weights(model, run.weights(), run)
-    return model.to(device).eval()
-
-
-def kept_model(path: Path, *, device: str = "cpu") -> Network:
-    """Returns the network in a file of ``ddw_graph.save``, or in a run's folder.
-
-    Raises:
-        CheckpointError: If the file is damaged, or something else.
-        RunError: If the folder holds no trained run, or a damaged one.
-    """
-    if path.is_dir():
-        return trained_model(path, device=device)
-    return load(path).to(device)

@@ -105,7 +105,7 @@ def edge_rows(
     ]
 
 
-def write_wiring_log(folder: Path, rows: Sequence[EdgeRow]) -> None:
+def write_edge_log(folder: Path, rows: Sequence[EdgeRow]) -> None:
     """Adds an epoch's rows to a run's ``wiring.csv``; those of later epochs go.
 
     So an epoch that is made again, after an interruption, stands there once.
@@ -116,7 +116,7 @@ def write_wiring_log(folder: Path, rows: Sequence[EdgeRow]) -> None:
     if not rows:
         return
     path = folder / NAME
-    before = read_wiring_log(folder) if path.exists() else []
+    before = read_edge_log(folder) if path.exists() else []
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -125,7 +125,7 @@ def write_wiring_log(folder: Path, rows: Sequence[EdgeRow]) -> None:
     write_bytes(path, [text.getvalue().encode()], overwrite=True)
 
 
-def read_wiring_log(folder: Path) -> list[EdgeRow]:
+def read_edge_log(folder: Path) -> list[EdgeRow]:
     """Returns the rows of a run's ``wiring.csv``.
 
     Raises:

@@ -1,0 +1,187 @@
+"""Classification as a task: cross-entropy, accuracy, and the share of the MACs."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import Dataset
+
+from ddw_graph.errors import DataError
+from ddw_graph.nn.cost import NetworkCost, cost
+from ddw_graph.nn.network import Network
+from ddw_graph.training.augmentation import Augmentation, mixed
+from ddw_graph.training.budget_term import budget_term, check_closing, mac_shares
+from ddw_graph.training.data import ImageData
+from ddw_graph.training.edge_log import edge_rows, weighted_edges, write_edge_log
+from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.execution import Execution
+from ddw_graph.training.keys import Key
+from ddw_graph.training.log import Row
+from ddw_graph.training.recipe import Recipe
+from ddw_graph.training.task import Evaluating, Task
+
+
+class Classification(Task):
+    """A network that learns the classes of images.
+
+    The log has the means of loss, accuracy and share of the MACs over training and over
+    test images. The training loss is that of the targets as trained on, mixed and
+    smoothed, without the budget's term; in training accuracy an image is right where
+    the class with the largest share of its target is predicted. A share of the MACs is
+    what the wiring of an image asks for over those with every edge open: expected, not
+    measured. In training, what DropPath closes counts as closed.
+
+    Args:
+        network: The network, on the device where it trains.
+        data: The images.
+        recipe: How it is trained.
+    """
+
+    name = "classification"
+    fewest = 2
+
+    def __init__(self, network: Network, data: ImageData, recipe: Recipe) -> None:
+        super().__init__(network, recipe)
+        self.recipe: Recipe = recipe
+        self.data = data
+
+    @cached_property
+    def train(self) -> Dataset[Any]:
+        """The training images as the network sees them."""
+        recipe = self.recipe
+        if not recipe.augment:
+            return self.data.train_inputs()
+        return self.data.train_inputs(
+            Augmentation(
+                recipe.trivial_augment, recipe.random_erasing, recipe.rand_augment
+            )
+        )
+
+    @cached_property
+    def price(self) -> NetworkCost:
+        """What the network costs."""
+        return cost(self.network, self.data.image_size)
+
+    def data_dict(self) -> dict[str, Any]:
+        """Returns what tells the images from others."""
+        return self.data.as_dict()
+
+    def notes(self) -> dict[str, Any]:
+        """Returns how images are transformed, and where they come from."""
+        transform, source = self.data.transform, self.data.source
+        return {
+            "transform": None if transform is None else transform.as_dict(),
+            "source": None if source is None else source.as_dict(),
+        }
+
+    def check(self, execution: Execution) -> None:
+        """Checks that the network takes the images, and can keep a budget.
+
+        Raises:
+            DataError: If channels or classes differ.
+            RunError: If the recipe has a budget, and edges do not close in training.
+        """
+        check_fit(self.network, self.data)
+        if self.recipe.budget is not None:
+            for stage in self.network.stages:
+                check_closing(stage.edges)
+
+    def prepared(
+        self, batch: tuple[Tensor, Tensor], key: Key, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """Returns images and targets, mixed where the recipe says so."""
+        images, labels = batch
+        return mixed(
+            images,
+            labels,
+            len(self.data.classes),
+            key,
+            step,
+            mixup=self.recipe.mixup,
+            cutmix=self.recipe.cutmix,
+        )
+
+    def loss(
+        self, forward: nn.Module, batch: tuple[Tensor, Tensor], count: int
+    ) -> dict[str, Tensor]:
+        """Returns the cross-entropy with the budget's term; see ``Task.loss``."""
+        images, targets = batch
+        logits, adjacency = forward(images, return_adjacency=True)
+        logits = logits.float() if logits.itemsize < 4 else logits
+        targets = targets[:count]
+        shares = mac_shares(self.price, [matrix[:count] for matrix in adjacency])
+        if count:
+            entropy = functional.cross_entropy(
+                logits[:count], targets, label_smoothing=self.recipe.label_smoothing
+            )
+            objective = entropy
+            if self.recipe.budget is not None:
+                pull = budget_term(shares, self.recipe.budget)
+                objective = entropy + self.recipe.budget_weight * pull
+        else:
+            entropy = objective = 0 * logits.sum()
+        classes = targets if targets.ndim == 1 else targets.argmax(1)
+        return {
+            "objective": objective,
+            "loss": entropy.detach().double() * count,
+            "accuracy": (logits[:count].argmax(1) == classes).sum(),
+            "macs_share": shares.detach().double().sum(),
+        }
+
+    def evaluate(self, network: Network, now: Evaluating) -> Row:
+        """Returns loss, accuracy and share of the MACs on the test images.
+
+        Writes the epoch's rows of ``wiring.csv`` and, after the last epoch, the edge
+        weights of each test image to the folder ``analysis``.
+        """
+        found = evaluate(
+            network,
+            self.data.test_inputs(),
+            workers=now.workers,
+            price=self.price,
+            world=now.world,
+            classes=self.data.classes,
+            collection=now.folder / "analysis" if now.last else None,
+        )
+        if now.world.leads:
+            edges = weighted_edges(network)
+            rows = edge_rows(edges, found.weights, found.images, now.epoch)
+            write_edge_log(now.folder, rows)
+        return {
+            "test_loss": found.loss,
+            "test_accuracy": found.accuracy,
+            "test_macs_share": found.macs_share,
+        }
+
+    def result(self, network: Network, history: Sequence[Row]) -> dict[str, Any]:
+        """Returns accuracy, losses, time and cost."""
+        last, price = history[-1], self.price
+        return {
+            **{key: last[key] for key in ("test_accuracy", "test_loss", "train_loss")},
+            "epochs": len(history),
+            "train_seconds": sum(row["train_seconds"] for row in history),
+            "parameters": price.parameters,
+            "macs": price.macs,
+            "total_macs": price.total_macs,
+            "expected_macs": last["test_macs_share"] * price.total_macs,
+        }
+
+
+def check_fit(network: Network, data: ImageData) -> None:
+    """Checks that a network takes images of so many channels, and has their classes.
+
+    Raises:
+        DataError: If it does not.
+    """
+    config = network.config or {}
+    for what, wanted, found in (
+        ("channels", network.in_channels, data.channels),
+        ("classes", config.get("num_classes"), len(data.classes)),
+    ):
+        if wanted != found:
+            raise DataError(
+                f"the network takes {wanted} {what}, the images of {data.name} have "
+                f"{found}"
+            )

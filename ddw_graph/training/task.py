@@ -1,0 +1,151 @@
+"""What is trained: a task gives the loop its data, its loss and its evaluation."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ddw_graph.training.execution import Execution
+from ddw_graph.training.keys import Key
+from ddw_graph.training.log import Row
+from ddw_graph.training.world import World
+
+Network = Any
+"""The module that a task trains: a ``Network``, or a detector."""
+
+
+@runtime_checkable
+class AnyRecipe(Protocol):
+    """What the loop reads of a recipe; see ``Recipe``."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    norm_weight_decay: float | None
+    router_lr: float
+    clip_norm: float
+    warmup_epochs: float
+    ema_decay: float
+    ema_interval: int
+
+    def learning_rate_at(self, step: int, steps: int) -> float:
+        """Returns the learning rate of a step, of so many in the whole training."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the values by name, ready for JSON."""
+
+
+class Evaluating(NamedTuple):
+    """The circumstances of an evaluation.
+
+    Args:
+        epoch: Epochs that are finished, this one included.
+        last: Whether training ends here, so that what a run keeps is written.
+        folder: The run's folder.
+        world: The processes that share the work.
+        workers: Processes that load data.
+    """
+
+    epoch: int
+    last: bool
+    folder: Path
+    world: World
+    workers: int
+
+
+class Task(ABC):
+    """What is trained, and how one tells how good it is.
+
+    The loop does everything else: order, learning rates, accumulation, mixed precision,
+    several processes, averaged weights, checkpoints and logs.
+
+    Args:
+        network: What is trained, with a ``config``; on the device where it trains.
+        recipe: How it is trained.
+    """
+
+    name: str
+    """The task in a run's configuration."""
+
+    fewest: int = 1
+    """Samples that a process needs in a step: 2 for batch normalisation."""
+
+    collate: Callable[[Sequence[Any]], Any] | None = None
+    """How samples become a batch; None for torch's own way."""
+
+    def __init__(self, network: Network, recipe: AnyRecipe) -> None:
+        self.network = network
+        self.recipe = recipe
+
+    @property
+    @abstractmethod
+    def train(self) -> Dataset[Any]:
+        """The samples to train on. Whatever they draw from torch's global generator
+        depends on seed, epoch and index only."""
+
+    @abstractmethod
+    def data_dict(self) -> dict[str, Any]:
+        """Returns what tells the data from other data, ready for JSON."""
+
+    def notes(self) -> dict[str, Any]:
+        """Returns what a run's ``config.json`` holds beside its configuration."""
+        return {}
+
+    def check(self, execution: Execution) -> None:
+        """Checks that network, data, recipe and execution go together.
+
+        Raises:
+            UserError: If they do not.
+        """
+
+    def prepared(self, batch: Any, key: Key, step: int) -> Any:
+        """Returns a batch on its device, changed as a whole, such as by MixUp.
+
+        Args:
+            batch: The batch.
+            key: Names the draws of the epoch.
+            step: Steps made in the epoch.
+        """
+        return batch
+
+    @abstractmethod
+    def loss(self, forward: nn.Module, batch: Any, count: int) -> dict[str, Tensor]:
+        """Returns what is minimised, and what the log averages.
+
+        Args:
+            forward: Computes the network: compiled or distributed where asked for.
+            batch: A batch, or a part of one.
+            count: Its first samples, which count; others stand in for missing ones.
+
+        Returns:
+            ``objective``, the mean over the samples that is minimised, connected to
+            every parameter even where ``count`` is 0; and by any other name the sum
+            over the samples of what the log has the mean of as ``train_NAME``. There
+            is a ``loss`` among them.
+        """
+
+    @abstractmethod
+    def evaluate(self, network: Network, now: Evaluating) -> Row:
+        """Returns the other columns of an epoch's line in the log.
+
+        Args:
+            network: The trained network, or the average of its weights.
+            now: The circumstances.
+
+        Raises:
+            NotFiniteError: If a loss is not finite.
+        """
+
+    @abstractmethod
+    def result(self, network: Network, history: Sequence[Row]) -> dict[str, Any]:
+        """Returns the result of a run, ready for JSON.
+
+        Args:
+            network: The network that was evaluated last.
+            history: The log.
+        """
