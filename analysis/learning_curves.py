@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 
 from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
 from ddw_graph.experiments.groups import Group
-from ddw_graph.training.log import CURVES, read_log
+from ddw_graph.training.log import CURVES
+from ddw_graph.training.run import Run
 
 SPLITS: dict[str, Literal["-", ":"]] = {"test": "-", "train": ":"}
 
@@ -51,7 +52,7 @@ def curves_of(group: Group) -> Curves:
     Raises:
         RunError: If a log is missing, damaged or empty.
     """
-    logs = [read_log(run) for run in group.runs.values()]
+    logs = [Run(run).log for run in group.runs.values()]
     epochs = min(map(len, logs))
     values = {
         name: np.array([[row[name] for row in log[:epochs]] for log in logs])

@@ -6,7 +6,7 @@ from typing import Any
 
 from ddw_graph.analysis.report_files import ReportFiles
 from ddw_graph.analysis.sweep_figure import graph_figure
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.run_folder import RunFolder
 
 
 def write_sweep_report(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[Path]:
@@ -22,6 +22,6 @@ def write_sweep_report(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[
         return []
     files = ReportFiles(folder)
     files.table("runs.csv", rows)
-    axes = RunFolder(folder).config()["axes"]
+    axes = RunFolder(folder).content()["config"]["axes"]
     files.picture("graphs", graph_figure(rows, axes), ("png",))
     return files.written

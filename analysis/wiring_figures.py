@@ -14,7 +14,7 @@ from ddw_graph.analysis.pictures import STYLE, plain
 from ddw_graph.analysis.statistics.classes import class_moments, class_offsets
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.errors import DataError
-from ddw_graph.training.wiring_log import EdgeRow
+from ddw_graph.training.edge_log import EdgeRow
 
 MAX_CLASSES = 20
 """Classes that a picture has room for."""

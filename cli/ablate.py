@@ -221,11 +221,11 @@ def _check_same_images(runs: Sequence[Path]) -> None:
         RunError: If they were not, or one does not say on which.
     """
     from ddw_graph.errors import RunError
-    from ddw_graph.training.run import RunFolder
+    from ddw_graph.training.run import Run
 
-    first = RunFolder(runs[0]).data()
+    first = Run(runs[0]).config["data"]
     for run in runs[1:]:
-        if RunFolder(run).data() != first:
+        if Run(run).config["data"] != first:
             raise RunError(
                 "runs that are tested together must be of the same images, got others "
                 f"in {run} than in {runs[0]}"

@@ -63,13 +63,15 @@ def eval(
     from ddw_graph.cli.progress import bar
     from ddw_graph.experiments.evaluations import evaluation_summary, evaluations
     from ddw_graph.experiments.groups import groups
+    from ddw_graph.training.run import Run
     from ddw_graph.training.train import usable_device
 
     if out is not None:
         check_free(out, overwrite=overwrite)
     place = usable_device(device)
     found = groups(runs)
-    data = common_source(runs, options).load()
+    source = common_source([Run(run) for run in runs], options)
+    data = source.load(workers=workers)
     with bar() as progress:
         task = progress.add_task("runs", total=None)
         rows = evaluations(

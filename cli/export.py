@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, network_options
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, RUN_OPTION
 
 
 @click.command()
 @click.argument("model", metavar="MODEL_OR_RUN", type=click.Path(path_type=Path))
-@network_options
+@RUN_OPTION
 @click.option(
     "--format",
     type=click.Choice(["onnx", "torch"]),
@@ -37,7 +37,6 @@ from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, network_options
 def export(
     model: Path,
     run: Path | None,
-    root: Path | None,
     format: str | None,
     out: Path,
     image_size: int | None,
@@ -60,7 +59,7 @@ def export(
     from ddw_graph.deployment.trained import trained
 
     found = exported(
-        trained(model, run=run, root=root),
+        trained(model, run=run),
         out,
         format=format,
         image_size=image_size,

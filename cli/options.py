@@ -37,29 +37,15 @@ SEED_OPTION = click.option(
 OVERWRITE_OPTION = click.option(
     "--overwrite", is_flag=True, help="Replace files that are there with other content."
 )
+RUN_OPTION = click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    help="The run that a saved network belongs to: its classes and images.  "
+    "[default: the one in whose folder it lies]",
+)
 JSON_OPTION = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON to stdout."
 )
-
-
-def network_options(command: Command) -> Command:
-    """Returns ``command`` with the options that say what a saved network goes with."""
-    for option in (
-        click.option(
-            "--root",
-            type=click.Path(path_type=Path),
-            help="Folder of the data, for a run of an earlier version that does not "
-            "say mean and std of its images.",
-        ),
-        click.option(
-            "--run",
-            type=click.Path(path_type=Path),
-            help="The run that a saved network goes with: its classes and images.  "
-            "[default: the one in whose folder it lies]",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 def generator_options(command: Command) -> Command:

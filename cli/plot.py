@@ -132,11 +132,11 @@ def _figures(
         learning_figure,
         sample_figure,
     )
-    from ddw_graph.training.wiring_log import read_wiring_log
+    from ddw_graph.training.run import Run
 
     for kind in kinds:
         if kind == "learning":
-            yield kind, learning_figure(read_wiring_log(run))
+            yield kind, learning_figure(Run(run).edge_log)
             continue
         collection = open_analysis(run)
         if kind == "histogram":

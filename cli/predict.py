@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddw_graph.cli.file_names import as_text, shown
-from ddw_graph.cli.options import JSON_OPTION, network_options
+from ddw_graph.cli.options import JSON_OPTION, RUN_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     required=True,
     type=click.Path(path_type=Path),
 )
-@network_options
+@RUN_OPTION
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -55,7 +55,6 @@ def predict(
     model: Path,
     paths: tuple[Path, ...],
     run: Path | None,
-    root: Path | None,
     top: int,
     as_csv: bool,
     as_json: bool,
@@ -86,7 +85,7 @@ def predict(
     if adjacency and not as_json:
         raise click.UsageError("--adjacency needs --json")
     place = usable_device(device)
-    predictor = Predictor(trained(model, run=run, root=root, device=place))
+    predictor = Predictor(trained(model, run=run, device=place))
     files = picture_files(paths)
     if not as_json:
         click.echo(f"images: {predictor.preparation}", err=True)

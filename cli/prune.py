@@ -49,20 +49,18 @@ def prune(
     from ddw_graph.models import prune as pruned
     from ddw_graph.models import save
     from ddw_graph.nn.cost import cost
-    from ddw_graph.training.bad_images import hearing
     from ddw_graph.training.evaluation import evaluate
     from ddw_graph.training.loading import batches
-    from ddw_graph.training.train import trained_model, usable_device
+    from ddw_graph.training.run import Run
+    from ddw_graph.training.train import usable_device
 
     file = out or run / "pruned.safetensors"
     check_free(file, overwrite=overwrite)
     place = usable_device(device)
-    model = trained_model(run, device=place)
-    data = run_images(run, options)
-    bad = hearing(data)
-    loader = batches(data.train, 250, workers=workers, bad=bad)
-    images = (x.to(place) for x, _ in loader if len(x))
-    small = pruned(model, images)
+    model = Run(run).network(device=place)
+    data = run_images(Run(run), options, workers=workers)
+    loader = batches(data.train_inputs(), 250, workers=workers)
+    small = pruned(model, (images for images, _ in loader))
     save(small, file, overwrite=overwrite)
     told: dict[str, Any] = {"file": str(file)}
     for name, network in (("before", model), ("after", small)):
@@ -73,7 +71,7 @@ def prune(
             "parameters": price.parameters,
             "total_macs": price.total_macs,
             "test_accuracy": evaluate(
-                network, data.test, workers=workers, bad=bad
+                network, data.test_inputs(), workers=workers
             ).accuracy,
         }
     if as_json:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +30,7 @@ from ddw_graph.cli.training_options import (
 )
 
 if TYPE_CHECKING:
-    from ddw_graph.nn.network import Network
-    from ddw_graph.training.data import ImageData
     from ddw_graph.training.loop import Listener
-    from ddw_graph.training.recipe import Recipe
 
 
 @click.command()
@@ -128,6 +124,7 @@ def train(
     ddw-graph train --budget 0.5 --router-lr 3 --out runs/half
     torchrun --nproc-per-node 8 --no-python ddw-graph train --out runs/eight
     """
+    from ddw_graph.training.train import new_network, started_network
     from ddw_graph.training.train import train as train_network
 
     if log_steps is not None and not tensorboard:
@@ -135,22 +132,22 @@ def train(
     chosen = chosen_recipe(recipe, options)
     execution = chosen_execution(options)
     source = data_source(options)
+    settings = {key: value for key, value in options.items() if value is not None}
+    if model is not None:
+        settings["model"] = model
     with training_place(
         device, threads=threads, processes=processes, timeout=timeout
     ) as (world, place):
-        # One process of a machine, or they would write over each other; and one before
-        # all, where machines see the same folder.
-        for loads in (world.leads, not (world.leads or world.local_rank)):
-            with world.together(place):
-                if source.download and loads:
-                    source.load()
         with world.together(place):
-            data = replace(source, download=False).load()
-            network = _network(model, start, data, chosen, seed, options)
+            data = source.load(workers=workers, world=world)
+            if start is None:
+                network = new_network(data, chosen, seed=seed, **settings)
+            else:
+                network = started_network(start, seed=seed, **settings)
         board = out / "tensorboard" if tensorboard else None
-        with _listener(board, log_steps) if world.leads else nullcontext() as heard:
-            result = train_network(
-                network.config or {},
+        with _listeners(board, log_steps) if world.leads else nullcontext([]) as heard:
+            run = train_network(
+                network,
                 data,
                 chosen,
                 seed=seed,
@@ -158,72 +155,36 @@ def train(
                 resume=resume,
                 device=place,
                 workers=workers,
-                listener=heard,
-                start=None if start is None else network,
+                listeners=heard,
                 execution=execution,
                 world=world,
                 checkpoint_steps=checkpoint_steps,
             )
     if not world.leads:
         return
+    result = run.result
+    assert result is not None
     if as_json:
         click.echo(json.dumps(result))
     else:
-        expected = result.get("expected_macs", result["total_macs"])
         click.echo(
             f"{out}: test accuracy {100 * result['test_accuracy']:.2f} % after "
             f"{result['epochs']} epochs, {result['parameters']:,} parameters, "
-            f"{result['macs'] / 1e6:.2f}M MACs, "
-            f"{expected / result['total_macs']:.0%} expected of all that is counted"
+            f"{result['macs'] / 1e6:.2f}M MACs, expected MACs "
+            f"{result['expected_macs'] / result['total_macs']:.0%} of all"
         )
 
 
 @contextmanager
-def _listener(board: Path | None, log_steps: int | None) -> Iterator["Listener"]:
-    """Shows the training as it goes, and tells it to TensorBoard where asked to."""
+def _listeners(board: Path | None, log_steps: int | None) -> Iterator[list["Listener"]]:
+    """Shows the training as it proceeds, in TensorBoard too where asked for."""
     from ddw_graph.cli.progress import TrainingProgress
-    from ddw_graph.training.listeners import Listeners
     from ddw_graph.training.tensorboard import LOG_STEPS, TensorBoard
 
     with ExitStack() as stack:
-        heard: list[Listener] = []
+        listeners: list[Listener] = []
         if board is not None:
-            told = TensorBoard(board, every=log_steps or LOG_STEPS)
-            heard.append(stack.enter_context(told))
-        heard.append(stack.enter_context(TrainingProgress()))
-        yield Listeners(heard)
-
-
-def _network(
-    model: str | None,
-    start: Path | None,
-    data: "ImageData",
-    recipe: "Recipe",
-    seed: int,
-    options: dict[str, Any],
-) -> "Network":
-    """Returns the network to train: a new one, or what there is to start from."""
-    import torch
-
-    from ddw_graph.training.train import DEFAULT_MODEL, new_network
-
-    options = {key: value for key, value in options.items() if value is not None}
-    if start is not None:
-        torch.manual_seed(seed)  # for projections that rewiring adds: resumed, the same
-        return _started(start, {"model": model, **options}, seed)
-    return new_network(data, recipe, model=model or DEFAULT_MODEL, seed=seed, **options)
-
-
-def _started(path: Path, options: dict[str, Any], seed: int) -> "Network":
-    """Returns the network to start from, rewired where that is asked for."""
-    from ddw_graph.models import rewire
-    from ddw_graph.training.train import kept_model
-
-    rewiring = {"wiring", "edges", "node", "drop_path"}
-    for key, value in options.items():
-        if key not in rewiring and value is not None:
-            flag = f"--{key.replace('_', '-')}"
-            raise click.UsageError(f"{flag} cannot be had with --from")
-    network = kept_model(path)
-    settings = {key: options[key] for key in rewiring & set(options)}
-    return rewire(network, seed=seed, **settings) if settings else network
+            events = TensorBoard(board, every=log_steps or LOG_STEPS)
+            listeners.append(stack.enter_context(events))
+        listeners.append(stack.enter_context(TrainingProgress()))
+        yield listeners

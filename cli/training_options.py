@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from ddw_graph.training.data import ImageData
+    from ddw_graph.training.data import DataSource, ImageData
     from ddw_graph.training.recipe import Recipe
-    from ddw_graph.training.train import DataSource
+    from ddw_graph.training.run import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -191,7 +191,7 @@ def chosen_recipe(
 
 def data_source(options: dict[str, Any]) -> "DataSource":
     """Returns the source that the options name, and takes them out of ``options``."""
-    from ddw_graph.training.train import DataSource
+    from ddw_graph.training.data import DataSource
 
     return DataSource(
         options.pop("data") or DEFAULT_DATA,
@@ -204,24 +204,24 @@ def data_source(options: dict[str, Any]) -> "DataSource":
     )
 
 
-def run_images(run: Path, options: dict[str, Any]) -> "ImageData":
+def run_images(
+    run: "Run", options: dict[str, Any], *, workers: int = 0
+) -> "ImageData":
     """Returns the images that the options name, by default a run's own.
 
-    They are prepared as those that the run was trained on.
+    They are transformed as those that the run was trained on.
 
     Raises:
         DataError: If they have other channels or classes.
     """
-    from ddw_graph.training.train import images_for
-
-    return images_for(run, common_source([run], options).load())
+    return run.prepared(common_source([run], options).load(workers=workers))
 
 
-def common_source(runs: Sequence[Path], options: dict[str, Any]) -> "DataSource":
-    """Returns the source that the options name; what they leave open the runs say.
+def common_source(runs: "Sequence[Run]", options: dict[str, Any]) -> "DataSource":
+    """Returns the source that the options name; by default that of the runs.
 
     Raises:
-        DataError: If the runs do not all say the same.
+        DataError: If the runs do not all have the same.
     """
     from ddw_graph.errors import DataError
 
@@ -231,36 +231,31 @@ def common_source(runs: Sequence[Path], options: dict[str, Any]) -> "DataSource"
             if value != vars(first)[name]:
                 option = f"--{name.replace('_', '-')}" if name != "name" else "--data"
                 raise DataError(
-                    f"runs are set against each other on the same images, got {name} "
-                    f"{value} of {run} and {vars(first)[name]} of {runs[0]}; {option} "
+                    f"runs must be compared on the same images, got {name} {value} of "
+                    f"{run.path} and {vars(first)[name]} of {runs[0].path}; {option} "
                     "chooses one"
                 )
     return first
 
 
-def _run_data(run: Path, options: dict[str, Any]) -> dict[str, Any]:
-    """Returns the options with the data of a run in place of what was not given.
+def _run_data(run: "Run", options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options with a run's own data where they are not given.
 
     Raises:
-        DataError: If the run's images were in memory, and no others are given.
+        RunError: If the run's images were in memory, and no others are given.
     """
-    from ddw_graph.errors import DataError
-    from ddw_graph.training.data import DATA_SETS, OF_FILES
-    from ddw_graph.training.run import RunFolder
-
-    data = RunFolder(run).data()
-    if options["data"] is None and data["name"] not in DATA_SETS:
-        raise DataError(
-            f"{run} was trained on images in memory, {data['name']!r}, which no "
-            "command can read; in Python collect() takes them"
-        )
-    if options["data"] is None:
-        options["data"] = data["name"]
-    if options["data"] in OF_FILES and options["image_size"] is None:
-        options["image_size"] = data["image_size"]
-    if options["data"] != data["name"]:
+    if options["data"] is None and run.source is None:
+        run.data()  # which raises
+    source = run.source
+    if source is None:
         return options
-    for name in ("per_class", "holdout", "bad_images"):
-        if options[name] is None:
-            options[name] = data.get(name)
+    if options["data"] is None:
+        options["data"] = source.name
+        options["root"] = options["root"] or source.root
+    if options["image_size"] is None:
+        options["image_size"] = source.image_size
+    if options["data"] == source.name:
+        for name in ("per_class", "holdout", "bad_images"):
+            if options[name] is None:
+                options[name] = getattr(source, name)
     return options

@@ -1,4 +1,4 @@
-"""A trained network with what its images and its answers mean."""
+"""A trained network with its classes, and what its images go through."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,34 +7,29 @@ from typing import Any
 from ddw_graph.errors import ModelError, RunError, UserError
 from ddw_graph.models import image_size
 from ddw_graph.nn.network import Network
-from ddw_graph.training.data import DATA_SETS, OF_FILES, TORCHVISION, load_data
-from ddw_graph.training.preparation import Preparation, of_files
-from ddw_graph.training.run import RunFolder
-from ddw_graph.training.train import kept_model
+from ddw_graph.training.run import Run, kept_network
+from ddw_graph.training.transform import Transform
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network with what its images and its answers mean.
+    """A trained network with its classes, and what its images go through.
 
     Args:
         network: The network, in evaluation mode.
-        classes: Name of each class; None where nothing says.
-        preparation: What an image goes through; None where nothing says.
-        trained_size: Height and width of the images of its run, pixels, where a run
-            says no more of them.
+        classes: Name of each class; None where it is not known.
+        transform: What an image goes through; None where it is not known.
+        trained_size: Height and width of the images of its run, pixels, if it has one.
     """
 
     network: Network
     classes: tuple[str, ...] | None = None
-    preparation: Preparation | None = None
+    transform: Transform | None = None
     trained_size: int | None = None
 
     @property
     def image_size(self) -> int | None:
-        """Height and width of its images, pixels; None where nothing says."""
-        if self.preparation is not None:
-            return self.preparation.image_size
+        """Height and width of its images, pixels; None where they are not known."""
         if self.trained_size is not None:
             return self.trained_size
         name = (self.network.config or {}).get("name")
@@ -53,76 +48,48 @@ def stage_edges(network: Network) -> list[dict[str, Any]]:
     ]
 
 
-def trained(
-    path: Path,
-    *,
-    run: Path | None = None,
-    root: Path | None = None,
-    device: str = "cpu",
-) -> Trained:
-    """Returns the network of a run's folder or of a saved file, and what goes with it.
+def trained(path: Path, *, run: Path | None = None, device: str = "cpu") -> Trained:
+    """Returns the network of a run's folder or of a saved file, and its run's classes.
 
-    A saved network goes with the run whose folder it lies in, as a pruned one does, if
+    A saved network belongs to the run in whose folder it lies, as a pruned one does, if
     it takes as many channels and has as many classes.
 
     Args:
         path: A run's folder, or a file of ``ddw_graph.save``.
-        run: The run that a file goes with.
-        root: Folder of the data, for runs of earlier versions that did not keep mean
-            and standard deviation of torchvision's sets.
+        run: The run that a file belongs to.
         device: Where the network is to be.
 
     Raises:
         CheckpointError: If the file is damaged, or something else.
         RunError: If the folder holds no trained run, or the run is of another network.
-        DataError: If what the run says of its images is damaged.
     """
-    network = kept_model(path, device=device)
+    if path.is_dir() and run is not None:
+        raise RunError(f"run is for a saved network, got {path}, a run itself")
+    network = kept_network(path, device=device)
     if path.is_dir():
-        if run is not None:
-            raise RunError(f"a run goes with a saved network, got {path}, a run itself")
-        return _of_run(network, path, root)
+        return _of_run(network, Run(path))
     if run is not None:
-        found = _of_run(network, run, root)
+        found = _of_run(network, Run(run))
         if not _fits(found):
-            raise RunError(f"{path} is no network of the classes and images of {run}")
+            raise RunError(
+                f"{path} must have the classes and channels of {run}, got others"
+            )
         return found
-    if (path.parent / "config.json").is_file():
-        try:
-            found = _of_run(network, path.parent, root)
-        except UserError:  # a folder of something else
-            return Trained(network)
-        if _fits(found):
-            return found
-    return Trained(network)
+    try:
+        found = _of_run(network, Run(path.parent))
+    except UserError:  # a folder of something else
+        return Trained(network)
+    return found if _fits(found) else Trained(network)
 
 
-def _of_run(network: Network, run: Path, root: Path | None) -> Trained:
-    folder = RunFolder(run)
-    told = folder.data()
-    name, size = told["name"], told["image_size"]
-    classes = tuple(map(str, told["classes"]))
-    values = folder.images()
-    if values is not None:
-        return Trained(network, classes, Preparation.from_dict(values))
-    if name not in DATA_SETS:  # images in memory, of which nobody says what they were
-        return Trained(network, classes, trained_size=size)
-    # What follows is for runs of earlier versions.
-    if name in OF_FILES:
-        return Trained(network, classes, of_files(size))
-    kept_apart = name in TORCHVISION
-    if kept_apart and root is None:
-        raise RunError(
-            f"{run} does not say mean and std of {name}, as runs of this version do; "
-            "root (--root), the folder of its data, is needed, got none"
-        )
-    data = load_data(name, root=root if kept_apart else None)
-    return Trained(network, classes, Preparation.of(data))
+def _of_run(network: Network, run: Run) -> Trained:
+    return Trained(network, run.classes, run.transform, run.image_size)
 
 
 def _fits(found: Trained) -> bool:
     """Returns whether a run's images and classes are those of the network."""
-    config: Any = found.network.config or {}
-    channels = None if found.preparation is None else found.preparation.channels
-    wanted = config.get("num_classes"), config.get("in_channels")
-    return (len(found.classes or ()), channels) == wanted
+    classes = (found.network.config or {}).get("num_classes")
+    channels = found.network.in_channels
+    if found.transform is not None and found.transform.channels != channels:
+        return False
+    return len(found.classes or ()) == classes

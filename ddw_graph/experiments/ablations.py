@@ -20,8 +20,8 @@ from ddw_graph.experiments.runs import Progress
 from ddw_graph.models.backbones import is_backbone
 from ddw_graph.models.paper import paper_figures
 from ddw_graph.nn.edges import edge_settings, edge_text, is_static
+from ddw_graph.training.data import DataSource
 from ddw_graph.training.recipe import Recipe
-from ddw_graph.training.train import DataSource
 
 COMPLETE = Entry("complete", "dynamic")
 """The paper's network, which every ablation has, and whose cost is its budget."""

@@ -17,12 +17,13 @@ from ddw_graph.models.backbones import is_backbone
 from ddw_graph.nn.edges import edge_settings, edge_text, is_static
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
-from ddw_graph.training.data import ImageData
+from ddw_graph.training.classification import Classification
+from ddw_graph.training.data import DataSource, ImageData
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.loop import check_steps
 from ddw_graph.training.recipe import Recipe
-from ddw_graph.training.run import RunFolder, read_json, write_json
-from ddw_graph.training.train import DEFAULT_MODEL, DataSource
+from ddw_graph.training.run_folder import RunFolder, read_json, write_json
+from ddw_graph.training.train import DEFAULT_MODEL
 
 ORIGINAL = "original"
 """The wiring of an entry that is a backbone as its library has it."""
@@ -148,7 +149,12 @@ class Comparison:
 
     def __post_init__(self) -> None:
         """Checks entries, seeds and steps."""
-        check_steps(self.recipe, self.execution, checkpoint_steps=self.checkpoint_steps)
+        check_steps(
+            self.recipe,
+            Classification.fewest,
+            self.execution.accumulate,
+            self.checkpoint_steps,
+        )
         for name, values in (
             ("entries", [entry.label for entry in self.entries]),
             ("seeds", list(self.seeds)),
@@ -181,21 +187,16 @@ class Comparison:
         Of the entries that is the first, whose cost is the budget: a comparison may
         gain entries and seeds, and each run's own configuration holds its own.
         """
-        shared: dict[str, Any] = {
+        return {
             "budget": self.entries[0].label,
             "recipe": self.recipe.as_dict(),
             "model": self.model,
             "channels": self.channels,
             "n": self.n,
             "output": self.output,
+            "head": self.head,
+            "execution": self.execution.as_dict(),
         }
-        # Left out where it is the default, which earlier versions did not know.
-        if self.head is not None:
-            shared["head"] = self.head
-        computed = self.execution.as_dict()
-        if computed:
-            shared["execution"] = computed
-        return shared
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,9 @@ from typing import Any
 
 from ddw_graph.experiments.groups import Group
 from ddw_graph.experiments.summary import accuracies, by_entry
-from ddw_graph.training.bad_images import hearing, leaving_out
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.evaluation import evaluate
-from ddw_graph.training.run import RunFolder
-from ddw_graph.training.train import images_for, trained_model
+from ddw_graph.training.run import Run
 
 MEANS = ("top5_accuracy", "loss", "macs_share")
 
@@ -39,36 +37,34 @@ def evaluations(
         progress: Hears of runs done and runs in all.
 
     Raises:
-        RunError: If a run is not trained, or its checkpoint is damaged.
-        DataError: If the images do not fit a network, or one cannot be read and the
-            data do not say to skip it.
+        RunError: If a run is not trained, or its network is damaged.
+        DataError: If the images do not fit a network, or one cannot be read.
     """
     runs = []
     for group in groups:
-        for seed, run in group.runs.items():
+        for seed, path in group.runs.items():
+            run = Run(path)
             # Before the first is evaluated: the last may not fit, or not be trained.
-            RunFolder(run).read_checkpoint()
-            runs.append((group.name, seed, run, images_for(run, data)))
+            run.check_trained()
+            runs.append((group.name, seed, run, run.prepared(data)))
     rows = []
     for done, (name, seed, run, images) in enumerate(runs, start=1):
         found = evaluate(
-            trained_model(run, device=device),
-            images.test if split == "test" else images.train,
+            run.network(device=device),
+            images.test_inputs() if split == "test" else images.train_inputs(),
             batch_size=batch_size,
             workers=workers,
-            # Each image that cannot be read is named once, not once a run.
-            bad=hearing(data) if done == 1 else leaving_out(data),
         )
         rows.append(
             {
                 "entry": name,
                 "seed": seed,
-                "run": str(run),
+                "run": str(run.path),
                 "data": data.name,
                 "digest": data.digest,
                 "split": split,
                 "images": found.images,
-                "bad_images": found.bad_images,
+                "bad_images": len(data.bad),
                 "accuracy": found.accuracy,
                 "top5_accuracy": found.top5_accuracy,
                 "loss": found.loss,

@@ -5,10 +5,9 @@ import re
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ddw_graph.errors import RunError
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.run import Run
 
 SEED = re.compile(r"seed=\d+")
 """The part of a sweep's run's name that says its seed."""
@@ -45,12 +44,8 @@ def groups(folders: Sequence[Path]) -> list[Group]:
             have the same seed and configuration.
     """
     found: dict[str, dict[int, Path]] = {}
-    for folder in folders:
-        config = RunFolder(folder).network_config()
-        seed = config.get("seed")
-        if not isinstance(seed, int):
-            raise RunError(f"{folder} must say its seed, got {str(seed)[:60]}")
-        runs = found.setdefault(_without_seed(config, folder), {})
+    for folder, (key, seed) in _keys(folders).items():
+        runs = found.setdefault(key, {})
         if seed in runs:
             raise RunError(
                 f"runs of one configuration must differ in their seeds, got seed {seed}"
@@ -66,6 +61,22 @@ def groups(folders: Sequence[Path]) -> list[Group]:
         )
         for name, first, runs in zip(names, firsts, found.values(), strict=True)
     ]
+
+
+def _keys(folders: Sequence[Path]) -> dict[Path, tuple[str, int]]:
+    """Returns what each run is a run of, and its seed.
+
+    Initial weights count where they are all that tells runs of one seed apart: those of
+    new networks follow from the seed, those of networks to start from do not.
+    """
+    runs = {folder: Run(folder) for folder in folders}
+    keys = {f: (_without_seed(run, f), run.seed) for f, run in runs.items()}
+    if len(set(keys.values())) < len(keys):
+        return {
+            folder: (f"{key} {runs[folder].config.get('weights')}", seed)
+            for folder, (key, seed) in keys.items()
+        }
+    return keys
 
 
 def check_none_left_out(
@@ -114,9 +125,9 @@ def _name(run: Path) -> str:
     return path.name if rest == parts or not rest else ",".join(rest)
 
 
-def _without_seed(config: dict[str, Any], folder: Path) -> str:
+def _without_seed(run: Run, folder: Path) -> str:
     """Returns a run's configuration but for what its seed draws."""
-    model = dict(config["model"])
+    model = dict(run.model_config)
     if _of_comparison(folder):
         model["channels"] = str(folder.resolve().parent)
     wirings = []
@@ -126,6 +137,7 @@ def _without_seed(config: dict[str, Any], folder: Path) -> str:
         arguments.pop("seed", None)
         kept = {key: value for key, value in wiring.items() if key not in drawn}
         wirings.append({**kept, "arguments": arguments})
-    told = {**config, "model": {**model, "wirings": wirings}}
-    del told["seed"]
-    return json.dumps(told, sort_keys=True)
+    drawn = ("seed", "weights", "model")
+    kept = {key: value for key, value in run.config.items() if key not in drawn}
+    kept["model"] = {**model, "wirings": wirings}
+    return json.dumps(kept, sort_keys=True)

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import torch
 
-from ddw_graph.training.bad_images import leaving_out
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.loading import batches
+from ddw_graph.training.run import Run
 from ddw_graph.training.timing import inference_times
-from ddw_graph.training.train import trained_model
 
 
 def run_times(
@@ -28,9 +27,8 @@ def run_times(
     Raises:
         RunError: If a folder holds no trained run.
     """
-    loader = batches(data.test, 64, bad=leaving_out(data))
-    images = next(x for x, _ in loader if len(x))[:64]
-    models = {str(run): trained_model(run, device=device) for run in runs}
+    images, _ = next(batches(data.test_inputs(), 64))
+    models = {str(run): Run(run).network(device=device) for run in runs}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

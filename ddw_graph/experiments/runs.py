@@ -13,11 +13,13 @@ from typing import Any
 import torch
 
 from ddw_graph.errors import RunError, UserError
+from ddw_graph.models import from_config
+from ddw_graph.training.data import DataSource
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.log import finished_epochs
 from ddw_graph.training.memory import keep_memory
 from ddw_graph.training.recipe import Recipe
-from ddw_graph.training.train import DataSource, train
+from ddw_graph.training.train import train
 
 Progress = Callable[[int, int, int], None]
 """Hears of runs finished, runs in all, and epochs finished in all of them."""
@@ -51,9 +53,10 @@ class PlannedRun:
 
     def train(self) -> dict[str, Any]:
         """Trains what is not trained yet, and returns the result."""
-        return train(
-            self.model,
-            self.source.load(),
+        torch.manual_seed(self.seed)
+        run = train(
+            from_config(self.model),
+            self.source.load(workers=self.workers),
             self.recipe,
             seed=self.seed,
             folder=self.folder,
@@ -63,6 +66,8 @@ class PlannedRun:
             workers=self.workers,
             checkpoint_steps=self.checkpoint_steps,
         )
+        assert run.result is not None
+        return run.result
 
 
 def run_all(

@@ -18,12 +18,13 @@ from typing import Any
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.runs import PlannedRun
 from ddw_graph.sweeping.axes import Point
+from ddw_graph.training.data import DataSource
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.lock import is_locked, lock
 from ddw_graph.training.log import finished_epochs
 from ddw_graph.training.recipe import Recipe
-from ddw_graph.training.run import RunFolder, read_json, write_json
-from ddw_graph.training.train import DataSource
+from ddw_graph.training.run import Run
+from ddw_graph.training.run_folder import read_json, write_json
 
 STATES = ("waiting", "running", "failed", "finished")
 
@@ -130,14 +131,12 @@ class SweepFolder:
 
     def write_plan(self, point: Point, run: PlannedRun) -> None:
         """Writes the plan of a run."""
-        source = asdict(run.source)
-        source["root"] = None if run.source.root is None else str(run.source.root)
         plan = {
             "point": point,
             "model": run.model,
             "recipe": run.recipe.as_dict(),
             "execution": run.execution.as_dict(),
-            "source": source,
+            "source": run.source.as_dict(),
             "seed": run.seed,
         }
         write_json(self.job(run.folder.name, ".json"), plan)
@@ -151,16 +150,13 @@ class SweepFolder:
         path = self.job(name, ".json")
         value = read_json(path)
         try:
-            source = dict(value["source"])
-            root = source.pop("root")
             run = PlannedRun(
                 self.runs / name,
                 dict(value["model"]),
                 Recipe(**value["recipe"]),
-                DataSource(root=None if root is None else Path(root), **source),
+                DataSource.from_dict(value["source"]),
                 int(value["seed"]),
-                # Which plans of earlier versions do not have.
-                execution=Execution(**value.get("execution", {})),
+                execution=Execution(**value["execution"]),
             )
             return dict(value["point"]), run
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -168,7 +164,8 @@ class SweepFolder:
 
     def result(self, name: str) -> dict[str, Any] | None:
         """Returns the result of a run, None of one that has not finished."""
-        return RunFolder(self.runs / name).result()
+        run = self.runs / name
+        return Run(run).result if (run / "config.json").exists() else None
 
     def attempt(self, name: str) -> Attempt:
         """Returns the last attempt at a run, one with number 0 if there is none."""

@@ -30,6 +30,7 @@ from ddw_graph.sweeping.settings import (
     seed,
 )
 from ddw_graph.sweeping.spec import SweepSpec
+from ddw_graph.training.classification import Classification
 from ddw_graph.training.data import ImageData
 from ddw_graph.training.loop import check_steps
 
@@ -115,7 +116,9 @@ class SweepPlan:
                 )
             assert model.config is not None
             trained, computed = recipe(settings), execution(settings)
-            check_steps(trained, computed)
+            check_steps(
+                trained, Classification.fewest, computed.accumulate, None
+            )
             return PlannedRun(
                 folder / name,
                 model.config,

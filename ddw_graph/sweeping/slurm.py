@@ -14,7 +14,7 @@ from typing import Any
 from ddw_graph.errors import RunError
 from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.worker import CRASHED, Work, attempt
-from ddw_graph.training.run import read_json, write_json
+from ddw_graph.training.run_folder import read_json, write_json
 
 LARGEST_ARRAY = 1000
 """Jobs that are handed over at once; Slurm's own limit is 1001 by default."""

@@ -18,7 +18,7 @@ from ddw_graph.sweeping.folder import (
 from ddw_graph.sweeping.plan import SweepPlan, run_name
 from ddw_graph.sweeping.search import OptunaSearch
 from ddw_graph.training.lock import lock
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.run_folder import RunFolder
 
 
 @runtime_checkable

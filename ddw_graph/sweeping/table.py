@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddw_graph.sweeping.folder import SweepFolder
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.train import DEFAULT_MODEL
 from ddw_graph.wiring import describe, from_dict
 
@@ -41,7 +41,7 @@ def table(folder: SweepFolder) -> list[dict[str, Any]]:
     Columns are ``run``, ``model``, ``wiring`` and ``edges``, every other axis, the
     seed, ``channels``, the figures of the result, and those of ``graph_properties``.
     """
-    fixed = RunFolder(folder.path).config().get("fixed", {})
+    fixed = RunFolder(folder.path).content()["config"].get("fixed", {})
     rows = []
     for name in folder.runs_planned():
         result = folder.result(name)

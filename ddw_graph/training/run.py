@@ -163,6 +163,13 @@ class Run:
         Raises:
             RunError: If the file is damaged.
         """
+        found = self._result()
+        if found is not None:
+            del found["model_sha256"]
+        return found
+
+    def _result(self) -> dict[str, Any] | None:
+        """Returns the result with the digest of the network's file."""
         path = self._folder.result_path
         if not path.exists():
             return None
@@ -221,16 +228,25 @@ class Run:
                 file that the run wrote.
             CheckpointError: If it is damaged.
         """
-        folder, result = self._folder, self.result
-        if result is None:
+        if self._result() is None:
             return self._last_checkpoint(**own).to(device).eval()
-        path = folder.model_path
-        if file_digest(path) != result["model_sha256"]:
+        self.check_trained()
+        return load(self._folder.model_path, **own).to(device)
+
+    def check_trained(self) -> None:
+        """Checks that there is a trained network, without loading it.
+
+        Raises:
+            RunError: If there is none, or not the one that the run wrote.
+        """
+        result, path = self._result(), self._folder.model_path
+        if result is None:
+            self._folder.read_checkpoint()
+        elif file_digest(path) != result["model_sha256"]:
             raise RunError(
                 f"{path} must be the file that this run wrote, with the SHA-256 in "
                 "result.json, got another or a damaged one; restore it from a copy"
             )
-        return load(path, **own).to(device)
 
     def _last_checkpoint(self, **own: Any) -> Any:
         checkpoint = self._folder.read_checkpoint()

@@ -121,8 +121,7 @@ def train_task(
     Raises:
         UserError: See ``train``.
     """
-    if not 0 <= seed < 2**32:  # a word of the seeds that draws are made of
-        raise RunError(f"seed must be in [0, 2**32), got {seed}")
+    check_seed(seed)
     if task.network.config is None:
         raise ModelError(
             "a network must have a config to be trained, as create_model and rewire "
@@ -184,6 +183,16 @@ def _started(
                 run.content()  # which every process must see
                 run.start(config, resume=True, notes=notes)
         yield
+
+
+def check_seed(seed: int) -> None:
+    """Checks that a seed is a word of the seeds that draws are made of; see ``Key``.
+
+    Raises:
+        RunError: If it is out of range.
+    """
+    if not 0 <= seed < 2**32:
+        raise RunError(f"seed must be in [0, 2**32), got {seed}")
 
 
 def weights_digest(network: nn.Module) -> str:
