@@ -96,7 +96,7 @@ def after_an_epoch(tmp_path_factory: pytest.TempPathFactory, data: CocoData) -> 
     """Returns the folder of a run that ended after its first epoch."""
     folder = tmp_path_factory.mktemp("runs") / "cut"
     with pytest.raises(Stop):
-        run(folder, data, listener=StopAt(1))
+        run(folder, data, listeners=[StopAt(1)])
     return folder
 
 
@@ -164,7 +164,7 @@ def test_resumed_equals_uninterrupted(
     tmp_path: Path, data: CocoData, whole: Path, place: tuple[int, int | None]
 ) -> None:
     with pytest.raises(Stop):
-        run(tmp_path / "cut", data, listener=StopAt(*place))
+        run(tmp_path / "cut", data, listeners=[StopAt(*place)])
     torch.randn(5)  # what was drawn in between must not matter
     result = run(tmp_path / "cut", data, resume=True)
     first, second = weights(whole), weights(tmp_path / "cut")
@@ -185,7 +185,7 @@ def test_mixed_precision_learns_nearly_the_same_and_resumes(
     exact = run(tmp_path / "exact", data)
     whole = run(tmp_path / "whole", data, execution=execution)
     with pytest.raises(Stop):
-        run(tmp_path / "cut", data, execution=execution, listener=StopAt(2, 1))
+        run(tmp_path / "cut", data, execution=execution, listeners=[StopAt(2, 1)])
     with pytest.raises(RunError, match="another configuration: execution is"):
         run(tmp_path / "cut", data, resume=True)
     result = run(tmp_path / "cut", data, execution=execution, resume=True)

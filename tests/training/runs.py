@@ -5,13 +5,25 @@ from typing import Any
 
 import torch
 
+from ddw_graph.models import from_config
+from ddw_graph.nn.network import Network
+from ddw_graph.training.classification import Classification
 from ddw_graph.training.data import ImageData
+from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import Recipe, recipe_named
-from ddw_graph.training.run import Row, RunFolder
-from ddw_graph.training.train import train
+from ddw_graph.training.run import Run
+from ddw_graph.training.train import train, train_task
 from tests.training.small import small_config, small_data
 
 RECIPE = recipe_named("small", epochs=2, batch_size=10, augment=True)
+
+
+def small_network(
+    config: dict[str, Any] | None = None, *, seed: int = 0, **changes: Any
+) -> Network:
+    """Returns the network of a configuration with the weights of a seed."""
+    torch.manual_seed(seed)
+    return from_config(config or small_config(**changes))
 
 
 def run(
@@ -20,27 +32,41 @@ def run(
     config: dict[str, Any] | None = None,
     data: ImageData | None = None,
     recipe: Recipe = RECIPE,
+    seed: int = 0,
     **options: Any,
 ) -> dict[str, Any]:
     """Trains in three steps an epoch, of which the last has fewer images."""
-    return train(
-        config or small_config(drop_path=0.3, dropout=0.2),
+    made = train(
+        small_network(config or small_config(drop_path=0.3, dropout=0.2), seed=seed),
         data or small_data(24, 12),
         recipe,
-        seed=options.pop("seed", 0),
+        seed=seed,
         folder=folder,
         **options,
+    )
+    assert made.result is not None
+    return made.result
+
+
+def run_in_place(
+    folder: Path, *, recipe: Recipe = RECIPE, **options: Any
+) -> tuple[Network, Any]:
+    """Returns a network, and what trains it in place as ``run`` trains a copy."""
+    network = small_network(small_config(drop_path=0.3, dropout=0.2))
+    task = Classification(network, small_data(24, 12), recipe)
+    return network, lambda **more: train_task(
+        task, seed=0, folder=folder, **options, **more
     )
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Returns the weights in a run's checkpoint."""
-    state: dict[str, torch.Tensor] = RunFolder(folder).read_checkpoint()["model"]
-    return state
+    """Returns the weights of a finished run."""
+    network: Network = Run(folder).network()
+    return network.state_dict()
 
 
 class Stop(Exception):
-    """Ends a training from outside."""
+    """Ends a training."""
 
 
 class StopAt:

@@ -18,9 +18,11 @@ from torch import nn
 from ddw_graph.models import from_config
 from ddw_graph.nn.network import Network
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.loop import fit
+from ddw_graph.training.classification import Classification
+from ddw_graph.training.loop import Training, fit
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.run import Row, RunFolder
+from ddw_graph.training.log import Row
+from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.world import World, joined
 from tests.training.small import small_config, small_data
 
@@ -51,7 +53,8 @@ def weights_after(
     with world.together():
         if world.leads:
             run.start({}, resume=True)
-    fit(model, small_data(IMAGES), recipe, seed=0, folder=run, world=world, **options)
+    task = Classification(model, small_data(IMAGES), recipe)
+    fit(Training(task, recipe, 0, run, world=world, **options))
     return model.state_dict()
 
 
@@ -127,7 +130,7 @@ def main() -> None:
             world,
             epochs=epochs,
             execution=Execution(),
-            listener=Pid(rank_files(folder, world.size)[world.rank]),
+            listeners=[Pid(rank_files(folder, world.size)[world.rank])],
             checkpoint_steps=2,
         )
 

@@ -190,7 +190,7 @@ def test_resumed_equals_uninterrupted(
 ) -> None:
     data = damaged(uninterrupted / "d")
     with pytest.raises(Stop):
-        fit(tmp_path / "cut", data, listener=StopAt(*place), checkpoint_steps=1)
+        fit(tmp_path / "cut", data, listeners=[StopAt(*place)], checkpoint_steps=1)
     whole = uninterrupted / "whole"
     rows = fit(tmp_path / "cut", data, resume=True, checkpoint_steps=1)
     assert rows == fit(whole, data, resume=True)  # which has ended

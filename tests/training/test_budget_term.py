@@ -215,7 +215,7 @@ def test_a_run_with_a_budget_goes_on_as_if_it_had_not_stopped(tmp_path: Path) ->
     }
     run(tmp_path / "whole", **settings)
     with pytest.raises(Stop):
-        run(tmp_path / "cut", listener=StopAt(2, 3), **settings)
+        run(tmp_path / "cut", listeners=[StopAt(2, 3)], **settings)
     run(tmp_path / "cut", resume=True, **settings)
     whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
     assert all(torch.equal(whole[key], cut[key]) for key in whole)
@@ -258,7 +258,7 @@ def test_runs_of_earlier_versions_are_read_and_go_on(
     path.write_text(json.dumps(old))
     assert run(finished, resume=True) == old
     with pytest.raises(Stop):
-        run(tmp_path / "b", listener=StopAt(2, 1))
+        run(tmp_path / "b", listeners=[StopAt(2, 1)])
     as_before(tmp_path / "b")
     run(tmp_path / "b", resume=True)
     first, *_, last = (tmp_path / "b" / "log.csv").read_text().splitlines()[1:]

@@ -184,7 +184,7 @@ def test_the_scale_of_half_precision_survives(tmp_path: Path) -> None:
         run(
             tmp_path / "cut",
             execution=half,
-            listener=StopAt(2, 3),
+            listeners=[StopAt(2, 3)],
             checkpoint_steps=2,
         )
     kept = RunFolder(tmp_path / "cut").read_checkpoint()
@@ -221,7 +221,7 @@ def test_everything_resumes_in_the_midst_of_an_epoch(
         run(
             tmp_path / "cut",
             recipe=EVERYTHING,
-            listener=StopAt(*place),
+            listeners=[StopAt(*place)],
             checkpoint_steps=1,
             workers=workers,
         )

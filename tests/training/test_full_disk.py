@@ -29,7 +29,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_leaves_the_last_checkpoint(disk: Path, whole: Path) -> None:
     folder = disk / "run"
     with pytest.raises(Stop):
-        run(folder, listener=StopAt(2, 1))
+        run(folder, listeners=[StopAt(2, 1)])
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, pytest.raises(OSError) as full:
         while True:

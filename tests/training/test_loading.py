@@ -225,7 +225,7 @@ def test_a_checkpoint_of_an_earlier_version_goes_on(
     """Within an epoch, and without what the log tells since."""
     options: dict[str, Any] = {"checkpoint_steps": 2}
     with pytest.raises(Stop):
-        run(tmp_path / "cut", listener=StopAt(2, 3), **options)
+        run(tmp_path / "cut", listeners=[StopAt(2, 3)], **options)
     folder = RunFolder(tmp_path / "cut")
     state = folder.read_checkpoint()
     assert state["step"] and state["tally"].pop("bad") == 0

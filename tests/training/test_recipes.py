@@ -157,7 +157,7 @@ def test_the_average_follows_its_interval_and_is_what_is_tested(tmp_path: Path) 
     watch = Watch(model)
     data = small_data()
     recipe = replace(EVERYTHING, epochs=3)
-    history = fit(model, data, recipe, seed=0, folder=folder, listener=watch)
+    history = fit(model, data, recipe, seed=0, folder=folder, listeners=[watch])
     # 5 steps an epoch: the first, third and fifth update. In the warm-up, epoch 1, they
     # copy, so the first update after it does too.
     expected = watch.seen[2, 1]
@@ -200,7 +200,7 @@ def test_resumed_equals_uninterrupted_with_everything_on(
     tmp_path: Path, everything: Path, place: tuple[int, int]
 ) -> None:
     with pytest.raises(Stop):
-        run(tmp_path / "cut", recipe=EVERYTHING, listener=StopAt(*place))
+        run(tmp_path / "cut", recipe=EVERYTHING, listeners=[StopAt(*place)])
     torch.randn(5)
     run(tmp_path / "cut", recipe=EVERYTHING, resume=True)
     whole, cut = (
@@ -221,7 +221,7 @@ def test_other_processes_load_the_same_with_everything_on(tmp_path: Path) -> Non
 
 def test_a_checkpoint_without_the_trained_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Stop):
-        run(tmp_path / "a", recipe=EVERYTHING, listener=StopAt(2, 1))
+        run(tmp_path / "a", recipe=EVERYTHING, listeners=[StopAt(2, 1)])
     folder = RunFolder(tmp_path / "a")
     state = folder.read_checkpoint()
     del state["trained"]
@@ -233,7 +233,7 @@ def test_a_checkpoint_without_the_trained_weights_is_refused(tmp_path: Path) -> 
 def test_a_loss_that_is_not_finite_stops_with_everything_on(tmp_path: Path) -> None:
     data = small_data()
     with pytest.raises(Stop):
-        run(tmp_path / "a", recipe=EVERYTHING, data=data, listener=StopAt(2, 1))
+        run(tmp_path / "a", recipe=EVERYTHING, data=data, listeners=[StopAt(2, 1)])
     before = (tmp_path / "a" / "checkpoint.pt").read_bytes()
     assert isinstance(data.train, ArrayImages)
     data.train.mean[:] = math.nan
@@ -252,7 +252,7 @@ def test_an_average_does_not_hide_that_the_last_step_diverged(
 
     # The average was updated before: it stays finite.
     with pytest.raises(RunError, match="in epoch 2, the last step; the last"):
-        run(tmp_path / "a", recipe=EVERYTHING, listener=DivergeAt(2, 3, spoil))
+        run(tmp_path / "a", recipe=EVERYTHING, listeners=[DivergeAt(2, 3, spoil)])
 
 
 def test_a_mixed_image_is_right_where_its_larger_part_is(

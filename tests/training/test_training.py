@@ -14,18 +14,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from ddw_graph import save
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.models import from_config
-from ddw_graph.nn.network import Network
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.evaluation import evaluate
-from ddw_graph.training.images import ArrayImages
+from ddw_graph.training.loading import batches
 from ddw_graph.training.recipe import Recipe, parameter_groups, recipe_named
-from ddw_graph.training.run import RunFolder
-from ddw_graph.training.train import trained_model
-from tests.training.runs import RECIPE, Stop, StopAt, run, weights
+from ddw_graph.training.run import Run
+from ddw_graph.training.run_folder import RunFolder
+from ddw_graph.training.train import train
+from tests.training.runs import (
+    RECIPE,
+    Stop,
+    StopAt,
+    run,
+    run_in_place,
+    small_network,
+    weights,
+)
 from tests.training.small import small_config, small_data
 
 FULL = pytest.mark.full
@@ -46,8 +58,8 @@ def test_learns(tmp_path: Path, edges: str) -> None:
     config, data = small_config(edges), small_data()
     result = run(tmp_path / "a", config=config, data=data, recipe=recipe)
     assert result["test_accuracy"] > 0.8
-    model = trained_model(tmp_path / "a")
-    assert evaluate(model, data.test).accuracy == result["test_accuracy"]
+    model = Run(tmp_path / "a").network()
+    assert evaluate(model, data.test_inputs()).accuracy == result["test_accuracy"]
 
 
 def test_writes_configuration_log_and_result(tmp_path: Path) -> None:
@@ -60,7 +72,9 @@ def test_writes_configuration_log_and_result(tmp_path: Path) -> None:
     assert len(edges) == 10
     log = (tmp_path / "a" / "log.csv").read_text().splitlines()
     assert len(log) == 3 and log[0].startswith("epoch,learning_rate,train_loss")
-    assert json.loads((tmp_path / "a" / "result.json").read_text()) == result
+    kept = json.loads((tmp_path / "a" / "result.json").read_text())
+    assert len(kept.pop("model_sha256")) == 64 and kept == result
+    assert not (tmp_path / "a" / "checkpoint.pt").exists()
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path, whole: Path) -> None:
@@ -77,7 +91,7 @@ def test_resumed_equals_uninterrupted(
     tmp_path: Path, whole: Path, place: tuple[int, int]
 ) -> None:
     with pytest.raises(Stop):
-        run(tmp_path / "cut", listener=StopAt(*place))
+        run(tmp_path / "cut", listeners=[StopAt(*place)])
     torch.randn(5)
     result = run(tmp_path / "cut", resume=True)
     wanted, found = weights(whole), weights(tmp_path / "cut")
@@ -113,10 +127,9 @@ def test_a_loss_that_is_not_finite_stops_before_anything_is_written(
 ) -> None:
     data = small_data()
     with pytest.raises(Stop):
-        run(tmp_path / "a", data=data, listener=StopAt(2, 1))
+        run(tmp_path / "a", data=data, listeners=[StopAt(2, 1)])
     before = (tmp_path / "a" / "checkpoint.pt").read_bytes()
-    assert isinstance(data.train, ArrayImages)
-    data.train.mean[:] = math.nan
+    object.__setattr__(data.transform, "mean", (math.nan,))
     with pytest.raises(RunError, match="the loss is nan in epoch 2, step 1 of"):
         run(tmp_path / "a", data=data, resume=True)
     assert (tmp_path / "a" / "checkpoint.pt").read_bytes() == before
@@ -134,61 +147,43 @@ class DivergeAt(StopAt):
             self.spoil()
 
 
-def networks_made(monkeypatch: pytest.MonkeyPatch) -> list[Network]:
-    """Returns the list to which every network that is trained from now on is added."""
-    made: list[Network] = []
-
-    def build(config: dict[str, Any]) -> Network:
-        made.append(from_config(config))
-        return made[-1]
-
-    monkeypatch.setattr("ddw_graph.training.train.from_config", build)
-    return made
-
-
-def test_the_last_step_of_an_epoch_may_diverge_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = networks_made(monkeypatch)
+def test_the_last_step_of_an_epoch_may_diverge_too(tmp_path: Path) -> None:
+    network, train = run_in_place(tmp_path / "a")
 
     def spoil() -> None:
-        next(iter(made[-1].parameters())).data.fill_(math.inf)
+        next(iter(network.parameters())).data.fill_(math.inf)
 
-    listener = DivergeAt(2, 3, spoil)
     with pytest.raises(RunError, match="in epoch 2, the last step; the last"):
-        run(tmp_path / "a", listener=listener)
+        train(listeners=[DivergeAt(2, 3, spoil)])
     history = RunFolder(tmp_path / "a").read_checkpoint()["history"]
     assert [row["epoch"] for row in history] == [1]
-    monkeypatch.undo()
     assert run(tmp_path / "a", resume=True)["epochs"] == 2
 
 
-def test_a_statistic_that_overflows_is_not_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No loss of a training tells of it: a batch is normalised by its own."""
-    made = networks_made(monkeypatch)
+def test_a_statistic_that_overflows_is_not_kept(tmp_path: Path) -> None:
+    """No training loss shows it: a batch is normalised by its own."""
+    network, train = run_in_place(tmp_path / "a", checkpoint_steps=1)
 
     def spoil() -> None:
-        statistics = dict(made[-1].named_buffers())
+        statistics = dict(network.named_buffers())
         next(s for n, s in statistics.items() if n.endswith("running_var")).fill_(
             math.inf
         )
 
-    listener = DivergeAt(2, 2, spoil)
     with pytest.raises(RunError, match="statistic is not in epoch 2, step 2 of 3; the"):
-        run(tmp_path / "a", listener=listener, checkpoint_steps=1)
+        train(listeners=[DivergeAt(2, 2, spoil)])
     kept = RunFolder(tmp_path / "a").read_checkpoint()
     assert kept["step"] == 1
     assert all(torch.isfinite(each).all() for each in kept["model"].values())
 
 
-def test_a_lost_log_and_a_left_draft_do_no_harm(tmp_path: Path, finished: Path) -> None:
-    log = (finished / "log.csv").read_text()
-    for name in ("log.csv", "result.json"):
-        (finished / name).unlink()
-    run(finished, resume=True)
-    assert (finished / "log.csv").read_text() == log
+def test_a_lost_log_and_a_left_draft_do_no_harm(
+    tmp_path: Path, unfinished: Path
+) -> None:
+    log = (unfinished / "log.csv").read_text()
+    (unfinished / "log.csv").unlink()
+    run(unfinished, resume=True)
+    assert (unfinished / "log.csv").read_text().startswith(log)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / ".config.json.0a1b2c3d.tmp").write_text("{")
     run(tmp_path / "b")
@@ -259,9 +254,9 @@ class Planted:
 
 
 def test_a_damaged_checkpoint_is_one_clear_error(
-    tmp_path: Path, finished: Path
+    tmp_path: Path, unfinished: Path
 ) -> None:
-    path = finished / "checkpoint.pt"
+    path = unfinished / "checkpoint.pt"
     whole = path.read_bytes()
     marker = tmp_path / "marker"
     for content in (
@@ -273,26 +268,27 @@ def test_a_damaged_checkpoint_is_one_clear_error(
     ):
         path.write_bytes(content)
         with pytest.raises(RunError, match="checkpoint"):
-            trained_model(finished)
+            Run(unfinished).network()
     torch.save({"model": Planted(marker)}, path)
     with pytest.raises(RunError, match="must be a whole checkpoint"):
-        trained_model(finished)
+        Run(unfinished).network()
     assert not marker.exists()
     path.unlink()
-    with pytest.raises(RunError, match="must hold checkpoint.pt"):
-        trained_model(finished)
+    with pytest.raises(RunError, match="or checkpoint.pt"):
+        Run(unfinished).network()
     path.mkdir()
-    with pytest.raises(RunError, match="must hold checkpoint.pt"):
-        trained_model(finished)
+    with pytest.raises(RunError, match="or checkpoint.pt"):
+        Run(unfinished).network()
 
 
+@pytest.mark.filterwarnings("ignore::ddw_graph.errors.UnfinishedWarning")
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=FULL)])
 def test_a_flipped_bit_never_passes_for_other_weights(
-    finished: Path, seed: int
+    unfinished: Path, seed: int
 ) -> None:
-    path = finished / "checkpoint.pt"
+    path = unfinished / "checkpoint.pt"
     whole = path.read_bytes()
-    before = weights(finished)
+    before = weights(unfinished)
     generator = random.Random(seed)
     refused = 0
     for _ in range(75):
@@ -301,7 +297,7 @@ def test_a_flipped_bit_never_passes_for_other_weights(
         flipped[place] ^= 1 << generator.randrange(8)
         path.write_bytes(flipped)
         try:
-            after = trained_model(finished).state_dict()
+            after = weights(unfinished)
         except RunError:
             refused += 1
             continue
@@ -310,29 +306,81 @@ def test_a_flipped_bit_never_passes_for_other_weights(
     assert refused > 25
 
 
+@pytest.mark.parametrize("kind", ["flipped", "cut", "swapped", "missing"])
+def test_a_network_that_the_run_did_not_write_is_noticed(
+    finished: Path, kind: str
+) -> None:
+    path = finished / "model.safetensors"
+    content = path.read_bytes()
+    if kind == "swapped":  # whole, and of the same configuration
+        other = Run(finished).network()
+        torch.nn.init.zeros_(next(other.parameters()))
+        save(other, path, overwrite=True)
+    elif kind == "missing":
+        path.unlink()
+    else:
+        place = len(content) - 9
+        changed = bytes([content[place] ^ 1]) + content[place + 1 :]
+        path.write_bytes(content[:place] + (changed if kind == "flipped" else b""))
+    for reads in (Run(finished).network, Run(finished).check_trained):
+        with pytest.raises(RunError, match="model.safetensors must be"):
+            reads()
+
+
+def test_a_finished_run_is_read_without_its_training_state(
+    tmp_path: Path, finished: Path
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    for name in ("config.json", "result.json", "model.safetensors"):
+        (shared / name).write_bytes((finished / name).read_bytes())
+    run = Run(shared)
+    found = evaluate(run.network(), small_data(24, 12).test_inputs())
+    assert run.result is not None
+    assert found.loss == run.result["test_loss"]
+
+
+def test_a_run_keeps_the_wirings_of_its_last_evaluation(whole: Path) -> None:
+    run, images = Run(whole), small_data(24, 12).test_inputs()
+    (output,) = outputs(run.network(), batches(images, 12))
+    price = cost(run.network(), 8)
+    kept = run.analysis
+    assert kept.classes == ("a", "b", "c") and kept.samples == 12
+    for place, (stage, matrix) in enumerate(
+        zip(run.network().stages, output.adjacency, strict=True)
+    ):
+        sources, targets = stage.plan.ends
+        wanted = matrix[:, targets, sources].numpy()
+        assert np.array_equal(kept.weights(place), wanted)
+    assert kept.column("prediction").tolist() == output.logits.argmax(1).tolist()
+    macs = price.expected_macs(output.adjacency)
+    np.testing.assert_allclose(kept.column("expected_macs"), macs, rtol=1e-6)
+    assert run.result is not None
+    assert run.result["expected_macs"] == pytest.approx(macs.mean().item())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"history": 3}, "must be a checkpoint of this run"),
         ({"history": [{"epoch": 1}] * 9}, "9 epochs of 2"),
         ({"step": -1}, "-1 steps of an epoch"),
-        ({"tally": {"loss": 1.0}}, "must be a checkpoint of this run"),
+        ({"step": 1, "tally": {"loss": 1.0}}, "its sums are incomplete"),
         ({"history": []}, "0 epochs of 2"),
         ({"optimizer": {}}, "must be a checkpoint of this run"),
     ],
 )
 def test_a_checkpoint_of_odd_parts_is_refused(
-    finished: Path, change: dict[str, Any], message: str
+    unfinished: Path, change: dict[str, Any], message: str
 ) -> None:
-    (finished / "result.json").unlink()
-    folder = RunFolder(finished)
+    folder = RunFolder(unfinished)
     folder.write_checkpoint(folder.read_checkpoint() | change)
     with pytest.raises(RunError, match=message):
-        run(finished, resume=True)
+        run(unfinished, resume=True)
 
 
-def test_a_checkpoint_of_another_type_is_refused(finished: Path) -> None:
-    folder = RunFolder(finished)
+def test_a_checkpoint_of_another_type_is_refused(unfinished: Path) -> None:
+    folder = RunFolder(unfinished)
     state = folder.read_checkpoint()
     state["model"] = {
         key: tensor.double() if tensor.is_floating_point() else tensor
@@ -340,16 +388,15 @@ def test_a_checkpoint_of_another_type_is_refused(finished: Path) -> None:
     }
     folder.write_checkpoint(state)
     with pytest.raises(RunError, match="is torch.float64, not torch.float32"):
-        trained_model(finished)
+        Run(unfinished).network()
 
 
-def test_a_checkpoint_of_another_network_is_refused(
-    tmp_path: Path, finished: Path
-) -> None:
-    run(tmp_path / "b", config=small_config("learned"))
-    os.replace(tmp_path / "b" / "checkpoint.pt", finished / "checkpoint.pt")
+def test_a_checkpoint_of_another_network_is_refused(unfinished: Path) -> None:
+    folder = RunFolder(unfinished)
+    other = small_network(edges="learned").state_dict()
+    folder.write_checkpoint(folder.read_checkpoint() | {"model": other})
     with pytest.raises(RunError, match="weights of this network: Missing key"):
-        trained_model(finished)
+        Run(unfinished).network()
 
 
 def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
@@ -365,7 +412,7 @@ def test_the_log_tells_the_learning_rate_of_each_epochs_last_step(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(Stop):
-        run(tmp_path / "a", listener=StopAt(2, 2))
+        run(tmp_path / "a", listeners=[StopAt(2, 2)])
     run(tmp_path / "a", resume=True)
     history = RunFolder(tmp_path / "a").read_checkpoint()["history"]
     # 24 images in batches of 10: 3 steps an epoch.
@@ -417,7 +464,7 @@ def test_two_processes_do_not_train_in_one_folder(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ddw_graph.training.run.PATIENCE", 0.0)
-    result = RunFolder(finished).result()
+    result = Run(finished).result
     with RunFolder(finished).held():
         with pytest.raises(RunError, match="is being trained by another process"):
             run(finished, resume=True)
@@ -428,11 +475,16 @@ def test_two_processes_do_not_train_in_one_folder(
         assert run(finished, resume=True) == result
 
 
-def test_what_is_started_from_is_of_the_configuration(tmp_path: Path) -> None:
-    other = from_config(small_config(edges="learned"))
-    with pytest.raises(RunError, match="start must be a network of the same config"):
-        run(tmp_path / "run", config=small_config(edges="fixed"), start=other)
-    assert not (tmp_path / "run").exists()
+def test_the_weights_to_start_from_tell_runs_apart(finished: Path) -> None:
+    with pytest.raises(RunError, match="weights is '.*' there, and '.*' was asked"):
+        train(
+            small_network(small_config(drop_path=0.3, dropout=0.2), seed=1),
+            small_data(24, 12),
+            RECIPE,
+            seed=0,
+            folder=finished,
+            resume=True,
+        )
 
 
 def _no_locks(file: int, kind: int) -> None:
@@ -455,7 +507,7 @@ def test_two_processes_that_begin_at_once_have_one_configuration(
     monkeypatch.setattr(Path, "exists", other_comes_first)
     with pytest.raises(RunError, match="an empty or a new folder"):
         folder.start({"seed": 2}, resume=False)
-    assert folder.config() == {"seed": 1}
+    assert folder.content()["config"] == {"seed": 1}
 
 
 def test_what_another_process_began_a_moment_ago_is_not_replaced(
@@ -470,4 +522,4 @@ def test_what_another_process_began_a_moment_ago_is_not_replaced(
     monkeypatch.setattr(Path, "mkdir", other_comes_first)
     with pytest.raises(RunError, match="another configuration: seed is 1 there, and 2"):
         folder.start({"seed": 2}, resume=True)
-    assert folder.config() == {"seed": 1}
+    assert folder.content()["config"] == {"seed": 1}

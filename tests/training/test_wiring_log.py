@@ -53,7 +53,7 @@ def test_a_resumed_run_has_each_epoch_once(
     tmp_path: Path, whole: Path, place: tuple[int, int]
 ) -> None:
     with pytest.raises(Stop):
-        run(tmp_path / "cut", listener=StopAt(*place))
+        run(tmp_path / "cut", listeners=[StopAt(*place)])
     # As if it had ended between the log of edges and the checkpoint.
     first = read_wiring_log(whole)[:30]
     ahead = [replace(row, epoch=place[0], mean=0.5) for row in first]
