@@ -149,7 +149,10 @@ def train_task(
         "seed": seed,
         "execution": {**execution.as_dict(), "processes": world.size},
     }
-    with _started(training, config, resume=resume):
+    notes = task.notes()
+    with started_together(
+        run, config, world, training.device, resume=resume, notes=notes
+    ):
         if not run.result_path.exists():
             history = fit(training)
             network = training.state.evaluated
@@ -163,22 +166,38 @@ def train_task(
 
 
 @contextmanager
-def _started(
-    training: Training, config: Mapping[str, Any], *, resume: bool
+def started_together(
+    run: RunFolder,
+    config: Mapping[str, Any],
+    world: World,
+    device: torch.device | str,
+    *,
+    resume: bool,
+    notes: Mapping[str, Any] | None = None,
 ) -> Iterator[None]:
     """Starts a run's folder for all that train together, and holds it for a while.
 
     The first process makes the folder; the others check that they see it, and that what
     they are to train is what is written there.
+
+    Args:
+        run: The folder.
+        config: See ``RunFolder.start``, as ``resume`` and ``notes``.
+        world: The processes.
+        device: Where they compute.
+        resume: Whether a run that is there may be resumed.
+        notes: What else the folder's ``config.json`` holds.
+
+    Raises:
+        RunError: If the folder holds something else, is in use by another training, or
+            another process failed or was started with something else.
     """
-    run, world = training.folder, training.world
-    notes = training.task.notes()
     with ExitStack() as stack:
-        with world.together(training.device):
+        with world.together(device):
             if world.leads:
                 run.start(config, resume=resume, notes=notes)
                 stack.enter_context(run.held())
-        with world.together(training.device):
+        with world.together(device):
             if not world.leads:
                 run.content()  # which every process must see
                 run.start(config, resume=True, notes=notes)

@@ -15,11 +15,12 @@ from ddw_graph.errors import RunError
 from ddw_graph.models import from_config
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
+from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.budget_term import CLOSING_EDGES, budget_term, mac_shares
 from ddw_graph.training.evaluation import evaluate
-from ddw_graph.training.recipe import Recipe, recipe_named
-from ddw_graph.training.run import RunFolder
-from ddw_graph.training.train import trained_model
+from ddw_graph.training.loading import batches
+from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.run import Run
 from tests.training.runs import Stop, StopAt, run, weights
 from tests.training.small import small_config, small_data
 
@@ -179,13 +180,12 @@ def test_training_reaches_its_budget_and_learns(tmp_path: Path) -> None:
         result = run(folder, config=config, data=data, recipe=recipe, seed=2)
         assert result["test_accuracy"] > 0.8
         shares[budget] = result["expected_macs"] / result["total_macs"]
-        model = trained_model(folder)
-        images, _ = data.test.batch(range(24), None)
-        _, adjacency = model(images, return_adjacency=True)
-        expected = cost(model, 8).expected_macs(adjacency)
+        model = Run(folder).network()
+        (output,) = outputs(model, batches(data.test_inputs(), 24))
+        expected = cost(model, 8).expected_macs(output.adjacency)
         assert result["expected_macs"] == pytest.approx(expected.mean().item())
-        history = RunFolder(folder).read_checkpoint()["history"]
-        assert history[-1]["test_macs_share"] == pytest.approx(shares[budget])
+        last = Run(folder).log[-1]
+        assert last["test_macs_share"] == pytest.approx(shares[budget])
     assert shares[0.5] == pytest.approx(0.5, abs=0.05)
     assert shares[1.0] == pytest.approx(1.0, abs=0.01)
 
@@ -198,13 +198,12 @@ def test_the_log_tells_shares_and_the_loss_without_the_term(tmp_path: Path) -> N
     for name, weight in (("a", 0.0), ("b", 1e3)):
         recipe = replace(still, budget_weight=weight)
         run(tmp_path / name, config=config, recipe=recipe)
-        (row,) = RunFolder(tmp_path / name).read_checkpoint()["history"]
+        (row,) = Run(tmp_path / name).log
         rows.append(row | {"data_seconds": 0, "train_seconds": 0})
     assert rows[0] == rows[1]
     assert 0 < rows[0]["train_macs_share"] <= 1
-    log = (tmp_path / "a" / "log.csv").read_text().splitlines()
-    assert log[0].endswith("train_seconds,train_macs_share,test_macs_share")
-    tested = evaluate(trained_model(tmp_path / "a"), small_data(24, 12).test)
+    images = small_data(24, 12).test_inputs()
+    tested = evaluate(Run(tmp_path / "a").network(), images)
     assert rows[0]["test_macs_share"] == tested.macs_share
 
 
@@ -223,43 +222,3 @@ def test_a_run_with_a_budget_goes_on_as_if_it_had_not_stopped(tmp_path: Path) ->
         json.loads((tmp_path / n / "result.json").read_text()) for n in ("whole", "cut")
     ]
     assert len({r["expected_macs"] for r in results}) == 1
-
-
-def test_without_a_budget_the_weight_of_its_term_is_no_setting() -> None:
-    assert "budget_weight" not in Recipe().as_dict()
-    assert Recipe(budget=0.5).as_dict()["budget_weight"] == Recipe().budget_weight
-
-
-def as_before(folder: Path) -> None:
-    """Makes a run's folder what earlier versions wrote."""
-    config = json.loads((folder / "config.json").read_text())
-    del config["config"]["recipe"]["budget"]
-    (folder / "config.json").write_text(json.dumps(config))
-    run_folder = RunFolder(folder)
-    state = run_folder.read_checkpoint()
-    new = ("train_macs_share", "test_macs_share")
-    state["history"] = [
-        {key: value for key, value in row.items() if key not in new}
-        for row in state["history"]
-    ]
-    run_folder.write_checkpoint(state)
-
-
-def test_runs_of_earlier_versions_are_read_and_go_on(
-    tmp_path: Path, finished: Path
-) -> None:
-    result = RunFolder(finished).result()
-    assert result
-    as_before(finished)
-    path = finished / "result.json"
-    path.unlink()
-    assert run(finished, resume=True) == result
-    old = {key: value for key, value in result.items() if key != "expected_macs"}
-    path.write_text(json.dumps(old))
-    assert run(finished, resume=True) == old
-    with pytest.raises(Stop):
-        run(tmp_path / "b", listeners=[StopAt(2, 1)])
-    as_before(tmp_path / "b")
-    run(tmp_path / "b", resume=True)
-    first, *_, last = (tmp_path / "b" / "log.csv").read_text().splitlines()[1:]
-    assert first.endswith(",,") and not last.endswith(",")

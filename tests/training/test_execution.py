@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from ddw_graph.errors import RunError
+from ddw_graph.training.classification import Classification
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.loop import fit
 from ddw_graph.training.recipe import Recipe, recipe_named
-from ddw_graph.training.run import RunFolder
-from ddw_graph.training.train import train
+from ddw_graph.training.run import Run
+from ddw_graph.training.run_folder import RunFolder
+from ddw_graph.training.train import train_task
 from tests.training import several
 from tests.training.runs import Stop, StopAt, run, weights
 from tests.training.small import small_config, small_data
@@ -118,7 +119,7 @@ def test_an_operation_that_does_not_repeat_is_told(tmp_path: Path) -> None:
 
 def test_parts_of_less_than_two_images_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        RunError, match="each of 6 parts of each of 1 processes, got 10"
+        RunError, match="2 for each of 6 parts .*, got 10"
     ):
         run(
             tmp_path / "run",
@@ -232,7 +233,7 @@ def test_everything_resumes_in_the_midst_of_an_epoch(
     result = run(tmp_path / "cut", recipe=EVERYTHING, resume=True)
     whole, cut = weights(everything), weights(tmp_path / "cut")
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
-    uninterrupted = RunFolder(everything).result()
+    uninterrupted = Run(everything).result
     assert uninterrupted
     assert uninterrupted | {"train_seconds": 0} == result | {"train_seconds": 0}
 
@@ -250,9 +251,8 @@ def test_a_step_is_no_longer_than_the_clipped_gradients(tmp_path: Path) -> None:
 
     def moved(recipe: Recipe, name: str) -> float:
         model, before = several.network(), several.network().state_dict()
-        folder = RunFolder(tmp_path / name)
-        folder.start({}, resume=False)
-        fit(model, small_data(), recipe, seed=0, folder=folder)
+        task = Classification(model, small_data(), recipe)
+        train_task(task, seed=0, folder=tmp_path / name)
         after = dict(model.named_parameters())
         steps = [(after[name] - before[name]).detach().flatten() for name in after]
         return float(torch.cat(steps).norm())
@@ -269,9 +269,7 @@ def test_torchs_choice_of_operations_is_set_back() -> None:
 
 
 def test_a_run_computed_otherwise_is_another_run(finished: Path) -> None:
-    config = RunFolder(finished).config()
-    assert "execution" not in config and "clip_norm" not in config["recipe"]
-    with pytest.raises(RunError, match="execution is None there, and .*bfloat16"):
+    with pytest.raises(RunError, match="precision is 'float32' there, and 'bfloat16'"):
         run(finished, resume=True, execution=Execution(precision="bfloat16"))
 
 
@@ -289,11 +287,4 @@ def test_names_the_value_that_it_rejects(changes: dict[str, Any], message: str) 
 
 def test_a_checkpoint_is_written_after_steps_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="checkpoint_steps must be at least 1, got 0"):
-        train(
-            small_config(),
-            small_data(),
-            EVERYTHING,
-            seed=0,
-            folder=tmp_path / "a",
-            checkpoint_steps=0,
-        )
+        run(tmp_path / "a", checkpoint_steps=0)

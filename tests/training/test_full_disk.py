@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.run_folder import RunFolder
 from tests.training.runs import Stop, StopAt, run, weights
 
 

@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 
 from ddw_graph.errors import RunError
-from ddw_graph.training.listeners import Listeners
 from ddw_graph.training.log import CURVES, Row, json_log, read_log
 from ddw_graph.training.loop import Listener
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.tensorboard import TensorBoard
-from ddw_graph.training.train import train
-from tests.training.small import small_config, small_data
+from tests.training.runs import run
 
 
 def row(epoch: int, **more: float) -> Row:
@@ -85,14 +83,11 @@ class Heard:
         self.told.append(row)
 
 
-def test_every_listener_hears_the_same(tmp_path: Path) -> None:
+def test_every_listener_is_called_alike(tmp_path: Path) -> None:
     one, other = Heard(), Heard()
-    both = Listeners([one, other])
-    assert isinstance(both, Listener)
-    quick = recipe_named("small", epochs=2)
-    config, data = small_config(), small_data()
-    train(config, data, quick, seed=0, folder=tmp_path / "r", listener=both)
-    assert one.told == other.told and len(one.told) == 2 * (2 + 1)
+    assert isinstance(one, Listener)
+    run(tmp_path / "r", listeners=[one, other])
+    assert one.told == other.told and len(one.told) == 2 * (3 + 1)
 
 
 def test_tensorboard_tells_the_log_and_every_nth_step(tmp_path: Path) -> None:
@@ -102,21 +97,14 @@ def test_tensorboard_tells_the_log_and_every_nth_step(tmp_path: Path) -> None:
     quick = recipe_named("small", epochs=2, batch_size=8)
     heard = Heard()
     with TensorBoard(tmp_path / "r" / "tensorboard", every=4) as board:
-        train(
-            small_config(),
-            small_data(),
-            quick,
-            seed=0,
-            folder=tmp_path / "r",
-            listener=Listeners([board, heard]),
-        )
+        run(tmp_path / "r", recipe=quick, listeners=[board, heard])
     events = accumulator.EventAccumulator(str(tmp_path / "r" / "tensorboard"))
     events.Reload()
     steps = [told for told in heard.told if isinstance(told, tuple)]
     single = [(event.step, event.value) for event in events.Scalars("step/loss")]
-    assert [step for step, _ in single] == [4, 8, 12]
+    assert [step for step, _ in single] == [4]
     assert [v for _, v in single] == pytest.approx(
-        [steps[k - 1][3] for k in (4, 8, 12)]
+        [steps[3][3]]
     )
     log = read_log(tmp_path / "r")
     for tag, name in (

@@ -10,28 +10,25 @@ import pytest
 import torch
 from torch import nn
 
-from ddw_graph.errors import RunError, UnfinishedWarning
+from ddw_graph.errors import RunError
 from ddw_graph.models import create_model, from_config
 from ddw_graph.training.augmentation import Augmentation, mixed
 from ddw_graph.training.average import averaged
+from ddw_graph.training.data import ImageData
 from ddw_graph.training.evaluation import evaluate
-from ddw_graph.training.images import ArrayImages, Images
 from ddw_graph.training.keys import Key
-from ddw_graph.training.loop import fit
+from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import (
     RECIPES,
     Recipe,
     parameter_groups,
     recipe_named,
 )
-from ddw_graph.training.run import Row, RunFolder
-from ddw_graph.training.train import trained_model
-from tests.training.runs import Stop, StopAt, run, weights
+from ddw_graph.training.run import Run
+from ddw_graph.training.run_folder import RunFolder
+from tests.training.runs import Stop, StopAt, run, run_in_place, weights
 from tests.training.small import small_config, small_data
-from tests.training.test_training import (
-    DivergeAt,
-    networks_made,
-)
+from tests.training.test_training import DivergeAt
 
 EVERYTHING = recipe_named(
     "small",
@@ -117,10 +114,12 @@ def test_an_average_is_the_one_computed_by_hand() -> None:
     whole = [b for b in model.buffers() if not b.is_floating_point()]
     for buffer in whole:  # batches that were counted before
         buffer.fill_(9)
-    average = averaged(model, 0.9)
-    assert any(buffer.max() > 3 for buffer in whole)  # which 0.9 + 0.1 rounds down
+    average = averaged(model, 0.5)
+    assert any(buffer.max() > 3 for buffer in whole)
     kept: dict[str, torch.Tensor] = {}
-    for update in range(4):
+    for update in range(12):
+        # As much as is usual late in a training, and less before.
+        decay = min(0.5, (1 + update) / (10 + update))
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter))
@@ -130,7 +129,7 @@ def test_an_average_is_the_one_computed_by_hand() -> None:
             if not update or not now.is_floating_point():
                 kept[name] = now.clone()
             else:
-                kept[name] = 0.9 * kept[name] + 0.1 * now
+                kept[name] = decay * kept[name] + (1 - decay) * now
     torch.testing.assert_close(dict(average.module.state_dict()), kept)
     for own, buffer in zip(average.module.buffers(), model.buffers(), strict=True):
         assert own.is_floating_point() or torch.equal(own, buffer)
@@ -150,31 +149,34 @@ class Watch(StopAt):
 
 
 def test_the_average_follows_its_interval_and_is_what_is_tested(tmp_path: Path) -> None:
-    config = small_config()
-    folder = RunFolder(tmp_path / "a")
-    folder.start({"model": config}, resume=False)
-    model = from_config(config)
-    watch = Watch(model)
-    data = small_data()
     recipe = replace(EVERYTHING, epochs=3)
-    history = fit(model, data, recipe, seed=0, folder=folder, listeners=[watch])
-    # 5 steps an epoch: the first, third and fifth update. In the warm-up, epoch 1, they
+    model, train = run_in_place(tmp_path / "a", recipe=recipe)
+    watch = Watch(model)
+    with pytest.raises(Stop):
+        train(listeners=[watch, StopAt(3, 3)])
+    # 3 steps an epoch: the first and the last update. In the warm-up, epoch 1, they
     # copy, so the first update after it does too.
     expected = watch.seen[2, 1]
-    for place in ((2, 3), (2, 5), (3, 1), (3, 3), (3, 5)):
+    for update, place in enumerate([(2, 3), (3, 1), (3, 3)], start=1):
+        decay = min(0.7, (1 + update) / (10 + update))
         now = watch.seen[place]
-        expected = {key: 0.7 * expected[key] + 0.3 * now[key] for key in now}
-    state = folder.read_checkpoint()
-    kept = {key: state["model"][key] for key in expected}
+        expected = {k: decay * expected[k] + (1 - decay) * now[k] for k in now}
+    run = train(resume=True)
+    found = run.network()
+    kept = {name: found.state_dict()[name] for name in expected}
     torch.testing.assert_close(kept, expected)
-    last = {key: state["trained"][key] for key in expected}
-    torch.testing.assert_close(last, watch.seen[3, 5], rtol=0, atol=0)
-    with pytest.warns(UnfinishedWarning, match="its last checkpoint, 3 of"):
-        kept_model = trained_model(tmp_path / "a")
-    loaded = evaluate(kept_model, data.test)
-    assert loaded.loss == history[-1]["test_loss"]
-    assert loaded.accuracy == history[-1]["test_accuracy"]
-    assert loaded.loss != evaluate(model, data.test).loss
+    torch.testing.assert_close(
+        dict(model.named_parameters()), watch.seen[3, 3], rtol=0, atol=0
+    )
+    images = small_data(24, 12).test_inputs()
+    assert evaluate(found, images).loss == run.result["test_loss"]
+    assert evaluate(model, images).loss != run.result["test_loss"]
+
+
+def test_the_average_of_a_short_training_is_not_its_start(tmp_path: Path) -> None:
+    recipe = recipe_named("small", epochs=6, batch_size=12, ema_decay=0.9999)
+    result = run(tmp_path / "a", data=small_data(), recipe=recipe)
+    assert result["test_accuracy"] > 0.8
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -203,13 +205,9 @@ def test_resumed_equals_uninterrupted_with_everything_on(
         run(tmp_path / "cut", recipe=EVERYTHING, listeners=[StopAt(*place)])
     torch.randn(5)
     run(tmp_path / "cut", recipe=EVERYTHING, resume=True)
-    whole, cut = (
-        RunFolder(folder).read_checkpoint() for folder in (everything, tmp_path / "cut")
-    )
-    assert same(whole["model"], cut["model"])
-    assert same(whole["trained"], cut["trained"])
-    assert whole["averaged"] == cut["averaged"]
-    assert without_times(whole["history"]) == without_times(cut["history"])
+    assert same(weights(everything), weights(tmp_path / "cut"))
+    logs = [Run(folder).log for folder in (everything, tmp_path / "cut")]
+    assert without_times(logs[0]) == without_times(logs[1])
 
 
 def test_other_processes_load_the_same_with_everything_on(tmp_path: Path) -> None:
@@ -235,24 +233,21 @@ def test_a_loss_that_is_not_finite_stops_with_everything_on(tmp_path: Path) -> N
     with pytest.raises(Stop):
         run(tmp_path / "a", recipe=EVERYTHING, data=data, listeners=[StopAt(2, 1)])
     before = (tmp_path / "a" / "checkpoint.pt").read_bytes()
-    assert isinstance(data.train, ArrayImages)
-    data.train.mean[:] = math.nan
+    object.__setattr__(data.transform, "mean", (math.nan,))
     with pytest.raises(RunError, match="the loss is nan in epoch 2, step 1 of"):
         run(tmp_path / "a", recipe=EVERYTHING, data=data, resume=True)
     assert (tmp_path / "a" / "checkpoint.pt").read_bytes() == before
 
 
-def test_an_average_does_not_hide_that_the_last_step_diverged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = networks_made(monkeypatch)
+def test_an_average_does_not_hide_that_the_last_step_diverged(tmp_path: Path) -> None:
+    network, train = run_in_place(tmp_path / "a", recipe=EVERYTHING)
 
     def spoil() -> None:
-        next(iter(made[-1].parameters())).data.fill_(math.inf)
+        next(iter(network.parameters())).data.fill_(math.inf)
 
     # The average was updated before: it stays finite.
     with pytest.raises(RunError, match="in epoch 2, the last step; the last"):
-        run(tmp_path / "a", recipe=EVERYTHING, listeners=[DivergeAt(2, 3, spoil)])
+        train(listeners=[DivergeAt(2, 3, spoil)])
 
 
 def test_a_mixed_image_is_right_where_its_larger_part_is(
@@ -277,36 +272,28 @@ def test_a_mixed_image_is_right_where_its_larger_part_is(
             own, other = (nn.functional.one_hot(y, classes) for y in (labels, larger))
             return x, 0.4 * own + 0.6 * other
 
-        monkeypatch.setattr("ddw_graph.training.loop.mixed", mixed)
+        monkeypatch.setattr("ddw_graph.training.classification.mixed", mixed)
         run(tmp_path / kind, recipe=recipe)
-        history[kind] = RunFolder(tmp_path / kind).read_checkpoint()["history"][0]
+        (history[kind],) = Run(tmp_path / kind).log
     assert 0 < history["hard"]["train_accuracy"] < 1
     assert history["soft"]["train_accuracy"] == history["hard"]["train_accuracy"]
     assert history["soft"]["train_loss"] != history["hard"]["train_loss"]
 
 
-def test_training_images_alone_take_what_the_recipe_asks_for(
+def test_training_images_only_take_what_the_recipe_asks_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, asked = small_data(), []
-    for images in (data.train, data.test):
+    asked: list[Augmentation | None] = []
+    inputs = ImageData.train_inputs
 
-        def batch(
-            indices: Any,
-            key: Key | None,
-            more: Augmentation,
-            images: Images = images,
-            inner: Any = images.batch,
-        ) -> Any:
-            asked.append((images is data.train, key, more))
-            return inner(indices, key, more)
+    def noted(data: ImageData, augmentation: Augmentation | None = None) -> Any:
+        asked.append(augmentation)
+        return inputs(data, augmentation)
 
-        monkeypatch.setattr(images, "batch", batch)
-    run(tmp_path / "a", recipe=replace(EVERYTHING, epochs=1), data=data)
-    assert asked == [
-        *[(True, Key(0, 0), Augmentation(True, 0.5))] * 5,
-        (False, None, Augmentation()),
-    ]
+    monkeypatch.setattr(ImageData, "train_inputs", noted)
+    run(tmp_path / "a", recipe=replace(EVERYTHING, epochs=1))
+    run(tmp_path / "b", recipe=recipe_named("small", epochs=1))
+    assert asked == [Augmentation(True, 0.5), None]
 
 
 def test_training_mixes_by_the_recipes_alphas_and_the_key_of_the_step(
@@ -320,7 +307,7 @@ def test_training_mixes_by_the_recipes_alphas_and_the_key_of_the_step(
         asked.append((classes, key, step, alphas))
         return mixed(x, labels, classes, key, step, **alphas)
 
-    monkeypatch.setattr("ddw_graph.training.loop.mixed", noted)
+    monkeypatch.setattr("ddw_graph.training.classification.mixed", noted)
     run(tmp_path / "a", recipe=replace(EVERYTHING, epochs=2), seed=7)
     alphas = {"mixup": 0.4, "cutmix": 1.0}
     expected = [

@@ -14,7 +14,7 @@ import torch
 
 from ddw_graph.errors import RunError
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.train import started_together
 from ddw_graph.training.world import World, device_of, joined
 from tests.training import several
@@ -229,7 +229,7 @@ def test_processes_write_checkpoints_after_the_same_steps(tmp_path: Path) -> Non
 
 def test_a_batch_has_images_for_every_process(tmp_path: Path) -> None:
     recipe = recipe_named("small", batch_size=6)
-    with pytest.raises(RunError, match="at least 2 images for each of 4 .* got 6"):
+    with pytest.raises(RunError, match="2 for each of 4 parts .* got 6"):
         run(tmp_path / "a", recipe=recipe, world=Apart(size=4))
 
 

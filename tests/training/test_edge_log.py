@@ -5,15 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from ddw_graph.errors import RunError
+from ddw_graph.nn.outputs import outputs
+from ddw_graph.training.edge_log import read_edge_log, write_edge_log
+from ddw_graph.training.loading import batches
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.train import train, trained_model
-from ddw_graph.training.wiring_log import (
-    read_wiring_log,
-    write_wiring_log,
-)
+from ddw_graph.training.run import Run
 from tests.training.runs import Stop, StopAt, run
 from tests.training.small import small_config, small_data
 
@@ -22,13 +20,11 @@ DYNAMIC = "dynamic:bias=0,router_std=1"
 
 def test_the_last_epoch_is_the_trained_networks(tmp_path: Path) -> None:
     run(tmp_path / "a", config=small_config(DYNAMIC))
-    rows = read_wiring_log(tmp_path / "a")
+    rows = read_edge_log(tmp_path / "a")
     assert [row.epoch for row in rows] == [1] * 30 + [2] * 30
-    model = trained_model(tmp_path / "a").eval()
-    test = small_data(24, 12).test
-    x, _ = test.batch(range(len(test)), None)
-    with torch.no_grad():
-        _, adjacency = model(x, return_adjacency=True)
+    images = batches(small_data(24, 12).test_inputs(), 12)
+    (output,) = outputs(Run(tmp_path / "a").network(), images)
+    adjacency = output.adjacency
     for row in rows[30:]:
         weights = adjacency[row.stage - 1][:, row.target, row.source].double()
         assert row.mean == pytest.approx(weights.mean().item(), rel=1e-5)
@@ -41,11 +37,11 @@ def test_learned_edges_deviate_by_nothing_and_fixed_ones_have_no_log(
     tmp_path: Path,
 ) -> None:
     run(tmp_path / "a", config=small_config("learned"))
-    rows = read_wiring_log(tmp_path / "a")
+    rows = read_edge_log(tmp_path / "a")
     assert len(rows) == 60 and max(row.std for row in rows) < 1e-6
     run(tmp_path / "b", config=small_config("fixed"))
     with pytest.raises(RunError, match="must hold wiring.csv"):
-        read_wiring_log(tmp_path / "b")
+        read_edge_log(tmp_path / "b")
 
 
 @pytest.mark.parametrize("place", [(1, 2), (2, 1)])
@@ -55,9 +51,9 @@ def test_a_resumed_run_has_each_epoch_once(
     with pytest.raises(Stop):
         run(tmp_path / "cut", listeners=[StopAt(*place)])
     # As if it had ended between the log of edges and the checkpoint.
-    first = read_wiring_log(whole)[:30]
+    first = read_edge_log(whole)[:30]
     ahead = [replace(row, epoch=place[0], mean=0.5) for row in first]
-    write_wiring_log(tmp_path / "cut", ahead)
+    write_edge_log(tmp_path / "cut", ahead)
     run(tmp_path / "cut", resume=True)
     found = (tmp_path / "cut" / "wiring.csv").read_bytes()
     assert found == (whole / "wiring.csv").read_bytes()
@@ -81,7 +77,7 @@ def test_a_damaged_log_of_edges_says_so(
     header = "epoch,stage,source,target,mean,std\n"
     (tmp_path / "wiring.csv").write_text(text.format(header))
     with pytest.raises(RunError, match=message):
-        read_wiring_log(tmp_path)
+        read_edge_log(tmp_path)
 
 
 def test_several_processes_log_what_one_does(tmp_path: Path) -> None:
@@ -89,12 +85,6 @@ def test_several_processes_log_what_one_does(tmp_path: Path) -> None:
     # the edges come from them whatever the batches were.
     recipe = recipe_named("small", epochs=1, batch_size=10)
     for name, workers in (("a", 0), ("b", 2)):
-        train(
-            small_config(DYNAMIC),
-            small_data(24, 12),
-            recipe,
-            seed=0,
-            folder=tmp_path / name,
-            workers=workers,
-        )
-    assert read_wiring_log(tmp_path / "a") == read_wiring_log(tmp_path / "b")
+        config = small_config(DYNAMIC)
+        run(tmp_path / name, config=config, recipe=recipe, workers=workers)
+    assert read_edge_log(tmp_path / "a") == read_edge_log(tmp_path / "b")
