@@ -22,8 +22,7 @@ from ddw_graph.nn.network import Network
 from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.recipe import Recipe, recipe_named
-from ddw_graph.training.run import RunFolder
-from ddw_graph.training.train import kept_model, train
+from ddw_graph.training.train import train
 
 NETWORKS = ("mobilenet_v2", "resnet18")
 VARIANTS: dict[str, tuple[str, dict[str, float]]] = {
@@ -39,19 +38,9 @@ def accuracies(
     network: Network, data: ImageData, recipe: Recipe, *, seed: int, folder: Path
 ) -> list[float]:
     """Returns the test accuracies before fine-tuning and after each epoch, percent."""
-    start = evaluate(network, data.test).accuracy
-    assert network.config is not None
-    train(
-        network.config,
-        data,
-        recipe,
-        seed=seed,
-        folder=folder,
-        resume=True,
-        start=network,
-    )
-    history = RunFolder(folder).read_checkpoint()["history"]
-    return [100 * start, *(100 * row["test_accuracy"] for row in history)]
+    start = evaluate(network, data.test_inputs()).accuracy
+    run = train(network, data, recipe, seed=seed, folder=folder, resume=True)
+    return [100 * start, *(100 * row["test_accuracy"] for row in run.log)]
 
 
 def measured(
@@ -59,21 +48,22 @@ def measured(
 ) -> list[dict[str, Any]]:
     """Returns a row for each variant of a network that is trained first."""
     folder = out / name / f"seed-{seed}"
+    torch.manual_seed(seed)
     original = create_model(
         name,
         edges="fixed",
         num_classes=len(data.classes),
         in_channels=data.channels,
     )
-    assert original.config is not None
-    trained = folder / "original"
     recipe = recipe_named("small", epochs=epochs)
-    train(original.config, data, recipe, seed=seed, folder=trained, resume=True)
+    trained = train(
+        original, data, recipe, seed=seed, folder=folder / "original", resume=True
+    )
     rows = []
     for variant, (edges, changes) in VARIANTS.items():
         torch.manual_seed(seed)  # for projections that rewiring adds
         found = accuracies(
-            rewire(kept_model(trained), edges=edges),
+            rewire(trained.network(), edges=edges),
             data,
             recipe_named("fine_tune", **changes),
             seed=seed,

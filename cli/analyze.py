@@ -46,53 +46,59 @@ def analyze(
 ) -> None:
     """Collect each edge's weight for each sample of a trained RUN.
 
+    A finished RUN holds those of its test images, in RUN/analysis. Other images, or
+    another split, need --out or --overwrite.
+
     Writes the weights (stage-K.npy); label, prediction, loss and expected MACs of each
     sample (samples.csv); mean and standard deviation of each edge (edges.csv).
-    Expected MACs leave closed edges and dead nodes out; the time is not measured.
+    Expected MACs leave closed edges and dead nodes out; they are counted, not measured.
 
     \b
     ddw-graph analyze runs/ddw
+    ddw-graph analyze runs/ddw --split train --out runs/ddw/training-images
     """
     from ddw_graph.analysis.collect import collect
     from ddw_graph.analysis.parquet import check_parquet, write_parquet
     from ddw_graph.analysis.statistics.edges import stage_table, write_edge_table
     from ddw_graph.cli.progress import bar
-    from ddw_graph.training.bad_images import hearing
-    from ddw_graph.training.train import trained_model, usable_device
+    from ddw_graph.training.run import Run
+    from ddw_graph.training.train import usable_device
 
     if parquet:
         check_parquet()
-    model = trained_model(run, device=usable_device(device))
-    data = run_images(run, options)
-    folder = out or run / "analysis"
-    with bar() as progress:
-        task = progress.add_task("images", total=None)
-        collection = collect(
-            model,
-            data.test if split == "test" else data.train,
-            folder,
-            classes=data.classes,
-            image_size=data.image_size,
-            workers=workers,
-            overwrite=overwrite,
-            bad=hearing(data),
-            progress=lambda done, of: progress.update(task, completed=done, total=of),
-        )
+    trained, folder = Run(run), out or run / "analysis"
+    chosen = any(options.values()) or split != "test"
+    if trained.result is not None and not (chosen or out or overwrite):
+        collection = trained.analysis
+    else:
+        data = run_images(trained, options, workers=workers)
+        images = data.test_inputs() if split == "test" else data.train_inputs()
+        with bar() as progress:
+            task = progress.add_task("images", total=len(images))  # type: ignore[arg-type]
+            collection = collect(
+                trained.network(device=usable_device(device)),
+                images,
+                folder,
+                classes=data.classes,
+                workers=workers,
+                overwrite=overwrite,
+                progress=lambda done: progress.update(task, completed=done),
+            )
     edges = write_edge_table(collection)
     if parquet:
         write_parquet(collection)
     table = stage_table(edges)
-    macs = float(collection.table()["expected_macs"].mean())
+    macs = float(collection.column("expected_macs").mean())
     if as_json:
         stages = table.to_dict(orient="records")
-        told = {"samples": collection.samples, "expected_macs": macs, "stages": stages}
-        click.echo(json.dumps(told))
-    else:
-        click.echo(
-            f"{folder}: {collection.samples} samples, {macs / 1e6:.2f}M expected MACs "
-            "a sample; weighted edges alone:"
-        )
-        if table.empty:
-            click.echo("every edge is constant: there are no weights to describe")
-            return
-        click.echo(printed(table))
+        found = {"samples": collection.samples, "expected_macs": macs, "stages": stages}
+        click.echo(json.dumps(found))
+        return
+    click.echo(
+        f"{folder}: {collection.samples} samples, {macs / 1e6:.2f}M expected MACs "
+        "a sample; weighted edges only:"
+    )
+    if table.empty:
+        click.echo("every edge is constant: there are no weights to describe")
+        return
+    click.echo(printed(table))

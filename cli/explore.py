@@ -109,8 +109,8 @@ def _trained(
 ) -> tuple[dict[str, "Network"], "ImageData"]:
     """Returns the networks of runs by their names, and the images of the first."""
     from ddw_graph.errors import DataError
-    from ddw_graph.training.preparation import Preparation
-    from ddw_graph.training.train import images_for, trained_model, usable_device
+    from ddw_graph.training.run import Run
+    from ddw_graph.training.train import usable_device
 
     place = usable_device(device)
     names = [run.resolve().name for run in runs]
@@ -118,17 +118,17 @@ def _trained(
         names = [str(run) for run in runs]
     if len(set(names)) < len(names):
         raise click.UsageError(f"two RUNs must be different ones, got {runs[0]} twice")
-    networks = {
-        name: trained_model(run, device=place)
-        for name, run in zip(names, runs, strict=True)
-    }
-    images = common_source(runs[:1], options).load()
-    data, *others = (images_for(run, images) for run in runs)
-    for run, other in zip(runs[1:], others, strict=True):
-        own, first = Preparation.of(other), Preparation.of(data)
-        if own != first:
+    first, *others = found = [Run(run) for run in runs]
+    for run in others:
+        if run.transform != first.transform:
             raise DataError(
-                "two RUNs of a page must prepare images alike, got "
-                f"{own} in {run} and {first} in {runs[0]}"
+                "two RUNs of a page must transform images alike, got "
+                f"{run.transform} in {run.path} and {first.transform} in {first.path}"
             )
-    return networks, data
+    networks = {
+        name: run.network(device=place) for name, run in zip(names, found, strict=True)
+    }
+    data = common_source(found[:1], options).load()
+    for run in others:
+        run.prepared(data)
+    return networks, first.prepared(data)
