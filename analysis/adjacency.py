@@ -4,16 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from ddw_graph.errors import ModelError
 from ddw_graph.nn import features
-from ddw_graph.nn.checks import check_count
-from ddw_graph.nn.edges import kind_name
 from ddw_graph.nn.plan import StagePlan
-from ddw_graph.nn.stage import Stage
+from ddw_graph.training.collection import edge_weights, stage_adjacencies
 
 
 def adjacency_frame(
@@ -42,6 +37,7 @@ def adjacency_frame(
         ModelError: If the adjacency does not fit the model's stages.
 
     Example:
+        >>> import torch
         >>> from ddw_graph import Stage, generators
         >>> stage = Stage(generators.complete(1), 8, 8, edges="learned")
         >>> _, adjacency = stage(torch.zeros(2, 8, 4, 4), return_adjacency=True)
@@ -68,84 +64,6 @@ def adjacency_frame(
     frame = key.take(np.tile(np.arange(len(key)), samples)).reset_index(drop=True)
     frame.insert(0, "sample", np.repeat(np.arange(samples), len(key)))
     return frame.assign(weight=np.concatenate(weights, 1).ravel())
-
-
-def stage_adjacencies(
-    adjacency: Tensor | Sequence[Tensor], model: nn.Module
-) -> list[tuple[Stage, Tensor]]:
-    """Returns each stage of a model with its adjacency.
-
-    Raises:
-        ModelError: If the model has no stage, or the adjacency does not fit its stages.
-    """
-    stages = _stages(model)
-    if not stages:
-        raise ModelError(
-            "model must be a Stage or contain stages, the one that returned the "
-            f"adjacency, got {type(model).__name__}"
-        )
-    matrices = [adjacency] if isinstance(adjacency, Tensor) else list(adjacency)
-    check_count(matrices, len(stages))
-    pairs = list(zip(stages, matrices, strict=True))
-    for place, (stage, matrix) in enumerate(pairs, start=1):
-        _check(matrix, stage.plan, place)
-    batches = [len(matrix) for matrix in matrices]
-    if len(set(batches)) > 1:
-        raise ModelError(
-            "adjacency must hold the same samples for each stage, got "
-            f"{', '.join(map(str, batches))} samples"
-        )
-    return pairs
-
-
-def edge_weights(matrix: Tensor, plan: StagePlan) -> features.Weights:
-    """Returns the weights in a stage's adjacency, detached, in float32 or float64.
-
-    Shapes:
-        - matrix: ``(batch, N, N, ...)``
-        - output: ``(batch, edges, ...)``, in the wiring's order of edges
-    """
-    sources, targets = plan.ends
-    values = matrix.detach()[:, targets, sources]
-    # NumPy has no bfloat16, and in it a mean would be rounded.
-    return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
-def sample_weights(matrix: Tensor, plan: StagePlan) -> Float[np.ndarray, "batch edges"]:
-    """Returns the weights of ``edge_weights`` as an array, one for each sample."""
-    array: np.ndarray = features.by_sample(edge_weights(matrix, plan)).cpu().numpy()
-    return array
-
-
-def constant_edges(stage: Stage) -> Bool[np.ndarray, " edges"]:
-    """Returns whether an edge's weight is a constant of the wiring, for each edge."""
-    return np.array(stage.plan.constant) | (kind_name(stage.edges) == "fixed")
-
-
-def _stages(module: nn.Module) -> list[Stage]:
-    """Returns the stages in a module, in the order in which it holds them.
-
-    A stage within another's operation does not count: no adjacency is returned of it.
-    """
-    if isinstance(module, Stage):
-        return [module]
-    return [stage for child in module.children() for stage in _stages(child)]
-
-
-def _check(matrix: Tensor, plan: StagePlan, place: int) -> None:
-    nodes = plan.nodes
-    if matrix.ndim < 3 or matrix.shape[1:3] != (nodes, nodes):
-        raise ModelError(
-            f"adjacency must have the shape (batch, {nodes}, {nodes}) or further axes "
-            f"behind it, got {tuple(matrix.shape)} for stage {place}"
-        )
-    sources, targets = plan.ends
-    others = matrix.count_nonzero() - matrix[:, targets, sources].count_nonzero()
-    if others:
-        raise ModelError(
-            "adjacency must be 0 where the wiring has no edge, got "
-            f"{int(others)} other values for stage {place}"
-        )
 
 
 def _keys(place: int, plan: StagePlan, sizes: Sequence[int]) -> pd.DataFrame:

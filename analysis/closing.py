@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ddw_graph.analysis.collect import StageEdges
+from ddw_graph.training.collection import StageEdges
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.pictures import STYLE, plain
 from ddw_graph.analysis.statistics.edges import edge_matrix, weight_histogram
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection
 
 BINS = 50
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ddw_graph.analysis.collect import Collection
+from ddw_graph.analysis.collect import sample_table
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection
 
 ROWS = 4096
 """Samples of a group of rows, which is what memory holds."""
@@ -39,10 +40,7 @@ def write_parquet(collection: Collection) -> Path:
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    table = collection.table()
-    table.insert(0, "sample", np.arange(len(table)))
-    for column in ("label", "prediction"):
-        table[column] = np.array(collection.classes)[table[column]]
+    table = sample_table(collection)
     weights = [collection.weights(place) for place in range(len(collection.stages))]
     names = [
         [f"{place}:{source}-{target}" for source, target in stage.edges]

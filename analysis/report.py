@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.budget_figure import budget_figure
-from ddw_graph.analysis.collect import Collection, collect
+from ddw_graph.analysis.collect import collect
 from ddw_graph.analysis.figures import (
     accuracy_figure,
     weight_heatmaps,
@@ -22,6 +22,7 @@ from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.experiments.compare import Comparison, Entry
 from ddw_graph.experiments.summary import summary
 from ddw_graph.training.bad_images import leaving_out
+from ddw_graph.training.collection import Collection
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.train import trained_model
 from ddw_graph.wiring import from_dict

@@ -8,12 +8,13 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.collect import Collection, StageEdges
+from ddw_graph.analysis.collect import sample_table
 from ddw_graph.analysis.figures import check_weighted
 from ddw_graph.analysis.pictures import STYLE, plain
 from ddw_graph.analysis.statistics.classes import class_moments, class_offsets
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection, StageEdges
 from ddw_graph.training.edge_log import EdgeRow
 
 MAX_CLASSES = 20
@@ -103,7 +104,13 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
         raise DataError(
             f"sample must be in [0, {collection.samples - 1}], got {sample}"
         )
-    about = collection.table().iloc[sample]
+    about = sample_table(collection).iloc[sample]
+    texts = {
+        "label": ": {}",
+        "prediction": ", predicted as {}",
+        "loss": ", loss {:.3g}",
+    }
+    known = (text.format(about[name]) for name, text in texts.items() if name in about)
     count = len(collection.stages)
     with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=(8, 3.2 * count + 0.5), layout="constrained")
@@ -117,15 +124,7 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
             closed = int((values == 0).sum())
             told = f", {closed} closed" if closed else ""
             ax.set_title(f"stage {place + 1}: weights {low:.3g} to {high:.3g}{told}")
-        label, prediction = (
-            collection.classes[int(about[column])] for column in ("label", "prediction")
-        )
-        figure.suptitle(
-            plain(
-                f"sample {sample}: {label}, predicted as {prediction} "
-                f"(loss {about['loss']:.3g})"
-            )
-        )
+        figure.suptitle(plain(f"sample {sample}{''.join(known)}"))
     return figure
 
 

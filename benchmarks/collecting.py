@@ -19,11 +19,12 @@ import pandas as pd
 import torch
 
 from ddw_graph import create_model
-from ddw_graph.analysis.collect import Collection, StageEdges, collect
+from ddw_graph.analysis.collect import collect
 from ddw_graph.analysis.statistics.tables import TABLES, Settings
 from ddw_graph.benchmarking.spread import ratio, spread
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
+from ddw_graph.training.collection import Collection, StageEdges
 from ddw_graph.training.images import ArrayImages
 from ddw_graph.training.loading import batches
 from ddw_graph.training.memory import keep_memory

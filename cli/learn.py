@@ -94,7 +94,6 @@ def classes(
     \b
     ddw-graph learn classes runs/ddw --out classes
     """
-    from ddw_graph.analysis.collect import open_analysis
     from ddw_graph.analysis.learning.class_test import class_test
     from ddw_graph.analysis.learning.report import (
         check_report_free,
@@ -102,11 +101,12 @@ def classes(
         class_words,
     )
     from ddw_graph.cli.progress import bar
+    from ddw_graph.training.collection import open_collection
 
     if out is not None:
         check_report_free(out, overwrite=overwrite)
     fitting = _fitting(options)
-    collection = open_analysis(analysis)
+    collection = open_collection(analysis)
     with bar() as progress:
         task = progress.add_task("folds", total=None)
         test = class_test(

@@ -32,15 +32,15 @@ def observations(runs: tuple[Path, ...], seed: int, as_json: bool) -> None:
     """
     import pandas as pd
 
-    from ddw_graph.analysis.collect import open_analysis
     from ddw_graph.analysis.statistics.edges import edge_table
     from ddw_graph.analysis.statistics.observations import (
         observation_summary,
         observation_table,
     )
+    from ddw_graph.training.collection import open_collection
 
     tables = {
-        str(run): observation_table(edge_table(open_analysis(run)), seed=seed)
+        str(run): observation_table(edge_table(open_collection(run)), seed=seed)
         for run in runs
     }
     whole = pd.concat(tables, names=["run"]).reset_index("run")

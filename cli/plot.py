@@ -124,7 +124,6 @@ def _figures(
     run: Path, kinds: tuple[str, ...], sample: int, classes: tuple[str, ...]
 ) -> "Iterator[tuple[str, Figure]]":
     """Yields pictures of the wirings of a run, each with its name."""
-    from ddw_graph.analysis.collect import open_analysis
     from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
     from ddw_graph.analysis.statistics.edges import edge_table
     from ddw_graph.analysis.wiring_figures import (
@@ -132,13 +131,14 @@ def _figures(
         learning_figure,
         sample_figure,
     )
+    from ddw_graph.training.collection import open_collection
     from ddw_graph.training.run import Run
 
     for kind in kinds:
         if kind == "learning":
             yield kind, learning_figure(Run(run).edge_log)
             continue
-        collection = open_analysis(run)
+        collection = open_collection(run)
         if kind == "histogram":
             yield kind, weight_histograms({run.name: collection})
         elif kind == "classes":

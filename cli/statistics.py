@@ -86,13 +86,13 @@ def statistics(
     ddw-graph statistics runs/ddw --what information
     ddw-graph statistics runs/ddw --what paths --out paths.csv
     """
-    from ddw_graph.analysis.collect import open_analysis
     from ddw_graph.analysis.figures import check_weighted
     from ddw_graph.analysis.statistics.tables import TABLES, Settings
     from ddw_graph.atomic import write_bytes
+    from ddw_graph.training.collection import open_collection
 
     settings = Settings(levels, clusters, groups, seed)
-    collection = open_analysis(run)
+    collection = open_collection(run)
     if what not in OF_ALL_EDGES:
         check_weighted(collection, str(run))
     table = TABLES[what](collection, settings)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.explorer.thumbnails import Thumbnails, data_uri
 from ddw_graph.analysis.statistics.unusual import unusualness
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection
 
 NETWORKS = 2
 """The most networks that a page shows beside each other."""
@@ -39,13 +39,13 @@ def payload(
             finite.
     """
     first = next(iter(collections.values()))
-    labels = first.table()["label"].tolist()
+    labels = first.column("label").tolist()
     if len(collections) > NETWORKS:
         raise DataError(
             f"a page shows at most {NETWORKS} networks, got {len(collections)}"
         )
     for name, collection in collections.items():
-        same = collection.table()["label"].tolist() == labels
+        same = collection.column("label").tolist() == labels
         if collection.classes != first.classes or not same:
             raise DataError(
                 f"both networks must be given the same images, {name} was given others"
@@ -80,7 +80,6 @@ def network(name: str, collection: Collection) -> dict[str, Any]:
         raise DataError(
             f"there are no wirings to explore in {name}: every edge is constant"
         )
-    table = collection.table()
     weights = [
         np.array(collection.weights(place)) for place in range(len(collection.stages))
     ]
@@ -92,8 +91,8 @@ def network(name: str, collection: Collection) -> dict[str, Any]:
     return {
         "name": name,
         "otherMacs": collection.other_macs,
-        "predictions": table["prediction"].tolist(),
-        "losses": encoded(table["loss"].to_numpy()),
+        "predictions": collection.column("prediction").tolist(),
+        "losses": encoded(collection.column("loss")),
         "unusualness": encoded(unusualness(collection)),
         "stages": [
             {

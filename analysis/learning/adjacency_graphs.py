@@ -7,13 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from ddw_graph.analysis.adjacency import (
-    constant_edges,
-    sample_weights,
-    stage_adjacencies,
-)
 from ddw_graph.analysis.learning.wiring_graph import sample_graph, stages_graph
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import collection_of
 
 
 def to_pyg(
@@ -51,24 +47,20 @@ def to_pyg(
         (tensor([[0, 0, 1],
                 [1, 2, 2]]), tensor([7]))
     """
-    pairs = stage_adjacencies(adjacency, model)
-    stages = [stage for stage, _ in pairs]
-    weights = [
-        sample_weights(matrix, stage.plan).astype(np.float32) for stage, matrix in pairs
-    ]
-    samples = len(weights[0])
+    collection = collection_of(adjacency, model)
+    stages, samples = collection.stages, collection.samples
+    weights = [array.astype(np.float32) for array in collection.arrays]
     known = None if labels is None else torch.as_tensor(labels).cpu()
     if known is not None and known.shape != (samples,):
         raise DataError(
             f"labels must be one for each of {samples} samples, got the shape "
             f"{tuple(known.shape)}"
         )
-    edges = [np.array(stage.plan.edges) for stage in stages]
     shared = stages_graph(
-        [stage.plan.nodes for stage in stages],
-        edges,
-        [np.zeros(len(ends), np.float32) for ends in edges],
-        [constant_edges(stage) for stage in stages],
+        [stage.nodes for stage in stages],
+        [stage.edges for stage in stages],
+        [np.zeros(len(stage.edges), np.float32) for stage in stages],
+        [stage.constant for stage in stages],
     )
     return [
         sample_graph(shared, weights, sample, None if known is None else known[sample])

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.learning.baselines import logistic, majority, nearest_mean
 from ddw_graph.analysis.learning.collection_graphs import (
     CollectionGraphs,
@@ -26,6 +25,7 @@ from ddw_graph.analysis.learning.crossing import (
 from ddw_graph.analysis.learning.fitting import Fitting, Graphs, fitted, told
 from ddw_graph.analysis.learning.folds import stratified_folds
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def class_test(
             f"some edge must differ between samples, got {len(varies)} edges that "
             f"{told_why}; collect a network with dynamic edges"
         )
-    labels = collection.table()["label"].to_numpy()
+    labels = collection.column("label")
     rows = weights[:, varies]
     divisions = [
         stratified_folds(labels, folds, seed=(seed, repeat))

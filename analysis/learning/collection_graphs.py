@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torch_geometric.data import Data
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.learning.wiring_graph import sample_graph, stages_graph
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class CollectionGraphs(Dataset[Data]):
     def __init__(self, collection: Collection, scale: EdgeScale | None = None) -> None:
         self.collection = collection
         self.scale = scale
-        self.labels = collection.table()["label"].to_numpy(np.int64)
+        self.labels = collection.column("label")
         places = range(len(collection.stages))
         self.weights = [collection.weights(place) for place in places]
         stages = collection.stages

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.statistics.moments import Moments
+from ddw_graph.training.collection import Collection
 
 
 def class_moments(collection: Collection, stage: int) -> Moments:

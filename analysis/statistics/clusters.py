@@ -7,8 +7,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.cluster.vq import ClusterError, kmeans2, vq
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection
 
 FITTED = 20_000
 """Samples on which clusters are fitted; all are given to the nearest."""
@@ -89,8 +89,7 @@ def cluster_table(collection: Collection, found: Clusters) -> pd.DataFrame:
         Columns ``cluster``, ``samples``, ``accuracy``, ``expected_macs`` (mean), then
         for each class that occurs ``of NAME``, its samples in the cluster.
     """
-    table = collection.table()
-    table["cluster"] = found.of
+    table = pd.DataFrame(collection.columns).assign(cluster=found.of)
     table["right"] = table["label"] == table["prediction"]
     groups = table.groupby("cluster")
     summary = pd.DataFrame(

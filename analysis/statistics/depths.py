@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from ddw_graph.analysis.collect import Collection, StageEdges
+from ddw_graph.training.collection import Collection, StageEdges
 from ddw_graph.wiring.description import longest_path_layers
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.statistics.paths import path_table
 from ddw_graph.analysis.statistics.unusual import unusualness
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection
 
 MEASURES = ("expected_macs", "open_edges", "depth", "share", "unusualness")
 """What is set against the loss; see ``path_table`` for the middle three."""
@@ -19,13 +19,12 @@ def sample_measures(collection: Collection) -> pd.DataFrame:
     Open edges are the sum over stages, effective depth too; the share of the dominant
     path is the mean.
     """
-    table = collection.table()
     paths = path_table(collection).groupby("sample")
     return pd.DataFrame(
         {
-            "loss": table["loss"],
-            "right": table["label"] == table["prediction"],
-            "expected_macs": table["expected_macs"],
+            "loss": collection.column("loss"),
+            "right": collection.column("label") == collection.column("prediction"),
+            "expected_macs": collection.column("expected_macs"),
             "open_edges": paths["open_edges"].sum(),
             "depth": paths["depth"].sum(),
             "share": paths["share"].mean(),

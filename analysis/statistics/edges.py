@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.statistics.moments import Moments
 from ddw_graph.atomic import write_bytes
+from ddw_graph.training.collection import Collection
 
 Matrix = Float[np.ndarray, "nodes nodes"]
 

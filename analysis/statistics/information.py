@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection
 
 MOST_LEVELS = 256
 """Levels of an open edge; more would tell samples apart, and fill the memory."""

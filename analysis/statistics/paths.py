@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from ddw_graph.analysis.closing import closed_below
-from ddw_graph.analysis.collect import Collection, StageEdges
+from ddw_graph.training.collection import Collection, StageEdges
 
 
 def path_table(collection: Collection) -> pd.DataFrame:

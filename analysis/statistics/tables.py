@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.statistics.classes import (
     class_distance_table,
     class_share_table,
@@ -22,6 +21,7 @@ from ddw_graph.analysis.statistics.edges import edge_table, stage_table
 from ddw_graph.analysis.statistics.information import information_table
 from ddw_graph.analysis.statistics.paths import dominant_table, path_table
 from ddw_graph.analysis.statistics.unusual import unusual_table
+from ddw_graph.training.collection import Collection
 
 
 @dataclass(frozen=True)

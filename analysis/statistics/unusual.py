@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ddw_graph.analysis.collect import Collection
+from ddw_graph.analysis.collect import sample_table
 from ddw_graph.analysis.statistics.classes import class_moments
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection
 
 RESOLUTION = float(np.finfo(np.float32).eps)
 """What weights are known to, as a part of their size."""
@@ -64,11 +65,7 @@ def unusual_table(collection: Collection, *, count: int | None = None) -> pd.Dat
             "unusual wirings need weights that differ between samples of a class, got "
             "none"
         )
-    table = collection.table()
-    table.insert(0, "sample", np.arange(len(table)))
+    table = sample_table(collection)
     table.insert(1, "unusualness", far)
-    names = np.array(collection.classes)
-    for column in ("label", "prediction"):
-        table[column] = names[table[column]]
     ordered = table.sort_values("unusualness", ascending=False, kind="stable")
     return ordered.head(count or len(table)).reset_index(drop=True)

@@ -79,20 +79,32 @@ def check_count(adjacency: Sequence[Tensor], stages: int) -> None:
         )
 
 
-def check_adjacency(adjacency: Tensor, plan: StagePlan, x: Tensor) -> None:
-    """Checks multipliers of the caller's choosing against the stage's input.
+def check_adjacency(
+    adjacency: Tensor, plan: StagePlan, stage: str, x: Tensor | None = None
+) -> None:
+    """Checks the multipliers of a stage's edges.
+
+    Args:
+        adjacency: The multipliers, ``(batch, N, N, ...)``.
+        plan: The plan of the stage.
+        stage: What the message calls the stage.
+        x: The stage's input, if the adjacency must fit it: its batch, or 1 sample for
+            all, and its axes or none.
 
     Raises:
         ModelError: If they have another shape, are not finite, or are not 0 where the
             wiring has no edge.
     """
-    nodes, batch, shape = plan.nodes, x.shape[0], adjacency.shape
-    fits = adjacency.ndim in (3, x.ndim + 2) and shape[1:3] == (nodes, nodes)
-    if not fits or not (shape[0] == 1 or shape[0] == batch):
+    nodes, shape = plan.nodes, adjacency.shape
+    fits = adjacency.ndim > 2 and shape[1:3] == (nodes, nodes)
+    batch = "batch"
+    if x is not None:
+        batch = f"1 or {len(x)}"
+        fits = fits and adjacency.ndim in (3, x.ndim + 2) and shape[0] in (1, len(x))
+    if not fits:
         raise ModelError(
-            f"adjacency must have the shape ({batch}, {nodes}, {nodes}) or "
-            f"(1, {nodes}, {nodes}), alone or with the further axes that the stage "
-            f"returns, got {tuple(shape)}"
+            f"adjacency must have the shape ({batch}, {nodes}, {nodes}), or with the "
+            f"further axes that the stage returns, got {tuple(shape)} for {stage}"
         )
     if traces() or adjacency.is_meta:
         return  # What follows reads values, which a traced graph does not have.
@@ -106,5 +118,6 @@ def check_adjacency(adjacency: Tensor, plan: StagePlan, x: Tensor) -> None:
         sample, j, i = place[:3]
         raise ModelError(
             "adjacency must be finite, and 0 where the wiring has no edge, got "
-            f"{adjacency[tuple(place)].item():g} for {i} -> {j} of sample {sample}"
+            f"{adjacency[tuple(place)].item():g} for {i} -> {j} of sample {sample} in "
+            f"{stage}"
         )

@@ -225,7 +225,7 @@ class Stage(nn.Module):
         check_features(x, self.in_channels, plan, what, self.rank)
         if adjacency is not None:
             adjacency = adjacency.to(x.device)
-            check_adjacency(adjacency, plan, x)
+            check_adjacency(adjacency, plan, self.label, x)
         skips = self._skips(x)
         y: Tensor | None = x
         if self.projection is not None:

@@ -282,7 +282,7 @@ def test_what_does_not_fit_is_an_error(function: Callable[..., object]) -> None:
         ([fits, fits[0]], both, r"got \(3, 3\) for stage 2"),
         (torch.zeros(2, 4, 4), stage, r"got \(2, 4, 4\) for stage 1"),
         ([fits, fits[:1]], both, "got 2, 1 samples"),
-        (fits.mT, stage, "got 6 other values for stage 1"),
+        (fits.mT, stage, "for 1 -> 0 of sample 0 in stage 1"),
     ):
         with pytest.raises(ModelError, match=message):
             function(adjacency, model)

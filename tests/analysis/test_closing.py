@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddw_graph.analysis.closing import closed_below
-from ddw_graph.analysis.collect import StageEdges
+from ddw_graph.training.collection import StageEdges
 from tests.analysis.test_collect import collected, some_images, some_model
 from tests.strategies import wirings
 
@@ -72,6 +72,6 @@ def test_all_stages_and_the_rest_are_the_networks_macs(tmp_path: Path) -> None:
     for place, stage in enumerate(collection.stages):
         weights = np.asarray(collection.weights(place))
         total += closed_below(stage, weights, 0).macs
-    expected = collection.table()["expected_macs"]
+    expected = collection.column("expected_macs")
     assert expected.min() < expected.max()
     np.testing.assert_allclose(total, expected, rtol=1e-6)

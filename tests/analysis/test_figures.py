@@ -28,7 +28,7 @@ from tests.analysis.test_collect import stored
 
 def test_the_histogram_holds_every_weight_once(tmp_path: Path) -> None:
     weights = np.random.default_rng(0).random((50, 3))
-    collection = stored(tmp_path / "a", weights, [True, False, False])
+    collection = stored(weights, [True, False, False])
     (ax,) = weight_histograms({"a": collection}).axes
     (steps,) = ax.patches
     values = steps.get_data().values  # type: ignore[attr-defined]
@@ -40,7 +40,7 @@ def test_the_histogram_holds_every_weight_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("column", ["mean", "std"])
 def test_the_heatmap_is_the_table(tmp_path: Path, column: str) -> None:
     weights = np.random.default_rng(0).random((9, 3)).astype(np.float32)
-    collection = stored(tmp_path / "a", weights, [True, False, False])
+    collection = stored(weights, [True, False, False])
     figure = weight_heatmaps(collection, edge_table(collection), column)
     (image,) = figure.axes[0].images
     shown: np.ndarray = np.ma.filled(np.ma.asarray(image.get_array()), np.nan)
@@ -132,7 +132,7 @@ def test_classes_are_shown_by_how_they_deviate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = np.random.default_rng(0).random((30, 3)).astype(np.float32)
-    collection = stored(tmp_path / "a", weights, [False, False, True])
+    collection = stored(weights, [False, False, True])
     labels = np.arange(30) % 3
     table = pd.DataFrame({"label": labels, "prediction": 0, "loss": 0.5})
     table.assign(expected_macs=1.0).to_csv(tmp_path / "a" / "samples.csv", index=False)
@@ -157,7 +157,7 @@ def test_classes_are_shown_by_how_they_deviate(
 
 def test_a_sample_is_drawn_with_its_own_weights(tmp_path: Path) -> None:
     weights = np.array([[0.5, 0.5, 0.5], [0.9, 0.0, 0.3]])
-    collection = stored(tmp_path / "a", weights, [False] * 3)
+    collection = stored(weights, [False] * 3)
     (tmp_path / "a" / "samples.csv").write_text(
         "label,prediction,loss,expected_macs\n0,1,0.5,1\n2,0,0.25,1\n"
     )

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddw_graph.analysis.collect import open_collection
+from ddw_graph.analysis.collect import sample_table
 from ddw_graph.analysis.statistics.tables import TABLES
 from ddw_graph.cli.plot import KINDS
 from ddw_graph.cli.statistics import WHAT
+from ddw_graph.training.collection import open_collection
 from tests.cli.command import call
 
 
@@ -57,9 +58,8 @@ def test_parquet_holds_what_the_arrays_do(analyzed: Path) -> None:
     assert names[0] == "1:0-1" and len(names) == 30
     weights = np.hstack([collection.weights(k) for k in range(3)])
     np.testing.assert_array_equal(table[names], weights)
-    samples = collection.table()
-    assert table["loss"].tolist() == samples["loss"].tolist()
-    assert table["label"].tolist() == [collection.classes[k] for k in samples["label"]]
+    samples = sample_table(collection)
+    pd.testing.assert_frame_equal(table[samples.columns], samples)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ddw_graph.analysis.collect import StageEdges
 from ddw_graph.analysis.explorer.explore import explorer_page
 from ddw_graph.analysis.explorer.payload import decoded
 from ddw_graph.nn.network import Network
+from ddw_graph.training.collection import StageEdges
 from tests.analysis.test_collect import some_model
 from tests.training.small import small_data
 

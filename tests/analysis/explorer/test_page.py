@@ -10,13 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ddw_graph.analysis.collect import Collection, collect
+from ddw_graph.analysis.collect import collect
 from ddw_graph.analysis.explorer.demo import ACCURACY, MODEL, demo_network
 from ddw_graph.analysis.explorer.explore import explorer_page
 from ddw_graph.analysis.explorer.payload import decoded, encoded, network, payload
 from ddw_graph.analysis.explorer.thumbnails import Thumbnails
 from ddw_graph.analysis.statistics.unusual import unusualness
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection
 from ddw_graph.training.data import load_data
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.subsets import Subset, spread_over_classes
@@ -55,10 +56,10 @@ def test_the_page_holds_what_was_collected(tmp_path: Path) -> None:
     assert page["numbers"] == chosen.tolist()
     (told,) = page["networks"]
     assert told["otherMacs"] == collection.other_macs
-    table = collection.table()
-    assert page["labels"] == table["label"].tolist()
-    assert told["predictions"] == table["prediction"].tolist()
-    np.testing.assert_allclose(decoded(told["losses"]), table["loss"], rtol=1e-6)
+    assert page["labels"] == collection.column("label").tolist()
+    assert told["predictions"] == collection.column("prediction").tolist()
+    losses = collection.column("loss")
+    np.testing.assert_allclose(decoded(told["losses"]), losses, rtol=1e-6)
     for place, kept in enumerate(collection.stages):
         stage, weights = stage_of(told["stages"][place], 24)
         np.testing.assert_array_equal(weights, collection.weights(place))
@@ -152,7 +153,7 @@ def test_says_what_cannot_be_explored(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="at least 1 image, got samples=0"):
         small_page(samples=0)
     weights = np.array([[0.5, np.nan, 0.5]])
-    bad = stored(tmp_path / "nan", weights, [False] * 3)
+    bad = stored(weights, [False] * 3)
     (bad.folder / "samples.csv").write_text(
         "label,prediction,loss,expected_macs\n0,0,0.5,1\n"
     )

@@ -9,9 +9,9 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
-from ddw_graph.analysis.collect import FORMAT, VERSION, Collection, open_collection
 from ddw_graph.generators import from_text
 from ddw_graph.sweeping.folder import SweepFolder
+from ddw_graph.training.collection import FORMAT, VERSION, Collection, open_collection
 from ddw_graph.training.run import RESULT, write_json
 from ddw_graph.wiring import edge_list, to_dict
 

@@ -14,7 +14,6 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from ddw_graph import analysis
-from ddw_graph.analysis.collect import open_collection
 from ddw_graph.analysis.learning.collection_graphs import (
     CollectionGraphs,
     EdgeScale,
@@ -28,6 +27,7 @@ from ddw_graph.analysis.learning.wiring_graph import (
     wirings_graph,
 )
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import open_collection
 from ddw_graph.wiring import describe, edge_list
 from tests.analysis.learning.planted import one_edge_decides, stored
 from tests.strategies import wirings
@@ -151,7 +151,7 @@ def test_a_collections_graphs_are_its_samples(tmp_path: Path) -> None:
     collection = one_edge_decides(tmp_path / "a", 20)
     graphs = CollectionGraphs(collection)
     assert len(graphs) == 20
-    labels = collection.table()["label"].tolist()
+    labels = collection.column("label").tolist()
     seen = []
     for batch in DataLoader(graphs, batch_size=7, shuffle=True):
         for graph in batch.to_data_list():

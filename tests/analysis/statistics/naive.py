@@ -1,17 +1,14 @@
 """Collections made of arrays, and the statistics of them by plain loops."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import networkx as nx
 import numpy as np
-import pandas as pd
 
-from ddw_graph.analysis.collect import Collection, StageEdges
+from ddw_graph.training.collection import Collection, StageEdges
 
 
 def stored(
-    folder: Path,
     dags: Sequence[nx.DiGraph],
     weights: Sequence[np.ndarray],
     labels: np.ndarray,
@@ -20,27 +17,23 @@ def stored(
     constant: Sequence[int] = (),
 ) -> Collection:
     """Returns a collection of these weights; some places of edges are constant."""
-    folder.mkdir(parents=True, exist_ok=True)
     stages = []
-    for place, (dag, values) in enumerate(zip(dags, weights, strict=True), start=1):
+    for dag in dags:
         edges = np.array(sorted(dag.edges))
-        np.save(folder / f"stage-{place}.npy", values.astype(np.float32))
         fixed = np.isin(np.arange(len(edges)), constant)
         nodes = np.ones(dag.number_of_nodes(), dtype=np.int64)
         ones = np.ones(len(edges), dtype=np.int64)
         stages.append(StageEdges(len(nodes), edges, fixed, nodes, ones))
     count = len(labels)
     generator = np.random.default_rng(count)
-    table = pd.DataFrame(
-        {
-            "label": labels,
-            "prediction": generator.integers(len(classes), size=count),
-            "loss": generator.random(count),
-            "expected_macs": generator.integers(1, 100, size=count).astype(float),
-        }
-    )
-    table.to_csv(folder / "samples.csv", index=False)
-    return Collection(folder, tuple(stages), count, tuple(classes), 0)
+    columns = {
+        "label": labels,
+        "prediction": generator.integers(len(classes), size=count),
+        "loss": generator.random(count),
+        "expected_macs": generator.integers(1, 100, size=count).astype(float),
+    }
+    arrays = tuple(values.astype(np.float32) for values in weights)
+    return Collection(tuple(stages), arrays, columns, tuple(classes))
 
 
 def random_weights(

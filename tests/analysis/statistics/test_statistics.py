@@ -1,7 +1,5 @@
 """Streamed statistics are those of plain loops over samples and edges."""
 
-from pathlib import Path
-
 import networkx as nx
 import numpy as np
 import pandas as pd
@@ -10,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.statistics.classes import (
     class_distance_table,
     class_share_table,
@@ -38,6 +35,7 @@ from ddw_graph.analysis.statistics.tables import TABLES, Settings
 from ddw_graph.analysis.statistics.unusual import unusual_table, unusualness
 from ddw_graph.errors import DataError
 from ddw_graph.generators import complete, watts_strogatz
+from ddw_graph.training.collection import Collection
 from tests.analysis.statistics.naive import random_weights, stored
 from tests.strategies import wirings
 
@@ -45,13 +43,13 @@ SAMPLES = 60
 
 
 @pytest.fixture
-def collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Collection:
+def collection(monkeypatch: pytest.MonkeyPatch) -> Collection:
     """Two stages, three classes, one constant edge a stage, read a few at a time."""
     dags = [complete(3), watts_strogatz(5, 2, 0.5, seed=0)]
     labels = np.random.default_rng(0).integers(3, size=SAMPLES)
     weights = [random_weights(dag, SAMPLES, k) for k, dag in enumerate(dags)]
     weights[0][:, 3] += labels
-    made = stored(tmp_path / "c", dags, weights, labels, constant=[1])
+    made = stored(dags, weights, labels, constant=[1])
     chunks = Collection.chunks
     monkeypatch.setattr(Collection, "chunks", lambda self, k: chunks(self, k, 7))
     return made
@@ -68,7 +66,7 @@ def columns(collection: Collection) -> list[tuple[int, int, int, np.ndarray]]:
 
 
 def test_classes_are_counted_apart(collection: Collection) -> None:
-    labels = collection.table()["label"].to_numpy()
+    labels = collection.column("label")
     table = class_table(collection)
     expected = [
         (stage, i, j, name, (labels == c).sum(), w[labels == c])
@@ -86,7 +84,7 @@ def test_classes_are_counted_apart(collection: Collection) -> None:
 def test_the_share_of_classes_is_that_of_an_analysis_of_variance(
     collection: Collection,
 ) -> None:
-    labels = collection.table()["label"].to_numpy()
+    labels = collection.column("label")
     table = class_share_table(collection)
     assert table["chance"].unique() == pytest.approx([2 / (SAMPLES - 1)])
     for row, (_, _, _, w) in zip(table.itertuples(), columns(collection), strict=True):
@@ -98,7 +96,7 @@ def test_the_share_of_classes_is_that_of_an_analysis_of_variance(
 
 
 def test_distances_of_classes_are_those_of_their_means(collection: Collection) -> None:
-    labels = collection.table()["label"].to_numpy()
+    labels = collection.column("label")
     weights = np.array([w for *_, w in columns(collection)]).T
     means = np.array([weights[labels == c].mean(0) for c in range(3)])
     off = means - weights.mean(0)
@@ -117,7 +115,7 @@ def test_distances_of_classes_are_those_of_their_means(collection: Collection) -
 def test_information_is_that_of_the_table_of_states(
     collection: Collection, levels: int
 ) -> None:
-    labels = collection.table()["label"].to_numpy()
+    labels = collection.column("label")
     table = information_table(collection, edge_table(collection), levels=levels)
     for row, (_, _, _, w) in zip(table.itertuples(), columns(collection), strict=True):
         is_open = w[w != 0]
@@ -138,12 +136,10 @@ def test_information_is_that_of_the_table_of_states(
 
 @given(dag=wirings(), seed=st.integers(0, 99), closed=st.floats(0, 0.9))
 def test_paths_are_all_that_networkx_finds(
-    tmp_path_factory: pytest.TempPathFactory, dag: nx.DiGraph, seed: int, closed: float
+    dag: nx.DiGraph, seed: int, closed: float
 ) -> None:
     weights = random_weights(dag, 5, seed, closed=closed)
-    made = stored(
-        tmp_path_factory.mktemp("c") / "a", [dag], [weights], np.zeros(5, dtype=int)
-    )
+    made = stored([dag], [weights], np.zeros(5, dtype=int))
     edges, last = sorted(dag.edges), dag.number_of_nodes() - 1
     for row, values in zip(path_table(made).itertuples(), weights, strict=True):
         sample = nx.DiGraph()
@@ -168,7 +164,7 @@ def test_paths_are_all_that_networkx_finds(
 
 
 def test_unusual_is_far_from_its_class(collection: Collection) -> None:
-    labels = collection.table()["label"].to_numpy()
+    labels = collection.column("label")
     weights = np.array([w for *_, w in columns(collection)]).T
     off = weights.copy()
     for c in range(3):
@@ -183,25 +179,25 @@ def test_unusual_is_far_from_its_class(collection: Collection) -> None:
     assert table["label"].tolist() == [collection.classes[c] for c in labels[order]]
 
 
-def test_one_sample_of_a_class_and_rounding_are_not_unusual(tmp_path: Path) -> None:
+def test_one_sample_of_a_class_and_rounding_are_not_unusual() -> None:
     dag, labels = complete(3), np.array([0, 0, 0, 1])
     weights = np.full((4, 10), 0.7, np.float32)
-    alone = stored(tmp_path / "a", [dag], [weights], labels)
+    alone = stored([dag], [weights], labels)
     assert not unusualness(alone).any()
     # An edge that float32 can just tell apart says nothing; another one says all.
     weights[0, 2] = np.nextafter(np.float32(0.7), np.float32(1))
     weights[1, 5] = 0.2
-    found = unusualness(stored(tmp_path / "b", [dag], [weights], labels))
+    found = unusualness(stored([dag], [weights], labels))
     assert (found**2).tolist() == pytest.approx([2 / 3, 8 / 3, 2 / 3, 0])
 
 
-def test_clusters_find_the_kinds_that_are_there(tmp_path: Path) -> None:
+def test_clusters_find_the_kinds_that_are_there() -> None:
     dag = complete(3)
     generator = np.random.default_rng(0)
     kinds = np.repeat([2, 0, 1], [25, 20, 15])
     centres = generator.random((3, dag.number_of_edges()))
     weights = centres[kinds] + generator.normal(0, 0.01, (60, 10))
-    made = stored(tmp_path / "c", [dag], [weights], kinds)
+    made = stored([dag], [weights], kinds)
     found = wiring_clusters(made, clusters=3, seed=0)
     # Numbered by size: 25 of class c, 20 of a, 15 of b.
     assert found.of.tolist() == np.repeat([0, 1, 2], [25, 20, 15]).tolist()
@@ -213,7 +209,7 @@ def test_clusters_find_the_kinds_that_are_there(tmp_path: Path) -> None:
         [20, 0, 0],
         [0, 15, 0],
     ]
-    told = made.table().groupby(np.repeat([0, 1, 2], [25, 20, 15]))
+    told = pd.DataFrame(made.columns).groupby(np.repeat([0, 1, 2], [25, 20, 15]))
     right = told.apply(lambda rows: (rows["label"] == rows["prediction"]).mean())
     assert table["accuracy"].tolist() == pytest.approx(right.tolist())
     macs = told["expected_macs"].mean().tolist()
@@ -222,13 +218,13 @@ def test_clusters_find_the_kinds_that_are_there(tmp_path: Path) -> None:
         wiring_clusters(made, clusters=61, seed=0)
 
 
-def test_constant_edges_make_no_clusters(tmp_path: Path) -> None:
+def test_constant_edges_make_no_clusters() -> None:
     dag, labels = complete(3), np.arange(30) % 3
     weights = np.full((30, 10), 0.5)
     weights[:, 4] = np.repeat([0.2, 0.8], 15)
     # A constant edge that would say otherwise, were it asked.
     weights[:, 1] = 9 * (np.arange(30) % 2)
-    made = stored(tmp_path / "c", [dag], [weights], labels, constant=[1])
+    made = stored([dag], [weights], labels, constant=[1])
     found = wiring_clusters(made, clusters=2, seed=0)
     assert len(set(found.of[:15])) == len(set(found.of[15:])) == 1
     assert found.centres.shape == (2, 9)
@@ -280,7 +276,7 @@ def test_difficulty_is_a_rank_correlation_with_the_loss(
         kinds = [measures.loc[measures["right"] == r, str(name)] for r in (True, False)]
         means = [values.mean() for values in kinds]
         assert [row["right"], row["wrong"]] == pytest.approx(means)
-    told = collection.table()
+    told = pd.DataFrame(collection.columns)
     assert measures["right"].tolist() == (told["label"] == told["prediction"]).tolist()
     for column in ("loss", "expected_macs"):
         assert measures[column].tolist() == told[column].tolist()
@@ -383,11 +379,11 @@ def test_chance_seldom_makes_an_observation() -> None:
     assert 0.3 < p.mean() < 0.7
 
 
-def test_what_never_varies_is_no_observation(tmp_path: Path) -> None:
+def test_what_never_varies_is_no_observation() -> None:
     dag = complete(3)
     labels = np.arange(6) % 3
     # Sums of 0.7 are rounded: what never varies must not vary by that.
-    same = stored(tmp_path / "s", [dag], [np.full((6, 10), 0.7)], labels)
+    same = stored([dag], [np.full((6, 10), 0.7)], labels)
     assert not edge_table(same)["std"].any()
     assert (observation_table(edge_table(same))["holds"] == "unclear").all()
     assert class_share_table(same)["class_share"].isna().all()
@@ -395,29 +391,6 @@ def test_what_never_varies_is_no_observation(tmp_path: Path) -> None:
     assert not unusualness(same).any()
     with pytest.raises(DataError, match="weights that differ between samples"):
         unusual_table(same)
-    none = stored(tmp_path / "n", [dag], [np.ones((6, 10))], labels, constant=range(10))
+    none = stored([dag], [np.ones((6, 10))], labels, constant=range(10))
     with pytest.raises(DataError, match="all are constant"):
         observation_table(edge_table(none))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("label,prediction,loss,expected_macs\n0,0,0.5,1\n", "3 samples of 3 classes"),
-        ("label,prediction\n0,0\n", "must hold label, prediction, loss"),
-        ("label,prediction,loss,expected_macs\n" + "7,0,1,1\n" * 3, "of 3 classes"),
-        ("label,prediction,loss,expected_macs\n" + "0,0,nan,1\n" * 3, "3 samples"),
-        ("label,prediction,loss,expected_macs\n" + "0,x,1,1\n" * 3, "must hold label"),
-        ("", "must hold label"),
-    ],
-)
-def test_a_damaged_table_of_samples_says_so(
-    tmp_path: Path, text: str, message: str
-) -> None:
-    dag = complete(3)
-    weights = random_weights(dag, 3, 0)
-    made = stored(tmp_path / "c", [dag], [weights], np.arange(3))
-    (tmp_path / "c" / "samples.csv").write_text(text)
-    with pytest.raises(DataError, match=message) as caught:
-        made.table()
-    assert "\n" not in str(caught.value)

@@ -1,0 +1,582 @@
+"""Collections: the weight of every edge for every sample, in memory or in a folder."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import networkx as nx
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ddw_graph.errors import DataError, ModelError
+from ddw_graph.nn.checks import check_adjacency, check_count
+from ddw_graph.nn.cost import NetworkCost, StageWork, cost
+from ddw_graph.nn.edges import kind_name
+from ddw_graph.nn.features import Weights, by_sample
+from ddw_graph.nn.network import Network
+from ddw_graph.nn.outputs import Output
+from ddw_graph.nn.plan import StagePlan
+from ddw_graph.nn.stage import Stage
+from ddw_graph.wiring import MAX_NODES
+
+FORMAT = "ddw_graph.collection"
+VERSION = 2
+
+COLUMNS = ("label", "prediction", "loss", "expected_macs")
+"""What is known of a sample besides its weights."""
+
+
+@dataclass(frozen=True)
+class StageEdges:
+    """The edges of a stage, in the order of the collected weights.
+
+    Args:
+        nodes: N.
+        edges: Source and target of each edge, ``(edges, 2)``.
+        constant: Whether an edge's multiplier is a constant of the wiring.
+        node_macs: MACs of each node for a sample in which it is alive: operation and
+            router.
+        edge_macs: MACs of each edge for a sample in which it is open.
+    """
+
+    nodes: int
+    edges: Int[np.ndarray, "edges 2"]
+    constant: Bool[np.ndarray, " edges"]
+    node_macs: Int[np.ndarray, " nodes"]
+    edge_macs: Int[np.ndarray, " edges"]
+
+    def dag(self) -> nx.DiGraph:
+        """Returns the stage's wiring."""
+        dag: nx.DiGraph = nx.DiGraph()
+        dag.add_nodes_from(range(self.nodes))
+        dag.add_edges_from(self.edges.tolist())
+        return dag
+
+    @classmethod
+    def of(cls, stage: Stage, work: StageWork | None = None) -> "StageEdges":
+        """Returns the edges of a network's stage; MACs of 0 where work is None."""
+        plan = stage.plan
+        return cls(
+            plan.nodes,
+            np.array(plan.edges),
+            np.array(plan.constant) | (kind_name(stage.edges) == "fixed"),
+            np.array(work.nodes if work else [0] * plan.nodes),
+            np.array(work.edges if work else [0] * len(plan.edges)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """The weights of every edge for every sample, and what is known of the samples.
+
+    Args:
+        stages: The edges of each stage.
+        arrays: The effective multipliers of each stage, ``(samples, edges)``, float32
+            or float64; mapped from disk if the collection lies in a folder.
+        columns: ``label`` and ``prediction`` (numbers of classes), ``loss`` and
+            ``expected_macs`` of each sample, those that are known.
+        classes: The name of each class.
+        other_macs: MACs that every sample takes: stem, entrances and exits, head.
+        folder: Where the collection lies; None if it is in memory only.
+    """
+
+    stages: tuple[StageEdges, ...]
+    arrays: tuple[Float[np.ndarray, "samples _"], ...] = field(repr=False)
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    classes: tuple[str, ...] = ()
+    other_macs: int = 0
+    folder: Path | None = None
+
+    @property
+    def samples(self) -> int:
+        """The number of samples."""
+        return len(self.arrays[0])
+
+    def weights(self, stage: int) -> Float[np.ndarray, "samples edges"]:
+        """Returns a stage's weights; the first stage is 0."""
+        return self.arrays[stage]
+
+    def rows(self, rows: slice = slice(None)) -> Float[np.ndarray, "rows edges"]:
+        """Returns the weights of some samples, those of all stages in one row."""
+        return np.concatenate([array[rows] for array in self.arrays], 1)
+
+    def chunks(
+        self, stage: int, size: int = 4096
+    ) -> Iterator[Float[np.ndarray, "chunk edges"]]:
+        """Yields a stage's weights a few samples at a time, in float64."""
+        for start in range(0, self.samples, size):
+            chunk = self.arrays[stage][start : start + size]
+            yield np.asarray(chunk, dtype=np.float64)
+
+    def labelled_chunks(
+        self, stage: int
+    ) -> Iterator[tuple[Float[np.ndarray, "chunk edges"], Int[np.ndarray, " chunk"]]]:
+        """Yields what ``chunks`` does with the class of each sample.
+
+        Raises:
+            DataError: If no labels are known.
+        """
+        labels = self.column("label")
+        done = 0
+        for chunk in self.chunks(stage):
+            yield chunk, labels[done : done + len(chunk)]
+            done += len(chunk)
+
+    def column(self, name: str) -> np.ndarray:
+        """Returns what is known of each sample by a name of ``columns``.
+
+        Raises:
+            DataError: If it is not known.
+        """
+        if name not in self.columns:
+            raise DataError(
+                f"this needs the {name} of each sample, got "
+                f"{', '.join(self.columns) or 'none'}; give collection_of more"
+            )
+        return self.columns[name]
+
+
+def collection_of(
+    adjacency: Tensor | Sequence[Tensor],
+    model: nn.Module,
+    *,
+    logits: Float[Tensor, "samples classes"] | None = None,
+    labels: Int[Tensor, " samples"] | None = None,
+    classes: Sequence[str] | None = None,
+    image_size: int | None = None,
+) -> Collection:
+    """Returns the collection of what a network returned, in memory.
+
+    Args:
+        adjacency: What the model returned with ``return_adjacency=True``: a tensor for
+            each stage, on any device, in any precision.
+        model: The model that returned it: a ``Stage`` or a module that contains stages.
+        logits: What the model returned for the same images: gives ``prediction``, and
+            with ``labels`` ``loss``.
+        labels: The class of each sample.
+        classes: Names of the classes; by default their numbers.
+        image_size: Height and width of the images, pixels: gives ``expected_macs`` of a
+            ``Network``.
+
+    Raises:
+        ModelError: If the adjacency does not fit the model's stages.
+        DataError: If logits or labels do not fit the samples or the classes.
+
+    Example:
+        >>> from ddw_graph import create_model
+        >>> network = create_model("randwire_tiny", n=2, num_classes=10)
+        >>> images = torch.zeros(5, 3, 28, 28)
+        >>> logits, adjacency = network(images, return_adjacency=True)
+        >>> collection = collection_of(adjacency, network, logits=logits)
+        >>> collection.samples, collection.column("prediction").shape
+        (5, (5,))
+    """
+    pairs = stage_adjacencies(adjacency, model)
+    price = None
+    if image_size is not None:
+        if not isinstance(model, Network):
+            raise ModelError(
+                "MACs by image_size are those of a Network, got "
+                f"{type(model).__name__}; leave image_size out"
+            )
+        price = cost(model, image_size)
+    samples = len(pairs[0][1])
+    for name, given in (("logits", logits), ("labels", labels)):
+        if given is not None and len(given) != samples:
+            raise DataError(
+                f"{name} must be those of {samples} samples, got {len(given)}"
+            )
+    if classes is None:
+        count = int(labels.max()) + 1 if labels is not None and samples else 0
+        count = max(count, 0 if logits is None else logits.shape[1])
+        classes = [str(number) for number in range(count)]
+    columns: dict[str, Tensor] = {}
+    if labels is not None:
+        columns["label"] = labels
+    if logits is not None:
+        columns["prediction"] = logits.argmax(1)
+        if labels is not None:
+            columns["loss"] = functional.cross_entropy(
+                logits, labels.to(logits.device), reduction="none"
+            )
+    if price is not None:
+        columns["expected_macs"] = price.expected_macs([m for _, m in pairs])
+    arrays = tuple(sample_weights(m, s.plan).cpu().numpy() for s, m in pairs)
+    work = price.work if price else [None] * len(pairs)
+    numbers = {name: c.detach().cpu().double().numpy() for name, c in columns.items()}
+    return Collection(
+        tuple(StageEdges.of(s, w) for (s, _), w in zip(pairs, work, strict=True)),
+        arrays,
+        _checked(numbers, len(classes), "a collection"),
+        tuple(classes),
+        _other_macs(price) if price else 0,
+    )
+
+
+class SampleRows(NamedTuple):
+    """What is collected of some samples.
+
+    Args:
+        weights: One number for each edge, ``(rows, edges)`` for each stage.
+        label: The class of each sample.
+        prediction: The predicted class.
+        loss: The cross-entropy.
+        expected_macs: The MACs that the sample's wiring asks for.
+    """
+
+    weights: list[Tensor]
+    label: Tensor
+    prediction: Tensor
+    loss: Tensor
+    expected_macs: Tensor
+
+
+def sample_rows(output: Output, network: Network, price: NetworkCost) -> SampleRows:
+    """Returns what is collected of a batch, on its device.
+
+    Raises:
+        DataError: If the batch has no labels.
+    """
+    if output.labels is None:
+        raise DataError("a collection needs batches of images and labels, got images")
+    pairs = zip(output.adjacency, network.stages, strict=True)
+    return SampleRows(
+        [sample_weights(matrix, stage.plan) for matrix, stage in pairs],
+        output.labels,
+        output.logits.argmax(1),
+        functional.cross_entropy(output.logits, output.labels, reduction="none"),
+        price.expected_macs(output.adjacency),
+    )
+
+
+class CollectionWriter:
+    """Writes a collection as a network evaluates; a context manager.
+
+    The folder appears when everything is in it, at the end of the context; an exception
+    leaves nothing. Other files of a folder that is replaced stay.
+
+    ``stage-K.npy`` holds the effective multipliers, float32, ``(samples, edges)``;
+    ``samples.csv`` label, prediction, loss and expected MACs; ``collection.json`` the
+    edges, their MACs, and the classes.
+
+    Args:
+        folder: Where the collection goes.
+        network: The network.
+        price: Its cost for the images.
+        classes: The name of each class.
+        count: The number of samples that there must be at the end; None for any.
+        overwrite: Whether a folder that exists may be replaced.
+
+    Raises:
+        DataError: If the folder exists and is not to be replaced; at the end, if the
+            number of samples is 0 or not ``count``.
+
+    Example:
+        ``with CollectionWriter(folder, network, price, classes) as writer:``, and in
+        it ``writer.add(output)`` for each of ``outputs(network, batches)``.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        network: Network,
+        price: NetworkCost,
+        classes: Sequence[str],
+        count: int | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        self.folder = Path(os.path.abspath(folder))  # which has a name, as "." has not
+        if self.folder.exists() and not self.folder.is_dir():
+            raise DataError(f"a collection needs a folder, got the file {self.folder}")
+        if self.folder.exists() and not overwrite:
+            raise DataError(f"{self.folder} exists; replace it with --overwrite")
+        self.network, self.price, self.count = network, price, count
+        self.classes = tuple(classes)
+        self.stages = tuple(map(StageEdges.of, network.stages, price.work))
+        self.samples = 0
+        self._partial = self.folder.with_name(f".{self.folder.name}.partial")
+        self._open = ExitStack()
+
+    def __enter__(self) -> "CollectionWriter":
+        """Makes room for the files."""
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(parents=True)
+        with ExitStack() as files:
+            self._arrays = [
+                files.enter_context(_weights_path(self._partial, place).open("wb"))
+                for place in range(len(self.stages))
+            ]
+            self._write_headers()
+            path = self._partial / "samples.csv"
+            table = files.enter_context(path.open("w", newline=""))
+            self._table = csv.writer(table, lineterminator="\n")
+            self._table.writerow(COLUMNS)
+            self._open = files.pop_all()
+        return self
+
+    def add(self, output: Output) -> None:
+        """Adds the samples of a batch.
+
+        Raises:
+            DataError: If the batch has no labels.
+        """
+        self.add_rows(*sample_rows(output, self.network, self.price))
+
+    def add_rows(
+        self,
+        weights: Sequence[Float[Tensor, "rows _"]],
+        label: Int[Tensor, " rows"],
+        prediction: Int[Tensor, " rows"],
+        loss: Float[Tensor, " rows"],
+        expected_macs: Float[Tensor, " rows"],
+    ) -> None:
+        """Adds samples, on any device: the fields of ``SampleRows``."""
+        for file, rows in zip(self._arrays, weights, strict=True):
+            file.write(rows.cpu().numpy().astype("<f4").tobytes())
+        columns = (label, prediction, loss, expected_macs)
+        self._table.writerows(zip(*(c.tolist() for c in columns), strict=True))
+        self.samples += len(label)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Lets the folder appear, or removes what was written after an exception."""
+        try:
+            with self._open:
+                if kind is None:
+                    self._write_headers()
+            if kind is None:
+                self._finish()
+        finally:
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _write_headers(self) -> None:
+        """Writes how many rows an array has; NumPy leaves room for a larger number."""
+        for file, stage in zip(self._arrays, self.stages, strict=True):
+            file.seek(0)
+            shape = self.samples, len(stage.edges)
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+
+    def _finish(self) -> None:
+        if not self.samples or self.count not in (None, self.samples):
+            raise DataError(
+                f"a collection needs {self.count or 'some'} samples, got {self.samples}"
+            )
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "samples": self.samples,
+            "classes": list(self.classes),
+            "other_macs": _other_macs(self.price),
+            "stages": [
+                {name: np.asarray(value).tolist() for name, value in vars(s).items()}
+                for s in self.stages
+            ],
+        }
+        (self._partial / "collection.json").write_text(json.dumps(content))
+        if not self.folder.exists():
+            self._partial.rename(self.folder)
+            return
+        # collection.json goes first and comes last: without it there is no collection.
+        (self.folder / "collection.json").unlink(missing_ok=True)
+        derived = (self.folder / "edges.csv", self.folder / "samples.parquet")
+        for stale in (*self.folder.glob("stage-*.npy"), *derived):
+            stale.unlink(missing_ok=True)
+        for path in sorted(self._partial.iterdir(), key=lambda p: p.suffix == ".json"):
+            path.replace(self.folder / path.name)
+
+
+def open_collection(folder: Path) -> Collection:
+    """Returns the collection of a folder, or of the run that lies there.
+
+    Weights are mapped from disk. Reading runs no code.
+
+    Raises:
+        DataError: If the folder holds no whole collection.
+    """
+    if (folder / "analysis").is_dir():
+        folder = folder / "analysis"
+    path = folder / "collection.json"
+    try:
+        content: Any = json.loads(path.read_bytes())
+        if (content["format"], content["version"]) != (FORMAT, VERSION):
+            raise ValueError(
+                f"it must be {FORMAT} of version {VERSION}, got "
+                f"{content['format']!r} of version {content['version']!r}"
+            )
+        stages = tuple(
+            StageEdges(
+                int(stage["nodes"]),
+                np.array(stage["edges"], dtype=np.int64).reshape(-1, 2),
+                np.array(stage["constant"], dtype=np.bool_),
+                np.array(stage["node_macs"], dtype=np.int64),
+                np.array(stage["edge_macs"], dtype=np.int64),
+            )
+            for stage in content["stages"]
+        )
+        samples = int(content["samples"])
+        classes = tuple(map(str, content["classes"]))
+        "".join(classes).encode()  # a lone surrogate is no text
+        other = int(content["other_macs"])
+        if samples < 1 or not stages or not all(map(_fits, stages)):
+            raise ValueError("its counts and its edges do not go together")
+    except OSError as error:
+        raise DataError(
+            f"{folder} must hold an analysis; make one with ddw-graph analyze"
+        ) from error
+    except (
+        ArithmeticError,
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        message = " ".join(str(error).split())
+        raise DataError(f"{path} must hold a whole collection: {message}") from error
+    arrays = tuple(
+        _mapped(_weights_path(folder, place), (samples, len(stage.edges)))
+        for place, stage in enumerate(stages)
+    )
+    columns = _read_columns(folder / "samples.csv", samples, len(classes))
+    return Collection(stages, arrays, columns, classes, other, folder)
+
+
+def stage_adjacencies(
+    adjacency: Tensor | Sequence[Tensor], model: nn.Module
+) -> list[tuple[Stage, Tensor]]:
+    """Returns each stage of a model with its adjacency.
+
+    Raises:
+        ModelError: If the model has no stage, or the adjacency does not fit its stages.
+    """
+    stages = _stages(model)
+    if not stages:
+        raise ModelError(
+            "model must be a Stage or contain stages, the one that returned the "
+            f"adjacency, got {type(model).__name__}"
+        )
+    matrices = [adjacency] if isinstance(adjacency, Tensor) else list(adjacency)
+    check_count(matrices, len(stages))
+    pairs = list(zip(stages, matrices, strict=True))
+    for place, (stage, matrix) in enumerate(pairs, start=1):
+        check_adjacency(matrix, stage.plan, f"stage {place}")
+    batches = [len(matrix) for matrix in matrices]
+    if len(set(batches)) > 1:
+        raise ModelError(
+            "adjacency must hold the same samples for each stage, got "
+            f"{', '.join(map(str, batches))} samples"
+        )
+    return pairs
+
+
+def edge_weights(matrix: Tensor, plan: StagePlan) -> Weights:
+    """Returns the weights in a stage's adjacency, detached, in float32 or float64.
+
+    Shapes:
+        - matrix: ``(batch, N, N, ...)``
+        - output: ``(batch, edges, ...)``, in the wiring's order of edges
+    """
+    sources, targets = plan.ends
+    values = matrix.detach()[:, targets, sources]
+    # NumPy has no bfloat16, and in it a mean would be rounded.
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def sample_weights(matrix: Tensor, plan: StagePlan) -> Float[Tensor, "batch edges"]:
+    """Returns the weights of ``edge_weights`` averaged to one for each sample."""
+    return by_sample(edge_weights(matrix, plan))
+
+
+def _stages(module: nn.Module) -> list[Stage]:
+    """Returns the stages in a module, in the order in which it holds them.
+
+    A stage within another's operation does not count: no adjacency is returned of it.
+    """
+    if isinstance(module, Stage):
+        return [module]
+    return [stage for child in module.children() for stage in _stages(child)]
+
+
+def _other_macs(price: NetworkCost) -> int:
+    ends = price.parts[0].total_macs + price.parts[-1].total_macs
+    return ends + sum(work.terminals for work in price.work)
+
+
+def _mapped(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Returns the array of a file, mapped from disk; never an object."""
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, TypeError, EOFError, ArithmeticError) as error:
+        raise DataError(f"{path} must hold a whole array: {error}") from error
+    if array.shape != shape or array.dtype != np.float32:
+        raise DataError(
+            f"{path} must hold float32 of shape {shape}, got {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    return array
+
+
+def _read_columns(path: Path, samples: int, classes: int) -> dict[str, np.ndarray]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            header, *rows = (line.split(",") for line in islice(file, samples + 2))
+        if ",".join(header).strip() != ",".join(COLUMNS) or len(rows) != samples:
+            raise ValueError(f"got {len(rows)} rows for {samples} samples")
+        table = np.array(rows, dtype=np.float64)
+        return _checked(dict(zip(COLUMNS, table.T, strict=True)), classes, str(path))
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        message = " ".join(str(error).split())
+        raise DataError(f"{path} must hold {', '.join(COLUMNS)}: {message}") from error
+
+
+def _checked(
+    columns: Mapping[str, Float[np.ndarray, " samples"]], classes: int, what: str
+) -> dict[str, np.ndarray]:
+    """Returns columns in their types: whole numbers of classes, finite floats."""
+    checked = {}
+    for name, values in columns.items():
+        is_class = name in ("label", "prediction")
+        known = np.isin(values, range(classes)) if is_class else np.isfinite(values)
+        if not known.all():
+            raise DataError(
+                f"{what} must hold finite numbers, and of classes those from 0 to "
+                f"{classes - 1}, got {values[~known][0]:g} as {name}"
+            )
+        checked[name] = values.astype(np.int64) if is_class else values
+    return checked
+
+
+def _fits(stage: StageEdges) -> bool:
+    """Returns whether a stage has edges that go forward among its nodes."""
+    source, target = stage.edges.T
+    inside = (0 <= source) & (source < target) & (target < stage.nodes)
+    return bool(
+        len(stage.edges)
+        and len(stage.constant) == len(stage.edge_macs) == len(stage.edges)
+        and len(stage.node_macs) == stage.nodes
+        and stage.nodes <= MAX_NODES
+        and inside.all()
+    )
+
+
+def _weights_path(folder: Path, stage: int) -> Path:
+    return folder / f"stage-{stage + 1}.npy"

@@ -1,0 +1,211 @@
+"""A collection is what the network returned, in memory and from a folder."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ddw_graph import Stage, create_model
+from ddw_graph.errors import DataError, ModelError
+from ddw_graph.generators import complete
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.network import Network
+from ddw_graph.nn.outputs import outputs
+from ddw_graph.training.collection import (
+    COLUMNS,
+    Collection,
+    CollectionWriter,
+    collection_of,
+    open_collection,
+    sample_rows,
+)
+
+CLASSES = ("a", "b", "c")
+IMAGES = torch.rand(10, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+LABELS = torch.arange(10) % 3
+
+
+def network(edges: str = "dynamic:router_std=1,bias=0", **options: object) -> Network:
+    torch.manual_seed(0)
+    options = {"n": 3, "channels": 4, "num_classes": 3, "in_channels": 1, **options}
+    return create_model("randwire_tiny", wiring="complete", edges=edges, **options)
+
+
+def written(folder: Path, model: Network, count: int | None = None) -> Collection:
+    price = cost(model, 8)
+    with CollectionWriter(
+        folder, model, price, CLASSES, count, overwrite=True
+    ) as writer:
+        batches = zip(IMAGES.split(4), LABELS.split(4), strict=True)
+        for output in outputs(model, batches):
+            writer.add(output)
+    return open_collection(folder)
+
+
+def in_memory(model: Network) -> Collection:
+    with torch.no_grad():
+        x = IMAGES.to(next(model.parameters()).dtype)
+        logits, adjacency = model.eval()(x, return_adjacency=True)
+    return collection_of(
+        adjacency, model, logits=logits, labels=LABELS, classes=CLASSES, image_size=8
+    )
+
+
+def assert_same(one: Collection, other: Collection) -> None:
+    assert (one.samples, one.classes) == (other.samples, other.classes)
+    assert one.other_macs == other.other_macs > 0
+    for place, (stage, twin) in enumerate(zip(one.stages, other.stages, strict=True)):
+        for value, same in zip(vars(stage).values(), vars(twin).values(), strict=True):
+            np.testing.assert_array_equal(value, same)
+        np.testing.assert_allclose(
+            one.weights(place), other.weights(place), rtol=1e-4, atol=1e-6
+        )
+    for name in COLUMNS:
+        np.testing.assert_allclose(one.column(name), other.column(name), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "edges", ["dynamic:router_std=1,bias=0", "dynamic:per=position", "learned"]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_a_folder_holds_what_the_network_returned(
+    tmp_path: Path, edges: str, dtype: torch.dtype
+) -> None:
+    model = network(edges).to(dtype)
+    collection = written(tmp_path / "a", model, count=10)
+    if dtype == torch.bfloat16:  # in which batches of other sizes differ visibly
+        assert collection.samples == 10
+    else:
+        assert_same(collection, in_memory(model))
+    assert all(array.dtype == np.float32 for array in collection.arrays)
+
+
+def test_rows_that_were_gathered_are_added_as_batches_are(tmp_path: Path) -> None:
+    model = network()
+    price = cost(model, 8)
+    (output,) = outputs(model, [(IMAGES, LABELS)])
+    rows = sample_rows(output, model, price)
+    with CollectionWriter(tmp_path / "a", model, price, CLASSES) as writer:
+        for half in (slice(0, 7), slice(7, None)):
+            weights, *columns = rows
+            writer.add_rows([w[half] for w in weights], *(c[half] for c in columns))
+    assert_same(open_collection(tmp_path / "a"), written(tmp_path / "b", model))
+
+
+def test_a_run_has_its_collection_within(tmp_path: Path) -> None:
+    collection = written(tmp_path / "run" / "analysis", network())
+    assert_same(open_collection(tmp_path / "run"), collection)
+
+
+def test_what_is_not_complete_never_appears(tmp_path: Path) -> None:
+    model = network()
+    with pytest.raises(DataError, match="needs 11 samples, got 10"):
+        written(tmp_path / "a", model, count=11)
+    (output,) = outputs(model, [IMAGES])
+    writer = CollectionWriter(tmp_path / "a", model, cost(model, 8), CLASSES)
+    with pytest.raises(DataError, match="images and labels"), writer:
+        writer.add(output)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_user_gives_what_is_known() -> None:
+    stage = Stage(complete(2), 4, 4, edges="dynamic")
+    _, adjacency = stage(torch.rand(5, 4, 6, 6), return_adjacency=True)
+    collection = collection_of(adjacency, stage)
+    assert (collection.samples, collection.classes) == (5, ())
+    with pytest.raises(DataError, match="label"):
+        collection.column("label")
+    labelled = collection_of(adjacency, stage, labels=torch.tensor([0, 2, 1, 0, 0]))
+    assert labelled.classes == ("0", "1", "2")
+    assert [len(labels) for _, labels in labelled.labelled_chunks(0)] == [5]
+    with pytest.raises(DataError, match="labels .* 5 samples, got 4"):
+        collection_of(adjacency, stage, labels=torch.zeros(4, dtype=torch.long))
+    with pytest.raises(DataError, match="from 0 to 1, got 2 as label"):
+        labels = torch.tensor([0, 2, 1, 0, 0])
+        collection_of(adjacency, stage, labels=labels, classes=("a", "b"))
+    with pytest.raises(ModelError, match="image_size"):
+        collection_of(adjacency, stage, image_size=6)
+    assert collection_of(adjacency[:0], stage).samples == 0
+
+
+STAGE = {
+    "nodes": 3,
+    "edges": [[0, 1]],
+    "constant": [False],
+    "node_macs": [0, 1, 0],
+    "edge_macs": [1],
+}
+HEADER = ",".join(COLUMNS) + "\n"
+
+
+def changed(**change: object) -> Callable[[str], str]:
+    return lambda text: json.dumps(json.loads(text) | change)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("collection.json", lambda text: text[:-9]),
+        ("collection.json", lambda _: "[" * 100_000),
+        ("collection.json", lambda _: "[]"),
+        ("collection.json", changed(version=9)),
+        ("collection.json", changed(samples=float("inf"))),
+        ("collection.json", changed(samples=0)),
+        ("collection.json", changed(samples=9)),
+        ("collection.json", changed(stages=[])),
+        ("collection.json", changed(classes=["a", "b"])),
+        ("collection.json", changed(classes=["a", "b", "\ud800"])),
+        ("collection.json", changed(stages=[STAGE | {"edges": [[0, 9]]}])),
+        ("collection.json", changed(stages=[STAGE | {"edges": [[0, 10**30]]}])),
+        ("collection.json", changed(stages=[STAGE | {"nodes": 10**9}])),
+        ("collection.json", changed(stages=[STAGE | {"constant": []}])),
+        ("collection.json", changed(stages=[STAGE | {"edge_macs": []}])),
+        ("collection.json", changed(stages=[STAGE | {"node_macs": [1]}])),
+        ("samples.csv", lambda _: ""),
+        ("samples.csv", lambda text: text[: len(text) // 2]),
+        ("samples.csv", lambda text: text + text),
+        ("samples.csv", lambda _: "label,prediction\n" + "0,0\n" * 10),
+        ("samples.csv", lambda _: HEADER + "7,0,1,1\n" * 10),
+        ("samples.csv", lambda _: HEADER + "0.5,0,1,1\n" * 10),
+        ("samples.csv", lambda _: HEADER + "0,0,nan,1\n" * 10),
+        ("samples.csv", lambda _: HEADER + "0,x,1,1\n" * 10),
+        ("samples.csv", lambda _: HEADER + "0,0,1\n" * 10),
+        ("samples.csv", lambda _: "\udcff"),
+    ],
+)
+def test_damage_is_one_line(
+    tmp_path: Path, name: str, change: Callable[[str], str]
+) -> None:
+    written(tmp_path / "a", network())
+    path = tmp_path / "a" / name
+    path.write_text(change(path.read_text()), errors="surrogateescape")
+    with pytest.raises(DataError, match=r"must hold") as caught:
+        open_collection(tmp_path / "a")
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_arrays_are_one_line_and_run_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    written(folder, network())
+    array = folder / "stage-2.npy"
+    whole = array.read_bytes()
+    objects = np.array([{"code": print}], dtype=object)
+    for damage in (
+        lambda: os.truncate(array, len(whole) - 5),
+        lambda: os.truncate(array, 60),
+        lambda: os.truncate(array, 0),
+        lambda: np.save(array, objects, allow_pickle=True),
+        lambda: np.save(array, np.zeros((2, 2), np.float32)),
+        lambda: np.save(array, np.load(folder / "stage-1.npy").astype(np.float64)),
+        lambda: array.write_bytes(whole.replace(b"(10, ", b"(" + b"9" * 17 + b", ")),
+        lambda: array.unlink(),
+    ):
+        array.write_bytes(whole)
+        damage()
+        with pytest.raises(DataError, match=r"stage-2.npy must hold") as caught:
+            open_collection(folder)
+        assert "\n" not in str(caught.value)
