@@ -14,8 +14,8 @@ from ddw_graph.detection.figures import coco_figures
 from ddw_graph.detection.loading import batches
 from ddw_graph.detection.recipe import DetectionRecipe
 from ddw_graph.errors import RunError
+from ddw_graph.nn.finite import first_not_finite
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.finite import first_not_finite
 from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.loading import Waits, batch_sizes, worker_faults
 from ddw_graph.training.loop import Listener

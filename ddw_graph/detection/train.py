@@ -9,12 +9,11 @@ import torch
 from ddw_graph.detection.coco import CocoData
 from ddw_graph.detection.detector import Detector, detector_from
 from ddw_graph.detection.figures import FIGURES, check_installed
-from ddw_graph.detection.files import load_detector, save_detector
 from ddw_graph.detection.loop import check_execution, fit_detector
 from ddw_graph.detection.recipe import DetectionRecipe
 from ddw_graph.detection.settings import DetectorSettings, settings_named
 from ddw_graph.errors import RunError
-from ddw_graph.models import FeatureNetwork
+from ddw_graph.models import FeatureNetwork, load, save
 from ddw_graph.nn.network import Network
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.loop import Listener
@@ -78,7 +77,7 @@ def train_detector(
     """Trains a detector in a folder, and returns the result.
 
     What was trained is at the end in the folder's ``detector.safetensors``, for
-    ``load_detector``. The result holds COCO's figures of ``val`` after the last epoch,
+    ``ddw_graph.load``. The result holds COCO's figures of ``val`` after the last epoch,
     None where it has no object to tell, and says whether the images are synthetic.
 
     Args:
@@ -155,7 +154,7 @@ def train_detector(
         }
         with world.together(device):
             if world.leads:
-                save_detector(detector, folder / "detector.safetensors", overwrite=True)
+                save(detector, folder / "detector.safetensors", overwrite=True)
                 write_json(run.result_path, result)
         return result
 
@@ -189,7 +188,7 @@ def _is_finite(value: Any) -> bool:
 
 
 def kept_detector(path: Path, *, device: str = "cpu") -> Detector:
-    """Returns the detector in a file of ``save_detector``, or in a run's folder.
+    """Returns the detector in a file of ``ddw_graph.save``, or in a run's folder.
 
     Warns:
         UnfinishedWarning: If the run has not come to its end.
@@ -199,7 +198,7 @@ def kept_detector(path: Path, *, device: str = "cpu") -> Detector:
         RunError: If the folder holds no trained detector, or a damaged one.
     """
     if not path.is_dir():
-        loaded = load_detector(path)
+        loaded = load(path, kind=Detector)
         loaded.to(device)
         return loaded
     run = RunFolder(path)

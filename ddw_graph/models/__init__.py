@@ -1,9 +1,9 @@
 """Named networks, networks rewired, and their files."""
 
-from ddw_graph.models.checkpoint import load, save
 from ddw_graph.models.conversion import convert
 from ddw_graph.models.create import create_model, from_config, image_size, list_models
 from ddw_graph.models.features import FeatureNetwork
+from ddw_graph.models.files import load, save
 from ddw_graph.models.pruning import prune
 from ddw_graph.models.rewiring import rewire
 

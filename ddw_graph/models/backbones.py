@@ -1,4 +1,4 @@
-"""The paper's backbones, and any other of torchvision or timm, as they come."""
+"""The paper's backbones, and any other of torchvision or timm, unchanged."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,7 +10,6 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.hooks import is_altered
 
 
 def _torchvision(name: str, num_classes: int) -> nn.Module:
@@ -29,7 +28,7 @@ def _regnet(
     from torchvision.models import regnet  # slow to import
 
     params = regnet.BlockParams.from_init_params(se_ratio=se_ratio, **shape)
-    # What torchvision's own builders take where nothing else is told.
+    # The defaults of torchvision's own builders.
     norm = partial(nn.BatchNorm2d, eps=1e-05, momentum=0.1)
     model: nn.Module = regnet.RegNet(params, num_classes=num_classes, norm_layer=norm)
     return model
@@ -58,7 +57,7 @@ LIBRARIES = ("torchvision", "timm")
 
 
 def is_backbone(name: str) -> bool:
-    """Returns whether a name is that of a backbone, a library's in front of it or not.
+    """Returns whether a name is that of a backbone, with or without its library's.
 
     Example:
         >>> is_backbone("resnet18"), is_backbone("timm/resnet18"), is_backbone("vgg")
@@ -67,13 +66,13 @@ def is_backbone(name: str) -> bool:
     return name in BACKBONES or name.partition("/")[0] in LIBRARIES
 
 
-def backbone(name: str, *, num_classes: int, in_channels: int) -> nn.Module:
-    """Returns a backbone as its library makes it, freshly initialised.
+def library_model(name: str, *, num_classes: int, in_channels: int) -> nn.Module:
+    """Returns a backbone as its library makes it, with new weights.
 
     Args:
         name: One of ``BACKBONES``, ``torchvision/NAME`` or ``timm/NAME``.
         num_classes: Number of classes.
-        in_channels: Channels of an image; where the library knows three alone, the
+        in_channels: Channels of an image; where the library offers only three, the
             first convolution is replaced.
 
     Raises:
@@ -98,7 +97,7 @@ def backbone(name: str, *, num_classes: int, in_channels: int) -> nn.Module:
 
 def _timm(name: str, num_classes: int, in_channels: int) -> nn.Module:
     try:
-        import timm  # slow to import, and not everybody has it
+        import timm  # slow to import, and optional
     except ImportError as error:
         raise ModelError(
             f"timm/{name} needs timm, which is not installed: pip install timm"
@@ -132,34 +131,43 @@ def _take_channels(model: nn.Module, channels: int) -> None:
 
 
 class NoData(TorchFunctionMode):
-    """Within it modules are made without data for their weights.
+    """Modules made within have no data in their weights.
 
-    ``torch.device("meta")`` would also take the data of what a constructor computes
-    with, as torchvision's RegNet does with its widths.
+    ``torch.device("meta")`` would also withhold the data that a constructor computes
+    with, such as the widths of torchvision's RegNet.
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        """Calls a function of torch; what is to be filled later stays without data."""
+        """Calls a function of torch; ``empty`` returns a tensor without data."""
         kwargs = kwargs or {}
         if func is torch.empty:
             kwargs = {**kwargs, "device": "meta"}
         return func(*args, **kwargs)
 
 
-def name_of(model: nn.Module, *, num_classes: int, in_channels: int) -> str | None:
-    """Returns the name by which ``backbone`` makes a network of this structure.
+def is_altered(module: nn.Module) -> bool:
+    """Returns whether a module may compute something else than its class does.
 
-    None where there is none: a network of another library, with settings of its own, or
-    with hooks that no other network of the name has.
+    It has forward hooks, or a ``forward`` that was put in place of its class's.
+    """
+    hooks = module._forward_hooks or module._forward_pre_hooks
+    return bool(hooks) or "forward" in vars(module)
+
+
+def name_of(model: nn.Module, *, num_classes: int, in_channels: int) -> str | None:
+    """Returns the name by which ``library_model`` makes a network of this structure.
+
+    None where there is none: for a network of another library, one with settings that
+    no name stands for, or with hooks.
     """
     if any(map(is_altered, model.modules())):
         return None
     wanted = _structure(model)
     for name in _candidates(model):
         with NoData():
-            made = backbone(name, num_classes=num_classes, in_channels=in_channels)
+            made = library_model(name, num_classes=num_classes, in_channels=in_channels)
         if _structure(made) == wanted:
             return name
     return None
@@ -168,9 +176,9 @@ def name_of(model: nn.Module, *, num_classes: int, in_channels: int) -> str | No
 def _candidates(model: nn.Module) -> Iterator[str]:
     library, _, _ = type(model).__module__.partition(".")
     if library == "timm":
-        told: Any = getattr(model, "pretrained_cfg", {})
-        if told.get("architecture"):
-            yield f"timm/{told['architecture']}"
+        known: Any = getattr(model, "pretrained_cfg", {})
+        if known.get("architecture"):
+            yield f"timm/{known['architecture']}"
     elif library == "torchvision":
         from torchvision import models  # slow to import
 
@@ -183,8 +191,8 @@ def _candidates(model: nn.Module) -> Iterator[str]:
 
 
 def _structure(model: nn.Module) -> tuple[Any, ...]:
-    """Returns what tells networks apart: every layer's settings and every shape."""
-    # Not every module shows its settings: timm's networks keep a rate of dropout.
+    """Returns what a network's name stands for: every layer's settings and shapes."""
+    # Not every repr shows its module's settings: timm's networks keep a dropout rate.
     settings = [
         {
             key: value

@@ -1,4 +1,4 @@
-"""A residual block taken apart: its shortcut, its branch, and what follows the sum."""
+"""A residual block split into its branch, its shortcut, and what follows the sum."""
 
 import copy
 import operator
@@ -9,20 +9,20 @@ import torch
 from torch import fx, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.tracing import between, returned, traced
+from ddw_graph.models.tracing import between, output_of, trace
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 """Functions that add, and methods of tensors by their names."""
 
 
 @dataclass(frozen=True)
-class Branched:
-    """A block taken apart; its modules are the block's own.
+class BlockParts:
+    """The parts of a block; the modules are the block's own.
 
     Args:
         branch: What the block adds to its shortcut.
         has_shortcut: Whether there is a shortcut.
-        projection: What the shortcut does; None where it passes the input as it is.
+        projection: What the shortcut computes; None for the unchanged input.
         activation: What follows the addition; None for nothing.
     """
 
@@ -32,28 +32,28 @@ class Branched:
     activation: nn.Module | None
 
 
-def branched(block: nn.Module) -> Branched:
+def split_block(block: nn.Module) -> BlockParts:
     """Returns the parts of a block; one without an addition is all branch.
 
     Raises:
-        ModelError: If ``torch.fx`` cannot trace the block, or its last addition is not
-            that of a branch and a shortcut.
+        ModelError: If ``torch.fx`` cannot trace the block, or its last addition does
+            not add a branch to a shortcut.
 
     Example:
         >>> from torchvision.models.resnet import BasicBlock
-        >>> parts = branched(BasicBlock(8, 8))
+        >>> parts = split_block(BasicBlock(8, 8))
         >>> parts.has_shortcut, parts.projection, parts.activation
         (True, None, ReLU(inplace=True))
     """
-    graph = traced(block)
+    graph = trace(block)
     x = next(iter(graph.nodes))
-    result = returned(graph)
+    result = output_of(graph)
     total = next((node for node in reversed(graph.nodes) if _adds(node)), None)
     if total is None:
         if isinstance(block, nn.Sequential):
-            return Branched(block, False, None, None)
+            return BlockParts(block, False, None, None)
         whole = _ending_in_module(block, graph, x, result)
-        return Branched(whole or block, False, None, None)
+        return BlockParts(whole or block, False, None, None)
     shortcut, last = sorted(total.all_input_nodes, key=lambda n: len(_before(n)))
     try:
         activation = _ending_in_module(block, graph, total, result)
@@ -69,20 +69,20 @@ def branched(block: nn.Module) -> Branched:
         if all(_is_identity(projection, step) for step in steps):
             projection = None
         elif not {*projection.parameters()}.isdisjoint(branch.parameters()):
-            # Each of the two goes its own way from here.
+            # The two are trained apart from here on.
             projection = copy.deepcopy(projection)
-    return Branched(branch, True, projection, activation)
+    return BlockParts(branch, True, projection, activation)
 
 
 def _ending_in_module(
     block: nn.Module, graph: fx.Graph, entering: fx.Node, leaving: fx.Node
 ) -> nn.Module | None:
-    """Returns what maps one value to another, a last module that it ends in apart.
+    """Returns the module that maps one value to another, its last module by itself.
 
-    A stage can leave a normalisation at the end to the sum that follows.
+    A stage can then fuse a normalisation at the end with the sum that follows.
 
     Raises:
-        LookupError: If ``leaving`` depends on more than ``entering`` tells.
+        LookupError: If ``leaving`` depends on other values than ``entering``.
     """
     inputs = leaving.all_input_nodes
     if leaving is entering or leaving.op != "call_module" or len(inputs) != 1:
@@ -96,9 +96,9 @@ def _ending_in_module(
 
 def _adds(node: fx.Node) -> bool:
     """Returns whether a step of a trace adds two values, neither of them scaled."""
-    alone = len(node.all_input_nodes) == 2 and not node.kwargs
+    plain = len(node.all_input_nodes) == 2 and not node.kwargs
     calls = node.op in ("call_function", "call_method")
-    return calls and node.target in ADDITIONS and alone
+    return calls and node.target in ADDITIONS and plain
 
 
 def _is_identity(module: nn.Module, step: fx.Node) -> bool:
@@ -108,19 +108,19 @@ def _is_identity(module: nn.Module, step: fx.Node) -> bool:
 
 
 def _before(node: fx.Node) -> set[fx.Node]:
-    """Returns every step that a step depends on, itself among them."""
+    """Returns every step that a step depends on, itself included."""
     found: set[fx.Node] = set()
-    asked = [node]
-    while asked:
-        one = asked.pop()
+    pending = [node]
+    while pending:
+        one = pending.pop()
         if one not in found:
             found.add(one)
-            asked += one.all_input_nodes
+            pending += one.all_input_nodes
     return found
 
 
 def _no_residual(block: nn.Module) -> ModelError:
     return ModelError(
-        "a block to take apart adds a branch to a shortcut once, and hears its input "
-        f"alone, got a {type(block).__name__} that does not"
+        "a block to split has one input and adds a branch to a shortcut once, got a "
+        f"{type(block).__name__} that does not"
     )

@@ -1,4 +1,4 @@
-"""What the networks cost, and how that compares with the paper's Table 1."""
+"""The costs of the networks, compared with the paper's Tables 1 and 2."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +7,9 @@ from ddw_graph.models.backbones import NoData
 from ddw_graph.models.create import create_model, image_size
 from ddw_graph.models.paper import paper_figures
 from ddw_graph.nn.cost import NetworkCost, cost
+
+KINDS = ("fixed", "learned", "dynamic")
+"""The kinds of edges that are priced: the paper's."""
 
 TABLE_1 = {
     "mobilenet_v2": "MobileNetV2-1.0",
@@ -28,22 +31,18 @@ READING = (
     "the routers and their pooling are in a column of their own, total.",
     "The paper's differences from its own baselines: +13M (MobileNetV2) and +12M "
     "(EfficientNet) are the projections, 13.1M and 14.8M here. +1M and +2M (RegNet) "
-    "are less than the sums take, 3.5M and 9.2M here, so the paper does not count "
-    "those. Then +13M, +38M, +38M and +77M (ResNets, ResNeXt) follow from no reading "
-    "that we found: ResNet-50 and ResNeXt-50 have stages of the same widths and sizes, "
-    "so edges, routers and projections take the same in both (27.9M here, everything "
-    "counted), and the 17 blocks more of ResNet-101 add nothing in the paper (58.3M "
-    "here).",
+    "are less than the sums cost, 3.5M and 9.2M here, so the paper does not count "
+    "those. We found no reading that gives the other four, +13M, +38M, +38M and +77M "
+    "(ResNets, ResNeXt): ResNet-50 and ResNeXt-50 have stages of the same widths and "
+    "sizes, so edges, routers and projections cost the same in both (27.9M here, "
+    "everything counted), and ResNet-101's 17 additional blocks cost nothing in the "
+    "paper (58.3M here).",
 )
-"""Which reading of the paper gives our figures, and what it leaves open."""
-
-
-KINDS = ("fixed", "learned", "dynamic")
-"""The kinds of edges that are priced: the paper's."""
+"""The reading of the paper that gives our figures, and what it leaves open."""
 
 
 def prices(name: str) -> dict[str, NetworkCost]:
-    """Returns what a network costs with each kind of edges and its default wiring.
+    """Returns the cost of a network with each kind of edges and its default wiring.
 
     Raises:
         ModelError: If there is no such network.
@@ -52,18 +51,27 @@ def prices(name: str) -> dict[str, NetworkCost]:
         >>> {edges: price.parameters for edges, price in prices("resnet18").items()}
         {'fixed': 11689512, 'learned': 11689536, 'dynamic': 11695308}
     """
-    size = image_size(name)
-    found = {}
-    for edges in KINDS:
-        with NoData():  # The weights would not be looked at.
-            model = create_model(name, edges=edges)
-        found[edges] = cost(model, size)
-    return found
+    return {edges: _price(name, edges, image_size(name)) for edges in KINDS}
+
+
+def _price(name: str, edges: str, size: int | tuple[int, int]) -> NetworkCost:
+    with NoData():  # a cost does not depend on the weights
+        model = create_model(name, edges=edges)
+    return cost(model, size)
+
+
+def _variants(
+    networks: dict[str, str], size: int | tuple[int, int]
+) -> Iterator[tuple[str, str, str, NetworkCost]]:
+    """Yields our name, the paper's, the variant, and its cost at an image size."""
+    for name, paper_name in networks.items():
+        for variant, edges in (("baseline", "fixed"), ("ddw", "dynamic")):
+            yield name, paper_name, variant, _price(name, edges, size)
 
 
 @dataclass(frozen=True)
 class Table1Row:
-    """A network of Table 1, the paper beside ours, in millions.
+    """A network of Table 1, the paper compared with ours, in millions.
 
     Args:
         network: Our name of it.
@@ -85,25 +93,22 @@ class Table1Row:
 
 
 def table1() -> Iterator[Table1Row]:
-    """Returns Table 1's cost columns: baselines with fixed edges, DDW with dynamic.
+    """Yields Table 1's cost columns: baselines with fixed edges, DDW with dynamic.
 
     Source:
         DDW, Table 1.
     """
     paper = paper_figures("table1")
-    for name, paper_name in TABLE_1.items():
-        found = prices(name)
-        for variant, edges in (("baseline", "fixed"), ("ddw", "dynamic")):
-            price = found[edges]
-            yield Table1Row(
-                name,
-                variant,
-                paper[paper_name, f"{variant}_params"],
-                price.parameters / 1e6,
-                paper[paper_name, f"{variant}_flops"],
-                price.macs / 1e6,
-                price.total_macs / 1e6,
-            )
+    for name, paper_name, variant, price in _variants(TABLE_1, 224):
+        yield Table1Row(
+            name,
+            variant,
+            paper[paper_name, f"{variant}_params"],
+            price.parameters / 1e6,
+            paper[paper_name, f"{variant}_flops"],
+            price.macs / 1e6,
+            price.total_macs / 1e6,
+        )
 
 
 TABLE_2 = {
@@ -119,7 +124,7 @@ DETECTION_SIZE = (800, 1333)
 
 @dataclass(frozen=True)
 class Table2Row:
-    """A backbone of Table 2, the paper beside ours, in GFLOPs.
+    """A backbone of Table 2, the paper compared with ours, in GFLOPs.
 
     Args:
         network: Our name of it.
@@ -137,7 +142,7 @@ class Table2Row:
 
 
 def table2() -> Iterator[Table2Row]:
-    """Returns Table 2's cost columns: baselines with fixed edges, DDW with dynamic.
+    """Yields Table 2's cost columns: baselines with fixed edges, DDW with dynamic.
 
     A multiply-add is two operations there, while Table 1 counts it as one.
 
@@ -145,16 +150,12 @@ def table2() -> Iterator[Table2Row]:
         DDW, Table 2.
     """
     paper = paper_figures("table2")
-    for name, paper_name in TABLE_2.items():
-        for variant, edges in (("baseline", "fixed"), ("ddw", "dynamic")):
-            with NoData():
-                model = create_model(name, edges=edges)
-            price = cost(model, DETECTION_SIZE)
-            head = price.parts[-1]
-            yield Table2Row(
-                name,
-                variant,
-                paper[paper_name, f"{variant}_gflops"],
-                2 * (price.macs - head.macs) / 1e9,
-                2 * (price.total_macs - head.total_macs) / 1e9,
-            )
+    for name, paper_name, variant, price in _variants(TABLE_2, DETECTION_SIZE):
+        head = price.parts[-1]
+        yield Table2Row(
+            name,
+            variant,
+            paper[paper_name, f"{variant}_gflops"],
+            2 * (price.macs - head.macs) / 1e9,
+            2 * (price.total_macs - head.total_macs) / 1e9,
+        )

@@ -1,4 +1,4 @@
-"""Other edge weights for a network that stays the same function."""
+"""Other edge weights for a network, which computes the same with them."""
 
 import copy
 from dataclasses import replace
@@ -16,14 +16,14 @@ from ddw_graph.nn.static import Learned
 
 
 def convert(network: Network, *, edges: str | Edges) -> Network:
-    """Returns a network with other edge weights that computes the same in evaluation.
+    """Returns a copy with other edge weights that computes the same in evaluation.
 
-    From fixed edges to any kind that has a neutral start; from dynamic edges to such
-    with the gate ``hard`` in place of ``psi`` or the reverse, which differ in training
-    only; from learned edges to free ones (``learned:form=free``).
+    Fixed edges become any kind that has a neutral start; dynamic edges with the gate
+    ``psi`` those with ``hard`` or the reverse, which differ only in training; learned
+    edges free ones (``learned:form=free``).
 
     Args:
-        network: The network; it does not change.
+        network: The network.
         edges: A kind of edge weights; see ``Stage``.
 
     Raises:
@@ -57,7 +57,7 @@ def _convert(stage: Stage, settings: Edges, like: Tensor) -> None:
     neutral, values = stage.neutral, None
     if kind_name(old) == "fixed":
         neutral = [*stage.plan.weighted_edges]
-    elif _are_sigmoids(old) and settings == Learned(form="free"):
+    elif getattr(old, "form", None) == "sigmoid" and settings == Learned(form="free"):
         neutral, values = None, {"logit": _row(stage)}
     elif _differ_in_training_only(old, settings):
         values = weights.state_dict()
@@ -73,12 +73,8 @@ def _convert(stage: Stage, settings: Edges, like: Tensor) -> None:
         stage.weights.load_state_dict(values)
 
 
-def _are_sigmoids(edges: Edges) -> bool:
-    return isinstance(edges, Learned) and edges.form == "sigmoid"
-
-
 def _row(stage: Stage) -> Tensor:
-    """Returns the weights of a stage's edges, which are the same for all samples."""
+    """Returns a stage's edge weights where they are the same for all samples."""
     nodes, x = range(stage.plan.nodes), torch.empty(0)
     rows = [stage.weights.answer(node, x).weights for node in nodes]
     return torch.cat(rows, dim=1)[0]

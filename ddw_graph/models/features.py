@@ -10,14 +10,14 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp, TensorMetadata
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.tracing import follow_mode, traced
+from ddw_graph.models.tracing import follow_mode, output_of, trace
 from ddw_graph.nn.arguments import is_integer
 from ddw_graph.nn.features import Features
 from ddw_graph.nn.network import Network, check_images, run_stages
 from ddw_graph.nn.stage import Stage
 
 PROBE = 224
-"""Size of the image that a network is asked about, pixels."""
+"""Size of the image that a network is called with, pixels."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Level:
 
 @dataclass(frozen=True)
 class FeatureInfo:
-    """What the levels of a pyramid are, asked as timm's ``feature_info`` is.
+    """The levels of a pyramid, with the methods of timm's ``feature_info``.
 
     Args:
         levels: The levels that are returned.
@@ -60,9 +60,8 @@ class FeatureNetwork(nn.Module):
     """Returns the features of a network at several resolutions, in timm's sense.
 
     A level is the last features of a resolution, from half the image's on; in a ResNet
-    level 0 is the stem before its pooling, and levels 1 to 4 are the stages. What lies
-    behind the last level that is asked for is not run. Parameters have the names that
-    they have in the network.
+    level 0 is the stem before its pooling, and levels 1 to 4 are the stages. Nothing
+    behind the last level returned runs. Parameters keep their names.
 
     Args:
         network: The network, whose modules this one shares.
@@ -88,7 +87,7 @@ class FeatureNetwork(nn.Module):
         self, network: Network, out_indices: Sequence[int] | None = None
     ) -> None:
         super().__init__()
-        graph = traced(network.stem)
+        graph = trace(network.stem)
         stem = fx.GraphModule(network.stem, graph)
         known = _levels(network, stem)
         every = range(len(known))
@@ -107,13 +106,13 @@ class FeatureNetwork(nn.Module):
         self.feature_info = FeatureInfo(levels)
         self.in_channels = network.in_channels
         steps = {node.name: node for node in graph.nodes}
-        (output,) = (node for node in graph.nodes if node.op == "output")
         kept = [steps[each.step] for each in levels if each.step is not None]
-        output.args = ((*kept, output.args[0]),)
+        (output,) = (node for node in graph.nodes if node.op == "output")
+        output.args = ((*kept, output_of(graph)),)
         self.stem = fx.GraphModule(network.stem, graph)
         last = 1 + levels[-1].stage
         self.stages: Sequence[Stage] = nn.ModuleList(network.stages[:last])  # type: ignore[assignment]
-        # New modules alone: the others are the network's, some of them frozen maybe.
+        # Only the new modules: the others are the network's, and may be frozen.
         own: tuple[Any, ...] = (self, self.stem, self.stages)
         for module in own:
             module.training = network.training
@@ -126,7 +125,7 @@ class FeatureNetwork(nn.Module):
         adjacency: Sequence[Tensor] | None = None,
         return_adjacency: bool = False,
     ) -> list[Tensor] | tuple[list[Tensor], list[Tensor]]:
-        """Returns the levels, with each stage's adjacency where it is asked for.
+        """Returns the levels, and each stage's adjacency with ``return_adjacency``.
 
         Args:
             x: Images.

@@ -9,7 +9,7 @@ PAPER_TABLES = Path(__file__).with_name("paper_tables.csv")
 
 @cache
 def paper_figures(table: str) -> dict[tuple[str, str], float]:
-    """Returns what a table of the paper says, by row and column.
+    """Returns the figures of a table of the paper, by row and column.
 
     Args:
         table: Such as ``table4``.

@@ -1,4 +1,4 @@
-"""What a backbone is made of, whatever its wiring: whole blocks, or branches."""
+"""The parts of a backbone, whatever its wiring: whole blocks, or branches, as nodes."""
 
 import copy
 from collections import OrderedDict
@@ -11,8 +11,8 @@ from torch import nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import vgg
-from ddw_graph.models.branches import Branched, branched
-from ddw_graph.models.tracing import Backbone, BlockStage
+from ddw_graph.models.branches import BlockParts, split_block
+from ddw_graph.nn.arguments import check_one_of
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import projection_1x1
@@ -24,7 +24,7 @@ NODES = ("block", "branch")
 
 @dataclass(frozen=True)
 class StageParts:
-    """What a stage is made of.
+    """The parts of a stage.
 
     Args:
         operations: The module of each node that computes.
@@ -49,7 +49,7 @@ class StageParts:
 
 @dataclass(frozen=True)
 class Parts:
-    """What a network is made of; the modules are the network's own.
+    """The parts of a network; the modules are the network's own.
 
     Args:
         node: What a node is: ``block`` or ``branch``.
@@ -77,68 +77,57 @@ class Parts:
         return self.node == "block" or all(stage.exit is None for stage in self.stages)
 
 
-def parts_of(backbone: Backbone, node: str) -> Parts:
-    """Returns the parts of a backbone with whole blocks or branches as nodes.
+def with_nodes(parts: Parts, node: str) -> Parts:
+    """Returns the parts with whole blocks or branches as nodes.
 
     Args:
-        backbone: The backbone.
+        parts: Parts with such nodes, or a chain of whole blocks.
         node: ``block``: the whole block with its shortcut; the chain of them is the
             network. ``branch``: what a block adds to its shortcut; the edges are the
-            shortcuts. What follows the addition in a block, a ReLU say, comes before
+            shortcuts. What follows the addition in a block, such as a ReLU, runs before
             the next branch, and behind the last one at the stage's exit.
 
     Raises:
-        ModelError: If ``node`` is neither, or a block has no such branch.
+        ModelError: If ``node`` is neither, or the parts cannot be unrolled into
+            branches.
     """
-    if node not in NODES:
-        raise ModelError(f"node must be one of {', '.join(NODES)}, got {node!r}")
+    check_one_of("node", node, NODES)
+    if node == parts.node:
+        return parts
+    chain = all(
+        edge_list(stage.wiring) == edge_list(vgg(len(stage.operations)))
+        for stage in parts.stages
+    )
+    if parts.node == "branch" or not chain:
+        raise ModelError(
+            f"node {node!r} needs a backbone or a chain of whole blocks, got a network "
+            f"with nodes of the kind {parts.node!r} on "
+            f"{'a chain' if chain else 'another wiring'}"
+        )
     stages = []
-    for place, stage in enumerate(backbone.stages, start=1):
+    for place, stage in enumerate(parts.stages, start=1):
         try:
-            stages.append(_blocks(stage) if node == "block" else _branches(stage))
+            stages.append(_branches(stage))
         except ModelError as error:
             raise ModelError(f"stage {place}: {error}") from error
-    return Parts(
-        node,
-        backbone.stem,
-        stages,
-        backbone.head,
-        backbone.in_channels,
-        backbone.num_classes,
-    )
+    return replace(parts, node=node, stages=stages)
 
 
-def _blocks(stage: BlockStage) -> StageParts:
-    return StageParts(
-        stage.blocks,
-        vgg(len(stage.blocks)),
-        stage.in_channels,
-        stage.channels,
-        stage.stride,
-        _copied_shortcut(stage.blocks[0]),
-        stage.entrance,
-        exit=None,
-    )
-
-
-def _copied_shortcut(block: nn.Module) -> nn.Module | None:
-    """Returns a copy of what a block does in its shortcut, for the nodes after it.
-
-    The block itself keeps its own.
-    """
+def kept_shortcut(block: nn.Module) -> nn.Module | None:
+    """Returns a copy of a block's projection for the nodes after it, if it has one."""
     try:
-        return copy.deepcopy(branched(block).projection)
+        return copy.deepcopy(split_block(block).projection)
     except ModelError:
         return None  # A block need not have a branch to be a node.
 
 
-def _branches(stage: BlockStage) -> StageParts:
-    blocks = [branched(block) for block in stage.blocks]
+def _branches(stage: StageParts) -> StageParts:
+    blocks = [split_block(block) for block in stage.operations]
     first, *others = blocks
     if any(block.projection is not None for block in others):
         raise ModelError(
-            "branches share what a stage's first block projects, got a stage with a "
-            "projection in a later block"
+            "branches share the projection of a stage's first block, got a stage with "
+            "a projection in a later block"
         )
     if first.projection is not None and (stage.in_channels, stage.stride) == (
         stage.channels,
@@ -151,15 +140,12 @@ def _branches(stage: BlockStage) -> StageParts:
     operations = [first.branch]
     for before, block in zip(blocks, others, strict=False):
         operations.append(_begins_with(before.activation, block.branch))
-    return StageParts(
-        operations,
-        _piled_up(blocks),
-        stage.in_channels,
-        stage.channels,
-        stage.stride,
-        first.projection,
-        stage.entrance,
-        blocks[-1].activation,
+    return replace(
+        stage,
+        operations=operations,
+        wiring=_unrolled(blocks),
+        projection=first.projection,
+        exit=blocks[-1].activation,
     )
 
 
@@ -169,8 +155,8 @@ def _begins_with(activation: nn.Module | None, branch: nn.Module) -> nn.Module:
     return nn.Sequential(OrderedDict(activation=activation, branch=branch))
 
 
-def _piled_up(blocks: Sequence[Branched]) -> nx.DiGraph:
-    """Returns which branches are in the sum that each node hears.
+def _unrolled(blocks: Sequence[BlockParts]) -> nx.DiGraph:
+    """Returns which branches are in the sum that each node receives.
 
     A block without a shortcut starts the sum anew. Where the first one has none this is
     ``generators.residual``, where all have one the complete DAG.
@@ -185,83 +171,69 @@ def _piled_up(blocks: Sequence[Branched]) -> nx.DiGraph:
     return check(dag)
 
 
-def with_blocks(parts: Parts, blocks: Sequence[Sequence[int]]) -> Parts:
-    """Returns the parts of a network of which some blocks are left.
+def after_pruning(parts: Parts, nodes: Sequence[Sequence[int]] | None) -> Parts:
+    """Returns the parts that pruning has left.
 
     Args:
         parts: The parts of the whole network.
-        blocks: For each stage the blocks that are left, counted from 0.
+        nodes: For each stage the nodes that are left, as first numbered, from 1; None
+            for all.
 
     Raises:
-        ModelError: If a block does not exist, or the order is another one.
+        ModelError: If a node does not exist, or the order is another one.
     """
+    if nodes is None:
+        return parts
     stages = []
     for place, (stage, left) in enumerate(
-        zip(parts.stages, blocks, strict=True), start=1
+        zip(parts.stages, nodes, strict=True), start=1
     ):
         count = len(stage.operations)
-        if list(left) != sorted(set(left)) or not set(left) <= set(range(count)):
+        if list(left) != [node for node in range(1, count + 1) if node in left]:
             raise ModelError(
-                f"blocks left of stage {place} must be ascending and in [0, {count}), "
-                f"got {left}"
+                f"the nodes left by pruning in stage {place} must be ascending and in "
+                f"[1, {count}], got {left}"
             )
-        stages.append(replace(stage, operations=[stage.operations[i] for i in left]))
+        operations = [stage.operations[node - 1] for node in left]
+        stages.append(replace(stage, operations=operations))
     return replace(parts, stages=stages)
 
 
-def parts_of_network(network: Network, node: str | None) -> Parts:
-    """Returns the parts of a network that was wired from a backbone's.
-
-    The wiring of each stage is the one that it has. A chain of blocks may be unrolled
-    into branches.
+def parts_of_network(network: Network) -> Parts:
+    """Returns the parts of a network made from a backbone, on the wirings that it has.
 
     Raises:
-        ModelError: If the network is of another kind, or ``node`` asks for what it does
-            not have.
+        ModelError: If the network is of another kind.
     """
     config = network.config or {}
-    had = config.get("node")
-    if had is None:
+    node = config.get("node")
+    if node is None:
         raise ModelError(
-            "a network is rewired where a backbone is in it, got "
+            "only a network made from a backbone can be rewired, got "
             f"{config.get('name', 'one of your own')}; create_model makes RandWire's "
             "with any wiring"
         )
     stages = [
         StageParts(
-            list(stage.operations),
-            stage.dag,
-            stage.in_channels,
-            stage.channels,
-            stage.stride,
-            _kept_projection(stage, had),
-            stage.entrance,
-            stage.exit,
+            operations=list(stage.operations),
+            wiring=stage.dag,
+            in_channels=stage.in_channels,
+            channels=stage.channels,
+            stride=stage.stride,
+            projection=_kept_projection(stage, node),
+            entrance=stage.entrance,
+            exit=stage.exit,
         )
         for stage in network.stages
     ]
-    classes = config["num_classes"]
-    if node in (None, had):
-        terminals = network.stem, stages, network.head
-        return Parts(had, *terminals, network.in_channels, classes)
-    chain = all(
-        edge_list(stage.wiring) == edge_list(vgg(len(stage.operations)))
-        for stage in stages
+    return Parts(
+        node,
+        network.stem,
+        stages,
+        network.head,
+        network.in_channels,
+        config["num_classes"],
     )
-    if had == "branch" or not chain:
-        raise ModelError(
-            f"node {node!r} can be made of a backbone or of a chain of whole blocks, "
-            f"got a network whose nodes are of the kind {had!r}, on "
-            f"{'a chain' if chain else 'another wiring'}"
-        )
-    blocks = [
-        BlockStage(s.entrance, s.operations, s.in_channels, s.channels, s.stride)
-        for s in stages
-    ]
-    backbone = Backbone(
-        network.stem, blocks, network.head, network.in_channels, classes
-    )
-    return parts_of(backbone, str(node))
 
 
 def _kept_projection(stage: Stage, node: str) -> nn.Module | None:
@@ -269,20 +241,19 @@ def _kept_projection(stage: Stage, node: str) -> nn.Module | None:
     if stage.projection is not None:
         return stage.projection
     if node == "block":
-        return _copied_shortcut(stage.operations[0])
+        return kept_shortcut(stage.operations[0])
     if stage.exit is not None and (stage.in_channels, 1) != (
         stage.channels,
         stage.stride,
     ):
         raise ModelError(
-            "a wiring that fed the first branch alone has left out the backbone's "
-            "projection, and no other wiring can be made of what is there; rewire the "
-            "backbone"
+            "this network has lost its backbone's projection, because its wiring fed "
+            "only the first branch; rewire the backbone itself"
         )
     return None
 
 
-def assembled(
+def build_network(
     parts: Parts,
     dags: Sequence[nx.DiGraph],
     config: Mapping[str, Any],
@@ -305,7 +276,7 @@ def assembled(
         raise ModelError(
             f"the backbone has {len(parts.stages)} stages, got {len(dags)} wirings"
         )
-    neutral = edge_sets(config, len(dags))
+    neutral = neutral_edges(config, len(dags))
     stages = []
     for place, (each, dag, kept) in enumerate(
         zip(parts.stages, dags, neutral, strict=True), start=1
@@ -316,7 +287,7 @@ def assembled(
                 f"got a wiring with n={len(dag) - 2}"
             )
         try:
-            stages.append(_wired(each, dag, edges, kept, config["drop_path"]))
+            stages.append(_stage(each, dag, edges, kept, config["drop_path"]))
         except ModelError as error:
             raise ModelError(f"stage {place}: {error}") from error
     network = Network(parts.stem, stages, parts.head, in_channels=parts.in_channels)
@@ -324,7 +295,7 @@ def assembled(
     return network
 
 
-def edge_sets(
+def neutral_edges(
     config: Mapping[str, Any], stages: int
 ) -> list[list[tuple[int, int]] | None]:
     """Returns for each stage the edges that weigh 1 at the start, or None."""
@@ -332,7 +303,7 @@ def edge_sets(
     return [each and [(i, j) for i, j in each] for each in neutral]
 
 
-def _wired(
+def _stage(
     parts: StageParts,
     dag: nx.DiGraph,
     edges: Edges,
@@ -357,6 +328,6 @@ def _wired(
         exit=parts.exit,
         neutral=neutral,
     )
-    # What is new goes where the backbone is.
+    # New modules go to the backbone's device and type.
     parameter = next(stage.operations.parameters())
     return stage.to(parameter.device, parameter.dtype)

@@ -1,4 +1,4 @@
-"""Pruning for good: what never opens leaves the wiring."""
+"""Pruning for good: edges and nodes that never open leave the wiring."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -11,22 +11,23 @@ from torch import Tensor, nn
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
+from ddw_graph.nn.outputs import outputs
 from ddw_graph.nn.stage import Stage
 from ddw_graph.wiring import check, to_dict
 
 EdgeSet = set[tuple[int, int]]
 
 
-def prune(network: Network, batches: Iterable[Tensor]) -> Network:
-    """Returns a network without the edges and nodes that never open on some images.
+def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Network:
+    """Returns a copy without the edges and nodes that never open on some images.
 
-    For these images it computes what the network does; for others, where a gate would
-    have opened what has left. It is a plain network with smaller wirings: to be saved,
-    trained on and pruned again.
+    For these images it computes what the network does; for others it does not where a
+    removed edge would have opened. It is a plain network with smaller wirings: save it,
+    train it further, prune it again.
 
     Args:
-        network: A network with a configuration; it stays as it is.
-        batches: Images, a tensor ``(batch, channels, height, width)`` each.
+        network: A network with a configuration.
+        batches: Images ``(batch, channels, height, width)``, with labels or without.
 
     Raises:
         ModelError: If there is no image, or the network has no configuration.
@@ -61,17 +62,18 @@ def prune(network: Network, batches: Iterable[Tensor]) -> Network:
         wirings.append(to_dict(dag))
         neutral.append(had)
     config["wirings"] = wirings
-    if "node" in config:
-        before = config.get("blocks") or [
-            list(range(stage.plan.nodes - 2)) for stage in network.stages
-        ]
-        config["blocks"] = [
-            [blocks[node - 1] for node in nodes[1:-1]]
-            for blocks, nodes in zip(before, kept_nodes, strict=True)
-        ]
-        config["neutral"] = neutral if config["neutral"] else None
-    else:
-        # What the DAG would choose by itself may change with it.
+    if config.get("neutral") is not None:
+        config["neutral"] = neutral
+    # The nodes that are left, as first numbered: each may have its own operation.
+    counts = [range(1, stage.plan.nodes - 1) for stage in network.stages]
+    config["nodes"] = [
+        [numbers[node - 1] for node in nodes[1:-1]]
+        for numbers, nodes in zip(
+            config.get("nodes") or counts, kept_nodes, strict=True
+        )
+    ]
+    if "node" not in config:
+        # The default of a smaller DAG may be another one.
         for key in ("transition", "output"):
             found = {getattr(stage.plan, key) for stage in network.stages}
             if len(found) > 1:
@@ -80,15 +82,6 @@ def prune(network: Network, batches: Iterable[Tensor]) -> Network:
                     f"{' and '.join(sorted(found))}"
                 )
             config[key] = found.pop()
-        if not isinstance(config.get("operation", ""), str):
-            # Each node may have its own: note which nodes are left, as first numbered.
-            counts = [range(1, stage.plan.nodes - 1) for stage in network.stages]
-            config["nodes"] = [
-                [numbers[node - 1] for node in nodes[1:-1]]
-                for numbers, nodes in zip(
-                    config.get("nodes") or counts, kept_nodes, strict=True
-                )
-            ]
     small = Network(
         copy.deepcopy(network.stem),
         stages,
@@ -96,29 +89,29 @@ def prune(network: Network, batches: Iterable[Tensor]) -> Network:
         in_channels=network.in_channels,
     )
     small.config = config
-    # In training new modules are so by themselves, and copied ones may be frozen.
+    # New modules are in training mode, and copied ones may be frozen.
     return small if network.training else small.eval()
 
 
-@torch.no_grad()
-def _ever_open(network: Network, batches: Iterable[Tensor]) -> list[EdgeSet]:
+def _ever_open(
+    network: Network, batches: Iterable[Tensor | Sequence[Tensor]]
+) -> list[EdgeSet]:
     """Returns for each stage the edges that some image opens, in evaluation."""
-    model = copy.deepcopy(network).eval()
+    model = copy.deepcopy(network)
     for stage in model.stages:
         scale = stage.weights.neutral_scale
         if scale is not None:
-            # An edge that is open and weighs 0 is no closed one: its target computes.
-            scale[scale == 0] = torch.finfo(scale.dtype).tiny
+            # An edge that is open and weighs 0 is not closed: its target computes.
+            scale.data[scale == 0] = torch.finfo(scale.dtype).tiny
     seen: list[Tensor] = []
-    for x in batches:
-        if not len(x):
-            continue
-        _, adjacency = model(x, return_adjacency=True)
-        # Somewhere, where weights differ by position too.
-        opened = [(by_sample((m != 0).float(), axes=3) > 0).any(0) for m in adjacency]
+    for output in outputs(model, filter(_has_images, batches)):
+        # An edge with a weight for each position is open where one of them is.
+        opened = [
+            (by_sample((m != 0).float(), axes=3) > 0).any(0) for m in output.adjacency
+        ]
         seen = [a | b for a, b in zip(seen, opened, strict=True)] if seen else opened
     if not seen:
-        raise ModelError("pruning needs at least one image to go by, got none")
+        raise ModelError("prune needs at least one image, got none")
     return [
         {(i, j) for j, i in matrix.nonzero().tolist()}
         if stage.weights.can_close
@@ -127,12 +120,16 @@ def _ever_open(network: Network, batches: Iterable[Tensor]) -> list[EdgeSet]:
     ]
 
 
+def _has_images(batch: Tensor | Sequence[Tensor]) -> bool:
+    return len(batch if isinstance(batch, Tensor) else batch[0]) > 0
+
+
 def _kept(stage: Stage, opened: EdgeSet) -> tuple[list[int], EdgeSet]:
     """Returns the nodes and edges of a stage that stay.
 
     A node that never computes leaves, unless the stage needs it: the first one, where
-    it changes width and stride, and those of which the output is the mean. What such a
-    node needs to be part of a wiring stays with it, and stays closed.
+    it changes width and stride, and the sinks where the output is their mean. The edges
+    that such a node needs to be part of a wiring stay too, and stay closed.
     """
     plan = stage.plan
     last = plan.nodes - 1
@@ -142,22 +139,22 @@ def _kept(stage: Stage, opened: EdgeSet) -> tuple[list[int], EdgeSet]:
     if plan.output == "mean":
         needed |= {i for i, _ in plan.predecessors[last]}
     alive = {j for _, j in opened}
-    # From the back: a node that is needed keeps one that it hears.
+    # From the back: a node that stays keeps a predecessor.
     edges = set(opened)
     nodes = needed | alive
     for node in range(last, 0, -1):
-        heard = [i for i, _ in plan.predecessors[node]]
-        if node in nodes and not any((i, node) in edges for i in heard):
-            source = next((i for i in heard if i in nodes), heard[0])
+        sources = [i for i, _ in plan.predecessors[node]]
+        if node in nodes and not any((i, node) in edges for i in sources):
+            source = next((i for i in sources if i in nodes), sources[0])
             nodes.add(source)
             edges.add((source, node))
-    beside = [j for j in plan.successors[0] if j > 1]
-    if stage.projection is not None and not any((0, j) in edges for j in beside):
+    others = [j for j in plan.successors[0] if j > 1]
+    if stage.projection is not None and not any((0, j) in edges for j in others):
         # The input's router reads what is projected: one edge keeps the projection.
-        target = next((j for j in reversed(beside) if j in nodes), beside[-1])
+        target = next((j for j in reversed(others) if j in nodes), others[-1])
         nodes.add(target)
         edges.add((0, target))
-    # From the front: a node that stays keeps a way to the output.
+    # From the front: a node that stays keeps a path to the output.
     for node in range(last):
         targets = plan.successors[node]
         if node in nodes and not any((node, j) in edges for j in targets):
@@ -174,7 +171,7 @@ def _pruned(
     edges: EdgeSet,
     neutral: Sequence[Sequence[int]] | None,
 ) -> Stage:
-    """Returns a stage on the nodes and edges that stay."""
+    """Returns a stage with the nodes and edges that stay."""
     old = copy.deepcopy(stage)
     like = next(old.parameters(), torch.empty(0))
     new = Stage(

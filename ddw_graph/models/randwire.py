@@ -1,15 +1,38 @@
 """RandWire's two regimes, and a small network of the same kind for small images."""
 
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import networkx as nx
 from torch import nn
 
-from ddw_graph.nn.operations import conv_bn
+from ddw_graph.errors import ModelError
+from ddw_graph.generators.arguments import node_count
+from ddw_graph.generators.registry import parse
+from ddw_graph.generators.stages import Wiring, stage_wirings
+from ddw_graph.models.parts import neutral_edges
+from ddw_graph.nn.arguments import (
+    check_integers,
+    check_share,
+    is_integer,
+    saved_or_given,
+)
+from ddw_graph.nn.edge_weights import Edges
+from ddw_graph.nn.edges import edge_settings, is_static, saved_text
+from ddw_graph.nn.network import Network
+from ddw_graph.nn.operations import OperationLike, conv_bn, operation_after_pruning
+from ddw_graph.nn.stage import Stage
+from ddw_graph.wiring import to_dict
+
+MOST_CHANNELS = 65_536
+"""Largest C: beyond it a typing mistake would fill the memory."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a network of RandWire's kind is laid out.
+    """The layout of a network of RandWire's kind, with its default settings.
 
     Widths are multiples of C, rounded to whole channels.
 
@@ -19,8 +42,8 @@ class Layout:
         strides: For each stage its stride.
         stem: For each convolution of the stem its width in C and its stride.
         head: Width of the 1x1 convolution before the pooling, in channels; 0 for none.
-        channels: C, unless it is given.
-        n: n, unless it is given.
+        channels: C.
+        n: n.
         drop_path: Probability that a node loses an input in training.
         dropout: Probability of dropout before the classifier.
         image_size: Height and width of the images that it is meant for, pixels.
@@ -74,12 +97,190 @@ LAYOUTS = {
 layout of ours for images of 8 to 64 px."""
 
 
-def width(channels: float, multiple: float) -> int:
+def create_randwire(
+    name: str,
+    *,
+    wiring: Wiring | None = None,
+    edges: str | Edges = "dynamic",
+    n: int | None = None,
+    channels: float | None = None,
+    operation: OperationLike = "sepconv",
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    transition: str | None = None,
+    output: str | None = None,
+    head: int | None = None,
+    drop_path: float | None = None,
+    dropout: float | None = None,
+    seed: int = 0,
+) -> Network:
+    """Returns one of RandWire's networks with new weights.
+
+    Args:
+        name: One of ``LAYOUTS``, whose values are the defaults of ``n``, ``channels``,
+            ``head``, ``drop_path`` and ``dropout``.
+        wiring: A DAG for every stage, a list of one DAG a stage, a function from n to
+            a DAG, or a text such as ``"ws:k=4,p=0.75"``. By default the complete DAG,
+            and for fixed and learned edges WS(4, 0.75).
+        edges: A kind of edge weights; see ``Stage``.
+        n: Nodes that compute, in a full stage; ``randwire_regular``'s first stage has
+            half of them.
+        channels: C, from which every width follows; need not be whole.
+        operation: What a node computes; see ``Stage``.
+        num_classes: Number of classes.
+        in_channels: Channels of an image.
+        transition: Where width and stride change; see ``ddw_graph.nn.plan.plan``.
+        output: How output nodes gather; see ``ddw_graph.nn.plan.plan``.
+        head: Width of the 1x1 convolution and its normalisation before the pooling, in
+            channels; 0 for none.
+        drop_path: Probability that, in training, a sample loses one input of a node.
+        dropout: Probability of dropout before the classifier.
+        seed: Fixes the random graphs; each stage draws its own. Weights come from
+            torch's generator.
+
+    Raises:
+        ModelError: If a setting is out of range, or a DAG does not allow it.
+        WiringError: If a wiring is none, or does not fit the stages, or n is out of
+            range.
+
+    Source:
+        Xie et al. 2019, arXiv:1904.01569, Table 1.
+    """
+    layout = LAYOUTS[name]
+    settings = edge_settings(edges)
+    dags = _wirings(layout, wiring, settings, n, seed)
+    config = {
+        "name": name,
+        "edges": saved_text(settings),
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+        "channels": layout.channels if channels is None else channels,
+        "operation": operation if _is_text(operation) else None,
+        "transition": transition,
+        "output": output,
+        "head": layout.head if head is None else head,
+        "drop_path": layout.drop_path if drop_path is None else drop_path,
+        "dropout": layout.dropout if dropout is None else dropout,
+        "wirings": [to_dict(dag) for dag in dags],
+    }
+    return _network(config, dags, settings, operation)
+
+
+def restore_randwire(
+    config: Mapping[str, Any],
+    dags: Sequence[nx.DiGraph],
+    edges: Edges,
+    *,
+    operation: OperationLike | None = None,
+) -> Network:
+    """Returns the network of a configuration.
+
+    Args:
+        config: The configuration.
+        dags: Its wirings.
+        edges: Its kind of edge weights.
+        operation: What a node computes, where the configuration has no name for it.
+
+    Raises:
+        ModelError: If the operation is missing, or something is out of range.
+    """
+    chosen = saved_or_given("operation", config["operation"], operation)
+    return _network(dict(config), dags, edges, chosen)
+
+
+def _wirings(
+    layout: Layout, wiring: Wiring | None, edges: Edges, n: int | None, seed: int
+) -> list[nx.DiGraph]:
+    if wiring is None:
+        wiring = "ws:k=4,p=0.75" if is_static(edges) else "complete"
+    wanted = layout.n if n is None else node_count(n)
+    of_stage: list[Any] = [wiring] * len(layout.nodes)
+    if isinstance(wiring, Sequence) and not isinstance(wiring, str):
+        of_stage = list(wiring)
+    nodes = [
+        None if n is None and _has_n(one) else max(1, int(wanted * share))
+        for one, share in zip(of_stage, layout.nodes, strict=False)
+    ]
+    nodes += [None] * (len(layout.nodes) - len(nodes))  # too few are refused below
+    return stage_wirings(wiring, nodes, seed=seed)
+
+
+def _is_text(operation: Any) -> bool:
+    """Returns whether a configuration can hold an operation: names."""
+    if isinstance(operation, list):
+        return all(isinstance(each, str) for each in operation)
+    return isinstance(operation, str)
+
+
+def _has_n(wiring: Any) -> bool:
+    """Returns whether a stage's wiring has its own number of nodes."""
+    if isinstance(wiring, str):
+        return wiring.startswith("file:") or parse(wiring).n is not None
+    return isinstance(wiring, nx.Graph)
+
+
+def _network(
+    config: dict[str, Any],
+    dags: Sequence[nx.DiGraph],
+    edges: Edges,
+    operation: OperationLike,
+) -> Network:
+    """Returns the network of a configuration, its wirings, edges and operation."""
+    layout = LAYOUTS[config["name"]]
+    if len(dags) != len(layout.widths):
+        raise ModelError(
+            f"{config['name']} has {len(layout.widths)} stages, got {len(dags)} wirings"
+        )
+    check_integers(num_classes=config["num_classes"], in_channels=config["in_channels"])
+    channels, head = config["channels"], config["head"]
+    if isinstance(channels, str) or not 0 < channels <= MOST_CHANNELS:
+        raise ModelError(f"channels must be in (0, {MOST_CHANNELS}], got {channels}")
+    if not is_integer(head) or not 0 <= head <= MOST_CHANNELS:
+        raise ModelError(
+            f"head must be an integer in [0, {MOST_CHANNELS}], got {head!r}"
+        )
+    check_share("dropout", config["dropout"])
+    neutral = neutral_edges(config, len(dags))
+    # The nodes, as first numbered, that pruning has left.
+    left = config.get("nodes") or [None] * len(dags)
+    entering = _width(channels, layout.stem[-1][0])
+    stages = []
+    for place, (dag, nodes) in enumerate(zip(dags, left, strict=True)):
+        leaving = _width(channels, layout.widths[place])
+        own = copy.deepcopy(operation)  # each stage has modules of its own
+        try:
+            stage = Stage(
+                dag,
+                entering,
+                leaving,
+                stride=layout.strides[place],
+                operation=operation_after_pruning(own, nodes) if nodes else own,
+                edges=edges,
+                transition=config["transition"],
+                output=config["output"],
+                drop_path=config["drop_path"],
+                neutral=neutral[place],
+            )
+        except ModelError as error:
+            raise ModelError(f"stage {place + 1}: {error}") from error
+        stages.append(stage)
+        entering = leaving
+    model = Network(
+        _stem(layout, channels, config["in_channels"]),
+        stages,
+        _classifier(entering, head, config["num_classes"], config["dropout"]),
+        in_channels=config["in_channels"],
+    )
+    model.config = config
+    return model
+
+
+def _width(channels: float, multiple: float) -> int:
     """Returns a multiple of C in whole channels, at least 1."""
     return max(1, round(channels * multiple))
 
 
-def stem(layout: Layout, channels: float, in_channels: int) -> nn.Sequential:
+def _stem(layout: Layout, channels: float, in_channels: int) -> nn.Sequential:
     """Returns the dense 3x3 convolutions before the first stage.
 
     The first is convolution and BN; the others begin with a ReLU, as the nodes of the
@@ -90,23 +291,16 @@ def stem(layout: Layout, channels: float, in_channels: int) -> nn.Sequential:
     for multiple, stride in layout.stem:
         if layers:
             layers.append(nn.ReLU())
-        leaving = width(channels, multiple)
+        leaving = _width(channels, multiple)
         layers += conv_bn(entering, leaving, 3, stride)
         entering = leaving
     return nn.Sequential(*layers)
 
 
-def classifier(
+def _classifier(
     in_channels: int, head: int, num_classes: int, dropout: float
 ) -> nn.Sequential:
-    """Returns the 1x1 convolution, the pooling and the linear layer.
-
-    Args:
-        in_channels: Channels of the last stage.
-        head: Width of the convolution, in channels; 0 for none.
-        num_classes: Number of classes.
-        dropout: Probability of dropout before the linear layer.
-    """
+    """Returns the 1x1 convolution if the head has a width, pooling, linear layer."""
     layers: list[nn.Module] = [nn.ReLU()]
     if head:
         layers += [*conv_bn(in_channels, head, 1), nn.ReLU()]

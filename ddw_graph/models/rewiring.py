@@ -1,6 +1,7 @@
-"""A network that one already has, rewired."""
+"""Backbones as stages of DAGs: your own rewired, or one of a library by its name."""
 
 import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import networkx as nx
@@ -9,13 +10,116 @@ from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.generators.stages import Wiring, stage_wirings
-from ddw_graph.models.backbones import name_of
-from ddw_graph.models.parts import Parts, assembled, parts_of, parts_of_network
-from ddw_graph.models.tracing import evaluating, taken_apart
+from ddw_graph.models.backbones import library_model, name_of
+from ddw_graph.models.parts import (
+    Parts,
+    after_pruning,
+    build_network,
+    parts_of_network,
+    with_nodes,
+)
+from ddw_graph.models.splitting import split_backbone
+from ddw_graph.models.tracing import evaluating
+from ddw_graph.nn.arguments import check_integers
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import edge_settings, edge_text, kind_name, saved_text
 from ddw_graph.nn.network import Network
 from ddw_graph.wiring import edge_list, to_dict
+
+
+def create_backbone(
+    name: str,
+    *,
+    wiring: Wiring | None = None,
+    edges: str | Edges = "dynamic",
+    node: str | None = None,
+    num_classes: int = 1000,
+    in_channels: int = 3,
+    drop_path: float = 0.0,
+    seed: int = 0,
+) -> Network:
+    """Returns a backbone of torchvision or timm as stages of DAGs, with new weights.
+
+    Args:
+        name: One of ``list_models()``; ``torchvision/NAME`` or ``timm/NAME`` for any
+            other backbone that ``rewire`` takes.
+        wiring: A DAG for every stage, a list of one DAG a stage, a function from n to
+            a DAG, or a text such as ``"ws:k=4,p=0.75"``; n is a stage's number of
+            blocks. By default the complete DAG, and for fixed edges the backbone's own:
+            the original network.
+        edges: A kind of edge weights; see ``Stage``.
+        node: What a node is: ``branch``, what a block adds to its shortcut (the
+            paper's), or ``block``, the whole block, which is the default only for the
+            original network.
+        num_classes: Number of classes.
+        in_channels: Channels of an image.
+        drop_path: Probability that, in training, a sample loses one input of a node.
+        seed: Fixes random graphs. Weights come from torch's generator.
+
+    Raises:
+        ModelError: If the name is unknown, or a setting is out of range.
+        WiringError: If a wiring is none, or does not fit the stages.
+
+    Source:
+        DDW, sections 4.1 and 4.3.
+    """
+    settings = edge_settings(edges)
+    if node is None:
+        original = kind_name(settings) == "fixed" and wiring is None
+        node = "block" if original else "branch"
+    return _wired(
+        _library_parts(name, node, num_classes, in_channels),
+        name,
+        edges=settings,
+        wiring=wiring,
+        neutral=False,
+        drop_path=drop_path,
+        seed=seed,
+    )
+
+
+def restore_backbone(
+    config: Mapping[str, Any],
+    dags: Sequence[nx.DiGraph],
+    edges: Edges,
+    *,
+    backbone: nn.Module | None = None,
+) -> Network:
+    """Returns the network of a configuration, made from the backbone that it names.
+
+    Args:
+        config: The configuration.
+        dags: Its wirings.
+        edges: Its kind of edge weights.
+        backbone: The backbone, where the configuration has no name for it.
+
+    Raises:
+        ModelError: If the backbone is missing or another one, or does not fit.
+    """
+    name, node = config["name"], config["node"]
+    classes, channels = config["num_classes"], config["in_channels"]
+    if name is not None:
+        parts = _library_parts(name, node, classes, channels)
+    elif backbone is None:
+        raise ModelError(
+            "this network was rewired from your own backbone: backbone must be given, "
+            "got None"
+        )
+    else:
+        parts = split_backbone(backbone, node)
+        if (parts.num_classes, parts.in_channels) != (classes, channels):
+            raise ModelError(
+                f"the backbone must have {classes} classes and {channels} channels, "
+                f"got {parts.num_classes} and {parts.in_channels}"
+            )
+    parts = after_pruning(parts, config.get("nodes"))
+    return build_network(parts, dags, config, edges=edges)
+
+
+def _library_parts(name: str, node: str, num_classes: int, in_channels: int) -> Parts:
+    check_integers(num_classes=num_classes, in_channels=in_channels)
+    model = library_model(name, num_classes=num_classes, in_channels=in_channels)
+    return split_backbone(model, node)
 
 
 def rewire(
@@ -28,11 +132,10 @@ def rewire(
     drop_path: float = 0.0,
     seed: int = 0,
 ) -> Network:
-    """Returns a network that one already has, with its weights, as stages of DAGs.
+    """Returns a copy of your network, with its weights, as stages of DAGs.
 
-    Any network of torchvision or timm will do that is a chain of stages of blocks:
-    ResNet, ResNeXt, RegNet, MobileNet, EfficientNet, ConvNeXt and more. It is copied:
-    ``model`` stays as it is.
+    It takes any network of torchvision or timm that is a chain of stages of blocks:
+    ResNet, ResNeXt, RegNet, MobileNet, EfficientNet, ConvNeXt and more.
 
     With a neutral start the new network computes what the old one does: the edges that
     it had weigh 1 and new ones 0. They learn from there.
@@ -52,8 +155,8 @@ def rewire(
         seed: Fixes random graphs.
 
     Raises:
-        ModelError: If the network is no chain of stages of blocks, or something does
-            not allow a neutral start.
+        ModelError: If the network is no chain of stages of blocks, or a neutral start
+            is not possible.
         WiringError: If a wiring is none, or does not fit the stages.
 
     Example:
@@ -71,16 +174,17 @@ def rewire(
     settings = edge_settings(edges)
     copied = copy.deepcopy(model)
     if isinstance(copied, Network):
-        parts = parts_of_network(copied, node)
-        name = (copied.config or {})["name"]
+        parts = parts_of_network(copied)
+        parts = with_nodes(parts, node or parts.node)
+        config = copied.config or {}
+        name, nodes = config["name"], config.get("nodes")
         had = {edge_text(stage.edges) for stage in copied.stages}
     else:
-        backbone = taken_apart(copied)
-        parts = parts_of(backbone, node or "block")
+        parts = split_backbone(copied, node or "block")
         name = name_of(
             copied, num_classes=parts.num_classes, in_channels=parts.in_channels
         )
-        had = {"fixed"}
+        nodes, had = None, {"fixed"}
     if neutral and had != {"fixed"}:
         raise ModelError(
             "a neutral start is made from edges that weigh 1, got a network with "
@@ -89,10 +193,9 @@ def rewire(
     if neutral and not parts.is_network:
         raise ModelError(
             "branches start neutral where nothing follows the addition in a block, got "
-            "blocks that go on; take node='block', or neutral=False for a start of its "
-            "own"
+            "blocks in which something does; take node='block', or neutral=False"
         )
-    dags, config = described(
+    network = _wired(
         parts,
         name,
         edges=settings,
@@ -100,15 +203,12 @@ def rewire(
         neutral=neutral,
         drop_path=drop_path,
         seed=seed,
+        nodes=nodes,
     )
-    if isinstance(copied, Network) and "blocks" in (copied.config or {}):
-        # Of a pruned network: which of the backbone's blocks these are.
-        config["blocks"] = (copied.config or {})["blocks"]
-    network = assembled(parts, dags, config, edges=settings)
     modes = {module: module.training for module in copied.modules()}
     if not model.training:
         network.eval()
-    # A copied shortcut has the modes that it was copied with.
+    # A copied shortcut keeps the modes that it was copied with.
     for module in network.modules():
         module.training = modes.get(module, module.training)
     if neutral:
@@ -116,7 +216,7 @@ def rewire(
     return network
 
 
-def described(
+def _wired(
     parts: Parts,
     name: str | None,
     *,
@@ -125,10 +225,12 @@ def described(
     neutral: bool,
     drop_path: float,
     seed: int,
-) -> tuple[list[nx.DiGraph], dict[str, Any]]:
-    """Returns the wirings of a backbone's stages, and the network's configuration.
+    nodes: Sequence[Sequence[int]] | None = None,
+) -> Network:
+    """Returns the network of some parts and a wiring, with its configuration.
 
     Raises:
+        ModelError: If a setting is out of range, or a neutral start is not possible.
         WiringError: If a wiring is none, or does not fit the stages.
     """
     if wiring is None and kind_name(edges) == "fixed":
@@ -141,7 +243,7 @@ def described(
     had = [[[i, j] for i, j in edge_list(stage.wiring)] for stage in parts.stages]
     if parts.is_network and getattr(edges, "starts_neutral", False):
         neutral = True
-    return dags, {
+    config: dict[str, Any] = {
         "name": name,
         "node": parts.node,
         "edges": saved_text(edges),
@@ -151,11 +253,14 @@ def described(
         "neutral": had if neutral else None,
         "wirings": [to_dict(dag) for dag in dags],
     }
+    if nodes is not None:  # of a pruned network
+        config["nodes"] = nodes
+    return build_network(parts, dags, config, edges=edges)
 
 
 @torch.no_grad()
 def _check_same(model: nn.Module, network: Network) -> None:
-    """Checks that two networks say the same of images of noise."""
+    """Checks that two networks return the same logits for images of noise."""
     parameter = next(model.parameters())
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(2, network.in_channels, 64, 64, generator=generator)

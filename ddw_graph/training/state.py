@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from ddw_graph.errors import RunError
+from ddw_graph.nn.finite import first_not_finite
 from ddw_graph.training.average import averaged
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.finite import first_not_finite
 from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import parameter_groups
 from ddw_graph.training.task import AnyRecipe

@@ -12,7 +12,7 @@ from torchvision import models as torchvision_models
 from ddw_graph import create_model, generators, rewire
 from ddw_graph.errors import ModelError, WiringError
 from ddw_graph.models import image_size
-from ddw_graph.models.backbones import BACKBONES, NoData, backbone, name_of
+from ddw_graph.models.backbones import BACKBONES, NoData, library_model, name_of
 from ddw_graph.nn.cost import cost
 
 PARAMETERS = {
@@ -144,7 +144,7 @@ def stages(model: Any) -> list[int]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_with_fixed_edges_it_is_the_librarys_own(name: str) -> None:
-    old = spread(backbone(name, num_classes=5, in_channels=3))
+    old = spread(library_model(name, num_classes=5, in_channels=3))
     new = create_model(name, edges="fixed", num_classes=5).double()
     new.load_state_dict(rewire(old, edges="fixed").state_dict())
     count = sum(parameter.numel() for parameter in new.parameters())
@@ -186,7 +186,7 @@ def test_the_600mf_networks_are_those_of_timm(name: str) -> None:
 )
 def test_with_fixed_edges_it_costs_what_the_librarys_own_does(name: str) -> None:
     with NoData():
-        old = backbone(name, num_classes=1000, in_channels=3).to("meta").eval()
+        old = library_model(name, num_classes=1000, in_channels=3).to("meta").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         old(torch.empty(1, 3, 64, 64, device="meta"))
     with NoData():
@@ -365,7 +365,7 @@ def test_a_network_of_a_library_is_found_by_its_structure() -> None:
     assert found(made("resnet18")) == "resnet18"
     assert found(made("resnet34")) == "torchvision/resnet34"
     with NoData():
-        again = backbone("regnet_y_600mf", num_classes=4, in_channels=3)
+        again = library_model("regnet_y_600mf", num_classes=4, in_channels=3)
     assert found(again) == "regnet_y_600mf"
 
 

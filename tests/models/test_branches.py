@@ -9,12 +9,12 @@ from torch.nn import functional
 from torchvision import models
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.branches import Branched, branched
-from ddw_graph.models.tracing import taken_apart
+from ddw_graph.models.branches import BlockParts, split_block
+from ddw_graph.models.splitting import split_backbone
 from tests.models.test_backbones import spread
 
 
-def together(parts: Branched, x: Tensor) -> Tensor:
+def together(parts: BlockParts, x: Tensor) -> Tensor:
     """Returns what the parts of a block make of its input."""
     y: Tensor = parts.branch(x)
     if parts.has_shortcut:
@@ -24,13 +24,13 @@ def together(parts: Branched, x: Tensor) -> Tensor:
 
 def blocks_of(model: nn.Module) -> Iterator[tuple[nn.Module, int]]:
     """Yields two blocks of every stage, each with the width of its input."""
-    for stage in taken_apart(spread(model)).stages:
-        for place, block in enumerate(stage.blocks[:2]):
+    for stage in split_backbone(spread(model)).stages:
+        for place, block in enumerate(stage.operations[:2]):
             yield block, stage.channels if place else stage.in_channels
 
 
-def assert_parts_make_the_block(block: nn.Module, in_channels: int) -> Branched:
-    parts = branched(block)
+def assert_parts_make_the_block(block: nn.Module, in_channels: int) -> BlockParts:
+    parts = split_block(block)
     x = torch.randn(2, in_channels, 4, 4, dtype=torch.float64)
     for training in (False, True):
         for module in (block, parts.branch, parts.projection, parts.activation):
@@ -84,7 +84,7 @@ def test_those_of_timms_blocks_too(name: str, projections: int) -> None:
 
 def test_the_modules_are_the_blocks_own() -> None:
     block = models.get_model("resnet18").get_submodule("layer2.0")
-    parts = branched(block)
+    parts = split_block(block)
     assert parts.projection is not None and parts.activation is not None
     made = (parts.branch, parts.projection, parts.activation)
     own = {id(parameter) for parameter in block.parameters()}
@@ -94,8 +94,8 @@ def test_the_modules_are_the_blocks_own() -> None:
 def test_what_branch_and_shortcut_share_goes_two_ways() -> None:
     timm = pytest.importorskip("timm")
     # A block of the second version normalises before both.
-    block = timm.create_model("resnetv2_18").get_submodule("stages.1.blocks.0")
-    parts = branched(block)
+    block = timm.create_model("resnetv2_18").get_submodule("stages.1.operations.0")
+    parts = split_block(block)
     assert parts.projection is not None
     branch, projection = (
         {id(parameter) for parameter in part.parameters()}
@@ -107,7 +107,7 @@ def test_what_branch_and_shortcut_share_goes_two_ways() -> None:
 
 def test_a_block_without_an_addition_is_all_branch() -> None:
     block = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU())
-    assert branched(block) == Branched(block, False, None, None)
+    assert split_block(block) == BlockParts(block, False, None, None)
 
 
 class Block(nn.Module):
@@ -216,7 +216,7 @@ def test_a_shortcut_without_a_module_is_a_projection_still() -> None:
 
 def test_dropout_in_a_branch_follows_its_mode() -> None:
     x = torch.ones(64, 4, 4, 4)
-    branch = branched(Dropping().eval()).branch
+    branch = split_block(Dropping().eval()).branch
     assert (branch.train()(x) == 0).float().mean() > 0.3
     torch.testing.assert_close(branch.eval()(x), branch(x))
 
@@ -239,7 +239,7 @@ class Masking(Block):
 def test_what_a_block_does_in_training_alone_is_kept_or_refused(block: Block) -> None:
     block = block.double()
     try:
-        branched(block)
+        split_block(block)
     except ModelError:
         return
     assert_parts_make_the_block(block, 4)
@@ -251,11 +251,11 @@ def test_a_block_of_another_form_is_refused(block: Block) -> None:
     with pytest.raises(
         ModelError, match=f"adds a branch to a shortcut once, .*, got a {name} that"
     ):
-        branched(block)
+        split_block(block)
 
 
 def test_a_block_that_looks_at_its_values_is_refused() -> None:
     block = Branching().train()
     with pytest.raises(ModelError, match="that torch.fx can trace, got a Branching: "):
-        branched(block)
+        split_block(block)
     assert block.training

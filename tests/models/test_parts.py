@@ -8,15 +8,21 @@ from torch import Tensor, nn
 from ddw_graph import Fixed, create_model, rewire
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete, residual, vgg
-from ddw_graph.models.backbones import NoData, backbone
-from ddw_graph.models.parts import Parts, assembled, parts_of, parts_of_network
-from ddw_graph.models.tracing import taken_apart
+from ddw_graph.models.backbones import NoData, library_model
+from ddw_graph.models.parts import (
+    Parts,
+    build_network,
+    parts_of_network,
+    with_nodes,
+)
+from ddw_graph.models.splitting import split_backbone
 from ddw_graph.wiring import edge_list
 from tests.models.test_backbones import assert_same, spread
 
 
 def parts(name: str, node: str) -> Parts:
-    return parts_of(taken_apart(backbone(name, num_classes=5, in_channels=3)), node)
+    model = library_model(name, num_classes=5, in_channels=3)
+    return split_backbone(model, node)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +64,9 @@ def test_the_wiring_is_that_by_which_the_backbone_runs_its_nodes(
 def test_the_modules_are_the_backbones_own_and_lose_no_parameter(
     name: str, node: str
 ) -> None:
-    model = backbone(name, num_classes=5, in_channels=3)
+    model = library_model(name, num_classes=5, in_channels=3)
     own = {id(parameter) for parameter in model.parameters()}
-    made = parts_of(taken_apart(model), node)
+    made = split_backbone(model, node)
     pieces = [made.stem, made.head]
     for stage in made.stages:
         pieces += stage.operations
@@ -83,9 +89,9 @@ def test_a_wiring_is_needed_for_each_stage_and_node() -> None:
     made = parts("resnet18", "block")
     config = {"drop_path": 0.0, "neutral": None}
     with pytest.raises(ModelError, match="the backbone has 4 stages, got 3 wirings"):
-        assembled(made, [vgg(2)] * 3, config, edges=Fixed)
+        build_network(made, [vgg(2)] * 3, config, edges=Fixed)
     with pytest.raises(ModelError, match=r"stage 2 .* 2 blocks \(n\), .* n=3"):
-        assembled(made, [vgg(2), vgg(3), vgg(2), vgg(2)], config, edges=Fixed)
+        build_network(made, [vgg(2), vgg(3), vgg(2), vgg(2)], config, edges=Fixed)
 
 
 def test_unknown_nodes_are_refused() -> None:
@@ -125,7 +131,7 @@ def network(*blocks: nn.Module) -> nn.Module:
 def test_a_block_without_a_shortcut_starts_the_sum_anew() -> None:
     shortcuts = ("passes", "passes", "none", "passes")
     model = network(*(Block(4, 4, shortcut) for shortcut in shortcuts))
-    (stage,) = parts_of(taken_apart(model), "branch").stages
+    (stage,) = split_backbone(model, "branch").stages
     # Nodes 1 and 2 add to the input, node 3 replaces the sum, node 4 adds to node 3.
     heard = {j: sorted(stage.wiring.predecessors(j)) for j in range(1, 6)}
     assert heard == {1: [0], 2: [0, 1], 3: [0, 1, 2], 4: [3], 5: [3, 4]}
@@ -135,7 +141,7 @@ def test_a_block_without_a_shortcut_starts_the_sum_anew() -> None:
 def test_a_projection_in_a_later_block_has_no_edge_to_stand_on() -> None:
     model = network(Block(4, 8, "projects"), Block(8, 8, "projects"))
     with pytest.raises(ModelError, match="stage 1: .* a projection in a later block"):
-        parts_of(taken_apart(model), "branch")
+        split_backbone(model, "branch")
     assert_same(spread(model), rewire(model, edges="fixed"))
 
 
@@ -152,15 +158,15 @@ def test_a_projection_that_changes_nothing_is_not_lost() -> None:
 def test_randwires_networks_have_no_backbone() -> None:
     model = create_model("randwire_tiny", n=4, channels=4)
     with pytest.raises(ModelError, match="a backbone is in it, got randwire_tiny"):
-        parts_of_network(model, None)
+        parts_of_network(model)
     model.config = None
     with pytest.raises(ModelError, match="in it, got one of your own"):
-        parts_of_network(model, None)
+        parts_of_network(model)
 
 
 def test_a_chain_of_whole_blocks_unrolls() -> None:
     chain = create_model("mobilenet_v2", edges="fixed", num_classes=5)
-    unrolled = parts_of_network(chain, "branch")
+    unrolled = with_nodes(parts_of_network(chain), "branch")
     assert [edge_list(s.wiring) for s in unrolled.stages] == [
         edge_list(residual(len(s.operations))) for s in unrolled.stages
     ]
@@ -172,10 +178,10 @@ def test_nothing_else_unrolls() -> None:
         wired = create_model("resnet18", edges="fixed", wiring=complete, node="block")
         branches = create_model("mobilenet_v2", edges="fixed", wiring=vgg)
     with pytest.raises(ModelError, match="of the kind 'block', on another wiring"):
-        parts_of_network(wired, "branch")
+        with_nodes(parts_of_network(wired), "branch")
     assert branches.config is not None and branches.config["node"] == "branch"
     with pytest.raises(ModelError, match="of the kind 'branch', on a chain"):
-        parts_of_network(branches, "block")
+        with_nodes(parts_of_network(branches), "block")
 
 
 def test_the_dags_are_wirings_with_the_modules_in_order() -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchvision import models
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.tracing import taken_apart
+from ddw_graph.models.splitting import split_backbone
 from tests.models.test_backbones import spread
 
 FULL = pytest.mark.full
@@ -82,8 +82,8 @@ class Small(nn.Module):
 def test_stages_are_runs_of_blocks_of_one_width_and_resolution(
     name: str, blocks: list[int], widths: list[int], strides: list[int]
 ) -> None:
-    found = taken_apart(models.get_model(name, num_classes=5))
-    assert [len(stage.blocks) for stage in found.stages] == blocks
+    found = split_backbone(models.get_model(name, num_classes=5))
+    assert [len(stage.operations) for stage in found.stages] == blocks
     assert [stage.channels for stage in found.stages] == widths
     assert [stage.stride for stage in found.stages] == strides
     assert (found.in_channels, found.num_classes) == (3, 5)
@@ -113,8 +113,8 @@ def test_stages_are_runs_of_blocks_of_one_width_and_resolution(
 def test_timms_networks_are_taken_apart_too(name: str, blocks: list[int]) -> None:
     timm = pytest.importorskip("timm")
     # A first block of another class than the rest is part of the stem.
-    found = taken_apart(timm.create_model(name, num_classes=5))
-    assert [len(stage.blocks) for stage in found.stages] == blocks
+    found = split_backbone(timm.create_model(name, num_classes=5))
+    assert [len(stage.operations) for stage in found.stages] == blocks
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -125,7 +125,7 @@ def test_the_parts_in_a_row_are_the_network_which_stays_as_it_was(
     model.train(training)
     model.get_submodule("features.3").eval()
     kept = copy.deepcopy(model)
-    found = taken_apart(model)
+    found = split_backbone(model)
     assert [m.training for m in model.modules()] == [m.training for m in kept.modules()]
     torch.testing.assert_close(model.state_dict(), kept.state_dict(), rtol=0, atol=0)
     x = y = torch.randn(2, 3, 64, 64, dtype=torch.float64)
@@ -133,19 +133,19 @@ def test_the_parts_in_a_row_are_the_network_which_stays_as_it_was(
     y = found.stem(y)
     for stage in found.stages:
         y = y if stage.entrance is None else stage.entrance(y)
-        for block in stage.blocks:
+        for block in stage.operations:
             y = block(y)
     y = found.head(y)
     torch.manual_seed(1)
     torch.testing.assert_close(y, kept(x), rtol=1e-12, atol=1e-12)
     own = {id(module) for module in model.modules()}
-    assert all(id(block) in own for stage in found.stages for block in stage.blocks)
+    assert all(id(block) in own for stage in found.stages for block in stage.operations)
 
 
 def test_a_step_between_stages_is_the_entrance_of_the_later_one() -> None:
     model = Small(lambda network, x: functional.avg_pool2d(x, 2)).double().eval()
-    found = taken_apart(model)
-    assert [len(stage.blocks) for stage in found.stages] == [2, 2]
+    found = split_backbone(model)
+    assert [len(stage.operations) for stage in found.stages] == [2, 2]
     entrance = found.stages[1].entrance
     assert entrance is not None
     x = torch.randn(2, 4, 8, 8, dtype=torch.float64)
@@ -158,7 +158,7 @@ def test_dropout_without_a_module_follows_the_mode_again() -> None:
             x = super().forward(x)
             return functional.dropout(x, p=0.5, training=self.training)
 
-    head = taken_apart(Dropping().eval()).head
+    head = split_backbone(Dropping().eval()).head
     x = torch.ones(64, 8, 2, 2)
     torch.testing.assert_close(head(x), head(x))
     head.train()
@@ -173,7 +173,7 @@ def test_what_a_network_does_in_training_alone_is_kept_or_refused() -> None:
 
     model = Small(masked)
     try:
-        entrance = taken_apart(model).stages[1].entrance
+        entrance = split_backbone(model).stages[1].entrance
     except ModelError:
         return
     assert entrance is not None
@@ -184,8 +184,10 @@ def test_what_a_network_does_in_training_alone_is_kept_or_refused() -> None:
 def test_blocks_hold_others_which_are_their_own_affair() -> None:
     # The convolutions of a block of ResNet are two modules of one class in a row, and a
     # stage of torchvision's RegNet or ConvNeXt is a module that blocks stand in.
-    found = taken_apart(models.get_model("resnet34", num_classes=5))
-    assert {type(b).__name__ for s in found.stages for b in s.blocks} == {"BasicBlock"}
+    found = split_backbone(models.get_model("resnet34", num_classes=5))
+    assert {type(b).__name__ for s in found.stages for b in s.operations} == {
+        "BasicBlock"
+    }
 
 
 @pytest.mark.parametrize(
@@ -305,6 +307,6 @@ def test_each_rule_is_told_in_one_line(model: nn.Module, rule: str) -> None:
 def _refused(model: nn.Module, rule: str) -> None:
     modes = [module.training for module in model.modules()]
     with pytest.raises(ModelError, match=rule) as refusal:
-        taken_apart(model)
+        split_backbone(model)
     assert len(str(refusal.value).splitlines()) == 1
     assert [module.training for module in model.modules()] == modes

@@ -1,4 +1,4 @@
-"""Safetensors files that say what they hold, with a digest of all of it."""
+"""Safetensors files with a manifest of their content and a digest of all of it."""
 
 import hashlib
 import json
@@ -20,9 +20,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 import ddw_graph
-from ddw_graph.errors import CheckpointError, ModelError
+from ddw_graph.errors import CheckpointError, ModelError, UserError
+from ddw_graph.nn.finite import first_not_finite
 
-VERSION = 1
+FORMAT, VERSION = "ddw_graph.model", 1
 
 # One entry of the metadata only: safetensors does not keep their order.
 _KEY = "ddw_graph"
@@ -39,10 +40,10 @@ _WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.i
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds.
+    """The content of a file.
 
     Args:
-        config: Says how to build again what the tensors belong to.
+        config: The configuration of the model that the tensors belong to.
         tensors: The tensors by name.
         dtype: The one floating type among them.
     """
@@ -52,28 +53,27 @@ class Content:
     dtype: torch.dtype
 
 
-def sealed(
-    form: str, config: Mapping[str, Any], state: Mapping[str, Any]
+def pack(
+    config: Mapping[str, Any], state: Mapping[str, Any]
 ) -> tuple[list[bytes], Content]:
-    """Returns the bytes of a file, piece by piece, and what will be read from it.
+    """Returns the bytes of a file, piece by piece, and what ``unpack`` will return.
 
     Its metadata holds, under ``ddw_graph``, a manifest in JSON: the configuration, the
     releases that wrote it, and a SHA-256 of the whole file, in which the digest itself
     counts as zeros.
 
     Args:
-        form: The format's name.
-        config: What to tell, ready for JSON.
+        config: The configuration, ready for JSON.
         state: The tensors by name, on whatever device.
 
     Raises:
         ModelError: If the configuration does not fit into a header, or the tensors are
-            none, or not of one floating type.
+            none, not of one floating type, or not finite.
     """
     dtype = _floating_dtype(state)
     manifest = {
         "sha256": _ZEROS.decode(),  # first, so that no text before it looks the same
-        "format": form,
+        "format": FORMAT,
         "version": VERSION,
         "dtype": _name(dtype),
         "versions": {
@@ -103,11 +103,11 @@ def sealed(
 
 
 @contextmanager
-def telling(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Names the file in whatever goes wrong with reading it, in one line.
+def file_named_in_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns errors in reading a file into one line that begins with its name.
 
     Raises:
-        CheckpointError: If something did.
+        CheckpointError: If there was an error.
     """
     try:
         yield
@@ -121,51 +121,46 @@ def telling(path: str | os.PathLike[str]) -> Iterator[None]:
     raise CheckpointError(f"{os.fspath(path)}: {one_line(reason)}") from cause
 
 
-def opened(path: Path, form: str) -> Content:
-    """Returns what a file of ``sealed`` holds; reading it runs no code.
+def unpack(path: Path) -> Content:
+    """Returns the content of a file that ``pack`` made; reading it runs no code.
 
-    Its digest is checked, and its tensors' types. It takes memory in proportion to the
-    file's size.
-
-    Args:
-        path: The file.
-        form: The format's name.
+    It takes memory in proportion to the file's size.
 
     Raises:
-        CheckpointError: If the file is damaged, or of another format.
+        CheckpointError: If the file is damaged or of another format, or its tensors are
+            of other types than it states or not finite.
         OSError: If it cannot be read.
         SafetensorError: If it is no safetensors file.
     """
     if not path.is_file():
         raise CheckpointError("not a regular file" if path.exists() else "no such file")
-    # Reads the header alone, and checks its length and its places against the file's.
+    # Reads only the header, and checks its length and places against the file's.
     with safe_open(path, framework="pt") as file:
-        manifest = _manifest(file.metadata() or {}, form)
+        manifest = _manifest(file.metadata() or {})
     data = path.read_bytes()
     header = 8 + int.from_bytes(data[:8], "little")
     digest: str = manifest["sha256"]
     place = data.find(digest.encode(), 8, header)
     if place < 0 or _sha256(data, place) != digest:
-        raise CheckpointError(
-            "damaged, its content does not have the SHA-256 that it states"
-        )
+        raise CheckpointError("damaged: its SHA-256 must be the one in its manifest")
     with torch.device("cpu"):
         tensors = dict(sorted(safetensors.torch.load(data).items()))
     dtype = _FLOATING[manifest["dtype"]]
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and tensor.dtype != dtype:
             raise CheckpointError(
-                f"its manifest says {_name(dtype)}, but {name} is {_kind(tensor)}"
+                f"its manifest states {_name(dtype)}, but {name} is {_kind(tensor)}"
             )
+    _check_finite(tensors, CheckpointError)
     return Content(manifest["config"], tensors, dtype)
 
 
-def _manifest(metadata: Mapping[str, str], form: str) -> dict[str, Any]:
-    """Returns the manifest among a file's metadata, its keys and types checked."""
+def _manifest(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the manifest in a file's metadata; its keys and types are checked."""
     if _KEY not in metadata:
         raise CheckpointError(
-            "tensors alone, without what ddw_graph.save writes beside them; use "
-            "safetensors.torch.load_file, and load_state_dict of a network made anew"
+            "only tensors, without the manifest that ddw_graph.save writes; load them "
+            "with safetensors.torch.load_file, then load_state_dict of a new network"
         )
     try:
         manifest = json.loads(metadata[_KEY])
@@ -176,8 +171,8 @@ def _manifest(metadata: Mapping[str, str], form: str) -> dict[str, Any]:
             f"its manifest must be a JSON object, got {reprlib.repr(manifest)}"
         )
     found = manifest.get("format")
-    if found != form:
-        raise CheckpointError(f'format must be "{form}", got {reprlib.repr(found)}')
+    if found != FORMAT:
+        raise CheckpointError(f"format must be {FORMAT!r}, got {reprlib.repr(found)}")
     version = manifest.get("version")
     if type(version) is not int or version != VERSION:
         raise CheckpointError(
@@ -201,7 +196,7 @@ def _manifest(metadata: Mapping[str, str], form: str) -> dict[str, Any]:
 
 
 def _floating_dtype(state: Mapping[str, Any]) -> torch.dtype:
-    """Returns the one floating type of a network's tensors, which are checked."""
+    """Returns the one floating type of a model's tensors, which are checked."""
     first: dict[torch.dtype, str] = {}
     for name, tensor in state.items():
         if not isinstance(tensor, Tensor) or tensor.is_meta:
@@ -211,31 +206,36 @@ def _floating_dtype(state: Mapping[str, Any]) -> torch.dtype:
             tensor.dtype not in (*_FLOATING.values(), *_WHOLE)
             or tensor.layout != torch.strided
         ):
-            raise ModelError(f"only dense real tensors can be saved, {name} is other")
+            raise ModelError(f"only dense real tensors can be saved, {name} is another")
         if tensor.is_floating_point():
             first.setdefault(tensor.dtype, name)
     if len(first) != 1:
-        told = ", ".join(f"{_name(dtype)} ({name})" for dtype, name in first.items())
+        found = ", ".join(f"{_name(dtype)} ({name})" for dtype, name in first.items())
         raise ModelError(
-            f"a saved network must have one floating type, got {told or 'none'}"
+            f"a model to save must have one floating type, got {found or 'none'}"
         )
+    _check_finite(state, ModelError)
     return next(iter(first))
 
 
-def difference_of(
-    found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
-) -> str | None:
-    """Returns where the tensors of two networks first differ, in words."""
-    told = [f"{name} is missing" for name in wanted if name not in found]
-    told += [f"{name} is unexpected" for name in found if name not in wanted]
+def _check_finite(state: Mapping[str, Tensor], error: type[UserError]) -> None:
+    name = first_not_finite(state)
+    if name:
+        raise error(f"weights must be finite, got NaN or infinity in {name}")
+
+
+def difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:
+    """Returns a text of where the tensors of two models differ, None if nowhere."""
+    differences = [f"{name} is missing" for name in wanted if name not in found]
+    differences += [f"{name} is unexpected" for name in found if name not in wanted]
     for name in filter(found.__contains__, wanted):
         here, there = _kind(found[name]), _kind(wanted[name])
         if here != there:
-            told.append(f"{name} is {here}, not {there}")
-    if not told:
+            differences.append(f"{name} is {here}, not {there}")
+    if not differences:
         return None
-    more = f"; and {len(told) - 3} more" if len(told) > 3 else ""
-    return one_line("; ".join(told[:3]), most=200) + more
+    more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
+    return one_line("; ".join(differences[:3]), most=200) + more
 
 
 def _kind(tensor: Tensor) -> str:
@@ -247,7 +247,7 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def _sha256(data: bytes, place: int) -> str:
-    """Returns the digest of a file in which a digest stands at ``place``, as zeros."""
+    """Returns the digest of a file, in which that at ``place`` counts as zeros."""
     view = memoryview(data)
     digest = hashlib.sha256(view[:place])
     digest.update(_ZEROS)
@@ -256,6 +256,6 @@ def _sha256(data: bytes, place: int) -> str:
 
 
 def one_line(text: object, *, most: int = 300) -> str:
-    """Returns a text as one line, which commands no terminal."""
+    """Returns a text as one line, without what would command a terminal."""
     line = textwrap.shorten(str(text), most)
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from ddw_graph import Network, create_model, load, rewire, save
 from ddw_graph.errors import CheckpointError, FileError, ModelError
-from ddw_graph.models import checkpoint, from_config
-from ddw_graph.models.backbones import backbone as create_backbone
+from ddw_graph.models import create, from_config
+from ddw_graph.models.backbones import library_model as create_backbone
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.wiring import edge_list
 from tests.nn.test_operations import Scale
@@ -158,7 +158,7 @@ def test_what_the_file_has_is_not_drawn_first(
         calls.append(torch.equal(torch.get_rng_state(), before))
         return model
 
-    monkeypatch.setattr(checkpoint, "from_config", spy)
+    monkeypatch.setattr(create, "from_config", spy)
     load(path)
     assert calls == [True]
 
