@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -224,40 +224,34 @@ def collection_of(
     )
 
 
-class SampleRows(NamedTuple):
-    """What is collected of some samples.
+def sample_rows(
+    output: Output, network: Network, price: NetworkCost
+) -> Float[Tensor, "rows columns"]:
+    """Returns what is collected of a batch, a row for each sample, on its device.
+
+    In float64: a number for each edge of each stage, then ``COLUMNS``.
 
     Args:
-        weights: One number for each edge, ``(rows, edges)`` for each stage.
-        label: The class of each sample.
-        prediction: The predicted class.
-        loss: The cross-entropy.
-        expected_macs: The MACs that the sample's wiring asks for.
-    """
-
-    weights: list[Tensor]
-    label: Tensor
-    prediction: Tensor
-    loss: Tensor
-    expected_macs: Tensor
-
-
-def sample_rows(output: Output, network: Network, price: NetworkCost) -> SampleRows:
-    """Returns what is collected of a batch, on its device.
+        output: What the network returned.
+        network: The network.
+        price: Its cost for the images.
 
     Raises:
         DataError: If the batch has no labels.
     """
     if output.labels is None:
         raise DataError("a collection needs batches of images and labels, got images")
+    logits, labels = output.logits, output.labels
     pairs = zip(output.adjacency, network.stages, strict=True)
-    return SampleRows(
-        [sample_weights(matrix, stage.plan) for matrix, stage in pairs],
-        output.labels,
-        output.logits.argmax(1),
-        functional.cross_entropy(output.logits, output.labels, reduction="none"),
+    weights = [sample_weights(matrix, stage.plan) for matrix, stage in pairs]
+    known = (
+        labels,
+        logits.argmax(1),
+        functional.cross_entropy(logits, labels, reduction="none"),
         price.expected_macs(output.adjacency),
     )
+    columns = (*weights, *(each[:, None] for each in known))
+    return torch.cat([column.double() for column in columns], 1)
 
 
 class CollectionWriter:
@@ -332,22 +326,17 @@ class CollectionWriter:
         Raises:
             DataError: If the batch has no labels.
         """
-        self.add_rows(*sample_rows(output, self.network, self.price))
+        self.add_rows(sample_rows(output, self.network, self.price))
 
-    def add_rows(
-        self,
-        weights: Sequence[Float[Tensor, "rows _"]],
-        label: Int[Tensor, " rows"],
-        prediction: Int[Tensor, " rows"],
-        loss: Float[Tensor, " rows"],
-        expected_macs: Float[Tensor, " rows"],
-    ) -> None:
-        """Adds samples, on any device: the fields of ``SampleRows``."""
-        for file, rows in zip(self._arrays, weights, strict=True):
-            file.write(rows.cpu().numpy().astype("<f4").tobytes())
-        columns = (label, prediction, loss, expected_macs)
-        self._table.writerows(zip(*(c.tolist() for c in columns), strict=True))
-        self.samples += len(label)
+    def add_rows(self, rows: Float[Tensor, "rows columns"]) -> None:
+        """Adds samples: rows of ``sample_rows``, on any device."""
+        ends = np.cumsum([len(stage.edges) for stage in self.stages])
+        *weights, known = np.split(rows.cpu().numpy(), ends, axis=1)
+        for file, array in zip(self._arrays, weights, strict=True):
+            file.write(array.astype("<f4").tobytes())
+        classes, floats = known[:, :2].astype(int).tolist(), known[:, 2:].tolist()
+        self._table.writerows(map(list.__add__, classes, floats))
+        self.samples += len(rows)
 
     def __exit__(
         self,

@@ -91,8 +91,7 @@ def test_rows_that_were_gathered_are_added_as_batches_are(tmp_path: Path) -> Non
     rows = sample_rows(output, model, price)
     with CollectionWriter(tmp_path / "a", model, price, CLASSES) as writer:
         for half in (slice(0, 7), slice(7, None)):
-            weights, *columns = rows
-            writer.add_rows([w[half] for w in weights], *(c[half] for c in columns))
+            writer.add_rows(rows[half])
     assert_same(open_collection(tmp_path / "a"), written(tmp_path / "b", model))
 
 
