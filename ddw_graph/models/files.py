@@ -3,7 +3,7 @@
 import copy
 import os
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -169,13 +169,27 @@ def _built(content: Content, **given: Any) -> nn.Module:
     Its parameters are not drawn, and no random number that its making takes has an
     effect outside.
     """
-    kind = content.config.get("kind", "network")
-    check_one_of("kind", kind, [*BUILDERS])
-    build = pkgutil.resolve_name(BUILDERS[kind])
     numbers = sum(tensor.numel() for tensor in content.tensors.values())
     with _made_for(numbers):
-        model: nn.Module = build(content.config, **given)
+        model = built(content.config, **given)
     return model.to(content.dtype)
+
+
+def built(config: Mapping[str, Any], **given: Any) -> nn.Module:
+    """Returns the network or detector of a configuration, with new weights.
+
+    Args:
+        config: The configuration.
+        given: What it cannot hold; see ``from_config``.
+
+    Raises:
+        ModelError: If it is of neither, or something is missing or out of range.
+    """
+    kind = config.get("kind", "network")
+    check_one_of("kind", kind, [*BUILDERS])
+    build = pkgutil.resolve_name(BUILDERS[kind])
+    model: nn.Module = build(config, **given)
+    return model
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output, outputs
 from ddw_graph.training.budget_term import mac_shares
-from ddw_graph.training.collection import CollectionWriter, SampleRows, sample_rows
+from ddw_graph.training.collection import CollectionWriter, sample_rows
 from ddw_graph.training.edge_log import weight_sums, weighted_edges
 from ddw_graph.training.loading import batch_sizes, batches
 from ddw_graph.training.world import World
@@ -109,7 +109,7 @@ def evaluate(
         if collection is not None and world.size > 1:
             table = _gathered(rows, len(images), batch_size, world)
             if writer is not None:
-                writer.add_rows(*table)
+                writer.add_rows(table)
     return Evaluation(
         loss=loss / count,
         accuracy=correct / count,
@@ -136,8 +136,8 @@ def _sums(output: Output, price: NetworkCost) -> Float[Tensor, " 5"]:
 
 
 def _gathered(
-    rows: Sequence[SampleRows], count: int, batch_size: int, world: World
-) -> SampleRows:
+    rows: Sequence[Tensor], count: int, batch_size: int, world: World
+) -> Float[Tensor, "images columns"]:
     """Returns the rows of all processes, in the order of the images."""
     own = torch.cat(
         [
@@ -145,12 +145,7 @@ def _gathered(
             for batch in torch.arange(count).split(batch_sizes(count, batch_size))
         ]
     )
-
-    def whole(parts: Sequence[Tensor]) -> Tensor:
-        # Each process fills its own rows, and the sum is the whole.
-        column = parts[0].new_zeros(count, *parts[0].shape[1:])
-        column[own.to(column.device)] = torch.cat(list(parts))
-        return world.total(column).cpu()
-
-    weights, *columns = zip(*rows, strict=True)
-    return SampleRows([whole(of) for of in zip(*weights, strict=True)], *map(whole, columns))
+    # Each process fills its own rows, and the sum is the whole.
+    table = rows[0].new_zeros(count, rows[0].shape[1])
+    table[own.to(table.device)] = torch.cat(list(rows))
+    return world.total(table)

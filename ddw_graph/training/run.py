@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import DataError, RunError, UnfinishedWarning, UserError
-from ddw_graph.models import from_config, load
+from ddw_graph.models import load
+from ddw_graph.models.files import built
 from ddw_graph.training.collection import Collection, open_collection
 from ddw_graph.training.data import DataSource, ImageData
 from ddw_graph.training.edge_log import EdgeRow, read_edge_log
@@ -251,7 +252,7 @@ class Run:
     def _last_checkpoint(self, **own: Any) -> Any:
         checkpoint = self._folder.read_checkpoint()
         try:
-            network = from_config(self.model_config, **own)
+            network = built(self.model_config, **own)
             load_weights(network, checkpoint["model"])
         except UserError as error:
             raise RunError(f"{self._folder.checkpoint_path}: {error}") from error
