@@ -25,7 +25,6 @@ class Output(NamedTuple):
     adjacency: list[Tensor]
 
 
-@torch.no_grad()
 def outputs(
     network: Network,
     batches: Iterable[Tensor | Sequence[Tensor]],
@@ -65,7 +64,8 @@ def outputs(
             given = None
             if adjacency is not None:
                 given = [matrix.to(first.device) for matrix in adjacency(here)]
-            logits, found = network(images, adjacency=given, return_adjacency=True)
+            with torch.no_grad():
+                logits, found = network(images, adjacency=given, return_adjacency=True)
             yield Output(images, labels, logits, found)
     finally:
         for module, training in modes:

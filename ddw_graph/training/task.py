@@ -1,12 +1,12 @@
 """What is trained: a task gives the loop its data, its loss and its evaluation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.keys import Key
@@ -75,9 +75,6 @@ class Task(ABC):
     fewest: int = 1
     """Samples that a process needs in a step: 2 for batch normalisation."""
 
-    collate: Callable[[Sequence[Any]], Any] | None = None
-    """How samples become a batch; None for torch's own way."""
-
     def __init__(self, network: Network, recipe: AnyRecipe) -> None:
         self.network = network
         self.recipe = recipe
@@ -87,6 +84,11 @@ class Task(ABC):
     def train(self) -> Dataset[Any]:
         """The samples to train on. Whatever they draw from torch's global generator
         depends on seed, epoch and index only."""
+
+    @staticmethod
+    def collate(samples: Sequence[Any]) -> Any:
+        """Returns a batch of samples: a tuple of columns, tensors or lists."""
+        return tuple(default_collate(list(samples)))
 
     @abstractmethod
     def data_dict(self) -> dict[str, Any]:
