@@ -177,8 +177,8 @@ class Run:
         result = read_json(path)
         if not _is_result(result):
             raise RunError(
-                f"{path} must hold numbers, epochs and model_sha256; without the file, "
-                "training with --resume writes it again"
+                f"{path} must hold numbers, epochs and model_sha256; restore it from "
+                "a copy, or remove it and train again with --resume"
             )
         found: dict[str, Any] = result
         return found

@@ -96,7 +96,7 @@ def test_resumed_equals_uninterrupted(
     result = run(tmp_path / "cut", resume=True)
     wanted, found = weights(whole), weights(tmp_path / "cut")
     assert all(torch.equal(wanted[key], found[key]) for key in wanted)
-    first = json.loads((whole / "result.json").read_text())
+    first = Run(whole).result or {}
     assert first | {"train_seconds": 0} == result | {"train_seconds": 0}
 
 
@@ -129,6 +129,7 @@ def test_a_loss_that_is_not_finite_stops_before_anything_is_written(
     with pytest.raises(Stop):
         run(tmp_path / "a", data=data, listeners=[StopAt(2, 1)])
     before = (tmp_path / "a" / "checkpoint.pt").read_bytes()
+    data = small_data()
     object.__setattr__(data.transform, "mean", (math.nan,))
     with pytest.raises(RunError, match="the loss is nan in epoch 2, step 1 of"):
         run(tmp_path / "a", data=data, resume=True)
@@ -206,7 +207,7 @@ def test_a_last_image_alone_joins_the_batch_before(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["{}", "[]", "null", "3", '{"epochs": "many"}'])
 def test_a_damaged_result_is_named(finished: Path, content: str) -> None:
     (finished / "result.json").write_text(content)
-    with pytest.raises(RunError, match="result.json must hold the numbers"):
+    with pytest.raises(RunError, match="result.json must hold numbers"):
         run(finished, resume=True)
 
 
@@ -414,10 +415,10 @@ def test_the_log_tells_the_learning_rate_of_each_epochs_last_step(
     with pytest.raises(Stop):
         run(tmp_path / "a", listeners=[StopAt(2, 2)])
     run(tmp_path / "a", resume=True)
-    history = RunFolder(tmp_path / "a").read_checkpoint()["history"]
     # 24 images in batches of 10: 3 steps an epoch.
     expected = [RECIPE.learning_rate_at(step, 6) for step in (2, 5)]
-    assert [row["learning_rate"] for row in history] == expected
+    found = [row["learning_rate"] for row in Run(tmp_path / "a").log]
+    assert found == expected
 
 
 def test_thresholds_and_router_biases_take_no_weight_decay() -> None:
@@ -463,7 +464,7 @@ def test_names_the_value_that_it_rejects(changes: dict[str, Any], message: str) 
 def test_two_processes_do_not_train_in_one_folder(
     finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ddw_graph.training.run.PATIENCE", 0.0)
+    monkeypatch.setattr("ddw_graph.training.run_folder.PATIENCE", 0.0)
     result = Run(finished).result
     with RunFolder(finished).held():
         with pytest.raises(RunError, match="is being trained by another process"):
