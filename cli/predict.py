@@ -15,7 +15,7 @@ from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
 
 if TYPE_CHECKING:
     from ddw_graph.deployment.predict import Prediction
-    from ddw_graph.training.encoded import BadImage
+    from ddw_graph.training.bad_images import BadImage
 
 
 @click.command()
@@ -77,7 +77,7 @@ def predict(
     from ddw_graph.deployment.predict import Predictor
     from ddw_graph.deployment.trained import trained
     from ddw_graph.errors import DataError
-    from ddw_graph.training.picture_files import picture_files
+    from ddw_graph.training.pictures import picture_files
     from ddw_graph.training.train import usable_device
 
     if as_csv and as_json:

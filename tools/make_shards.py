@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ddw_graph.training.folder import listing
+from ddw_graph.training.folder import ImageFolder
 
 SEED = 0
 
@@ -28,15 +28,16 @@ def add(shard: tarfile.TarFile, name: str, content: bytes) -> None:
 
 def write(folder: Path, out: Path, each: int) -> tuple[str, ...]:
     """Writes the shards of one part of a set, and returns its classes."""
-    found = listing(folder)
-    order = np.random.default_rng(SEED).permutation(len(found.names)).tolist()
+    found = ImageFolder(folder)
+    order = np.random.default_rng(SEED).permutation(len(found)).tolist()
     for number, start in enumerate(range(0, len(order), each)):
         with tarfile.open(out / f"{folder.name}-{number:06d}.tar", "x") as shard:
             for place, index in enumerate(order[start : start + each], start=start):
-                path = folder / found.names[index]
+                name, label = found.samples[index]
+                path = Path(name)
                 add(shard, f"{place:08d}{path.suffix.lower()}", path.read_bytes())
-                add(shard, f"{place:08d}.cls", b"%d" % found.labels[index])
-    return found.classes
+                add(shard, f"{place:08d}.cls", b"%d" % label)
+    return tuple(found.classes)
 
 
 def main(folder: Path, out: Path, each: int = 1000) -> None:
@@ -46,7 +47,7 @@ def main(folder: Path, out: Path, each: int = 1000) -> None:
     classes = write(folder / "train", out, each)
     if write(folder / test, out, each) != classes:
         sys.exit(f"{folder / 'train'} and {folder / test} must hold the same classes")
-    (out / "classes.txt").write_text("\n".join(classes) + "\n")
+    (out / "classes.txt").write_text("\n".join(classes) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

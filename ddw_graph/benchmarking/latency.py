@@ -31,7 +31,7 @@ from ddw_graph.nn.cost import cost
 from ddw_graph.nn.dynamic import DynamicWeights
 from ddw_graph.nn.edges import edge_text
 from ddw_graph.nn.network import Network
-from ddw_graph.training.picture_files import picture_files
+from ddw_graph.training.pictures import picture_files
 from ddw_graph.training.run import RunFolder
 from ddw_graph.training.timing import paired_times
 

@@ -1,20 +1,20 @@
 """Predictions: the classes of image files, and the wiring of each."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ddw_graph.deployment.pictures import Pictures
 from ddw_graph.deployment.trained import Trained, stage_edges
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.features import by_sample
-from ddw_graph.training.loading import Hears, batches
-from ddw_graph.training.names import Names
-from ddw_graph.training.preparation import Preparation
+from ddw_graph.training.bad_images import BadImage, readable
+from ddw_graph.training.loading import batches
+from ddw_graph.training.pictures import ImageFiles
+from ddw_graph.training.transform import Inputs, Transform
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Predictor:
             )
 
     @property
-    def preparation(self) -> Preparation:
+    def preparation(self) -> Transform:
         """What images go through."""
         assert self.trained.preparation is not None
         return self.trained.preparation
@@ -109,13 +109,13 @@ class Predictor:
 
     def predictions(
         self,
-        files: Names,
+        files: Sequence[str],
         *,
         top: int = 3,
         batch_size: int = 64,
         workers: int = 0,
         weights: bool = False,
-        bad: Hears | None = None,
+        bad: Callable[[Sequence[BadImage]], None] | None = None,
     ) -> Iterator[Prediction]:
         """Yields what the network says of each image, in order; memory holds a batch.
 
@@ -125,11 +125,12 @@ class Predictor:
             batch_size: Images at a time.
             workers: Processes that load images.
             weights: Whether each edge's multiplier is told too.
-            bad: Hears of images that cannot be read, which are left out; the first is
-                an error by default.
+            bad: Called once, with the images that cannot be read: they are found
+                before the first prediction, and left out. By default the first of them
+                is an error.
 
         Raises:
-            DataError: If an image cannot be read, and nobody hears of it; if ``top`` or
+            DataError: If an image cannot be read, without ``bad``; if ``top`` or
                 ``batch_size`` is below 1; or if logits are not finite.
         """
         for name, value in (("top", top), ("batch_size", batch_size)):
@@ -138,10 +139,12 @@ class Predictor:
         network = self.trained.network.eval()
         first = next(network.parameters())
         price = cost(network, self.preparation.image_size)
-        images = Pictures(files, self.preparation)
-        for x, places in batches(images, batch_size, workers=workers, bad=bad):
-            if not len(x):
-                continue
+        images: Any = ImageFiles(files)
+        if bad is not None:
+            images, left_out = readable(images, workers=workers)
+            bad(left_out)
+        inputs = Inputs(images, self.preparation)
+        for x, places in batches(inputs, batch_size, workers=workers):
             with torch.no_grad():
                 logits, adjacency = network(
                     x.to(first.device, first.dtype), return_adjacency=True

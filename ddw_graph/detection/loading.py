@@ -11,9 +11,9 @@ from torch.utils.data import Dataset
 from ddw_graph.detection.coco import CocoData, CocoImage
 from ddw_graph.detection.detector import Boxes
 from ddw_graph.errors import DataError
-from ddw_graph.training.encoded import decoded, reason_of
 from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.loading import loaded
+from ddw_graph.training.pictures import decoded, reason_of
 
 Batch = tuple[list[int], list[Tensor], list[Boxes]]
 """Places in the data, images with values in ``[0, 1]``, and boxes to train on."""

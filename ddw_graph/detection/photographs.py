@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.encoded import decoded
+from ddw_graph.training.pictures import decoded
 
 PACKAGES = {"sklearn": "datasets/images", "skimage": "data"}
 """Where photographs lie in each package; none of them is downloaded."""

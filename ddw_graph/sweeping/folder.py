@@ -221,12 +221,13 @@ def driver_of(folder: SweepFolder) -> Iterator[None]:
     Raises:
         RunError: If another one does.
     """
+    name = folder.path / "driver.txt"
     with lock(folder.driver_lock) as taken:
         if not taken:
             raise RunError(
-                f"{folder.path} is being swept by {folder.driver_lock.read_text()}; "
+                f"{folder.path} is being swept by {name.read_text()}; "
                 "look on with --status"
             )
         me = f"process {os.getpid()} on {socket.gethostname()}"
-        folder.driver_lock.write_text(me)
+        name.write_text(me)
         yield

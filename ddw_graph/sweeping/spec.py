@@ -100,7 +100,7 @@ def read_spec(path: Path) -> SweepSpec:
         RunError: If the file cannot be read, or a key or a value in it is wrong.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise RunError(f"{path} must be readable, got {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What is done to training images, beside flips, shifts and crops."""
+"""What is done to training images besides flips, shifts and crops."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Targets = Int[Tensor, " batch"] | Float[Tensor, "batch classes"]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to a training image beside flips, shifts and crops.
+    """What is done to a training image besides flips, shifts and crops.
 
     Args:
         trivial_augment: Whether it takes one change of TrivialAugmentWide.
@@ -52,10 +52,6 @@ class Augmentation:
         return [v2.RandomErasing(p=self.random_erasing)]
 
 
-PLAIN = Augmentation()
-"""Nothing beside flips, shifts and crops."""
-
-
 def mixed(
     images: Float[Tensor, "batch channels height width"],
     labels: Int[Tensor, " batch"],
@@ -68,9 +64,9 @@ def mixed(
 ) -> tuple[Float[Tensor, "batch channels height width"], Targets]:
     """Returns a batch of which each image is mixed with the one before it.
 
-    MixUp adds the two, CutMix sets a rectangle of one into the other, both with the
-    same share for the whole batch; where both are on, each batch draws one of them.
-    Targets are then the shares of the classes. One image alone stays as it is.
+    MixUp adds the two, CutMix pastes a rectangle of one into the other, with one share
+    for the whole batch; where both are on, each batch draws one of them.
+    Targets are then the shares of the classes. A single image is unchanged.
 
     Args:
         images: The images.

@@ -1,78 +1,123 @@
-"""Images that cannot be read, named once in a file of a run's folder."""
+"""Images that cannot be read: found in one pass before training, and named."""
 
 import csv
 import io
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import distributed
+from torch.utils.data import Dataset, Subset
 
 from ddw_graph.atomic import write_bytes
-from ddw_graph.training.data import ImageData
-from ddw_graph.training.encoded import BadImage
-from ddw_graph.training.loading import Hears
+from ddw_graph.errors import DataError, UserError
+from ddw_graph.training.loading import loaded
+from ddw_graph.training.pictures import UnreadableError
+from ddw_graph.training.world import World
 
 LOGGER = logging.getLogger(__name__)
 
+AT_ONCE = 32
+"""Images that a process checks before it reports them."""
 
-class BadImageLog:
-    """Names images that are left out: each once, in a file and a line on stderr.
+
+class BadImage(NamedTuple):
+    """An image that cannot be read.
 
     Args:
-        folder: The run's folder; ``bad_images.csv`` there goes on where it ends.
-        rank: Which of the processes that train together; each but the first has a file
-            of its own, ``bad_images-RANK.csv``.
+        name: Its file.
+        reason: Why it cannot be read, in one line.
     """
 
-    def __init__(self, folder: Path, rank: int = 0) -> None:
-        self.folder = folder
-        suffix = f"-{rank}" if rank else ""
-        self.path = folder / f"bad_images{suffix}.csv"
-
-    def __call__(self, images: Sequence[BadImage]) -> None:
-        """Hears of images that a batch is without."""
-        told = {name for path in self._files() for name, _ in _rows(path)}
-        new = [image for image in images if image.name not in told]
-        if not new:
-            return
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(BadImage._fields)
-        writer.writerows([*_rows(self.path), *new])
-        content = text.getvalue().encode(errors="surrogateescape")
-        write_bytes(self.path, [content], overwrite=True)
-        _warn(new)
-
-    def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("bad_images*.csv"))
+    name: str
+    reason: str
 
 
-def hearing(data: ImageData) -> Hears | None:
-    """Returns what warns of images that cannot be read; None where they are errors."""
-    return _warn if data.skips else None
+def readable(
+    dataset: Dataset[Any],
+    *,
+    workers: int = 0,
+    world: World = World(),  # noqa: B008 (frozen)
+) -> tuple[Dataset[Any], tuple[BadImage, ...]]:
+    """Returns a data set without the images that cannot be read, and these.
 
+    Every image is read once.
 
-def leaving_out(data: ImageData) -> Hears | None:
-    """Returns what hears of images that cannot be read, and says nothing.
+    Args:
+        dataset: Images; see ``pictures.read_picture``.
+        workers: Processes that read them; 0 for this one.
+        world: Processes that share the work; all return the same.
 
-    For images that a training has named already; None where they are errors.
+    Raises:
+        DataError: If no image can be read.
+        LostError: If the system cannot read one now, for a reason that passes.
     """
-    return _nothing if data.skips else None
+    count = len(dataset)  # type: ignore[arg-type]
+    found: dict[int, BadImage] | UserError = {}
+    try:
+        own = torch.arange(world.rank, count, world.size)
+        parts = loaded(_Unreadable(dataset), own.split(AT_ONCE), workers=workers)
+        found = {index: image for part in parts for index, image in part}
+    except UserError as error:  # in one process; the others wait to hear from it
+        found = error
+    shares: list[Any] = [found] * world.size
+    if world.size > 1:
+        distributed.all_gather_object(shares, found)
+    bad: dict[int, BadImage] = {}
+    for share in shares:
+        if isinstance(share, UserError):
+            raise share
+        bad |= share
+    images = tuple(bad[index] for index in sorted(bad))
+    if count and len(bad) == count:
+        name, reason = images[0]
+        raise DataError(
+            f"at least one image must be readable, got {count} that are not, such as "
+            f"{name} ({reason})"
+        )
+    kept = [index for index in range(count) if index not in bad]
+    return (Subset(dataset, kept) if bad else dataset), images
 
 
-def _nothing(images: Sequence[BadImage]) -> None:
-    pass
+def warn(images: Sequence[BadImage]) -> None:
+    """Names images that are left out, each in a warning."""
+    for name, reason in map(_shown, images):
+        LOGGER.warning("%s is left out: %s", name, reason)
 
 
-def _warn(images: Sequence[BadImage]) -> None:
-    for image in images:
-        # A name need not be text, and whatever takes the line may want some.
-        name = image.name.encode(errors="backslashreplace").decode()
-        LOGGER.warning("%s is left out: %s", name, image.reason)
+def write_bad_images(folder: Path, images: Sequence[BadImage]) -> None:
+    """Writes ``bad_images.csv`` into a folder, if there are any."""
+    if not images:
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([BadImage._fields, *map(_shown, images)])
+    content = text.getvalue().encode()
+    write_bytes(folder / "bad_images.csv", [content], overwrite=True)
 
 
-def _rows(path: Path) -> list[list[str]]:
-    """Returns the images that a file names, with the reasons."""
-    if not path.exists():
-        return []
-    with path.open(newline="", errors="surrogateescape") as file:
-        return [row for row in csv.reader(file) if len(row) == 2][1:]
+def _shown(image: BadImage) -> list[str]:
+    """Returns name and reason as text: a name may hold what a terminal obeys."""
+    return ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in t) for t in image]
+
+
+class _Unreadable(Dataset[Any]):
+    """Returns which of several images of a data set cannot be read."""
+
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitems__(
+        self, indices: Sequence[int]
+    ) -> list[tuple[int, BadImage]] | UserError:
+        found = []
+        for index in indices:
+            try:
+                self.dataset[index]
+            except UnreadableError as error:
+                found.append((index, BadImage(error.name, error.reason)))
+            except UserError as error:
+                return error
+        return found

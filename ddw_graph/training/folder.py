@@ -1,136 +1,109 @@
 """Image folders: a folder of images for each class."""
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable
+from hashlib import sha256
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-from jaxtyping import Int
-from torch import Tensor
+from torchvision import datasets
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.encoded import EncodedImages
-from ddw_graph.training.names import Names
+from ddw_graph.training.pictures import composed, images_below, read_picture
 
 
-class FolderImages(EncodedImages):
-    """Images in files of their own; see ``EncodedImages``.
+class ImageFolder(datasets.ImageFolder):
+    """torchvision's ``ImageFolder``, with images read by ``read_picture``.
+
+    Names that begin with a dot count neither as classes nor as images. Names of classes
+    are composed (NFC), whatever the file system does.
 
     Args:
-        root: The folder that names begin in.
-        names: The file of each image.
-        labels: The class of each.
-        image_size: Height and width after cropping, pixels.
+        root: Holds a folder of images for each class.
 
     Raises:
-        DataError: If there is no image.
+        DataError: If a class has no image, there is no class, two folders have the same
+            name for Unicode, or a folder cannot be read.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        names: Sequence[str],
-        labels: Int[Tensor, " images"],
-        image_size: int,
-    ) -> None:
-        super().__init__(labels, image_size)
-        self.root = root
-        self.names = names
-
-    def name(self, index: int) -> str:
-        """Returns the path of an image."""
-        return os.path.join(self.root, self.names[index])
-
-    def encoded(self, index: int) -> bytes:
-        """Returns the bytes of an image's file."""
-        with open(self.name(index), "rb") as file:
-            return file.read()
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The images below a folder, class by class, each class in the order of names.
-
-    Args:
-        classes: Name of each class, in the order of names.
-        names: The file of each image, below the folder.
-        sizes: Length of each file, bytes; -1 where it cannot be looked at.
-        labels: The class of each image.
-    """
-
-    classes: tuple[str, ...]
-    names: Names
-    sizes: np.ndarray
-    labels: Int[Tensor, " images"]
-
-
-def listing(folder: Path, *, skip: bool = False) -> Listing:
-    """Returns the images below a folder, as torchvision's ``ImageFolder`` finds them.
-
-    Some folders are read at the same time, for file systems where each answer takes
-    its time.
-
-    Args:
-        folder: Holds a folder of images for each class.
-        skip: Whether a file that cannot be looked at, such as a link to nowhere, is
-            listed, to be left out with the others that cannot be read.
-
-    Raises:
-        DataError: If a class has no image, or there is no class; or if a folder, or
-            without ``skip`` a file, cannot be looked at.
-    """
-    rule = f"{folder} must hold a folder of images for each class"
-    classes = tuple(sorted(e.name for e in os.scandir(folder) if e.is_dir()))
-    if not classes:
-        raise DataError(f"{rule}, got no folder")
-    with ThreadPoolExecutor(8) as pool:
+    def __init__(self, root: Path) -> None:
+        self.rule = f"{root} must hold a folder of images for each class"
         try:
-            found = list(pool.map(partial(_of_class, folder, skip), classes))
+            super().__init__(root, loader=read_picture)
         except OSError as error:
             raise DataError(
-                f"{rule}, got {error.filename}: {error.strerror}"
+                f"{self.rule}, got {error.filename}: {error.strerror}"
             ) from error
-    counts = [len(names) for names, _ in found]
-    empty = [name for name, count in zip(classes, counts, strict=True) if not count]
-    if empty:
-        more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
-        raise DataError(f"{rule}, got none of {empty[0]!r}{more}")
-    return Listing(
-        classes,
-        Names.of(name for names, _ in found for name in names),
-        np.concatenate([sizes for _, sizes in found]),
-        torch.arange(len(classes)).repeat_interleave(torch.tensor(counts)),
-    )
+
+    def find_classes(self, directory: Any) -> tuple[list[str], dict[str, int]]:
+        """Returns the names of the classes, and the number of each folder's class."""
+        with os.scandir(directory) as entries:
+            folders = [e.name for e in entries if e.is_dir() and e.name[0] != "."]
+        if not folders:
+            raise DataError(f"{self.rule}, got no folder")
+        folders.sort(key=composed)
+        classes = [composed(name) for name in folders]
+        for name, following in zip(classes, classes[1:], strict=False):
+            if name == following:
+                raise DataError(
+                    f"{self.rule}, got two folders {name!r} that differ only in "
+                    "composed and decomposed letters; put their images into one"
+                )
+        return classes, {folder: place for place, folder in enumerate(folders)}
+
+    @staticmethod
+    def make_dataset(
+        directory: Any, class_to_idx: dict[str, int], *_: Any, **__: Any
+    ) -> list[tuple[str, int]]:
+        """Returns the path and the class of each image, class by class."""
+        samples: list[tuple[str, int]] = []
+        empty: list[str] = []
+        for name, label in class_to_idx.items():
+            found = images_below(os.path.join(directory, name))
+            samples += [(path, label) for path in found]
+            empty += [] if found else [name]
+        if empty:
+            more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+            raise DataError(
+                f"{directory} must hold a folder of images for each class, got none "
+                f"of {empty[0]!r}{more}"
+            )
+        return samples
 
 
-def _of_class(folder: Path, skip: bool, name: str) -> tuple[Names, np.ndarray]:
-    """Returns the images of one class and their lengths."""
-    from torchvision.datasets.folder import IMG_EXTENSIONS  # slow to import
+def digest_of(folders: Iterable[ImageFolder], *, skip: bool) -> str:
+    """Returns a digest of the names and sizes of all files.
 
-    names, sizes = [], []
-    for place, _, files in sorted(
-        os.walk(os.path.join(folder, name), onerror=_raise, followlinks=True)
-    ):
-        below = os.path.relpath(place, folder)
-        for file in sorted(files):
-            if file.lower().endswith(IMG_EXTENSIONS):
-                names.append(os.path.join(below, file))
-                sizes.append(_size(os.path.join(place, file), skip))
-    return Names.of(names), np.array(sizes, np.int64)
+    Reading every image would take minutes.
 
+    Args:
+        folders: The folders.
+        skip: Whether a file that cannot be looked at, such as a link to nowhere, counts
+            as well.
 
-def _size(path: str, skip: bool) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        if skip:
-            return -1
-        raise
+    Raises:
+        DataError: If there is such a file without ``skip``.
+    """
 
+    def size(path: str) -> int:
+        try:
+            return os.stat(path).st_size
+        except OSError as error:
+            if skip:
+                return -1
+            raise DataError(
+                f"every image must be readable, got {path}: {error.strerror}"
+            ) from error
 
-def _raise(error: OSError) -> None:
-    raise error
+    digest = sha256()
+    # Several at a time, for file systems where each answer takes its time.
+    with ThreadPool(8) as pool:
+        for folder in folders:
+            above = os.path.dirname(folder.root)
+            paths = [path for path, _ in folder.samples]
+            sizes = pool.imap(size, paths, chunksize=256)
+            for path, count in zip(paths, sizes, strict=True):
+                name = composed(os.path.relpath(path, above))
+                digest.update(os.fsencode(f"{name} {count}") + b"\0")
+    return digest.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Names of draws, so that what is drawn depends on nothing that happened before."""
+"""Keyed random numbers: a draw depends on (seed, epoch, purpose, index) only."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +13,14 @@ class Purpose(IntEnum):
     """What draws are for; draws for different purposes are independent."""
 
     ORDER = 0
-    SHIFTS = 1
     TRANSFORMS = 2
-    ERASURES = 3
     MIXING = 4
     DROPS = 5
 
 
 @dataclass(frozen=True)
 class Key:
-    """Names the draws of one epoch.
+    """The random numbers of one epoch.
 
     Args:
         seed: Seed of the run, in ``[0, 2**32)``: a larger one would take the place of
@@ -34,15 +32,22 @@ class Key:
     epoch: int
 
     def generator(self, purpose: Purpose, *index: int) -> torch.Generator:
-        """Returns a generator of its own for this key, a purpose and an index."""
+        """Returns a generator for a purpose and an index."""
+        return torch.Generator().manual_seed(self.seed_of(purpose, *index))
+
+    def seed_of(self, purpose: Purpose, *index: int) -> int:
+        """Returns the seed of that generator."""
         words = np.random.SeedSequence((self.seed, self.epoch, purpose, *index))
-        return torch.Generator().manual_seed(int(words.generate_state(1)[0]))
+        return int(words.generate_state(1)[0])
+
+    def seed_global(self, purpose: Purpose, *index: int) -> None:
+        """Seeds torch's global generator for a purpose and an index."""
+        # torch.manual_seed would also seed CUDA's, which nothing restores.
+        torch.default_generator.manual_seed(self.seed_of(purpose, *index))
 
     @contextmanager
     def lent(self, purpose: Purpose, *index: int) -> Iterator[None]:
-        """Lends a seed to the global generator, from which torchvision draws."""
+        """Seeds torch's global generator, from which torchvision draws, for a while."""
         with torch.random.fork_rng(devices=[]):
-            seed = self.generator(purpose, *index).initial_seed()
-            # torch.manual_seed would also seed CUDA's, which nothing sets back.
-            torch.default_generator.manual_seed(seed)
+            self.seed_global(purpose, *index)
             yield

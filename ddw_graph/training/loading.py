@@ -1,4 +1,4 @@
-"""Batches of images, loaded by this process or by others."""
+"""Batches of samples, loaded by this process or by others."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,31 +7,27 @@ from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, default_collate
 
-from ddw_graph.errors import DataError, LostError, RunError, UserError
-from ddw_graph.training.augmentation import PLAIN, Augmentation
-from ddw_graph.training.encoded import BadImage, BadImagesError
-from ddw_graph.training.images import Batch, Images, shuffled
-from ddw_graph.training.keys import Key
+from ddw_graph.errors import LostError, RunError, UserError
+from ddw_graph.training.keys import Key, Purpose
+from ddw_graph.training.subsets import own_order
 
-Hears = Callable[[Sequence[BadImage]], None]
-"""Hears of the images that a batch is without, in the order of batches."""
-
+Collate = Callable[[list[Any]], Any]
 Item = TypeVar("Item")
 
 
-def batch_sizes(images: int, batch_size: int) -> list[int]:
+def batch_sizes(samples: int, batch_size: int) -> list[int]:
     """Returns the sizes of the batches of a set.
 
-    A last batch of one joins the batch before it: batch normalisation has nothing to
-    normalise one image by where its features are of one pixel.
+    A last batch of one joins the batch before it: batch normalisation cannot normalise
+    one image where its features have one pixel.
 
     Example:
         >>> batch_sizes(10, 4), batch_sizes(9, 4)
         ([4, 4, 2], [4, 5])
     """
-    whole, rest = divmod(images, batch_size)
+    whole, rest = divmod(samples, batch_size)
     sizes = [batch_size] * whole + [rest] * (rest > 0)
     if len(sizes) > 1 and sizes[-1] == 1:
         sizes[-2:] = [sizes[-2] + 1]
@@ -39,63 +35,105 @@ def batch_sizes(images: int, batch_size: int) -> list[int]:
 
 
 def batches(
-    images: Images,
+    dataset: Dataset[Any],
     batch_size: int,
     *,
-    shuffle: Key | None = None,
-    augment: bool = False,
-    augmentation: Augmentation = PLAIN,
     workers: int = 0,
     rank: int = 0,
     world_size: int = 1,
-    start: int = 0,
-    bad: Hears | None = None,
     pin: bool = False,
-) -> Iterator[Batch]:
-    """Yields the images in batches; the last may be smaller, or larger by one.
+    collate: Collate | None = None,
+) -> Iterator[Any]:
+    """Yields the samples of a data set in its order, in batches.
 
-    Several processes share each batch: the first has its first images, and so on. All
-    have as many batches, of which some may have no image for one of them.
+    The last batch may be smaller, or larger by one. Several processes share each batch:
+    the first has its first samples, and so on. Empty shares are left out.
 
     Args:
-        images: The images.
-        batch_size: Images in a batch, those of all processes.
-        shuffle: Names the order; None for that of the set.
-        augment: Whether to augment; needs ``shuffle``.
-        augmentation: What is done beside flips, shifts and crops.
+        dataset: The data set, such as ``ImageData.test_inputs``.
+        batch_size: Samples in a batch, those of all processes.
         workers: Processes that load; 0 for this one.
         rank: Which of the processes that share the batches.
         world_size: How many they are.
-        start: Batches to leave out; their images are not loaded.
-        bad: Hears of images that cannot be read. Batches are then without them, and
-            may be empty; the first of them is an error by default.
-        pin: See ``loaded``.
+        pin: Whether to pin batches, so that a GPU copies them while it computes.
+        collate: Makes a batch of samples; torch's ``default_collate`` by default.
 
     Raises:
-        DataError: If an image cannot be read, and nobody hears of it.
-        LostError: If the system cannot read one for a reason that passes, or a process
-            that loads is killed.
+        UserError: What the data set raises, such as of an image that cannot be read.
+        LostError: If a process that loads is killed.
     """
-    if not 0 <= rank < world_size:
-        raise RunError(f"rank must be in [0, {world_size}), got {rank}")
+    order = torch.arange(len(dataset))  # type: ignore[arg-type]
+    whole = torch.split(order, batch_sizes(len(order), batch_size))
+    shares = [_share(batch, rank, world_size) for batch in whole]
+    source = _Batches(dataset, None, collate)
+    return loaded(source, [s for s in shares if len(s)], workers=workers, pin=pin)
+
+
+def training_batches(
+    dataset: Dataset[Any],
+    batch_size: int,
+    key: Key,
+    *,
+    fewest: int = 1,
+    start: int = 0,
+    workers: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    pin: bool = False,
+    collate: Collate | None = None,
+) -> Iterator[tuple[Any, int]]:
+    """Yields the samples of a data set in batches, shuffled by a key.
+
+    What the data set draws from torch's global generator depends on the key and the
+    sample's index only, whoever loads it and wherever a run resumes. All processes have
+    as many batches. ``batch_sizes`` has the sizes of those of all processes.
+
+    Args:
+        dataset: The data set, such as ``ImageData.train_inputs``. If it has a method
+            ``order``, that returns the order for a key.
+        batch_size: See ``batches``, as for all that is not explained here.
+        key: The random numbers of the epoch.
+        fewest: Samples that each process needs. Where a share has fewer, the first
+            samples of the whole batch follow behind it.
+        start: Batches to skip; their samples are not loaded.
+
+    Yields:
+        A batch, and how many of its samples count: those behind are such stand-ins.
+
+    Raises:
+        UserError: See ``batches``.
+        LostError: See ``batches``.
+    """
     if start < 0:
         raise RunError(f"start must be at least 0, got {start}")
-    order = torch.arange(len(images)) if shuffle is None else shuffled(images, shuffle)
+    order = own_order(dataset, key)
+    if order is None:
+        count = len(dataset)  # type: ignore[arg-type]
+        order = torch.randperm(count, generator=key.generator(Purpose.ORDER))
     sizes = batch_sizes(len(order), batch_size)
-    rest = order[sum(sizes[:start]) :]
-    made = _Batched(images, shuffle if augment else None, augmentation)
-    parts = _Parts(rest, sizes[start:], rank, world_size)
-    for batch, without in loaded(made, parts, workers=workers, pin=pin):
-        if without and bad is None:
-            raise BadImagesError(without, batch)
-        if without and bad is not None:
-            bad(without)
-        yield batch
+    whole = torch.split(order[sum(sizes[:start]) :], sizes[start:])
+    shares = [_share(batch, rank, world_size) for batch in whole]
+    filled = [
+        torch.cat([share, batch[torch.arange(fewest - len(share)) % len(batch)]])
+        if len(share) < fewest
+        else share
+        for share, batch in zip(shares, whole, strict=True)
+    ]
+    source = _Batches(dataset, key, collate)
+    found = loaded(source, filled, workers=workers, pin=pin)
+    return zip(found, map(len, shares), strict=True)
+
+
+def _share(batch: Tensor, rank: int, world_size: int) -> Tensor:
+    """Returns the part of a batch that a process has."""
+    if not 0 <= rank < world_size:
+        raise RunError(f"rank must be in [0, {world_size}), got {rank}")
+    return batch.tensor_split(world_size)[rank]
 
 
 def loaded(
     batches: Dataset[Any],
-    parts: Iterable[list[int]],
+    parts: Iterable[Tensor],
     *,
     workers: int,
     pin: bool = False,
@@ -103,24 +141,24 @@ def loaded(
     """Yields batches as a data set makes them, here or in processes that load.
 
     Args:
-        batches: Makes a whole batch of several indices, or hands over a ``UserError``:
-            one that crosses from a worker loses its words to a traceback, so it comes
-            as a value instead.
+        batches: Makes a batch of several indices with ``__getitems__``. It returns a
+            ``UserError`` rather than raising it: torch would replace the message of one
+            that is raised in a worker by a traceback.
         parts: The indices of each batch.
         workers: Processes that load; 0 for this one.
-        pin: Whether batches are put where a GPU copies them from beside other work.
+        pin: Whether to pin batches, so that a GPU copies them while it computes.
 
     Raises:
-        UserError: What was handed over.
+        UserError: What was returned.
         LostError: If a process that loads is killed.
     """
     loader: DataLoader[Any] = DataLoader(
         batches,
-        batch_sampler=parts,
+        batch_sampler=(part.tolist() for part in parts),
         num_workers=workers,
         pin_memory=pin,
-        collate_fn=_as_it_is,
-        # Of its own, so that making a loader leaves the global generator alone.
+        collate_fn=_unchanged,
+        # Its own, so that making a loader does not draw from the global generator.
         generator=torch.Generator().manual_seed(0),
     )
     with worker_faults():
@@ -132,12 +170,12 @@ def loaded(
 
 @contextmanager
 def worker_faults() -> Iterator[None]:
-    """Says in one line that a process that loads images was killed.
+    """Reports in one line that a process that loads images was killed.
 
-    torch tells of it wherever this process happens to be: also in the midst of a step.
+    torch raises that error wherever this process happens to be: also within a step.
 
     Raises:
-        LostError: If one was.
+        LostError: If one was killed.
     """
     try:
         yield
@@ -146,16 +184,16 @@ def worker_faults() -> Iterator[None]:
             raise
         reason = " ".join(str(error).split()).rstrip(". ")
         raise LostError(
-            "a process that loads images has gone; the same command goes on, that of "
-            f"train with --resume ({reason})"
+            "a process that loads images was killed; run the same command again to "
+            f"resume, train with --resume ({reason})"
         ) from error
 
 
 class Waits(Generic[Item]):
-    """Hands on what it is given, and measures how long that is waited for.
+    """Yields items, and measures how long the caller waits for them.
 
     Args:
-        items: What to hand on.
+        items: The items.
 
     Example:
         >>> waits = Waits("ab")
@@ -177,41 +215,41 @@ class Waits(Generic[Item]):
         self.seconds += time.perf_counter() - began
 
 
-class _Parts(Sampler[list[int]]):
-    """The part of one process of each batch, listed when it is asked for."""
+class _Batches(Dataset[Any]):
+    """Makes batches of a data set, in this process or in a worker.
 
-    def __init__(self, order: Tensor, sizes: list[int], rank: int, count: int) -> None:
-        self.order, self.sizes = order, sizes
-        self.rank, self.count = rank, count
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for batch in torch.split(self.order, self.sizes):
-            yield batch.tensor_split(self.count)[self.rank].tolist()
-
-    def __len__(self) -> int:
-        return len(self.sizes)
-
-
-class _Batched(Dataset[Tensor]):
-    """Hands whole batches to a DataLoader, whose workers may be other processes."""
+    Args:
+        dataset: The data set.
+        key: Seeds the global generator for each sample; None for evaluation.
+        collate: Makes a batch of samples.
+    """
 
     def __init__(
-        self, images: Images, key: Key | None, augmentation: Augmentation
+        self, dataset: Dataset[Any], key: Key | None, collate: Collate | None
     ) -> None:
-        self.images = images
-        self.key = key
-        self.augmentation = augmentation
+        self.dataset = dataset
+        self.key = None if getattr(dataset, "at_once", False) else key
+        self.collate = collate or default_collate
 
-    def __getitems__(
-        self, indices: list[int]
-    ) -> tuple[Batch, tuple[BadImage, ...]] | UserError:
+    def __getitems__(self, indices: Sequence[int]) -> Any:
         try:
-            return self.images.batch(indices, self.key, self.augmentation), ()
-        except BadImagesError as error:
-            return error.rest, error.bad
-        except (DataError, LostError) as error:
+            return self.collate(self._samples(indices))
+        except UserError as error:
             return error
 
+    def _samples(self, indices: Sequence[int]) -> list[Any]:
+        if self.key is not None:
+            samples = []
+            # Saved and restored once for all, which takes as long as a small image.
+            with torch.random.fork_rng(devices=[]):
+                for index in indices:
+                    self.key.seed_global(Purpose.TRANSFORMS, index)
+                    samples.append(self.dataset[index])
+            return samples
+        several: Callable[[Sequence[int]], list[Any]] | None
+        several = getattr(self.dataset, "__getitems__", None)
+        return several(indices) if several else [self.dataset[i] for i in indices]
 
-def _as_it_is(batch: Any) -> Any:
+
+def _unchanged(batch: Any) -> Any:
     return batch

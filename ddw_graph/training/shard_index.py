@@ -5,20 +5,22 @@ A shard is an uncompressed tar with ``KEY.jpg`` (or ``.jpeg``, ``.png``, ``.webp
 extracted.
 """
 
+import io
 import re
 import tarfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from ddw_graph.errors import DataError
-from ddw_graph.training.names import Names
+from ddw_graph.atomic import write_bytes
+from ddw_graph.errors import DataError, FileError
 
 PICTURES = ("jpg", "jpeg", "png", "webp")
 UNREAD = ("json", "txt")
-"""Members beside image and class that are left alone; others are refused."""
+"""Members besides image and class that are left alone; others are refused."""
 CLASSES = 2**20
 """More than this are a mistake, and each would have weights."""
 MEMBER = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
@@ -31,41 +33,105 @@ class ShardIndex:
 
     Args:
         shards: Name of each shard's file.
-        images: Number of images in each shard.
-        offsets: Where each image begins in its shard, bytes.
-        sizes: Length of each image, bytes.
-        labels: The class of each image.
-        keys: Name of each image in its shard.
+        seen: Length and time of change of each shard, ``(shards, 2)``, bytes and ns.
+        images: For each image its shard, where it begins in it, its length (both in
+            bytes) and its class: ``(images, 4)``.
+        names: Name of each image in its shard, separated by zero bytes.
     """
 
     shards: tuple[str, ...]
+    seen: np.ndarray
     images: np.ndarray
-    offsets: np.ndarray
-    sizes: np.ndarray
-    labels: np.ndarray
-    keys: Names
+    names: bytes
+
+    def name(self, index: int) -> str:
+        """Returns the path of an image's shard and the image's name in there."""
+        name = self.names.split(b"\0")[index].decode(errors="surrogateescape")
+        return f"{self.shards[self.images[index, 0]]}/{name}"
 
 
-def shard_index(paths: list[Path]) -> ShardIndex:
-    """Returns where the images of shards are, reading every shard's headers.
+def kept_index(paths: list[Path], cache: Path) -> ShardIndex:
+    """Returns where the images of shards are, from a file while that is true.
+
+    It is true while every shard has the name, length and time of change that it had.
+    Otherwise, or if the file is damaged, shards are read again and it is replaced,
+    where the folder can be written to.
+
+    Args:
+        paths: The shards.
+        cache: The file, which NumPy reads without running code.
 
     Raises:
-        DataError: If a shard is no whole tar, or holds something else than images with
-            a class each.
+        DataError: If a shard is not a whole tar, or holds something else than images
+            with a class each.
     """
-    keys: list[str] = []
-    rows: list[tuple[int, int, int]] = []
-    counts = []
-    for path in paths:
-        before = len(rows)
-        for key, row in _images(path):
-            keys.append(key)
-            rows.append(row)
-        counts.append(len(rows) - before)
-    offsets, sizes, labels = np.array(rows, np.int64).reshape(-1, 3).T.copy()
-    names = tuple(path.name for path in paths)
-    counted = np.array(counts, np.int64)
-    return ShardIndex(names, counted, offsets, sizes, labels, Names.of(keys))
+    try:
+        stats = [path.stat() for path in paths]
+    except OSError as error:
+        raise DataError(f"{error.filename}: a shard must be readable") from error
+    seen = np.array([(s.st_size, s.st_mtime_ns) for s in stats], np.int64)
+    shards = tuple(path.name for path in paths)
+    try:
+        return _read(shards, seen, cache)
+    except Exception:  # a damaged file can make the reader raise anything
+        index = shard_index(paths, seen)
+    buffer = io.BytesIO()
+    text = {"shards": "\0".join(shards).encode(), "names": index.names}
+    arrays = {name: np.frombuffer(value, np.uint8) for name, value in text.items()}
+    np.savez(buffer, seen=seen, images=index.images, **arrays)
+    with suppress(OSError, FileError):
+        write_bytes(cache, [buffer.getvalue()], overwrite=True)
+    return index
+
+
+def _read(shards: tuple[str, ...], seen: np.ndarray, cache: Path) -> ShardIndex:
+    """Returns the index in a file.
+
+    Raises:
+        Exception: If the file is not an index of these shards.
+    """
+    # Opened here: where there is no archive in it, NumPy leaves it open.
+    with cache.open("rb") as content, np.load(content, allow_pickle=False) as file:
+        if file["shards"].tobytes() != "\0".join(shards).encode():
+            raise ValueError("of other shards")
+        if not np.array_equal(file["seen"], seen):
+            raise ValueError("of shards that have changed")
+        images, names = file["images"], file["names"].tobytes()
+    if images.dtype != np.int64 or images.ndim != 2 or images.min() < 0:
+        raise ValueError("not of whole numbers")
+    shard, offset, size, label = images.T
+    whole = seen[shard, 0]
+    if not (
+        len(np.unique(shard)) == len(shards)
+        and bool((np.diff(shard) >= 0).all())
+        and bool((size <= whole).all() and (offset <= whole - size).all())
+        and int(label.max()) < CLASSES
+        and names.count(b"\0") == len(images) - 1
+    ):
+        raise ValueError("of images that cannot be there")
+    return ShardIndex(shards, seen, images, names)
+
+
+def shard_index(paths: list[Path], seen: np.ndarray) -> ShardIndex:
+    """Returns where the images of shards are, reading every shard's headers.
+
+    Args:
+        paths: The shards.
+        seen: Length and time of change of each.
+
+    Raises:
+        DataError: If a shard is not a whole tar, or holds something else than images
+            with a class each.
+    """
+    names: list[str] = []
+    rows: list[tuple[int, int, int, int]] = []
+    for place, path in enumerate(paths):
+        for name, row in _images(path):
+            names.append(name)
+            rows.append((place, *row))
+    text = "\0".join(names).encode(errors="surrogateescape")
+    shards = tuple(path.name for path in paths)
+    return ShardIndex(shards, seen, np.array(rows, np.int64), text)
 
 
 def _images(path: Path) -> list[tuple[str, tuple[int, int, int]]]:
@@ -112,13 +178,13 @@ def _sort(
 ) -> None:
     """Puts a member of a shard where it belongs."""
     name = member.name
-    if name.startswith("/") or ".." in name.split("/"):
+    if name.startswith("/") or ".." in name.split("/") or "\0" in name:
         raise DataError(f"{path}: names must lie within the shard, got {name!r}")
     if member.isdir():
         return
     plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
     if not plain or member.issparse():
-        raise DataError(f"{path}: members must be plain files, {name!r} is none")
+        raise DataError(f"{path}: members must be plain files, {name!r} is not")
     parts = MEMBER.fullmatch(name)
     key, kind = parts.groups() if parts else (name, "")
     kind = kind.lower()

@@ -1,20 +1,30 @@
-"""Images in shards: tar files in the form of the library WebDataset."""
+"""Images in shards: tar files in the form of the library WebDataset.
 
+Its own reader by index, ``wids``, is not used: WebDataset 1.0 dropped it, and the last
+one that has it unpickles index files beside the data, pairs only members that follow
+each other, and cuts long names off.
+"""
+
+import json
 import os
 import re
-from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.encoded import EncodedImages
 from ddw_graph.training.keys import Key, Purpose
+from ddw_graph.training.pictures import UnreadableError, composed, picture
 from ddw_graph.training.shard_index import ShardIndex
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 WINDOW = 16
 """Shards whose images are shuffled together."""
@@ -22,86 +32,79 @@ WINDOW = 16
 OPEN_FILES = 2 * WINDOW
 """Shards that a process keeps open."""
 
+CLASS_NAMES = ("classes.txt", "classes.json")
 
-class ShardImages(EncodedImages):
-    """Images in shards; see ``EncodedImages``.
+
+class ShardImages(Dataset[tuple["Image", int]]):
+    """Images in shards, with the class of each.
 
     Args:
         root: The folder of the shards.
         index: Where the images are.
-        image_size: Height and width after cropping, pixels.
-
-    Raises:
-        DataError: If there is no image.
     """
 
-    def __init__(self, root: Path, index: ShardIndex, image_size: int) -> None:
-        super().__init__(torch.from_numpy(index.labels), image_size)
+    def __init__(self, root: Path, index: ShardIndex) -> None:
         self.root = root
         self.index = index
-        self.starts = np.concatenate([[0], np.cumsum(index.images)])
-        self.files = OpenFiles()
+        self.targets = torch.from_numpy(index.images[:, 3].copy())
 
-    def name(self, index: int) -> str:
-        """Returns the path of an image's shard and its name in there."""
-        return f"{self._shard(index)}/{self.index.keys[index]}"
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self.targets)
 
-    def encoded(self, index: int) -> bytes:
-        """Returns the bytes of an image."""
-        offset, size = self.index.offsets[index], self.index.sizes[index]
-        content = self.files.read(self._shard(index), int(offset), int(size))
-        if len(content) != size:
-            raise OSError(f"the shard ends after {len(content)} of its {size} bytes")
-        return content
+    def __getitem__(self, index: int) -> tuple["Image", int]:
+        """Returns an image in RGB and its class."""
+        shard, offset, size, label = self.index.images[index].tolist()
+        changed = int(self.index.seen[shard, 1])
+        path = os.path.join(self.root, self.index.shards[shard])
+
+        def content() -> bytes:
+            # Reads name their place: a forked process shares what is open.
+            found = os.pread(_opened(path, changed).number, size, offset)
+            if len(found) != size:
+                raise OSError(f"the shard ends after {len(found)} of its {size} bytes")
+            return found
+
+        try:
+            return picture(path, content), label
+        except UnreadableError as error:
+            name = os.path.join(self.root, self.index.name(index))
+            raise UnreadableError(name, error.reason) from error
 
     def order(self, key: Key) -> Int[Tensor, " images"]:
         """Returns the order in which a key shuffles the images.
 
-        Shards are shuffled, and of each ``WINDOW`` of them in that order the images
-        are: an epoch reads a few shards at a time, whatever the set's size, and the
-        images of a batch come from that many.
+        Shards are shuffled, and then the images of each ``WINDOW`` of them: an epoch
+        reads a few shards at a time, whatever the set's size, and the images of a batch
+        come from as many.
         """
         generator = key.generator(Purpose.ORDER)
-        shards = torch.randperm(len(self.index.shards), generator=generator)
-        parts, starts = [], self.starts.tolist()
-        for window in torch.split(shards, WINDOW):
+        count = len(self.index.shards)
+        starts = np.searchsorted(self.index.images[:, 0], range(count + 1)).tolist()
+        parts = []
+        for window in torch.randperm(count, generator=generator).split(WINDOW):
             images = torch.cat(
                 [torch.arange(*starts[s : s + 2]) for s in window.tolist()]
             )
             parts.append(images[torch.randperm(len(images), generator=generator)])
         return torch.cat(parts)
 
-    def _shard(self, index: int) -> str:
-        place = int(np.searchsorted(self.starts, index, side="right")) - 1
-        return os.path.join(self.root, self.index.shards[place])
 
+class _Descriptor:
+    """A file that is open until nothing refers to it."""
 
-class OpenFiles:
-    """Reads parts of files, and keeps the last of them open.
-
-    A process that is forked shares what is open: reads name their place, and move none.
-    """
-
-    def __init__(self) -> None:
-        self.descriptors: OrderedDict[str, int] = OrderedDict()
-
-    def read(self, path: str, offset: int, size: int) -> bytes:
-        """Returns a part of a file, as much of it as there is."""
-        if path not in self.descriptors:
-            if len(self.descriptors) >= OPEN_FILES:
-                os.close(self.descriptors.popitem(last=False)[1])
-            self.descriptors[path] = os.open(path, os.O_RDONLY)
-        self.descriptors.move_to_end(path)
-        return os.pread(self.descriptors[path], size, offset)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Returns nothing to keep: another process opens its own."""
-        return {"descriptors": OrderedDict()}
+    def __init__(self, path: str) -> None:
+        self.number = os.open(path, os.O_RDONLY)
 
     def __del__(self) -> None:
-        """Closes what is open."""
-        for descriptor in self.descriptors.values():
-            os.close(descriptor)
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+@lru_cache(OPEN_FILES)
+def _opened(path: str, changed: int) -> _Descriptor:
+    """Returns a shard as it was at its last change."""
+    return _Descriptor(path)
 
 
 def shard_paths(root: Path, split: str) -> list[Path]:
@@ -124,3 +127,44 @@ def shard_paths(root: Path, split: str) -> list[Path]:
                 f"{other.name} in {root}"
             )
     return [path for _, path in found]
+
+
+def class_names(root: Path) -> tuple[str, ...] | None:
+    """Returns the name of each class from a folder's file of them; None without one.
+
+    ``classes.txt`` has a name on each line, ``classes.json`` is a list of names; the
+    first is that of class 0. A byte-order mark is left out, and letters and accents are
+    composed (NFC).
+
+    Raises:
+        DataError: If there are both files, or one that holds fewer than two names, one
+            name twice, or something else.
+    """
+    found = [root / name for name in CLASS_NAMES if (root / name).exists()]
+    if not found:
+        return None
+    if len(found) > 1:
+        both = " and ".join(CLASS_NAMES)
+        raise DataError(f"{root} must hold one of {both}, got both")
+    path = found[0]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        names = json.loads(text) if path.suffix == ".json" else text.splitlines()
+    except OSError as error:
+        raise DataError(f"{path} must be readable, got {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} must hold names of classes, got {error}") from error
+    if not isinstance(names, list):
+        raise DataError(f"{path} must hold a list of names, got {type(names).__name__}")
+    for name in names:
+        if not isinstance(name, str) or not name.strip():
+            raise DataError(f"{path} must hold names that are not empty, got {name!r}")
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise DataError(f"{path} must hold names of whole letters, got {name!r}")
+    names = [composed(name.strip()) for name in names]
+    if len(names) < 2:
+        raise DataError(f"{path} must name at least 2 classes, got {len(names)}")
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path} must name each class once, got {twice!r} twice")
+    return tuple(names)

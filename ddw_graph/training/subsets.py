@@ -1,60 +1,64 @@
-"""Parts of a set of images that hold as many of each class."""
+"""Labels of data sets, and subsets with equally many samples of each class."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.utils.data import Dataset, Subset, TensorDataset
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.augmentation import PLAIN, Augmentation
-from ddw_graph.training.images import Batch, Images, OrderedImages, shuffled
-from ddw_graph.training.keys import Key, Purpose
+from ddw_graph.training.keys import Key
 
 SEED = 2107
 """Of the draws below, which are the same for every run."""
 
 
-class Subset:
-    """Some images of a set; augmentation of each is what it is in the whole set.
+def labels_of(
+    dataset: Dataset[Any], *, read: bool = True
+) -> Int[Tensor, " images"] | None:
+    """Returns the class of each sample of a data set; None where they have none.
 
     Args:
-        images: The set.
-        indices: Which of its images, in the order of the set.
+        dataset: The data set.
+        read: Whether to read every sample where the data set does not hold its labels.
     """
+    if isinstance(dataset, Subset):
+        labels = labels_of(dataset.dataset, read=read)
+        return None if labels is None else labels[torch.as_tensor(dataset.indices)]
+    found: Any = getattr(dataset, "targets", None)
+    if isinstance(dataset, TensorDataset):
+        found = dataset.tensors[1] if len(dataset.tensors) == 2 else ()
+    if found is None and read:
+        samples: Any = dataset
+        found = [samples[index][1] for index in range(len(samples))]
+    try:
+        labels = torch.as_tensor(found)
+    except (TypeError, ValueError, RuntimeError):  # None, or of another kind
+        return None
+    whole = labels.ndim == 1 and len(labels) and not labels.is_floating_point()
+    return labels.long() if whole else None
 
-    def __init__(self, images: Images, indices: Int[Tensor, " some"]) -> None:
-        self.images = images
-        self.indices = indices
-        self.labels = images.labels[indices]
 
-    def __len__(self) -> int:
-        """Returns the number of images."""
-        return len(self.indices)
+def own_order(dataset: Dataset[Any], key: Key) -> Int[Tensor, " images"] | None:
+    """Returns the order in which a data set wants a key to shuffle it; None for any.
 
-    def batch(
-        self,
-        indices: Sequence[int],
-        key: Key | None,
-        augmentation: Augmentation = PLAIN,
-    ) -> Batch:
-        """Returns images of the set with labels, augmented where a key is given."""
-        chosen = self.indices[torch.as_tensor(indices, dtype=torch.long)]
-        return self.images.batch(chosen.tolist(), key, augmentation)
-
-    def order(self, key: Key) -> Int[Tensor, " some"]:
-        """Returns the order in which a key shuffles them.
-
-        Where the set has an order of its own, that, without the others.
-        """
-        if not isinstance(self.images, OrderedImages):
-            generator = key.generator(Purpose.ORDER)
-            return torch.randperm(len(self), generator=generator)
-        places = torch.full((len(self.images),), -1)
-        places[self.indices] = torch.arange(len(self))
-        order = places[shuffled(self.images, key)]
-        return order[order >= 0]
+    That of a subset is the whole set's, without the others.
+    """
+    if hasattr(dataset, "order"):
+        order: Tensor | None = dataset.order(key)
+        return order
+    if not isinstance(dataset, Subset):
+        return None
+    whole = own_order(dataset.dataset, key)
+    if whole is None:
+        return None
+    places = torch.full((len(whole),), -1)
+    places[torch.as_tensor(dataset.indices)] = torch.arange(len(dataset))
+    order = places[whole]
+    return order[order >= 0]
 
 
 def held_out(

@@ -1,8 +1,5 @@
 """A sweep has each result once, whatever fails, is killed, or comes again."""
 
-import errno
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +16,7 @@ from ddw_graph.sweeping.executors import LocalExecutor
 from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.table import graph_properties, table
 from ddw_graph.sweeping.worker import BUSY, Work, attempt
-from ddw_graph.training.lock import _warn, is_locked, lock
+from ddw_graph.training.lock import lock
 from ddw_graph.training.run import RunFolder, read_json
 from tests.sweeping.small import FIXED, plan, pretend, sweep
 
@@ -203,30 +200,6 @@ def test_what_a_leftover_worker_trains_is_trained_by_nobody_else(
     assert started == ["seed=2"] and not outcome.failed
 
 
-@pytest.mark.full
-def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    assert not is_locked(path)
-    code = (
-        "import sys, time; from pathlib import Path;"
-        "from ddw_graph.training.lock import lock\n"
-        "with lock(Path(sys.argv[1])) as taken:\n"
-        "  print(taken, flush=True); time.sleep(99)"
-    )
-    command = [sys.executable, "-c", code, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "True\n"
-        assert is_locked(path)
-        with lock(path) as taken:
-            assert not taken
-        process.kill()
-        process.wait()
-    assert not is_locked(path)
-    with lock(path) as taken:
-        assert taken and is_locked(path)
-
-
 def test_each_worker_has_its_share_of_cores_and_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,43 +227,6 @@ def test_each_worker_has_its_share_of_cores_and_a_gpu(
     del shared.processes["b"]
     shared.start(["d", "e"])
     assert started == [("2", gpu) for gpu in ("3", "5", "3", "5", "5")]
-
-
-@pytest.mark.usefixtures("pretended")
-def test_a_sweep_goes_on_where_no_locks_are_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def refuse(*args: object) -> None:
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr("fcntl.flock", refuse)
-    _warn.cache_clear()
-    outcome, started = sweep(SEEDS, tmp_path / "s")
-    assert not outcome.failed and len(started) == len(NAMES)
-    assert set(states(tmp_path / "s").values()) == {"finished"}
-    assert caplog.text.count("no locks are kept on this file system") == 1
-    _warn.cache_clear()
-
-
-@pytest.mark.full
-def test_a_forked_process_that_outlives_its_parent_holds_no_lock(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "lock"
-    begun, says = os.pipe()
-    with lock(path) as taken:
-        child = os.fork()
-        if child == 0:
-            os.write(says, b".")
-            time.sleep(60)
-            os._exit(0)
-        os.read(begun, 1)
-        assert taken and is_locked(path)
-    try:
-        assert not is_locked(path)
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
 
 
 @pytest.mark.usefixtures("pretended")

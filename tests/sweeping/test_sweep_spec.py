@@ -144,6 +144,12 @@ def test_a_file_that_is_no_spec_is_one_line(tmp_path: Path) -> None:
         read_spec(tmp_path / "none.toml")
 
 
+def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.toml"
+    path.write_bytes(b"\xef\xbb\xbf[axes]\r\nseed = [0, 1]\r\n")
+    assert read_spec(path) == spec_of({"axes": {"seed": [0, 1]}})
+
+
 def test_the_grid_is_every_combination_of_every_family() -> None:
     wirings = ["vgg", {"generator": "ws", "k": [2, 4], "p": [0.0, 0.5]}, "ba:m=2"]
     table = {"axes": {"wiring": wirings, "edges": ["fixed", "dynamic"], "seed": [0, 1]}}

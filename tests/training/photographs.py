@@ -2,7 +2,7 @@
 
 import io
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +56,9 @@ def shards(root: Path, counts: Iterable[int] = (5, 7, 6), val: int = 4) -> Path:
     return root
 
 
-def image_folder(root: Path, each: int = 6, classes: str = "ab", val: int = 2) -> Path:
+def image_folder(
+    root: Path, each: int = 6, classes: Sequence[str] = "ab", val: int = 2
+) -> Path:
     """Writes an image folder with so many images of each class."""
     for split, count, first in (("train", each, 0), ("val", val, 1000)):
         for place, name in enumerate(classes):

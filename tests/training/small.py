@@ -3,16 +3,17 @@
 from typing import Any
 
 import torch
+from torch.utils.data import TensorDataset
 
 from ddw_graph import create_model
 from ddw_graph.training.data import ImageData
-from ddw_graph.training.images import ArrayImages
+from ddw_graph.training.transform import Transform
 
 
 def small_data(train: int = 48, test: int = 24, classes: int = 3) -> ImageData:
     """Returns images of which a class lights one quarter up."""
 
-    def images(count: int, seed: int) -> ArrayImages:
+    def images(count: int, seed: int) -> TensorDataset:
         generator = torch.Generator().manual_seed(seed)
         labels = torch.arange(count) % classes
         pixels = torch.randint(120, (count, 1, 8, 8), generator=generator)
@@ -20,10 +21,12 @@ def small_data(train: int = 48, test: int = 24, classes: int = 3) -> ImageData:
             row, column = divmod(label, 2)
             corner = pixels[place, 0, 4 * row :, 4 * column :]
             corner[:4, :4] += 120
-        return ArrayImages(pixels.byte(), labels, [0.3], [0.2])
+        return TensorDataset(pixels.byte(), labels)
 
     names = tuple("abc"[:classes])
-    return ImageData("quarters", images(train, 0), images(test, 1), names, 1, 8, "0")
+    parts = images(train, 0), images(test, 1)
+    transform = Transform(1, 8, 8, (0.3,), (0.2,))
+    return ImageData("quarters", *parts, names, 1, 8, "0", transform)
 
 
 def small_config(edges: str = "dynamic", **changes: Any) -> dict[str, Any]:

@@ -1,17 +1,16 @@
-"""Image folders are listed as torchvision lists them, at any size."""
+"""Image folders are listed as torchvision lists them, whatever people have in them."""
 
-import tracemalloc
-from hashlib import sha256
+import unicodedata
 from pathlib import Path
 
 import pytest
-from torchvision.datasets import ImageFolder
+from torchvision import datasets
 
 from ddw_graph.errors import DataError
 from ddw_graph.training.data import load_data
-from ddw_graph.training.folder import listing
-from ddw_graph.training.names import Names
-from tests.training.photographs import image_folder
+from ddw_graph.training.folder import ImageFolder
+from ddw_graph.training.pictures import picture_files
+from tests.training.photographs import image_folder, jpeg
 
 
 def odd_folder(root: Path) -> Path:
@@ -32,25 +31,45 @@ def odd_folder(root: Path) -> Path:
 
 def test_lists_what_torchvision_lists(tmp_path: Path) -> None:
     root = odd_folder(tmp_path)
-    found, wanted = listing(root / "train"), ImageFolder(str(root / "train"))
-    assert list(found.classes) == wanted.classes == ["a", "b", "c"]
-    paths = [str(root / "train" / name) for name in found.names]
-    assert list(zip(paths, found.labels.tolist(), strict=True)) == wanted.samples
-    assert found.sizes.tolist() == [Path(path).stat().st_size for path in paths]
+    found = ImageFolder(root / "train")
+    wanted = datasets.ImageFolder(str(root / "train"))
+    assert found.classes == wanted.classes == ["a", "b", "c"]
+    assert found.samples == wanted.samples and found.targets == wanted.targets
 
 
-def test_the_digest_is_that_of_earlier_versions(tmp_path: Path) -> None:
-    root = odd_folder(tmp_path)
-    digest = sha256()
-    for split in ("train", "val"):
-        for name, _ in ImageFolder(str(root / split)).samples:
-            path = Path(name)
-            told = f"{path.relative_to(root)} {path.stat().st_size}"
-            digest.update(told.encode() + b"\0")
-    data = load_data("folder", root=root)
-    assert data.digest == digest.hexdigest()[:16]
-    expected = {"name", "image_size", "classes", "train", "test", "digest"}
-    assert set(data.as_dict()) == expected
+def test_hidden_folders_and_files_never_count(tmp_path: Path) -> None:
+    root = image_folder(tmp_path)
+    before = load_data("folder", root=root)
+    for place in (".ipynb_checkpoints", "a/.ipynb_checkpoints", "a"):
+        (root / "train" / place).mkdir(exist_ok=True)
+        (root / "train" / place / "._0.jpg").write_bytes(jpeg(0))
+    for place in (".ipynb_checkpoints", "a/.ipynb_checkpoints"):
+        (root / "train" / place / "0-checkpoint.jpg").write_bytes(jpeg(0))
+    assert load_data("folder", root=root).as_dict() == before.as_dict()
+    assert len(picture_files([root / "train"])) == 12
+
+
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    root = image_folder(tmp_path)
+    (root / "train" / "a" / "again").symlink_to(root / "train" / "a")
+    (root / "train" / "a" / "b").symlink_to(root / "train" / "b")
+    found = ImageFolder(root / "train")
+    assert found.targets.count(0) == 12 and found.targets.count(1) == 6
+    assert len(picture_files([root / "train"])) == 12
+
+
+def test_letters_may_be_composed_or_decomposed(tmp_path: Path) -> None:
+    """As a Mac writes the names of one part of a set, and Linux those of the other."""
+    name, other = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    composed = image_folder(tmp_path / "1", classes=["a", name])
+    mixed = image_folder(tmp_path / "2", classes=["a", name])
+    (mixed / "val" / name).rename(mixed / "val" / other)
+    data = load_data("folder", root=mixed)
+    assert data.classes == ("a", name)
+    assert data.as_dict() == load_data("folder", root=composed).as_dict()
+    (mixed / "train" / other).mkdir()
+    with pytest.raises(DataError, match="two folders 'café' that differ only in"):
+        load_data("folder", root=mixed)
 
 
 def test_a_class_without_an_image_is_named(tmp_path: Path) -> None:
@@ -58,31 +77,13 @@ def test_a_class_without_an_image_is_named(tmp_path: Path) -> None:
     (root / "train" / "aa").mkdir()
     (root / "train" / "ab").mkdir()
     with pytest.raises(DataError, match="for each class, got none of 'aa' and 1 more"):
-        listing(root / "train")
+        ImageFolder(root / "train")
 
 
 def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
     root = image_folder(tmp_path)
     (root / "train" / "a" / "9.jpg").symlink_to("nowhere")
     with pytest.raises(DataError, match="9.jpg: No such file"):
-        listing(root / "train")
-    found = listing(root / "train", skip=True)
-    assert found.names[6] == "a/9.jpg"
-    assert [place for place, size in enumerate(found.sizes) if size < 1] == [6]
-    assert found.sizes[6] == -1
-
-
-def test_names_come_back_as_they_were() -> None:
-    names = ["a", "", "ü/b c.jpg", "x" * 300, "\udcff.jpg"]
-    kept = Names.of(names)
-    assert list(kept) == names and kept[-1] == names[-1] and kept[1:3] == names[1:3]
-    with pytest.raises(IndexError):
-        kept[5]
-
-
-def test_a_million_names_take_little_memory() -> None:
-    tracemalloc.start()
-    names = Names.of(f"n01440764/n01440764_{place}.JPEG" for place in range(100_000))
-    kept, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert len(names) == 100_000 and kept < 100_000 * 45  # 30 letters and a number
+        load_data("folder", root=root)
+    (bad,) = load_data("folder", root=root, bad_images="skip").bad
+    assert bad.name == str(root / "train/a/9.jpg") and "No such file" in bad.reason

@@ -14,24 +14,30 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import Dataset, TensorDataset
 
-from ddw_graph.errors import RunError
+from ddw_graph.errors import DataError, LostError, RunError
 from ddw_graph.training.augmentation import Augmentation
 from ddw_graph.training.data import load_data
-from ddw_graph.training.images import ArrayImages
 from ddw_graph.training.keys import Key
-from ddw_graph.training.loading import Waits, batches, worker_faults
+from ddw_graph.training.loading import (
+    Waits,
+    batch_sizes,
+    batches,
+    training_batches,
+    worker_faults,
+)
+from ddw_graph.training.pictures import read_picture
 from ddw_graph.training.recipe import Recipe
-from ddw_graph.training.run import RunFolder
 from tests.training.photographs import image_folder, shards
-from tests.training.runs import Stop, StopAt, run, weights
+from tests.training.runs import run
 
 FULL = Augmentation(random_erasing=0.5, rand_augment=9)
 
 
-def ramp(count: int, size: int = 4) -> ArrayImages:
-    pixels = torch.arange(count * size * size).reshape(count, 1, size, size) % 251
-    return ArrayImages(pixels.byte(), torch.arange(count), [0.5], [0.25])
+def numbers(count: int) -> TensorDataset:
+    """Returns a data set of which each sample is its index."""
+    return TensorDataset(torch.arange(count))
 
 
 @given(
@@ -40,60 +46,119 @@ def ramp(count: int, size: int = 4) -> ArrayImages:
     world_size=st.integers(1, 5),
     start=st.integers(0, 3),
     epoch=st.integers(0, 3),
+    fewest=st.integers(0, 3),
 )
 def test_processes_share_the_batches_of_one(
-    count: int, batch_size: int, world_size: int, start: int, epoch: int
+    count: int, batch_size: int, world_size: int, start: int, epoch: int, fewest: int
 ) -> None:
-    images, key = ramp(count), Key(0, epoch)
-
-    def found(rank: int = 0, size: int = 1, start: int = 0) -> list[tuple[int, ...]]:
-        loader = batches(
-            images, batch_size, shuffle=key, rank=rank, world_size=size, start=start
+    def found(start: int = 0, **options: int) -> list[tuple[list[int], int]]:
+        loader = training_batches(
+            numbers(count), batch_size, Key(0, epoch), start=start, **options
         )
-        return [tuple(labels.tolist()) for _, labels in loader]
+        return [(batch[0].tolist(), counted) for batch, counted in loader]
 
     alone = found()
-    assert found(start=start) == alone[start:]
-    parts = [found(rank, world_size, start) for rank in range(world_size)]
-    assert all(len(part) == len(alone[start:]) for part in parts)
-    whole = [sum(step, ()) for step in zip(*parts, strict=True)]
-    assert whole == alone[start:]
+    assert all(len(batch) == counted for batch, counted in alone)
+    assert [c for _, c in alone] == batch_sizes(count, batch_size)
+    assert found(start) == alone[start:]
+    parts = [
+        found(start, rank=rank, world_size=world_size, fewest=max(1, fewest))
+        for rank in range(world_size)
+    ]
+    for (whole, _), *shares in zip(alone[start:], *parts, strict=True):
+        assert sum((batch[:counted] for batch, counted in shares), []) == whole
+        for batch, counted in shares:
+            # Where a share has too few, the first of the whole batch stand in.
+            more = (whole * 3)[: max(0, max(1, fewest) - counted)]
+            assert batch[counted:] == more
+
+
+@given(st.integers(1, 30), st.integers(1, 9), st.integers(1, 5))
+def test_evaluation_keeps_the_order_and_leaves_empty_shares_out(
+    count: int, batch_size: int, world_size: int
+) -> None:
+    def found(rank: int = 0, size: int = 1) -> list[list[int]]:
+        loader = batches(numbers(count), batch_size, rank=rank, world_size=size)
+        return [batch[0].tolist() for batch in loader]
+
+    alone = found()
+    assert sum(alone, []) == list(range(count))
+    assert [len(batch) for batch in alone] == batch_sizes(count, batch_size)
+    shares = [share for rank in range(world_size) for share in found(rank, world_size)]
+    assert all(shares) and sorted(sum(shares, [])) == list(range(count))
+
+
+def test_no_batch_is_of_one_unless_there_is_one() -> None:
+    for samples in range(1, 40):
+        for size in range(1, 9):
+            sizes = batch_sizes(samples, size)
+            assert sum(sizes) == samples and max(sizes) <= size + 1
+            assert size == 1 or samples == 1 or 1 not in sizes
 
 
 @pytest.mark.parametrize("kind", ["folder", "shards"])
 def test_shared_images_are_augmented_as_those_of_one(tmp_path: Path, kind: str) -> None:
     (shards if kind == "shards" else image_folder)(tmp_path)
-    images = load_data(kind, root=tmp_path, image_size=24).train
-    key = Key(3, 1)
+    data = load_data(kind, root=tmp_path, image_size=24)
+    dataset, key = data.train_inputs(FULL), Key(3, 1)
 
-    def found(**options: Any) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        return list(
-            batches(images, 5, shuffle=key, augment=True, augmentation=FULL, **options)
-        )
+    def found(**options: Any) -> list[Any]:
+        return list(training_batches(dataset, 5, key, **options))
 
     # Of 12 or 18 images the last batch has 2 or 3: too few for four processes.
     parts = [found(rank=rank, world_size=4, start=1) for rank in range(4)]
-    for step, (x, labels) in enumerate(found()[1:]):
-        assert torch.equal(torch.cat([part[step][0] for part in parts]), x)
-        assert torch.equal(torch.cat([part[step][1] for part in parts]), labels)
-    assert min(len(part[-1][1]) for part in parts) == 0
+    for step, (wanted, _) in enumerate(found()[1:]):
+        for place, whole in enumerate(wanted):
+            shares = [batch[place][:count] for batch, count in (p[step] for p in parts)]
+            assert torch.equal(torch.cat(shares), whole)
+    assert min(part[-1][1] for part in parts) == 0
 
 
-def test_batches_that_are_left_out_are_not_loaded(
+class Failing(Dataset[Any]):
+    """Samples of which the fourth cannot be read."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 3 and self.error:
+            raise self.error
+        return index
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("error", [DataError("no image"), LostError("not now")])
+def test_errors_of_samples_come_as_they_were_raised(
+    workers: int, error: Exception
+) -> None:
+    with pytest.raises(type(error), match=f"^{error}$"):
+        list(batches(Failing(error), 2, workers=workers))
+    with pytest.raises(type(error), match=f"^{error}$"):
+        list(training_batches(Failing(error), 2, Key(0, 0), workers=workers))
+
+
+def test_batches_are_made_as_asked_for() -> None:
+    found = list(batches(Failing(None), 3, collate=tuple))
+    assert found == [(0, 1, 2), (3, 4, 5), (6, 7)]
+
+
+def test_batches_that_are_skipped_are_not_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    images = load_data("folder", root=image_folder(tmp_path), image_size=24).train
-    read: list[int] = []
-    inner = type(images).encoded  # type: ignore[attr-defined]
+    images = load_data("folder", root=image_folder(tmp_path), image_size=24)
+    read: list[str] = []
 
-    def noted(self: object, index: int) -> object:
-        read.append(index)
-        return inner(self, index)
+    def noted(path: str) -> object:
+        read.append(path)
+        return read_picture(path)
 
-    monkeypatch.setattr(type(images), "encoded", noted)
-    list(batches(images, 5, start=2))
-    assert read == [10, 11]
-    assert not list(batches(images, 5, start=3))
+    monkeypatch.setattr(images.train, "loader", noted)
+    list(training_batches(images.train_inputs(), 5, Key(0, 0), start=2))
+    assert len(read) == 2
+    assert not list(training_batches(images.train_inputs(), 5, Key(0, 0), start=3))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +171,7 @@ def test_batches_that_are_left_out_are_not_loaded(
 )
 def test_names_what_it_rejects(options: dict[str, Any], message: str) -> None:
     with pytest.raises(RunError, match=message):
-        next(batches(ramp(4), 2, **options))
+        next(training_batches(numbers(4), 2, Key(0, 0), **options))
 
 
 def test_waits_count_the_time_of_what_is_waited_for_alone(
@@ -136,10 +201,10 @@ def test_the_log_tells_how_long_an_epoch_waited(tmp_path: Path) -> None:
         assert 0 < float(row["data_seconds"]) < float(row["train_seconds"])
 
 
-def test_other_errors_keep_their_words() -> None:
+def test_other_errors_keep_their_message() -> None:
     with pytest.raises(RuntimeError, match="^shapes"), worker_faults():
         raise RuntimeError("shapes do not fit")
-    with pytest.raises(RunError, match="images has gone; .*killed by signal: Killed"):
+    with pytest.raises(LostError, match="images was killed; .*by signal: Killed"):
         with worker_faults():
             raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
 
@@ -171,7 +236,7 @@ def test_a_killed_process_that_loads_ends_the_run_in_a_line(tmp_path: Path) -> N
     )
     try:
         until = time.monotonic() + 120
-        # After an epoch, so that there is something to go on with.
+        # After an epoch, so that there is something to resume.
         while not (tmp_path / "run" / "checkpoint.pt").exists() or (
             len(workers := children(process.pid)) < 2
         ):
@@ -184,53 +249,18 @@ def test_a_killed_process_that_loads_ends_the_run_in_a_line(tmp_path: Path) -> N
         process.communicate()
     assert process.returncode == 2
     last = words.strip().splitlines()[-1]
-    told = "ddw-graph: a process that loads images has gone; the same command goes on"
-    assert last.startswith(told)
+    begins = (
+        "ddw-graph: a process that loads images was killed; run the same command again"
+    )
+    assert last.startswith(begins)
     assert "Traceback" not in words
     assert (tmp_path / "run" / "checkpoint.pt").exists()
 
 
-def test_rand_augment_is_torchvisions_and_belongs_to_its_key() -> None:
-    from torchvision.transforms import InterpolationMode, v2
-
-    from ddw_graph.training.keys import Purpose
-
-    images, key, seen = ramp(12, 16), Key(0, 3), []
-    change = v2.RandAugment(magnitude=9, interpolation=InterpolationMode.BILINEAR)
-    for index in range(12):
-        torch.manual_seed(key.generator(Purpose.TRANSFORMS, index).initial_seed())
-        seen.append(change(images.pixels[index]))
-    changed = ArrayImages(torch.stack(seen), images.labels, [0.5], [0.25])
-    assert (changed.pixels != images.pixels).flatten(1).any(1).sum() > 4
-    x, _ = images.batch(range(12), key, Augmentation(rand_augment=9))
-    assert torch.equal(x, changed.batch(range(12), key)[0])
-    stronger, _ = images.batch(range(12), key, Augmentation(rand_augment=30))
-    assert not torch.equal(stronger, x)
-
-
-def test_a_recipe_without_rand_augment_is_that_of_earlier_versions() -> None:
-    assert "rand_augment" not in Recipe().as_dict()
-    assert Recipe(rand_augment=0).as_dict()["rand_augment"] == 0
+def test_rand_augment_needs_augment_and_a_magnitude() -> None:
     for value in (-1, 31):
         with pytest.raises(RunError, match=rf"in \[0, 30\], got {value}"):
             Recipe(rand_augment=value)
     for other in ({"augment": False}, {"trivial_augment": True}):
         with pytest.raises(RunError, match="rand_augment must be None without augment"):
             Recipe(rand_augment=9, **other)  # type: ignore[arg-type]
-
-
-def test_a_checkpoint_of_an_earlier_version_goes_on(
-    tmp_path: Path, whole: Path
-) -> None:
-    """Within an epoch, and without what the log tells since."""
-    options: dict[str, Any] = {"checkpoint_steps": 2}
-    with pytest.raises(Stop):
-        run(tmp_path / "cut", listeners=[StopAt(2, 3)], **options)
-    folder = RunFolder(tmp_path / "cut")
-    state = folder.read_checkpoint()
-    assert state["step"] and state["tally"].pop("bad") == 0
-    assert state["tally"].pop("waited") > 0
-    folder.write_checkpoint(state)
-    run(tmp_path / "cut", resume=True, **options)
-    found, wanted = weights(tmp_path / "cut"), weights(whole)
-    assert all(torch.equal(found[name], wanted[name]) for name in wanted)

@@ -15,32 +15,38 @@ import torch
 
 from ddw_graph.errors import DataError
 from ddw_graph.training import shards as shards_module
+from ddw_graph.training.augmentation import Augmentation
 from ddw_graph.training.data import load_data
 from ddw_graph.training.keys import Key
-from ddw_graph.training.loading import batches
-from ddw_graph.training.shard_cache import kept_index
-from ddw_graph.training.shard_index import shard_index
-from ddw_graph.training.shards import OpenFiles, ShardImages, shard_paths
+from ddw_graph.training.loading import batches, training_batches
+from ddw_graph.training.pictures import decoded
+from ddw_graph.training.shard_index import ShardIndex, kept_index, shard_index
+from ddw_graph.training.shards import ShardImages, class_names, shard_paths
+from ddw_graph.training.transform import Inputs, Transform
 from tests.training.photographs import Member, image_folder, jpeg, members, shard
 from tests.training.photographs import shards as write_shards
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_shards.py"
 
 
+def index_of(paths: list[Path]) -> ShardIndex:
+    return shard_index(paths, np.zeros((len(paths), 2), np.int64))
+
+
 def images_of(root: Path) -> ShardImages:
-    return ShardImages(root, shard_index(shard_paths(root, "train")), 24)
+    return ShardImages(root, index_of(shard_paths(root, "train")))
 
 
-def test_reads_the_bytes_and_classes_that_were_written(tmp_path: Path) -> None:
+def test_reads_the_images_and_classes_that_were_written(tmp_path: Path) -> None:
     write_shards(tmp_path)
     images = images_of(tmp_path)
     written = members(0, 18)
     assert len(images) == 18
     for index in range(18):
-        (name, picture), (_, label) = written[2 * index : 2 * index + 2]
-        assert images.encoded(index) == picture
-        assert images.labels[index] == int(label)
-        assert images.name(index).endswith(f".tar/{name}")
+        (name, content), (_, label) = written[2 * index : 2 * index + 2]
+        image, found = images[index]
+        assert image == decoded(content) and found == int(label)
+        assert images.index.name(index).endswith(f".tar/{name}")
 
 
 # The library leaves the files that it reads to the garbage collector.
@@ -60,8 +66,8 @@ def test_reads_what_webdataset_writes_as_webdataset_does(tmp_path: Path) -> None
     samples = list(read)
     del read
     gc.collect()
-    assert [s["jpg"] for s in samples] == [images.encoded(i) for i in range(10)]
-    assert [int(s["cls"]) for s in samples] == images.labels.tolist()
+    assert [decoded(s["jpg"]) for s in samples] == [images[i][0] for i in range(10)]
+    assert [int(s["cls"]) for s in samples] == images.targets.tolist()
 
 
 def test_a_folder_made_into_shards_is_the_same_data(tmp_path: Path) -> None:
@@ -70,17 +76,17 @@ def test_a_folder_made_into_shards_is_the_same_data(tmp_path: Path) -> None:
     folder = load_data("folder", root=root, image_size=24)
     made = load_data("shards", root=tmp_path / "shards", image_size=24)
     assert folder.classes == made.classes == ("a", "b")
-    for one, other in ((folder.train, made.train), (folder.test, made.test)):
-        seen = []
-        for images in (one, other):
-            x, labels = images.batch(range(len(images)), None)
-            seen.append(
-                Counter(
-                    (image.numpy().tobytes(), int(label))
-                    for image, label in zip(x, labels, strict=True)
-                )
+    assert folder.sizes == made.sizes == (12, 4)
+    for part in ("train_inputs", "test_inputs"):
+        one, other = (
+            Counter(
+                (image.numpy().tobytes(), int(label))
+                for x, labels in batches(getattr(data, part)(), 5)
+                for image, label in zip(x, labels, strict=True)
             )
-        assert seen[0] == seen[1] and len(seen[0]) == len(one)
+            for data in (folder, made)
+        )
+        assert one == other and set(one.values()) == {1}
     names = sorted(path.name for path in (tmp_path / "shards").glob("*.tar"))
     assert names[:2] == ["train-000000.tar", "train-000001.tar"] and len(names) == 4
 
@@ -91,7 +97,7 @@ def test_an_epoch_reads_a_few_shards_at_a_time(
     monkeypatch.setattr(shards_module, "WINDOW", 2)
     write_shards(tmp_path, (5, 7, 6, 4, 3))
     images = images_of(tmp_path)
-    bounds = images.starts.tolist()
+    bounds = [0, 5, 12, 18, 22, 25]
     home = torch.bucketize(torch.arange(25), torch.tensor(bounds[1:]), right=True)
     seen = set()
     for epoch in range(20):
@@ -111,28 +117,33 @@ def test_an_epoch_reads_a_few_shards_at_a_time(
     assert len([1 for a, b in zip(mixed, mixed[1:], strict=False) if a != b]) > 8
 
 
-def test_files_are_read_in_any_order_with_few_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shards_module, "OPEN_FILES", 2)
-    for name in "abcd":
-        (tmp_path / name).write_bytes(name.encode() * 3 + b"!")
-    files = OpenFiles()
-    for name in "abcdabdcc":
-        assert files.read(str(tmp_path / name), 2, 9) == name.encode() + b"!"
-        assert len(files.descriptors) <= 2
-    assert not pickle.loads(pickle.dumps(files)).descriptors
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 def test_other_processes_load_the_same(tmp_path: Path, workers: int) -> None:
     images = images_of(write_shards(tmp_path))
-    images.encoded(0)  # opened here, and shared with the processes
+    images[0]  # opened here, and shared with the processes
+    dataset = Inputs(images, Transform.of_files(24), Augmentation())
     here, there = (
-        list(batches(images, 4, shuffle=Key(1, 2), augment=True, workers=count))
+        list(training_batches(dataset, 4, Key(1, 2), workers=count))
         for count in (0, workers)
     )
     torch.testing.assert_close(here, there, rtol=0, atol=0)
+    again = pickle.loads(pickle.dumps(images))  # for processes that are not forked
+    assert again[17][0] == images[17][0]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+def test_few_files_are_open_and_a_changed_one_is_read_again(tmp_path: Path) -> None:
+    write_shards(tmp_path, [1] * (shards_module.OPEN_FILES + 5))
+    images = load_data("shards", root=tmp_path).train
+    before = len(os.listdir("/proc/self/fd"))
+    for index in range(len(images)):  # type: ignore[arg-type]
+        images[index]
+    assert len(os.listdir("/proc/self/fd")) <= before + shards_module.OPEN_FILES
+    path = tmp_path / "train-000036.tar"
+    path.unlink()
+    shard(path, members(500, 1))
+    changed = load_data("shards", root=tmp_path).train
+    assert changed[36][0] == decoded(members(500, 1)[0][1])
 
 
 def test_the_index_is_kept_until_a_shard_changes(
@@ -142,20 +153,20 @@ def test_the_index_is_kept_until_a_shard_changes(
     paths, cache = shard_paths(tmp_path, "train"), tmp_path / "kept.npz"
     read: list[list[Path]] = []
 
-    def noted(paths: list[Path]) -> object:
+    def noted(paths: list[Path], seen: np.ndarray) -> object:
         read.append(paths)
-        return shard_index(paths)
+        return shard_index(paths, seen)
 
-    monkeypatch.setattr("ddw_graph.training.shard_cache.shard_index", noted)
+    monkeypatch.setattr("ddw_graph.training.shard_index.shard_index", noted)
     first, again = kept_index(paths, cache), kept_index(paths, cache)
     assert len(read) == 1
-    assert first.shards == again.shards and list(first.keys) == list(again.keys)
-    for name in ("images", "offsets", "sizes", "labels"):
-        np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
+    assert (first.shards, first.names) == (again.shards, again.names)
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.seen, again.seen)
     written = paths[1].stat().st_mtime_ns
     shard(paths[1], members(5, 8))
     os.utime(paths[1], ns=(written, written + 1))
-    assert len(kept_index(paths, cache).labels) == 19 and len(read) == 2
+    assert len(kept_index(paths, cache).images) == 19 and len(read) == 2
 
 
 def test_a_kept_index_that_is_damaged_or_lies_is_made_again(tmp_path: Path) -> None:
@@ -169,24 +180,34 @@ def test_a_kept_index_that_is_damaged_or_lies_is_made_again(tmp_path: Path) -> N
     def lie(**changes: np.ndarray) -> None:
         np.savez(cache, **(arrays | changes))
 
-    sizes, offsets = arrays["sizes"], arrays["offsets"]
+    images = arrays["images"]
+
+    def column(place: int, value: int) -> np.ndarray:
+        changed = images.copy()
+        changed[:, place] = value
+        return changed
+
     for spoil in (
         lambda: cache.write_bytes(b""),
         lambda: cache.write_bytes(whole[:-40]),
         lambda: cache.write_bytes(whole[:900] + b"\xff" + whole[901:]),
         lambda: cache.write_bytes(pickle.dumps({"images": 1})),
-        lambda: lie(sizes=sizes * 10**9),
-        lambda: lie(offsets=offsets - 10**6),
-        lambda: lie(offsets=offsets[:-1]),
-        lambda: lie(labels=arrays["labels"] + 2**40),
-        lambda: lie(ends=arrays["ends"] + 5),
-        lambda: lie(images=arrays["images"] + 1),
+        lambda: lie(images=column(2, 2**40)),
+        lambda: lie(images=column(2, 2**63 - 1)),
+        lambda: lie(images=column(1, -1)),
+        lambda: lie(images=column(1, 2**40)),
+        lambda: lie(images=column(0, 3)),
+        lambda: lie(images=column(0, 0)),
+        lambda: lie(images=images[::-1]),
+        lambda: lie(images=images[:-1]),
+        lambda: lie(images=images[0]),
+        lambda: lie(images=images.astype(np.float64)),
+        lambda: lie(images=column(3, 2**40)),
         lambda: lie(images=np.array([object()] * 3)),
     ):
         spoil()
         found = kept_index(paths, cache)
-        np.testing.assert_array_equal(found.offsets, true.offsets)
-        np.testing.assert_array_equal(found.labels, true.labels)
+        np.testing.assert_array_equal(found.images, true.images)
         assert cache.read_bytes() == whole
 
 
@@ -196,15 +217,22 @@ def test_shards_in_a_folder_that_cannot_be_written_are_read(
     def refuse(*arguments: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("ddw_graph.training.shard_cache.write_bytes", refuse)
+    monkeypatch.setattr("ddw_graph.training.shard_index.write_bytes", refuse)
     data = load_data("shards", root=write_shards(tmp_path))
-    assert (len(data.train), len(data.test)) == (18, 4)
+    assert data.sizes == (18, 4)
     assert {path.suffix for path in tmp_path.iterdir()} == {".tar"}
 
 
 def odd(name: str, kind: bytes) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, "/etc/passwd"
+    return info
+
+
+def pax(name: str) -> tarfile.TarInfo:
+    """Returns a member whose name is in a header that takes any text."""
+    info = tarfile.TarInfo("7.jpg")
+    info.pax_headers = {"path": name}
     return info
 
 
@@ -216,10 +244,11 @@ GOOD = members(0, 2)
     [
         ([*GOOD, ("../7.jpg", b"x")], "within the shard, got '../7.jpg'"),
         ([*GOOD, ("a/../../7.jpg", b"x")], "within the shard, got 'a/../../7.jpg'"),
+        ([*GOOD, pax("7\0.jpg")], r"within the shard, got '7\\x00.jpg'"),
         ([*GOOD, ("/7.jpg", b"x")], "within the shard, got '/7.jpg'"),
-        ([*GOOD, odd("7.jpg", tarfile.SYMTYPE)], "plain files, '7.jpg' is none"),
-        ([*GOOD, odd("7.jpg", tarfile.LNKTYPE)], "plain files, '7.jpg' is none"),
-        ([*GOOD, odd("7.jpg", tarfile.FIFOTYPE)], "plain files, '7.jpg' is none"),
+        ([*GOOD, odd("7.jpg", tarfile.SYMTYPE)], "plain files, '7.jpg' is not"),
+        ([*GOOD, odd("7.jpg", tarfile.LNKTYPE)], "plain files, '7.jpg' is not"),
+        ([*GOOD, odd("7.jpg", tarfile.FIFOTYPE)], "plain files, '7.jpg' is not"),
         ([*GOOD, ("7.pyd", b"x")], "must end with jpg, .* got '7.pyd'"),
         ([*GOOD, ("7.pickle", b"x")], "must end with jpg, .* got '7.pickle'"),
         ([*GOOD, ("7.pth", b"x")], "must end with jpg, .* got '7.pth'"),
@@ -241,7 +270,7 @@ def test_a_hostile_shard_is_refused_in_a_line(
 ) -> None:
     path = shard(tmp_path / "train-000000.tar", content)
     with pytest.raises(DataError, match=message) as error:
-        shard_index([path])
+        index_of([path])
     assert "\n" not in str(error.value) and str(path) in str(error.value)
 
 
@@ -254,9 +283,9 @@ def test_a_shard_cut_anywhere_is_refused(tmp_path: Path) -> None:
     for cut in (0, 1, 511, 512, 700, end - 512, end - 100, end, end + 511):
         path.write_bytes(whole[:cut])
         with pytest.raises(DataError, match="shard must"):
-            shard_index([path])
+            index_of([path])
     path.write_bytes(whole[: end + 512])
-    assert len(shard_index([path]).labels) == 3
+    assert len(index_of([path]).images) == 3
 
 
 def compressed(path: Path) -> None:
@@ -296,7 +325,7 @@ def test_what_is_no_shard_is_refused(
     path = tmp_path / "train-000000.tar"
     write(path)
     with pytest.raises(DataError, match=message):
-        shard_index([path])
+        index_of([path])
 
 
 def test_classes_have_the_names_of_the_file_beside_them(tmp_path: Path) -> None:
@@ -313,9 +342,11 @@ def test_classes_have_the_names_of_the_file_beside_them(tmp_path: Path) -> None:
         ('["cat"]', "at least 2 classes, got 1"),
         ("{", "must hold names"),
         ("[" * 10**5, "must hold names"),
-        ('{"cat": 0}', "names of classes alone"),
-        ('["cat", 1]', "names of classes alone"),
-        ('["cat", " "]', "none of them empty"),
+        ('{"cat": 0}', "a list of names, got dict"),
+        ('["cat", 1]', "names that are not empty, got 1"),
+        ('["cat", " "]', "names that are not empty, got ' '"),
+        ('["cat", "\\ud800"]', r"of whole letters, got '\\ud800'"),
+        ('["caf\\u00e9", "cafe\\u0301"]', "got 'café' twice"),
         ('["cat", "dog", "cat"]', "got 'cat' twice"),
     ):
         (tmp_path / "classes.json").write_text(text)
@@ -326,10 +357,24 @@ def test_classes_have_the_names_of_the_file_beside_them(tmp_path: Path) -> None:
     assert named.classes == ("cat", "dog") and named.digest != plain.digest
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_names_do_not_depend_on_how_a_text_is_written(
+    tmp_path: Path, mark: bytes, end: str
+) -> None:
+    for name, text in (
+        ("classes.txt", f"cafe\u0301{end or chr(10)}dog{end}"),
+        ("classes.json", f'["cafe\u0301",{end}"dog"]'),
+    ):
+        (tmp_path / name).write_bytes(mark + text.encode())
+        assert class_names(tmp_path) == ("caf\u00e9", "dog")
+        (tmp_path / name).unlink()
+
+
 def test_a_class_that_has_no_name_is_refused(tmp_path: Path) -> None:
     write_shards(tmp_path)
     shard(tmp_path / "val-000000.tar", [("7.jpg", jpeg(0)), ("7.cls", b"2")])
-    with pytest.raises(DataError, match=r"in \[0, 2\), '7.jpg' has 2"):
+    with pytest.raises(DataError, match=r"in \[0, 2\), got 2 for '.*7.jpg'"):
         load_data("shards", root=tmp_path)
 
 
@@ -345,7 +390,7 @@ def test_shards_that_are_missing_are_named(tmp_path: Path) -> None:
         load_data("shards", root=tmp_path)
     (tmp_path / "train-2.tar").rename(tmp_path / "train-000001.tar")
     (tmp_path / "val-000000.tar").rename(tmp_path / "test-000000.tar")
-    assert len(load_data("shards", root=tmp_path).test) == 4
+    assert load_data("shards", root=tmp_path).sizes[1] == 4
     (tmp_path / "test-000000.tar").unlink()
     with pytest.raises(DataError, match="must hold train-000000.tar and val-000000"):
         load_data("shards", root=tmp_path)

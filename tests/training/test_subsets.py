@@ -7,13 +7,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import Dataset, Subset, TensorDataset
 
 from ddw_graph.errors import DataError
 from ddw_graph.training.data import ImageData, load_data
-from ddw_graph.training.images import Images, shuffled
 from ddw_graph.training.keys import Key
-from ddw_graph.training.loading import batches
-from ddw_graph.training.subsets import Subset, balanced, held_out, spread_over_classes
+from ddw_graph.training.loading import batches, training_batches
+from ddw_graph.training.subsets import (
+    balanced,
+    held_out,
+    labels_of,
+    own_order,
+    spread_over_classes,
+)
+from ddw_graph.training.transform import Inputs
 from tests.training.photographs import image_folder, shards
 
 LABELS = st.lists(st.integers(0, 2), min_size=0, max_size=40).map(
@@ -68,9 +75,14 @@ def test_names_what_it_rejects(options: dict[str, Any], message: str) -> None:
         load_data(**options)
 
 
-def pixels(images: Images) -> set[bytes]:
-    x, _ = images.batch(range(len(images)), None)
-    return {image.numpy().tobytes() for image in x}
+def pixels(images: Dataset[Any]) -> set[bytes]:
+    return {x.numpy().tobytes() for batch, _ in batches(images, 9) for x in batch}
+
+
+def counts(images: Dataset[Any]) -> list[int]:
+    labels = labels_of(images)
+    assert labels is not None
+    return torch.bincount(labels).tolist()
 
 
 @pytest.mark.parametrize("kind", ["folder", "shards"])
@@ -82,18 +94,18 @@ def test_every_set_can_be_cut(tmp_path: Path, kind: str) -> None:
 
     write(tmp_path)
     whole, cut = load(), load(per_class=2, holdout=4)
-    assert torch.bincount(cut.train.labels).tolist() == [2, 2]
-    assert torch.bincount(cut.test.labels).tolist() == [2, 2]
-    train, test = pixels(cut.train), pixels(cut.test)
+    assert counts(cut.train) == counts(cut.test) == [2, 2]
+    train, test = pixels(cut.train_inputs()), pixels(cut.test_inputs())
     assert len(train) == len(test) == 4 and not train & test
-    assert (train | test) <= pixels(whole.train)
-    assert not test & pixels(whole.test)
-    assert pixels(load(holdout=4).test) == test  # whatever is chosen of the rest
+    assert (train | test) <= pixels(whole.train_inputs())
+    assert not test & pixels(whole.test_inputs())
+    # Whatever is chosen of the rest.
+    assert pixels(load(holdout=4).test_inputs()) == test
     described = [
         data.as_dict()
         for data in (whole, cut, load(holdout=4), load(per_class=2), load(per_class=3))
     ]
-    assert len({told["digest"] for told in described}) == 5
+    assert len({each["digest"] for each in described}) == 5
     assert "holdout" not in described[0] and "per_class" not in described[0]
     assert (described[1]["holdout"], described[1]["per_class"]) == (4, 2)
     assert cut.as_dict() == load(per_class=2, holdout=4).as_dict()
@@ -102,36 +114,49 @@ def test_every_set_can_be_cut(tmp_path: Path, kind: str) -> None:
 @pytest.mark.usefixtures("all_images")
 def test_the_embedded_set_held_out_is_no_test_image() -> None:
     data = load_data(holdout=500, per_class=100)
-    assert (len(data.train), len(data.test)) == (1000, 500)
-    assert not pixels(data.train) & pixels(data.test)
-    assert not pixels(data.test) & pixels(load_data().test)
-
-
-def test_an_image_is_augmented_as_in_the_whole_set(tmp_path: Path) -> None:
-    sets = load_data().train, load_data("folder", root=image_folder(tmp_path)).train
-    for images in sets:
-        some = Subset(images, torch.tensor([1, 4, 7]))
-        x, labels = some.batch([2, 0], Key(0, 3))
-        whole, of_whole = images.batch([7, 1], Key(0, 3))
-        assert torch.equal(x, whole) and torch.equal(labels, of_whole)
-        assert torch.equal(some.labels, images.labels[[1, 4, 7]])
+    assert data.sizes == (1000, 500)
+    held = pixels(data.test_inputs())
+    assert not pixels(data.train_inputs()) & held
+    assert not held & pixels(load_data().test_inputs())
 
 
 def test_a_subset_of_shards_keeps_their_order(tmp_path: Path) -> None:
-    images = load_data("shards", root=shards(tmp_path), image_size=24).train
-    some = Subset(images, torch.arange(0, 18, 2))
+    images = load_data("shards", root=shards(tmp_path), image_size=24)
+    some = Subset(Subset(images.train, range(1, 18)), range(1, 17, 2))
     key = Key(0, 1)
-    wanted = [index for index in shuffled(images, key).tolist() if index % 2 == 0]
-    assert some.indices[shuffled(some, key)].tolist() == wanted
-    labels = torch.cat([y for _, y in batches(some, 4, shuffle=key)])
-    assert torch.equal(labels, images.labels[wanted])
+    order = own_order(images.train, key)
+    assert order is not None
+    wanted = [index for index in order.tolist() if index in range(2, 18, 2)]
+    dataset = Inputs(some, images.transform)
+    labels = torch.cat([y for (_, y), _ in training_batches(dataset, 4, key)])
+    whole = labels_of(images.train)
+    assert whole is not None and torch.equal(labels, whole[wanted])
+    assert own_order(Subset(TensorDataset(labels), [0]), key) is None
 
 
-def test_a_subset_of_other_images_has_an_order_for_each_key() -> None:
-    some = Subset(load_data().train, torch.arange(0, 40, 2))
-    orders = [tuple(shuffled(some, Key(0, epoch)).tolist()) for epoch in (0, 0, 1)]
-    assert sorted(orders[0]) == list(range(20))
-    assert orders[0] == orders[1] != orders[2]
+def test_labels_are_found_in_any_data_set(tmp_path: Path) -> None:
+    labels = torch.tensor([2, 0, 1, 1])
+    held = TensorDataset(torch.zeros(4, 1), labels)
+
+    class Read(Dataset[Any]):
+        def __len__(self) -> int:
+            return 4
+
+        def __getitem__(self, index: int) -> Any:
+            return held[index]
+
+    folder = load_data("folder", root=image_folder(tmp_path)).train
+    for dataset, wanted in (
+        (held, labels),
+        (Read(), labels),
+        (Subset(Read(), [3, 0]), labels[[3, 0]]),
+        (folder, torch.arange(2).repeat_interleave(6)),
+    ):
+        found = labels_of(dataset)
+        assert found is not None and torch.equal(found, wanted)
+    assert labels_of(Read(), read=False) is None
+    assert labels_of(TensorDataset(torch.zeros(4))) is None
+    assert labels_of(TensorDataset(torch.zeros(4), torch.zeros(4))) is None
 
 
 @given(LABELS, st.integers(1, 60))

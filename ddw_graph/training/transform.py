@@ -1,0 +1,262 @@
+"""What an image goes through before a network sees it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
+
+from ddw_graph.errors import DataError
+from ddw_graph.training.augmentation import Augmentation
+from ddw_graph.training.keys import Key
+from ddw_graph.training.subsets import own_order
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of the channels of ImageNet."""
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What an image of 8 bits goes through before a network sees it.
+
+    It becomes grey or RGB, its short side is resized, its centre is cropped to a
+    square, and each channel's value in ``[0, 1]`` is normalised by mean and standard
+    deviation. A tensor that has the size already is normalised only.
+
+    Args:
+        channels: 1 for grey, 3 for RGB; others for tensors only.
+        image_size: Height and width after cropping, pixels.
+        resize: Short side after resizing, pixels.
+        mean: Mean of each channel.
+        std: Standard deviation of each channel.
+        crop: Whether training takes random resized crops; otherwise it shifts images by
+            up to an eighth of their size.
+
+    Raises:
+        DataError: If a value is out of range, or there are not as many as channels.
+
+    Example:
+        >>> print(Transform(1, 28, 28, (0.29,), (0.35,)))
+        grey, short side resized to 28 px, centre of 28 px, mean 0.29, std 0.35
+    """
+
+    channels: int
+    image_size: int
+    resize: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        if not 1 <= self.image_size <= self.resize:
+            raise DataError(
+                "image_size must be at least 1 and at most resize, got "
+                f"image_size={self.image_size}, resize={self.resize}"
+            )
+        if not len(self.mean) == len(self.std) == self.channels > 0:
+            raise DataError(
+                f"mean and std must have {self.channels} values, one for each channel, "
+                f"got {self.mean} and {self.std}"
+            )
+        if not min(self.std) > 0:
+            raise DataError(f"std must be positive, got {self.std}")
+
+    @classmethod
+    def of_files(cls, image_size: int) -> "Transform":
+        """Returns the usual one for image files, that of ImageNet.
+
+        Example:
+            >>> Transform.of_files(224).resize
+            256
+        """
+        return cls(3, image_size, image_size * 256 // 224, MEAN, STD, crop=True)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Transform":
+        """Returns the transform that ``as_dict`` describes.
+
+        Raises:
+            DataError: If the values are of another kind.
+        """
+        try:
+            channels, size, resize = (
+                int(values[key]) for key in ("channels", "image_size", "resize")
+            )
+            mean, std = (tuple(map(float, values[key])) for key in ("mean", "std"))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise DataError(
+                f"a transform must have channels, sizes, mean and std, got {error!r}"
+            ) from error
+        return cls(channels, size, resize, mean, std, bool(values.get("crop", False)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the values by name, ready for JSON."""
+        values = asdict(self)
+        return {**values, "mean": list(self.mean), "std": list(self.std)}
+
+    def __str__(self) -> str:
+        """Describes what happens in evaluation."""
+        kinds = {1: "grey", 3: "RGB"}
+        mean, std = (
+            ", ".join(f"{value:.4g}" for value in values)
+            for values in (self.mean, self.std)
+        )
+        return (
+            f"{kinds.get(self.channels, f'{self.channels} channels')}, short side "
+            f"resized to {self.resize} px, centre of {self.image_size} px, "
+            f"mean {mean}, std {std}"
+        )
+
+    def __call__(
+        self, image: "Image | Tensor"
+    ) -> Float[Tensor, "*batch channels height width"]:
+        """Returns an image, or several of one size, as evaluation uses them.
+
+        Args:
+            image: A PIL image, or a uint8 tensor ``(..., channels, height, width)``.
+
+        Raises:
+            DataError: If it cannot be made to have these channels.
+        """
+        return self._normalised(self._fitted(image))
+
+    def augmented(self, augmentation: Augmentation) -> Callable[[Any], Tensor]:
+        """Returns what an image goes through in training.
+
+        It is cropped or shifted and flipped, changed as ``augmentation`` says, and
+        normalised. What is drawn comes from torch's global generator.
+        """
+        from torchvision.transforms import v2  # slow to import
+
+        cropped: list[Callable[[Any], Any]] = [self._fitted, self._moved]
+        if self.crop:
+            size = self.image_size
+            crops = v2.RandomResizedCrop(size), v2.RandomHorizontalFlip()
+            cropped = [self._coloured, *crops]
+        steps = *cropped, *augmentation.before(), self._normalised
+        changed: Callable[[Any], Tensor] = v2.Compose([*steps, *augmentation.after()])
+        return changed
+
+    def _coloured(self, image: "Image | Tensor") -> "Image | Tensor":
+        """Returns an image in grey or RGB, as the network takes it."""
+        found = image.shape[-3] if isinstance(image, Tensor) else len(image.getbands())
+        if found == self.channels:
+            return image
+        if not {found, self.channels} <= {1, 3}:
+            raise DataError(f"images must have {self.channels} channels, got {found}")
+        from torchvision.transforms import v2  # slow to import
+
+        changed: Image | Tensor
+        changed = (v2.Grayscale() if self.channels == 1 else v2.RGB())(image)
+        return changed
+
+    def _fitted(self, image: "Image | Tensor") -> "Image | Tensor":
+        """Returns the centre of an image."""
+        image, square = self._coloured(image), [self.image_size] * 2
+        if isinstance(image, Tensor) and [*image.shape[-2:], self.resize] == [
+            *square,
+            self.image_size,
+        ]:
+            return image
+        from torchvision.transforms.v2 import functional  # slow to import
+
+        resized = functional.resize(image, [self.resize])
+        centre: Image | Tensor = functional.center_crop(resized, square)
+        return centre
+
+    def _moved(self, image: "Image | Tensor") -> Tensor:
+        """Returns an image flipped by chance, and shifted over a black border.
+
+        torchvision's ``RandomCrop`` and ``RandomHorizontalFlip`` do the same in five
+        times the time, which small networks would wait for.
+        """
+        image, size = _pixels(image), self.image_size
+        pad = size // 8
+        flip, *places = torch.rand(3).tolist()
+        top, left = (int(place * (2 * pad + 1)) for place in places)
+        if flip < 0.5:
+            image = image.flip(-1)
+        padded = torch.nn.functional.pad(image, [pad] * 4)
+        return padded[..., top : top + size, left : left + size]
+
+    def _normalised(self, image: "Image | Tensor") -> Tensor:
+        mean, std = self._statistics
+        pixels = _pixels(image).float()
+        # As torchvision does for pictures: the last digit is another.
+        values = pixels / 255 if isinstance(image, Tensor) else pixels * (1 / 255)
+        return (values - mean) / std
+
+    @cached_property
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        mean, std = torch.tensor([self.mean, self.std])[..., None, None]
+        return mean, std
+
+
+def _pixels(image: "Image | Tensor") -> Tensor:
+    if isinstance(image, Tensor):
+        return image
+    from torchvision.transforms.v2 import functional  # slow to import
+
+    pixels: Tensor = functional.pil_to_tensor(image)
+    return pixels
+
+
+class Inputs(Dataset[tuple[Tensor, Any]]):
+    """Images of a data set as a network sees them, with their labels.
+
+    Args:
+        dataset: Gives images and labels.
+        transform: What an image of 8 bits goes through; None leaves images unchanged.
+        augmentation: What is done to training images; None for none.
+
+    Raises:
+        DataError: If images of another kind are to be augmented.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        transform: Transform | None,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        if transform is None and augmentation is not None:
+            raise DataError(
+                "augment needs 8-bit images, got a data set whose tensors go to the "
+                "network unchanged: augment them in the data set itself"
+            )
+        self.dataset = dataset
+        self.transform: Callable[[Any], Tensor] | None = transform
+        if transform is not None and augmentation is not None:
+            self.transform = transform.augmented(augmentation)
+        # Pixels in memory are normalised in one go, and need no random numbers.
+        self.at_once = isinstance(dataset, TensorDataset) and augmentation is None
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Any]:
+        """Returns an image and its label."""
+        image, label = self.dataset[index]
+        return (image if self.transform is None else self.transform(image)), label
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, Any]]:
+        """Returns several."""
+        if self.at_once:
+            whole: Any = self.dataset
+            images, labels = whole[indices]
+            images = images if self.transform is None else self.transform(images)
+            return list(zip(images, labels, strict=True))
+        return [self[index] for index in indices]
+
+    def order(self, key: Key) -> Tensor | None:
+        """Returns the order in which a key shuffles the images; None for any."""
+        return own_order(self.dataset, key)

@@ -1,0 +1,309 @@
+"""Images come normalised, in a keyed order, augmented by a key."""
+
+import pickle
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import Dataset, TensorDataset
+from torchvision.transforms import InterpolationMode, v2
+
+from ddw_graph.errors import DataError
+from ddw_graph.training.augmentation import Augmentation, mixed
+from ddw_graph.training.data import load_data
+from ddw_graph.training.keys import Key, Purpose
+from ddw_graph.training.loading import batches, training_batches
+from ddw_graph.training.pictures import ImageFiles
+from ddw_graph.training.transform import Inputs, Transform
+
+PLAIN = Augmentation()
+FULL = Augmentation(trivial_augment=True, random_erasing=0.7)
+IN_MEMORY = Transform(1, 16, 16, (0.5,), (0.25,))
+OF_FILES = Transform.of_files(24)
+
+
+def ramp(count: int = 20, size: int = 16) -> TensorDataset:
+    pixels = torch.arange(count * size * size).reshape(count, 1, size, size) % 251
+    return TensorDataset(pixels.byte(), torch.arange(count))
+
+
+def photographs(folder: Path, count: int = 6) -> ImageFiles:
+    generator = np.random.default_rng(0)
+    names = [str(folder / f"{place}.png") for place in range(count)]
+    for name in names:
+        pixels = generator.integers(0, 255, (40, 30, 3), np.uint8)
+        Image.fromarray(pixels).save(name)
+    return ImageFiles(names)
+
+
+def inputs(kind: str, folder: Path, augmentation: Augmentation | None) -> Inputs:
+    if kind == "arrays":
+        return Inputs(ramp(), IN_MEMORY, augmentation)
+    return Inputs(photographs(folder), OF_FILES, augmentation)
+
+
+def items(dataset: Dataset[Any], indices: list[int], key: Key) -> torch.Tensor:
+    """Returns images of a data set as an epoch of training reads them."""
+    found = []
+    for index in indices:
+        with key.lent(Purpose.TRANSFORMS, index):
+            found.append(dataset[index][0])
+    return torch.stack(found)
+
+
+def test_pixels_in_memory_are_normalised_to_the_last_digit() -> None:
+    data = load_data()
+    pixels, labels = data.train.tensors  # type: ignore[attr-defined]
+    assert data.transform is not None
+    mean, std = data.transform.mean[0], data.transform.std[0]
+    wanted = (pixels.float() / 255 - torch.tensor(mean)) / torch.tensor(std)
+    assert wanted.mean().abs() < 1e-4 and (wanted.std() - 1).abs() < 1e-3
+    dataset = data.train_inputs()
+    for size in (7, 64):
+        found = list(batches(dataset, size))
+        assert torch.equal(torch.cat([x for x, _ in found]), wanted)
+        assert torch.equal(torch.cat([y for _, y in found]), labels)
+    assert torch.equal(dataset[5][0], wanted[5])
+
+
+def test_files_are_resized_cropped_and_normalised_as_for_imagenet(
+    tmp_path: Path,
+) -> None:
+    route = v2.Compose(
+        [
+            v2.Resize(27),
+            v2.CenterCrop(24),
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(OF_FILES.mean, OF_FILES.std),
+        ]
+    )
+    files = photographs(tmp_path)
+    ((x, places),) = batches(Inputs(files, OF_FILES), 6)
+    assert places.tolist() == list(range(6))
+    for place, found in enumerate(x):
+        assert torch.equal(found, route(files[place][0]).as_subclass(torch.Tensor))
+
+
+def test_images_become_grey_or_coloured_and_of_the_size(tmp_path: Path) -> None:
+    grey = Transform(1, 16, 20, (0.5,), (0.25,))
+    picture = photographs(tmp_path, 1)[0][0]
+    wanted = v2.functional.pil_to_tensor(
+        v2.functional.center_crop(picture.convert("L").resize((20, 26), 2), [16])
+    )
+    assert torch.equal(grey(picture), (wanted.float() / 255 - 0.5) / 0.25)
+    assert grey.augmented(PLAIN)(picture).shape == (1, 16, 16)
+    coloured = OF_FILES(ramp(1)[0][0])
+    assert coloured.shape == (3, 24, 24)
+    back = coloured * torch.tensor(OF_FILES.std)[:, None, None]
+    back += torch.tensor(OF_FILES.mean)[:, None, None]
+    torch.testing.assert_close(back[0], back[2])
+    with pytest.raises(DataError, match="must have 2 channels, got 3"):
+        Transform(2, 16, 16, (0.5,) * 2, (0.25,) * 2)(picture)
+
+
+@pytest.mark.parametrize("transform", [IN_MEMORY, OF_FILES])
+def test_a_transform_survives_json_and_processes(transform: Transform) -> None:
+    assert Transform.from_dict(transform.as_dict()) == transform
+    assert transform.as_dict()["mean"] == list(transform.mean)
+    image, change = ramp(1)[0][0], pickle.loads(pickle.dumps(transform.augmented(FULL)))
+    with Key(0, 0).lent(Purpose.TRANSFORMS, 1):
+        wanted = transform.augmented(FULL)(image)
+    with Key(0, 0).lent(Purpose.TRANSFORMS, 1):
+        assert torch.equal(change(image), wanted)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size": 0}, "got image_size=0, resize=16"),
+        ({"image_size": 17}, "at most resize, got image_size=17"),
+        ({"channels": 3}, "mean and std must have 3 values"),
+        ({"channels": 0}, "must have 0 values"),
+        ({"std": [0.0]}, r"std must be positive, got \(0.0,\)"),
+        ({"std": [float("nan")]}, r"std must be positive, got \(nan,\)"),
+        ({"mean": "x"}, "must have channels, sizes, mean and std, got"),
+        ({"mean": None}, "must have channels, sizes, mean and std, got"),
+    ],
+)
+def test_names_what_it_rejects(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Transform.from_dict(IN_MEMORY.as_dict() | changes)
+
+
+def test_every_image_comes_once_in_an_order_of_its_own_each_epoch() -> None:
+    dataset = Inputs(ramp(), IN_MEMORY)
+    orders = [
+        torch.cat([y for (_, y), _ in training_batches(dataset, 7, Key(*key))]).tolist()
+        for key in ((0, 0), (0, 0), (0, 1), (1, 0))
+    ]
+    assert all(sorted(order) == list(range(20)) for order in orders)
+    assert orders[0] == orders[1]
+    assert len({tuple(order) for order in orders}) == 3
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("more", [None, PLAIN, FULL])
+@pytest.mark.parametrize("kind", ["arrays", "files"])
+def test_augmentation_depends_on_seed_epoch_and_index_only(
+    tmp_path: Path, kind: str, more: Augmentation | None, workers: int
+) -> None:
+    if workers and (kind == "arrays" or more == PLAIN):
+        pytest.skip("starting processes takes a second")
+    dataset, key = inputs(kind, tmp_path, more), Key(0, 3)
+    torch.manual_seed(random.randrange(10**6))
+    before = torch.get_rng_state()
+    for (x, labels), count in training_batches(dataset, 4, key, workers=workers):
+        assert count == len(labels)
+        assert torch.equal(x, items(dataset, labels.tolist(), key))
+        for other in (Key(0, 4), Key(1, 3)):
+            same = torch.equal(items(dataset, labels.tolist(), other), x)
+            assert same is (more is None)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "files"])
+def test_erasing_sets_a_rectangle_to_the_mean_and_nothing_else(
+    tmp_path: Path, kind: str
+) -> None:
+    plain = inputs(kind, tmp_path, PLAIN)
+    always = inputs(kind, tmp_path, Augmentation(random_erasing=1.0))
+    for epoch in range(5):
+        key, every = Key(0, epoch), list(range(6))
+        pairs = zip(items(plain, every, key), items(always, every, key), strict=True)
+        for whole, erased in pairs:
+            rows, columns = torch.nonzero((erased != whole).any(0), as_tuple=True)
+            assert len(rows)
+            top, left = rows.min(), columns.min()
+            bottom, right = rows.max() + 1, columns.max() + 1
+            assert not erased[:, top:bottom, left:right].any()
+
+
+def test_images_are_erased_as_often_as_asked_for() -> None:
+    every, key = list(range(400)), Key(0, 0)
+    whole, erased = (
+        items(Inputs(ramp(400), IN_MEMORY, Augmentation(random_erasing=p)), every, key)
+        for p in (0.0, 0.25)
+    )
+    share = (erased != whole).flatten(1).any(1).float().mean()
+    assert 0.18 < share < 0.32  # four standard deviations of 400 draws
+
+
+@pytest.mark.parametrize(
+    ("more", "change"),
+    [
+        (Augmentation(trivial_augment=True), v2.TrivialAugmentWide),
+        (Augmentation(rand_augment=9), v2.RandAugment),
+    ],
+)
+@pytest.mark.parametrize("kind", ["arrays", "files"])
+def test_changes_are_torchvisions_between_crop_and_normalising(
+    tmp_path: Path, kind: str, more: Augmentation, change: Any
+) -> None:
+    dataset, plain = (inputs(kind, tmp_path, each) for each in (more, PLAIN))
+    transform = OF_FILES if kind == "files" else IN_MEMORY
+    change, key = change(interpolation=InterpolationMode.BILINEAR), Key(0, 3)
+    raw, differing = plain.dataset, 0
+    for index in range(6):
+        with key.lent(Purpose.TRANSFORMS, index):
+            if kind == "files":
+                crop = v2.RandomResizedCrop(24)(raw[index][0])
+                moved = v2.RandomHorizontalFlip()(crop)
+            else:
+                moved = transform._moved(raw[index][0])
+            pixels = change(moved)
+        found, without = (items(each, [index], key)[0] for each in (dataset, plain))
+        assert torch.equal(found, transform._normalised(pixels))
+        differing += not torch.equal(found, without)
+    assert differing > 2
+
+
+def test_equal_photographs_are_augmented_differently(tmp_path: Path) -> None:
+    files = ImageFiles([photographs(tmp_path, 1).files[0]] * 4)
+    x = items(Inputs(files, OF_FILES, PLAIN), [0, 1, 2, 3], Key(0, 0))
+    assert len({image.numpy().tobytes() for image in x}) == 4
+
+
+def test_augmentation_shifts_and_flips_and_nothing_else() -> None:
+    dataset = ramp(1)
+    plain = IN_MEMORY(dataset[0][0])[0]
+    seen = set()
+    for epoch in range(600):
+        x = items(Inputs(dataset, IN_MEMORY, PLAIN), [0], Key(0, epoch))
+        for flipped in (False, True):
+            padded = torch.full((20, 20), -0.5 / 0.25)
+            padded[2:18, 2:18] = plain.flip(1) if flipped else plain
+            for top in range(5):
+                for left in range(5):
+                    if torch.equal(x[0, 0], padded[top : top + 16, left : left + 16]):
+                        seen.add((flipped, top, left))
+    assert len(seen) == 50  # every shift of up to 2 px, flipped or not
+
+
+def mix(
+    step: int, *, mixup: float, cutmix: float, count: int = 6
+) -> tuple[torch.Tensor, ...]:
+    """Returns images whose every pixel is their label plus 1, and them mixed."""
+    labels = torch.arange(count)
+    x = (labels + 1.0)[:, None, None, None].expand(count, 2, 8, 8)
+    key = Key(0, 1)
+    return x, *mixed(x, labels, count, key, step, mixup=mixup, cutmix=cutmix)
+
+
+def test_mixup_adds_images_in_the_shares_of_their_targets() -> None:
+    shares = set()
+    for step in range(20):
+        x, found, targets = mix(step, mixup=0.5, cutmix=0.0)
+        share = targets[0, 0].item()
+        shares.add(share)
+        assert 0 <= share <= 1
+        torch.testing.assert_close(targets.sum(1), torch.ones(6))
+        torch.testing.assert_close(targets.diagonal(), torch.full((6,), share))
+        torch.testing.assert_close(found, share * x + (1 - share) * x.roll(1, 0))
+    assert len(shares) == 20
+
+
+def test_cutmix_sets_in_a_rectangle_of_the_share_of_its_target() -> None:
+    shares = set()
+    for step in range(20):
+        x, found, targets = mix(step, mixup=0.0, cutmix=1.0)
+        own, other = found == x, found == x.roll(1, 0)
+        assert bool((own ^ other).all())
+        share = own[0].float().mean()
+        shares.add(share.item())
+        torch.testing.assert_close(targets.sum(1), torch.ones(6))
+        torch.testing.assert_close(targets.diagonal(), share.expand(6))
+        rows, columns = torch.nonzero(other[0, 0], as_tuple=True)
+        if len(rows):
+            box = (rows.max() - rows.min() + 1) * (columns.max() - columns.min() + 1)
+            assert box == len(rows)
+    assert len(shares) > 10
+
+
+def test_each_batch_draws_one_kind_of_mixing_by_its_key() -> None:
+    both = [mix(step, mixup=1.0, cutmix=1.0)[1] for step in range(20)]
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    again = [mix(step, mixup=1.0, cutmix=1.0)[1] for step in range(20)]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(one, other) for one, other in zip(both, again, strict=True))
+    assert len({x.numpy().tobytes() for x in both}) > 15
+    whole = sum(bool((x == x.round()).all()) for x in both)
+    assert 4 <= whole <= 16  # CutMix alone leaves whole numbers
+
+
+def test_a_single_image_and_a_batch_without_mixing_are_unchanged() -> None:
+    for alpha, count in ((1.0, 1), (0.0, 6)):
+        x, found, targets = mix(0, mixup=alpha, cutmix=alpha, count=count)
+        assert torch.equal(x, found) and targets.tolist() == list(range(count))
+
+
+def test_deep_pictures_are_refused_and_not_flattened(tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100).save(path)
+    with pytest.raises(DataError, match="deep.png.*a channel must have 8 bits, got"):
+        ImageFiles([str(path)])[0]
