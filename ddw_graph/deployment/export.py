@@ -1,4 +1,4 @@
-"""Export: a network in a file that runs without this library."""
+"""Export: a network as a file that runs without this library."""
 
 import copy
 import io
@@ -31,15 +31,15 @@ METADATA_FILE = "ddw_graph.json"
 
 @dataclass(frozen=True)
 class Exported:
-    """A network that was exported.
+    """An exported network.
 
     Args:
         path: Its file.
         format: ``onnx`` or ``torch``.
         size: Length of the file, bytes.
         outputs: Name of each output.
-        metadata: What the file says of itself.
-        parity: How far it is from the network.
+        metadata: The file's metadata.
+        parity: How far its outputs are from the network's.
     """
 
     path: Path
@@ -51,11 +51,11 @@ class Exported:
 
 
 class Outputs(nn.Module):
-    """Gives a network's logits, and its adjacencies where they are asked for.
+    """Returns a network's outputs as a tuple of tensors.
 
     Args:
         network: The network.
-        adjacency: Whether each stage's adjacency follows.
+        adjacency: Whether each stage's adjacency follows the logits.
     """
 
     def __init__(self, network: Network, adjacency: bool) -> None:
@@ -84,16 +84,16 @@ def export(
 
     The file takes any number of float32 images at a time and computes what the network
     does in evaluation mode. Gates stay as multiplications: a closed edge weighs 0, and
-    every node is computed. What the file computes is compared with the network before
-    it is kept; it appears as a whole or not at all.
+    every node is computed. The file's outputs are compared with the network's before it
+    is kept; it appears as a whole or not at all.
 
     Args:
         model: The network, with what its images and classes are where that is known.
         path: The file; its folder must exist.
-        format: ``onnx``, or ``torch`` for ``torch.export``; by default what the file's
-            name ends with, ``.onnx`` or ``.pt2``.
-        image_size: Height and width of an image, pixels; by default that of the images
-            it was trained on, or those that a network of its name is meant for.
+        format: ``onnx``, or ``torch`` for ``torch.export``; by default that of the
+            ending of the file's name, ``.onnx`` or ``.pt2``.
+        image_size: Height and width of an image, pixels; by default those of the
+            images it was trained on, or that a network of its name is meant for.
         adjacency: Whether each stage's adjacency is an output too.
         overwrite: Whether to replace a file that is there.
 
@@ -169,8 +169,8 @@ def _shape(source: Trained, image_size: int | None) -> tuple[int, int, int]:
     size = source.image_size if image_size is None else image_size
     if size is None:
         raise ExportError(
-            "image_size (--image-size) must be given for a network that does not say "
-            "what images it is meant for, got none"
+            "image_size (--image-size) must be given for a network without a run or a "
+            "known name, got none"
         )
     if size < 1:
         raise ExportError(f"image_size must be at least 1 pixel, got {size}")
@@ -181,15 +181,14 @@ def plain(network: Network) -> Network:
     """Returns a copy in float32 on the CPU, in evaluation mode.
 
     Raises:
-        ExportError: If the network skips what is closed wherever it runs.
+        ExportError: If the network always skips what is closed.
     """
     for place, stage in enumerate(network.stages, start=1):
         if stage.skips:
             raise ExportError(
-                "a network that skips what is closed cannot be exported: which nodes "
-                "are computed is decided by the data, sample by sample, and an "
-                "exported graph computes the same nodes always; with skips=None it is "
-                f"exported masked, got skips=True in stage {place}"
+                "a network with skips=True cannot be exported: its data decide which "
+                "nodes are computed, and an exported graph always computes the same; "
+                f"set skips=None to export it masked, got skips=True in stage {place}"
             )
     return copy.deepcopy(network).float().cpu().eval()
 
@@ -197,7 +196,7 @@ def plain(network: Network) -> Network:
 def _metadata(
     source: Trained, network: Network, shape: Sequence[int], adjacency: bool
 ) -> dict[str, Any]:
-    """Returns what a file says of itself: all that who runs it needs."""
+    """Returns a file's metadata: what anybody needs to run it."""
     channels, size, _ = shape
     found: dict[str, Any] = {
         "ddw_graph": ddw_graph.__version__,
@@ -207,7 +206,7 @@ def _metadata(
     prepared = source.preparation
     if prepared is not None:
         values = prepared.as_dict()
-        # Of another size, in proportion.
+        # In proportion where the size is another one.
         values["resize"] = prepared.resize * size // prepared.image_size
         found |= {key: values[key] for key in ("resize", "mean", "std")}
     if source.classes is not None:
@@ -222,7 +221,7 @@ def program_of(
     wrapped: nn.Module, shape: Sequence[int]
 ) -> torch.export.ExportedProgram:
     """Returns the graph of a network, for any number of images at a time."""
-    # Two of them: a graph of one would take the number for a constant.
+    # Two images: torch.export would take a number of one for a constant.
     images = torch.zeros(2, *shape)
     with warnings.catch_warnings(action="ignore"):
         program = torch.export.export(
@@ -244,7 +243,7 @@ def _torch_bytes(
 
 
 def _running(content: bytes) -> Runs:
-    """Returns what runs the content of a ``torch.export`` file."""
+    """Returns a function that runs the content of a ``torch.export`` file."""
     with warnings.catch_warnings(action="ignore"):
         program = torch.export.load(io.BytesIO(content))
     run: Any = program.module()
@@ -252,7 +251,7 @@ def _running(content: bytes) -> Runs:
 
 
 def _reason(error: Exception) -> str:
-    """Returns the first words of an error."""
+    """Returns an error of ours, or the first line of another."""
     if isinstance(error, ModelError):
         return str(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

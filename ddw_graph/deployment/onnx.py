@@ -14,24 +14,23 @@ from ddw_graph.deployment.parity import Runs
 from ddw_graph.errors import ExportError
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-"""What the extra ``onnx`` brings."""
+"""The packages of the extra ``onnx``."""
 
 
 def missing() -> list[str]:
-    """Returns which packages are needed for ONNX files and not installed."""
+    """Returns the packages that ONNX files need and that are not installed."""
     return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
 def check_installed() -> None:
-    """Checks that what ONNX files are made by, and run by, is there.
+    """Checks that the packages that make and run ONNX files are installed.
 
     Raises:
-        ExportError: If something is not; it names the command that brings it.
+        ExportError: If one is not; the message has the command that installs it.
     """
-    lacking = missing()
-    if lacking:
+    if missing():
         raise ExportError(
-            f"ONNX needs {', '.join(PACKAGES)}, got no {' and no '.join(lacking)}; "
+            f"ONNX needs {', '.join(PACKAGES)}, got no {' and no '.join(missing())}; "
             "install with pip install 'ddw_graph[onnx]'"
         )
 
@@ -46,7 +45,7 @@ def onnx_bytes(
     Args:
         program: The network.
         outputs: Name of each output.
-        metadata: Values by name, which the file holds in JSON each.
+        metadata: Values by name; the file holds each as JSON.
     """
     from onnxscript import optimizer
 
@@ -55,8 +54,8 @@ def onnx_bytes(
             program,
             dynamo=True,
             verbose=False,
-            # Its search for patterns takes minutes of a large wiring, and what it
-            # finds onnxruntime finds again when it loads a file.
+            # Its search for patterns takes minutes for a large wiring, and onnxruntime
+            # repeats it when it loads a file.
             optimize=False,
             input_names=["images"],
             output_names=list(outputs),
@@ -68,7 +67,7 @@ def onnx_bytes(
     proto.producer_name = "ddw_graph"
     proto.producer_version = ddw_graph.__version__
     for node in proto.graph.node:
-        # Which module each operation was: three quarters of a small file.
+        # The module of each operation: three quarters of a small file.
         del node.metadata_props[:]
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=json.dumps(value, allow_nan=False))
@@ -88,7 +87,7 @@ def session(content: bytes, *, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # Threads that wait by spinning would take their core from whoever computes next.
+    # Idle threads that spin would keep their cores from other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors
     return onnxruntime.InferenceSession(
@@ -97,7 +96,7 @@ def session(content: bytes, *, threads: int) -> Any:
 
 
 def running(opened: Any) -> Runs:
-    """Returns what runs an ONNX file on tensors.
+    """Returns a function that runs an ONNX file on tensors.
 
     Args:
         opened: A session.

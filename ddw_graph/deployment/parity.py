@@ -13,27 +13,26 @@ BATCHES = (1, 5)
 """Numbers of images in a batch at which outputs are compared."""
 
 TOLERANCE = 1e-4
-"""Largest difference that rounding in float32 is allowed, over the largest value of the
+"""Largest difference that rounding in float32 may make, over the largest value of the
 output."""
 
 MOST = 1e-3
-"""Likewise where PyTorch's own rounding is more: a file need not be nearer."""
+"""Likewise where PyTorch's own rounding makes more."""
 
 Runs = Callable[[Tensor], Sequence[Tensor]]
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an exported network is from the network.
+    """How far an exported network's outputs are from the network's.
 
     A difference is over the largest value of its output in the batch.
 
     Args:
         logits: Largest difference of a logit.
-        adjacency: Largest difference of a multiplier; None where they are not among
-            the outputs.
+        adjacency: Largest difference of a multiplier; None where they are no outputs.
         rounding: Largest difference of a logit between the network in float32 and in
-            float64: what rounding does without any export.
+            float64: the rounding without any export.
         batches: Numbers of images in the batches compared.
     """
 
@@ -55,24 +54,24 @@ def noise(shape: Sequence[int]) -> list[Tensor]:
 
 @torch.no_grad()
 def parity(network: nn.Module, exported: Runs, batches: Sequence[Tensor]) -> Parity:
-    """Returns how far an exported network is from the network.
+    """Returns how far an exported network's outputs are from the network's.
 
-    Two computations in float32 add up different rounding, and a deep network may
-    amplify it; so an output is compared with the network in float64 and in float32, and
-    the nearer one counts. The first has no rounding to speak of. The second decides as
-    the file does about an edge whose gate lies within rounding of its threshold.
+    Two computations in float32 round differently, and a deep network may amplify that;
+    so an output is compared with the network in float64 and in float32, and the nearer
+    one counts. The first has almost no rounding. The second decides like the file about
+    an edge whose gate is within rounding of its threshold.
 
     Where the network's own rounding is large, twice as much is allowed, up to ``MOST``:
-    the file rounds in its own order, about as far. Beyond it an edge may have opened or
-    closed, which is no rounding.
+    the file rounds in another order, about as much. Beyond it an edge may have opened
+    or closed, which is no rounding.
 
     Args:
         network: In float32; returns a tuple: logits, and adjacencies if any.
-        exported: Returns what the file computes, in the same order.
+        exported: Returns the file's outputs, in the same order.
         batches: Images in float32.
 
     Raises:
-        ExportError: If an output differs by more than is allowed from both, in its
+        ExportError: If an output differs from both by more than is allowed, has another
             shape, or is not finite.
 
     Example:
@@ -104,7 +103,7 @@ def parity(network: nn.Module, exported: Runs, batches: Sequence[Tensor]) -> Par
 def _differences(
     exact: Tensor, rounded: Tensor, found: Tensor, place: int
 ) -> tuple[float, float]:
-    """Returns how far an output of the file is off, and how far rounding leads."""
+    """Returns an output's difference, and that of rounding in the network itself."""
     what = f"adjacency of stage {place}" if place else "logits"
     if exact.shape != found.shape:
         raise ExportError(

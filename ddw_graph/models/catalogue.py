@@ -71,16 +71,10 @@ def _variants(
 
 @dataclass(frozen=True)
 class Table1Row:
-    """A network of Table 1, the paper compared with ours, in millions.
+    """A network of Table 1: the paper's figures and ours, in millions.
 
-    Args:
-        network: Our name of it.
-        variant: ``baseline`` or ``ddw``.
-        paper_parameters: Parameters in the paper.
-        parameters: Parameters here.
-        paper_macs: MACs in the paper, which calls them FLOPs.
-        macs: MACs here, by the paper's convention.
-        total_macs: MACs here, with sums, routers and pooling.
+    MACs, which the paper calls FLOPs, are by its convention; ``total_macs`` adds sums,
+    routers and pooling. A variant is ``baseline`` or ``ddw``.
     """
 
     network: str
@@ -124,14 +118,10 @@ DETECTION_SIZE = (800, 1333)
 
 @dataclass(frozen=True)
 class Table2Row:
-    """A backbone of Table 2, the paper compared with ours, in GFLOPs.
+    """A backbone of Table 2: the paper's GFLOPs and ours.
 
-    Args:
-        network: Our name of it.
-        variant: ``baseline`` or ``ddw``.
-        paper_gflops: GFLOPs in the paper.
-        gflops: GFLOPs here: twice the MACs of convolutions, the classifier left out.
-        total_gflops: GFLOPs here with sums, routers and pooling.
+    They are twice the MACs of convolutions, without the classifier; ``total_gflops``
+    adds sums, routers and pooling.
     """
 
     network: str

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp, TensorMetadata
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.tracing import follow_mode, output_of, trace
+from ddw_graph.models.tracing import output_of, trace
 from ddw_graph.nn.arguments import is_integer
 from ddw_graph.nn.features import Features
 from ddw_graph.nn.network import Network, check_images, run_stages
@@ -116,7 +116,6 @@ class FeatureNetwork(nn.Module):
         own: tuple[Any, ...] = (self, self.stem, self.stages)
         for module in own:
             module.training = network.training
-        follow_mode(self.stem)
 
     def forward(
         self,

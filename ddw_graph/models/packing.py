@@ -23,18 +23,13 @@ import ddw_graph
 from ddw_graph.errors import CheckpointError, ModelError, UserError
 from ddw_graph.nn.finite import first_not_finite
 
-FORMAT, VERSION = "ddw_graph.model", 1
+FORMAT = "ddw_graph.model"
 
 # One entry of the metadata only: safetensors does not keep their order.
 _KEY = "ddw_graph"
 _ZEROS = b"0" * 64
 
-_FLOATING = {
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float32": torch.float32,
-    "float64": torch.float64,
-}
+_FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -70,12 +65,10 @@ def pack(
         ModelError: If the configuration does not fit into a header, or the tensors are
             none, not of one floating type, or not finite.
     """
-    dtype = _floating_dtype(state)
+    dtype = _dtype(state)
     manifest = {
         "sha256": _ZEROS.decode(),  # first, so that no text before it looks the same
         "format": FORMAT,
-        "version": VERSION,
-        "dtype": _name(dtype),
         "versions": {
             "ddw_graph": ddw_graph.__version__,
             "torch": str(torch.__version__),
@@ -112,7 +105,7 @@ def file_named_in_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
         return
-    except CheckpointError as error:
+    except UserError as error:
         reason, cause = str(error), error.__cause__ or error
     except OSError as error:
         reason, cause = f"cannot be read, {error.strerror or error}", error
@@ -127,8 +120,8 @@ def unpack(path: Path) -> Content:
     It takes memory in proportion to the file's size.
 
     Raises:
-        CheckpointError: If the file is damaged or of another format, or its tensors are
-            of other types than it states or not finite.
+        CheckpointError: If the file is damaged, or of another format.
+        ModelError: If its tensors are not of one floating type, or not finite.
         OSError: If it cannot be read.
         SafetensorError: If it is no safetensors file.
     """
@@ -145,14 +138,7 @@ def unpack(path: Path) -> Content:
         raise CheckpointError("damaged: its SHA-256 must be the one in its manifest")
     with torch.device("cpu"):
         tensors = dict(sorted(safetensors.torch.load(data).items()))
-    dtype = _FLOATING[manifest["dtype"]]
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and tensor.dtype != dtype:
-            raise CheckpointError(
-                f"its manifest states {_name(dtype)}, but {name} is {_kind(tensor)}"
-            )
-    _check_finite(tensors, CheckpointError)
-    return Content(manifest["config"], tensors, dtype)
+    return Content(manifest["config"], tensors, _dtype(tensors))
 
 
 def _manifest(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -170,58 +156,41 @@ def _manifest(metadata: Mapping[str, str]) -> dict[str, Any]:
         raise CheckpointError(
             f"its manifest must be a JSON object, got {reprlib.repr(manifest)}"
         )
-    found = manifest.get("format")
-    if found != FORMAT:
-        raise CheckpointError(f"format must be {FORMAT!r}, got {reprlib.repr(found)}")
-    version = manifest.get("version")
-    if type(version) is not int or version != VERSION:
-        raise CheckpointError(
-            f"version {reprlib.repr(version)} of the format is unknown, this release "
-            f"reads version {VERSION}"
-        )
-    digest, dtype = manifest.get("sha256"), manifest.get("dtype")
-    if not isinstance(digest, str) or not digest.isascii() or len(digest) != 64:
-        raise CheckpointError(
-            f"sha256 must be a text of 64 digits, got {reprlib.repr(digest)}"
-        )
-    if not isinstance(dtype, str) or dtype not in _FLOATING:
-        known = ", ".join(_FLOATING)
-        raise CheckpointError(
-            f"dtype must be one of {known}, got {reprlib.repr(dtype)}"
-        )
-    config = manifest.get("config")
-    if not isinstance(config, dict):
-        raise CheckpointError(f"config must be an object, got {reprlib.repr(config)}")
+    digest, config = manifest.get("sha256"), manifest.get("config")
+    for key, rule, fits in (
+        ("format", repr(FORMAT), manifest.get("format") == FORMAT),
+        ("sha256", "a text of 64 digits", _is_digest(digest)),
+        ("config", "an object", isinstance(config, dict)),
+    ):
+        if not fits:
+            found = reprlib.repr(manifest.get(key))
+            raise CheckpointError(f"{key} must be {rule}, got {found}")
     return manifest
 
 
-def _floating_dtype(state: Mapping[str, Any]) -> torch.dtype:
-    """Returns the one floating type of a model's tensors, which are checked."""
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and value.isascii() and len(value) == 64
+
+
+def _dtype(state: Mapping[str, Any]) -> torch.dtype:
+    """Returns the one floating type of a model's tensors, once they are checked."""
     first: dict[torch.dtype, str] = {}
     for name, tensor in state.items():
         if not isinstance(tensor, Tensor) or tensor.is_meta:
             what = "no data" if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise ModelError(f"only tensors with data can be saved, {name} has {what}")
-        if (
-            tensor.dtype not in (*_FLOATING.values(), *_WHOLE)
-            or tensor.layout != torch.strided
-        ):
-            raise ModelError(f"only dense real tensors can be saved, {name} is another")
+            raise ModelError(f"a model must hold tensors with data, {name} has {what}")
+        dense = tensor.layout == torch.strided
+        if not dense or tensor.dtype not in (*_FLOATING, *_WHOLE):
+            raise ModelError(f"tensors must be dense and real, {name} is not")
         if tensor.is_floating_point():
             first.setdefault(tensor.dtype, name)
     if len(first) != 1:
         found = ", ".join(f"{_name(dtype)} ({name})" for dtype, name in first.items())
-        raise ModelError(
-            f"a model to save must have one floating type, got {found or 'none'}"
-        )
-    _check_finite(state, ModelError)
+        raise ModelError(f"tensors must have one floating type, got {found or 'none'}")
+    spoilt = first_not_finite(state)
+    if spoilt:
+        raise ModelError(f"weights must be finite, got NaN or infinity in {spoilt}")
     return next(iter(first))
-
-
-def _check_finite(state: Mapping[str, Tensor], error: type[UserError]) -> None:
-    name = first_not_finite(state)
-    if name:
-        raise error(f"weights must be finite, got NaN or infinity in {name}")
 
 
 def difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:

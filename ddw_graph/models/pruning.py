@@ -6,7 +6,7 @@ from typing import Any
 
 import networkx as nx
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.features import by_sample
@@ -44,9 +44,13 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
     if network.config is None:
         raise ModelError("a network to prune needs a config, got one without")
     opened = _ever_open(network, batches)
-    config: dict[str, Any] = copy.deepcopy(network.config)
-    stages, kept_nodes, wirings, neutral = [], [], [], []
-    for place, (stage, edges) in enumerate(zip(network.stages, opened, strict=True)):
+    small = copy.deepcopy(network)
+    config: dict[str, Any] = small.config or {}
+    counts = [[*range(1, stage.plan.nodes - 1)] for stage in network.stages]
+    numbers = config.get("nodes") or counts
+    starts = config.get("neutral") or [None] * len(counts)
+    stages, wirings = [], []
+    for place, (stage, edges) in enumerate(zip(small.stages, opened, strict=True)):
         nodes, edges = _kept(stage, edges)
         label = {node: new for new, node in enumerate(nodes)}
         dag: nx.DiGraph = nx.DiGraph()
@@ -54,24 +58,15 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
         for i, j in sorted(edges):
             dag.add_edge(label[i], label[j], **stage.dag.edges[i, j])
         check(dag)
-        had = (config.get("neutral") or [None] * len(network.stages))[place]
-        if had is not None:
-            had = [[label[i], label[j]] for i, j in had if (i, j) in edges]
-        stages.append(_pruned(stage, dag, nodes, edges, had))
-        kept_nodes.append(nodes)
+        start = starts[place]
+        if start is not None:
+            start = [[label[i], label[j]] for i, j in start if (i, j) in edges]
+        stages.append(_pruned(stage, dag, nodes, edges, start))
         wirings.append(to_dict(dag))
-        neutral.append(had)
-    config["wirings"] = wirings
-    if config.get("neutral") is not None:
-        config["neutral"] = neutral
+        starts[place] = start
+        numbers[place] = [numbers[place][node - 1] for node in nodes[1:-1]]
     # The nodes that are left, as first numbered: each may have its own operation.
-    counts = [range(1, stage.plan.nodes - 1) for stage in network.stages]
-    config["nodes"] = [
-        [numbers[node - 1] for node in nodes[1:-1]]
-        for numbers, nodes in zip(
-            config.get("nodes") or counts, kept_nodes, strict=True
-        )
-    ]
+    config |= {"wirings": wirings, "nodes": numbers}
     if "node" not in config:
         # The default of a smaller DAG may be another one.
         for key in ("transition", "output"):
@@ -82,12 +77,7 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
                     f"{' and '.join(sorted(found))}"
                 )
             config[key] = found.pop()
-    small = Network(
-        copy.deepcopy(network.stem),
-        stages,
-        copy.deepcopy(network.head),
-        in_channels=network.in_channels,
-    )
+    small = Network(small.stem, stages, small.head, in_channels=small.in_channels)
     small.config = config
     # New modules are in training mode, and copied ones may be frozen.
     return small if network.training else small.eval()
@@ -165,14 +155,13 @@ def _kept(stage: Stage, opened: EdgeSet) -> tuple[list[int], EdgeSet]:
 
 
 def _pruned(
-    stage: Stage,
+    old: Stage,
     dag: nx.DiGraph,
     nodes: Sequence[int],
     edges: EdgeSet,
     neutral: Sequence[Sequence[int]] | None,
 ) -> Stage:
     """Returns a stage with the nodes and edges that stay."""
-    old = copy.deepcopy(stage)
     like = next(old.parameters(), torch.empty(0))
     new = Stage(
         dag,
@@ -185,7 +174,7 @@ def _pruned(
         output=old.plan.output,
         channel_axis=old.plan.channel_axis,
         drop_path=old.drop_path,
-        projection=lambda *_: _given(old.projection),
+        projection=lambda *_: old.projection,  # type: ignore[arg-type]
         entrance=old.entrance,
         exit=old.exit,
         neutral=None if neutral is None else [(i, j) for i, j in neutral],
@@ -196,8 +185,3 @@ def _pruned(
         scale.data.copy_(old.weights.neutral_scale[old.plan.places_of(edges)])
     new.skips, new.recompute = old.skips, old.recompute
     return new
-
-
-def _given(projection: nn.Module | None) -> nn.Module:
-    assert projection is not None  # fewer edges need no projection that was not there
-    return projection

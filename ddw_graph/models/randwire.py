@@ -173,12 +173,9 @@ def restore_randwire(
     *,
     operation: OperationLike | None = None,
 ) -> Network:
-    """Returns the network of a configuration.
+    """Returns the network of a configuration, its wirings and its edge weights.
 
     Args:
-        config: The configuration.
-        dags: Its wirings.
-        edges: Its kind of edge weights.
         operation: What a node computes, where the configuration has no name for it.
 
     Raises:

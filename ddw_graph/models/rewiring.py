@@ -85,12 +85,9 @@ def restore_backbone(
     *,
     backbone: nn.Module | None = None,
 ) -> Network:
-    """Returns the network of a configuration, made from the backbone that it names.
+    """Returns the network of a configuration, its wirings and its edge weights.
 
     Args:
-        config: The configuration.
-        dags: Its wirings.
-        edges: Its kind of edge weights.
         backbone: The backbone, where the configuration has no name for it.
 
     Raises:
@@ -227,12 +224,7 @@ def _wired(
     seed: int,
     nodes: Sequence[Sequence[int]] | None = None,
 ) -> Network:
-    """Returns the network of some parts and a wiring, with its configuration.
-
-    Raises:
-        ModelError: If a setting is out of range, or a neutral start is not possible.
-        WiringError: If a wiring is none, or does not fit the stages.
-    """
+    """Returns the network of some parts and a wiring, with its configuration."""
     if wiring is None and kind_name(edges) == "fixed":
         dags = [stage.wiring for stage in parts.stages]
     else:

@@ -1,30 +1,13 @@
 """Tracing with ``torch.fx``: the graph of a forward, and pieces of it as modules."""
 
-import copy
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
 from torch import fx, nn
-from torch.fx.node import map_aggregate, map_arg
 
 from ddw_graph.errors import ModelError
-
-Settings = tuple[tuple[Any, ...], dict[str, Any]]
-"""Positional and keyword arguments of a call."""
-
-
-@dataclass(frozen=True)
-class Input:
-    """Stands for a tensor among the arguments of a step.
-
-    Args:
-        place: Which of the step's inputs.
-    """
-
-    place: int
 
 
 @contextmanager
@@ -42,8 +25,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def trace(model: nn.Module, opened: Collection[str] = ("",)) -> fx.Graph:
     """Returns the graph of a forward in which the modules of some paths are opened.
 
-    Tracing freezes the mode: arguments that a step has only in training (dropout's
-    ``training=True``, say) are kept with it, so that ``between`` restores them.
+    It reads ``self.training`` where an argument of a step is the mode, such as that of
+    ``functional.dropout``; a plain trace would freeze it.
 
     Raises:
         ModelError: If ``torch.fx`` cannot trace the module, or it takes other steps in
@@ -53,17 +36,43 @@ def trace(model: nn.Module, opened: Collection[str] = ("",)) -> fx.Graph:
         graph = _frozen_trace(model, opened)
         model.train()
         training = _frozen_trace(model, opened)
-    for node, other in zip_longest(graph.nodes, training.nodes):
-        same = node is not None and other is not None
-        if not same or (node.op, node.target) != (other.op, other.target):
+    for node, other in zip_longest([*graph.nodes], training.nodes):
+        steps = [each and (each.op, each.target) for each in (node, other)]
+        if steps[0] != steps[1] or not _follows_mode(node, other):
             raise ModelError(
                 "a network to rewire must take the same steps in training and "
                 f"evaluation, got a {type(model).__name__} that does not"
             )
-        settings, others = (_settings(each) for each in (node, other))
-        if settings != others and node.op == "call_function":
-            node.meta[FollowsMode] = FollowsMode(node.target, settings, others)
     return graph
+
+
+def _follows_mode(node: fx.Node, other: fx.Node) -> bool:
+    """Makes a step read the mode where an argument is the mode.
+
+    Args:
+        node: The step in evaluation.
+        other: The step in training.
+
+    Returns:
+        Whether all its other arguments are the same in both.
+    """
+    found, wanted = _arguments(node), _arguments(other)
+    differ = [key for key in found if str(found[key]) != str(wanted.get(key))]
+    modes = all(found[key] is False and wanted[key] is True for key in differ)
+    if found.keys() != wanted.keys() or not modes:
+        return False
+    for key in differ:
+        with node.graph.inserting_before(node):
+            mode = node.graph.create_node("get_attr", "training")
+        if isinstance(key, int):
+            node.update_arg(key, mode)
+        else:
+            node.update_kwarg(key, mode)
+    return True
+
+
+def _arguments(node: fx.Node) -> dict[Any, Any]:
+    return dict(enumerate(node.args)) | node.kwargs
 
 
 def _frozen_trace(model: nn.Module, opened: Collection[str]) -> fx.Graph:
@@ -111,65 +120,7 @@ def between(
         if node in needed:
             copies[node] = piece.node_copy(node, copies.__getitem__)
     piece.output(copies[leaving])
-    module = fx.GraphModule(model, piece)
-    follow_mode(module)
-    return module
-
-
-class FollowsMode(nn.Module):
-    """Calls a function with other settings in training than in evaluation.
-
-    Args:
-        function: The function.
-        evaluation: Its positional and keyword arguments; an ``Input`` for a tensor.
-        training: The same in training.
-    """
-
-    def __init__(
-        self, function: Callable[..., Any], evaluation: Settings, training: Settings
-    ) -> None:
-        super().__init__()
-        self.function = function
-        self.settings = {False: evaluation, True: training}
-
-    def forward(self, *tensors: Any) -> Any:
-        """Returns the function's result for the tensors, in the order of inputs."""
-        args, kwargs = map_aggregate(
-            self.settings[self.training],
-            lambda a: tensors[a.place] if isinstance(a, Input) else a,
-        )
-        return self.function(*args, **kwargs)
-
-    def extra_repr(self) -> str:
-        """Returns the function and its settings."""
-        evaluation, training = self.settings[False], self.settings[True]
-        return f"{self.function.__name__}, {evaluation}, training={training}"
-
-
-def _settings(node: fx.Node) -> Settings:
-    """Returns the arguments of a step, with its inputs by their places."""
-    inputs = node.all_input_nodes
-
-    def place(each: fx.Node) -> Any:
-        return Input(inputs.index(each))
-
-    settings: Any = map_arg((node.args, node.kwargs), place)
-    args, kwargs = settings
-    return args, kwargs
-
-
-def follow_mode(module: fx.GraphModule) -> None:
-    """Makes steps follow the module's mode, which tracing froze in evaluation."""
-    for node in list(module.graph.nodes):
-        if FollowsMode not in node.meta:
-            continue
-        follows = copy.deepcopy(node.meta[FollowsMode]).train(module.training)
-        module.add_submodule(node.name, follows)
-        with module.graph.inserting_after(node):
-            new = module.graph.call_module(node.name, tuple(node.all_input_nodes))
-        node.replace_all_uses_with(new)
-        module.graph.erase_node(node)
-    module.recompile()
+    return fx.GraphModule(model, piece)
 
 
 def output_of(graph: fx.Graph) -> fx.Node:

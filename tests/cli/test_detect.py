@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ddw_graph import save
+from ddw_graph import load, save
+from ddw_graph.detection.detector import Detector
 from ddw_graph.detection.figures import FIGURES
-from ddw_graph.detection.files import load_detector, save_detector
 from tests.cli.command import call
 from tests.deployment.small import small_run
 from tests.detection.small import small_network
@@ -137,10 +137,10 @@ def test_predicts_with_the_adjacency_of_each_image(
 def test_what_a_detectors_settings_leave_out_may_be_asked_for(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:
-    detector = load_detector(trained / "detector.safetensors")
+    detector = load(trained / "detector.safetensors", kind=Detector)
     assert detector.config is not None
     detector.config["settings"]["score"] = 0.9
-    save_detector(detector, tmp_path / "strict.safetensors")
+    save(detector, tmp_path / "strict.safetensors")
     image = sorted((data / "val").iterdir())[0]
     words = ("detect", "predict", tmp_path / "strict.safetensors", image, "--json")
     (all_of_it,) = json.loads(call(*words, "--score", 0).stdout)
@@ -247,7 +247,7 @@ def test_what_cannot_be_trained_is_one_line_and_2(
         assert_refused("detect", "train", "--root", *words, message=message)
     for start, message in (
         (trained, "must hold the run of a network"),
-        (detector, 'format must be "ddw_graph.network", got'),
+        (detector, "must hold a Network, got a Detector"),
     ):
         assert_refused("train", "--from", start, *out, message=message)
     assert not (tmp_path / "run").exists()
@@ -264,7 +264,7 @@ def test_what_cannot_be_detected_is_one_line_and_2(
     exported = ("--out", tmp_path / "a.pt2")
     detector = trained / "detector.safetensors"
     for words, message in (
-        (("eval", classifier, "--root", data), "ddw_graph.network"),
+        (("eval", classifier, "--root", data), "must hold a Detector, got a Network"),
         (("eval", trained, "--root", other), "got 'Sack'"),
         (("eval", trained), "--root is needed, or --images with"),
         (("eval", trained, "--root", data, "--picture", "a.txt"), ".png"),
@@ -282,9 +282,9 @@ def test_what_cannot_be_detected_is_one_line_and_2(
         assert_refused("detect", *words, message=message)
     for command, message in (
         (("predict", trained, data), "must hold the run of a network"),
-        (("predict", detector, data), "ddw_graph.detector"),
+        (("predict", detector, data), "must hold a Network, got a Detector"),
         (("export", trained, *exported), "the run of a network"),
-        (("export", detector, *exported), "ddw_graph.detector"),
+        (("export", detector, *exported), "must hold a Network, got a Detector"),
         (("bench", "latency", "--network", trained), "must hold the run of a network"),
     ):
         assert_refused(*command, message=message)

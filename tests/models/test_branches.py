@@ -249,7 +249,7 @@ def test_what_a_block_does_in_training_alone_is_kept_or_refused(block: Block) ->
 def test_a_block_of_another_form_is_refused(block: Block) -> None:
     name = type(block).__name__
     with pytest.raises(
-        ModelError, match=f"adds a branch to a shortcut once, .*, got a {name} that"
+        ModelError, match=f"adds a branch to a shortcut once, got a {name} that"
     ):
         split_block(block)
 

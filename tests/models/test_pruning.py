@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ddw_graph import Network, create_model, load, prune, rewire, save
+from ddw_graph import Network, convert, create_model, load, prune, rewire, save
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import vgg
 from ddw_graph.models import from_config
@@ -51,6 +51,10 @@ MAKE: dict[str, Any] = {
         "randwire_tiny", wiring="ws:k=4,p=0.75", edges=SHUT, n=8, channels=4
     ),
     "resnet50": lambda: create_model("resnet50", edges=SHUT, num_classes=5),
+    "converted": lambda: convert(
+        create_model("randwire_tiny", wiring="complete", edges="fixed", n=4),
+        edges="dynamic:gate=hard,bias=0,threshold=0.4",
+    ),
     "whole blocks": lambda: create_model(
         "resnet18", edges=SHUT, node="block", num_classes=5
     ),
@@ -250,21 +254,21 @@ def test_images_and_a_configuration_are_needed() -> None:
     network = create_model("randwire_tiny", edges=SHUT, wiring="complete", n=3)
     empty: list[Tensor] = []
     for batches in (empty, [torch.zeros(0, 3, 8, 8)]):
-        with pytest.raises(ModelError, match="needs at least one image to go by"):
+        with pytest.raises(ModelError, match="needs at least one image, got none"):
             prune(network, batches)
     network.config = None
     with pytest.raises(ModelError, match="needs a config, got one without"):
         prune(network, [torch.zeros(1, 3, 8, 8)])
 
 
-def test_blocks_that_do_not_exist_are_refused() -> None:
+def test_nodes_that_do_not_exist_are_refused() -> None:
     with NoData():
         model = create_model("resnet18", edges="dynamic", num_classes=5)
     config = dict(model.config or {})
-    for wrong in ([0, 2], [1, 0], [0, 0]):
-        config["blocks"] = [wrong, [0, 1], [0, 1], [0, 1]]
+    for wrong in ([1, 3], [2, 1], [1, 1]):
+        config["nodes"] = [wrong, [1, 2], [1, 2], [1, 2]]
         with (
             NoData(),
-            pytest.raises(ModelError, match=r"stage 1 must be ascending and in \[0, 2"),
+            pytest.raises(ModelError, match=r"stage 1 must be ascending and in \[1, 2"),
         ):
             from_config(config)

@@ -227,7 +227,7 @@ def test_a_network_whose_branches_meet_again_is_told_its_rule() -> None:
     timm = pytest.importorskip("timm")
     _refused(
         timm.create_model("hrnet_w18_small", num_classes=5),
-        "a chain of blocks, each fed by what comes before it alone",
+        "a chain of blocks, each of which has one input",
     )
 
 
@@ -266,7 +266,7 @@ class Growing(Small):
 
 
 class Looking(Small):
-    """Hears the image again behind the first stage."""
+    """Reads the image again behind the first stage."""
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.first(self.conv(x)) + self.conv(x)
@@ -289,7 +289,7 @@ class Mapped(Small):
         (nn.Conv2d(3, 4, 3), r"returns logits \(batch, classes\), got a Conv2d"),
         (Several(), r"returns logits \(batch, classes\), got a Several"),
         (Mapped(), r"returns logits \(batch, classes\), got a Mapped"),
-        (Looking(), "fed by what comes before it alone, got a Looking"),
+        (Looking(), "the block before it, got a Looking"),
         (Growing(), "keeps the resolution or divides it by a whole number"),
         (Asking(), "that torch.fx can trace, got a Asking"),
         (Choosy(), "got a Choosy"),
