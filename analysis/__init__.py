@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ddw_graph.analysis.adjacency import adjacency_frame
-    from ddw_graph.analysis.learning.adjacency_graphs import to_pyg
+    from ddw_graph.analysis.learning.graphs import to_pyg
 
 __all__ = ["adjacency_frame", "to_pyg"]
 
 _HOMES = {
     "adjacency_frame": "ddw_graph.analysis.adjacency",
-    "to_pyg": "ddw_graph.analysis.learning.adjacency_graphs",
+    "to_pyg": "ddw_graph.analysis.learning.graphs",
 }
 
 

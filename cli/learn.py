@@ -1,4 +1,4 @@
-"""The commands that learn from wirings, and say what these tell."""
+"""The commands that learn from wirings."""
 
 import json
 from collections.abc import Callable
@@ -7,62 +7,31 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
-from ddw_graph.cli.training_options import DEVICE_OPTION
+from ddw_graph.cli.options import JSON_OPTION
 
 if TYPE_CHECKING:
-    from ddw_graph.analysis.learning.class_test import ClassTest
-    from ddw_graph.analysis.learning.fitting import Fitting
-    from ddw_graph.analysis.learning.result_test import ResultTest
+    from ddw_graph.analysis.learning.cross_validation import Answer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def learning_options(epochs: int, repeats: int) -> Callable[[Command], Command]:
-    """Returns a decorator that adds the options of a test, with these defaults."""
+def _count(
+    name: str, default: int, least: int, words: str
+) -> Callable[[Command], Command]:
+    kind = click.IntRange(min=least)
+    return click.option(name, type=kind, default=default, show_default=True, help=words)
 
-    def count(name: str, default: int, least: int, help_text: str) -> Any:
-        return click.option(
-            name,
-            type=click.IntRange(min=least),
-            default=default,
-            show_default=True,
-            help=help_text,
-        )
 
-    def decorated(command: Command) -> Command:
-        for option in reversed(
-            (
-                count("--epochs", epochs, 1, "Passes of the graph network."),
-                count("--hidden", 32, 1, "Width of the graph network."),
-                count("--layers", 2, 1, "How often its nodes hear of each other."),
-                count("--folds", 5, 2, "Parts of which each is held out once."),
-                count("--repeats", repeats, 1, "Divisions into folds."),
-                count("--seed", 0, 0, "Fixes folds and graph networks."),
-                click.option(
-                    "--out",
-                    type=click.Path(path_type=Path),
-                    help="Folder for report.md, summary.csv, folds.csv and "
-                    "predictions.csv.",
-                ),
-                OVERWRITE_OPTION,
-                DEVICE_OPTION,
-                JSON_OPTION,
-            )
-        ):
-            command = option(command)
-        return command
-
-    return decorated
+FOLDS_OPTION = _count("--folds", 5, 2, "Parts that are each held out once.")
+SEED_OPTION = _count("--seed", 0, 0, "Fixes folds and graph networks.")
 
 
 @click.group(invoke_without_command=True)
 @click.pass_context
 def learn(context: click.Context) -> None:
-    """Learn from wirings: an image's class, or a network's result.
+    """Predict an image's class, or a run's result, from wirings only.
 
-    A small graph network tells it from the wirings alone, of what was held out, beside
-    models that need no graph.
+    A small graph network is compared with plain models on the same held-out folds.
 
     \b
     ddw-graph learn classes runs/ddw
@@ -74,151 +43,78 @@ def learn(context: click.Context) -> None:
 
 @learn.command()
 @click.argument("analysis", type=click.Path(path_type=Path))
-@learning_options(epochs=20, repeats=1)
-def classes(
-    analysis: Path,
-    folds: int,
-    repeats: int,
-    seed: int,
-    out: Path | None,
-    overwrite: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Tell the class of an image from its wiring alone.
+@click.option(
+    "--target",
+    type=click.Choice(["class", "correct"]),
+    default="class",
+    show_default=True,
+    help="The image's class, or whether the network predicted it.",
+)
+@_count("--epochs", 20, 1, "Passes of the graph network.")
+@FOLDS_OPTION
+@SEED_OPTION
+@JSON_OPTION
+def classes(analysis: Path, as_json: bool, **options: Any) -> None:
+    """Predict the class of an image from its wiring only.
 
-    ANALYSIS is the folder of an analysis, or a run that has one (ddw-graph analyze).
-    Beside the graph network stand the most frequent class, the nearest class mean and a
-    logistic regression on the weights in a row.
+    ANALYSIS is the folder of an analysis, or a run that has one (ddw-graph analyze). A
+    graph network is compared with a logistic regression on the weights of the edges,
+    and with the most frequent class.
 
     \b
-    ddw-graph learn classes runs/ddw --out classes
+    ddw-graph learn classes runs/ddw
     """
-    from ddw_graph.analysis.learning.class_test import class_test
-    from ddw_graph.analysis.learning.report import (
-        check_report_free,
-        class_table,
-        class_words,
-    )
-    from ddw_graph.cli.progress import bar
-    from ddw_graph.training.collection import open_collection
+    from ddw_graph.analysis.collect import open_analysis
+    from ddw_graph.analysis.learning.questions import predict_classes
 
-    if out is not None:
-        check_report_free(out, overwrite=overwrite)
-    fitting = _fitting(options)
-    collection = open_collection(analysis)
-    with bar() as progress:
-        task = progress.add_task("folds", total=None)
-        test = class_test(
-            collection,
-            fitting,
-            folds=folds,
-            repeats=repeats,
-            seed=seed,
-            progress=lambda done, of: progress.update(task, completed=done, total=of),
-        )
-    words = class_words(test, fitting, seed)
-    sizes = {"samples": test.samples, "classes": test.classes, "edges": test.edges}
-    table = class_table(test.summary)
-    title = "Classes from wirings"
-    _tell(test, sizes, table, title, words, out, as_json)
+    _print(predict_classes, open_analysis(analysis), as_json=as_json, **options)
 
 
 @learn.command()
-@click.argument("sweep", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--target",
     default="test_accuracy",
     show_default=True,
-    help="A column of numbers of the sweep's runs.csv, or inference_ms, which is "
-    "measured.",
+    help="A number of the runs' result.json, such as total_macs.",
 )
-@learning_options(epochs=100, repeats=3)
-def results(
-    sweep: Path,
-    target: str,
-    folds: int,
-    repeats: int,
-    seed: int,
-    out: Path | None,
-    overwrite: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Tell a network's accuracy, or another result, from its wirings alone.
+@_count("--epochs", 100, 1, "Passes of the graph network.")
+@FOLDS_OPTION
+@SEED_OPTION
+@JSON_OPTION
+def results(runs: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+    """Predict a run's accuracy, or another result, from its wirings only.
 
-    SWEEP is the folder of a sweep; the runs that have finished count. Runs of the same
-    wirings are held out together. Beside the graph network stand the mean, and linear
-    models in clustering and path length and in the number of edges. inference_ms is
-    measured twice, on one thread, all networks in turns.
+    RUNS are folders of runs, sweeps or comparisons, of which finished runs count. Runs
+    with the same wirings are held out together. A graph network is compared with a
+    ridge regression on properties of the graphs, and with the mean.
 
     \b
-    ddw-graph learn results sweep --out learned
-    ddw-graph learn results sweep --target inference_ms --json
+    ddw-graph learn results sweep
+    ddw-graph learn results sweep --target total_macs --json
     """
-    from ddw_graph.analysis.learning.report import (
-        check_report_free,
-        result_table,
-        result_words,
-    )
-    from ddw_graph.analysis.learning.result_test import result_test
-    from ddw_graph.analysis.learning.run_graphs import finished_runs
+    from ddw_graph.analysis.learning.questions import finished_runs, predict_results
+
+    _print(predict_results, finished_runs(runs), as_json=as_json, **options)
+
+
+def _print(
+    question: "Callable[..., Answer]", subject: object, *, as_json: bool, **options: Any
+) -> None:
+    """Prints the answer to a question, with a bar for its folds meanwhile."""
     from ddw_graph.cli.progress import bar
 
-    if out is not None:
-        check_report_free(out, overwrite=overwrite)
-    fitting = _fitting(options)
-    runs = finished_runs(sweep, target)
-    if len(runs.rows) < runs.planned:
-        told = f"{len(runs.rows)} of {runs.planned} runs have finished, and count"
-        click.echo(told, err=True)
     with bar() as progress:
         task = progress.add_task("folds", total=None)
-        test = result_test(
-            runs,
-            fitting,
-            folds=folds,
-            repeats=repeats,
-            seed=seed,
-            progress=lambda done, of: progress.update(task, completed=done, total=of),
-        )
-    words = result_words(test, runs, target, fitting, seed)
-    sizes: dict[str, Any] = {
-        "runs": test.runs,
-        "planned": runs.planned,
-        "wirings": test.wirings,
-    }
-    if runs.agreement is not None:
-        sizes |= {"agreement": runs.agreement}
-    table = result_table(test.summary)
-    title = f"{target} from wirings"
-    _tell(test, {"target": target, **sizes}, table, title, words, out, as_json)
 
+        def show(done: int, of: int) -> None:
+            progress.update(task, completed=done, total=of)
 
-def _fitting(options: dict[str, Any]) -> "Fitting":
-    from ddw_graph.analysis.learning.fitting import Fitting
-    from ddw_graph.training.train import usable_device
-
-    return Fitting(**options | {"device": usable_device(options["device"])})
-
-
-def _tell(
-    test: "ClassTest | ResultTest",
-    sizes: dict[str, Any],
-    table: str,
-    title: str,
-    words: str,
-    out: Path | None,
-    as_json: bool,
-) -> None:
-    """Prints a test, and writes its report where one is asked for."""
-    from ddw_graph.analysis.learning.report import verdict_words, write_test
-    from ddw_graph.cli.progress import tell_written
-
+        answer = question(subject, progress=show, **options)
     if as_json:
-        told = {**sizes, "summary": test.summary, "folds": test.folds}
-        click.echo(json.dumps(told))
+        about = {"about": answer.about, "measure": answer.measure}
+        for name in ("summary", "predictions"):
+            about[name] = json.loads(getattr(answer, name).to_json(orient="records"))
+        click.echo(json.dumps(about))
     else:
-        click.echo("\n".join([words, "", table, *verdict_words(test.summary)]))
-    if out is not None:
-        tell_written(write_test(test, out, title=title, words=words))
+        click.echo(f"{answer.about}\n\n{answer.markdown()}", nl=False)

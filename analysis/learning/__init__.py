@@ -1,8 +1,8 @@
-"""Learning from wirings: small graph networks, beside models that need no graph."""
+"""Learning from wirings: a small graph network, compared with plain models."""
 
 import warnings
 
 with warnings.catch_warnings():
-    # It decorates with what torch deprecates, which is nothing that a user can change.
+    # PyTorch Geometric uses a decorator that torch deprecates.
     warnings.simplefilter("ignore")
     import torch_geometric.nn  # noqa: F401

@@ -13,8 +13,7 @@ from torch_geometric.loader import DataLoader
 
 from ddw_graph import EdgeWeights, Network, Stage, analysis
 from ddw_graph.analysis.collect import collect
-from ddw_graph.analysis.learning.collection_graphs import CollectionGraphs
-from ddw_graph.analysis.learning.wiring_graph import graph_weights, graph_wirings
+from ddw_graph.analysis.learning.graphs import collection_graphs, wirings_graph
 from ddw_graph.errors import DataError, ModelError
 from ddw_graph.generators import complete
 from ddw_graph.training.images import ArrayImages
@@ -205,11 +204,10 @@ def test_graphs_give_wirings_and_weights_back() -> None:
     assert len(graphs) == 3
     for sample, graph in enumerate(graphs):
         assert graph.validate() and int(graph.sample) == sample
-        dags = [edge_list(dag) for dag in graph_wirings(graph)]
-        assert dags == [edge_list(stage.dag) for stage in model.stages]
-        for place, weights in enumerate(graph_weights(graph), start=1):
-            here = (frame["sample"] == sample) & (frame["stage"] == place)
-            assert weights.tolist() == frame["weight"][here].tolist()
+        wirings = wirings_graph([stage.dag for stage in model.stages])
+        assert torch.equal(graph.edge_index, wirings.edge_index)
+        here = frame["sample"] == sample
+        assert graph.edge_weight.tolist() == frame["weight"][here].tolist()
     (batch,) = DataLoader(graphs, batch_size=3)
     assert batch.num_graphs == 3 and batch.y.tolist() == [2, 0, 1]
     np.testing.assert_array_equal(batch.edge_weight, frame["weight"])
@@ -242,7 +240,7 @@ def test_graphs_are_those_of_a_collection(tmp_path: Path, edges: str) -> None:
     with torch.no_grad():
         adjacency = answer(model, x)
     graphs = analysis.to_pyg(adjacency, model, labels=labels)
-    stored = CollectionGraphs(collection)
+    stored = collection_graphs(collection)
     assert len(graphs) == len(stored)
     for sample, graph in enumerate(graphs):
         other = stored[sample]

@@ -1,17 +1,15 @@
-"""Collections and sweeps in which what is to be told was planted."""
+"""Collections and runs in which what is to be predicted was planted."""
 
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
 import numpy as np
 import pandas as pd
 
+from ddw_graph.analysis.collect import FORMAT, VERSION, Collection, open_collection
 from ddw_graph.generators import from_text
-from ddw_graph.sweeping.folder import SweepFolder
-from ddw_graph.training.collection import FORMAT, VERSION, Collection, open_collection
 from ddw_graph.training.run import RESULT, write_json
 from ddw_graph.wiring import edge_list, to_dict
 
@@ -50,6 +48,7 @@ def stored(
     }
     (folder / "collection.json").write_text(json.dumps(content))
     table = pd.DataFrame({"label": labels, "prediction": labels, "loss": 0.5})
+    table.loc[::3, "prediction"] = (table["label"] + 1) % 3
     table.assign(expected_macs=1.0).to_csv(folder / "samples.csv", index=False)
     return open_collection(folder)
 
@@ -63,49 +62,33 @@ def one_edge_decides(
     labels = draw.permutation(np.arange(samples) % 3)
     weights = [draw.uniform(0.4, 0.6, (samples, dag.number_of_edges())) for dag in dags]
     weights[1][:, 4] = 0.4 + 0.1 * labels + draw.normal(0, 0.01, samples)
-    told = draw.permutation(labels) if shuffle else labels
-    return stored(folder, dags, weights, told)
+    return stored(
+        folder, dags, weights, draw.permutation(labels) if shuffle else labels
+    )
 
 
-def swept(
-    folder: Path,
-    results: Sequence[tuple[Sequence[nx.DiGraph], dict[str, Any] | None]],
-    axes: Sequence[str] = ("seed", "wiring"),
+def sources_decide(
+    folder: Path, runs: int = 48, *, copies: int = 1, finished: int | None = None
 ) -> Path:
-    """Writes the folder of a sweep with these wirings and results, None of waiting."""
-    sweep = SweepFolder(folder)
-    (folder / "jobs").mkdir(parents=True)
-    config = {"fixed": {}, "axes": list(axes)}
-    write_json(folder / "config.json", {"config": config, "environment": {}})
-    names = [f"run-{place}" for place in range(len(results))]
-    sweep.write_runs(dict.fromkeys(names, 1))
-    for name, (dags, result) in zip(names, results, strict=True):
-        plan = {
-            "point": {"seed": 0},
-            "model": {
-                "wirings": [to_dict(dag) for dag in dags],
-                "edges": "learned",
-                "channels": 4,
-            },
-            "recipe": {},
-            "source": {"root": None},
-            "seed": 0,
-        }
-        write_json(sweep.job(name, ".json"), plan)
-        if result is not None:
-            (folder / "runs" / name).mkdir(parents=True)
-            numbers = {**dict.fromkeys(RESULT, 1.0), **result}
-            write_json(folder / "runs" / name / "result.json", numbers)
-    return folder
+    """Returns a folder of runs in which the share of sources decides the accuracy.
 
-
-def sources_decide(folder: Path, runs: int = 48, finished: int | None = None) -> Path:
-    """Returns a sweep in which the share of sources decides the accuracy."""
-    found = []
+    Args:
+        folder: The folder.
+        runs: How many different wirings.
+        copies: Runs of each wiring.
+        finished: How many runs have finished; all by default.
+    """
     for seed in range(runs):
         p = (0.1, 0.3, 0.5)[seed % 3]
         dags = [from_text(f"er:p={p}", n=8, seed=2 * seed + k) for k in range(2)]
-        share = np.mean([len(dag.succ[0]) / 8 for dag in dags])
-        waits = finished is not None and seed >= finished
-        found.append((dags, None if waits else {"test_accuracy": float(share)}))
-    return swept(folder, found)
+        share = float(np.mean([len(dag.succ[0]) / 8 for dag in dags]))
+        for copy in range(copies):
+            run = folder / f"run-{seed:02}-{copy}"
+            run.mkdir(parents=True)
+            model = {"wirings": [to_dict(dag) for dag in dags], "channels": 4 + copy}
+            config = {"model": model, "seed": seed}
+            write_json(run / "config.json", {"config": config, "environment": {}})
+            if finished is None or seed < finished:
+                result = dict.fromkeys(RESULT, 1.0) | {"test_accuracy": share}
+                write_json(run / "result.json", result)
+    return folder
