@@ -76,17 +76,18 @@ class GraphNetwork(nn.Module):
         """Returns the outputs for each graph of a batch, or for a single one."""
         waves = graph.x[:, :1] * math.pi * 2.0 ** torch.arange(WAVES)
         nodes = self.nodes(torch.cat([graph.x, waves.sin(), waves.cos()], 1))
-        index = torch.cat([graph.edge_index, graph.edge_index.flip(0)], 1)
-        source, target = index
+        source, target = graph.edge_index
+        both = torch.cat([graph.edge_index, graph.edge_index.flip(0)], 1)
         attributes = functional.pad(graph.edge_attr, (0, 1)).repeat(2, 1)
-        attributes[graph.num_edges :, -1] = 1  # against the edge
-        edges = self.edges(torch.cat([nodes[source], nodes[target], attributes], 1))
+        attributes[len(source) :, -1] = 1  # against the edge
+        edges = self.edges(torch.cat([*nodes[both], attributes], 1))
         for layer, norm in zip(self.layers, self.norms, strict=True):
-            nodes = norm(nodes + layer(nodes, index, edges))
+            nodes = norm(nodes + layer(nodes, both, edges))
+        edges = edges[: len(source)]
         edges = self.last(torch.cat([nodes[source], nodes[target], edges], 1))
         batch = graph.batch
         if batch is None:
-            batch = index.new_zeros(len(nodes))
+            batch = source.new_zeros(len(nodes))
         pools = (global_mean_pool, global_max_pool, global_add_pool)
         pooled = [pool(nodes, batch) for pool in pools]
         pooled.append(global_mean_pool(edges, batch[source]))

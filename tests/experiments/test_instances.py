@@ -15,13 +15,14 @@ from ddw_graph.experiments.instance_summary import instance_summary, verdict, ve
 from ddw_graph.experiments.instances import (
     WIRINGS,
     instance_test,
+    own_wirings,
     shuffled,
     shuffled_in_classes,
 )
-from ddw_graph.experiments.sample_wirings import sample_wirings
 from ddw_graph.experiments.summary import Difference, paired_difference
 from ddw_graph.models import from_config
 from ddw_graph.nn.network import Network
+from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.run import read_json, write_json
@@ -91,14 +92,13 @@ def test_shuffles_move_images() -> None:
 
 def test_a_wiring_is_kept_in_the_order_of_the_set() -> None:
     model, data = network("dynamic:bias=0,router_std=5"), small_data()
-    kept = sample_wirings(model, data.test, batch_size=7)
     images, labels = data.test.batch(range(len(data.test)), None)
+    batches = zip(images.split(7), labels.split(7), strict=True)
+    kept, of, predictions = own_wirings(model, outputs(model, batches))
     with torch.no_grad():
-        _, adjacency = model(images, return_adjacency=True)
-    assert torch.equal(kept.labels, labels)
-    for stage, weights, matrix in zip(
-        model.stages, kept.weights, adjacency, strict=True
-    ):
+        logits, adjacency = model.eval()(images, return_adjacency=True)
+    assert torch.equal(of, labels) and torch.equal(predictions, logits.argmax(1))
+    for stage, weights, matrix in zip(model.stages, kept, adjacency, strict=True):
         expected = torch.stack([matrix[:, j, i] for i, j in stage.plan.edges], dim=1)
         torch.testing.assert_close(weights, expected)
 
