@@ -64,10 +64,10 @@ def classes(analysis: Path, as_json: bool, **options: Any) -> None:
     \b
     ddw-graph learn classes runs/ddw
     """
-    from ddw_graph.analysis.collect import open_analysis
     from ddw_graph.analysis.learning.questions import predict_classes
+    from ddw_graph.training.collection import open_collection
 
-    _print(predict_classes, open_analysis(analysis), as_json=as_json, **options)
+    _print(predict_classes, open_collection(analysis), as_json=as_json, **options)
 
 
 @learn.command()

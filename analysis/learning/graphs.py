@@ -10,13 +10,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch_geometric.data import Data  # slow to import: seconds
 
-from ddw_graph.analysis.adjacency import (
-    constant_edges,
+from ddw_graph.errors import DataError
+from ddw_graph.training.collection import (
+    Collection,
+    StageEdges,
     sample_weights,
     stage_adjacencies,
 )
-from ddw_graph.analysis.collect import Collection
-from ddw_graph.errors import DataError
 from ddw_graph.wiring import edge_list
 
 NODE_FEATURES = ("place", "in_degree", "out_degree", "input", "output", "stage")
@@ -66,13 +66,10 @@ def to_pyg(
                 [1, 2, 2]]), tensor([7]))
     """
     pairs = stage_adjacencies(adjacency, model)
-    weights = [sample_weights(matrix, stage.plan) for stage, matrix in pairs]
-    stages = [stage for stage, _ in pairs]
-    shared = _structure(
-        (stage.plan.nodes, np.array(stage.plan.edges), constant_edges(stage))
-        for stage in stages
-    )
-    return _weighted(shared, np.concatenate(weights, 1), labels)
+    weights = [sample_weights(matrix, stage.plan).cpu() for stage, matrix in pairs]
+    stages = [StageEdges.of(stage) for stage, _ in pairs]
+    shared = _structure((s.nodes, s.edges, s.constant) for s in stages)
+    return _weighted(shared, torch.cat(weights, 1).numpy(), labels)
 
 
 def collection_graphs(collection: Collection) -> list[Data]:
@@ -88,8 +85,7 @@ def collection_graphs(collection: Collection) -> list[Data]:
 
 def labels_and_predictions(collection: Collection) -> tuple[Labels, Labels]:
     """Returns each sample's class, and the class that the network predicted."""
-    table = collection.table()
-    return np.array(table["label"]), np.array(table["prediction"])
+    return collection.column("label"), collection.column("prediction")
 
 
 def wirings_graph(wirings: Iterable[nx.DiGraph]) -> Data:

@@ -14,7 +14,6 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ddw_graph.analysis.collect import Collection
 from ddw_graph.analysis.learning.cross_validation import (
     Answer,
     Places,
@@ -30,7 +29,8 @@ from ddw_graph.analysis.learning.graphs import (
 )
 from ddw_graph.errors import DataError
 from ddw_graph.sweeping.table import graph_properties
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.collection import Collection
+from ddw_graph.training.run import Run
 from ddw_graph.wiring import edge_list, from_dict
 
 REPEATS = 3
@@ -105,7 +105,7 @@ def predict_classes(
     )
 
 
-def finished_runs(folders: Sequence[Path]) -> list[RunFolder]:
+def finished_runs(folders: Sequence[Path]) -> list[Run]:
     """Returns the finished runs of networks in folders: runs, sweeps, comparisons.
 
     Raises:
@@ -115,10 +115,10 @@ def finished_runs(folders: Sequence[Path]) -> list[RunFolder]:
     paths = {path.parent for folder in folders for path in folder.rglob("config.json")}
     runs = [
         run
-        for run in map(RunFolder, sorted(paths))
-        if isinstance(model := run.config().get("model"), dict)
+        for run in map(Run, sorted(paths))
+        if isinstance(model := run.config.get("model"), dict)
         and "wirings" in model
-        and run.result() is not None
+        and run.result is not None
     ]
     if not runs:
         names = ", ".join(map(str, folders))
@@ -127,7 +127,7 @@ def finished_runs(folders: Sequence[Path]) -> list[RunFolder]:
 
 
 def predict_results(
-    runs: Sequence[RunFolder],
+    runs: Sequence[Run],
     *,
     target: str = "test_accuracy",
     epochs: int = 100,
@@ -154,7 +154,7 @@ def predict_results(
             there are fewer different wirings than twice the folds.
     """
     targets = _targets(runs, target)
-    configs = [run.config() for run in runs]
+    configs = [run.config for run in runs]
     wirings = [[from_dict(w) for w in each["model"]["wirings"]] for each in configs]
     edges = [repr([edge_list(dag) for dag in dags]) for dags in wirings]
     names, groups = np.unique(edges, return_inverse=True)
@@ -201,10 +201,10 @@ def predict_results(
     )
 
 
-def _targets(runs: Sequence[RunFolder], name: str) -> Float[np.ndarray, " runs"]:
+def _targets(runs: Sequence[Run], name: str) -> Float[np.ndarray, " runs"]:
     values = []
     for run in runs:
-        result = run.result() or {}
+        result = run.result or {}
         numbers = {k: v for k, v in result.items() if type(v) in (int, float)}
         if name not in numbers:
             raise DataError(
@@ -222,7 +222,7 @@ def _targets(runs: Sequence[RunFolder], name: str) -> Float[np.ndarray, " runs"]
 def _differing(configs: Sequence[dict[str, Any]]) -> list[str]:
     """Returns what differs between runs other than wirings and seeds."""
     flat = [config["model"] | config for config in configs]
-    keys = set().union(*flat) - {"model", "wirings", "seed"}
+    keys = set().union(*flat) - {"model", "wirings", "seed", "weights"}
     return sorted(
         k for k in keys if any(each.get(k) != flat[0].get(k) for each in flat)
     )

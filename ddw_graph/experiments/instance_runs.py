@@ -11,9 +11,9 @@ from ddw_graph.errors import RunError
 from ddw_graph.experiments.groups import Group, check_none_left_out
 from ddw_graph.experiments.instances import WIRINGS, instance_test
 from ddw_graph.training.data import ImageData
-from ddw_graph.training.preparation import Preparation
-from ddw_graph.training.run import RunFolder, read_json, write_json
-from ddw_graph.training.train import images_for, trained_model
+from ddw_graph.training.run import Run
+from ddw_graph.training.run_folder import read_json, write_json
+from ddw_graph.training.train import weights_digest
 
 Rows = list[dict[str, Any]]
 
@@ -104,13 +104,11 @@ def _found(
     workers: int,
 ) -> dict[str, Rows]:
     """Returns what the test of a run found, now or before."""
-    own = images_for(run, data)
-    model = trained_model(run, device=device)
-    digest = hashlib.sha256(RunFolder(run).checkpoint_path.read_bytes())
-    digest.update(repr((data.as_dict(), seeds)).encode())
-    prepared = Preparation.of(own)
-    if prepared != Preparation.of(data):
-        digest.update(str(prepared).encode())
+    trained = Run(run)
+    own = trained.prepared(data)
+    model = trained.network(device=device)
+    known = weights_digest(model), own.as_dict(), own.transform, seeds
+    digest = hashlib.sha256(repr(known).encode())
     path = folder / f"{digest.hexdigest()[:16]}.json"
     if path.exists():
         found = read_json(path)

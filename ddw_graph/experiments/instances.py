@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.data import Dataset
 
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.variation import Variation, variation
@@ -17,9 +19,7 @@ from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output, outputs
 from ddw_graph.nn.stage import Stage
-from ddw_graph.training.bad_images import leaving_out
 from ddw_graph.training.data import ImageData
-from ddw_graph.training.images import Images
 from ddw_graph.training.loading import batches
 
 WIRINGS = ("own", "mean", "class", "shuffled")
@@ -76,16 +76,16 @@ def instance_test(
             "wirings of instances need edges that depend on the image, as dynamic ones "
             f"do, got {kinds}"
         )
-    bad = leaving_out(data)
+    test = data.test_inputs()
 
     def read(
-        images: Images, given: Callable[[slice], list[Tensor]] | None = None
+        images: Dataset[Any], given: Callable[[slice], list[Tensor]] | None = None
     ) -> Iterator[Output]:
-        loader = batches(images, batch_size, workers=workers, bad=bad)
-        return outputs(model, (b for b in loader if len(b[0])), adjacency=given)
+        loader = batches(images, batch_size, workers=workers)
+        return outputs(model, loader, adjacency=given)
 
-    weights, labels, predictions = own_wirings(model, read(data.test))
-    mean = mean_wiring(read(data.train))
+    weights, labels, predictions = own_wirings(model, read(test))
+    mean = mean_wiring(read(data.train_inputs()))
     orders = {
         "own": torch.arange(len(labels)),
         "class": shuffled_in_classes(labels, seed=seed),
@@ -100,7 +100,7 @@ def instance_test(
         return [_matrix(stage, of_stage[chosen]) for stage, of_stage in pairs]
 
     tested = [
-        _tested(wiring, read(data.test, partial(given, wiring)), predictions)
+        _tested(wiring, read(test, partial(given, wiring)), predictions)
         for wiring in WIRINGS
     ]
     varied = [

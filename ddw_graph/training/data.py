@@ -1,7 +1,7 @@
 """Data sets: an embedded cut of Fashion-MNIST, torchvision's sets, files, shards."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,15 @@ class ImageData:
         """Returns the test images as the network sees them, with their classes."""
         return Inputs(self.test, self.transform)
 
+    def with_transform(self, transform: Transform) -> "ImageData":
+        """Returns the images to be transformed otherwise, such as those of a run."""
+        return replace(
+            self,
+            transform=transform,
+            channels=transform.channels,
+            image_size=transform.image_size,
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """Returns what tells this data from other data, ready for JSON."""
         train, test = self.sizes
@@ -177,6 +186,26 @@ class DataSource:
             raise DataError(
                 f"download is for data {', '.join(TORCHVISION)}, got {name}"
             )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the values by name, ready for JSON."""
+        root = None if self.root is None else str(self.root)
+        return {**asdict(self), "root": root}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "DataSource":
+        """Returns the source that ``as_dict`` describes.
+
+        Raises:
+            DataError: If the values are of another kind.
+        """
+        try:
+            root = values["root"]
+            return cls(**{**values, "root": None if root is None else Path(root)})
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                f"a source must have what load_data takes, got {error}"
+            ) from error
 
     def load(
         self,

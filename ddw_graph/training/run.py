@@ -111,12 +111,7 @@ class Run:
         values = self._content.get("source")
         if values is None:
             return None
-        try:
-            return DataSource.from_dict(values)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise RunError(
-                f"{self.path}: source must hold what load_data takes, got {error}"
-            ) from error
+        return DataSource.from_dict(values)
 
     def data(self, source: DataSource | None = None) -> ImageData:
         """Returns its images, or others, transformed as those that it was trained on.
