@@ -88,7 +88,7 @@ def predict(
     predictor = Predictor(trained(model, run=run, device=place))
     files = picture_files(paths)
     if not as_json:
-        click.echo(f"images: {predictor.preparation}", err=True)
+        click.echo(f"images: {predictor.transform}", err=True)
     bad = 0
 
     def left_out(images: "Sequence[BadImage]") -> None:

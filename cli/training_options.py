@@ -204,9 +204,7 @@ def data_source(options: dict[str, Any]) -> "DataSource":
     )
 
 
-def run_images(
-    run: "Run", options: dict[str, Any], *, workers: int = 0
-) -> "ImageData":
+def run_images(run: "Run", options: dict[str, Any], *, workers: int = 0) -> "ImageData":
     """Returns the images that the options name, by default a run's own.
 
     They are transformed as those that the run was trained on.

@@ -23,7 +23,6 @@ from ddw_graph.deployment.onnx import (
     session,
 )
 from ddw_graph.deployment.parity import parity
-from ddw_graph.deployment.pictures import Pictures
 from ddw_graph.deployment.trained import Trained, trained
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.models import create_model
@@ -31,9 +30,10 @@ from ddw_graph.nn.cost import cost
 from ddw_graph.nn.dynamic import DynamicWeights
 from ddw_graph.nn.edges import edge_text
 from ddw_graph.nn.network import Network
-from ddw_graph.training.pictures import picture_files
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.pictures import ImageFiles, picture_files
+from ddw_graph.training.run import Run as TrainedRun
 from ddw_graph.training.timing import paired_times
+from ddw_graph.training.transform import Inputs
 
 CLOSING = "dynamic:gate=hard,bias=0,threshold=0.5,router_std=2"
 """Edges of which about half are closed before any training."""
@@ -188,7 +188,7 @@ def _variants(
         source = sources[0]
     top1 = None
     if path.is_dir():
-        result = RunFolder(path).result()
+        result = TrainedRun(path).result
         top1 = None if result is None else 100 * result["test_accuracy"]
     variants = []
     for each in sources:
@@ -225,18 +225,17 @@ def _images(source: Trained, batch: int, size: int, paths: Sequence[str]) -> Ten
         generator = torch.Generator().manual_seed(0)
         shape = batch, source.network.in_channels, size, size
         return torch.randn(shape, generator=generator)
-    if source.preparation is None:
-        raise DataError("--images need a run, which says how they are prepared")
-    if size != source.preparation.image_size:
+    if source.transform is None:
+        raise DataError("--images need a run, which has the transform of its images")
+    if size != source.transform.image_size:
         raise DataError(
-            f"--images are prepared at {source.preparation.image_size} px, got {size}"
+            f"--images are transformed to {source.transform.image_size} px, got {size}"
         )
     files = picture_files([Path(path) for path in paths])
     if len(files) < batch:
         raise DataError(f"--images must be {batch} at least, got {len(files)}")
-    pictures: Tensor
-    pictures, _ = Pictures(files, source.preparation).batch(range(batch), None)
-    return pictures
+    inputs = Inputs(ImageFiles(files), source.transform)
+    return torch.stack([inputs[place][0] for place in range(batch)])
 
 
 @torch.no_grad()

@@ -203,7 +203,7 @@ def _metadata(
         "channels": channels,
         "image_size": size,
     }
-    prepared = source.preparation
+    prepared = source.transform
     if prepared is not None:
         values = prepared.as_dict()
         # In proportion where the size is another one.

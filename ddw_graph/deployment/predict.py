@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from ddw_graph.deployment.trained import Trained, stage_edges
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.features import by_sample
+from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.bad_images import BadImage, readable
 from ddw_graph.training.loading import batches
 from ddw_graph.training.pictures import ImageFiles
@@ -19,11 +20,11 @@ from ddw_graph.training.transform import Inputs, Transform
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of an image, and how it was wired for it.
+    """The classes that a network predicts for an image, and its wiring for it.
 
     Args:
         file: The image.
-        classes: Names of the most probable classes, the first first.
+        classes: Names of the most probable classes, in falling order.
         probabilities: Their probabilities.
         open_edges: Edges that were open, of all stages.
         alive_nodes: Nodes that computed, of all stages.
@@ -56,38 +57,30 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network that names the classes of image files.
+    """Predicts the classes of image files with a trained network.
 
     Args:
         trained: The network, with its classes and what its images go through.
 
     Raises:
-        RunError: If classes or preparation are not known, or are of another network.
+        RunError: If classes or transform are not known.
     """
 
     trained: Trained
 
     def __post_init__(self) -> None:
-        """Checks that all is known."""
-        config: Any = self.trained.network.config or {}
-        if self.trained.classes is None or self.trained.preparation is None:
+        """Checks that everything is known."""
+        if self.trained.classes is None or self.trained.transform is None:
             raise RunError(
-                "predictions need a run, which knows its classes and how images are "
-                "prepared, got a network alone; give the run with run= (--run)"
-            )
-        channels = self.trained.network.in_channels
-        wanted = len(self.trained.classes), self.preparation.channels
-        if (config.get("num_classes", wanted[0]), channels) != wanted:
-            raise RunError(
-                f"a run of {wanted[0]} classes and {wanted[1]} channels needs such a "
-                f"network, got one of {config.get('num_classes')} and {channels}"
+                "predictions need a run, which knows classes and transform of images, "
+                "got a network only; give the run with run= (--run)"
             )
 
     @property
-    def preparation(self) -> Transform:
+    def transform(self) -> Transform:
         """What images go through."""
-        assert self.trained.preparation is not None
-        return self.trained.preparation
+        assert self.trained.transform is not None
+        return self.trained.transform
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -98,9 +91,9 @@ class Predictor:
     def about(self) -> dict[str, Any]:
         """Returns what holds for every image, ready for JSON."""
         stages = self.trained.network.stages
-        price = cost(self.trained.network, self.preparation.image_size)
+        price = cost(self.trained.network, self.transform.image_size)
         return {
-            "preparation": self.preparation.as_dict(),
+            "transform": self.transform.as_dict(),
             "edges": sum(len(stage.plan.edges) for stage in stages),
             "nodes": sum(stage.plan.nodes - 2 for stage in stages),
             "total_macs": price.total_macs,
@@ -117,17 +110,17 @@ class Predictor:
         weights: bool = False,
         bad: Callable[[Sequence[BadImage]], None] | None = None,
     ) -> Iterator[Prediction]:
-        """Yields what the network says of each image, in order; memory holds a batch.
+        """Yields a prediction for each image, in order; memory holds a batch.
 
         Args:
             files: The images.
-            top: How many classes; all, where there are fewer.
+            top: Number of classes; all, where there are fewer.
             batch_size: Images at a time.
             workers: Processes that load images.
-            weights: Whether each edge's multiplier is told too.
-            bad: Called once, with the images that cannot be read: they are found
-                before the first prediction, and left out. By default the first of them
-                is an error.
+            weights: Whether to return the multiplier of each edge.
+            bad: Called once with the images that cannot be read, which are found before
+                the first prediction and left out. By default the first of them is an
+                error.
 
         Raises:
             DataError: If an image cannot be read, without ``bad``; if ``top`` or
@@ -136,27 +129,24 @@ class Predictor:
         for name, value in (("top", top), ("batch_size", batch_size)):
             if value < 1:
                 raise DataError(f"{name} must be at least 1, got {value}")
-        network = self.trained.network.eval()
-        first = next(network.parameters())
-        price = cost(network, self.preparation.image_size)
-        images: Any = ImageFiles(files)
+        images: Dataset[Any] = ImageFiles(files)
         if bad is not None:
             images, left_out = readable(images, workers=workers)
             bad(left_out)
-        inputs = Inputs(images, self.preparation)
-        for x, places in batches(inputs, batch_size, workers=workers):
-            with torch.no_grad():
-                logits, adjacency = network(
-                    x.to(first.device, first.dtype), return_adjacency=True
-                )
-                macs = price.expected_macs(adjacency).cpu()
+        network = self.trained.network
+        price = cost(network, self.transform.image_size)
+        loader = batches(Inputs(images, self.transform), batch_size, workers=workers)
+        for output in outputs(network, loader):
+            logits, places = output.logits, output.labels
+            assert places is not None  # of the files, in place of labels
             if not logits.isfinite().all():
                 raise DataError(
                     "logits must be finite, got some that are not: the weights of this "
-                    "network are no good"
+                    "network are damaged"
                 )
+            macs = price.expected_macs(output.adjacency).tolist()
             best = logits.double().softmax(1).topk(min(top, logits.shape[1]))
-            matrices = [by_sample(matrix, axes=3).cpu() for matrix in adjacency]
+            matrices = [by_sample(m, axes=3).cpu() for m in output.adjacency]
             for row, place in enumerate(places.tolist()):
                 yield Prediction(
                     files[place],
@@ -164,7 +154,7 @@ class Predictor:
                     tuple(best.values[row].tolist()),
                     sum(int((matrix[row] != 0).sum()) for matrix in matrices),
                     sum(_alive(matrix[row]) for matrix in matrices),
-                    round(macs[row].item()),
+                    round(macs[row]),
                     self._weights(matrices, row) if weights else None,
                 )
 
@@ -180,5 +170,5 @@ class Predictor:
 
 
 def _alive(matrix: Tensor) -> int:
-    """Returns how many nodes that compute hear an open edge."""
+    """Returns the number of computing nodes that have an open incoming edge."""
     return int((matrix[1:-1] != 0).any(1).sum())

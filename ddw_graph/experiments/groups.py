@@ -137,7 +137,8 @@ def _without_seed(run: Run, folder: Path) -> str:
         arguments.pop("seed", None)
         kept = {key: value for key, value in wiring.items() if key not in drawn}
         wirings.append({**kept, "arguments": arguments})
-    drawn = ("seed", "weights", "model")
-    kept = {key: value for key, value in run.config.items() if key not in drawn}
-    kept["model"] = {**model, "wirings": wirings}
-    return json.dumps(kept, sort_keys=True)
+    shared = dict(run.config)
+    del shared["seed"]
+    shared.pop("weights", None)
+    shared["model"] = {**model, "wirings": wirings}
+    return json.dumps(shared, sort_keys=True)

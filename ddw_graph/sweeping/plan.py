@@ -116,9 +116,7 @@ class SweepPlan:
                 )
             assert model.config is not None
             trained, computed = recipe(settings), execution(settings)
-            check_steps(
-                trained, Classification.fewest, computed.accumulate, None
-            )
+            check_steps(trained, Classification.fewest, computed.accumulate, None)
             return PlannedRun(
                 folder / name,
                 model.config,

@@ -60,7 +60,7 @@ def evaluate(
 
     Args:
         network: The network.
-        images: Pairs of an image and its class, as ``ImageData.test_inputs`` gives them.
+        images: Images and classes, such as ``ImageData.test_inputs`` gives.
         batch_size: Images at a time.
         workers: Processes that load images.
         price: What the network costs; computed by default.

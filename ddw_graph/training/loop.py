@@ -21,9 +21,10 @@ from ddw_graph.training.loading import (
     worker_faults,
 )
 from ddw_graph.training.log import Row
+from ddw_graph.training.recipe import BaseRecipe
 from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.state import TrainingState
-from ddw_graph.training.task import AnyRecipe, Evaluating, Task
+from ddw_graph.training.task import Evaluating, Task
 from ddw_graph.training.world import World
 
 
@@ -57,7 +58,7 @@ class Training:
     """
 
     task: Task
-    recipe: AnyRecipe
+    recipe: BaseRecipe
     seed: int
     folder: RunFolder
     execution: Execution = Execution()
@@ -289,7 +290,7 @@ def length(batch: Any) -> int:
 
 
 def check_steps(
-    recipe: AnyRecipe, fewest: int, parts: int, checkpoint_steps: int | None
+    recipe: BaseRecipe, fewest: int, parts: int, checkpoint_steps: int | None
 ) -> None:
     """Checks that a recipe's batches can be shared, before anything is made.
 

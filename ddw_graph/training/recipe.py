@@ -1,9 +1,10 @@
 """Recipes: how a network is trained."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
 from math import inf
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from torch import nn
 
@@ -24,41 +25,98 @@ SCHEDULES = ("cosine", "step")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """SGD with momentum, a linear warm-up, a schedule, and what regularises.
+class BaseRecipe(ABC):
+    """SGD with momentum: what the recipes of all tasks have in common.
 
     Args:
-        epochs: Passes over the training images.
-        batch_size: Images in a step.
-        learning_rate: At the end of the warm-up.
+        epochs: Passes over the training samples.
+        batch_size: Samples in a step, those of all processes.
+        learning_rate: Learning rate at the end of the warm-up.
         momentum: Of SGD.
         weight_decay: Of every parameter but thresholds, router biases and edge logits.
-        warmup_epochs: Length of the warm-up; may be a fraction.
+        norm_weight_decay: Of the parameters of normalisation; by default
+            ``weight_decay``.
+        router_lr: Learning rate of the edge weights, in multiples of the others'.
+        warmup_epochs: Length of the linear warm-up; may be a fraction.
+        clip_norm: Largest norm of all gradients together; longer ones are shortened to
+            it. 0 for no limit.
+        ema_decay: Decay of the average of the weights, which is then what is evaluated;
+            0 for no average.
+        ema_interval: Steps between two updates of the average.
+
+    Raises:
+        RunError: If a value is out of range.
+    """
+
+    epochs: int = 100
+    batch_size: int = 256
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-5
+    norm_weight_decay: float | None = None
+    router_lr: float = 1.0
+    warmup_epochs: float = 0.0
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    ema_interval: int = 1
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        for name, rule, holds in self.rules():
+            if not holds:
+                raise RunError(f"{name} must be {rule}, got {getattr(self, name)}")
+
+    def rules(self) -> list[tuple[str, str, bool]]:
+        """Returns the rule of each value, by its name, and whether it holds."""
+        norm_decay = self.norm_weight_decay or 0.0
+        return [
+            ("epochs", "at least 1", self.epochs >= 1),
+            ("batch_size", "in [1, 2**31)", 1 <= self.batch_size < 2**31),
+            ("learning_rate", "in (0, 1e30]", 0 < self.learning_rate <= 1e30),
+            ("momentum", "in [0, 1)", 0 <= self.momentum < 1),
+            ("weight_decay", "finite and at least 0", 0 <= self.weight_decay < inf),
+            ("norm_weight_decay", "finite and at least 0", 0 <= norm_decay < inf),
+            ("router_lr", "finite and at least 0", 0 <= self.router_lr < inf),
+            ("warmup_epochs", "in [0, epochs]", 0 <= self.warmup_epochs <= self.epochs),
+            ("clip_norm", "finite and at least 0", 0 <= self.clip_norm < inf),
+            ("ema_decay", "in [0, 1)", 0 <= self.ema_decay < 1),
+            ("ema_interval", "at least 1", self.ema_interval >= 1),
+        ]
+
+    @abstractmethod
+    def learning_rate_at(self, step: int, steps: int) -> float:
+        """Returns the learning rate of a step, of so many in the whole training."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the values by name, ready for JSON."""
+        values = asdict(self)
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+@dataclass(frozen=True)
+class Recipe(BaseRecipe):
+    """How a network is trained to classify images; see ``BaseRecipe`` for the rest.
+
+    Args:
         label_smoothing: Share of the target that all classes divide.
         augment: Whether training images are augmented.
-        router_lr: Learning rate of the edge weights, in multiples of the others'.
         schedule: ``cosine``, to zero and changed at each step; or ``step``, times
             ``gamma`` after each ``step_epochs`` epochs that follow the warm-up.
         gamma: Factor of the schedule ``step``; ``cosine`` has none.
         step_epochs: Epochs between two factors of the schedule ``step``.
-        norm_weight_decay: Of the parameters of normalisation; by default as others'.
         trivial_augment: Whether each image takes one change of TrivialAugmentWide;
             needs ``augment``.
+        rand_augment: Magnitude of RandAugment, of which each image takes two changes,
+            in ``[0, 30]``; None for none. Needs ``augment``, and no
+            ``trivial_augment``.
         random_erasing: Probability that a rectangle of an image is erased; needs
             ``augment`` unless 0.
         mixup: Alpha of MixUp; 0 for none. With ``cutmix`` each batch draws one of them.
         cutmix: Alpha of CutMix; 0 for none.
-        ema_decay: What the average of the weights keeps at an update; 0 for no average.
-        ema_interval: Steps of an epoch between two updates of the average.
         budget: What the mean of the MACs that an image asks for is pulled toward, as a
             share of those with every edge open; None for no such term. Needs dynamic
             edges with the gate ``hard``.
-        budget_weight: What the squared distance from ``budget`` counts in the loss.
-        rand_augment: Magnitude of RandAugment, of which each image takes two changes,
-            in ``[0, 30]``; None for none. Needs ``augment``, and no
-            ``trivial_augment``.
-        clip_norm: The largest norm that all gradients together may have; longer ones
-            are shortened to it. 0 for none.
+        budget_weight: Weight of the squared distance from ``budget`` in the loss.
 
     Raises:
         RunError: If a value is out of range.
@@ -68,79 +126,53 @@ class Recipe:
         arXiv:1708.04896; MixUp, arXiv:1710.09412; CutMix, arXiv:1905.04899.
     """
 
-    epochs: int = 100
-    batch_size: int = 256
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 5e-5
-    warmup_epochs: float = 0.0
     label_smoothing: float = 0.1
     augment: bool = True
-    router_lr: float = 1.0
     schedule: str = "cosine"
     gamma: float = 0.98
     step_epochs: int = 1
-    norm_weight_decay: float | None = None
     trivial_augment: bool = False
+    rand_augment: int | None = None
     random_erasing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
-    ema_decay: float = 0.0
-    ema_interval: int = 1
     budget: float | None = None
     budget_weight: float = 10.0
-    clip_norm: float = 0.0
-    rand_augment: int | None = None
 
-    def __post_init__(self) -> None:
-        """Checks every value."""
-        norm_decay = self.weight_decay
-        if self.norm_weight_decay is not None:
-            norm_decay = self.norm_weight_decay
-        erases = self.random_erasing != 0
+    def rules(self) -> list[tuple[str, str, bool]]:
+        """Returns the rule of each value, by its name, and whether it holds."""
         budget = 1.0 if self.budget is None else self.budget
-        for name, rule, holds in (
-            ("epochs", "at least 1", self.epochs >= 1),
-            ("batch_size", "in [1, 2**31)", 1 <= self.batch_size < 2**31),
-            ("learning_rate", "in (0, 1e30]", 0 < self.learning_rate <= 1e30),
-            ("momentum", "in [0, 1)", 0 <= self.momentum < 1),
-            ("weight_decay", "finite and at least 0", 0 <= self.weight_decay < inf),
-            ("warmup_epochs", "in [0, epochs]", 0 <= self.warmup_epochs <= self.epochs),
+        magnitude = 0 if self.rand_augment is None else self.rand_augment
+        return [
+            *super().rules(),
             ("label_smoothing", "in [0, 1]", 0 <= self.label_smoothing <= 1),
-            ("router_lr", "finite and at least 0", 0 <= self.router_lr < inf),
             ("schedule", " or ".join(SCHEDULES), self.schedule in SCHEDULES),
             ("gamma", "in (0, 1]", 0 < self.gamma <= 1),
             ("step_epochs", "at least 1", self.step_epochs >= 1),
-            ("norm_weight_decay", "finite and at least 0", 0 <= norm_decay < inf),
             ("random_erasing", "in [0, 1]", 0 <= self.random_erasing <= 1),
-            ("rand_augment", "in [0, 30]", 0 <= (self.rand_augment or 0) <= 30),
+            ("rand_augment", "in [0, 30]", 0 <= magnitude <= 30),
             ("mixup", "finite and at least 0", 0 <= self.mixup < inf),
             ("cutmix", "finite and at least 0", 0 <= self.cutmix < inf),
-            ("ema_decay", "in [0, 1)", 0 <= self.ema_decay < 1),
-            ("ema_interval", "at least 1", self.ema_interval >= 1),
             ("budget", "in (0, 1]", 0 < budget <= 1),
-            ("clip_norm", "finite and at least 0", 0 <= self.clip_norm < inf),
             ("budget_weight", "finite and at least 0", 0 <= self.budget_weight < inf),
-            # What is asked for happens or is refused: augment is not turned on here.
+            # Settings do as they say or are refused: augment is not turned on here.
             (
                 "trivial_augment",
                 "False without augment",
                 self.augment or not self.trivial_augment,
             ),
-            ("random_erasing", "0 without augment", self.augment or not erases),
+            (
+                "random_erasing",
+                "0 without augment",
+                self.augment or not self.random_erasing,
+            ),
             (
                 "rand_augment",
                 "None without augment, or with trivial_augment",
                 self.rand_augment is None
                 or (self.augment and not self.trivial_augment),
             ),
-        ):
-            if not holds:
-                raise RunError(f"{name} must be {rule}, got {getattr(self, name)}")
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the values by name, ready for JSON."""
-        return asdict(self)
+        ]
 
     def learning_rate_at(self, step: int, steps: int) -> float:
         """Returns the learning rate of a step.
@@ -249,24 +281,7 @@ def recipe_named(name: str, **changes: Any) -> Recipe:
     )
 
 
-@runtime_checkable
-class Decays(Protocol):
-    """What a recipe says of groups of parameters; see ``Recipe``."""
-
-    @property
-    def weight_decay(self) -> float:
-        """Of most parameters."""
-
-    @property
-    def norm_weight_decay(self) -> float | None:
-        """Of the parameters of normalisation."""
-
-    @property
-    def router_lr(self) -> float:
-        """Learning rate of the edge weights, in multiples of the others'."""
-
-
-def parameter_groups(model: nn.Module, recipe: Decays) -> list[dict[str, Any]]:
+def parameter_groups(model: nn.Module, recipe: BaseRecipe) -> list[dict[str, Any]]:
     """Returns the parameters that train, in groups for an optimizer.
 
     Edge weights say which of their parameters take no weight decay, and how their

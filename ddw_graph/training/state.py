@@ -12,8 +12,7 @@ from ddw_graph.nn.finite import first_not_finite
 from ddw_graph.training.average import averaged
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.log import Row
-from ddw_graph.training.recipe import parameter_groups
-from ddw_graph.training.task import AnyRecipe
+from ddw_graph.training.recipe import BaseRecipe, parameter_groups
 
 
 class TrainingState:
@@ -29,7 +28,7 @@ class TrainingState:
     """
 
     def __init__(
-        self, network: nn.Module, recipe: AnyRecipe, execution: Execution
+        self, network: nn.Module, recipe: BaseRecipe, execution: Execution
     ) -> None:
         self.network = network
         self.recipe = recipe
@@ -53,7 +52,7 @@ class TrainingState:
 
     @property
     def evaluated(self) -> Any:
-        """The network that is evaluated: the average of the weights where there is one."""
+        """The network to evaluate: the average of the weights if there is one."""
         return self.average.module if self.average else self.network
 
     def update(self, rate: float) -> None:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
@@ -11,33 +11,11 @@ from torch.utils.data import Dataset, default_collate
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.keys import Key
 from ddw_graph.training.log import Row
+from ddw_graph.training.recipe import BaseRecipe
 from ddw_graph.training.world import World
 
 Network = Any
 """The module that a task trains: a ``Network``, or a detector."""
-
-
-@runtime_checkable
-class AnyRecipe(Protocol):
-    """What the loop reads of a recipe; see ``Recipe``."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    norm_weight_decay: float | None
-    router_lr: float
-    clip_norm: float
-    warmup_epochs: float
-    ema_decay: float
-    ema_interval: int
-
-    def learning_rate_at(self, step: int, steps: int) -> float:
-        """Returns the learning rate of a step, of so many in the whole training."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the values by name, ready for JSON."""
 
 
 class Evaluating(NamedTuple):
@@ -75,7 +53,7 @@ class Task(ABC):
     fewest: int = 1
     """Samples that a process needs in a step: 2 for batch normalisation."""
 
-    def __init__(self, network: Network, recipe: AnyRecipe) -> None:
+    def __init__(self, network: Network, recipe: BaseRecipe) -> None:
         self.network = network
         self.recipe = recipe
 
@@ -98,6 +76,7 @@ class Task(ABC):
         """Returns what a run's ``config.json`` holds beside its configuration."""
         return {}
 
+    @abstractmethod
     def check(self, execution: Execution) -> None:
         """Checks that network, data, recipe and execution go together.
 
@@ -138,9 +117,6 @@ class Task(ABC):
         Args:
             network: The trained network, or the average of its weights.
             now: The circumstances.
-
-        Raises:
-            NotFiniteError: If a loss is not finite.
         """
 
     @abstractmethod

@@ -17,11 +17,11 @@ from torch import nn
 
 from ddw_graph.models import from_config
 from ddw_graph.nn.network import Network
-from ddw_graph.training.execution import Execution
 from ddw_graph.training.classification import Classification
+from ddw_graph.training.execution import Execution
+from ddw_graph.training.log import Row
 from ddw_graph.training.loop import Training, fit
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.log import Row
 from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.world import World, joined
 from tests.training.small import small_config, small_data

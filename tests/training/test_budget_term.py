@@ -19,7 +19,7 @@ from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.budget_term import CLOSING_EDGES, budget_term, mac_shares
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.loading import batches
-from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import Run
 from tests.training.runs import Stop, StopAt, run, weights
 from tests.training.small import small_config, small_data

@@ -118,9 +118,7 @@ def test_an_operation_that_does_not_repeat_is_told(tmp_path: Path) -> None:
 
 
 def test_parts_of_less_than_two_images_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        RunError, match="2 for each of 6 parts .*, got 10"
-    ):
+    with pytest.raises(RunError, match="2 for each of 6 parts .*, got 10"):
         run(
             tmp_path / "run",
             recipe=recipe_named("small", batch_size=10),

@@ -103,9 +103,7 @@ def test_tensorboard_tells_the_log_and_every_nth_step(tmp_path: Path) -> None:
     steps = [told for told in heard.told if isinstance(told, tuple)]
     single = [(event.step, event.value) for event in events.Scalars("step/loss")]
     assert [step for step, _ in single] == [4]
-    assert [v for _, v in single] == pytest.approx(
-        [steps[3][3]]
-    )
+    assert [v for _, v in single] == pytest.approx([steps[3][3]])
     log = read_log(tmp_path / "r")
     for tag, name in (
         ("test/accuracy", "test_accuracy"),
