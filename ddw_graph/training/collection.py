@@ -224,6 +224,7 @@ def collection_of(
     )
 
 
+@torch.no_grad()
 def sample_rows(
     output: Output, network: Network, price: NetworkCost
 ) -> Float[Tensor, "rows columns"]:
@@ -251,7 +252,7 @@ def sample_rows(
         price.expected_macs(output.adjacency),
     )
     columns = (*weights, *(each[:, None] for each in known))
-    return torch.cat([column.double() for column in columns], 1)
+    return torch.cat([column.double() for column in columns], 1).detach()
 
 
 class CollectionWriter:
