@@ -15,12 +15,11 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ddw_graph import create_model
 from ddw_graph.analysis.collect import collect
-from ddw_graph.analysis.statistics.tables import TABLES, Settings
+from ddw_graph.analysis.statistics.tables import TABLES
 from ddw_graph.benchmarking.spread import ratio, spread
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
@@ -82,6 +81,7 @@ def synthetic(model: Network, size: int, samples: int, folder: Path) -> Collecti
     stages = tuple(map(StageEdges.of, model.stages, cost(model, size).work))
     generator = np.random.default_rng(0)
     labels = generator.integers(CLASSES, size=samples)
+    arrays = []
     for place, stage in enumerate(stages, start=1):
         shape = (samples, len(stage.edges))
         array = np.lib.format.open_memmap(
@@ -94,17 +94,15 @@ def synthetic(model: Network, size: int, samples: int, folder: Path) -> Collecti
             weights = np.clip(centres[labels[here]] + noise, 0.01, 1)
             weights[generator.random(weights.shape) < 0.1] = 0
             array[here] = weights
-        array.flush()
-    table = pd.DataFrame(
-        {
-            "label": labels,
-            "prediction": labels,
-            "loss": generator.random(samples),
-            "expected_macs": generator.random(samples),
-        }
-    )
-    table.to_csv(folder / "samples.csv", index=False)
-    return Collection(folder, stages, samples, tuple(map(str, range(CLASSES))), 0)
+        arrays.append(array)
+    columns = {
+        "label": labels,
+        "prediction": labels,
+        "loss": generator.random(samples),
+        "expected_macs": generator.random(samples),
+    }
+    classes = tuple(map(str, range(CLASSES)))
+    return Collection(stages, tuple(arrays), columns, classes)
 
 
 def statistics(model: Network, size: int, samples: int) -> None:
@@ -123,7 +121,7 @@ def statistics(model: Network, size: int, samples: int) -> None:
             for collection in both:
                 tracemalloc.start()
                 began = time.perf_counter()
-                table(collection, Settings())
+                table(collection)
                 seconds = time.perf_counter() - began
                 told.append(tracemalloc.get_traced_memory()[1] / 2**20)
                 tracemalloc.stop()

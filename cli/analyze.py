@@ -84,10 +84,10 @@ def analyze(
                 overwrite=overwrite,
                 progress=lambda done: progress.update(task, completed=done),
             )
-    edges = write_edge_table(collection)
+    write_edge_table(collection)
     if parquet:
         write_parquet(collection)
-    table = stage_table(edges)
+    table = stage_table(collection)
     macs = float(collection.column("expected_macs").mean())
     if as_json:
         stages = table.to_dict(orient="records")

@@ -1,30 +1,34 @@
 """The command that tests the paper's observations."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ddw_graph.cli.options import JSON_OPTION, RUNS_ARGUMENT
 from ddw_graph.cli.tables import printed
 
+if TYPE_CHECKING:
+    from ddw_graph.training.collection import Collection
+
 
 @click.command()
 @RUNS_ARGUMENT
 @click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
+    "--smallest",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.05,
     show_default=True,
-    help="Of the orders drawn at random.",
+    help="Smallest relevant effect, as a share of the mean over all weighted edges.",
 )
 @JSON_OPTION
-def observations(runs: tuple[Path, ...], seed: int, as_json: bool) -> None:
-    """Test the paper's observations (section 4.5) on analyzed RUNs.
+def observations(runs: tuple[Path, ...], smallest: float, as_json: bool) -> None:
+    """Test the paper's observations (section 4.5) on finished RUNs.
 
     Do front nodes have larger output weights; do the edges of rear nodes, and those of
-    deeper stages, vary more over samples? Each is answered with yes, no (the opposite
-    is so) or unclear, with the rank correlation, the size of the effect, and the share
-    of random orders that show as much.
+    deeper stages, vary more over the test images? Each RUN is compared with its network
+    before training. The answer is yes, no (the opposite) or no significant effect; a
+    smaller effect than --smallest is not significant.
 
     \b
     ddw-graph observations runs/ddw
@@ -32,16 +36,13 @@ def observations(runs: tuple[Path, ...], seed: int, as_json: bool) -> None:
     """
     import pandas as pd
 
-    from ddw_graph.analysis.statistics.edges import edge_table
     from ddw_graph.analysis.statistics.observations import (
         observation_summary,
-        observation_table,
+        observations,
     )
-    from ddw_graph.training.collection import open_collection
 
     tables = {
-        str(run): observation_table(edge_table(open_collection(run)), seed=seed)
-        for run in runs
+        str(run): observations(*_collections(run), smallest=smallest) for run in runs
     }
     whole = pd.concat(tables, names=["run"]).reset_index("run")
     if as_json:
@@ -50,3 +51,23 @@ def observations(runs: tuple[Path, ...], seed: int, as_json: bool) -> None:
         click.echo(printed(whole.drop(columns="run")))
     else:
         click.echo(printed(observation_summary(whole)))
+
+
+def _collections(path: Path) -> "tuple[Collection, Collection]":
+    """Returns the weights of a run's network, and of the same before training."""
+    import tempfile
+
+    import torch
+
+    from ddw_graph.analysis.collect import collect
+    from ddw_graph.models import from_config
+    from ddw_graph.training.run import Run
+
+    run = Run(path)
+    trained, data = run.analysis, run.data()
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(run.seed)
+        network = from_config(run.model_config)
+    with tempfile.TemporaryDirectory(prefix="ddw-graph-observations-") as folder:
+        untrained = collect(network, data, Path(folder) / "untrained")
+    return trained, untrained

@@ -1,4 +1,4 @@
-"""The command that tells what an analysis holds."""
+"""The command that prints tables of an analysis."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ WHAT = {
     "class-share": "the part of an edge's variance that lies between classes",
     "class-distances": "how far apart the mean wirings of two classes are",
     "depths": "edges by the depth of their source and target",
-    "information": "entropy of an edge's state, and what it tells about the class",
+    "information": "entropy of an edge's state, and its information on the class",
     "paths": "of each sample: open paths, effective depth, the dominant path",
     "dominant": "how many samples have the same dominant path",
     "unusual": "the samples whose wirings are the furthest from their class's",
@@ -25,7 +25,7 @@ WHAT = {
 
 
 OF_ALL_EDGES = {"edges", "paths", "dominant", "difficulty", "loss-groups"}
-"""What there is to tell of constant edges too."""
+"""Tables that include constant edges."""
 
 
 @click.command(
@@ -77,25 +77,29 @@ def statistics(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Tell what the wirings of an analyzed RUN do, in tables.
+    """Print tables of the wirings of an analyzed RUN.
 
-    RUN is a run with an analysis, or the folder of an analysis. Constant edges are left
-    out, but for the table of edges, which says which they are, and where paths count.
+    RUN is a finished run, or the folder of an analysis. Constant edges are left out,
+    except in the table of edges, which names them, and in those of paths.
 
     \b
     ddw-graph statistics runs/ddw --what information
     ddw-graph statistics runs/ddw --what paths --out paths.csv
     """
     from ddw_graph.analysis.figures import check_weighted
-    from ddw_graph.analysis.statistics.tables import TABLES, Settings
+    from ddw_graph.analysis.statistics.tables import TABLES
     from ddw_graph.atomic import write_bytes
     from ddw_graph.training.collection import open_collection
 
-    settings = Settings(levels, clusters, groups, seed)
+    settings: dict[str, dict[str, int]] = {
+        "information": {"levels": levels},
+        "clusters": {"clusters": clusters, "seed": seed},
+        "loss-groups": {"groups": groups},
+    }
     collection = open_collection(run)
     if what not in OF_ALL_EDGES:
         check_weighted(collection, str(run))
-    table = TABLES[what](collection, settings)
+    table = TABLES[what](collection, **settings.get(what, {}))
     if out is not None:
         written = table.to_csv(index=False).encode()
         write_bytes(out, [written], overwrite=overwrite)

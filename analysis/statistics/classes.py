@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from ddw_graph.analysis.statistics.edges import edge_rows, weighted_edges
 from ddw_graph.analysis.statistics.moments import Moments
 from ddw_graph.training.collection import Collection
 
@@ -12,7 +13,7 @@ def class_moments(collection: Collection, stage: int) -> Moments:
     """Returns mean and variance of each weighted edge in each class.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples with labels.
         stage: Which stage, from 0.
     """
     weighted = ~collection.stages[stage].constant
@@ -42,40 +43,35 @@ def class_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each weighted edge and class.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples with labels.
 
     Returns:
         Columns ``stage``, ``source``, ``target``, ``class`` (its name), ``samples``,
         ``mean``, ``std`` (of the population). Classes without a sample have no row.
     """
     tables = []
-    for place, stage in enumerate(collection.stages):
+    for place in range(len(collection.stages)):
         moments = class_moments(collection, place)
         (seen,) = np.nonzero(moments.count)
-        edges = stage.edges[~stage.constant]
-        tables.append(
-            pd.DataFrame(
-                {
-                    "stage": place + 1,
-                    "source": np.repeat(edges[:, 0], len(seen)),
-                    "target": np.repeat(edges[:, 1], len(seen)),
-                    "class": np.tile(np.array(collection.classes)[seen], len(edges)),
-                    "samples": np.tile(moments.count[seen], len(edges)),
-                    "mean": moments.mean[seen].T.ravel(),
-                    "std": np.sqrt(moments.variance[seen]).T.ravel(),
-                }
-            )
-        )
+        edges = weighted_edges(collection, place)
+        columns = {
+            "class": np.tile(np.array(collection.classes)[seen], len(edges)),
+            "samples": np.tile(moments.count[seen], len(edges)),
+            "mean": moments.mean[seen].T.ravel(),
+            "std": np.sqrt(moments.variance[seen]).T.ravel(),
+        }
+        repeated = np.repeat(edges, len(seen))
+        tables.append(edge_rows(collection, place, repeated, columns))
     return pd.concat(tables, ignore_index=True)
 
 
 def class_share_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each weighted edge: its variance between classes.
 
-    Shares say nothing of size, which is why the deviation stands beside them.
+    A share does not show size; ``std`` does.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples with labels.
 
     Returns:
         Columns ``stage``, ``source``, ``target``, ``std`` (over all samples),
@@ -83,27 +79,21 @@ def class_share_table(collection: Collection) -> pd.DataFrame:
         (the share that classes drawn at random would have).
     """
     tables = []
-    for place, stage in enumerate(collection.stages):
+    for place in range(len(collection.stages)):
         moments = class_moments(collection, place)
         share = moments.count / collection.samples
         between = share @ class_offsets(moments) ** 2
         total = between + share @ moments.variance
         part = np.full(len(total), np.nan)
         np.divide(between, total, out=part, where=total > 0)
-        edges = stage.edges[~stage.constant]
-        seen = int((moments.count > 0).sum())
-        tables.append(
-            pd.DataFrame(
-                {
-                    "stage": place + 1,
-                    "source": edges[:, 0],
-                    "target": edges[:, 1],
-                    "std": np.sqrt(total),
-                    "class_share": part,
-                    "chance": (seen - 1) / max(collection.samples - 1, 1),
-                }
-            )
-        )
+        columns = {
+            "std": np.sqrt(total),
+            "class_share": part,
+            "chance": (np.count_nonzero(moments.count) - 1)
+            / max(collection.samples - 1, 1),
+        }
+        edges = weighted_edges(collection, place)
+        tables.append(edge_rows(collection, place, edges, columns))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -111,7 +101,7 @@ def class_distance_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each pair of classes: how far apart their mean wirings are.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples with labels.
 
     Returns:
         Columns ``class``, ``other``, ``distance`` (root mean square over all weighted

@@ -78,26 +78,27 @@ def wiring_clusters(collection: Collection, *, clusters: int, seed: int) -> Clus
     return Clusters(of, centres[order])
 
 
-def cluster_table(collection: Collection, found: Clusters) -> pd.DataFrame:
+def cluster_table(
+    collection: Collection, *, clusters: int = 10, seed: int = 0
+) -> pd.DataFrame:
     """Returns a row for each cluster: its size, its accuracy, and its classes.
 
     Args:
-        collection: What was collected.
-        found: Its clusters.
+        collection: Samples with labels, predictions and expected MACs.
+        clusters: How many clusters of ``wiring_clusters``.
+        seed: Fixes where they begin.
 
     Returns:
         Columns ``cluster``, ``samples``, ``accuracy``, ``expected_macs`` (mean), then
         for each class that occurs ``of NAME``, its samples in the cluster.
     """
-    table = pd.DataFrame(collection.columns).assign(cluster=found.of)
-    table["right"] = table["label"] == table["prediction"]
-    groups = table.groupby("cluster")
-    summary = pd.DataFrame(
-        {
-            "samples": groups.size(),
-            "accuracy": groups["right"].mean(),
-            "expected_macs": groups["expected_macs"].mean(),
-        }
+    found = wiring_clusters(collection, clusters=clusters, seed=seed)
+    table = pd.DataFrame(dict(collection.columns)).assign(cluster=found.of)
+    table["right"] = collection.column("label") == collection.column("prediction")
+    summary = table.groupby("cluster").agg(
+        samples=("right", "size"),
+        accuracy=("right", "mean"),
+        expected_macs=("expected_macs", "mean"),
     )
     counts = pd.crosstab(table["cluster"], table["label"])
     names = {label: f"of {name}" for label, name in enumerate(collection.classes)}

@@ -1,4 +1,4 @@
-"""What a sample's wiring has to do with how hard it is for the network."""
+"""A sample's wiring compared with how hard the sample is for the network."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
 MEASURES = ("expected_macs", "open_edges", "depth", "share", "unusualness")
-"""What is set against the loss; see ``path_table`` for the middle three."""
+"""What is compared with the loss; see ``path_table`` for the middle three."""
 
 
 def sample_measures(collection: Collection) -> pd.DataFrame:
@@ -33,11 +33,11 @@ def sample_measures(collection: Collection) -> pd.DataFrame:
     )
 
 
-def difficulty_table(measures: pd.DataFrame) -> pd.DataFrame:
+def difficulty_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each measure: its rank correlation with the loss.
 
     Args:
-        measures: A table of ``sample_measures``.
+        collection: Samples with labels, predictions, losses and expected MACs.
 
     Returns:
         Columns ``measure``, ``correlation`` (Spearman's; NaN where all samples have the
@@ -47,7 +47,7 @@ def difficulty_table(measures: pd.DataFrame) -> pd.DataFrame:
     Source:
         Interval: Bonett and Wright 2000.
     """
-    samples = len(measures)
+    measures, samples = sample_measures(collection), collection.samples
     if samples < 4:
         raise DataError(f"correlations need at least 4 samples, got {samples}")
     rows = []
@@ -71,11 +71,11 @@ def difficulty_table(measures: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def loss_group_table(measures: pd.DataFrame, *, groups: int = 10) -> pd.DataFrame:
+def loss_group_table(collection: Collection, *, groups: int = 10) -> pd.DataFrame:
     """Returns the samples in groups from the least to the largest loss.
 
     Args:
-        measures: A table of ``sample_measures``.
+        collection: Samples with labels, predictions, losses and expected MACs.
         groups: How many, of as many samples each.
 
     Returns:
@@ -85,8 +85,9 @@ def loss_group_table(measures: pd.DataFrame, *, groups: int = 10) -> pd.DataFram
     Raises:
         DataError: If there are more groups than samples.
     """
-    if not 1 <= groups <= len(measures):
-        raise DataError(f"groups must be in [1, {len(measures)}], got {groups}")
+    if not 1 <= groups <= collection.samples:
+        raise DataError(f"groups must be in [1, {collection.samples}], got {groups}")
+    measures = sample_measures(collection)
     order = measures["loss"].rank(method="first").to_numpy().astype(int) - 1
     group = order * groups // len(measures) + 1
     by_group = measures.groupby(group)

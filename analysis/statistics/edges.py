@@ -1,23 +1,42 @@
-"""What the weight of each edge does over samples."""
+"""The weight of each edge over samples: of edges, stages and depths."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ddw_graph.analysis.statistics.moments import Moments
 from ddw_graph.atomic import write_bytes
-from ddw_graph.training.collection import Collection
+from ddw_graph.training.collection import Collection, StageEdges
+from ddw_graph.wiring.description import longest_path_layers
 
-Matrix = Float[np.ndarray, "nodes nodes"]
+
+def edge_rows(
+    collection: Collection,
+    place: int,
+    chosen: Int[np.ndarray, " rows"],
+    columns: Mapping[str, Any] | pd.DataFrame,
+) -> pd.DataFrame:
+    """Returns a row for each chosen edge of a stage: stage, source, target, columns."""
+    source, target = collection.stages[place].edges[chosen].T
+    ends = {"stage": place + 1, "source": source, "target": target}
+    return pd.DataFrame({**ends, **columns})
+
+
+def weighted_edges(collection: Collection, place: int) -> Int[np.ndarray, " weighted"]:
+    """Returns the places of a stage's edges that carry weights."""
+    return np.flatnonzero(~collection.stages[place].constant)
 
 
 def edge_table(collection: Collection) -> pd.DataFrame:
-    """Returns a row for each edge of each stage: what its weight does over samples.
+    """Returns a row for each edge of each stage: its weight over samples.
 
     One pass in bounded memory. Stages count from 1.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples, from ``open_collection`` or ``collection_of``.
 
     Returns:
         Columns ``stage``, ``source``, ``target``, ``constant``, ``mean``, ``std`` (of
@@ -37,69 +56,91 @@ def edge_table(collection: Collection) -> pd.DataFrame:
             moments.add(chunk, np.zeros(len(chunk), dtype=np.int64))
             opened += (chunk != 0).sum(0)
             low, high = np.minimum(low, chunk.min(0)), np.maximum(high, chunk.max(0))
-        tables.append(
-            pd.DataFrame(
-                {
-                    "stage": place + 1,
-                    "source": stage.edges[:, 0],
-                    "target": stage.edges[:, 1],
-                    "constant": stage.constant,
-                    "mean": moments.mean[0],
-                    "std": np.sqrt(moments.variance[0]),
-                    "min": low,
-                    "max": high,
-                    "open": opened / collection.samples,
-                }
-            )
-        )
+        columns = {
+            "constant": stage.constant,
+            "mean": moments.mean[0],
+            "std": np.sqrt(moments.variance[0]),
+            "min": low,
+            "max": high,
+            "open": opened / collection.samples,
+        }
+        tables.append(edge_rows(collection, place, np.arange(edges), columns))
     return pd.concat(tables, ignore_index=True)
 
 
-def write_edge_table(collection: Collection) -> pd.DataFrame:
-    """Writes the table of ``edge_table`` beside what it is of, and returns it."""
-    table = edge_table(collection)
-    path = collection.folder / "edges.csv"
-    write_bytes(path, [table.to_csv(index=False).encode()], overwrite=True)
-    return table
-
-
-def stage_table(edges: pd.DataFrame) -> pd.DataFrame:
+def stage_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each stage: its weighted edges together.
 
     Args:
-        edges: A table of ``edge_table``; constant edges are left out.
+        collection: Weights of samples; constant edges are left out.
 
     Returns:
         Columns ``stage``, ``edges`` (that carry weights), ``mean`` (of their means),
-        ``std`` (mean of their deviations over samples), ``spread`` (deviation of their
-        means), ``open`` (mean share of samples).
+        ``std`` (mean of their standard deviations over samples), ``spread`` (standard
+        deviation of their means), ``open`` (mean share of samples).
     """
+    edges = edge_table(collection)
     groups = edges[~edges["constant"]].groupby("stage")
-    return pd.DataFrame(
-        {
-            "edges": groups.size(),
-            "mean": groups["mean"].mean(),
-            "std": groups["std"].mean(),
-            "spread": groups["mean"].std(ddof=0),
-            "open": groups["open"].mean(),
-        }
+    return groups.agg(
+        edges=("mean", "size"),
+        mean=("mean", "mean"),
+        std=("std", "mean"),
+        spread=("mean", lambda means: means.std(ddof=0)),
+        open=("open", "mean"),
     ).reset_index()
 
 
-def edge_matrix(edges: pd.DataFrame, stage: int, column: str, nodes: int) -> Matrix:
-    """Returns one column of a stage's edges as a matrix, rows hearing columns.
+def depth_table(collection: Collection) -> pd.DataFrame:
+    """Returns a row for each depth of source and target in each stage.
+
+    A node's depth is the number of edges on the longest path from the input to it.
+
+    Args:
+        collection: Weights of samples; constant edges are left out.
+
+    Returns:
+        Columns ``stage``, ``source_depth``, ``target_depth``, ``edges``, ``mean`` (of
+        their means), ``std`` (mean of their standard deviations over samples),
+        ``open``.
+    """
+    edges = edge_table(collection)
+    weighted = edges[~edges["constant"]].copy()
+    depths = [longest_path_layers(stage.dag()) for stage in collection.stages]
+    for end in ("source", "target"):
+        weighted[f"{end}_depth"] = [
+            depths[stage - 1][node]
+            for stage, node in zip(weighted["stage"], weighted[end], strict=True)
+        ]
+    groups = weighted.groupby(["stage", "source_depth", "target_depth"])
+    return groups.agg(
+        edges=("mean", "size"),
+        mean=("mean", "mean"),
+        std=("std", "mean"),
+        open=("open", "mean"),
+    ).reset_index()
+
+
+def write_edge_table(collection: Collection) -> None:
+    """Writes the table of ``edge_table`` into the collection's folder."""
+    assert collection.folder is not None, "the collection lies in a folder"
+    path, table = collection.folder / "edges.csv", edge_table(collection)
+    write_bytes(path, [table.to_csv(index=False).encode()], overwrite=True)
+
+
+def edge_matrix(
+    stage: StageEdges, values: Float[np.ndarray, " weighted"]
+) -> Float[np.ndarray, "nodes nodes"]:
+    """Returns values of a stage's weighted edges as a matrix: rows are targets.
 
     Entries without an edge, and constant edges, are NaN.
 
     Args:
-        edges: A table of ``edge_table``.
-        stage: Which stage, from 1.
-        column: Which column.
-        nodes: N of the stage.
+        stage: The stage.
+        values: A number for each weighted edge.
     """
-    matrix = np.full((nodes, nodes), np.nan)
-    chosen = edges[(edges["stage"] == stage) & ~edges["constant"]]
-    matrix[chosen["target"], chosen["source"]] = chosen[column]
+    matrix = np.full((stage.nodes, stage.nodes), np.nan)
+    source, target = stage.edges[~stage.constant].T
+    matrix[target, source] = values
     return matrix
 
 
@@ -109,7 +150,7 @@ def weight_histogram(
     """Returns the share of all weights of a stage's weighted edges in each bin.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples.
         stage: Which stage, from 0.
         bins: Bounds of the bins, ascending; weights outside them are not counted.
     """

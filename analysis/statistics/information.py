@@ -1,9 +1,10 @@
-"""What the states of edges tell about the class of a sample."""
+"""How much information the states of edges have on the class of a sample."""
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
+from ddw_graph.analysis.statistics.edges import edge_rows, weighted_edges
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
@@ -13,9 +14,7 @@ MOST_LEVELS = 256
 Counts = Int[np.ndarray, "states classes"]
 
 
-def information_table(
-    collection: Collection, edges: pd.DataFrame, *, levels: int = 8
-) -> pd.DataFrame:
+def information_table(collection: Collection, *, levels: int = 8) -> pd.DataFrame:
     """Returns a row for each weighted edge: entropy of its state, and with the class.
 
     An edge is closed, or open at one of some levels of equal width between its least
@@ -25,8 +24,7 @@ def information_table(
     that is so where state and class have nothing to do with each other, to first order.
 
     Args:
-        collection: What was collected.
-        edges: Its table of ``edge_table``.
+        collection: Weights of samples with labels.
         levels: How many levels, at least 1.
 
     Returns:
@@ -44,18 +42,18 @@ def information_table(
     tables = []
     for place, stage in enumerate(collection.stages):
         weighted = ~stage.constant
-        ends = edges[(edges["stage"] == place + 1) & ~edges["constant"]]
+        edges = weighted_edges(collection, place)
         low, high = _open_range(collection, place, weighted)
         width = (high - low) / levels
         counts = np.zeros(
-            (len(ends), levels + 1, len(collection.classes)), dtype=np.int64
+            (len(edges), levels + 1, len(collection.classes)), dtype=np.int64
         )
-        each = np.arange(len(ends))
+        each = np.arange(len(edges))
         for chunk, labels in collection.labelled_chunks(place):
             states = _states(chunk[:, weighted], low, width, levels)
             np.add.at(counts, (each, states, labels[:, None]), 1)
-        found = pd.DataFrame(map(_information, counts), ends.index)
-        tables.append(ends[["stage", "source", "target"]].join(found))
+        columns = pd.DataFrame(map(_information, counts))
+        tables.append(edge_rows(collection, place, edges, columns))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -1,29 +1,32 @@
 """The observations of section 4.5 of the paper, tested on a trained network."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
-from scipy.stats import rankdata
+from jaxtyping import Float
+from scipy.stats import spearmanr, ttest_ind
 
+from ddw_graph.analysis.statistics.edges import edge_table
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import Collection
 
-PERMUTATIONS = 9_999
-LEVEL = 0.05
+SMALLEST = 0.05
+"""The smallest relevant effect: 5 % of the mean over all weighted edges."""
+
+ANSWERS = ("yes", "no", "no significant effect")
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Something that the paper saw in its networks, as a trend that can be tested.
+    """Something that the paper saw in its networks, as a difference that can be tested.
 
     Args:
         name: A word for it.
         claim: The paper's, in a sentence.
-        column: Of the table of edges, what the trend is in.
-        along: ``node``: nodes of a stage in topological order. ``stage``: stages.
-        sign: 1 where it rises along that, -1 where it falls.
+        column: The column of the table of edges that differs.
+        along: ``node``: front and rear nodes. ``stage``: the first and the last stage.
+        sign: 1 where the rear or the last is larger, -1 where it is smaller.
     """
 
     name: str
@@ -58,144 +61,168 @@ OBSERVATIONS = (
 )
 
 
-def observation_table(edges: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """Returns a row for each observation: whether a network agrees, and how clearly.
+def observations(
+    trained: Collection, untrained: Collection, *, smallest: float = SMALLEST
+) -> pd.DataFrame:
+    """Returns a row for each observation: whether training a network brings it about.
 
-    Along nodes: a node's value is the mean of its weighted output edges; the
-    correlation is Spearman's of position and value in a stage, in the mean of stages by
-    their nodes; the effect is the mean of the rear half of nodes less that of the front
-    half. Along stages: the correlation is over all weighted edges; the effect is the
-    mean of the last stage less that of the first.
+    The effect is a difference between two groups, relative to the mean over all
+    weighted edges, positive where it agrees with the paper. Along nodes: a node's value
+    is the mean of its weighted output edges, less the mean of its stage; the front half
+    of each stage's nodes is compared with the rear half. Along stages: the edges of the
+    first stage are compared with those of the last. The interval is Welch's of 95 %.
 
-    The network agrees where the trend has the paper's sign and orders drawn at random
-    (of nodes in their stage, or of edges over stages) give one as strong in at most 5 %
-    of cases. It disagrees where the same holds of the other sign.
+    - ``yes``: the interval is above ``smallest``, and the untrained network's effect is
+      not;
+    - ``no``: the interval is below ``-smallest``, the paper's opposite, and the
+      untrained network's effect is not;
+    - ``no significant effect``: otherwise.
 
     Args:
-        edges: A table of ``edge_table``.
-        seed: Fixes the orders that are drawn.
+        trained: Weights of a trained network.
+        untrained: Weights of the same network before training, with the same wirings,
+            for the same samples.
+        smallest: The smallest relevant effect, above 0.
 
     Returns:
-        Columns ``observation``, ``claim``, ``holds`` (``yes``, ``no`` where the
-        opposite holds, ``unclear``), ``correlation``, ``effect``, ``relative`` (the
-        effect over the mean of all weighted edges), ``p`` (of one side, the paper's).
+        Columns ``observation``, ``claim``, ``holds``, ``relative`` (the effect),
+        ``low``, ``high`` (its interval), ``untrained`` (the untrained network's
+        effect), ``correlation`` (Spearman's of place and value, averaged over stages by
+        their nodes; not part of the verdict).
 
     Raises:
-        DataError: If every edge is constant.
+        DataError: If every edge is constant, the collections are of other wirings or
+            samples, or ``smallest`` is not above 0.
 
     Source:
-        DDW, section 4.5.
+        DDW, section 4.5. Interval: Welch 1947.
     """
-    weighted = edges[~edges["constant"]]
-    if weighted.empty:
+    if not smallest > 0:
+        raise DataError(f"smallest must be above 0, got {smallest}")
+    _check_same(trained, untrained)
+    tables = [edge_table(each) for each in (trained, untrained)]
+    edges, before = (table[~table["constant"]] for table in tables)
+    if edges.empty:
         raise DataError("observations need edges that carry weights, all are constant")
-    generator = np.random.default_rng(seed)
-    return pd.DataFrame([_row(each, weighted, generator) for each in OBSERVATIONS])
+    rows = []
+    for observation in OBSERVATIONS:
+        found, at_start = (_effect(observation, table) for table in (edges, before))
+        holds = ANSWERS[2]
+        if found.low > smallest >= at_start.relative:
+            holds = ANSWERS[0]
+        elif found.high < -smallest <= at_start.relative:
+            holds = ANSWERS[1]
+        rows.append(
+            {
+                "observation": observation.name,
+                "claim": observation.claim,
+                "holds": holds,
+                "relative": found.relative,
+                "low": found.low,
+                "high": found.high,
+                "untrained": at_start.relative,
+                "correlation": _correlation(observation, edges),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def observation_summary(tables: pd.DataFrame) -> pd.DataFrame:
     """Returns a row for each observation over several networks.
 
     Args:
-        tables: Those of ``observation_table``, one below the other.
+        tables: Those of ``observations``, concatenated.
 
     Returns:
-        Columns ``observation``, ``claim``, ``yes``, ``no``, ``unclear`` (networks),
-        and the mean and the standard deviation over networks of ``correlation`` and
-        ``relative``.
+        Columns ``observation``, ``claim``, the number of networks with each answer, and
+        mean and standard deviation over networks of ``relative`` and ``correlation``.
     """
-    told = {answer: tables["holds"] == answer for answer in ("yes", "no", "unclear")}
-    tables = tables.assign(**told)
-    groups = tables.groupby(["observation", "claim"], sort=False)
-    answers = {answer: groups[answer].sum() for answer in told}
-    sizes = {
-        f"{column}{suffix}": getattr(groups[column], how)()
-        for column in ("correlation", "relative")
-        for suffix, how in (("", "mean"), ("_std", "std"))
-    }
-    return pd.DataFrame({**answers, **sizes}).reset_index()
+    answers = {name: tables["holds"] == name for name in ANSWERS}
+    groups = tables.assign(**answers).groupby(["observation", "claim"], sort=False)
+    counts = groups[list(ANSWERS)].sum()
+    columns = ["relative", "correlation"]
+    spread = groups[columns].std().add_suffix("_std")
+    return counts.join([groups[columns].mean(), spread]).reset_index()
 
 
-def _row(
-    observation: Observation, edges: pd.DataFrame, generator: np.random.Generator
-) -> dict[str, object]:
-    if observation.along == "node":
-        values = edges.groupby(["stage", "source"])[observation.column].mean()
-        groups = [
-            (of_stage.index.get_level_values("source").to_numpy(), of_stage.to_numpy())
-            for _, of_stage in values.groupby("stage")
-        ]
+@dataclass(frozen=True)
+class _Effect:
+    relative: float
+    low: float
+    high: float
+
+
+def _check_same(trained: Collection, untrained: Collection) -> None:
+    """Checks that two collections are of the same wirings and samples."""
+    stages = [[s.edges.tolist() for s in each.stages] for each in (trained, untrained)]
+    labels = [each.columns.get("label", ()) for each in (trained, untrained)]
+    if stages[0] != stages[1]:
+        raise DataError(
+            "the untrained network must have the wirings of the trained one"
+        )
+    if trained.samples != untrained.samples or not np.array_equal(*labels):
+        raise DataError(
+            f"both networks must be given the same samples, got {trained.samples} and "
+            f"{untrained.samples}, or others"
+        )
+
+
+def _units(observation: Observation, edges: pd.DataFrame) -> pd.DataFrame:
+    """Returns what is compared: nodes or edges, with their stage, place and value."""
+    if observation.along == "stage":
+        units = edges[["stage", observation.column]].assign(place=edges["stage"])
+        return units.rename(columns={observation.column: "value"})
+    means = edges.groupby(["stage", "source"])[observation.column].mean()
+    units = means.rename("value").rename_axis(["stage", "place"]).reset_index()
+    units["value"] -= units.groupby("stage")["value"].transform("mean")
+    return units
+
+
+def _effect(observation: Observation, edges: pd.DataFrame) -> _Effect:
+    """Returns the difference between the groups; of no size where nothing differs."""
+    units = _units(observation, edges)
+    size = float(edges[observation.column].abs().mean())
+    first, last = _groups(observation, units)
+    if not size or min(len(first), len(last)) < 2:
+        return _Effect(0.0, -np.inf, np.inf) if size else _Effect(0.0, 0.0, 0.0)
+    signed = [observation.sign * values / size for values in (last, first)]
+    effect = float(signed[0].mean() - signed[1].mean())
+    if not np.ptp(signed[0]) and not np.ptp(signed[1]):  # without any variance
+        return _Effect(effect, effect, effect)
+    found = ttest_ind(*signed, equal_var=False).confidence_interval(0.95)
+    return _Effect(effect, float(found.low), float(found.high))
+
+
+def _groups(
+    observation: Observation, units: pd.DataFrame
+) -> tuple[Float[np.ndarray, " first"], Float[np.ndarray, " last"]]:
+    """Returns the values of front and rear nodes, or of the first and last stage.
+
+    The middle node of a stage is left out where their number is odd.
+    """
+    if observation.along == "stage":
+        ends = units["place"].min(), units["place"].max()
+        is_first, is_last = (units["place"] == end for end in ends)
+        is_first &= ends[0] < ends[1]
     else:
-        groups = [(edges["stage"].to_numpy(), edges[observation.column].to_numpy())]
+        ranks = units.groupby("stage")["place"].rank()
+        count = units.groupby("stage")["place"].transform("size")
+        is_first, is_last = ranks <= count // 2, ranks > count - count // 2
+    values = units["value"].to_numpy()
+    return values[is_first], values[is_last]
+
+
+def _correlation(observation: Observation, edges: pd.DataFrame) -> float:
+    """Returns Spearman's correlation; of nodes, averaged over stages by their nodes."""
+    units = _units(observation, edges)
+    groups = [units]
+    if observation.along == "node":
+        groups = [group for _, group in units.groupby("stage")]
     # One place, or one value, has no order.
     ordered = [
-        (places, values)
-        for places, values in groups
-        if len(set(places)) > 1 and len(set(values)) > 1
+        g for g in groups if g["place"].nunique() > 1 and g["value"].nunique() > 1
     ]
-    row: dict[str, object] = {
-        "observation": observation.name,
-        "claim": observation.claim,
-        "holds": "unclear",
-        "correlation": np.nan,
-        "effect": np.nan,
-        "relative": np.nan,
-        "p": np.nan,
-    }
     if not ordered:
-        return row
-    found, drawn = _trend(ordered, generator)
-    effect = float(np.mean([_difference(*group) for group in ordered]))
-    tolerance = 1e-12  # equal orders, summed otherwise
-    agreeing, opposing = (
-        (1 + int((drawn * sign >= found * sign - tolerance).sum())) / (len(drawn) + 1)
-        for sign in (observation.sign, -observation.sign)
-    )
-    holds = "yes" if agreeing <= LEVEL else "no" if opposing <= LEVEL else "unclear"
-    size = float(edges[observation.column].abs().mean())
-    return row | {
-        "holds": holds,
-        "correlation": found,
-        "effect": effect,
-        "relative": effect / size if size else np.nan,
-        "p": agreeing,
-    }
-
-
-def _trend(
-    groups: Sequence[tuple[Int[np.ndarray, " _"], Float[np.ndarray, " _"]]],
-    generator: np.random.Generator,
-) -> tuple[float, Float[np.ndarray, " draws"]]:
-    """Returns the mean correlation of groups, and what orders at random give."""
-    found = 0.0
-    drawn = np.zeros(PERMUTATIONS)
-    total = sum(len(values) for _, values in groups)
-    for places, values in groups:
-        one, other = _standardised(places), _standardised(values)
-        share = len(values) / total
-        found += share * float(one @ other)
-        for draw in range(PERMUTATIONS):
-            drawn[draw] += share * float(one @ generator.permutation(other))
-    return found, drawn
-
-
-def _standardised(values: np.ndarray) -> Float[np.ndarray, " some"]:
-    """Returns ranks of mean 0 and length 1: their product is Spearman's correlation."""
-    ranks = rankdata(values)
-    ranks -= ranks.mean()
-    scaled: np.ndarray = ranks / np.linalg.norm(ranks)
-    return scaled
-
-
-def _difference(
-    places: Int[np.ndarray, " some"], values: Float[np.ndarray, " some"]
-) -> float:
-    """Returns the mean of the last places less that of the first: halves, or ends.
-
-    Of nodes, of which each place has one value, the halves; the middle one is left out
-    where their number is odd. Of stages the first and the last.
-    """
-    known = np.unique(places)
-    half = len(known) // 2 if len(known) == len(places) else 1
-    first, last = np.isin(places, known[:half]), np.isin(places, known[-half:])
-    return float(values[last].mean() - values[first].mean())
+        return float("nan")
+    found = [spearmanr(group["place"], group["value"]).statistic for group in ordered]
+    return float(np.average(found, weights=list(map(len, ordered))))

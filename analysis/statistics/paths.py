@@ -14,33 +14,32 @@ def path_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each sample and stage: which paths it takes.
 
     A path leads from input to output over open edges; it carries the product of the
-    sizes of their weights. What operations do to what they are sent is not known here:
-    this is the wiring's own part.
+    sizes of their weights. What operations compute is not considered.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples.
 
     Returns:
         Columns ``sample`` (its row, from 0), ``stage``, ``open_edges``, ``alive_nodes``
-        (that compute), ``open_paths``, ``depth`` (effective: edges on a path, in the
-        mean of all paths by what they carry), ``longest`` (edges on the longest open
-        path), ``dominant`` (nodes of the path that carries most), ``share`` (of all
-        that paths carry, the part of that one).
+        (that compute), ``open_paths``, ``depth`` (effective: edges on a path,
+        averaged over all paths, weighted by what they carry), ``longest`` (edges on
+        the longest open path), ``dominant`` (nodes of the path that carries most),
+        ``share`` (of all that paths carry, the part of that one).
     """
     return pd.concat(_tables(collection), ignore_index=True)
 
 
-def dominant_table(paths: pd.DataFrame) -> pd.DataFrame:
+def dominant_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each dominant path of each stage, the most frequent first.
 
     Args:
-        paths: A table of ``path_table``.
+        collection: Weights of samples.
 
     Returns:
         Columns ``stage``, ``dominant``, ``samples``, ``part`` (of all samples),
         ``share`` (mean over these samples of what the path carries of all).
     """
-    groups = paths.groupby(["stage", "dominant"])["share"]
+    groups = path_table(collection).groupby(["stage", "dominant"])["share"]
     table = groups.agg(samples="size", share="mean").reset_index()
     total = table.groupby("stage")["samples"].transform("sum")
     table.insert(3, "part", table["samples"] / total)

@@ -252,7 +252,7 @@ def sample_rows(
         price.expected_macs(output.adjacency),
     )
     columns = (*weights, *(each[:, None] for each in known))
-    return torch.cat([column.double() for column in columns], 1).detach()
+    return torch.cat([column.double() for column in columns], 1)
 
 
 class CollectionWriter:
