@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ddw_graph.analysis.figures import accuracy_figure
+from ddw_graph.analysis.comparison_figures import accuracy_figure
 from ddw_graph.analysis.learning_curves import curve_figure, curves_of
 from ddw_graph.analysis.markdown import accuracy_cells, markdown_table, number
 from ddw_graph.analysis.report_files import ReportFiles

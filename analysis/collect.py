@@ -1,11 +1,17 @@
-"""Collecting: the weight of every edge for every sample of a data set, on disk."""
+"""Collecting: the weight of every edge for every sample of a data set."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import outputs
@@ -13,67 +19,85 @@ from ddw_graph.training.collection import (
     COLUMNS,
     Collection,
     CollectionWriter,
+    from_rows,
     open_collection,
+    sample_rows,
 )
-from ddw_graph.training.images import Images
-from ddw_graph.training.loading import Hears, batches
+from ddw_graph.training.loading import batches
 
 
 def collect(
-    model: Network,
-    images: Images,
-    folder: Path,
+    network: Network,
+    images: Dataset[Any],
+    folder: Path | None = None,
     *,
     classes: Sequence[str],
-    image_size: int,
     batch_size: int = 250,
     workers: int = 0,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-    bad: Hears | None = None,
+    progress: Callable[[int], None] | None = None,
     seen: Callable[[Tensor], None] | None = None,
 ) -> Collection:
-    """Evaluates a network on images and keeps the weights of every edge in a folder.
+    """Evaluates a network on a data set and keeps the weights of every edge.
 
-    Memory holds one batch. The folder appears when everything is in it.
+    With a folder, memory holds one batch, and the folder appears when everything is in
+    it. Without one, the collection is in memory only.
 
     Args:
-        model: The network, in whose precision the images are evaluated.
-        images: The images.
+        network: The network, in whose precision the images are evaluated.
+        images: Images with labels, such as ``ImageData.test_inputs()``.
         folder: Where the collection goes.
         classes: Name of each class.
-        image_size: Height and width of an image, pixels.
         batch_size: Images in a batch.
         workers: Processes that load images.
-        overwrite: Whether a collection that is there may be replaced.
-        progress: Called with samples done and samples in all.
-        bad: Called with images that cannot be read, which get no row; an error by
-            default.
-        seen: Called with each batch of images as the network is given it; its rows are
-            the next ones of the collection.
+        overwrite: Whether a collection in the folder may be replaced.
+        progress: Called with the number of images done.
+        seen: Called with each batch of images.
 
     Raises:
-        DataError: If the folder exists and is not to be replaced, or no image can be
-            read, or one cannot and ``bad`` is None.
+        DataError: If the folder exists and is not to be replaced, an image cannot be
+            read, or there is none.
+
+    Example:
+        >>> from torch.utils.data import TensorDataset
+        >>> from ddw_graph import create_model
+        >>> network = create_model("randwire_tiny", n=2, num_classes=2)
+        >>> images = TensorDataset(torch.zeros(5, 3, 28, 28), torch.arange(5) % 2)
+        >>> collect(network, images, classes=("a", "b")).samples
+        5
     """
-    price = cost(model, image_size)
-    loader = batches(images, batch_size, workers=workers, bad=bad)
-    batched = ((x, labels) for x, labels in loader if len(x))
-    with CollectionWriter(folder, model, price, classes, overwrite=overwrite) as writer:
-        for output in outputs(model, batched):
-            writer.add(output)
+    loader = iter(batches(images, batch_size, workers=workers))
+    first = next(loader, None)
+    if first is None:
+        raise DataError("a collection needs at least one image, got none")
+    price = cost(network, tuple(first[0].shape[-2:]))
+    rows, done = [], 0
+    with ExitStack() as stack:
+        writer = None
+        if folder is not None:
+            writer = stack.enter_context(
+                CollectionWriter(folder, network, price, classes, overwrite=overwrite)
+            )
+        for output in outputs(network, chain([first], loader)):
+            if writer is not None:
+                writer.add(output)
+            else:
+                rows.append(sample_rows(output, network, price).cpu())
             if seen is not None:
                 seen(output.images)
+            done += len(output.images)
             if progress is not None:
-                progress(writer.samples, len(images))
-    return open_collection(writer.folder)
+                progress(done)
+    if writer is not None:
+        return open_collection(writer.folder)
+    return from_rows(torch.cat(rows), network, price, classes)
 
 
 def sample_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each sample: what is known of it besides its weights.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples.
 
     Returns:
         Columns ``sample`` (its row, from 0), ``label`` and ``prediction`` (names of

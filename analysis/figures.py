@@ -1,36 +1,49 @@
-"""Pictures of edge weights and of comparisons; each function returns a figure."""
+"""Pictures of edge weights: histograms, and matrices (Figs. 4 and 5)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.pictures import STYLE, plain
-from ddw_graph.analysis.statistics.edges import edge_matrix, weight_histogram
+from ddw_graph.analysis.statistics.classes import class_moments, class_offsets
+from ddw_graph.analysis.statistics.edges import (
+    check_weighted,
+    edge_matrix,
+    edge_table,
+    weight_histogram,
+)
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
 BINS = 50
 
+MAX_CLASSES = 20
+"""Classes that a picture has room for."""
+
+IN_A_ROW = 10
+"""Classes in a row of the picture; further ones stand below them."""
+
 
 def weight_histograms(
-    collections: Mapping[str, Collection], *, title: str = "Edge weights"
+    collections: Collection | Mapping[str, Collection], *, title: str = "Edge weights"
 ) -> Figure:
     """Returns histograms of edge weights: a panel a stage, a line a collection.
 
     Weights of all weighted edges and all samples count; constant edges do not.
 
     Args:
-        collections: Collections by the name that the legend shows.
+        collections: Weights of samples; several by the names that the legend shows.
         title: Title of the figure.
 
     Raises:
         DataError: If every edge of a collection is constant.
     """
+    if isinstance(collections, Collection):
+        collections = {str(collections.folder or "the collection"): collections}
     for name, collection in collections.items():
         check_weighted(collection, name)
     stages = max(len(collection.stages) for collection in collections.values())
@@ -54,7 +67,7 @@ def weight_histograms(
             ax.set(
                 title=f"stage {stage + 1}", xlabel="weight", xlim=(bins[0], bins[-1])
             )
-            # Weights that hardly differ fill one bin: a log scale keeps the rest seen.
+            # Weights that hardly differ fill one bin: a log scale shows the others.
             ax.set_yscale("log")
         axes[0].set_ylabel("share of weights, %")
         figure.suptitle(title)
@@ -64,35 +77,44 @@ def weight_histograms(
     return figure
 
 
-def weight_heatmaps(collection: Collection, edges: pd.DataFrame, column: str) -> Figure:
-    """Returns the adjacency of each stage, shaded by a column of the edges' table.
+def weight_heatmaps(collection: Collection, column: str = "mean") -> Figure:
+    """Returns the adjacency of each stage, shaded by a column of ``edge_table``.
 
-    With ``mean`` it is the paper's Fig. 4, with ``std`` its Fig. 5. Rows hear columns;
-    darker is larger; one scale for all stages. Entries without an edge are white,
-    constant edges hatched.
+    With ``mean`` it is the paper's Fig. 4, with ``std`` its Fig. 5. Rows are targets,
+    columns sources; darker is larger; one scale for all stages. Entries without an edge
+    are white, constant edges hatched.
 
     Args:
-        collection: What was collected.
-        edges: Its table of ``edge_table``.
-        column: ``mean`` or ``std``.
+        collection: Weights of samples.
+        column: ``mean``, ``std``, ``min``, ``max`` or ``open``.
 
     Raises:
-        DataError: If every edge is constant.
+        DataError: If every edge is constant, or there is no such column.
 
     Source:
         DDW, Figs. 4 and 5.
     """
-    check_weighted(collection, str(collection.folder))
+    words = {
+        "mean": "Mean",
+        "std": "Standard deviation",
+        "min": "Minimum",
+        "max": "Maximum",
+        "open": "Share of open samples",
+    }
+    if column not in words:
+        raise DataError(f"column must be {', '.join(words)}, got {column!r}")
+    check_weighted(collection)
     count = len(collection.stages)
+    edges = edge_table(collection)
+    weighted = edges[~edges["constant"]]
     matrices = [
-        edge_matrix(edges, place + 1, column, stage.nodes)
-        for place, stage in enumerate(collection.stages)
+        edge_matrix(stage, weighted.loc[weighted["stage"] == place, column].to_numpy())
+        for place, stage in enumerate(collection.stages, start=1)
     ]
     finite = np.concatenate([m[np.isfinite(m)] for m in matrices])
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
     if column == "std":
         low = 0.0
-    words = {"mean": "Mean", "std": "Standard deviation"}.get(column, column)
     with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=(3.1 * count + 1, 3.7), layout="compressed")
         axes = figure.subplots(1, count, squeeze=False)[0]
@@ -116,66 +138,69 @@ def weight_heatmaps(collection: Collection, edges: pd.DataFrame, column: str) ->
             ax.grid(False)
         axes[0].set_ylabel("to node")
         figure.colorbar(image, ax=axes.tolist(), shrink=0.8)
-        figure.suptitle(f"{words} of each edge's weight over samples")
+        figure.suptitle(f"{words[column]} of each edge's weight over samples")
     return figure
 
 
-def check_weighted(collection: Collection, name: str) -> None:
-    """Checks that a collection has weights to draw.
+def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figure:
+    """Returns how the mean wiring of each class deviates from that of all samples.
 
-    Raises:
-        DataError: If every edge is constant.
-    """
-    if all(stage.constant.all() for stage in collection.stages):
-        raise DataError(
-            f"a picture of weights needs edges that carry some, all of {name} are "
-            "constant"
-        )
-
-
-def accuracy_figure(
-    rows: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any]]
-) -> Figure:
-    """Returns accuracies of a comparison, and the paired differences to its first.
+    A column a class, a row a stage; in a matrix rows are targets and columns sources.
+    Orange edges are heavier in the class than elsewhere, purple ones lighter; one scale
+    for all.
 
     Args:
-        rows: A row for each run, with ``entry``, ``seed`` and ``test_accuracy``.
-        summary: A row for each entry, from ``ddw_graph.experiments.summary.summary``.
+        collection: Weights of samples with labels.
+        classes: Names of those to show; by default the first that have samples.
+
+    Raises:
+        DataError: If every edge is constant, or a class is unknown or has no sample.
     """
-    names = [row["entry"] for row in summary]
-    place = {name: index for index, name in enumerate(names)}
+    check_weighted(collection)
+    stages = range(len(collection.stages))
+    moments = [class_moments(collection, place) for place in stages]
+    count = moments[0].count
+    known = [
+        name for name, samples in zip(collection.classes, count, strict=True) if samples
+    ]
+    missing = [name for name in classes if name not in known]
+    if missing:
+        raise DataError(
+            f"a class must be one of {', '.join(known)}, which have samples, got "
+            f"{missing[0]!r}"
+        )
+    shown = [collection.classes.index(n) for n in (classes or known[:MAX_CLASSES])]
+    off = [class_offsets(each)[shown] for each in moments]
+    reach = max((float(np.abs(each).max(initial=0)) for each in off), default=0) or 1e-9
+    scale = Normalize(-reach, reach)
+    columns = min(len(shown), IN_A_ROW)
+    rows = len(stages) * -(-len(shown) // columns)
     with matplotlib.rc_context(fname=STYLE):
-        height = 1.3 + 0.45 * len(names)
-        figure = Figure(figsize=(8.5, height), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
-        left.scatter(
-            [100 * row["test_accuracy"] for row in rows],
-            [place[row["entry"]] for row in rows],
-            s=18,
-            alpha=0.6,
-            label="a seed",
+        size = (1.15 * columns + 1.4, 1.15 * rows + 0.9)
+        figure = Figure(figsize=size, layout="compressed")
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for ax in grid.ravel():
+            ax.axis("off")
+        for nth, label in enumerate(shown):
+            above, column = divmod(nth, columns)
+            for place in stages:
+                ax = grid[above * len(stages) + place, column]
+                ax.axis("on")
+                matrix = edge_matrix(collection.stages[place], off[place][nth])
+                ax.imshow(matrix, cmap="PuOr_r", norm=scale)
+                ax.set(xticks=[], yticks=[])
+                ax.grid(False)
+                if not place:
+                    ax.set_title(plain(collection.classes[label]))
+                if not column:
+                    ax.set_ylabel(f"stage {place + 1}")
+        figure.colorbar(
+            ScalarMappable(scale, "PuOr_r"),
+            ax=grid.ravel().tolist(),
+            shrink=0.8,
+            label="weight less the\nmean of all samples",
         )
-        left.scatter(
-            [row["accuracy"] for row in summary],
-            range(len(names)),
-            marker="|",
-            s=260,
-            color="black",
-            label="mean",
-        )
-        left.set_yticks(range(len(names)), map(plain, names))
-        left.set_ylim(len(names) - 0.5, -0.5)
-        left.set(xlabel="test accuracy, %", title="Accuracy")
-        figure.legend(loc="outside lower left", ncols=2)
-        right.axvline(0, color="0.6", linewidth=0.8)
-        for row in summary[1:]:
-            y = place[row["entry"]]
-            right.plot(row["difference"], y, "o", color="C1", markersize=4)
-            if row["difference_low"] is not None:
-                ends = row["difference_low"], row["difference_high"]
-                right.plot(ends, (y, y), color="C1", linewidth=1.4)
-        right.set(
-            xlabel=f"points, paired by seed, against {names[0]}",
-            title="Difference with its 95 % interval",
-        )
+        left_out = not classes and len(known) > MAX_CLASSES
+        which = f"the first {MAX_CLASSES} of {len(known)} classes"
+        figure.suptitle(f"Mean wiring of {which if left_out else 'each class'}")
     return figure

@@ -37,6 +37,7 @@ def write_parquet(collection: Collection) -> Path:
         DataError: If pyarrow is not there, or the collection is damaged.
     """
     check_parquet()
+    assert collection.folder is not None, "the collection lies in a folder"
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 

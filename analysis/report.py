@@ -7,24 +7,16 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.budget_figure import budget_figure
-from ddw_graph.analysis.collect import collect
-from ddw_graph.analysis.figures import (
-    accuracy_figure,
-    weight_heatmaps,
-    weight_histograms,
-)
+from ddw_graph.analysis.comparison_figures import accuracy_figure, budget_figure
+from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
 from ddw_graph.analysis.markdown import interval, markdown_table, number
 from ddw_graph.analysis.pictures import STYLE, plain
 from ddw_graph.analysis.report_files import ReportFiles
-from ddw_graph.analysis.statistics.edges import write_edge_table
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.experiments.compare import Comparison, Entry
 from ddw_graph.experiments.summary import summary
-from ddw_graph.training.bad_images import leaving_out
 from ddw_graph.training.collection import Collection
-from ddw_graph.training.run import RunFolder
-from ddw_graph.training.train import trained_model
+from ddw_graph.training.run import Run
 from ddw_graph.wiring import from_dict
 
 PICTURE = ("png",)
@@ -82,8 +74,7 @@ def write_report(
     Everything is made from the runs in the folder: ``runs.csv``, ``summary.csv`` and
     ``summary.md``, ``accuracy.png``, ``wirings.png``, where an entry has a budget
     ``budget.png``, and of the first seed's networks that carry weights
-    ``edge_weights.png``, each one's Fig. 4 and Fig. 5, and below ``collections`` the
-    weights themselves.
+    ``edge_weights.png`` and each one's Fig. 4 and Fig. 5.
 
     Args:
         comparison: What was compared.
@@ -104,9 +95,8 @@ def write_report(
         labelled = {entry.label: each for entry, each in collections.items()}
         files.picture("edge_weights", weight_histograms(labelled), PICTURE)
     for entry, collection in collections.items():
-        edges = write_edge_table(collection)
         for column in ("mean", "std"):
-            figure = weight_heatmaps(collection, edges, column)
+            figure = weight_heatmaps(collection, column)
             files.picture(f"{column}-{entry.folder}", figure, PICTURE)
     return files.written
 
@@ -117,23 +107,11 @@ def _run_folder(comparison: Comparison, folder: Path, entry: str) -> Path:
 
 def _collections(comparison: Comparison, folder: Path) -> dict[Entry, Collection]:
     """Returns each entry's edge weights over the test images, fixed ones left out."""
-    data = comparison.source.load()
-    collections = {}
-    for entry in comparison.entries:
-        if entry.edges.startswith("fixed"):
-            continue
-        run = _run_folder(comparison, folder, entry.folder)
-        collections[entry] = collect(
-            trained_model(run, device=comparison.device),
-            data.test,
-            # Not in the run's own folder: an analysis there is the user's.
-            folder / "collections" / entry.folder,
-            classes=data.classes,
-            image_size=data.image_size,
-            overwrite=True,
-            bad=leaving_out(data),
-        )
-    return collections
+    return {
+        entry: Run(_run_folder(comparison, folder, entry.folder)).analysis
+        for entry in comparison.entries
+        if not entry.edges.startswith("fixed")
+    }
 
 
 def _wirings(comparison: Comparison, folder: Path) -> Figure:
@@ -150,7 +128,7 @@ def _wirings(comparison: Comparison, folder: Path) -> Figure:
             ax.set_axis_off()
         for ax, entry in zip(axes, entries, strict=False):
             run = _run_folder(comparison, folder, entry.folder)
-            model = RunFolder(run).config()["model"]
-            draw_wiring(from_dict(model["wirings"][0]), ax=ax)
+            wiring = Run(run).model_config["wirings"][0]
+            draw_wiring(from_dict(wiring), ax=ax)
             ax.set_title(plain(f"{entry.wiring}, stage 1"))
     return figure

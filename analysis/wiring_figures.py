@@ -1,4 +1,4 @@
-"""Pictures of wirings of classes, of a sample, and of a run as it learns."""
+"""Pictures of the wiring of a sample, and of weights over the epochs of a run."""
 
 from collections.abc import Sequence
 
@@ -9,82 +9,11 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.collect import sample_table
-from ddw_graph.analysis.figures import check_weighted
 from ddw_graph.analysis.pictures import STYLE, plain
-from ddw_graph.analysis.statistics.classes import class_moments, class_offsets
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.errors import DataError
-from ddw_graph.training.collection import Collection, StageEdges
+from ddw_graph.training.collection import Collection
 from ddw_graph.training.edge_log import EdgeRow
-
-MAX_CLASSES = 20
-"""Classes that a picture has room for."""
-
-IN_A_ROW = 10
-"""Classes beside each other; further ones stand below them."""
-
-
-def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figure:
-    """Returns how the mean wiring of each class deviates from that of all samples.
-
-    A column a class, a row a stage; rows of a matrix hear its columns. Orange edges are
-    heavier in the class than elsewhere, purple ones lighter; one scale for all.
-
-    Args:
-        collection: What was collected.
-        classes: Names of those to show; by default the first that have samples.
-
-    Raises:
-        DataError: If every edge is constant, or a class is unknown or has no sample.
-    """
-    check_weighted(collection, str(collection.folder))
-    stages = range(len(collection.stages))
-    moments = [class_moments(collection, place) for place in stages]
-    count = moments[0].count
-    known = [
-        name for name, samples in zip(collection.classes, count, strict=True) if samples
-    ]
-    missing = [name for name in classes if name not in known]
-    if missing:
-        raise DataError(
-            f"a class must be one of {', '.join(known)}, which have samples, got "
-            f"{missing[0]!r}"
-        )
-    shown = [collection.classes.index(n) for n in (classes or known[:MAX_CLASSES])]
-    off = [class_offsets(each)[shown] for each in moments]
-    reach = max((float(np.abs(each).max(initial=0)) for each in off), default=0) or 1e-9
-    scale = Normalize(-reach, reach)
-    columns = min(len(shown), IN_A_ROW)
-    rows = len(stages) * -(-len(shown) // columns)
-    with matplotlib.rc_context(fname=STYLE):
-        size = (1.15 * columns + 1.4, 1.15 * rows + 0.9)
-        figure = Figure(figsize=size, layout="compressed")
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for ax in grid.ravel():
-            ax.axis("off")
-        for nth, label in enumerate(shown):
-            above, column = divmod(nth, columns)
-            for place in stages:
-                ax = grid[above * len(stages) + place, column]
-                ax.axis("on")
-                matrix = _matrix(collection.stages[place], off[place][nth])
-                ax.imshow(matrix, cmap="PuOr_r", norm=scale)
-                ax.set(xticks=[], yticks=[])
-                ax.grid(False)
-                if not place:
-                    ax.set_title(plain(collection.classes[label]))
-                if not column:
-                    ax.set_ylabel(f"stage {place + 1}")
-        figure.colorbar(
-            ScalarMappable(scale, "PuOr_r"),
-            ax=grid.ravel().tolist(),
-            shrink=0.8,
-            label="weight less the\nmean of all samples",
-        )
-        left_out = not classes and len(known) > MAX_CLASSES
-        which = f"the first {MAX_CLASSES} of {len(known)} classes"
-        figure.suptitle(f"Mean wiring of {which if left_out else 'each class'}")
-    return figure
 
 
 def sample_figure(collection: Collection, sample: int) -> Figure:
@@ -94,7 +23,7 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
     title names: a sample's weights may differ little. Closed edges are grey and dashed.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples.
         sample: Its row, from 0.
 
     Raises:
@@ -122,16 +51,16 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
             draw_wiring(stage.dag(), weights=dict(zip(ends, bold, strict=True)), ax=ax)
             low, high = values[values > 0].min(), values.max()
             closed = int((values == 0).sum())
-            told = f", {closed} closed" if closed else ""
-            ax.set_title(f"stage {place + 1}: weights {low:.3g} to {high:.3g}{told}")
+            suffix = f", {closed} closed" if closed else ""
+            ax.set_title(f"stage {place + 1}: weights {low:.3g} to {high:.3g}{suffix}")
         figure.suptitle(plain(f"sample {sample}{''.join(known)}"))
     return figure
 
 
 def learning_figure(rows: Sequence[EdgeRow]) -> Figure:
-    """Returns how the weight of each edge goes over epochs: a column a stage.
+    """Returns the weight of each edge over epochs: a column a stage.
 
-    Above its mean over the test images, below its deviation over them. A line is an
+    Above is its mean over the test images, below its standard deviation. A line is an
     edge; the darker, the nearer to the input is its source.
 
     Args:
@@ -168,7 +97,7 @@ def learning_figure(rows: Sequence[EdgeRow]) -> Figure:
             grid[1, column].set_xlabel("epoch")
             grid[1, column].xaxis.get_major_locator().set_params(integer=True)
         grid[0, 0].set_ylabel("mean weight")
-        grid[1, 0].set_ylabel("deviation over images")
+        grid[1, 0].set_ylabel("standard deviation")
         figure.colorbar(
             ScalarMappable(scale, colours),
             ax=grid.ravel().tolist(),
@@ -185,11 +114,3 @@ def _boldness(sizes: np.ndarray) -> np.ndarray:
     if low == high:
         return np.where(sizes > 0, 1.0, 0.0)
     return np.where(sizes > 0, 0.1 + 0.9 * (sizes - low) / (high - low), 0.0)
-
-
-def _matrix(stage: StageEdges, values: np.ndarray) -> np.ndarray:
-    """Returns values of weighted edges as a matrix, NaN elsewhere."""
-    matrix = np.full((stage.nodes, stage.nodes), np.nan)
-    source, target = stage.edges[~stage.constant].T
-    matrix[target, source] = values
-    return matrix

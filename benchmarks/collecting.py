@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.data import TensorDataset
 
 from ddw_graph import create_model
 from ddw_graph.analysis.collect import collect
@@ -24,7 +25,6 @@ from ddw_graph.benchmarking.spread import ratio, spread
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.collection import Collection, StageEdges
-from ddw_graph.training.images import ArrayImages
 from ddw_graph.training.loading import batches
 from ddw_graph.training.memory import keep_memory
 
@@ -32,15 +32,14 @@ BATCH = 16
 CLASSES = 100
 
 
-def some_images(count: int, size: int) -> ArrayImages:
+def some_images(count: int, size: int) -> TensorDataset:
     """Returns images of noise."""
     generator = torch.Generator().manual_seed(0)
-    shape = (count, 3, size, size)
-    pixels = torch.randint(256, shape, generator=generator, dtype=torch.uint8)
-    return ArrayImages(pixels, torch.arange(count) % CLASSES, [0.5] * 3, [0.25] * 3)
+    images = torch.randn(count, 3, size, size, generator=generator)
+    return TensorDataset(images, torch.arange(count) % CLASSES)
 
 
-def inferred(model: Network, images: ArrayImages) -> None:
+def inferred(model: Network, images: TensorDataset) -> None:
     """Runs a network over images, and keeps nothing."""
     with torch.no_grad():
         for x, _ in batches(images, BATCH):
@@ -61,7 +60,6 @@ def collecting(model: Network, size: int, count: int, rounds: int) -> None:
                 images,
                 Path(place) / "collection",
                 classes=list(map(str, range(CLASSES))),
-                image_size=size,
                 batch_size=BATCH,
                 overwrite=True,
             )

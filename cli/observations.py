@@ -55,8 +55,6 @@ def observations(runs: tuple[Path, ...], smallest: float, as_json: bool) -> None
 
 def _collections(path: Path) -> "tuple[Collection, Collection]":
     """Returns the weights of a run's network, and of the same before training."""
-    import tempfile
-
     import torch
 
     from ddw_graph.analysis.collect import collect
@@ -68,6 +66,4 @@ def _collections(path: Path) -> "tuple[Collection, Collection]":
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(run.seed)
         network = from_config(run.model_config)
-    with tempfile.TemporaryDirectory(prefix="ddw-graph-observations-") as folder:
-        untrained = collect(network, data, Path(folder) / "untrained")
-    return trained, untrained
+    return trained, collect(network, data.test_inputs(), classes=data.classes)

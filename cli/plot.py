@@ -124,13 +124,12 @@ def _figures(
     run: Path, kinds: tuple[str, ...], sample: int, classes: tuple[str, ...]
 ) -> "Iterator[tuple[str, Figure]]":
     """Yields pictures of the wirings of a run, each with its name."""
-    from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
-    from ddw_graph.analysis.statistics.edges import edge_table
-    from ddw_graph.analysis.wiring_figures import (
+    from ddw_graph.analysis.figures import (
         class_heatmaps,
-        learning_figure,
-        sample_figure,
+        weight_heatmaps,
+        weight_histograms,
     )
+    from ddw_graph.analysis.wiring_figures import learning_figure, sample_figure
     from ddw_graph.training.collection import open_collection
     from ddw_graph.training.run import Run
 
@@ -146,7 +145,7 @@ def _figures(
         elif kind == "sample":
             yield f"sample-{sample}", sample_figure(collection, sample)
         else:
-            yield kind, weight_heatmaps(collection, edge_table(collection), kind)
+            yield kind, weight_heatmaps(collection, kind)
 
 
 def _saved(

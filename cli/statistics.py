@@ -86,7 +86,7 @@ def statistics(
     ddw-graph statistics runs/ddw --what information
     ddw-graph statistics runs/ddw --what paths --out paths.csv
     """
-    from ddw_graph.analysis.figures import check_weighted
+    from ddw_graph.analysis.statistics.edges import check_weighted
     from ddw_graph.analysis.statistics.tables import TABLES
     from ddw_graph.atomic import write_bytes
     from ddw_graph.training.collection import open_collection

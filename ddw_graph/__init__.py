@@ -1,11 +1,12 @@
 """Wirings of neural networks: a NetworkX DAG compiles to a RandWire or a DDW stage.
 
-Names are handed on when they are first used, so that the command line and the
-generators never import torch for nothing.
+Names are imported when they are first used, so that the command line and the generators
+do without torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ddw_graph.lazy import lazy_names
 
 if TYPE_CHECKING:
     from ddw_graph import analysis, generators, wiring
@@ -54,6 +55,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "analysis": "ddw_graph.analysis",
     "Attention": "ddw_graph.nn.softmax",
     "Dynamic": "ddw_graph.nn.dynamic",
     "EdgeWeights": "ddw_graph.nn.edge_weights",
@@ -67,23 +69,14 @@ _HOMES = {
     "convert": "ddw_graph.models",
     "create_model": "ddw_graph.models",
     "edge_kind": "ddw_graph.nn.edges",
+    "generators": "ddw_graph.generators",
     "list_models": "ddw_graph.models",
     "load": "ddw_graph.models",
     "prune": "ddw_graph.models",
     "rewire": "ddw_graph.models",
     "save": "ddw_graph.models",
+    "wiring": "ddw_graph.wiring",
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Returns a public name from the module where it lives."""
-    if name in ("analysis", "generators", "wiring"):
-        return import_module(f"ddw_graph.{name}")
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'ddw_graph' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    """Returns the public names, those not yet imported among them."""
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,10 +1,9 @@
 """From trained networks and images to the page that shows their wirings."""
 
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 
-import torch
+from torch.utils.data import Subset
 
 from ddw_graph.analysis.collect import collect
 from ddw_graph.analysis.explorer.page import page
@@ -12,9 +11,8 @@ from ddw_graph.analysis.explorer.payload import payload
 from ddw_graph.analysis.explorer.thumbnails import Thumbnails
 from ddw_graph.errors import DataError
 from ddw_graph.nn.network import Network
-from ddw_graph.training.bad_images import hearing
 from ddw_graph.training.data import ImageData
-from ddw_graph.training.subsets import Subset, spread_over_classes
+from ddw_graph.training.subsets import labels_of, spread_over_classes
 
 SAMPLES = 500
 """Images on a page by default."""
@@ -32,57 +30,45 @@ def explorer_page(
     """Returns a page that shows which paths images take through trained networks.
 
     Args:
-        networks: One network, or two, by the name that the page shows; put into
-            evaluation mode.
+        networks: One network, or two, by the name that the page shows.
         data: Where the images are from.
         split: ``test`` or ``train``.
         samples: How many images, as many of each class as there are.
         workers: Processes that load images.
-        progress: Hears of images done and images in all, of all networks.
+        progress: Called with images done and images in all, of all networks.
 
     Raises:
         DataError: If ``samples`` is below 1, there are more than two networks, or
             every edge of one is constant.
     """
-    images = data.test if split == "test" else data.train
+    images = data.test_inputs() if split == "test" else data.train_inputs()
     if samples < 1:
         raise DataError(f"a page needs at least 1 image, got samples={samples}")
-    chosen = spread_over_classes(images.labels, samples)
-    done = 0
+    labels = labels_of(images)
+    assert labels is not None, "images have labels"
+    chosen = spread_over_classes(labels, samples).tolist()
     collections = {}
-    with tempfile.TemporaryDirectory(prefix="ddw-graph-explore-") as folder:
-        for place, (name, network) in enumerate(networks.items()):
-            thumbnails = Thumbnails()
-            collections[name] = collect(
-                network,
-                Subset(images, chosen),
-                Path(folder) / str(place),
-                classes=data.classes,
-                image_size=data.image_size,
-                workers=workers,
-                bad=hearing(data),
-                seen=thumbnails,
-                progress=_shifted(progress, done, len(networks)),
-            )
-            done += len(chosen)
-        numbers = _numbers(chosen, len(thumbnails))
-        about = f"{data.name}, {split}"
-        return page(payload(collections, thumbnails, about=about, numbers=numbers))
+    for place, (name, network) in enumerate(networks.items()):
+        thumbnails = Thumbnails()
+        collections[name] = collect(
+            network,
+            Subset(images, chosen),
+            classes=data.classes,
+            workers=workers,
+            seen=thumbnails.add,
+            progress=progress
+            and partial(_of_all, progress, place, len(networks), len(chosen)),
+        )
+    about = f"{data.name}, {split}"
+    return page(payload(collections, thumbnails, about=about, numbers=chosen))
 
 
-def _numbers(chosen: torch.Tensor, read: int) -> list[int]:
-    """Returns the number of each image in its set.
-
-    Where some could not be read, which is not known, images are counted as they come.
-    """
-    return chosen.tolist() if read == len(chosen) else list(range(read))
-
-
-def _shifted(
-    progress: Callable[[int, int], None] | None, before: int, networks: int
-) -> Callable[[int, int], None] | None:
-    """Returns who hears of one network's progress, as a part of that of all."""
-    if progress is None:
-        return None
-    told = progress
-    return lambda done, of: told(before + done, networks * of)
+def _of_all(
+    progress: Callable[[int, int], None],
+    before: int,
+    count: int,
+    images: int,
+    done: int,
+) -> None:
+    """Reports the images done of one network as a part of those of all."""
+    progress(before * images + done, count * images)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ddw_graph.analysis.explorer.thumbnails import Thumbnails, data_uri
+from ddw_graph.analysis.statistics.edges import check_weighted
 from ddw_graph.analysis.statistics.unusual import unusualness
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
@@ -76,14 +77,8 @@ def network(name: str, collection: Collection) -> dict[str, Any]:
     Raises:
         DataError: If every edge is constant, or a weight is not finite.
     """
-    if all(stage.constant.all() for stage in collection.stages):
-        raise DataError(
-            f"there are no wirings to explore in {name}: every edge is constant"
-        )
-    weights = [
-        np.array(collection.weights(place)) for place in range(len(collection.stages))
-    ]
-    for place, array in enumerate(weights):
+    check_weighted(collection, name)
+    for place, array in enumerate(collection.arrays):
         if not np.isfinite(array).all():
             raise DataError(
                 f"weights must be finite, some of stage {place + 1} of {name} are not"
@@ -103,7 +98,7 @@ def network(name: str, collection: Collection) -> dict[str, Any]:
                 "edgeMacs": stage.edge_macs.tolist(),
                 "weights": encoded(array),
             }
-            for stage, array in zip(collection.stages, weights, strict=True)
+            for stage, array in zip(collection.stages, collection.arrays, strict=True)
         ],
     }
 

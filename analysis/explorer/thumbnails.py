@@ -14,7 +14,7 @@ LARGEST = 48
 
 
 class Thumbnails:
-    """Hears batches of images, and makes one sheet of them.
+    """Makes one sheet of batches of images.
 
     What normalising did to the pixels is undone channel by channel: the darkest value
     of all images is black, the brightest white.
@@ -30,11 +30,11 @@ class Thumbnails:
         self.high: Tensor | None = None
 
     def __len__(self) -> int:
-        """Returns the number of images that were heard of."""
+        """Returns the number of images."""
         return sum(map(len, self.images))
 
-    def __call__(self, batch: Float[Tensor, "batch channels height width"]) -> None:
-        """Hears a batch of images."""
+    def add(self, batch: Float[Tensor, "batch channels height width"]) -> None:
+        """Adds a batch of images."""
         batch = batch.detach().float().cpu()
         if batch.shape[1] != 3:
             batch = batch.mean(1, keepdim=True)
@@ -49,11 +49,11 @@ class Thumbnails:
     def sheet(self) -> tuple[bytes, int, int]:
         """Returns the sheet as PNG, the side of a thumbnail, and thumbnails in a row.
 
-        Thumbnails stand row by row in the order in which they were heard of.
+        Thumbnails stand row by row in the order in which they were added.
         """
         from PIL import Image  # slow to import
 
-        assert self.low is not None and self.high is not None, "no image was heard of"
+        assert self.low is not None and self.high is not None, "an image was added"
         images = torch.cat(self.images)
         count, channels, size, _ = images.shape
         low, high = self.low[:, None, None], self.high[:, None, None]

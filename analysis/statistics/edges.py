@@ -9,8 +9,26 @@ from jaxtyping import Float, Int
 
 from ddw_graph.analysis.statistics.moments import Moments
 from ddw_graph.atomic import write_bytes
+from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection, StageEdges
 from ddw_graph.wiring.description import longest_path_layers
+
+
+def check_weighted(collection: Collection, name: str | None = None) -> None:
+    """Checks that a collection has edges that carry weights.
+
+    Args:
+        collection: Weights of samples.
+        name: What the message calls it; by default its folder.
+
+    Raises:
+        DataError: If every edge is constant.
+    """
+    if all(stage.constant.all() for stage in collection.stages):
+        name = name or str(collection.folder or "the collection")
+        raise DataError(
+            f"this needs edges that carry weights, all of {name} are constant"
+        )
 
 
 def edge_rows(

@@ -7,7 +7,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.stats import spearmanr, ttest_ind
 
-from ddw_graph.analysis.statistics.edges import edge_table
+from ddw_graph.analysis.statistics.edges import check_weighted, edge_table
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
@@ -100,10 +100,9 @@ def observations(
     if not smallest > 0:
         raise DataError(f"smallest must be above 0, got {smallest}")
     _check_same(trained, untrained)
+    check_weighted(trained)
     tables = [edge_table(each) for each in (trained, untrained)]
     edges, before = (table[~table["constant"]] for table in tables)
-    if edges.empty:
-        raise DataError("observations need edges that carry weights, all are constant")
     rows = []
     for observation in OBSERVATIONS:
         found, at_start = (_effect(observation, table) for table in (edges, before))
@@ -155,12 +154,12 @@ class _Effect:
 def _check_same(trained: Collection, untrained: Collection) -> None:
     """Checks that two collections are of the same wirings and samples."""
     stages = [[s.edges.tolist() for s in each.stages] for each in (trained, untrained)]
-    labels = [each.columns.get("label", ()) for each in (trained, untrained)]
+    one, other = (each.columns.get("label") for each in (trained, untrained))
     if stages[0] != stages[1]:
         raise DataError(
             "the untrained network must have the wirings of the trained one"
         )
-    if trained.samples != untrained.samples or not np.array_equal(*labels):
+    if trained.samples != untrained.samples or not np.array_equal(one, other):
         raise DataError(
             f"both networks must be given the same samples, got {trained.samples} and "
             f"{untrained.samples}, or others"

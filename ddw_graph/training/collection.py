@@ -255,6 +255,37 @@ def sample_rows(
     return torch.cat([column.double() for column in columns], 1)
 
 
+def from_rows(
+    rows: Float[Tensor, "rows columns"],
+    network: Network,
+    price: NetworkCost,
+    classes: Sequence[str],
+) -> Collection:
+    """Returns the collection of rows of ``sample_rows``, in memory.
+
+    Raises:
+        DataError: If a label is not the number of a class, or a loss is not finite.
+    """
+    stages = tuple(map(StageEdges.of, network.stages, price.work))
+    *arrays, known = _split(rows, stages)
+    columns = dict(zip(COLUMNS, known.T, strict=True))
+    return Collection(
+        stages,
+        tuple(array.astype(np.float32) for array in arrays),
+        _checked(columns, len(classes), "a collection"),
+        tuple(classes),
+        _other_macs(price),
+    )
+
+
+def _split(
+    rows: Float[Tensor, "rows columns"], stages: Sequence[StageEdges]
+) -> list[np.ndarray]:
+    """Returns the weights of each stage, and then the columns, of ``sample_rows``."""
+    ends = np.cumsum([len(stage.edges) for stage in stages])
+    return list(np.split(rows.cpu().numpy(), ends, axis=1))
+
+
 class CollectionWriter:
     """Writes a collection as a network evaluates; a context manager.
 
@@ -331,8 +362,7 @@ class CollectionWriter:
 
     def add_rows(self, rows: Float[Tensor, "rows columns"]) -> None:
         """Adds samples: rows of ``sample_rows``, on any device."""
-        ends = np.cumsum([len(stage.edges) for stage in self.stages])
-        *weights, known = np.split(rows.cpu().numpy(), ends, axis=1)
+        *weights, known = _split(rows, self.stages)
         for file, array in zip(self._arrays, weights, strict=True):
             file.write(array.astype("<f4").tobytes())
         classes, floats = known[:, :2].astype(int).tolist(), known[:, 2:].tolist()

@@ -1,7 +1,5 @@
 """What closing edges would leave is what a network with these thresholds has."""
 
-from pathlib import Path
-
 import networkx as nx
 import numpy as np
 import pytest
@@ -46,16 +44,16 @@ def test_is_the_rule_node_by_node(dag: nx.DiGraph, tau: float, seed: int) -> Non
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.5, 0.6])
-def test_is_what_a_network_with_this_threshold_has(tmp_path: Path, tau: float) -> None:
+def test_is_what_a_network_with_this_threshold_has(tau: float) -> None:
     settings = "dynamic:router_std=1,bias=0,gate=none"
     model = some_model(settings)
-    collection = collected(model, some_images(), tmp_path / "a")
+    collection = collected(model, some_images())
     closing = some_model(f"{settings.replace('none', 'eq5')},threshold={tau}")
     closing.load_state_dict(model.state_dict(), strict=False)
-    x, _ = some_images().batch(range(23), None)
+    x, _ = some_images().tensors
     with torch.no_grad():
         _, adjacency = closing(x, return_adjacency=True)
-    # The first node hears the same image in both; later ones hear what is left of it.
+    # The first node gets the same image in both, later nodes what is left of it.
     stage, matrix = collection.stages[0], adjacency[0].numpy()
     left = closed_below(stage, np.asarray(collection.weights(0)), tau)
     source, target = stage.edges.T
@@ -65,9 +63,9 @@ def test_is_what_a_network_with_this_threshold_has(tmp_path: Path, tau: float) -
     assert tau < 0.5 or not is_open.all()
 
 
-def test_all_stages_and_the_rest_are_the_networks_macs(tmp_path: Path) -> None:
+def test_all_stages_and_the_rest_are_the_networks_macs() -> None:
     settings = "dynamic:router_std=1,bias=0,gate=hard,threshold=0.5"
-    collection = collected(some_model(settings), some_images(), tmp_path / "a")
+    collection = collected(some_model(settings), some_images())
     total = np.full(23, collection.other_macs)
     for place, stage in enumerate(collection.stages):
         weights = np.asarray(collection.weights(place))

@@ -9,9 +9,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import TensorDataset
 
 from ddw_graph import create_model
-from ddw_graph.analysis.collect import collect
+from ddw_graph.analysis.collect import collect, sample_table
 from ddw_graph.analysis.statistics.edges import (
     edge_matrix,
     edge_table,
@@ -21,22 +22,26 @@ from ddw_graph.analysis.statistics.edges import (
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.collection import Collection, StageEdges, open_collection
-from ddw_graph.training.images import ArrayImages
+from ddw_graph.training.collection import (
+    Collection,
+    StageEdges,
+    collection_of,
+    open_collection,
+)
 
 CLASSES = ("a", "b", "c")
 
 
 def collected(
-    model: Network, images: ArrayImages, folder: Path, **options: Any
+    model: Network, images: TensorDataset, folder: Path | None = None, **options: Any
 ) -> Collection:
-    return collect(model, images, folder, classes=CLASSES, image_size=8, **options)
+    return collect(model, images, folder, classes=CLASSES, **options)
 
 
-def some_images(count: int = 23) -> ArrayImages:
+def some_images(count: int = 23) -> TensorDataset:
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(256, (count, 1, 8, 8), generator=generator).byte()
-    return ArrayImages(pixels, torch.arange(count) % 3, [0.5], [0.25])
+    images = torch.randn(count, 1, 8, 8, generator=generator)
+    return TensorDataset(images, torch.arange(count) % 3)
 
 
 def some_model(
@@ -55,38 +60,47 @@ def some_model(
 
 
 @pytest.mark.parametrize("wiring", ["complete", "er:p=0.3"])
-def test_collects_each_samples_adjacency(tmp_path: Path, wiring: str) -> None:
+def test_collects_what_the_network_returns(tmp_path: Path, wiring: str) -> None:
     model, images = some_model(wiring=wiring), some_images()
     collected(model, images, tmp_path / "a", batch_size=7)
-    collection = open_collection(tmp_path / "a")
-    x, labels = images.batch(range(23), None)
+    x, labels = images.tensors
     with torch.no_grad():
         logits, adjacency = model(x, return_adjacency=True)
-    for place, (stage, matrix) in enumerate(
-        zip(collection.stages, adjacency, strict=True)
-    ):
-        source, target = stage.edges.T
-        np.testing.assert_allclose(
-            collection.weights(place), matrix[:, target, source], rtol=1e-5
+    known = {"logits": logits, "labels": labels, "classes": CLASSES}
+    expected = collection_of(adjacency, model, **known, image_size=8)
+    for found in (open_collection(tmp_path / "a"), collected(model, images)):
+        assert found.classes == CLASSES and found.other_macs == expected.other_macs
+        for place, stage in enumerate(found.stages):
+            np.testing.assert_allclose(
+                found.weights(place), expected.weights(place), rtol=1e-5
+            )
+            source, target = stage.edges.T
+            mean = model.stages[place].plan.output == "mean"
+            last = stage.nodes - 1
+            assert (stage.constant == (mean & ((source == 0) | (target == last)))).all()
+        pd.testing.assert_frame_equal(
+            sample_table(found), sample_table(expected), rtol=1e-4
         )
-        mean = model.stages[place].plan.output == "mean"
-        last = stage.nodes - 1
-        assert (stage.constant == (mean & ((source == 0) | (target == last)))).all()
-    table = pd.DataFrame(collection.columns)
-    assert table["label"].tolist() == labels.tolist()
-    assert table["prediction"].tolist() == logits.argmax(1).tolist()
-    loss = torch.nn.functional.cross_entropy(logits, labels)
-    assert table["loss"].mean() == pytest.approx(loss.item(), rel=1e-5)
     total = cost(model, 8).total_macs
-    assert table["expected_macs"].tolist() == [pytest.approx(total)] * 23
+    assert found.column("expected_macs").tolist() == [pytest.approx(total)] * 23
 
 
-def stored(weights: np.ndarray, constant: list[bool]) -> Collection:
+def test_a_network_of_float64_stays_one() -> None:
+    model = some_model().double()
+    collected(model, some_images(3))
+    assert next(model.parameters()).dtype == torch.float64
+    with pytest.raises(DataError, match="at least one image"):
+        collected(model, some_images(0))
+
+
+def stored(
+    weights: np.ndarray, constant: list[bool], **columns: np.ndarray
+) -> Collection:
     """Returns a collection of one stage with these weights."""
     edges = np.array([(0, 1), (0, 2), (1, 2)])
     ones = np.ones(3, dtype=np.int64)
     stage = StageEdges(3, edges, np.array(constant), ones, ones)
-    return Collection((stage,), (weights,), classes=CLASSES)
+    return Collection((stage,), (weights,), columns, CLASSES)
 
 
 @given(samples=st.integers(1, 40), size=st.integers(1, 11), shift=st.floats(0, 100))
@@ -111,13 +125,13 @@ def test_constant_edges_are_left_out() -> None:
     weights = np.array([[1.0, 0.25, 0.0], [1.0, 0.75, 0.5]])
     collection = stored(weights, [True, False, False])
     table = edge_table(collection)
-    stages = stage_table(table)
+    stages = stage_table(collection)
     assert stages["edges"].tolist() == [2]
     assert stages["mean"].tolist() == [0.375]
     assert stages["std"].tolist() == [0.25]
     assert stages["spread"].tolist() == [0.125]
     assert stages["open"].tolist() == [0.75]
-    matrix = edge_matrix(table, 1, "mean", 3)
+    matrix = edge_matrix(collection.stages[0], table["mean"][1:].to_numpy())
     expected = np.full((3, 3), np.nan)
     expected[2, :2] = 0.5, 0.25
     np.testing.assert_array_equal(matrix, expected)
@@ -142,7 +156,7 @@ def test_nothing_is_replaced_unasked_and_nothing_else_goes(tmp_path: Path) -> No
 
 
 def test_an_interrupted_collection_leaves_none(tmp_path: Path) -> None:
-    def stop(done: int, of: int) -> None:
+    def stop(done: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -154,5 +168,6 @@ def test_pandas_reads_back_what_was_written(tmp_path: Path) -> None:
     from ddw_graph.analysis.statistics.edges import write_edge_table
 
     collection = collected(some_model(), some_images(), tmp_path / "a")
-    table = write_edge_table(collection)
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "a" / "edges.csv"), table)
+    write_edge_table(collection)
+    written = pd.read_csv(tmp_path / "a" / "edges.csv")
+    pd.testing.assert_frame_equal(written, edge_table(collection))

@@ -3,30 +3,24 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis import wiring_figures
-from ddw_graph.analysis.budget_figure import budget_figure
+from ddw_graph.analysis import figures
+from ddw_graph.analysis.comparison_figures import accuracy_figure, budget_figure
 from ddw_graph.analysis.figures import (
-    accuracy_figure,
+    class_heatmaps,
     weight_heatmaps,
     weight_histograms,
 )
 from ddw_graph.analysis.pictures import save_figure
-from ddw_graph.analysis.statistics.edges import edge_table
-from ddw_graph.analysis.wiring_figures import (
-    class_heatmaps,
-    learning_figure,
-    sample_figure,
-)
+from ddw_graph.analysis.wiring_figures import learning_figure, sample_figure
 from ddw_graph.errors import DataError, FileError
-from ddw_graph.training.wiring_log import EdgeRow
+from ddw_graph.training.edge_log import EdgeRow
 from tests.analysis.test_collect import stored
 
 
-def test_the_histogram_holds_every_weight_once(tmp_path: Path) -> None:
+def test_the_histogram_holds_every_weight_once() -> None:
     weights = np.random.default_rng(0).random((50, 3))
     collection = stored(weights, [True, False, False])
     (ax,) = weight_histograms({"a": collection}).axes
@@ -38,10 +32,10 @@ def test_the_histogram_holds_every_weight_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["mean", "std"])
-def test_the_heatmap_is_the_table(tmp_path: Path, column: str) -> None:
+def test_the_heatmap_is_the_table(column: str) -> None:
     weights = np.random.default_rng(0).random((9, 3)).astype(np.float32)
     collection = stored(weights, [True, False, False])
-    figure = weight_heatmaps(collection, edge_table(collection), column)
+    figure = weight_heatmaps(collection, column)
     (image,) = figure.axes[0].images
     shown: np.ndarray = np.ma.filled(np.ma.asarray(image.get_array()), np.nan)
     exact = getattr(weights.astype(np.float64), column)(axis=0)
@@ -129,13 +123,11 @@ def panels(figure: Figure) -> list[np.ndarray]:
 
 
 def test_classes_are_shown_by_how_they_deviate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weights = np.random.default_rng(0).random((30, 3)).astype(np.float32)
-    collection = stored(weights, [False, False, True])
     labels = np.arange(30) % 3
-    table = pd.DataFrame({"label": labels, "prediction": 0, "loss": 0.5})
-    table.assign(expected_macs=1.0).to_csv(tmp_path / "a" / "samples.csv", index=False)
+    collection = stored(weights, [False, False, True], label=labels)
     exact = weights.astype(np.float64)
     shown = panels(class_heatmaps(collection))
     assert len(shown) == 3
@@ -146,7 +138,7 @@ def test_classes_are_shown_by_how_they_deviate(
         np.testing.assert_allclose(matrix, expected, atol=1e-12)
     (one,) = panels(class_heatmaps(collection, ["b"]))
     np.testing.assert_array_equal(one, shown[1])
-    monkeypatch.setattr(wiring_figures, "IN_A_ROW", 2)
+    monkeypatch.setattr(figures, "IN_A_ROW", 2)
     figure = class_heatmaps(collection)
     titles = [ax.get_title() for ax in figure.axes if ax.axison and ax.images]
     assert titles == ["a", "b", "c"]  # the third below the first
@@ -155,24 +147,23 @@ def test_classes_are_shown_by_how_they_deviate(
         class_heatmaps(collection, ["d"])
 
 
-def test_a_sample_is_drawn_with_its_own_weights(tmp_path: Path) -> None:
+def test_a_sample_is_drawn_with_its_own_weights() -> None:
     weights = np.array([[0.5, 0.5, 0.5], [0.9, 0.0, 0.3]])
-    collection = stored(weights, [False] * 3)
-    (tmp_path / "a" / "samples.csv").write_text(
-        "label,prediction,loss,expected_macs\n0,1,0.5,1\n2,0,0.25,1\n"
-    )
+    known = {"label": np.array([0, 2]), "prediction": np.array([1, 0])}
+    collection = stored(weights, [False] * 3, **known, loss=np.array([0.5, 0.25]))
     figure = sample_figure(collection, 1)
     (ax,) = figure.axes
     assert ax.get_title() == "stage 1: weights 0.3 to 0.9, 1 closed"
     title = figure.get_suptitle()
-    assert title == "sample 1: c, predicted as a (loss 0.25)"
+    assert title == "sample 1: c, predicted as a, loss 0.25"
+    assert sample_figure(stored(weights, [False] * 3), 1).get_suptitle() == "sample 1"
     assert "weights 0.5 to 0.5" in sample_figure(collection, 0).axes[0].get_title()
     for sample in (-1, 2):
         with pytest.raises(DataError, match=r"sample must be in \[0, 1\]"):
             sample_figure(collection, sample)
 
 
-def test_learning_has_a_line_for_each_edge(tmp_path: Path) -> None:
+def test_learning_has_a_line_for_each_edge() -> None:
     rows = [
         EdgeRow(epoch, stage, 0, target, epoch / 10 + target, stage / 100)
         for epoch in (1, 2, 3)

@@ -4,10 +4,12 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from ddw_graph import create_model
 from ddw_graph.analysis.statistics.classes import (
     class_distance_table,
     class_share_table,
@@ -17,25 +19,23 @@ from ddw_graph.analysis.statistics.clusters import (
     cluster_table,
     wiring_clusters,
 )
-from ddw_graph.analysis.statistics.depths import depth_table
 from ddw_graph.analysis.statistics.difficulty import (
     difficulty_table,
     loss_group_table,
     sample_measures,
 )
-from ddw_graph.analysis.statistics.edges import edge_table
+from ddw_graph.analysis.statistics.edges import depth_table, edge_table
 from ddw_graph.analysis.statistics.information import information_table
 from ddw_graph.analysis.statistics.observations import (
-    PERMUTATIONS,
+    ANSWERS,
     observation_summary,
-    observation_table,
+    observations,
 )
 from ddw_graph.analysis.statistics.paths import dominant_table, path_table
-from ddw_graph.analysis.statistics.tables import TABLES, Settings
 from ddw_graph.analysis.statistics.unusual import unusual_table, unusualness
 from ddw_graph.errors import DataError
 from ddw_graph.generators import complete, watts_strogatz
-from ddw_graph.training.collection import Collection
+from ddw_graph.training.collection import Collection, collection_of
 from tests.analysis.statistics.naive import random_weights, stored
 from tests.strategies import wirings
 
@@ -116,7 +116,7 @@ def test_information_is_that_of_the_table_of_states(
     collection: Collection, levels: int
 ) -> None:
     labels = collection.column("label")
-    table = information_table(collection, edge_table(collection), levels=levels)
+    table = information_table(collection, levels=levels)
     for row, (_, _, _, w) in zip(table.itertuples(), columns(collection), strict=True):
         is_open = w[w != 0]
         bounds = np.linspace(is_open.min(), is_open.max(), levels + 1)
@@ -131,7 +131,7 @@ def test_information_is_that_of_the_table_of_states(
         free = (counts.shape[0] - 1) * (counts.shape[1] - 1)
         assert row.chance == pytest.approx(free / (2 * SAMPLES * np.log(2)))
     with pytest.raises(DataError, match=r"levels must be in \[1, 256\], got 0"):
-        information_table(collection, edge_table(collection), levels=0)
+        information_table(collection, levels=0)
 
 
 @given(dag=wirings(), seed=st.integers(0, 99), closed=st.floats(0, 0.9))
@@ -202,7 +202,7 @@ def test_clusters_find_the_kinds_that_are_there() -> None:
     # Numbered by size: 25 of class c, 20 of a, 15 of b.
     assert found.of.tolist() == np.repeat([0, 1, 2], [25, 20, 15]).tolist()
     np.testing.assert_allclose(found.centres, centres[[2, 0, 1]], atol=0.02)
-    table = cluster_table(made, found)
+    table = cluster_table(made, clusters=3, seed=0)
     assert table["samples"].tolist() == [25, 20, 15]
     assert table[["of a", "of b", "of c"]].to_numpy().tolist() == [
         [0, 0, 25],
@@ -232,7 +232,7 @@ def test_constant_edges_make_no_clusters() -> None:
 
 def test_dominant_paths_are_counted_by_stage(collection: Collection) -> None:
     paths = path_table(collection)
-    table = dominant_table(paths)
+    table = dominant_table(collection)
     rows = [
         (stage, -len(shares), name, len(shares) / SAMPLES, np.mean(shares))
         for stage in (1, 2)
@@ -248,7 +248,7 @@ def test_dominant_paths_are_counted_by_stage(collection: Collection) -> None:
 
 def test_depths_are_those_of_the_longest_path(collection: Collection) -> None:
     edges = edge_table(collection)
-    table = depth_table(collection, edges)
+    table = depth_table(collection)
     assert table["edges"].sum() == (~edges["constant"]).sum()
     # In a complete DAG a node's depth is its place.
     first = table[table["stage"] == 1]
@@ -266,7 +266,7 @@ def test_difficulty_is_a_rank_correlation_with_the_loss(
     for column in ("open_edges", "depth"):
         total = [paths[paths["sample"] == s][column].sum() for s in range(SAMPLES)]
         assert measures[column].tolist() == pytest.approx(total)
-    table = difficulty_table(measures).set_index("measure")
+    table = difficulty_table(collection).set_index("measure")
     for name, row in table.iterrows():
         rho = stats.spearmanr(measures[str(name)], measures["loss"]).statistic
         assert row["correlation"] == pytest.approx(rho)
@@ -283,7 +283,7 @@ def test_difficulty_is_a_rank_correlation_with_the_loss(
     shares = paths.groupby("sample")["share"].mean()
     assert measures["share"].tolist() == pytest.approx(shares.tolist())
     assert measures["unusualness"].tolist() == unusualness(collection).tolist()
-    groups = loss_group_table(measures, groups=4)
+    groups = loss_group_table(collection, groups=4)
     assert groups["group"].tolist() == [1, 2, 3, 4]
     assert groups["samples"].tolist() == [15] * 4
     by_loss = measures.sort_values("loss")
@@ -292,91 +292,110 @@ def test_difficulty_is_a_rank_correlation_with_the_loss(
         expected = [quarter[of].mean() for quarter in quarters]
         assert groups[column].tolist() == pytest.approx(expected)
     with pytest.raises(DataError, match=r"groups must be in \[1, 60\], got 61"):
-        loss_group_table(measures, groups=61)
+        loss_group_table(collection, groups=61)
 
 
-def test_tables_hear_their_settings(collection: Collection) -> None:
-    settings = Settings(levels=1, clusters=3, groups=4)
-    assert TABLES["information"](collection, settings)["states"].max() == 2
-    assert len(TABLES["clusters"](collection, settings)) == 3
-    assert len(TABLES["loss-groups"](collection, settings)) == 4
-    other = Settings(clusters=3, seed=1)
-    sizes = [TABLES["clusters"](collection, s)["samples"] for s in (settings, other)]
-    assert sizes[0].tolist() != sizes[1].tolist()
-
-
-def planted(sign: int, noise: float, seed: int = 0) -> pd.DataFrame:
-    """Returns a table of edges in which the paper's observations hold, or do not."""
+def planted(sign: int, noise: float, seed: int = 0) -> Collection:
+    """Returns weights in which the paper's observations hold, or do not."""
     generator = np.random.default_rng(seed)
-    rows = []
+    dag, half = complete(8), SAMPLES // 2
+    weights = []
     for stage in (1, 2, 3):
-        for i in range(9):
-            for j in range(i + 1, 10):
-                off = generator.normal(0, noise, 2)
-                mean = 0.6 - sign * 0.03 * i + off[0]
-                std = 0.1 + sign * (0.005 * i + 0.01 * stage) + off[1] / 10
-                rows.append((stage, i, j, False, mean, std))
-    names = ["stage", "source", "target", "constant", "mean", "std"]
-    return pd.DataFrame(rows, columns=names)
+        place = np.array(sorted(dag.edges))[:, 0] - 4
+        off = generator.normal(0, noise, (2, len(place)))
+        mean = 0.6 - sign * 0.03 * place + off[0]
+        std = 0.1 + sign * (0.01 * place + 0.02 * stage) + off[1] / 10
+        # The population's standard deviation of half ones and half minus ones is 1.
+        weights.append(mean + np.abs(std) * np.repeat([[1], [-1]], half, 0))
+    return stored([dag] * 3, weights, np.arange(SAMPLES) % 3)
 
 
 @pytest.mark.parametrize(("sign", "holds"), [(1, "yes"), (-1, "no")])
 def test_observations_hold_where_they_were_planted(sign: int, holds: str) -> None:
-    table = observation_table(planted(sign, 0.02)).set_index("observation")
+    table = observations(planted(sign, 0.02), planted(0, 0.02, 1))
     assert table["holds"].tolist() == [holds] * 3
+    assert (np.sign(table["relative"]) == sign).all()
+    assert (table["low"] < table["relative"]).all()
+    assert (table["relative"] < table["high"]).all()
     assert (np.sign(table["correlation"]) == sign * np.array([-1, 1, 1])).all()
-    # Nodes 0-3 against 5-8 of 9, and stage 3 against stage 1.
-    expected = sign * np.array([-0.15, 0.025, 0.02])
-    assert table["effect"].tolist() == pytest.approx(expected, abs=0.01)
 
 
-def test_what_several_networks_say_is_counted_and_averaged() -> None:
-    # Sizes of their own, so that no mean is a median.
-    tables = [observation_table(planted(sign, 0.02)) for sign in (1, 1, -1)]
-    tables[0]["relative"] *= 5
+def test_an_effect_is_that_of_plain_loops_and_its_interval_is_welchs() -> None:
+    collection = planted(1, 0.02)
+    edges = edge_table(collection)
+    table = observations(collection, planted(0, 0.02, 1)).set_index("observation")
+    front, rear = [], []
+    for stage in (1, 2, 3):
+        rows = edges[edges["stage"] == stage]
+        values = [rows.loc[rows["source"] == i, "mean"].mean() for i in range(9)]
+        off = np.array(values) - np.mean(values)
+        front += off[:4].tolist()  # of nine nodes that have output edges
+        rear += off[5:].tolist()
+    size = edges["mean"].mean()
+    row = table.loc["front-weights"]
+    assert row["relative"] == pytest.approx((np.mean(front) - np.mean(rear)) / size)
+    variances = np.var(front, ddof=1) / 12, np.var(rear, ddof=1) / 12
+    freedom = sum(variances) ** 2 / sum(v**2 / 11 for v in variances)
+    reach = stats.t.ppf(0.975, freedom) * np.sqrt(sum(variances)) / size
+    assert row["high"] - row["relative"] == pytest.approx(reach)
+    last, first = (edges.loc[edges["stage"] == k, "std"].mean() for k in (3, 1))
+    expected = (last - first) / edges["std"].mean()
+    assert table.loc["deep-variance", "relative"] == pytest.approx(expected)
+
+
+def test_small_effects_and_those_before_training_are_not_significant() -> None:
+    trained, noise = planted(1, 0.02), planted(0, 0.02, 1)
+    none = ["no significant effect"] * 3
+    assert observations(trained, planted(1, 0.02, 1))["holds"].tolist() == none
+    assert observations(trained, noise, smallest=0.9)["holds"].tolist() == none
+    # The opposite before training is no reason against an effect.
+    assert observations(trained, planted(-1, 0.02, 1))["holds"].tolist() == ["yes"] * 3
+    with pytest.raises(DataError, match="above 0, got 0"):
+        observations(trained, noise, smallest=0)
+    with pytest.raises(DataError, match="same samples"):
+        fewer = tuple(array[:-1] for array in noise.arrays)
+        observations(trained, Collection(noise.stages, fewer, classes=noise.classes))
+    with pytest.raises(DataError, match="wirings"):
+        observations(trained, Collection(noise.stages[:1], noise.arrays[:1]))
+
+
+@pytest.mark.parametrize("edges", ["dynamic:router_std=1,bias=0", "dynamic", "learned"])
+def test_no_observation_holds_in_untrained_networks(edges: str) -> None:
+    images = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        network = create_model(
+            "randwire_tiny",
+            wiring="complete",
+            edges=edges,
+            n=5,
+            channels=4,
+            in_channels=1,
+            seed=0,
+        ).eval()
+        with torch.no_grad():
+            _, adjacency = network.eval()(images, return_adjacency=True)
+        found.append(collection_of(adjacency, network))
+    answers = [
+        observations(one, other)["holds"]
+        for one, other in zip(found, [*found[1:], found[0]], strict=True)
+    ]
+    assert not (pd.concat(answers) == "yes").any()
+
+
+def test_what_several_networks_show_is_counted_and_averaged() -> None:
+    noise = planted(0, 0.02, 9)
+    tables = [observations(planted(sign, 0.02), noise) for sign in (1, 1, -1)]
+    tables[0]["relative"] *= 5  # so that no mean is a median
     summary = observation_summary(pd.concat(tables)).set_index("observation")
-    assert summary[["yes", "no", "unclear"]].to_numpy().tolist() == [[2, 1, 0]] * 3
+    assert summary[list(ANSWERS)].to_numpy().tolist() == [[2, 1, 0]] * 3
     for name in summary.index:
         for column in ("correlation", "relative"):
             values = [t.set_index("observation").loc[name, column] for t in tables]
             assert summary.loc[name, column] == pytest.approx(np.mean(values))
-            spread = np.std(values, ddof=1)
-            assert summary.loc[name, f"{column}_std"] == pytest.approx(spread)
-
-
-def test_an_effect_is_relative_to_all_weighted_edges() -> None:
-    edges = planted(1, 0.02)
-    # Constant edges count for nothing.
-    constant = edges.assign(constant=True, mean=1000.0, std=1000.0)
-    table = observation_table(pd.concat([edges, constant]))
-    pd.testing.assert_frame_equal(table, observation_table(edges))
-    for row in table.to_dict("records"):
-        column = "mean" if row["observation"] == "front-weights" else "std"
-        assert row["relative"] == pytest.approx(row["effect"] / edges[column].mean())
-
-
-def test_stages_count_by_their_nodes_and_p_is_that_of_drawn_orders() -> None:
-    """Stages of 3 and 9 nodes: the correlation is the mean by nodes, p is never 0."""
-    large = planted(1, 0.0)
-    large = large[large["stage"] == 1]
-    ends = [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)]
-    means = [0.3, 0.3, 0.4, 0.4, 0.5]  # rises where the large stage falls
-    small = pd.DataFrame(
-        [(2, i, j, False, m, 0.1) for (i, j), m in zip(ends, means, strict=True)],
-        columns=large.columns,
-    )
-    row = observation_table(pd.concat([large, small])).iloc[0]
-    assert row["correlation"] == pytest.approx((-1 * 9 + 1 * 3) / 12)
-    assert observation_table(large).iloc[0]["p"] >= 1 / (PERMUTATIONS + 1)
-
-
-@pytest.mark.full
-def test_chance_seldom_makes_an_observation() -> None:
-    tables = [observation_table(planted(0, 0.02, seed)) for seed in range(15)]
-    told = pd.concat(tables)["holds"].value_counts()
-    assert told["unclear"] >= 35
-    p = pd.concat(tables)["p"]
-    assert 0.3 < p.mean() < 0.7
+            std = np.std(values, ddof=1)
+            assert summary.loc[name, f"{column}_std"] == pytest.approx(std)
 
 
 def test_what_never_varies_is_no_observation() -> None:
@@ -385,12 +404,12 @@ def test_what_never_varies_is_no_observation() -> None:
     # Sums of 0.7 are rounded: what never varies must not vary by that.
     same = stored([dag], [np.full((6, 10), 0.7)], labels)
     assert not edge_table(same)["std"].any()
-    assert (observation_table(edge_table(same))["holds"] == "unclear").all()
+    assert (observations(same, same)["holds"] == "no significant effect").all()
     assert class_share_table(same)["class_share"].isna().all()
     assert class_distance_table(same)["correlation"].isna().all()
     assert not unusualness(same).any()
     with pytest.raises(DataError, match="weights that differ between samples"):
         unusual_table(same)
     none = stored([dag], [np.ones((6, 10))], labels, constant=range(10))
-    with pytest.raises(DataError, match="all are constant"):
-        observation_table(edge_table(none))
+    with pytest.raises(DataError, match="are constant"):
+        observations(none, none)

@@ -1,4 +1,4 @@
-"""The picture of a comparison of budgets: accuracy over time and over MACs."""
+"""Pictures of a comparison: accuracies, and accuracy over time and over MACs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,15 +9,63 @@ from matplotlib.figure import Figure
 from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
 
 
+def accuracy_figure(
+    rows: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any]]
+) -> Figure:
+    """Returns accuracies of a comparison, and the paired differences to its first.
+
+    Args:
+        rows: A row for each run, with ``entry``, ``seed`` and ``test_accuracy``.
+        summary: A row for each entry, from ``ddw_graph.experiments.summary.summary``.
+    """
+    names = [row["entry"] for row in summary]
+    place = {name: index for index, name in enumerate(names)}
+    with matplotlib.rc_context(fname=STYLE):
+        height = 1.3 + 0.45 * len(names)
+        figure = Figure(figsize=(8.5, height), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+        left.scatter(
+            [100 * row["test_accuracy"] for row in rows],
+            [place[row["entry"]] for row in rows],
+            s=18,
+            alpha=0.6,
+            label="a seed",
+        )
+        left.scatter(
+            [row["accuracy"] for row in summary],
+            range(len(names)),
+            marker="|",
+            s=260,
+            color="black",
+            label="mean",
+        )
+        left.set_yticks(range(len(names)), map(plain, names))
+        left.set_ylim(len(names) - 0.5, -0.5)
+        left.set(xlabel="test accuracy, %", title="Accuracy")
+        figure.legend(loc="outside lower left", ncols=2)
+        right.axvline(0, color="0.6", linewidth=0.8)
+        for row in summary[1:]:
+            y = place[row["entry"]]
+            right.plot(row["difference"], y, "o", color="C1", markersize=4)
+            if row["difference_low"] is not None:
+                ends = row["difference_low"], row["difference_high"]
+                right.plot(ends, (y, y), color="C1", linewidth=1.4)
+        right.set(
+            xlabel=f"points, paired by seed, against {names[0]}",
+            title="Difference with its 95 % interval",
+        )
+    return figure
+
+
 def budget_figure(
     rows: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any]]
 ) -> Figure:
-    """Returns accuracies over the measured time, and beside it over expected MACs.
+    """Returns accuracies over the measured time, and over the expected MACs.
 
-    The panels share the accuracy alone: what skipping would take, and what a network
-    takes, are two things. A line joins the budgets of a wiring. The label at a point is
-    its budget over time, and its share of the dense MACs over MACs. Accuracies, with
-    their deviations, and MACs are over seeds; the time is that of the first.
+    Expected MACs are counted, not timed. A line joins the budgets of a wiring. The
+    label at a point is its budget over time, and its share of the dense MACs over MACs.
+    Accuracies, with their standard deviations, and MACs are averaged over seeds; the
+    time is that of the first.
 
     Args:
         rows: A row for each run, with ``entry``, ``wiring``, ``edges`` and ``budget``.
@@ -43,22 +91,22 @@ def budget_figure(
         for ax, (column, unit, label, title) in zip(axes, panels, strict=True):
             for place, (name, points) in enumerate(lines.items()):
                 # By the budget, so that a line goes from one to the next.
-                told = sorted(
+                ordered = sorted(
                     (point for point in points if point[column] is not None),
                     key=lambda point: runs[point["entry"]]["budget"] or 0.0,
                 )
-                x = [point[column] / unit for point in told]
+                x = [point[column] / unit for point in ordered]
                 ax.errorbar(
                     x,
-                    [point["accuracy"] for point in told],
-                    [point["accuracy_std"] or 0.0 for point in told],
+                    [point["accuracy"] for point in ordered],
+                    [point["accuracy_std"] or 0.0 for point in ordered],
                     marker=MARKERS[place % len(MARKERS)],
                     markersize=5,
                     linewidth=1.2,
                     elinewidth=0.8,
                     label=plain(name),
                 )
-                for at, point in zip(x, told, strict=True):
+                for at, point in zip(x, ordered, strict=True):
                     ax.annotate(
                         _words(point, runs[point["entry"]]["budget"], column),
                         (at, point["accuracy"]),
@@ -77,7 +125,7 @@ def budget_figure(
 
 
 def _words(point: Mapping[str, Any], budget: float | None, column: str) -> str:
-    """Returns what stands at a point: its budget, or over MACs their share."""
+    """Returns the label of a point: its budget, or over MACs their share."""
     if column == "expected_macs":
         return f"{point['expected_macs'] / point['total_macs']:.1%}"
     return "" if budget is None else f"budget {budget:g}"
