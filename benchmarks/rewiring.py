@@ -21,8 +21,8 @@ from ddw_graph.models import create_model, rewire
 from ddw_graph.nn.network import Network
 from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.launch import train
 from ddw_graph.training.recipe import Recipe, recipe_named
-from ddw_graph.training.train import train
 
 NETWORKS = ("mobilenet_v2", "resnet18")
 VARIANTS: dict[str, tuple[str, dict[str, float]]] = {

@@ -127,7 +127,7 @@ def ablate(
         runs_of,
     )
     from ddw_graph.experiments.groups import groups
-    from ddw_graph.training.train import usable_device
+    from ddw_graph.training.launch import usable_device
 
     context = click.get_current_context()
     if name != "instances":

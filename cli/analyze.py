@@ -61,8 +61,8 @@ def analyze(
     from ddw_graph.analysis.parquet import check_parquet, write_parquet
     from ddw_graph.analysis.statistics.edges import stage_table, write_edge_table
     from ddw_graph.cli.progress import bar
+    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.run import Run
-    from ddw_graph.training.train import usable_device
 
     if parquet:
         check_parquet()

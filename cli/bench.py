@@ -124,7 +124,7 @@ def bench(
     from ddw_graph.benchmarking.measurement import Run
     from ddw_graph.benchmarking.report import chosen, report
     from ddw_graph.cli.progress import tell_written
-    from ddw_graph.training.train import usable_device
+    from ddw_graph.training.launch import usable_device
 
     # Now, and not when everything has been measured.
     if picture is not None:

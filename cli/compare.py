@@ -109,7 +109,7 @@ def compare(
     from ddw_graph.cli.progress import run_bar, tell_written
     from ddw_graph.experiments.compare import Comparison, entries, run_comparison
     from ddw_graph.experiments.summary import summary
-    from ddw_graph.training.train import usable_device
+    from ddw_graph.training.launch import usable_device
 
     comparison = Comparison(
         entries(wirings, kinds, budgets),

@@ -71,7 +71,7 @@ def evaluate(
     from ddw_graph.detection.evaluation import boxes_found
     from ddw_graph.detection.figures import check_installed, coco_figures, coco_results
     from ddw_graph.detection.train import kept_detector
-    from ddw_graph.training.train import usable_device
+    from ddw_graph.training.launch import usable_device
 
     for path in filter(None, (out, detections, picture)):
         check_free(path, overwrite=overwrite)

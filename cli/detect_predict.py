@@ -61,8 +61,8 @@ def predict(
     from ddw_graph.detection.prediction import predictions
     from ddw_graph.detection.train import kept_detector
     from ddw_graph.errors import DataError
+    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.pictures import picture_files
-    from ddw_graph.training.train import usable_device
 
     if adjacency and not as_json and out is None:
         raise click.UsageError("--adjacency needs --json or --out")

@@ -63,8 +63,8 @@ def eval(
     from ddw_graph.cli.progress import bar
     from ddw_graph.experiments.evaluations import evaluation_summary, evaluations
     from ddw_graph.experiments.groups import groups
+    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.run import Run
-    from ddw_graph.training.train import usable_device
 
     if out is not None:
         check_free(out, overwrite=overwrite)

@@ -90,8 +90,8 @@ def training_place(
     """
     import torch
 
+    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.memory import keep_memory
-    from ddw_graph.training.train import usable_device
     from ddw_graph.training.world import device_of, joined
 
     if threads is not None:

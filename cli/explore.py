@@ -109,8 +109,8 @@ def _trained(
 ) -> tuple[dict[str, "Network"], "ImageData"]:
     """Returns the networks of runs by their names, and the images of the first."""
     from ddw_graph.errors import DataError
+    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.run import Run
-    from ddw_graph.training.train import usable_device
 
     place = usable_device(device)
     names = [run.resolve().name for run in runs]

@@ -77,8 +77,8 @@ def predict(
     from ddw_graph.deployment.predict import Predictor
     from ddw_graph.deployment.trained import trained
     from ddw_graph.errors import DataError
+    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.pictures import picture_files
-    from ddw_graph.training.train import usable_device
 
     if as_csv and as_json:
         raise click.UsageError("one of --csv and --json, got both")

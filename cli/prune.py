@@ -50,9 +50,9 @@ def prune(
     from ddw_graph.models import save
     from ddw_graph.nn.cost import cost
     from ddw_graph.training.evaluation import evaluate
+    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.loading import batches
     from ddw_graph.training.run import Run
-    from ddw_graph.training.train import usable_device
 
     file = out or run / "pruned.safetensors"
     check_free(file, overwrite=overwrite)

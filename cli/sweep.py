@@ -133,7 +133,7 @@ def sweep(
     from ddw_graph.sweeping.spec import read_spec
     from ddw_graph.sweeping.sweep import run_sweep
     from ddw_graph.sweeping.worker import Work
-    from ddw_graph.training.train import usable_device
+    from ddw_graph.training.launch import usable_device
 
     checked = read_spec(spec)
     plan = SweepPlan(checked, data_source(checked.fixed).load())

@@ -124,8 +124,8 @@ def train(
     ddw-graph train --budget 0.5 --router-lr 3 --out runs/half
     torchrun --nproc-per-node 8 --no-python ddw-graph train --out runs/eight
     """
-    from ddw_graph.training.train import new_network, started_network
-    from ddw_graph.training.train import train as train_network
+    from ddw_graph.training.launch import new_network, started_network
+    from ddw_graph.training.launch import train as train_network
 
     if log_steps is not None and not tensorboard:
         raise click.UsageError("--log-steps needs --tensorboard")

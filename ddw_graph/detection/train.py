@@ -16,10 +16,10 @@ from ddw_graph.errors import RunError
 from ddw_graph.models import FeatureNetwork, load, save
 from ddw_graph.nn.network import Network
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.launch import check_seed, started_together, weights_digest
 from ddw_graph.training.loop import Listener
 from ddw_graph.training.run import RunFolder, read_json, write_json
 from ddw_graph.training.state import load_weights
-from ddw_graph.training.train import check_seed, started_together, weights_digest
 from ddw_graph.training.world import World
 
 RESULT = ("train_loss", "epochs", "train_seconds", "parameters")

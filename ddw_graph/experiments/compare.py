@@ -20,10 +20,10 @@ from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
 from ddw_graph.training.classification import Classification
 from ddw_graph.training.data import DataSource, ImageData
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.launch import DEFAULT_MODEL
 from ddw_graph.training.loop import check_steps
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run_folder import RunFolder, read_json, write_json
-from ddw_graph.training.train import DEFAULT_MODEL
 
 ORIGINAL = "original"
 """The wiring of an entry that is a backbone as its library has it."""

@@ -16,10 +16,10 @@ from ddw_graph.errors import RunError, UserError
 from ddw_graph.models import from_config
 from ddw_graph.training.data import DataSource
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.launch import train
 from ddw_graph.training.log import finished_epochs
 from ddw_graph.training.memory import keep_memory
 from ddw_graph.training.recipe import Recipe
-from ddw_graph.training.train import train
 
 Progress = Callable[[int, int, int], None]
 """Hears of runs finished, runs in all, and epochs finished in all of them."""

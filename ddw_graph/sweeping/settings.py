@@ -14,8 +14,8 @@ from ddw_graph.sweeping.axes import Value
 from ddw_graph.training.budget_term import check_closing
 from ddw_graph.training.data import DataSource, ImageData
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.launch import check_seed, new_network
 from ddw_graph.training.recipe import Recipe, recipe_named
-from ddw_graph.training.train import check_seed, new_network
 
 Kind = type[bool] | type[int] | type[float] | type[str]
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddw_graph.sweeping.folder import SweepFolder
+from ddw_graph.training.launch import DEFAULT_MODEL
 from ddw_graph.training.run_folder import RunFolder
-from ddw_graph.training.train import DEFAULT_MODEL
 from ddw_graph.wiring import describe, from_dict
 
 

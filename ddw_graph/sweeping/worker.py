@@ -17,9 +17,9 @@ import torch
 
 from ddw_graph.errors import LostError, UserError
 from ddw_graph.sweeping.folder import SweepFolder, this_attempt
+from ddw_graph.training.launch import usable_device
 from ddw_graph.training.lock import lock
 from ddw_graph.training.memory import keep_memory
-from ddw_graph.training.train import usable_device
 
 FINISHED, CRASHED, REFUSED, BUSY = 0, 1, 2, 75
 """How an attempt ends, as exit codes; busy is a run that another process trains."""

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     )
     from ddw_graph.training.evaluation import evaluate
     from ddw_graph.training.execution import Execution
+    from ddw_graph.training.launch import train, train_task
     from ddw_graph.training.loading import batches
     from ddw_graph.training.recipe import Recipe, recipe_named
     from ddw_graph.training.run import Run
     from ddw_graph.training.task import Task
-    from ddw_graph.training.train import train, train_task
     from ddw_graph.training.transform import Transform
 
 __all__ = [
@@ -54,7 +54,8 @@ _HOMES = {
     "evaluate": "ddw_graph.training.evaluation",
     "load_data": "ddw_graph.training.data",
     "recipe_named": "ddw_graph.training.recipe",
-    "train_task": "ddw_graph.training.train",
+    "train": "ddw_graph.training.launch",
+    "train_task": "ddw_graph.training.launch",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

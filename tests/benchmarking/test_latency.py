@@ -130,7 +130,7 @@ def test_a_run_is_timed_as_it_was_trained_on_images_of_its_own(
     assert (off.size, off.batch, on.thresholds) == (8, 3, "on")
     assert off.top1 is None and 0 <= (on.top1 or -1) <= 100
     from ddw_graph.nn.cost import cost
-    from ddw_graph.training.train import trained_model
+    from ddw_graph.training.launch import trained_model
 
     network = trained_model(folder)
     with torch.no_grad():

@@ -14,7 +14,7 @@ import torch
 
 from ddw_graph.nn.edges import IMPORT, KINDS
 from ddw_graph.training.data import load_data
-from ddw_graph.training.train import images_for, trained_model
+from ddw_graph.training.launch import images_for, trained_model
 from ddw_graph.training.wiring_log import read_wiring_log
 from tests.analysis.explorer.pages import data_of, stage_of
 from tests.cli.command import call, succeeds

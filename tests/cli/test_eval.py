@@ -16,8 +16,8 @@ from ddw_graph.experiments.groups import groups
 from ddw_graph.nn.cost import cost
 from ddw_graph.training.budget_term import mac_shares
 from ddw_graph.training.data import CLOTHES, EMBEDDED, load_data
+from ddw_graph.training.launch import images_for, trained_model
 from ddw_graph.training.run import RunFolder
-from ddw_graph.training.train import images_for, trained_model
 from tests.cli.command import SMALL, call, succeeds
 from tests.deployment.test_trained import changed
 

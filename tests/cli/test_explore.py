@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ddw_graph.training.data import load_data
+from ddw_graph.training.launch import new_network, train
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.train import new_network, train
 from tests.analysis.explorer.pages import data_of
 from tests.cli.command import call
 

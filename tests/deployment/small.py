@@ -11,8 +11,8 @@ from ddw_graph.models import create_model
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
 from ddw_graph.training.data import ImageData, load_data
+from ddw_graph.training.launch import train
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.train import train
 from tests.models.test_pruning import SHUT, closing
 from tests.training.small import small_config, small_data
 

@@ -13,7 +13,7 @@ from ddw_graph.detection.detector import Detector
 from ddw_graph.detection.evaluation import found_in
 from ddw_graph.detection.train import kept_detector
 from ddw_graph.errors import CheckpointError, FileError, ModelError, RunError
-from ddw_graph.training.train import kept_model
+from ddw_graph.training.launch import kept_model
 from tests.detection.small import (
     CATEGORIES,
     SIZE,

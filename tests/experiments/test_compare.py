@@ -25,8 +25,8 @@ from ddw_graph.experiments.summary import paired_difference, summary
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.launch import DataSource
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.train import DataSource
 
 FULL = pytest.mark.full
 QUICK = recipe_named("small", epochs=1, batch_size=100)

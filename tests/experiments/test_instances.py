@@ -24,9 +24,9 @@ from ddw_graph.models import from_config
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.launch import train
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.run import read_json, write_json
-from ddw_graph.training.train import train
 from tests.training.small import small_config, small_data
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(torch.tensor)

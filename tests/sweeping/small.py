@@ -13,8 +13,8 @@ from ddw_graph.sweeping.plan import SweepPlan
 from ddw_graph.sweeping.spec import spec_of
 from ddw_graph.sweeping.sweep import Outcome, run_sweep
 from ddw_graph.sweeping.worker import Work, attempt
+from ddw_graph.training.launch import DataSource
 from ddw_graph.training.run import RESULT, RunFolder, write_json
-from ddw_graph.training.train import DataSource
 
 FIXED = {"n": 2, "channels": 4, "epochs": 1, "batch_size": 8, "wiring": "complete"}
 

@@ -9,10 +9,10 @@ from ddw_graph.models import from_config
 from ddw_graph.nn.network import Network
 from ddw_graph.training.classification import Classification
 from ddw_graph.training.data import ImageData
+from ddw_graph.training.launch import train, train_task
 from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import Run
-from ddw_graph.training.train import train, train_task
 from tests.training.small import small_config, small_data
 
 RECIPE = recipe_named("small", epochs=2, batch_size=10, augment=True)

@@ -15,10 +15,10 @@ import torch
 from ddw_graph.errors import RunError
 from ddw_graph.training.classification import Classification
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.launch import train_task
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import RunFolder
-from ddw_graph.training.train import train_task
 from tests.training import several
 from tests.training.runs import Stop, StopAt, run, weights
 from tests.training.small import small_config, small_data

@@ -10,8 +10,8 @@ from torch.utils.data import TensorDataset
 
 from ddw_graph import Network, create_model
 from ddw_graph.errors import DataError, RunError
+from ddw_graph.training.launch import train
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.train import train
 from tests.nn.test_own_edges import ByChannel
 from tests.training.runs import Stop, StopAt
 

@@ -24,11 +24,11 @@ from ddw_graph.models import from_config
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.launch import train
 from ddw_graph.training.loading import batches
 from ddw_graph.training.recipe import Recipe, parameter_groups, recipe_named
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import RunFolder
-from ddw_graph.training.train import train
 from tests.training.runs import (
     RECIPE,
     Stop,

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from ddw_graph.errors import RunError
+from ddw_graph.training.launch import started_together
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.run_folder import RunFolder
-from ddw_graph.training.train import started_together
 from ddw_graph.training.world import World, device_of, joined
 from tests.training import several
 from tests.training.runs import run
