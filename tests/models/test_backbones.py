@@ -306,32 +306,6 @@ def test_timm_never_hears_of_a_name_that_it_would_look_up_elsewhere(
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "message"),
-    [
-        ("resnet18", {"n": 4}, "n is for RandWire's networks, got resnet18"),
-        ("resnet18", {"channels": 8}, "channels is for RandWire's"),
-        ("resnet18", {"operation": "sepconv"}, "operation is for RandWire's"),
-        ("resnet18", {"transition": "input"}, "transition is for RandWire's"),
-        ("resnet18", {"output": "sum"}, "output is for RandWire's"),
-        ("resnet18", {"head": 0}, "head is for RandWire's"),
-        ("resnet18", {"dropout": 0.0}, "dropout is for RandWire's"),
-        ("randwire_tiny", {"node": "block"}, "node is for backbones, got randwire_tin"),
-        ("resnet18", {"node": "blocks"}, "one of block, branch, got 'blocks'"),
-        ("resnet18", {"drop_path": 2}, r"drop_path must be in \[0, 1\], got 2"),
-        ("resnet18", {"num_classes": 0}, "num_classes must be at least 1, got 0"),
-        ("resnet18", {"in_channels": 0}, "in_channels must be at least 1, got 0"),
-        ("resnet18", {"out_indices": (1,)}, "needs features_only=True, got"),
-        ("resnet18", {"edges": "static"}, "fixed, learned, dynamic, .*, got 'static'"),
-    ],
-)
-def test_settings_of_other_networks_are_refused(
-    name: str, arguments: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ModelError, match=message):
-        create_model(name, **arguments)
-
-
-@pytest.mark.parametrize(
     ("name", "wiring", "message"),
     [
         # Stage 1 has three blocks, and WS joins each to four.

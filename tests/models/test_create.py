@@ -1,6 +1,8 @@
 """Named networks: RandWire's figures, their wirings, and what they refuse."""
 
 import copy
+from inspect import signature
+from itertools import permutations
 from statistics import fmean
 from typing import Any
 
@@ -13,9 +15,9 @@ from ddw_graph import Network, create_model, generators, list_models
 from ddw_graph.errors import ModelError, UserError
 from ddw_graph.models import from_config
 from ddw_graph.models.backbones import BACKBONES, NoData
+from ddw_graph.models.create import FAMILIES
 from ddw_graph.models.randwire import LAYOUTS
 from ddw_graph.nn.cost import cost
-from ddw_graph.nn.operations import basic_branch
 
 WIDTHS: dict[str, Any] = {"channels": 8, "num_classes": 5}
 SMALL: dict[str, Any] = {"n": 4, **WIDTHS}
@@ -161,14 +163,7 @@ def test_a_normalised_head_takes_out_what_all_edges_share(
     assert norms[1] / norms[0] == pytest.approx(shrunk, rel=0.05)
 
 
-def test_a_head_of_ones_own_comes_back_and_earlier_configurations_have_none() -> None:
-    plain = create_model("randwire_tiny", **SMALL)
-    assert plain.config is not None and "head" not in plain.config
-    model = create_model("randwire_tiny", head=24, **SMALL)
-    assert model.config is not None
-    again = from_config(model.config)
-    again.load_state_dict(model.state_dict())
-    assert again.head[-1].in_features == 24  # type: ignore[index]
+def test_a_head_of_your_own_has_its_width() -> None:
     small = create_model("randwire_small", n=2, channels=4, head=0)
     assert small.head[-1].in_features == 16  # type: ignore[index]
 
@@ -246,7 +241,7 @@ def assert_runs_learns_copies_and_comes_back(model: Network) -> None:
 
 
 def assert_exports(model: Network) -> None:
-    """Asserts that a network that torch.export wrote says what the network does."""
+    """Asserts that the network of a torch.export file has the network's outputs."""
     x = torch.randn(2, 3, 32, 32)
     exported = torch.export.export(model.eval(), (x,)).module()
     torch.testing.assert_close(exported(x), model(x))
@@ -302,15 +297,6 @@ def test_runs_with_weights_of_the_callers_choosing() -> None:
         model(x, adjacency=own[:2])
 
 
-def test_an_operation_of_ones_own_must_be_given_again() -> None:
-    model = create_model("randwire_tiny", operation=basic_branch, **SMALL)
-    assert model.config is not None
-    with pytest.raises(ModelError, match="operation must be given"):
-        from_config(model.config)
-    again = from_config(model.config, operation=basic_branch)
-    again.load_state_dict(model.state_dict())
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -322,47 +308,64 @@ def test_an_operation_of_ones_own_must_be_given_again() -> None:
         ({"wiring": "ws:k=3,p=0.5"}, "k=3"),
         ({"wiring": "ba:m=9", "n": 9}, "m=9"),
         ({"wiring": [generators.vgg(3)]}, "3 stages, got 1"),
+        ({"wiring": [generators.vgg(3)] * 4}, "3 stages, got 4"),
         ({"wiring": generators.vgg(3), "n": 4}, "n=3"),
         ({"n": 0}, r"n must be in 1\.\.9998, got n=0"),
         ({"n": True}, "n must be an integer, got n=True"),
         ({"operation": ""}, "got ''"),
         ({"channels": 0}, r"channels must be in \(0, 65536\], got 0"),
+        ({"channels": "8"}, r"channels must be in \(0, 65536\], got 8"),
         ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
+        ({"num_classes": 10.0}, "num_classes must be an integer, got 10.0"),
+        ({"num_classes": True}, "num_classes must be an integer, got True"),
+        ({"in_channels": "3"}, "in_channels must be an integer, got '3'"),
         ({"dropout": 2}, r"dropout must be in \[0, 1\], got 2"),
+        ({"dropout": "a"}, r"dropout must be in \[0, 1\], got 'a'"),
         ({"head": -1}, r"head must be an integer in \[0, 65536\], got -1"),
+        ({"head": 5.5}, r"head must be an integer in \[0, 65536\], got 5.5"),
         (
             {"wiring": "complete", "transition": "sources"},
             "stage 1: transition 'sources'",
         ),
-    ],
-)
-def test_names_what_it_rejects(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        create_model(**{"name": "randwire_tiny", **arguments})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"head": 5.5}, r"head must be an integer in \[0, 65536\], got 5.5"),
-        ({"num_classes": 10.0}, "num_classes must be an integer, got 10.0"),
-        ({"num_classes": True}, "num_classes must be an integer, got True"),
-        ({"in_channels": "3"}, "in_channels must be an integer, got '3'"),
-        ({"channels": "8"}, r"channels must be in \(0, 65536\], got 8"),
-        ({"dropout": "a"}, r"dropout must be in \[0, 1\], got 'a'"),
-        ({"name": "resnet18", "num_classes": 10.0}, "must be an integer, got 10.0"),
+        ({"out_indices": (1,)}, r"needs features_only=True, got \(1,\)"),
         ({"features_only": True, "out_indices": 2}, "sequence of integers, .* got 2"),
         ({"features_only": True, "out_indices": (1.0,)}, r"integers, .* got \(1.0,\)"),
         ({"features_only": True, "out_indices": (2, 1)}, r"ascending .* got \(2, 1\)"),
+        ({"name": "resnet18", "num_classes": 10.0}, "must be an integer, got 10.0"),
+        ({"name": "resnet18", "in_channels": 0}, "in_channels must be at least 1"),
+        ({"name": "resnet18", "node": "blocks"}, "one of block, branch, got 'blocks'"),
+        ({"name": "resnet18", "drop_path": 2}, r"drop_path must be in \[0, 1\], got 2"),
+        ({"edges": "static"}, "fixed, learned, dynamic, .*, got 'static'"),
     ],
 )
-def test_values_of_another_type_are_rejected_by_name(
+def test_names_what_it_rejects(
     arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Users have no beartype before the network's own checks.
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    with pytest.raises(ModelError, match=message):
+    with pytest.raises(UserError, match=message):
         create_model(**{"name": "randwire_tiny", **arguments})
+
+
+def test_a_setting_that_a_family_does_not_take_is_refused_by_name() -> None:
+    for family, other in permutations(FAMILIES, 2):
+        name, known, more = (
+            min(family.names),
+            *([*signature(each.create).parameters][1:] for each in (family, other)),
+        )
+        for key in {*more} - {*known}:
+            hint = f"^{name} takes wiring, .*; got {key}, a setting of {other.title}$"
+            with pytest.raises(ModelError, match=hint):
+                create_model(name, **{key: 1})
+        with pytest.raises(ModelError, match=f"^{name} takes .*; got colour$"):
+            create_model(name, colour="red")
+
+
+def test_none_stands_for_the_default() -> None:
+    nothing = dict.fromkeys(("wiring", "edges", "node", "head", "colour"))
+    one = create_model("randwire_tiny", **SMALL)
+    other = create_model("randwire_tiny", **SMALL, **nothing)
+    assert one.config == other.config
 
 
 def test_says_how_many_channels_images_must_have() -> None:

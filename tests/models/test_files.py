@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import math
 import os
 import pickle
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -31,6 +33,7 @@ from tests.nn.test_operations import Scale
 
 ROOT = Path(__file__).parents[2]
 ZEROS = "0" * 64
+NOTHING = object()
 X = torch.linspace(-1, 1, 2 * 64).reshape(2, 1, 8, 8)
 
 Tensors = dict[str, Tensor]
@@ -86,7 +89,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def refused(path: Path, **options: Any) -> str:
+def refused(path: Path, match: str = "", **options: Any) -> str:
     """Returns the one line that a file is refused with, without the file's name."""
     with pytest.raises(CheckpointError) as caught:
         load(path, **options)
@@ -94,25 +97,40 @@ def refused(path: Path, **options: Any) -> str:
     assert message.startswith(f"{path}: ") and message.isprintable()
     message = message.removeprefix(f"{path}: ")
     assert len(message) < 400
+    assert re.search(match, message), message
     return message
 
 
+def rewrite(path: Path, whole: bytes, **changes: Any) -> None:
+    """Writes a checkpoint with other entries in its manifest and a right digest."""
+    path.write_bytes(whole)
+    tensors, manifest = contents(path)
+    manifest |= {"sha256": ZEROS, **changes}
+    kept = {key: value for key, value in manifest.items() if value is not NOTHING}
+    path.write_bytes(signed(tensors, json.dumps(kept)))
+
+
 @pytest.mark.parametrize(
-    ("edges", "changes"),
+    ("edges", "changes", "dtype"),
     [
-        ("fixed", {}),
-        ("learned", {}),
-        ("learned", {"n": 1, "wiring": "vgg", "output": "mean"}),  # empty tensors
-        ("dynamic", {"wiring": "complete", "in_channels": 3}),
-        ("dynamic:gate=hard,threshold=0.9", {"channels": 4.5}),
-        ("dynamic:gate=none", {"operation": "basic"}),
+        ("fixed", {}, torch.bfloat16),
+        ("learned", {}, torch.float64),
+        # Some tensors are empty.
+        ("learned", {"n": 1, "wiring": "vgg", "output": "mean"}, torch.float32),
+        ("dynamic", {"wiring": "complete", "in_channels": 3}, torch.float32),
+        ("dynamic:gate=hard,threshold=0.9", {"channels": 4.5}, torch.float32),
+        ("dynamic:gate=none", {"operation": "basic", "head": 24}, torch.float16),
     ],
 )
 def test_round_trip_is_bit_for_bit(
-    edges: str, changes: dict[str, Any], path: Path, monkeypatch: pytest.MonkeyPatch
+    edges: str,
+    changes: dict[str, Any],
+    dtype: torch.dtype,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model = tiny(edges=edges, seed=5, **changes)
-    x = X.expand(-1, model.in_channels, -1, -1)
+    model = tiny(edges=edges, seed=5, **changes).to(dtype)
+    x = X.to(dtype).expand(-1, model.in_channels, -1, -1)
     assert save(model.train(), path)
     monkeypatch.setattr(
         nx, "connected_watts_strogatz_graph", lambda *a: pytest.fail("drawn again")
@@ -132,17 +150,6 @@ def test_round_trip_is_bit_for_bit(
     found, effective = again(x, return_adjacency=True)
     assert torch.equal(found, logits)
     assert all(map(torch.equal, effective, adjacency))
-
-
-@pytest.mark.parametrize(
-    "dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str
-)
-def test_the_floating_type_comes_back(dtype: torch.dtype, path: Path) -> None:
-    model = tiny().to(dtype)
-    save(model, path)
-    again = load(path)
-    assert {tensor.dtype for tensor in again.parameters()} == {dtype}
-    assert torch.equal(again(X.to(dtype)), model(X.to(dtype)))
 
 
 @pytest.mark.parametrize("edges", ["learned", "dynamic"])
@@ -261,8 +268,8 @@ def test_an_operation_of_ones_own_must_be_given_again(
     before = torch.get_rng_state()
     assert torch.equal(load(path, operation=operation)(X), model(X))
     assert torch.equal(torch.get_rng_state(), before)
-    told = refused(path, operation=lambda i, o, stride: nn.Conv2d(i, o, 3, stride, 1))
-    assert told.startswith("the checkpoint of another network: ")
+    other = refused(path, operation=lambda i, o, stride: nn.Conv2d(i, o, 3, stride, 1))
+    assert other.startswith("the checkpoint of another network: ")
 
 
 def test_names_of_operations_come_back_and_other_ones_do_not_fit(path: Path) -> None:
@@ -335,7 +342,7 @@ def changed(change: Callable[[Network], object]) -> Network:
         (lambda: changed(lambda m: m.to("meta")), "stem.0.weight has no data"),
         (
             lambda: changed(lambda m: setattr(m, "head", nn.Linear(2, 7))),
-            r"what its config says .* head.4.weight is missing; .*; and 1 more",
+            r"that its config describes, .* head.4.weight is missing; .*; and 1 more",
         ),
         (
             lambda: changed(lambda m: setattr(m.head, "4", nn.Linear(16, 7))),
@@ -347,11 +354,19 @@ def changed(change: Callable[[Network], object]) -> Network:
         ),
         (
             lambda: changed(lambda m: m.register_buffer("a", X.to(torch.complex64))),
-            "only dense real tensors can be saved, a is other",
+            "must be dense and real, a is not",
         ),
         (
             lambda: changed(lambda m: m.register_buffer("a", X[0, 0].to_sparse())),
-            "only dense real tensors can be saved, a is other",
+            "must be dense and real, a is not",
+        ),
+        (
+            lambda: changed(lambda m: m.head[-1].bias.data.fill_(math.nan)),
+            "must be finite, got NaN or infinity in head.4.bias",
+        ),
+        (
+            lambda: changed(lambda m: m.stem[1].running_var.fill_(math.inf)),
+            "must be finite, got NaN or infinity in stem.1.running_var",
         ),
         (
             lambda: changed(lambda m: m.config.update(a=object())),  # type: ignore
@@ -390,7 +405,7 @@ class Stateful(nn.Conv2d):
 
 
 def test_a_state_that_is_no_tensor_is_refused(path: Path) -> None:
-    with pytest.raises(ModelError, match="only tensors .*_extra_state has dict"):
+    with pytest.raises(ModelError, match="must hold tensors .*_extra_state has dict"):
         save(tiny(operation=Stateful), path)
 
 
@@ -418,7 +433,7 @@ def test_a_planted_pickle_does_not_run(name: str, tmp_path: Path) -> None:
     path.write_bytes(signed({}, text))
     assert "its manifest must be JSON" in refused(path)
     path.write_bytes(safetensors.torch.save({}, metadata={"pickle": text}))
-    assert "tensors alone" in refused(path)
+    assert "safetensors.torch.load_file" in refused(path)
     assert not marker.exists()
 
 
@@ -484,14 +499,9 @@ def test_a_huge_file_is_not_read(path: Path) -> None:
     with open(path, "wb") as file:
         place = file.write(header_of(json.dumps({"a": entry}).encode()))
         file.truncate(place + 2**31)
-    assert "tensors alone" in refused(path)
+    assert "only tensors" in refused(path)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
-
-
-def test_tensors_without_a_manifest_are_told_what_to_do(path: Path) -> None:
-    safetensors.torch.save_file(dict(tiny().state_dict()), path)
-    assert "safetensors.torch.load_file" in refused(path)
 
 
 def test_a_cut_anywhere_is_noticed(path: Path, whole: bytes) -> None:
@@ -508,35 +518,28 @@ def test_a_flipped_bit_anywhere_is_noticed(path: Path, whole: bytes) -> None:
     """Every byte of header and manifest, and many of the tensors."""
     header = 8 + int.from_bytes(whole[:8], "little")
     generator = random.Random(0)
-    digest = contents_digest(whole)
-    start = whole.index(digest)
-    assert 0 < start < header - 64
     places = [*range(header), *range(header, len(whole), 7), len(whole) - 1]
     path.write_bytes(whole)
     load(path)
+    digest = contents(path)[1]["sha256"].encode()
+    start = whole.index(digest)
+    assert 0 < start < header - 64
     with open(path, "r+b", buffering=0) as file:
         for place in places:
             file.seek(place)
             file.write(bytes([whole[place] ^ 1 << generator.randrange(8)]))
             message = refused(path)
             if place >= header:
-                assert message.startswith("damaged, "), place
+                assert message.startswith("damaged: "), place
             file.seek(place)
             file.write(whole[place : place + 1])
         # A digit of the digest in capitals is another digest.
         letter = next(i for i in range(64) if digest[i : i + 1].isalpha())
         file.seek(start + letter)
         file.write(digest[letter : letter + 1].upper())
-        assert refused(path).startswith("damaged, ")
+        assert refused(path).startswith("damaged: ")
     path.write_bytes(whole)
     load(path)
-
-
-def contents_digest(data: bytes) -> bytes:
-    size = int.from_bytes(data[:8], "little")
-    manifest = json.loads(data[8 : 8 + size])["__metadata__"]["ddw_graph"]
-    digest: str = json.loads(manifest)["sha256"]
-    return digest.encode()
 
 
 def test_tensors_that_changed_places_are_noticed(path: Path, whole: bytes) -> None:
@@ -547,7 +550,7 @@ def test_tensors_that_changed_places_are_noticed(path: Path, whole: bytes) -> No
     tensors[one], tensors[other] = tensors[other], tensors[one]
     text = json.dumps(manifest, separators=(",", ":"))
     path.write_bytes(safetensors.torch.save(tensors, metadata={"ddw_graph": text}))
-    assert refused(path).startswith("damaged, ")
+    assert refused(path).startswith("damaged: ")
 
 
 def test_a_digest_must_stand_in_the_file(path: Path, whole: bytes) -> None:
@@ -556,7 +559,7 @@ def test_a_digest_must_stand_in_the_file(path: Path, whole: bytes) -> None:
     tensors, manifest = contents(path)
     text = json.dumps(manifest).replace(manifest["sha256"], r"\u0061" * 64)
     path.write_bytes(signed(tensors, text))
-    assert refused(path).startswith("damaged, ")
+    assert refused(path).startswith("damaged: ")
 
 
 @pytest.mark.parametrize(
@@ -569,17 +572,12 @@ def test_a_digest_must_stand_in_the_file(path: Path, whole: bytes) -> None:
         ('{"a":' + "9" * 10**4 + "}", "its manifest must be JSON, Exceeds the limit"),
         ("[]", r"must be a JSON object, got \[\]"),
         ('"ddw_graph"', "must be a JSON object, got 'ddw_graph'"),
-        ("{}", 'format must be "ddw_graph.network", got None'),
+        ("{}", "format must be 'ddw_graph.model', got None"),
     ],
 )
 def test_a_manifest_of_another_form(text: str, message: str, path: Path) -> None:
     path.write_bytes(signed({}, text))
-    with pytest.raises(CheckpointError, match=message):
-        load(path)
-    refused(path)
-
-
-NOTHING = object()
+    refused(path, message)
 
 
 @pytest.mark.parametrize(
@@ -587,19 +585,11 @@ NOTHING = object()
     [
         ({"format": "ddw_graph.wiring"}, "got 'ddw_graph.wiring'"),
         ({"format": "\ud800" * 999}, "format must be"),
-        ({"version": 2}, "version 2 .* unknown, this release reads version 1"),
-        ({"version": True}, "version True"),
-        ({"version": NOTHING}, "version None"),
-        ({"version": "1\n" * 999}, "version '1"),
         ({"sha256": NOTHING}, "sha256 must be a text of 64 digits, got None"),
         ({"sha256": 3}, "sha256 must be"),
         ({"sha256": ""}, "sha256 must be"),
         ({"sha256": "\ud800" * 64}, "sha256 must be"),
         ({"sha256": "1" * 64}, "damaged"),
-        ({"dtype": NOTHING}, "dtype must be one of float16, .* float64, got None"),
-        ({"dtype": "int8"}, "got 'int8'"),
-        ({"dtype": ["float32"]}, r"got \['float32'\]"),
-        ({"dtype": "float16"}, "says float16, but head.4.bias is float32"),
         ({"config": NOTHING}, "config must be an object, got None"),
         ({"config": [1]}, r"config must be an object, got \[1\]"),
         ({"config": {}}, "cannot be built: .* got 'wirings'"),
@@ -608,15 +598,9 @@ NOTHING = object()
 def test_a_manifest_with_odd_entries(
     change: dict[str, Any], message: str, path: Path, whole: bytes
 ) -> None:
-    path.write_bytes(whole)
-    tensors, manifest = contents(path)
-    manifest |= {"sha256": ZEROS, **change}
-    wanted = {key: value for key, value in manifest.items() if value is not NOTHING}
-    # The first version of the digest rule, which "sha256" itself then breaks.
-    path.write_bytes(signed(tensors, json.dumps(wanted)))
-    with pytest.raises(CheckpointError, match=message):
-        load(path)
-    refused(path)
+    # Where "sha256" itself is changed the digest is not right.
+    rewrite(path, whole, **change)
+    refused(path, message)
 
 
 CYCLE = {
@@ -657,18 +641,20 @@ CYCLE = {
         ({"edges": "fixed"}, "stages.0.weights.logit is unexpected"),
         ({"edges": "dynamic"}, "stages.0.weights.threshold is missing"),
         ({"edges": 3}, "cannot be built: "),
+        ({"head": NOTHING}, "cannot be built: .* got 'head'"),
+        ({"kind": "eval"}, "kind must be one of network, detector, got 'eval'"),
+        ({"kind": []}, "kind must be one of network, detector, got "),
+        ({"kind": "detector"}, "cannot be built: .* what Detector takes"),
     ],
 )
 def test_a_hostile_configuration_keeps_its_reason(
     change: dict[str, Any], message: str, path: Path, whole: bytes
 ) -> None:
     path.write_bytes(whole)
-    tensors, manifest = contents(path)
-    manifest["config"] |= change
-    path.write_bytes(signed(tensors, manifest | {"sha256": ZEROS}))
-    with pytest.raises(CheckpointError, match=message):
-        load(path)
-    refused(path)
+    config = contents(path)[1]["config"] | change
+    kept = {key: value for key, value in config.items() if value is not NOTHING}
+    rewrite(path, whole, config=kept)
+    refused(path, message)
 
 
 @pytest.mark.parametrize(
@@ -681,7 +667,6 @@ def test_a_hostile_configuration_keeps_its_reason(
             lambda t: t.update({f"{i}{'a' * 10**4}": X.clone() for i in range(5)}),
             "; and 2 more$",
         ),
-        (lambda t: t.update({"a" * 10**4: X.half()}), "its manifest says float32, "),
         (
             lambda t: t.update({"\x1b[31ma\n": X}),
             r"network: \\x1b\[31ma is unexpected$",
@@ -692,7 +677,7 @@ def test_a_hostile_configuration_keeps_its_reason(
         ),
         (
             lambda t: t.update({"stem.1.bias": torch.zeros(1).half()}),
-            "its manifest says float32, but stem.1.bias is float16",
+            r"one floating type, got .*float16 \(stem.1.bias\)",
         ),
         (
             lambda t: t.update({"stem.1.bias": torch.zeros(1).int()}),
@@ -703,9 +688,17 @@ def test_a_hostile_configuration_keeps_its_reason(
             r"num_batches_tracked is float32 \(\), not int64 \(\)$",
         ),
         (
-            lambda t: t.clear(),
-            "stem.0.weight is missing; stem.1.weight is missing; stem.1.bias is "
-            "missing; and ",
+            lambda t: [t.pop(name) for name in list(t) if name != "head.4.bias"],
+            "stem.0.weight is missing; stem.1.weight is missing; .*; and ",
+        ),
+        (lambda t: t.clear(), "one floating type, got none"),
+        (
+            lambda t: t["stem.1.bias"].fill_(math.nan),
+            "must be finite, got NaN or infinity in stem.1.bias",
+        ),
+        (
+            lambda t: t["stem.1.running_mean"].fill_(-math.inf),
+            "must be finite, got NaN or infinity in stem.1.running_mean",
         ),
     ],
 )
@@ -718,23 +711,11 @@ def test_weights_of_another_network_are_named(
     load(path)
     change(tensors)
     path.write_bytes(signed(tensors, manifest | {"sha256": ZEROS}))
-    with pytest.raises(CheckpointError, match=message):
-        load(path)
-    refused(path)
-
-
-def test_a_backbone_comes_back_by_its_name(path: Path) -> None:
-    model = create_model("resnet18", num_classes=3)
-    save(model, path)
-    again = load(path)
-    assert again.config == model.config
-    state = again.state_dict()
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(state[name], tensor), name
+    refused(path, message)
 
 
 class Block(nn.Module):
-    """A block of a backbone of one's own."""
+    """A block of your own backbone."""
 
     def __init__(self) -> None:
         super().__init__()
