@@ -1,100 +1,135 @@
-"""Data in COCO's format: a folder of images, and a JSON file of their boxes."""
+"""Data in COCO's format: images in a folder, and a JSON file of their boxes."""
 
 import json
-import math
-import os
-import reprlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from ddw_graph.detection.detector import Category
-from ddw_graph.errors import DataError
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ddw_graph.detection.coco_file import Entry, checked_content
+from ddw_graph.detection.detector import Boxes, Category
+from ddw_graph.detection.images import flipped, read_image
+from ddw_graph.errors import DataError, RunError
 
 BAD_BOXES = ("fail", "skip")
-"""What is done with a box that breaks a rule: the reading ends, or goes on without."""
-
-ROUNDING = 1.0
-"""Pixels that a box may reach beyond its image: files round."""
+"""What happens to a box that has no size or is outside its image."""
 
 SPLITS = {"train": ("train", "train2017"), "val": ("val", "val2017")}
-"""Names that a part of a data set may have, on disk."""
+"""Folder names of each part of a data set."""
 
 
 @dataclass(frozen=True)
-class Box:
-    """An object in an image.
+class CocoData(Dataset[tuple[Tensor, Boxes]]):
+    """Images with boxes: a data set of ``(image, boxes)`` as detectors take them.
 
-    Args:
-        category: Place of its class among the categories.
-        bounds: ``x``, ``y``, width and height, pixels.
-        area: Of the object, square pixels.
-        crowd: Whether it is a group of objects: left out of training, and neither
-            right nor wrong to find.
-    """
-
-    category: int
-    bounds: tuple[float, float, float, float]
-    area: float
-    crowd: bool = False
-
-
-@dataclass(frozen=True)
-class CocoImage:
-    """An image with its objects.
-
-    Args:
-        id: Its number in the file.
-        name: Its file, below the folder.
-        width: Pixels.
-        height: Pixels.
-        boxes: The objects.
-    """
-
-    id: int
-    name: str
-    width: int
-    height: int
-    boxes: tuple[Box, ...]
-
-    @property
-    def objects(self) -> tuple[Box, ...]:
-        """The objects that are trained on: those that are no crowd."""
-        return tuple(box for box in self.boxes if not box.crowd)
-
-
-@dataclass(frozen=True)
-class CocoData:
-    """A part of a data set in COCO's format.
+    An image is ``(channels, height, width)`` with values in ``[0, 1]``; its ``boxes``
+    and ``labels`` leave out crowds, ``image_id`` is its id in the file.
 
     Args:
         folder: The folder of images.
-        images: The images, in the order of their numbers.
-        categories: The classes, in the order of their numbers.
-        synthetic: Whether the file says that its images are composed and no
-            photographs.
-        skipped: Boxes that were left out.
-        digest: Tells data apart.
+        content: The checked content of the JSON file: ``images`` and ``categories`` in
+            the order of their ids, ``annotations``, ``info``.
+        skipped: How many boxes were left out.
+        digest: Identifies the file's content.
+        channels: 3, or 1 for grey.
+        flip: Whether half of the images are flipped left to right, by torch's global
+            generator.
     """
 
     folder: Path
-    images: tuple[CocoImage, ...]
-    categories: tuple[Category, ...]
-    synthetic: bool
+    content: Entry
     skipped: int
     digest: str
+    channels: int = 3
+    flip: bool = False
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns what tells this data from other data, ready for JSON."""
+    @property
+    def images(self) -> list[Entry]:
+        """``id``, ``file_name``, ``width`` and ``height`` of each image."""
+        images: list[Entry] = self.content["images"]
+        return images
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """The classes."""
+        return tuple(Category(**each) for each in self.content["categories"])
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the file says that its images are composed."""
+        return self.content["info"].get("synthetic") is True
+
+    @cached_property
+    def index(self) -> Any:
+        """The content as faster-coco-eval's ``COCO``.
+
+        Raises:
+            RunError: If faster-coco-eval is not installed.
+        """
+        try:
+            from faster_coco_eval import COCO  # an extra
+        except ImportError as error:
+            raise RunError(
+                "COCO's files and figures need faster-coco-eval, which is not "
+                "installed: pip install 'ddw_graph[detection]'"
+            ) from error
+        return COCO(self.content)
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Boxes]:
+        """Returns an image with its boxes.
+
+        Raises:
+            DataError: If the image cannot be read, or has another size than the JSON
+                file gives.
+        """
+        entry = self.images[index]
+        path = self.folder / entry["file_name"]
+        size = entry["width"], entry["height"]
+        image = read_image(path, self.channels, size=size)
+        if (image.shape[2], image.shape[1]) != size:
+            height, width = image.shape[1:]
+            raise DataError(
+                f"{path} must have {size[0]} x {size[1]} pixels as the file of boxes "
+                f"says, got {width} x {height}"
+            )
+        boxes = self.boxes(index)
+        if self.flip and torch.rand(()) < 0.5:
+            return flipped(image, boxes)
+        return image, boxes
+
+    def boxes(self, index: int) -> Boxes:
+        """Returns an image's boxes for training: those that are no crowds."""
+        found = self.index.imgToAnns[self.images[index]["id"]]
+        objects = [each for each in found if not each["iscrowd"]]
+        bounds = torch.tensor([each["bbox"] for each in objects], dtype=torch.float32)
+        x, y, width, height = bounds.reshape(-1, 4).unbind(1)
+        places = {each.id: place for place, each in enumerate(self.categories, start=1)}
+        labels = [places[each["category_id"]] for each in objects]
         return {
-            "images": len(self.images),
-            "objects": sum(len(image.objects) for image in self.images),
-            "crowds": sum(box.crowd for image in self.images for box in image.boxes),
+            "boxes": torch.stack([x, y, x + width, y + height], 1),
+            "labels": torch.tensor(labels, dtype=torch.long),
+            "image_id": torch.tensor(self.images[index]["id"]),
+        }
+
+    def as_dict(self) -> Entry:
+        """Returns what identifies this data, ready for JSON."""
+        crowds = sum(each["iscrowd"] for each in self.content["annotations"])
+        return {
+            "images": len(self),
+            "objects": len(self.content["annotations"]) - crowds,
+            "crowds": crowds,
             "skipped_boxes": self.skipped,
-            "categories": [vars(category) for category in self.categories],
+            "categories": self.content["categories"],
             "synthetic": self.synthetic,
             "digest": self.digest,
         }
@@ -105,40 +140,47 @@ class CocoData:
         Raises:
             DataError: If none has.
         """
-        kept = tuple(image for image in self.images if image.objects)
-        if not kept:
+        annotations = self.content["annotations"]
+        ids = {each["image_id"] for each in annotations if not each["iscrowd"]}
+        if not ids:
             raise DataError(f"an image with an object is needed, got none in {self}")
-        return replace(self, images=kept)
+        kept = {
+            "images": [each for each in self.images if each["id"] in ids],
+            "annotations": [each for each in annotations if each["image_id"] in ids],
+        }
+        return replace(self, content=self.content | kept)
 
     def check_categories(self, wanted: Sequence[Category], of: object) -> None:
         """Checks that the categories are those of something else.
 
         Args:
             wanted: What they should be.
-            of: What has those, for the words of an error.
+            of: What has those, for the error message.
 
         Raises:
-            DataError: If they differ; it names the first that does.
+            DataError: If they differ.
         """
-        ours, theirs = (
-            {each.id: repr(each.name) for each in categories}
-            for categories in (self.categories, wanted)
+        extra, missing = (
+            set(self.categories) - {*wanted},
+            {*wanted} - {*self.categories},
         )
-        for number in sorted({*ours, *theirs}):
-            here, there = ours.get(number, "none"), theirs.get(number, "none")
-            if here != there:
-                raise DataError(
-                    f"categories of {self} must be those of {of}, where number "
-                    f"{number} is {there}, got {here}"
-                )
+        if extra or missing:
+            got, instead = (
+                ", ".join(f"{each.id} {each.name!r}" for each in sorted(part)) or "none"
+                for part in (extra, missing)
+            )
+            raise DataError(
+                f"categories of {self} must be those of {of}, got {got} in place of "
+                f"{instead}"
+            )
 
     def __str__(self) -> str:
-        """Returns where the images are."""
+        """Returns the folder of images."""
         return str(self.folder)
 
 
 def coco_split(root: Path, part: str, *, bad_boxes: str = "fail") -> CocoData:
-    """Returns a part of a data set that lies as COCO does.
+    """Returns a part of a data set in COCO's layout.
 
     That is ``root/train2017`` with ``root/annotations/instances_train2017.json``, or
     the same without the year.
@@ -163,19 +205,19 @@ def coco_split(root: Path, part: str, *, bad_boxes: str = "fail") -> CocoData:
 
 
 def coco_data(folder: Path, file: Path, *, bad_boxes: str = "fail") -> CocoData:
-    """Returns the images and boxes that a JSON file in COCO's format tells of.
+    """Returns the images and boxes of a JSON file in COCO's format.
 
-    Every number and reference is checked; image files are looked at when they are
-    read. A box that reaches beyond its image by less than a pixel is cut there.
+    Every number and reference is checked; image files are checked when they are read. A
+    box that exceeds its image by less than a pixel is cut there.
 
     Args:
         folder: The folder of images.
         file: The JSON file.
-        bad_boxes: ``fail``, or ``skip``: boxes of no size or outside their image are
-            then left out, and counted. COCO's own has such.
+        bad_boxes: ``fail``, or ``skip`` to leave out and count boxes that have no size
+            or are outside their image. COCO's own files have such.
 
     Raises:
-        DataError: If something is missing, told twice, or refers to nothing. The
+        DataError: If something is missing, occurs twice, or refers to nothing. The
             message, of one line, names the file and the place in it.
     """
     if bad_boxes not in BAD_BOXES:
@@ -185,176 +227,14 @@ def coco_data(folder: Path, file: Path, *, bad_boxes: str = "fail") -> CocoData:
     if not folder.is_dir():
         raise DataError(f"images must be in a folder, got {folder}")
     try:
-        content = file.read_bytes()
-        value = json.loads(content)
+        read = file.read_bytes()
+        value = json.loads(read)
     except OSError as error:
         raise DataError(f"{file} must be readable, got {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file} must hold whole JSON, {error}") from error
     try:
-        categories = _categories(value)
-        images, skipped = _images(value, categories, skips=bad_boxes == "skip")
+        content, skipped = checked_content(value, skip=bad_boxes == "skip")
     except DataError as error:
         raise DataError(f"{file}: {error}") from error
-    info = value.get("info")
-    synthetic = isinstance(info, dict) and info.get("synthetic") is True
-    digest = sha256(content).hexdigest()[:16]
-    return CocoData(folder, images, categories, synthetic, skipped, digest)
-
-
-def _categories(value: Any) -> tuple[Category, ...]:
-    found = [
-        Category(_whole(entry, "id", place), _text(entry, "name", place))
-        for place, entry in _entries(value, "categories")
-    ]
-    if not found:
-        raise DataError("categories must hold a class or more, got none")
-    _check_unique((each.id for each in found), "categories")
-    return tuple(sorted(found, key=lambda category: category.id))
-
-
-def _images(
-    value: Any, categories: tuple[Category, ...], *, skips: bool
-) -> tuple[tuple[CocoImage, ...], int]:
-    images: dict[int, CocoImage] = {}
-    for place, entry in _entries(value, "images"):
-        width, height = (_whole(entry, key, place) for key in ("width", "height"))
-        if width < 1 or height < 1:
-            raise DataError(f"{place} must have a size, got {width} x {height} pixels")
-        image = CocoImage(
-            _whole(entry, "id", place), _inner_path(entry, place), width, height, ()
-        )
-        if image.id in images:
-            raise DataError(f"images must have ids of their own, got {image.id} twice")
-        images[image.id] = image
-    if not images:
-        raise DataError("images must hold an image or more, got none")
-    _check_unique((image.name for image in images.values()), "file names of images")
-    places = {category.id: place for place, category in enumerate(categories)}
-    boxes: dict[int, list[Box]] = {number: [] for number in images}
-    seen: list[int] = []
-    skipped = 0
-    for place, entry in _entries(value, "annotations"):
-        seen.append(_whole(entry, "id", place))
-        number = _known(entry, "image_id", images, place)
-        category = _known(entry, "category_id", places, place)
-        try:
-            bounds = _bounds(entry, images[number], place)
-        except _BadBox:
-            if not skips:
-                raise
-            skipped += 1
-            continue
-        area = _number(entry.get("area", bounds[2] * bounds[3]), f"{place}.area")
-        if area < 0:
-            raise DataError(f"{place}.area must be at least 0, got {area}")
-        crowd = entry.get("iscrowd", 0)
-        if type(crowd) not in (int, bool) or crowd not in (0, 1):
-            raise DataError(f"{place}.iscrowd must be 0 or 1, got {_brief(crowd)}")
-        boxes[number].append(Box(places[category], bounds, area, bool(crowd)))
-    _check_unique(seen, "annotations")
-    return (
-        tuple(
-            replace(image, boxes=tuple(boxes[number]))
-            for number, image in sorted(images.items())
-        ),
-        skipped,
-    )
-
-
-class _BadBox(DataError):
-    """A box has no size, or lies outside its image."""
-
-
-def _bounds(
-    entry: Mapping[str, Any], image: CocoImage, place: str
-) -> tuple[float, float, float, float]:
-    box = entry.get("bbox")
-    if not isinstance(box, list) or len(box) != 4:
-        raise DataError(
-            f"{place}.bbox must be x, y, width and height, got {_brief(box)}"
-        )
-    x, y, width, height = (_number(each, f"{place}.bbox") for each in box)
-    told = f"{place}.bbox must %s, got {box}"
-    if width <= 0 or height <= 0:
-        raise _BadBox(told % "have a size")
-    left, right = max(x, 0.0), min(x + width, float(image.width))
-    top, bottom = max(y, 0.0), min(y + height, float(image.height))
-    beyond = max(left - x, x + width - right, top - y, y + height - bottom)
-    if beyond >= ROUNDING or left >= right or top >= bottom:
-        raise _BadBox(
-            told % f"lie in its image of {image.width} x {image.height} pixels"
-        )
-    if beyond > 0:
-        return left, top, right - left, bottom - top
-    return x, y, width, height
-
-
-def _entries(value: Any, key: str) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    if not isinstance(value, dict):
-        raise DataError(f"a file of boxes must be a JSON object, got {_brief(value)}")
-    entries = value.get(key)
-    if not isinstance(entries, list):
-        raise DataError(f"{key} must be a list, got {_brief(entries)}")
-    for index, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise DataError(f"{key}[{index}] must be an object, got {_brief(entry)}")
-        yield f"{key}[{index}]", entry
-
-
-def _whole(entry: Mapping[str, Any], key: str, place: str) -> int:
-    value = entry.get(key)
-    # COCO's tools hold numbers in 64 bits.
-    if type(value) is not int or not -(2**63) <= value < 2**63:
-        raise DataError(
-            f"{place}.{key} must be a whole number of 64 bits, got {_brief(value)}"
-        )
-    return value
-
-
-def _text(entry: Mapping[str, Any], key: str, place: str) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str) or not value:
-        raise DataError(f"{place}.{key} must be a text, got {_brief(value)}")
-    return value
-
-
-def _inner_path(entry: Mapping[str, Any], place: str) -> str:
-    """Returns an image's file, which must lie below the folder."""
-    name = _text(entry, "file_name", place)
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\0" in name or os.path.isabs(name):
-        raise DataError(
-            f"{place}.file_name must lie below the folder of images, got {name!r}"
-        )
-    return name
-
-
-def _known(
-    entry: Mapping[str, Any], key: str, known: Mapping[int, Any], place: str
-) -> int:
-    value = _whole(entry, key, place)
-    if value not in known:
-        raise DataError(f"{place}.{key} must be one that the file has, got {value}")
-    return value
-
-
-def _number(value: Any, place: str) -> float:
-    try:
-        number = float(value) if type(value) in (int, float) else math.nan
-    except OverflowError:  # a whole number with hundreds of digits
-        number = math.inf
-    if not math.isfinite(number):
-        raise DataError(f"{place} must be finite numbers, got {_brief(value)}")
-    return number
-
-
-def _check_unique(values: Iterable[Any], what: str) -> None:
-    value, count = max(
-        Counter(values).items(), key=lambda item: item[1], default=(0, 0)
-    )
-    if count > 1:
-        raise DataError(f"{what} must be of their own, got {value!r} twice")
-
-
-_brief: Callable[[Any], str] = reprlib.repr
+    return CocoData(folder, content, skipped, sha256(read).hexdigest()[:16])

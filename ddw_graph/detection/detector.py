@@ -13,24 +13,24 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from ddw_graph.detection.freezing import freeze_early, freeze_norms
+from ddw_graph.detection.freezing import freeze_first, freeze_norms
 from ddw_graph.detection.settings import DetectorSettings, settings_from
 from ddw_graph.errors import ModelError
 from ddw_graph.models import FeatureNetwork, from_config
 from ddw_graph.nn.network import Network
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of the channels of photographs, as torchvision has them."""
+"""Mean and standard deviation of the channels of photographs, as in torchvision."""
 
 GREY_MEAN, GREY_STD = (0.449,), (0.226,)
-"""Of photographs in grey."""
+"""Those of grey photographs."""
 
 Boxes = dict[str, Tensor]
-"""What torchvision's detectors take and give for an image: ``boxes`` of the form
-``(x1, y1, x2, y2)``, ``labels`` from 1 on and, of what they give, ``scores``."""
+"""An image's ``boxes`` as ``(x1, y1, x2, y2)``, ``labels`` from 1, and the ``scores`` of
+detections, as torchvision's detectors take and return them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Category:
     """A class of objects.
 
@@ -44,10 +44,10 @@ class Category:
 
 
 class Pyramid(nn.Module):
-    """A backbone with a feature pyramid on its levels.
+    """A backbone with a feature pyramid on all of its levels.
 
     Args:
-        body: The backbone; its levels are those that the pyramid is built on.
+        body: The backbone.
         channels: Width of the pyramid.
 
     Shapes:
@@ -70,7 +70,7 @@ class Pyramid(nn.Module):
 
         Args:
             x: Images.
-            adjacency: Multipliers of the caller's choosing; see ``FeatureNetwork``.
+            adjacency: Multipliers to use instead; see ``FeatureNetwork``.
         """
         levels, matrices = self.body(x, adjacency=adjacency, return_adjacency=True)
         named = OrderedDict((str(place), level) for place, level in enumerate(levels))
@@ -82,18 +82,17 @@ class Detector(FasterRCNN):  # type: ignore[misc]
 
     In training, ``detector(images, targets)`` returns the losses by name; in evaluation
     ``detector(images)`` returns for each image ``boxes``, ``labels`` and ``scores``.
-    Labels count from 1, in the order of ``categories``. Images may differ in size: a
-    batch of such is padded, which routers see as a part of each image.
+    Labels count from 1, in the order of ``categories``. Images of different sizes are
+    padded in a batch, and routers see the padding.
 
     Args:
-        network: The classifier whose stem and stages are the backbone; it is copied,
-            and stays as it is.
+        network: The classifier whose stem and stages are copied as the backbone.
         categories: The classes.
-        settings: What the detector is beside its backbone.
+        settings: Everything other than the backbone.
 
     Raises:
-        ModelError: If the network has no such levels, or takes images of neither one
-            channel nor three, or of other channels than the settings' mean and std.
+        ModelError: If the network lacks a level of the settings, doesn't take images of
+            1 or 3 channels, or of other channels than the settings' mean and std.
 
     Example:
         >>> import torch
@@ -158,7 +157,6 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         self.config: dict[str, Any] | None = None
         if network.config is not None:
             self.config = {
-                "kind": "detector",
                 "network": network.config,
                 "categories": [vars(category) for category in categories],
                 "settings": settings.as_dict(),
@@ -177,13 +175,13 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         Args:
             images: ``(in_channels, height, width)`` each, values in ``[0, 1]``.
             targets: ``boxes`` and ``labels`` of each image; needed in training.
-            adjacency: Multipliers of the caller's choosing, one tensor a stage.
+            adjacency: Multipliers to use instead, one tensor a stage.
             return_adjacency: Whether to return the adjacency of each image too, one
                 tensor ``(batch, N_k, N_k)`` a stage.
 
         Raises:
-            ModelError: If there are no targets in training, or such as nothing can be
-                learned from, images have other channels, or ``adjacency`` does not fit.
+            ModelError: If targets are missing in training or wrong, images have other
+                channels, or ``adjacency`` does not fit.
         """
         if self.training:
             if targets is None:
@@ -196,11 +194,11 @@ class Detector(FasterRCNN):  # type: ignore[misc]
                     f"got {tuple(image.shape)}"
                 )
         sizes = [tuple(image.shape[-2:]) for image in images]
-        told = None if targets is None else list(targets)
-        batch, told = self.transform(list(images), told)
+        wanted = None if targets is None else list(targets)
+        batch, wanted = self.transform(list(images), wanted)
         features, matrices = self.backbone(batch.tensors, adjacency=adjacency)
-        proposals, proposal_losses = self.rpn(batch, features, told)
-        found, losses = self.roi_heads(features, proposals, batch.image_sizes, told)
+        proposals, proposal_losses = self.rpn(batch, features, wanted)
+        found, losses = self.roi_heads(features, proposals, batch.image_sizes, wanted)
         if self.training:
             output: Any = {**losses, **proposal_losses}
         else:
@@ -208,16 +206,15 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         return (output, matrices) if return_adjacency else output
 
 
-def detector_from(config: Mapping[str, Any], **given: Any) -> Detector:
-    """Returns the detector that a configuration describes, with new weights.
+def detector_from(config: Mapping[str, Any]) -> Detector:
+    """Returns the detector of a configuration, freshly initialised.
 
     Args:
         config: The ``config`` of a detector.
-        given: What its network's configuration cannot hold; see ``from_config``.
 
     Raises:
         ModelError: If something is missing, unknown, or out of range.
-        WiringError: If a wiring is none.
+        WiringError: If a wiring is invalid.
     """
     try:
         settings = settings_from(config["settings"])
@@ -227,7 +224,7 @@ def detector_from(config: Mapping[str, Any], **given: Any) -> Detector:
         raise ModelError(
             f"a detector's configuration must hold what Detector takes, got {error!r}"
         ) from error
-    return Detector(from_config(network, **given), categories, settings)
+    return Detector(from_config(network), categories, settings)
 
 
 def _normalisation(
@@ -256,13 +253,12 @@ def _backbone(network: Network, settings: DetectorSettings) -> FeatureNetwork:
     body = FeatureNetwork(network, [known.index(level) for level in settings.levels])
     if settings.norm == "frozen":
         freeze_norms(body)
-    if settings.trainable_layers is not None:
-        freeze_early(body, settings.trainable_layers)
+    freeze_first(body, settings.frozen_layers)
     return body
 
 
 def _check_targets(targets: Sequence[Boxes], images: int, categories: int) -> None:
-    """Checks what would turn losses into NaN, or fail far away in a kernel."""
+    """Refuses targets that would make losses NaN, or fail in a kernel."""
     if len(targets) != images:
         raise ModelError(f"{images} images need as many targets, got {len(targets)}")
     for place, target in enumerate(targets):
@@ -297,4 +293,4 @@ def _check_categories(categories: Sequence[Category]) -> None:
                 f"a category must have a whole number and a name, got {category}"
             )
     if len({category.id for category in categories}) < len(categories):
-        raise ModelError("categories must have numbers of their own, got one twice")
+        raise ModelError("ids of categories must be different, got one twice")

@@ -1,15 +1,16 @@
 """What a detector finds in images."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from ddw_graph.detection.coco import CocoData
-from ddw_graph.detection.detector import Boxes, Detector
-from ddw_graph.detection.loading import batches
+from ddw_graph.detection.detector import Boxes, Category, Detector
 from ddw_graph.nn.features import by_sample
+from ddw_graph.training.loading import batches
 from ddw_graph.training.world import World
 
 
@@ -24,16 +25,37 @@ class Found(NamedTuple):
     boxes: Boxes
     adjacency: list[Tensor]
 
+    def detections(
+        self, categories: Sequence[Category], *, score: float = 0.0
+    ) -> list[dict[str, Any]]:
+        """Returns an entry for each detection, ready for JSON; boxes in COCO's form.
+
+        Args:
+            categories: The detector's.
+            score: Least score of a detection.
+        """
+        columns = (self.boxes[key].tolist() for key in ("labels", "scores", "boxes"))
+        return [
+            {
+                "category_id": categories[label - 1].id,
+                "category": categories[label - 1].name,
+                "score": value,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+            }
+            for label, value, (x1, y1, x2, y2) in zip(*columns, strict=True)
+            if value >= score
+        ]
+
 
 @torch.no_grad()
 def found_in(detector: Detector, image: Tensor) -> Found:
     """Returns what a detector finds in an image.
 
-    An image is looked at by itself: in a batch the routers would see the padding that
-    its neighbours make necessary.
+    It gets one image at a time: in a batch the routers would see the padding to the
+    size of the other images.
 
     Args:
-        detector: Put into evaluation mode while it looks.
+        detector: In evaluation mode meanwhile.
         image: ``(in_channels, height, width)``, values in ``[0, 1]``.
     """
     mode = detector.training
@@ -48,71 +70,37 @@ def found_in(detector: Detector, image: Tensor) -> Found:
     return Found(boxes, [by_sample(matrix, axes=3)[0].cpu() for matrix in matrices])
 
 
-def found_in_each(
+def coco_results(
     detector: Detector,
     data: CocoData,
     *,
     workers: int = 0,
     world: World = World(),  # noqa: B008 (frozen)
-) -> Iterator[Found]:
-    """Yields what a detector finds in each image of this process.
+) -> list[dict[str, Any]]:
+    """Returns the detections in all images, in COCO's form, ready for JSON.
 
     Args:
         detector: The detector.
         data: The images.
         workers: Processes that load images.
-        world: The processes that share them: process r takes each r-th image.
+        world: The processes that share the images; each returns all detections.
     """
-    places = range(world.rank, len(data.images), world.size)
-    parts = [[place] for place in places]
-    for _, (image,), _ in batches(
-        data, parts, channels=detector.in_channels, workers=workers
+    images = replace(data, channels=detector.in_channels, flip=False)
+    results: list[dict[str, Any]] = []
+    for batch in batches(
+        images,
+        world.size,
+        workers=workers,
+        rank=world.rank,
+        world_size=world.size,
+        collate=list,
     ):
-        yield found_in(detector, image)
-
-
-def boxes_found(
-    detector: Detector,
-    data: CocoData,
-    *,
-    workers: int = 0,
-    world: World = World(),  # noqa: B008 (frozen)
-) -> list[Boxes]:
-    """Returns the detections of each image, in the data's order.
-
-    Args:
-        detector: The detector.
-        data: The images.
-        workers: Processes that load images.
-        world: The processes that share the work; each returns all of it.
-    """
-    found = found_in_each(detector, data, workers=workers, world=world)
-    own = [each.boxes for each in found]
-    if world.size == 1:
-        return own
-    device = next(detector.parameters()).device
-    most = detector.settings.detections
-    # Each process fills its own rows of one table, and the sum is the whole.
-    table = torch.zeros(len(data.images), most, 7, dtype=torch.float64, device=device)
-    for place, boxes in zip(
-        range(world.rank, len(data.images), world.size), own, strict=True
-    ):
-        rows = torch.cat(
-            [
-                boxes["boxes"].double(),
-                boxes["labels"][:, None].double(),
-                boxes["scores"][:, None].double(),
-                torch.ones(len(boxes["labels"]), 1, dtype=torch.float64),
-            ],
-            1,
-        )
-        table[place, : len(rows)] = rows.to(device)
-    table = world.total(table).cpu()
-    return [
-        {
-            "boxes": rows[rows[:, 6] > 0, :4].float(),
-            "labels": rows[rows[:, 6] > 0, 4].long(),
-            "scores": rows[rows[:, 6] > 0, 5].float(),
-        }
-        for rows in table
-    ]
+        for image, boxes in batch:
+            found = found_in(detector, image).detections(detector.categories)
+            image_id = int(boxes["image_id"])
+            results += [{"image_id": image_id} | each for each in found]
+    if world.size > 1:
+        parts: list[Any] = [None] * world.size
+        distributed.all_gather_object(parts, results)
+        results = [each for part in parts for each in part]
+    return results

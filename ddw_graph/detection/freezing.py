@@ -1,4 +1,4 @@
-"""What does not train in a detector's backbone."""
+"""Freezing parts of a detector's backbone."""
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -9,17 +9,17 @@ from ddw_graph.models.features import FeatureNetwork
 
 
 def freeze_norms(module: nn.Module) -> None:
-    """Puts batch normalisation out of training for good, with what it has learned.
+    """Replaces batch normalisation by its frozen form, with the same statistics.
 
-    Each ``BatchNorm2d`` within gives way to torchvision's ``FrozenBatchNorm2d``, which
-    computes what the other does in evaluation and has no parameters; timm's, which
-    applies the activation too, to timm's own frozen form.
+    Each ``BatchNorm2d`` becomes torchvision's ``FrozenBatchNorm2d``, which computes
+    what the other does in evaluation and has no parameters; timm's, which applies the
+    activation too, becomes timm's own frozen form.
 
     Args:
         module: Changed in place.
 
     Raises:
-        ModelError: If one of them keeps no statistics, or is of a kind not known here.
+        ModelError: If one of them keeps no statistics, or is of an unknown kind.
 
     Example:
         >>> layers = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
@@ -43,7 +43,7 @@ def _frozen(norm: _BatchNorm) -> nn.Module:
 
         kept: nn.Module = freeze_batch_norm_2d(norm)  # type: ignore[no-untyped-call]
         return kept
-    # A class of its own may do more than normalise, which must not get lost.
+    # Another subclass may do more than normalise, which would be lost.
     if type(norm) not in (nn.BatchNorm2d, nn.SyncBatchNorm):
         raise ModelError(
             "BatchNorm2d, SyncBatchNorm and timm's can be frozen, got "
@@ -59,21 +59,21 @@ def _frozen(norm: _BatchNorm) -> nn.Module:
     return moved
 
 
-def freeze_early(backbone: FeatureNetwork, trainable_layers: int) -> None:
+def freeze_first(backbone: FeatureNetwork, layers: int) -> None:
     """Takes the first layers of a backbone out of training: the stem, then its stages.
 
     Args:
         backbone: Changed in place.
-        trainable_layers: Layers that still train, counted from the last.
+        layers: How many.
 
     Raises:
         ModelError: If the backbone has fewer.
     """
-    layers = [backbone.stem, *backbone.stages]
-    if not 0 <= trainable_layers <= len(layers):
+    parts = [backbone.stem, *backbone.stages]
+    if layers > len(parts):
         raise ModelError(
-            f"trainable_layers must be in [0, {len(layers)}], stem and "
-            f"{len(layers) - 1} stages, got {trainable_layers}"
+            f"frozen_layers must be in [0, {len(parts)}], stem and {len(parts) - 1} "
+            f"stages, got {layers}"
         )
-    for layer in layers[: len(layers) - trainable_layers]:
-        layer.requires_grad_(False)
+    for part in parts[:layers]:
+        part.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Recipes: how a detector is trained."""
+"""Recipes of detection."""
 
 from dataclasses import asdict, dataclass
 from math import inf
@@ -15,16 +15,19 @@ class DetectionRecipe:
     Args:
         epochs: Passes over the training images.
         batch_size: Images in a step, those of all processes.
-        learning_rate: At the end of the warm-up.
+        learning_rate: Learning rate at the end of the warm-up.
         momentum: Of SGD.
         weight_decay: Of every parameter but thresholds, router biases and edge logits.
         warmup_steps: Length of the warm-up.
-        warmup_factor: The first rate of the warm-up, in shares of ``learning_rate``.
+        warmup_factor: The first rate, as a fraction of ``learning_rate``.
         milestones: Epochs after which the rate is multiplied by ``gamma``, rising.
-        gamma: See ``milestones``.
-        flip: Whether each second training image is flipped left to right.
+        gamma: Factor of the rate at each milestone.
+        flip: Whether half of the training images are flipped left to right.
         router_lr: Learning rate of the edge weights, in multiples of the others'.
-        clip_norm: The largest norm that all gradients together may have; 0 for none.
+        clip_norm: Largest norm of all gradients together; 0 for no limit.
+        ema_decay: Decay of the average of the weights, which is then what is evaluated;
+            0 for none.
+        ema_interval: Steps between two updates of the average.
 
     Raises:
         RunError: If a value is out of range.
@@ -42,6 +45,8 @@ class DetectionRecipe:
     flip: bool = True
     router_lr: float = 1.0
     clip_norm: float = 0.0
+    ema_decay: float = 0.0
+    ema_interval: int = 1
 
     norm_weight_decay = None
 
@@ -64,6 +69,8 @@ class DetectionRecipe:
             ("gamma", "in (0, 1]", 0 < self.gamma <= 1),
             ("router_lr", "finite and at least 0", 0 <= self.router_lr < inf),
             ("clip_norm", "finite and at least 0", 0 <= self.clip_norm < inf),
+            ("ema_decay", "in [0, 1)", 0 <= self.ema_decay < 1),
+            ("ema_interval", "at least 1", self.ema_interval >= 1),
         ):
             if not holds:
                 raise RunError(f"{name} must be {rule}, got {getattr(self, name)}")
@@ -74,22 +81,23 @@ class DetectionRecipe:
 
     @property
     def unreached(self) -> tuple[int, ...]:
-        """The milestones that the training ends before."""
+        """The milestones that the training does not reach."""
         return tuple(m for m in self.milestones if m >= self.epochs)
 
-    def learning_rate_at(self, step: int, epoch: int) -> float:
+    def learning_rate_at(self, step: int, steps: int) -> float:
         """Returns the learning rate of a step.
 
         Args:
             step: Steps made so far in all.
-            epoch: Epochs that are finished.
+            steps: Steps of the whole training.
 
         Example:
-            >>> recipe = DetectionRecipe()
-            >>> rates = [recipe.learning_rate_at(s, e) for s, e in ((0, 0), (1000, 8))]
+            >>> recipe = DetectionRecipe()  # milestones 8 and 11 of 12 epochs
+            >>> rates = [recipe.learning_rate_at(step, 90_000) for step in (0, 60_000)]
             >>> [round(rate, 6) for rate in rates]
             [2e-05, 0.002]
         """
+        epoch = step * self.epochs // steps
         passed = sum(epoch >= milestone for milestone in self.milestones)
         rate = self.learning_rate * self.gamma**passed
         if step < self.warmup_steps:

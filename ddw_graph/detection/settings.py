@@ -1,4 +1,4 @@
-"""What a detector is, beside its backbone."""
+"""Settings of a detector, other than its backbone."""
 
 from dataclasses import asdict, dataclass, fields
 from math import inf, isfinite
@@ -8,32 +8,31 @@ from ddw_graph.errors import ModelError
 from ddw_graph.presets import preset
 
 NORMS = ("frozen", "batch")
-"""What the backbone's batch normalisation does: keeps its statistics, or learns."""
 
 
 @dataclass(frozen=True)
 class DetectorSettings:
-    """What a detector is, beside its backbone; the defaults are torchvision's.
+    """Settings of a detector, other than its backbone; defaults are torchvision's.
 
     Args:
         min_size: Pixels that the shorter side of an image is resized to.
-        max_size: Pixels that the longer side may have.
-        levels: The backbone's levels that the pyramid is built on, by image size over
-            the size of the features. One level more is pooled from the last.
+        max_size: Most pixels of the longer side.
+        levels: Reductions (image size over feature size) of the backbone's levels that
+            the pyramid uses. One more level is pooled from the last.
         anchor_sizes: Pixels of the anchors of each level, the pooled one included.
         anchor_ratios: Height over width of the anchors at each place.
         pyramid_channels: Width of the pyramid.
         head_features: Width of the box head.
-        proposals: Proposals that are kept of an image, in training and testing each.
-        sampled_anchors: Anchors of an image that the loss of proposals looks at.
-        sampled_boxes: Proposals of an image that the loss of boxes looks at.
+        proposals: Proposals that are kept for an image, twice as many in training.
+        sampled_anchors: Anchors of an image that the proposals' loss samples.
+        sampled_boxes: Proposals of an image that the boxes' loss samples.
         detections: Most detections of an image.
         score: Detections of a lower score are left out, in ``[0, 1)``.
-        norm: ``frozen`` or ``batch``, in the backbone.
-        trainable_layers: Layers of the backbone that train, counted from the last: its
-            stages, and the stem as one more. None for all of them.
-        mean: Mean of each channel that the backbone is used to, of values in
-            ``[0, 1]``; None for that of photographs.
+        norm: Normalisation of the backbone: ``frozen`` keeps its statistics, ``batch``
+            learns them.
+        frozen_layers: First layers of the backbone that don't train: the stem, then its
+            stages.
+        mean: Mean of each channel, of values in ``[0, 1]``; None for photographs.
         std: Standard deviation of each channel, likewise.
 
     Raises:
@@ -53,14 +52,13 @@ class DetectorSettings:
     detections: int = 100
     score: float = 0.05
     norm: str = "frozen"
-    trainable_layers: int | None = None
+    frozen_layers: int = 0
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         """Checks every value."""
         sizes = len(self.levels) + 1
-        trainable = 0 if self.trainable_layers is None else self.trainable_layers
         rising = list(self.levels) == sorted(set(self.levels)) and min(
             self.levels, default=0
         )
@@ -87,7 +85,7 @@ class DetectorSettings:
             ("detections", "at least 1", self.detections >= 1),
             ("score", "in [0, 1)", 0 <= self.score < 1),
             ("norm", " or ".join(NORMS), self.norm in NORMS),
-            ("trainable_layers", "at least 0", trainable >= 0),
+            ("frozen_layers", "at least 0", self.frozen_layers >= 0),
             ("mean", "None or finite", all(map(isfinite, self.mean or ()))),
             (
                 "std",
@@ -123,16 +121,28 @@ SETTINGS = {
 to 192 px on a CPU."""
 
 
-def settings_named(name: str, **changes: Any) -> DetectorSettings:
+def settings_named(
+    name: str, *, trained: bool = True, **changes: Any
+) -> DetectorSettings:
     """Returns a preset with some of its values changed; None changes nothing.
+
+    Args:
+        name: One of ``SETTINGS``.
+        trained: Whether the backbone was trained before: by default its normalisation,
+            stem and first stage are then frozen, and otherwise all of it trains.
+        changes: Values by name.
 
     Raises:
         ModelError: If there is no such preset or value, or a value is out of range.
 
     Example:
-        >>> settings_named("coco", norm="batch").min_size
-        800
+        >>> settings_named("coco", norm="batch").frozen_layers
+        2
     """
+    defaults = ("frozen", 2) if trained else ("batch", 0)
+    for key, value in zip(("norm", "frozen_layers"), defaults, strict=True):
+        if changes.get(key) is None:
+            changes[key] = value
     return preset(
         SETTINGS,
         name,
@@ -144,7 +154,7 @@ def settings_named(name: str, **changes: Any) -> DetectorSettings:
 
 
 def settings_from(values: Any) -> DetectorSettings:
-    """Returns the settings that ``as_dict`` gave.
+    """Returns the settings in what ``as_dict`` returned.
 
     Raises:
         ModelError: If a value is missing, unknown, or out of range.
@@ -152,9 +162,8 @@ def settings_from(values: Any) -> DetectorSettings:
     try:
         if set(values) != {field.name for field in fields(DetectorSettings)}:
             raise ModelError("a detector's settings must be those of this release")
-        told: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-        }
-        return DetectorSettings(**told)
+        return DetectorSettings(
+            **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        )
     except (TypeError, AttributeError) as error:
         raise ModelError(f"a detector's settings must be numbers, {error}") from error
