@@ -4,7 +4,6 @@ import click
 
 from ddw_graph.cli.detect_eval import evaluate
 from ddw_graph.cli.detect_predict import predict
-from ddw_graph.cli.detect_synthesize import synthesize
 from ddw_graph.cli.detect_train import train
 
 
@@ -14,7 +13,6 @@ def detect(ctx: click.Context) -> None:
     """Train detectors on wired backbones, and use them.
 
     \b
-    ddw-graph detect synthesize --crops 300 --out data
     ddw-graph train --data folder --root data/crops --image-size 64 \\
         --model resnet18 --out runs/classifier
     ddw-graph detect train --root data --from runs/classifier --out runs/detector
@@ -25,5 +23,5 @@ def detect(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-for command in (train, evaluate, predict, synthesize):
+for command in (train, evaluate, predict):
     detect.add_command(command)

@@ -1,6 +1,7 @@
-"""The command that tells how good a detector is."""
+"""The command that evaluates a detector."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +19,15 @@ from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
 
 if TYPE_CHECKING:
     from ddw_graph.detection.coco import CocoData
-    from ddw_graph.detection.detector import Boxes, Detector
+    from ddw_graph.detection.detector import Detector
 
 SHOWN = 8
-"""Images of a picture of an evaluation."""
+"""Most images in the picture."""
 
 
 @click.command("eval")
 @DETECTOR_ARGUMENT
-@click.option("--root", type=PATH, help="Folder of the data; its part val is taken.")
+@click.option("--root", type=PATH, help="Folder of the data; its part val is used.")
 @click.option("--images", type=PATH, help="Folder of images, if not --root.")
 @click.option("--annotations", type=PATH, help="Their JSON file.")
 @bad_boxes_option
@@ -37,9 +38,9 @@ SHOWN = 8
 @click.option(
     "--picture",
     type=PATH,
-    help=f"Picture of the first {SHOWN} images, with the boxes found and those there.",
+    help=f"Picture of the first {SHOWN} images, with boxes found and annotated.",
 )
-@score_option("Least score of a box in the picture; the figures count all.")
+@score_option("Least score of a box in the picture; the figures use all.")
 @OVERWRITE_OPTION
 @DEVICE_OPTION
 @WORKERS_OPTION
@@ -68,10 +69,9 @@ def evaluate(
     """
     from ddw_graph.atomic import check_free, write_bytes
     from ddw_graph.detection.coco import coco_data, coco_split
-    from ddw_graph.detection.evaluation import boxes_found
-    from ddw_graph.detection.figures import check_installed, coco_figures, coco_results
-    from ddw_graph.detection.train import kept_detector
-    from ddw_graph.training.launch import usable_device
+    from ddw_graph.detection.evaluation import coco_results, kept_detector
+    from ddw_graph.detection.figures import coco_figures
+    from ddw_graph.training.train import usable_device
 
     for path in filter(None, (out, detections, picture)):
         check_free(path, overwrite=overwrite)
@@ -79,7 +79,6 @@ def evaluate(
         from ddw_graph.analysis.pictures import check_ending
 
         check_ending(picture.suffix)
-    check_installed()
     if root is not None and images is None and annotations is None:
         data = coco_split(root, "val", bad_boxes=bad_boxes)
     elif root is None and images is not None and annotations is not None:
@@ -88,52 +87,49 @@ def evaluate(
         raise click.UsageError("--root is needed, or --images with --annotations")
     detector = kept_detector(model, device=usable_device(device))
     data.check_categories(detector.categories, model)
-    found = boxes_found(detector, data, workers=workers)
+    results = coco_results(detector, data, workers=workers)
     report: dict[str, Any] = {
-        **coco_figures(data, found),
-        "images": len(data.images),
+        **coco_figures(data, results),
+        "images": len(data),
         "synthetic": data.synthetic,
     }
     if out is not None:
         text = json.dumps(report, indent=1) + "\n"
         write_bytes(out, [text.encode()], overwrite=overwrite)
     if detections is not None:
-        text = json.dumps(coco_results(data, found)) + "\n"
+        text = json.dumps(results) + "\n"
         write_bytes(detections, [text.encode()], overwrite=overwrite)
     if picture is not None:
-        _draw_evaluation(picture, detector, data, found, score, overwrite)
+        _draw_evaluation(picture, detector, data, score, overwrite)
     if as_json:
         click.echo(json.dumps(report))
     else:
         kind = "synthetic images" if data.synthetic else "images"
-        click.echo(f"{model}, {len(data.images)} {kind}:")
+        click.echo(f"{model}, {len(data)} {kind}:")
         click.echo(figure_table(report))
 
 
 def _draw_evaluation(
-    path: Path,
-    detector: "Detector",
-    data: "CocoData",
-    found: "list[Boxes]",
-    score: float,
-    overwrite: bool,
+    path: Path, detector: "Detector", data: "CocoData", score: float, overwrite: bool
 ) -> None:
     from ddw_graph.analysis.detection_figure import detection_figure, scene_of
     from ddw_graph.analysis.pictures import save_figure
-    from ddw_graph.detection.loading import batches
+    from ddw_graph.detection.evaluation import found_in
 
-    parts = [[place] for place in range(min(SHOWN, len(data.images)))]
-    scenes = [
-        scene_of(
-            data.images[place].name,
-            image,
-            found[place],
-            detector.categories,
-            score=score,
-            truth=truth,
+    data = replace(data, channels=detector.in_channels)
+    scenes = []
+    for entry, (image, truth) in zip(data.images[:SHOWN], data, strict=False):
+        found = found_in(detector, image).boxes
+        scenes.append(
+            scene_of(
+                entry["file_name"],
+                image,
+                found,
+                detector.categories,
+                score=score,
+                truth=truth,
+            )
         )
-        for (place,), (image,), (truth,) in batches(data, parts)
-    ]
     kind = "synthetic images" if data.synthetic else "images"
-    title = f"Detections in {kind}; dashed: what is there"
+    title = f"Detections in {kind}; dashed: annotated"
     save_figure(detection_figure(scenes, title=title), path, overwrite=overwrite)

@@ -13,8 +13,9 @@ from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION
 
 if TYPE_CHECKING:
-    from ddw_graph.detection.detector import Detector
-    from ddw_graph.detection.prediction import Prediction
+    from torch import Tensor
+
+    from ddw_graph.detection.detector import Boxes, Detector
 
 
 @click.command()
@@ -50,63 +51,64 @@ def predict(
 ) -> None:
     """Find objects in images with a DETECTOR: a run's folder or a file.
 
-    Images that cannot be read are named on stderr and left out, and the exit code is
-    then 1.
+    Images that cannot be read are named on stderr and left out; the exit code is then
+    1.
 
     \b
     ddw-graph detect predict runs/detector photo.jpg --adjacency --json
     ddw-graph detect predict runs/detector photographs/ --out found
     """
     from ddw_graph.atomic import write_bytes
-    from ddw_graph.detection.prediction import predictions
-    from ddw_graph.detection.train import kept_detector
+    from ddw_graph.detection.evaluation import found_in, kept_detector
+    from ddw_graph.detection.images import read_image
     from ddw_graph.errors import DataError
-    from ddw_graph.training.launch import usable_device
-    from ddw_graph.training.pictures import picture_files
+    from ddw_graph.training.pictures import UnreadableError, picture_files
+    from ddw_graph.training.train import usable_device
 
     if adjacency and not as_json and out is None:
         raise click.UsageError("--adjacency needs --json or --out")
     detector = kept_detector(model, device=usable_device(device))
-    # What its settings leave out may be asked for here.
+    # A lower score than that of its settings can be asked for here.
     detector.roi_heads.score_thresh = min(score, detector.settings.score)
     files = picture_files(paths)
     pictures = [] if out is None else _free_pictures(out, files, overwrite)
-    told: list[dict[str, Any]] = []
-    bad = 0
-
-    def left_out(error: DataError) -> None:
-        nonlocal bad
-        bad += 1
-        click.echo(f"{shown(str(error))}; it is left out", err=True)
-
-    for each in predictions(detector, files, bad=left_out):
-        entry = each.as_dict(detector.categories, score=score, adjacency=adjacency)
-        told.append(entry | {"file": as_text(each.file)})
+    entries: list[dict[str, Any]] = []
+    for place, name in enumerate(files):
+        try:
+            image = read_image(Path(name), detector.in_channels)
+        except UnreadableError as error:
+            click.echo(f"{shown(str(error))}; it is left out", err=True)
+            continue
+        found = found_in(detector, image)
+        detections = found.detections(detector.categories, score=score)
+        entry = {"file": as_text(name), "detections": detections}
+        if adjacency:
+            entry["adjacency"] = [matrix.tolist() for matrix in found.adjacency]
+        entries.append(entry)
         if out is not None:
-            _draw_prediction(pictures[each.place], detector, each, score, overwrite)
+            _draw(pictures[place], name, detector, image, found.boxes, score, overwrite)
         if not as_json:
-            found = entry["detections"]
-            words = ", ".join(f"{one['category']} {one['score']:.2f}" for one in found)
-            click.echo(f"{shown(each.file)}: {shown(words) or 'nothing'}")
-    if bad == len(files):
-        raise DataError(f"at least one image must be readable, got {bad} bad")
+            words = (f"{each['category']} {each['score']:.2f}" for each in detections)
+            click.echo(f"{shown(name)}: {shown(', '.join(words)) or 'nothing'}")
+    if not entries:
+        raise DataError(f"at least one image must be readable, got {len(files)} bad")
     if out is not None:
-        text = json.dumps(told, indent=1) + "\n"
+        text = json.dumps(entries, indent=1) + "\n"
         file = out / "detections.json"
         write_bytes(file, [text.encode()], overwrite=overwrite)
-        click.echo(f"wrote {file} and {len(told)} pictures", err=True)
+        click.echo(f"wrote {file} and {len(entries)} pictures", err=True)
     if as_json:
-        click.echo(json.dumps(told))
-    if bad:
+        click.echo(json.dumps(entries))
+    if len(entries) < len(files):
         ctx.exit(1)
 
 
 def _free_pictures(out: Path, files: Sequence[str], overwrite: bool) -> list[Path]:
-    """Returns where each image's picture goes, before hours go into what they show."""
+    """Returns the file of each image's picture, none of which may be there already."""
     from ddw_graph.atomic import check_free
 
     out.mkdir(parents=True, exist_ok=True)
-    # Numbers tell files of the same name in several folders apart.
+    # Numbered, since files in several folders can have the same name.
     digits = len(str(len(files)))
     paths = [
         out / f"{number:0{digits}}-{Path(file).stem[:100]}.png"
@@ -117,13 +119,18 @@ def _free_pictures(out: Path, files: Sequence[str], overwrite: bool) -> list[Pat
     return paths
 
 
-def _draw_prediction(
-    path: Path, detector: "Detector", each: "Prediction", score: float, overwrite: bool
+def _draw(
+    path: Path,
+    name: str,
+    detector: "Detector",
+    image: "Tensor",
+    boxes: "Boxes",
+    score: float,
+    overwrite: bool,
 ) -> None:
     from ddw_graph.analysis.detection_figure import detection_figure, scene_of
     from ddw_graph.analysis.pictures import save_figure
 
-    name = shown(Path(each.file).name)
-    boxes, categories = each.found.boxes, detector.categories
-    scene = scene_of(name, each.image, boxes, categories, score=score)
+    title = shown(Path(name).name)
+    scene = scene_of(title, image, boxes, detector.categories, score=score)
     save_figure(detection_figure([scene], inches=8), path, overwrite=overwrite)

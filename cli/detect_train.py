@@ -1,6 +1,7 @@
 """The command that trains a detector."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,22 +18,26 @@ from ddw_graph.cli.detection_options import (
 from ddw_graph.cli.execution_options import (
     THREADS,
     chosen_execution,
-    detector_execution_options,
+    execution_options,
     training_place,
     world_options,
 )
 from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.tables import figure_table
-from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
+from ddw_graph.cli.training_options import (
+    CHECKPOINT_STEPS_OPTION,
+    DEVICE_OPTION,
+    WORKERS_OPTION,
+)
 
 if TYPE_CHECKING:
     from ddw_graph.nn.network import Network
+    from ddw_graph.training.loop import Listener
 
 UNKNOWN = (
-    "{} lies in no run that says mean and std of its images: those of photographs are "
-    "taken"
+    "{} is no run's folder with the mean and std of its images: those of photographs "
+    "are used"
 )
-
 UNREACHED = "the learning rate did not fall at milestones {}: there were {} epochs"
 
 
@@ -41,8 +46,8 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {} epoc
     "--root",
     type=PATH,
     required=True,
-    help="Folder with train, val and annotations/instances_train.json and so on; "
-    "COCO's own names (train2017) do too.",
+    help="Folder with train, val and annotations/instances_train.json and so on, or "
+    "with COCO's own names (train2017).",
 )
 @bad_boxes_option
 @click.option(
@@ -50,7 +55,8 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {} epoc
     "start",
     type=PATH,
     help="Start from the backbone of a trained classifier: a run's folder or a file. "
-    "Its normalisation is then frozen, and its stem and first stage.",
+    "Its normalisation, stem and first stage are then frozen. --wiring, --edges or "
+    "--node rewire it.",
 )
 @click.option("--model", help="Network, if not --from.  [default: resnet18]")
 @click.option("--wiring", help="Such as ws:k=4,p=0.75, complete or file:PATH.")
@@ -65,8 +71,12 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {} epoc
     required=True,
     help="Folder of the run: new, empty, or with --resume that of the same run.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
-@detector_execution_options
+@click.option("--resume", is_flag=True, help="Resume the run in the folder.")
+@CHECKPOINT_STEPS_OPTION
+@click.option(
+    "--tensorboard", is_flag=True, help="Write events for it too, to OUT/tensorboard."
+)
+@execution_options
 @world_options
 @DEVICE_OPTION
 @WORKERS_OPTION
@@ -85,6 +95,8 @@ def train(
     seed: int,
     out: Path,
     resume: bool,
+    checkpoint_steps: int | None,
+    tensorboard: bool,
     processes: int | None,
     timeout: float,
     device: str,
@@ -100,51 +112,55 @@ def train(
     ddw-graph detect train --root coco --from resnet50.safetensors --recipe 1x \\
         --settings coco --bad-boxes skip --out runs/coco
     """
-    from contextlib import nullcontext
+    import torch
 
-    from ddw_graph.cli.detection_progress import DetectionProgress
     from ddw_graph.detection.coco import coco_split
-    from ddw_graph.detection.train import chosen_settings, train_detector
+    from ddw_graph.detection.detector import Detector
+    from ddw_graph.detection.settings import settings_named
+    from ddw_graph.detection.task import train_detector
 
     chosen = chosen_detection_recipe(recipe, options)
     changes = settings_changes(options)
     execution = chosen_execution(options)
-    with training_place(
-        device, threads=threads, processes=processes, timeout=timeout
-    ) as (world, place):
+    given = {"model": model, "wiring": wiring, "edges": edges, "node": node}
+    with (
+        training_place(
+            device, threads=threads, processes=processes, timeout=timeout
+        ) as (world, place),
+        ExitStack() as stack,
+    ):
         with world.together(place):
             images = coco_split(root, "train", bad_boxes=bad_boxes)
-            tested = coco_split(root, "val", bad_boxes=bad_boxes)
-            given = {"model": model, "wiring": wiring, "edges": edges, "node": node}
-            network, images_of = _network(start, seed, given)
-            started = start is not None
-            if world.leads and started and not images_of:
+            val = coco_split(root, "val", bad_boxes=bad_boxes)
+            network, normalisation = _network(start, seed, given)
+            if world.leads and start is not None and not normalisation:
                 click.echo(UNKNOWN.format(start), err=True)
-            wanted = chosen_settings(
-                network, settings, started=started, **images_of, **changes
+            wanted = settings_named(
+                settings, trained=start is not None, **normalisation, **changes
             )
-        with DetectionProgress() if world.leads else nullcontext() as heard:
-            result = train_detector(
-                network,
-                wanted,
-                images,
-                tested,
-                chosen,
-                seed=seed,
-                folder=out,
-                started=started,
-                resume=resume,
-                device=place,
-                workers=workers,
-                listener=heard,
-                execution=execution,
-                world=world,
-            )
+            torch.manual_seed(seed)
+            detector = Detector(network, images.categories, wanted)
+        run = train_detector(
+            detector,
+            images,
+            val,
+            chosen,
+            seed=seed,
+            folder=out,
+            resume=resume,
+            device=place,
+            workers=workers,
+            listeners=_listeners(stack, out, tensorboard) if world.leads else (),
+            execution=execution,
+            world=world,
+            checkpoint_steps=checkpoint_steps,
+        )
     if not world.leads:
         return
     if chosen.unreached:
         late = " and ".join(map(str, chosen.unreached))
         click.echo(UNREACHED.format(late, chosen.epochs), err=True)
+    result = run.result or {}
     if as_json:
         click.echo(json.dumps(result))
     else:
@@ -153,28 +169,38 @@ def train(
         click.echo(figure_table(result))
 
 
+def _listeners(stack: ExitStack, out: Path, tensorboard: bool) -> "list[Listener]":
+    """Returns what shows the progress, until the end of the stack."""
+    from ddw_graph.cli.detection_progress import DetectionProgress
+    from ddw_graph.training.tensorboard import TensorBoard
+
+    listeners: list[Listener] = []
+    if tensorboard:
+        listeners.append(stack.enter_context(TensorBoard(out / "tensorboard")))
+    listeners.append(stack.enter_context(DetectionProgress()))
+    return listeners
+
+
 def _network(
     start: Path | None, seed: int, options: dict[str, Any]
 ) -> "tuple[Network, dict[str, Any]]":
     """Returns the network whose stem and stages are to be the backbone.
 
-    With it come mean and standard deviation of the images that it was trained on, where
-    that is known.
+    With it come mean and standard deviation of the images that it was trained on, if
+    they are known.
     """
     import torch
 
-    from ddw_graph.deployment.trained import trained
     from ddw_graph.models import create_model
+    from ddw_graph.training.run import Run
+    from ddw_graph.training.train import started_network
 
-    told = {key: value for key, value in options.items() if value is not None}
-    if start is not None:
-        for key in told:
-            raise click.UsageError(f"--{key} cannot be had with --from")
-        found = trained(start)
-        known = found.preparation
-        values = {} if known is None else {"mean": known.mean, "std": known.std}
-        return found.network, values
-    torch.manual_seed(seed)
-    name = told.pop("model", "resnet18")
-    network: Network = create_model(name, num_classes=2, seed=seed, **told)
-    return network, {}
+    given = {key: value for key, value in options.items() if value is not None}
+    if start is None:
+        torch.manual_seed(seed)
+        name = given.pop("model", "resnet18")
+        return create_model(name, num_classes=2, seed=seed, **given), {}
+    network = started_network(start, seed=seed, **given)
+    transform = Run(start).transform if start.is_dir() else None
+    values = {} if transform is None else {"mean": transform.mean, "std": transform.std}
+    return network, values

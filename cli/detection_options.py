@@ -1,4 +1,4 @@
-"""Options of the commands of detection, and what they stand for."""
+"""Options of the commands of detection."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ PATH = click.Path(path_type=Path)
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Returns whole numbers with commas between them.
+    """Returns whole numbers separated by commas.
 
     Example:
         >>> numbers("8,11")
@@ -27,23 +27,23 @@ def numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise click.BadParameter(
-            f"{text!r} is no whole numbers with commas between"
+            f"{text!r} must be whole numbers separated by commas"
         ) from None
 
 
 IN_PLACE = "In place of the preset's."
 SETTINGS = {
     "min_size": (int, "Pixels that the shorter side is resized to."),
-    "max_size": (int, "Pixels that the longer side may have."),
-    "levels": (numbers, "Reductions that the pyramid is built on: 4,8,16,32."),
+    "max_size": (int, "Most pixels of the longer side."),
+    "levels": (numbers, "Reductions of the pyramid's levels: 4,8,16,32."),
     "anchor_sizes": (numbers, "Pixels: one a level, and one for the pooled level."),
     "pyramid_channels": (int, IN_PLACE),
     "head_features": (int, IN_PLACE),
     "norm": (str, "frozen or batch, in the backbone.  [default: frozen with --from]"),
-    "trainable_layers": (
+    "frozen_layers": (
         int,
-        "Stages that train, counted from the last; the stem is one more.  "
-        "[default: all; with --from all but stem and first stage]",
+        "First layers that don't train: the stem, then stages.  [default: 0; with "
+        "--from 2]",
     ),
 }
 VALUES = {
@@ -53,9 +53,11 @@ VALUES = {
     "weight_decay": (float, IN_PLACE),
     "warmup_steps": (int, IN_PLACE),
     "milestones": (numbers, "Epochs after which the rate falls: 8,11."),
-    "gamma": (float, "What it is multiplied by then."),
+    "gamma": (float, "Factor of the rate at each milestone."),
     "router_lr": (float, "Learning rate of the edge weights, in multiples."),
     "clip_norm": (float, "Largest norm of all gradients together; 0 for none."),
+    "ema_decay": (float, "Of the average of the weights; 0 for none."),
+    "ema_interval": (int, "Steps between two updates of the average."),
 }
 
 DETECTOR_ARGUMENT = click.argument("model", metavar="DETECTOR", type=PATH)
@@ -64,12 +66,12 @@ bad_boxes_option = click.option(
     "--bad-boxes",
     default="fail",
     show_default=True,
-    help="fail, or skip boxes of no size or outside their image; COCO has such.",
+    help="fail, or skip boxes that have no size or are outside their image.",
 )
 
 
 def score_option(text: str) -> Callable[[Command], Command]:
-    """Returns the option of the least score, with this help."""
+    """Returns the option ``--score`` with a help text."""
     return click.option(
         "--score",
         type=click.FloatRange(0, 1),
@@ -86,14 +88,14 @@ def setting_options(command: Command) -> Command:
         "--settings",
         default="small",
         show_default=True,
-        help="What the detector is: small (for 128 to 192 px) or coco (800 to 1333).",
+        help="Settings of the detector: small (128 to 192 px) or coco (800 to 1333).",
     )(command)
 
 
 def recipe_options(command: Command) -> Command:
     """Returns ``command`` with the options that make a recipe of detection."""
     switch = click.option(
-        "--flip/--no-flip", default=None, help="Flip each second training image."
+        "--flip/--no-flip", default=None, help="Flip half of the training images."
     )
     command = switch(command)
     command = value_options(command, VALUES)
@@ -106,12 +108,12 @@ def recipe_options(command: Command) -> Command:
 
 
 def settings_changes(options: dict[str, Any]) -> dict[str, Any]:
-    """Returns what the options change of the settings, and takes it out of them."""
+    """Returns the options that change settings, and removes them."""
     return {key: options.pop(key) for key in SETTINGS}
 
 
 def chosen_detection_recipe(name: str, options: dict[str, Any]) -> "DetectionRecipe":
-    """Returns the recipe that the options make, and takes them out of ``options``."""
+    """Returns the recipe of the options, which are removed from ``options``."""
     from ddw_graph.detection.recipe import detection_recipe
 
     changes = {key: options.pop(key) for key in (*VALUES, "flip")}

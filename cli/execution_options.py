@@ -49,13 +49,6 @@ def execution_options(command: Command) -> Command:
     return command
 
 
-def detector_execution_options(command: Command) -> Command:
-    """Returns ``command`` with those of the options that a detector's steps take."""
-    for option in (LAYOUT_OPTION, PRECISION_OPTION):
-        command = option(command)
-    return command
-
-
 def world_options(command: Command) -> Command:
     """Returns ``command`` with the options of processes that train together."""
     for option in (

@@ -26,7 +26,7 @@ GREY_MEAN, GREY_STD = (0.449,), (0.226,)
 """Those of grey photographs."""
 
 Boxes = dict[str, Tensor]
-"""An image's ``boxes`` as ``(x1, y1, x2, y2)``, ``labels`` from 1, and the ``scores`` of
+"""An image's ``boxes`` as ``(x1, y1, x2, y2)``, ``labels`` from 1, and ``scores`` of
 detections, as torchvision's detectors take and return them."""
 
 

@@ -65,7 +65,7 @@ class Detection(Task):
 
     @staticmethod
     def collate(samples: Sequence[tuple[Tensor, Boxes]]) -> tuple[list[Any], ...]:
-        """Returns a list of images, which may differ in size, and one of their boxes."""
+        """Returns a list of images, which can differ in size, and of their boxes."""
         return [image for image, _ in samples], [boxes for _, boxes in samples]
 
     def data_dict(self) -> dict[str, Any]:
@@ -103,7 +103,7 @@ class Detection(Task):
         return {name: value for name, value in figures.items() if value is not None}
 
     def result(self, network: Detector, history: Sequence[Row]) -> dict[str, Any]:
-        """Returns the figures after the last epoch, None where undefined; loss, time."""
+        """Returns the last figures, None where undefined; loss and time."""
         last = history[-1]
         return {
             **{name: last.get(name) for name in FIGURES},

@@ -101,7 +101,7 @@ def write_data(root: Path, content: dict[str, Any]) -> tuple[Path, Path]:
 
 
 def small_data(root: Path, images: int = 10) -> CocoData:
-    """Returns images of squares, written to a folder."""
+    """Returns images of squares, written in a folder."""
     return coco_data(*write_data(root, small_content(images)))
 
 

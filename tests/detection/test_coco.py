@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,8 @@ from PIL import Image
 
 from ddw_graph.detection.coco import CocoData, coco_data, coco_split
 from ddw_graph.detection.detector import Category
-from ddw_graph.detection.loading import batches, boxes_of, flipped, read_image
+from ddw_graph.detection.images import flipped, read_image
 from ddw_graph.errors import DataError
-from ddw_graph.training.keys import Key
 from tests.detection.small import SIZE, small_content, small_data, write_data
 
 Content = dict[str, Any]
@@ -37,14 +37,30 @@ def test_reads_images_boxes_and_categories(tmp_path: Path) -> None:
     del content["annotations"][2]["area"]
     data = read(tmp_path, content)
     assert data.categories == (Category(3, "red"), Category(8, "blue"))
-    assert [image.id for image in data.images] == [1, 2, 3]
-    first = data.images[0]
-    assert [box.category for box in first.boxes] == [0, 1]
-    assert [box.crowd for box in first.boxes] == [False, True]
-    assert first.objects == first.boxes[:1]
-    assert data.images[1].boxes[0].area == 144
+    assert [image["id"] for image in data.images] == [1, 2, 3]
+    first, second, third, *_ = data.content["annotations"]
+    assert (first["category_id"], second["category_id"]) == (3, 8)
+    assert (first["iscrowd"], second["iscrowd"]) == (0, 1)
+    assert third["area"] == 144
+    assert data.boxes(0)["labels"].tolist() == [1]
+    assert data.boxes(1)["labels"].tolist() == [1, 2]
     assert data.synthetic and data.skipped == 0
     assert data.as_dict()["objects"] == 5 and data.as_dict()["crowds"] == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_null_is_as_good_as_missing_in_any_encoding(
+    tmp_path: Path, encoding: str
+) -> None:
+    content = small_content(1)
+    wanted = read(tmp_path, content).content
+    for entry in content["annotations"]:
+        entry.update(area=None, iscrowd=None)
+    content["info"]["more"] = "ü"
+    file = tmp_path / "boxes.json"
+    file.write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
+    found = coco_data(tmp_path, file).content
+    assert found["annotations"] == wanted["annotations"]
 
 
 def test_crowds_are_not_trained_on(tmp_path: Path) -> None:
@@ -52,8 +68,9 @@ def test_crowds_are_not_trained_on(tmp_path: Path) -> None:
     for entry in content["annotations"][:2]:
         entry["iscrowd"] = 1
     data = read(tmp_path, content)
-    assert boxes_of(data.images[0])["boxes"].shape == (0, 4)
-    assert [image.id for image in data.trainable().images] == [2]
+    assert data.boxes(0)["boxes"].shape == (0, 4)
+    assert [image["id"] for image in data.trainable().images] == [2]
+    assert data.trainable().as_dict()["crowds"] == 0
     for entry in content["annotations"]:
         entry["iscrowd"] = 1
     with pytest.raises(DataError, match="an image with an object is needed"):
@@ -75,7 +92,7 @@ def twice(where: str) -> Callable[[Content], Any]:
     ("change", "message"),
     [
         (changed("annotations", 1, "image_id", 99), r"\[1\].image_id must .* got 99"),
-        (changed("annotations", 0, "category_id", 4), "category_id must be one that"),
+        (changed("annotations", 0, "category_id", 4), "category_id must be an id in"),
         (changed("annotations", 0, "category_id", True), "must be a whole number"),
         (changed("annotations", 0, "bbox", [1, 2, 3]), "x, y, width and height"),
         (changed("annotations", 0, "bbox", [1, 2, 3, "a"]), "finite numbers"),
@@ -87,21 +104,33 @@ def twice(where: str) -> Callable[[Content], Any]:
         (changed("annotations", 0, "bbox", [1, 2, 0, 5]), "bbox must have a size"),
         (changed("annotations", 0, "bbox", [1, 2, 5, -5]), "bbox must have a size"),
         (changed("annotations", 0, "bbox", [40, 2, 9.5, 5]), "image of 48 x 48 pixels"),
-        (changed("annotations", 0, "bbox", [-3, 2, 9, 5]), "lie in its image"),
-        (changed("annotations", 0, "bbox", [60, 60, 5, 5]), "lie in its image"),
+        (changed("annotations", 0, "bbox", [-3, 2, 9, 5]), "be in its image"),
+        (changed("annotations", 0, "bbox", [60, 60, 5, 5]), "be in its image"),
         (changed("annotations", 0, "iscrowd", 2), "iscrowd must be 0 or 1, got 2"),
         (changed("annotations", 0, "area", "big"), "area must be finite numbers"),
-        (twice("annotations"), "annotations must be of their own, got 1 twice"),
-        (twice("images"), "images must have ids of their own, got 1 twice"),
-        (twice("categories"), "categories must be of their own, got 3 twice"),
+        (twice("annotations"), "ids of annotations must be different, got 1 twice"),
+        (twice("images"), "ids of images must be different, got 1 twice"),
+        (twice("categories"), "ids of categories must be different, got 3 twice"),
         (changed("images", 1, "file_name", "0.png"), "got '0.png' twice"),
-        (changed("images", 1, "file_name", "../0.png"), "lie below the folder"),
-        (changed("images", 1, "file_name", "/etc/x"), "lie below the folder"),
-        (changed("images", 1, "file_name", 3), "must be a text, got 3"),
+        (changed("images", 1, "file_name", "../0.png"), "be below the folder"),
+        (changed("images", 1, "file_name", "/etc/x"), "be below the folder"),
+        (changed("images", 1, "file_name", 3), "must be text, got 3"),
+        (
+            changed("images", 1, "file_name", "\ud800.png"),
+            r"characters, got '\\ud800.p",
+        ),
+        (changed("images", 1, "file_name", "\udcff.png"), "must be whole characters"),
+        (changed("categories", 0, "name", "a\udfff"), r"name must be whole characters"),
         (changed("images", 1, "width", 0), "must have a size, got 0 x 48 pixels"),
         (lambda c: c.pop("images"), "images must be a list, got None"),
-        (lambda c: c["images"].clear(), "an image or more, got none"),
-        (lambda c: c["categories"].clear(), "a class or more, got none"),
+        (
+            lambda c: c["images"].clear(),
+            "images must hold at least one entry, got none",
+        ),
+        (
+            lambda c: c["categories"].clear(),
+            "categories must hold at least one entry, got none",
+        ),
         (lambda c: c["annotations"].append(3), "must be an object, got 3"),
     ],
 )
@@ -112,6 +141,7 @@ def test_what_breaks_a_rule_is_named(
     change(content)
     with pytest.raises(DataError, match=message) as caught:
         read(tmp_path, content)
+    str(caught.value).encode()  # which a terminal can show
     assert str(caught.value).startswith(f"{tmp_path / 'boxes.json'}: ")
     assert "\n" not in str(caught.value)
 
@@ -133,7 +163,7 @@ def test_a_box_that_rounding_pushed_out_is_cut(tmp_path: Path) -> None:
     content = small_content(1)
     content["annotations"][0]["bbox"] = [40, -0.5, 8.25, 10]
     data = read(tmp_path, content)
-    assert data.images[0].boxes[0].bounds == (40, 0, 8, 9.5)
+    assert data.content["annotations"][0]["bbox"] == [40, 0, 8, 9.5]
 
 
 def test_bad_boxes_are_left_out_where_asked_for(tmp_path: Path) -> None:
@@ -141,9 +171,9 @@ def test_bad_boxes_are_left_out_where_asked_for(tmp_path: Path) -> None:
     content["annotations"][0]["bbox"] = [1, 1, 5, 0]
     data = read(tmp_path, content, bad_boxes="skip")
     assert data.skipped == data.as_dict()["skipped_boxes"] == 1
-    assert [len(image.boxes) for image in data.images] == [1, 2]
+    assert [len(data.boxes(place)["labels"]) for place in (0, 1)] == [1, 2]
     content["annotations"][1]["image_id"] = 99  # which is another fault
-    with pytest.raises(DataError, match="image_id must be one that the file has"):
+    with pytest.raises(DataError, match="image_id must be an id in the file"):
         read(tmp_path, content, bad_boxes="skip")
     with pytest.raises(DataError, match="fail or skip, got 'drop'"):
         read(tmp_path, content, bad_boxes="drop")
@@ -155,35 +185,32 @@ def test_finds_the_parts_of_a_data_set(tmp_path: Path, name: str) -> None:
     (tmp_path / "annotations").mkdir()
     folder.rename(tmp_path / name)
     file.rename(tmp_path / "annotations" / f"instances_{name}.json")
-    assert len(coco_split(tmp_path, "train").images) == 2
+    assert len(coco_split(tmp_path, "train")) == 2
     with pytest.raises(DataError, match="instances_val2017.json, got neither"):
         coco_split(tmp_path, "val")
 
 
-def test_loads_images_with_their_boxes(tmp_path: Path) -> None:
+def test_an_item_is_an_image_with_its_boxes(tmp_path: Path) -> None:
     data = small_data(tmp_path, images=3)
-    ((places, images, boxes),) = batches(data, [[2, 0]])
-    assert places == [2, 0]
-    assert boxes[0]["labels"].tolist() == [1, 2]
-    for image, each in zip(images, boxes, strict=True):
+    for place, (image, boxes) in enumerate(data):
         assert image.shape == (3, SIZE, SIZE) and 0 <= image.min() <= image.max() <= 1
+        assert boxes["labels"].tolist() == [1, 2] and boxes["image_id"] == place + 1
         for (x1, y1, x2, y2), channel in zip(
-            each["boxes"].int().tolist(), (0, 2), strict=True
+            boxes["boxes"].int().tolist(), (0, 2), strict=True
         ):
             assert (image[channel, y1:y2, x1:x2] - LIT).abs().max() < 1e-6
-    ((_, (grey,), _),) = batches(data, [[1]], channels=1)
+    grey, _ = replace(data, channels=1)[1]
     assert grey.shape == (1, SIZE, SIZE)
 
 
 def test_a_flip_moves_boxes_with_pixels(tmp_path: Path) -> None:
-    data = small_data(tmp_path, images=8)
-    key = Key(0, 0)
-    plain = {p[0]: (x[0], b[0]) for p, x, b in batches(data, [[i] for i in range(8)])}
+    plain = small_data(tmp_path, images=8)
+    data = replace(plain, flip=True)
+    assert data.as_dict() == plain.as_dict()
+    torch.manual_seed(0)
     turned = 0
-    for (place,), (image,), (boxes,) in batches(
-        data, [[7 - i] for i in range(8)], flip=key
-    ):
-        before = plain[place]
+    for place in range(8):
+        (image, boxes), before = data[place], plain[place]
         if not torch.equal(image, before[0]):
             turned += 1
             assert torch.equal(image, before[0].flip(-1))
@@ -193,24 +220,20 @@ def test_a_flip_moves_boxes_with_pixels(tmp_path: Path) -> None:
             assert torch.equal(back[0], before[0])
             assert torch.equal(back[1]["boxes"], before[1]["boxes"])
     assert 0 < turned < 8
-    again = [x[0] for _, x, _ in batches(data, [[5], [3]], flip=key)]
-    more = [x[0] for _, x, _ in batches(data, [[3], [5]], flip=key)]
-    assert torch.equal(again[0], more[1]) and torch.equal(again[1], more[0])
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_an_image_that_is_not_as_told_is_named(tmp_path: Path, workers: int) -> None:
+def test_an_image_unlike_its_entry_is_named(tmp_path: Path) -> None:
     data = small_data(tmp_path, images=3)
     path = data.folder / "1.png"
     Image.new("RGB", (SIZE, 30)).save(path)
     with pytest.raises(DataError, match=r"1\.png must have 48 x 48 pixels .* 48 x 30"):
-        list(batches(data, [[0, 1]], workers=workers))
+        data[1]
     path.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"1\.png: every file must be a readable image"):
-        list(batches(data, [[0, 1]], workers=workers))
+        data[1]
     path.unlink()
-    with pytest.raises(DataError, match=r"1\.png: every image must be there"):
-        list(batches(data, [[0, 1]], workers=workers))
+    with pytest.raises(DataError, match=r"1\.png: .* No such file"):
+        data[1]
 
 
 TURN = 0x0112
@@ -238,12 +261,12 @@ def turned(path: Path, told: tuple[int, int]) -> CocoData:
 def test_an_image_stands_as_its_boxes_saw_it(
     tmp_path: Path, told: tuple[int, int], corner: tuple[int, int, int]
 ) -> None:
-    """Told as viewers show it, it is turned; told as it is stored, it is not."""
-    ((_, (image,), _),) = batches(turned(tmp_path, told), [[0]])
+    """With the size that viewers show it is turned; with the stored size it is not."""
+    image, _ = turned(tmp_path, told)[0]
     assert tuple(image.shape) == (3, told[1], told[0])
     assert image.nonzero().tolist() == [list(corner)]
     with pytest.raises(DataError, match="must have 5 x 5 pixels .*, got 4 x 8"):
-        list(batches(turned(tmp_path, (5, 5)), [[0]]))
+        turned(tmp_path, (5, 5))[0]
 
 
 def test_a_line_of_pixels_is_no_image(tmp_path: Path) -> None:
@@ -262,7 +285,7 @@ def test_images_of_every_usual_mode_are_read(tmp_path: Path, mode: str) -> None:
 
 def test_sixteen_bits_are_refused_and_not_cut(tmp_path: Path) -> None:
     Image.new("I;16", (5, 4)).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match="8 bits a channel are read, not mode I;16"):
+    with pytest.raises(DataError, match="8 bits.* mode I;16"):
         read_image(tmp_path / "a.png", 3)
 
 
@@ -270,12 +293,10 @@ def test_categories_that_differ_are_named(tmp_path: Path) -> None:
     content = small_content(1)
     wanted = read(tmp_path, content).categories
     content["categories"][1]["name"] = "green"
-    with pytest.raises(DataError, match="where number 8 is 'blue', got 'green'"):
+    with pytest.raises(DataError, match="got 8 'green' in place of 8 'blue'"):
         read(tmp_path, content).check_categories(wanted, "the other")
     content = small_content(1)
     content["categories"].append({"id": 9, "name": "green"})
-    with pytest.raises(
-        DataError, match="those of the other, where number 9 is none, got 'green'"
-    ):
+    with pytest.raises(DataError, match="those of the other, got 9 'green' in place o"):
         read(tmp_path, content).check_categories(wanted, "the other")
     read(tmp_path, small_content(1)).check_categories(wanted, "the other")

@@ -2,43 +2,54 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-import torch
 
-from ddw_graph.detection.coco import Box, CocoData, CocoImage
-from ddw_graph.detection.detector import Boxes, Category
-from ddw_graph.detection.figures import FIGURES, coco_figures, coco_results
-from ddw_graph.detection.loading import boxes_of
+from ddw_graph.detection.coco import CocoData
+from ddw_graph.detection.figures import FIGURES, coco_figures
 from ddw_graph.errors import RunError
 
-A, B = 0, 1
+A, B = 3, 90
+"""Ids that don't count from 1, so that places and ids cannot be confused."""
+
+Box = dict[str, Any]
 
 
 def data(*images: tuple[Box, ...]) -> CocoData:
-    # Numbers that do not count from 1, so that places and numbers cannot be confused.
-    told = tuple(
-        CocoImage(7 * place, f"{place}.png", 200, 200, boxes)
-        for place, boxes in enumerate(images)
-    )
-    categories = (Category(3, "a"), Category(90, "b"))
-    return CocoData(Path("images"), told, categories, True, 0, "digest")
+    boxes = [
+        box | {"image_id": 7 * place}
+        for place, each in enumerate(images)
+        for box in each
+    ]
+    content = {
+        "info": {"synthetic": True},
+        "images": [
+            {"id": 7 * place, "file_name": f"{place}.png", "width": 200, "height": 200}
+            for place in range(len(images))
+        ],
+        "annotations": [box | {"id": n} for n, box in enumerate(boxes, start=1)],
+        "categories": [{"id": A, "name": "a"}, {"id": B, "name": "b"}],
+    }
+    return CocoData(Path("images"), content, 0, "digest")
 
 
 def box(category: int, x: float, side: float, *, crowd: bool = False) -> Box:
-    return Box(category, (x, 5.0, side, side), side**2, crowd)
+    return {
+        "category_id": category,
+        "bbox": [x, 5.0, side, side],
+        "area": side**2,
+        "iscrowd": int(crowd),
+    }
 
 
-def perfect(of: CocoData) -> list[Boxes]:
-    found = [boxes_of(image) for image in of.images]
+def perfect(of: CocoData) -> list[Box]:
+    keys = ("image_id", "category_id", "bbox")
     return [
-        each | {"scores": torch.full((len(each["labels"]),), 0.9)} for each in found
+        {key: each[key] for key in keys} | {"score": 0.9}
+        for each in of.content["annotations"]
+        if not each["iscrowd"]
     ]
-
-
-def nothing(of: CocoData) -> list[Boxes]:
-    none = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
-    return [none | {"scores": torch.zeros(0)} for _ in of.images]
 
 
 ALL = data((box(A, 1, 20), box(B, 30, 50)), (box(B, 2, 110),), (), (box(A, 9, 31),))
@@ -55,11 +66,11 @@ def test_perfect_detections_have_ones() -> None:
 
 
 def test_no_detections_have_zeros() -> None:
-    assert coco_figures(ALL, nothing(ALL)) == dict.fromkeys(FIGURES, 0.0)
+    assert coco_figures(ALL, []) == dict.fromkeys(FIGURES, 0.0)
 
 
 def test_what_is_not_there_has_no_figure() -> None:
-    for found in (perfect(SMALL), nothing(SMALL)):
+    for found in (perfect(SMALL), []):
         figures = coco_figures(SMALL, found)
         missing = {name for name, value in figures.items() if value is None}
         assert missing == {"AP_medium", "AP_large", "AR_medium", "AR_large"}
@@ -67,21 +78,19 @@ def test_what_is_not_there_has_no_figure() -> None:
 
 def test_of_data_without_objects_there_is_no_figure() -> None:
     empty = data((), ())
-    one = {"boxes": torch.tensor([[1.0, 1, 9, 9]]), "labels": torch.tensor([1])}
-    found = [one | {"scores": torch.tensor([0.9])}] * 2
-    for each in (found, nothing(empty)):
-        assert coco_figures(empty, each) == dict.fromkeys(FIGURES)
+    one = {"image_id": 0, "category_id": A, "bbox": [1.0, 1, 8, 8], "score": 0.9}
+    for found in ([one, one | {"image_id": 7}], []):
+        assert coco_figures(empty, found) == dict.fromkeys(FIGURES)
 
 
 def test_overlap_and_class_count() -> None:
     found = perfect(SMALL)
     # 20 x 20 pixels against the left 14 of them: an overlap of 0.7.
-    narrow = torch.tensor([[1.0, 5, 15, 25]])
-    found[0] = found[0] | {"boxes": narrow, "scores": torch.tensor([0.5])}
+    found[0] |= {"bbox": [1.0, 5, 14, 20], "score": 0.5}
     figures = coco_figures(SMALL, found)
     assert figures["AP50"] == 1
     assert figures["AP75"] == pytest.approx(51 / 101, abs=0.01)
-    other = [each | {"labels": each["labels"] + 1} for each in perfect(SMALL)]
+    other = [each | {"category_id": B} for each in perfect(SMALL)]
     assert coco_figures(SMALL, other)["AP"] == 0
 
 
@@ -89,29 +98,13 @@ def test_a_crowd_is_neither_right_nor_wrong() -> None:
     crowded = data((box(A, 1, 20), box(A, 50, 90, crowd=True)))
     found = perfect(crowded)
     assert coco_figures(crowded, found)["AP"] == 1
-    inside = torch.tensor([[60.0, 20, 90, 60]])
-    more = {
-        "boxes": torch.cat([inside, found[0]["boxes"]]),
-        "labels": torch.tensor([1, 1]),
-        "scores": torch.tensor([0.95, 0.9]),
-    }
-    assert coco_figures(crowded, [more])["AP"] == 1
+    more = [found[0] | {"bbox": [60.0, 20, 30, 40], "score": 0.95}, *found]
+    assert coco_figures(crowded, more)["AP"] == 1
     plain = data((box(A, 1, 20),))
-    assert coco_figures(plain, [more])["AP"] == pytest.approx(0.5)
-
-
-def test_results_have_the_numbers_of_the_data() -> None:
-    results = coco_results(ALL, perfect(ALL))
-    assert [(r["image_id"], r["category_id"]) for r in results] == [
-        (0, 3),
-        (0, 90),
-        (7, 90),
-        (21, 3),
-    ]
-    assert results[1]["bbox"] == [30, 5, 50, 50]
+    assert coco_figures(plain, more)["AP"] == pytest.approx(0.5)
 
 
 def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
     with pytest.raises(RunError, match=r"pip install 'ddw_graph\[detection\]'"):
-        coco_figures(ALL, nothing(ALL))
+        coco_figures(ALL, [])
