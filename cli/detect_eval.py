@@ -11,6 +11,7 @@ from ddw_graph.cli.detection_options import (
     DETECTOR_ARGUMENT,
     PATH,
     bad_boxes_option,
+    bad_images_option,
     score_option,
 )
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
@@ -31,6 +32,7 @@ SHOWN = 8
 @click.option("--images", type=PATH, help="Folder of images, if not --root.")
 @click.option("--annotations", type=PATH, help="Their JSON file.")
 @bad_boxes_option
+@bad_images_option
 @click.option("--out", type=PATH, help="JSON file of the figures.")
 @click.option(
     "--detections", type=PATH, help="JSON file of all detections, in COCO's form."
@@ -51,6 +53,7 @@ def evaluate(
     images: Path | None,
     annotations: Path | None,
     bad_boxes: str,
+    bad_images: str,
     out: Path | None,
     detections: Path | None,
     picture: Path | None,
@@ -87,6 +90,8 @@ def evaluate(
         raise click.UsageError("--root is needed, or --images with --annotations")
     detector = kept_detector(model, device=usable_device(device))
     data.check_categories(detector.categories, model)
+    if bad_images == "skip":
+        data = data.readable(workers=workers)
     results = coco_results(detector, data, workers=workers)
     report: dict[str, Any] = {
         **coco_figures(data, results),

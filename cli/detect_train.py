@@ -10,6 +10,7 @@ import click
 from ddw_graph.cli.detection_options import (
     PATH,
     bad_boxes_option,
+    bad_images_option,
     chosen_detection_recipe,
     recipe_options,
     setting_options,
@@ -50,6 +51,7 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {} epoc
     "with COCO's own names (train2017).",
 )
 @bad_boxes_option
+@bad_images_option
 @click.option(
     "--from",
     "start",
@@ -85,6 +87,7 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {} epoc
 def train(
     root: Path,
     bad_boxes: str,
+    bad_images: str,
     start: Path | None,
     model: str | None,
     wiring: str | None,
@@ -132,6 +135,9 @@ def train(
         with world.together(place):
             images = coco_split(root, "train", bad_boxes=bad_boxes)
             val = coco_split(root, "val", bad_boxes=bad_boxes)
+            if bad_images == "skip":
+                images = images.readable(workers=workers, world=world)
+                val = val.readable(workers=workers, world=world)
             network, normalisation = _network(start, seed, given)
             if world.leads and start is not None and not normalisation:
                 click.echo(UNKNOWN.format(start), err=True)

@@ -68,6 +68,13 @@ bad_boxes_option = click.option(
     show_default=True,
     help="fail, or skip boxes that have no size or are outside their image.",
 )
+bad_images_option = click.option(
+    "--bad-images",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="skip: read all images once before, and leave out those that cannot be read.",
+)
 
 
 def score_option(text: str) -> Callable[[Command], Command]:

@@ -10,12 +10,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from ddw_graph.detection.coco_file import Entry, checked_content
 from ddw_graph.detection.detector import Boxes, Category
 from ddw_graph.detection.images import flipped, read_image
 from ddw_graph.errors import DataError, RunError
+from ddw_graph.training.bad_images import BadImage, readable
+from ddw_graph.training.pictures import UnreadableError
+from ddw_graph.training.world import World
 
 BAD_BOXES = ("fail", "skip")
 """What happens to a box that has no size or is outside its image."""
@@ -40,6 +43,7 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
         channels: 3, or 1 for grey.
         flip: Whether half of the images are flipped left to right, by torch's global
             generator.
+        bad: Images that cannot be read, and were left out.
     """
 
     folder: Path
@@ -48,6 +52,7 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
     digest: str
     channels: int = 3
     flip: bool = False
+    bad: tuple[BadImage, ...] = ()
 
     @property
     def images(self) -> list[Entry]:
@@ -89,8 +94,9 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
         """Returns an image with its boxes.
 
         Raises:
-            DataError: If the image cannot be read, or has another size than the JSON
-                file gives.
+            UnreadableError: If the image cannot be read, or has another size than in
+                the JSON file.
+            LostError: If the system cannot read it now, for a reason that passes.
         """
         entry = self.images[index]
         path = self.folder / entry["file_name"]
@@ -98,9 +104,10 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
         image = read_image(path, self.channels, size=size)
         if (image.shape[2], image.shape[1]) != size:
             height, width = image.shape[1:]
-            raise DataError(
-                f"{path} must have {size[0]} x {size[1]} pixels as the file of boxes "
-                f"says, got {width} x {height}"
+            raise UnreadableError(
+                str(path),
+                f"it must have {size[0]} x {size[1]} pixels as in the file of boxes, "
+                f"got {width} x {height}",
             )
         boxes = self.boxes(index)
         if self.flip and torch.rand(()) < 0.5:
@@ -129,6 +136,7 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
             "objects": len(self.content["annotations"]) - crowds,
             "crowds": crowds,
             "skipped_boxes": self.skipped,
+            "bad_images": len(self.bad),
             "categories": self.content["categories"],
             "synthetic": self.synthetic,
             "digest": self.digest,
@@ -144,11 +152,38 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
         ids = {each["image_id"] for each in annotations if not each["iscrowd"]}
         if not ids:
             raise DataError(f"an image with an object is needed, got none in {self}")
-        kept = {
-            "images": [each for each in self.images if each["id"] in ids],
-            "annotations": [each for each in annotations if each["image_id"] in ids],
-        }
-        return replace(self, content=self.content | kept)
+        return self._of(ids)
+
+    def readable(
+        self,
+        *,
+        workers: int = 0,
+        world: World = World(),  # noqa: B008 (frozen)
+    ) -> "CocoData":
+        """Returns the images that can be read; it reads all of them once.
+
+        Each of the others is named in a warning, and in ``bad``.
+
+        Args:
+            workers: Processes that load images.
+            world: The processes that share the work.
+
+        Raises:
+            DataError: If none can be read.
+            LostError: If the system cannot read one now, for a reason that passes.
+        """
+        kept, bad = readable(self, workers=workers, world=world)
+        if not isinstance(kept, Subset):
+            return self
+        ids = {self.images[place]["id"] for place in kept.indices}
+        return replace(self._of(ids), bad=bad)
+
+    def _of(self, ids: set[int]) -> "CocoData":
+        """Returns the images with some ids, and their boxes."""
+        images = [each for each in self.images if each["id"] in ids]
+        boxes = [e for e in self.content["annotations"] if e["image_id"] in ids]
+        content = self.content | {"images": images, "annotations": boxes}
+        return replace(self, content=content)
 
     def check_categories(self, wanted: Sequence[Category], of: object) -> None:
         """Checks that the categories are those of something else.

@@ -157,6 +157,7 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         self.config: dict[str, Any] | None = None
         if network.config is not None:
             self.config = {
+                "kind": "detector",
                 "network": network.config,
                 "categories": [vars(category) for category in categories],
                 "settings": settings.as_dict(),
@@ -206,11 +207,12 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         return (output, matrices) if return_adjacency else output
 
 
-def detector_from(config: Mapping[str, Any]) -> Detector:
-    """Returns the detector of a configuration, freshly initialised.
+def detector_from(config: Mapping[str, Any], **given: Any) -> Detector:
+    """Returns the detector that a configuration describes, with new weights.
 
     Args:
         config: The ``config`` of a detector.
+        given: What its network's configuration cannot hold; see ``from_config``.
 
     Raises:
         ModelError: If something is missing, unknown, or out of range.
@@ -224,7 +226,7 @@ def detector_from(config: Mapping[str, Any]) -> Detector:
         raise ModelError(
             f"a detector's configuration must hold what Detector takes, got {error!r}"
         ) from error
-    return Detector(from_config(network), categories, settings)
+    return Detector(from_config(network, **given), categories, settings)
 
 
 def _normalisation(

@@ -49,6 +49,7 @@ class DetectionRecipe:
     ema_interval: int = 1
 
     norm_weight_decay = None
+    warmup_epochs = 0.0
 
     def __post_init__(self) -> None:
         """Checks every value."""

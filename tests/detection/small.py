@@ -42,6 +42,7 @@ def small_settings(**changes: Any) -> DetectorSettings:
             "head_features": 32,
             "proposals": 50,
             "norm": "batch",
+            "frozen_layers": 0,
             **changes,
         },
     )

@@ -226,7 +226,7 @@ def test_an_image_unlike_its_entry_is_named(tmp_path: Path) -> None:
     data = small_data(tmp_path, images=3)
     path = data.folder / "1.png"
     Image.new("RGB", (SIZE, 30)).save(path)
-    with pytest.raises(DataError, match=r"1\.png must have 48 x 48 pixels .* 48 x 30"):
+    with pytest.raises(DataError, match=r"1\.png: .* have 48 x 48 pixels .* 48 x 30"):
         data[1]
     path.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"1\.png: every file must be a readable image"):
@@ -267,6 +267,19 @@ def test_an_image_stands_as_its_boxes_saw_it(
     assert image.nonzero().tolist() == [list(corner)]
     with pytest.raises(DataError, match="must have 5 x 5 pixels .*, got 4 x 8"):
         turned(tmp_path, (5, 5))[0]
+
+
+def test_images_that_cannot_be_read_can_be_left_out(tmp_path: Path) -> None:
+    data = small_data(tmp_path, images=4)
+    assert data.readable() == data
+    (data.folder / "1.png").write_bytes(b"no image")
+    Image.new("RGB", (SIZE, 30)).save(data.folder / "2.png")
+    for workers in (0, 1):
+        kept = data.readable(workers=workers)
+        assert [image["id"] for image in kept.images] == [1, 4]
+        assert [Path(each.name).name for each in kept.bad] == ["1.png", "2.png"]
+        assert [int(boxes["image_id"]) for _, boxes in kept] == [1, 4]
+        assert kept.as_dict()["bad_images"] == 2 and kept.as_dict()["objects"] == 4
 
 
 def test_a_line_of_pixels_is_no_image(tmp_path: Path) -> None:

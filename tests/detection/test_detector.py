@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from ddw_graph import FeatureNetwork, create_model
 from ddw_graph.detection.detector import Category, Detector, detector_from
 from ddw_graph.detection.evaluation import found_in
-from ddw_graph.detection.freezing import freeze_early, freeze_norms
+from ddw_graph.detection.freezing import freeze_first, freeze_norms
 from ddw_graph.detection.settings import (
     DetectorSettings,
     settings_from,
     settings_named,
 )
-from ddw_graph.detection.train import chosen_settings
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.network import Network
 from tests.detection.small import (
@@ -94,7 +93,7 @@ def test_the_backbone_has_the_features_of_the_network(edges: str) -> None:
 def test_the_network_stays_as_it_is() -> None:
     network = used(small_network())
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    settings = small_settings(norm="frozen", trainable_layers=0)
+    settings = small_settings(norm="frozen", frozen_layers=4)
     detector = Detector(network, CATEGORIES, settings).train()
     images, boxes = torch.rand(2, 3, SIZE, SIZE), torch.tensor([[4.0, 4, 20, 20]])
     targets = [{"boxes": boxes, "labels": torch.tensor([1])}] * 2
@@ -144,35 +143,23 @@ def test_images_of_any_size_are_seen() -> None:
         assert (boxes["boxes"][:, 2::2] <= image.shape[2]).all()
 
 
-def test_what_trains_is_counted_from_the_last_layer() -> None:
+def test_frozen_layers_are_counted_from_the_stem() -> None:
     with torch.device("meta"):
         backbone = FeatureNetwork(create_model("resnet18"))
-    freeze_early(backbone, 3)
+    freeze_first(backbone, 2)
     layers = [backbone.stem, *backbone.stages]
-    trains = [all(p.requires_grad for p in layer.parameters()) for layer in layers]
-    frozen = [any(p.requires_grad for p in layer.parameters()) for layer in layers]
-    assert trains == frozen == [False, False, True, True, True]
-    with pytest.raises(ModelError, match=r"must be in \[0, 5\], stem and 4 stages"):
-        freeze_early(backbone, 6)
+    trains = [{p.requires_grad for p in layer.parameters()} for layer in layers]
+    assert trains == [{False}] * 2 + [{True}] * 3
+    with pytest.raises(ModelError, match=r"in \[0, 5\], stem and 4 stages, got 6"):
+        freeze_first(backbone, 6)
 
 
-def test_what_was_trained_stays_in_part() -> None:
-    with torch.device("meta"):
-        network = create_model("resnet18")
-    settings = chosen_settings(network, "coco", started=True)
-    assert (settings.norm, settings.trainable_layers) == ("frozen", 3)
-    # Of levels up to a sixteenth the last stage is no part of the backbone.
-    fewer = {"levels": (4, 8, 16), "anchor_sizes": (1, 2, 3, 4)}
-    settings = chosen_settings(network, "coco", started=True, **fewer)
-    assert settings.trainable_layers == 2
-    settings = chosen_settings(network, "coco", started=False)
-    assert (settings.norm, settings.trainable_layers) == ("batch", None)
-    settings = chosen_settings(
-        network, "small", started=True, norm="batch", trainable_layers=5
-    )
-    assert (settings.norm, settings.trainable_layers) == ("batch", 5)
-    with torch.device("meta"):
-        Detector(network, CATEGORIES, settings)
+def test_settings_follow_from_whether_the_backbone_was_trained() -> None:
+    for trained, wanted in ((True, ("frozen", 2)), (False, ("batch", 0))):
+        settings = settings_named("small", trained=trained, mean=None)
+        assert (settings.norm, settings.frozen_layers) == wanted
+    asked = settings_named("small", norm="batch", frozen_layers=0)
+    assert (asked.norm, asked.frozen_layers) == ("batch", 0)
 
 
 def test_the_default_is_what_torchvision_builds() -> None:
@@ -243,7 +230,7 @@ def test_an_image_without_objects_teaches_what_is_none() -> None:
 
 
 def test_a_configuration_builds_it_again() -> None:
-    detector = small_detector(trainable_layers=2, mean=(0.1,) * 3, std=(0.2,) * 3)
+    detector = small_detector(frozen_layers=2, mean=(0.1,) * 3, std=(0.2,) * 3)
     assert detector.config is not None
     again = detector_from(detector.config)
     assert again.config == detector.config
@@ -262,7 +249,7 @@ def test_a_configuration_builds_it_again() -> None:
         (lambda: Detector(small_network(), []), "at least one category"),
         (
             lambda: Detector(small_network(), [Category(1, "a")] * 2),
-            "numbers of their own",
+            "ids of categories must be different",
         ),
         (
             lambda: Detector(

@@ -1,32 +1,36 @@
-"""Detectors learn, resume exactly, and never overwrite what is good."""
+"""Detectors learn, and the loop holds for them what it holds for classifiers."""
 
 import json
-import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
-from ddw_graph.detection.coco import CocoData
-from ddw_graph.detection.evaluation import boxes_found, found_in_each
+from ddw_graph.detection.coco import CocoData, coco_data
+from ddw_graph.detection.detector import Detector
+from ddw_graph.detection.evaluation import coco_results, kept_detector
 from ddw_graph.detection.figures import FIGURES, coco_figures
-from ddw_graph.detection.loop import LOSSES
 from ddw_graph.detection.recipe import DetectionRecipe, detection_recipe
-from ddw_graph.detection.train import kept_detector, train_detector
-from ddw_graph.errors import DataError, ModelError, RunError
+from ddw_graph.detection.task import Detection, train_detector
+from ddw_graph.errors import DataError, RunError, UnfinishedWarning
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.run import Row, RunFolder
+from ddw_graph.training.run import Run
 from ddw_graph.training.world import World
 from tests.detection.small import (
+    CATEGORIES,
     RECIPE,
     small_content,
     small_data,
+    small_detector,
     small_network,
     small_recipe,
     small_settings,
     write_data,
 )
+from tests.training.runs import Stop, StopAt
 
 FULL = pytest.mark.full
 
@@ -41,69 +45,19 @@ def run(
     data: CocoData,
     *,
     recipe: DetectionRecipe = RECIPE,
-    seed: int = 0,
-    network_seed: int = 0,
+    network: Any = None,
+    settings: Any = None,
     **options: Any,
-) -> dict[str, Any]:
-    torch.manual_seed(network_seed)
-    return train_detector(
-        options.pop("network", None) or small_network(drop_path=0.2),
-        options.pop("settings", None) or small_settings(),
-        data,
-        data,
-        recipe,
-        seed=seed,
-        folder=folder,
-        started=options.pop("started", False),
-        **options,
+) -> Run:
+    torch.manual_seed(0)
+    detector = Detector(
+        network or small_network(drop_path=0.2),
+        CATEGORIES,
+        settings or small_settings(),
     )
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = RunFolder(folder).read_checkpoint()["model"]
-    return state
-
-
-class Stop(Exception):
-    """Ends a training from outside."""
-
-
-class StopAt:
-    """Ends a training at a step, or after an epoch."""
-
-    def __init__(self, epoch: int, step: int | None = None) -> None:
-        self.place = epoch, step
-
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        if (epoch, step) == self.place:
-            raise Stop
-
-    def epoch(self, row: Row) -> None:
-        if (row["epoch"], None) == self.place:
-            raise Stop
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, data: CocoData) -> Path:
-    """Returns the folder of an uninterrupted run, which nobody changes."""
-    folder = tmp_path_factory.mktemp("runs") / "whole"
-    run(folder, data)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def after_an_epoch(tmp_path_factory: pytest.TempPathFactory, data: CocoData) -> Path:
-    """Returns the folder of a run that ended after its first epoch."""
-    folder = tmp_path_factory.mktemp("runs") / "cut"
-    with pytest.raises(Stop):
-        run(folder, data, listeners=[StopAt(1)])
-    return folder
-
-
-@pytest.fixture
-def cut(after_an_epoch: Path, tmp_path: Path) -> Path:
-    """Returns a folder with a copy of that run, to change."""
-    return Path(shutil.copytree(after_an_epoch, tmp_path / "cut"))
+    return train_detector(
+        detector, data, data, recipe, seed=0, folder=folder, **options
+    )
 
 
 @FULL
@@ -112,204 +66,156 @@ def test_finds_all_of_ten_images_that_it_has_learned(tmp_path: Path) -> None:
     recipe = small_recipe(
         epochs=14, milestones=(11,), batch_size=2, learning_rate=0.02, flip=False
     )
-    network = small_network()
-    result = run(tmp_path / "run", ten, recipe=recipe, network=network)
-    assert result["AP50"] > 0.9 and result["synthetic"] is True
-    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    assert rows[-1]["train_loss"] < rows[0]["train_loss"] / 3
-    for row in rows:
-        assert row["train_loss"] == pytest.approx(sum(row[name] for name in LOSSES))
-    detector = kept_detector(tmp_path / "run" / "detector.safetensors")
-    figures = coco_figures(ten, boxes_found(detector, ten))
+    done = run(tmp_path / "run", ten, recipe=recipe, network=small_network())
+    result, log = done.result, done.log
+    assert result is not None and result["AP50"] > 0.9 and result["synthetic"] is True
+    assert log[-1]["train_loss"] < log[0]["train_loss"] / 3
+    detector = kept_detector(tmp_path / "run")
+    figures = coco_figures(ten, coco_results(detector, ten))
     assert figures == {name: result[name] for name in FIGURES}
 
 
-def test_writes_configuration_log_and_result(tmp_path: Path, data: CocoData) -> None:
-    folder = tmp_path / "run"
-    result = run(folder, data)
-    assert {path.name for path in folder.iterdir()} == {
-        "config.json",
-        "log.csv",
-        "log.jsonl",
-        "checkpoint.pt",
-        "detector.safetensors",
-        "result.json",
-    }
-    config = json.loads((folder / "config.json").read_text())["config"]
+def test_the_log_has_the_terms_of_the_loss(tmp_path: Path, data: CocoData) -> None:
+    done = run(tmp_path / "run", data)
+    terms = ("classifier", "box_reg", "objectness", "rpn_box_reg")
+    for row in done.log:
+        total = sum(row[f"train_{name}"] for name in terms)
+        assert row["train_loss"] == pytest.approx(total)
+        assert {"AP", "AP50", "learning_rate", "data_seconds"} <= set(row)
+    config = done.config
+    assert config["task"] == "detection"
     assert config["recipe"]["milestones"] == [1] and config["seed"] == 0
     assert config["data"]["train"]["objects"] == 12
-    assert config["detector"]["settings"]["norm"] == "batch"
-    assert len((folder / "log.csv").read_text().splitlines()) == 3
-    assert json.loads((folder / "result.json").read_text()) == result
-    assert run(folder, data, resume=True) == result
-    with pytest.raises(RunError, match="resume it with --resume"):
-        run(folder, data)
-    with pytest.raises(RunError, match="another configuration: recipe.epochs is 2"):
-        run(folder, data, recipe=small_recipe(epochs=4), resume=True)
-    (folder / "result.json").write_text('{"AP": 1}')
-    with pytest.raises(RunError, match="without the file, --resume makes it again"):
-        run(folder, data, resume=True)
+    assert config["model"]["settings"]["norm"] == "batch"
+    assert done.result == run(tmp_path / "run", data, resume=True).result
+    with pytest.raises(RunError, match=r"recipe\.epochs"):
+        run(tmp_path / "run", data, recipe=small_recipe(epochs=4), resume=True)
 
 
 @pytest.mark.parametrize(
-    "place",
+    ("changes", "options"),
     [
-        (2, 1),
-        pytest.param((1, None), marks=FULL),
-        pytest.param((2, None), marks=FULL),
+        ({}, {}),
+        pytest.param({"ema_decay": 0.5}, {"checkpoint_steps": 1}, marks=FULL),
+        pytest.param({}, {"execution": Execution(accumulate=2)}, marks=FULL),
+        pytest.param({}, {"execution": Execution(precision="bfloat16")}, marks=FULL),
+        pytest.param({}, {"execution": Execution(precision="float16")}, marks=FULL),
     ],
+    ids=str,
 )
+@pytest.mark.cpu_seconds(4, reason="trains two detectors")
 def test_resumed_equals_uninterrupted(
-    tmp_path: Path, data: CocoData, whole: Path, place: tuple[int, int | None]
+    tmp_path: Path, data: CocoData, changes: dict[str, Any], options: dict[str, Any]
 ) -> None:
+    options = {"recipe": replace(RECIPE, **changes), **options}
+    whole = run(tmp_path / "whole", data, **options)
     with pytest.raises(Stop):
-        run(tmp_path / "cut", data, listeners=[StopAt(*place)])
-    torch.randn(5)  # what was drawn in between must not matter
-    result = run(tmp_path / "cut", data, resume=True)
-    first, second = weights(whole), weights(tmp_path / "cut")
-    assert all(torch.equal(first[key], second[key]) for key in first)
-    uninterrupted = json.loads((whole / "result.json").read_text())
-    assert uninterrupted | {"train_seconds": 0} == result | {"train_seconds": 0}
-    model = "detector.safetensors"
-    paths = whole / model, tmp_path / "cut" / model
-    assert paths[0].read_bytes() == paths[1].read_bytes()
+        run(tmp_path / "cut", data, listeners=[StopAt(2, 2)], **options)
+    with pytest.warns(UnfinishedWarning, match="1 of 2 epochs"):
+        assert isinstance(kept_detector(tmp_path / "cut"), Detector)
+    torch.randn(5)  # what is drawn in between must not matter
+    cut = run(tmp_path / "cut", data, resume=True, **options)
+    first, second = whole.result or {}, cut.result or {}
+    assert first["model_sha256"] == second["model_sha256"]
+    assert first | {"train_seconds": 0} == second | {"train_seconds": 0}
 
 
 @FULL
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_mixed_precision_learns_nearly_the_same_and_resumes(
-    tmp_path: Path, data: CocoData, precision: str
+def test_a_batch_in_two_parts_has_nearly_the_same_loss(
+    tmp_path: Path, data: CocoData
 ) -> None:
-    execution = Execution(precision=precision, channels_last=True)
-    exact = run(tmp_path / "exact", data)
-    whole = run(tmp_path / "whole", data, execution=execution)
-    with pytest.raises(Stop):
-        run(tmp_path / "cut", data, execution=execution, listeners=[StopAt(2, 1)])
-    with pytest.raises(RunError, match="another configuration: execution is"):
-        run(tmp_path / "cut", data, resume=True)
-    result = run(tmp_path / "cut", data, execution=execution, resume=True)
-    assert whole | {"train_seconds": 0} == result | {"train_seconds": 0}
-    assert whole["train_loss"] != exact["train_loss"]
-    assert whole["train_loss"] == pytest.approx(exact["train_loss"], rel=0.1)
-    first, second = weights(tmp_path / "whole"), weights(tmp_path / "cut")
-    assert all(torch.equal(first[key], second[key]) for key in first)
-    kept = RunFolder(tmp_path / "cut").read_checkpoint()
-    assert ("scaler" in kept) == (precision == "float16")
-    wide = [w for w in first.values() if w.dim() == 4 and min(w.shape[1:3]) > 1]
-    assert wide and {w.dtype for w in first.values()} <= {torch.float32, torch.int64}
-    assert all(w.is_contiguous(memory_format=torch.channels_last) for w in wide)
+    losses = [
+        run(
+            tmp_path / name,
+            data,
+            network=small_network(),
+            settings=small_settings(norm="frozen"),
+            execution=execution,
+        ).log[0]["train_loss"]
+        for name, execution in (
+            ("one", Execution()),
+            ("two", Execution(accumulate=2)),
+            ("half", Execution(precision="bfloat16", channels_last=True)),
+        )
+    ]
+    assert len(set(losses)) == 3
+    assert losses[1:] == pytest.approx([losses[0]] * 2, rel=0.2)
 
 
-def test_steps_of_other_kinds_are_refused(tmp_path: Path, data: CocoData) -> None:
-    for execution in (
-        Execution(accumulate=2),
-        Execution(compile=True),
-        Execution(deterministic=True),
-    ):
-        with pytest.raises(RunError, match="precision and channels_last, got [acd]"):
-            run(tmp_path / "run", data, execution=execution)
+def test_samples_that_stand_in_count_nothing(data: CocoData) -> None:
+    task = Detection(small_detector(), data, data, RECIPE)
+    batch = task.collate([task.train[0], task.train[1]])
+    torch.manual_seed(0)
+    one = task.loss(task.network, batch, 1)
+    torch.manual_seed(0)
+    alone = task.loss(task.network, task.collate([task.train[0]]), 1)
+    assert one["loss"] == alone["loss"] and one["loss"] > 0
+    none = task.loss(task.network, batch, 0)
+    assert not any(float(value) for value in none.values())
+    torch.autograd.backward(none["objective"])
+    parameters = [p for p in task.network.parameters() if p.requires_grad]
+    assert all(p.grad is not None and not p.grad.any() for p in parameters)
+
+
+def test_half_of_the_training_images_are_flipped(data: CocoData) -> None:
+    flips = Detection(small_detector(), data, data, RECIPE).train.flip
+    still = Detection(small_detector(), data, data, small_recipe(flip=False)).train.flip
+    assert flips and not still and not data.flip
+
+
+def test_compiling_is_refused(tmp_path: Path, data: CocoData) -> None:
+    with pytest.raises(RunError, match="compile must be off"):
+        run(tmp_path / "run", data, execution=Execution(compile=True))
     assert not (tmp_path / "run").exists()
-
-
-@FULL
-def test_the_seed_fixes_the_weights(tmp_path: Path, data: CocoData) -> None:
-    recipe = small_recipe(epochs=1, milestones=())
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        run(tmp_path / name, data, recipe=recipe, seed=seed)
-    a, b, c = (weights(tmp_path / name) for name in "abc")
-    assert all(torch.equal(a[key], b[key]) for key in a)
-    assert not all(torch.equal(a[key], c[key]) for key in a)
 
 
 def test_frozen_parts_do_not_train(tmp_path: Path, data: CocoData) -> None:
     network = small_network()
     before = network.state_dict()
-    settings = small_settings(norm="frozen", trainable_layers=2)
+    settings = small_settings(norm="frozen", frozen_layers=2)
     recipe = small_recipe(epochs=1, milestones=())
-    run(tmp_path / "a", data, network=network, settings=settings, recipe=recipe)
-    after = weights(tmp_path / "a")
-    prefix = "backbone.body."
-    same = {
-        key.removeprefix(prefix): torch.equal(value, before[key.removeprefix(prefix)])
-        for key, value in after.items()
-        if key.startswith(prefix)
-    }
+    done = run(tmp_path / "a", data, network=network, settings=settings, recipe=recipe)
+    body: nn.Module = done.network().backbone.body
+    same = {k: torch.equal(v, before[k]) for k, v in body.state_dict().items()}
     frozen = {key for key, equal in same.items() if equal}
     assert {key for key in same if key.startswith(("stem.", "stages.0."))} <= frozen
     assert "stages.1.entry.projections.0.weight" not in frozen
     assert any(key.startswith("stages.2.") for key in set(same) - frozen)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_before_the_step(
-    cut: Path, data: CocoData, value: float
-) -> None:
-    run_folder = RunFolder(cut)
-    state = run_folder.read_checkpoint()
-    name = "roi_heads.box_predictor.cls_score.bias"
-    state["model"][name].fill_(value)
-    run_folder.write_checkpoint(state)
-    before = run_folder.checkpoint_path.read_bytes()
-    with pytest.raises(RunError, match="loss is (nan|inf) in epoch 2, step 1 of 2"):
-        run(cut, data, resume=True)
-    assert run_folder.checkpoint_path.read_bytes() == before
-    assert not run_folder.result_path.exists()
-
-
-def test_a_checkpoint_of_something_else_is_refused(cut: Path, data: CocoData) -> None:
-    folder = RunFolder(cut)
-    good = folder.read_checkpoint()
-    for change, message in (
-        ({"history": [{"epoch": "1"}]}, "something else than numbers"),
-        ({"history": []}, "0 epochs of 2"),
-        ({"optimizer": {}}, "must be a checkpoint of this run"),
-        ({"model": {}}, "must hold the weights of this network"),
-    ):
-        folder.write_checkpoint(good | change)
-        with pytest.raises(RunError, match=message):
-            run(cut, data, resume=True)
-
-
-def test_categories_must_be_the_same(tmp_path: Path, data: CocoData) -> None:
+def test_categories_must_be_the_detectors(tmp_path: Path, data: CocoData) -> None:
     content = small_content(2)
     content["categories"][0]["name"] = "pink"
-    from ddw_graph.detection.coco import coco_data
-
     other = coco_data(*write_data(tmp_path / "other", content))
-    with pytest.raises(DataError, match="where number 3 is 'red', got 'pink'"):
-        train_detector(
-            small_network(),
-            small_settings(),
-            data,
-            other,
-            RECIPE,
-            seed=0,
-            folder=tmp_path / "run",
-            started=False,
-        )
+    for train, val in ((data, other), (other, data)):
+        with pytest.raises(DataError, match="got 3 'pink' in place of 3 'red'"):
+            train_detector(
+                small_detector(), train, val, RECIPE, seed=0, folder=tmp_path / "run"
+            )
     assert not (tmp_path / "run").exists()
 
 
-def test_a_backbone_that_does_not_suit_leaves_no_folder(
-    tmp_path: Path, data: CocoData
+def test_processes_share_the_images(
+    data: CocoData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = small_settings(levels=(4, 16))
-    with pytest.raises(ModelError, match="levels must be among"):
-        run(tmp_path / "run", data, settings=settings)
-    assert not (tmp_path / "run").exists()
+    detector = small_detector(score=0.0)
+    alone = coco_results(detector, data)
+    assert alone and {each["image_id"] for each in alone} <= set(range(1, 7))
+    parts: list[list[dict[str, Any]]] = []
 
+    def gather(into: list[Any], own: list[dict[str, Any]]) -> None:
+        parts.append(own)
+        into[:] = [own] + [[]] * (len(into) - 1)
 
-def test_processes_share_the_images(data: CocoData) -> None:
-    from ddw_graph.detection.detector import Detector
-    from tests.detection.small import CATEGORIES
-
-    detector = Detector(small_network(), CATEGORIES, small_settings(score=0.0))
-    alone = list(found_in_each(detector, data))
-    parts = [list(found_in_each(detector, data, world=World(r, 4))) for r in range(4)]
-    for place, each in enumerate(alone):
-        shared = parts[place % 4][place // 4]
-        assert torch.equal(shared.boxes["boxes"], each.boxes["boxes"])
+    monkeypatch.setattr("torch.distributed.all_gather_object", gather)
+    shared = [
+        r
+        for rank in range(4)
+        for r in coco_results(detector, data, world=World(rank, 4))
+    ]
+    assert sorted(map(json.dumps, shared)) == sorted(map(json.dumps, alone))
+    assert all(parts)
+    assert coco_figures(data, shared) == coco_figures(data, alone)
 
 
 def test_the_presets_fall_where_they_should() -> None:
@@ -317,9 +223,11 @@ def test_the_presets_fall_where_they_should() -> None:
     assert (recipe.batch_size, recipe.learning_rate) == (16, 0.02)
     assert (recipe.momentum, recipe.weight_decay) == (0.9, 1e-4)
     assert (recipe.epochs, recipe.warmup_steps) == (12, 1000)
-    rates = [recipe.learning_rate_at(10_000, epoch) for epoch in range(12)]
+    rates = [recipe.learning_rate_at(e * 7500 + 1000, 90_000) for e in range(12)]
     assert rates == pytest.approx([0.02] * 8 + [0.002] * 3 + [0.0002])
-    warm = [recipe.learning_rate_at(step, 0) for step in (0, 500, 1000)]
+    ends = [recipe.learning_rate_at(step, 90_000) for step in (59_999, 60_000)]
+    assert ends == pytest.approx([0.02, 0.002])
+    warm = [recipe.learning_rate_at(step, 90_000) for step in (0, 500, 1000)]
     assert warm == pytest.approx([0.00002, 0.01001, 0.02])
     unreached = [detection_recipe("1x", epochs=n).unreached for n in (8, 11, 12)]
     assert unreached == [(8, 11), (11,), ()]
@@ -332,7 +240,7 @@ def test_the_presets_fall_where_they_should() -> None:
         ({"milestones": (3, 2)}, r"rising and at least 1, got \(3, 2\)"),
         ({"warmup_factor": 0.0}, "warmup_factor must be in"),
         ({"learning_rate": float("inf")}, r"learning_rate must be in \(0, 1e30\]"),
-        ({"learning_rate": 1e45}, r"learning_rate must be in \(0, 1e30\]"),
+        ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), got 1.0"),
         ({"colour": 1}, "no colour"),
     ],
 )
