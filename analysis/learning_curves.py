@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
+from ddw_graph.errors import RunError
 from ddw_graph.experiments.groups import Group
 from ddw_graph.training.log import CURVES
 from ddw_graph.training.run import Run
@@ -50,9 +51,11 @@ def curves_of(group: Group) -> Curves:
     """Returns the curves of a configuration, over the epochs that all its runs have.
 
     Raises:
-        RunError: If a log is missing, damaged or empty.
+        RunError: If a log is missing, damaged or empty, or not a classifier's.
     """
     logs = [Run(run).log for run in group.runs.values()]
+    if not all(name in row for name in CURVES for log in logs for row in log):
+        raise RunError(f"logs of {group.name} must have {', '.join(CURVES)}")
     epochs = min(map(len, logs))
     values = {
         name: np.array([[row[name] for row in log[:epochs]] for log in logs])

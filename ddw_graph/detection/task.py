@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ddw_graph.detection.coco import CocoData
@@ -88,12 +89,15 @@ class Detection(Task):
         # A process without a sample computes one that does not count.
         images, boxes = (column[: max(1, count)] for column in batch)
         terms = forward(images, boxes)
-        loss = sum(terms.values())
-        sums = {name: count * value.detach() for name, value in terms.items()}
+        loss = torch.stack([*terms.values()]).sum()
+        sums = {
+            name.removeprefix("loss_"): count * value.detach().double()
+            for name, value in terms.items()
+        }
         return {
             "objective": loss if count else 0 * loss,
-            "loss": count * loss.detach(),
-            **{name.removeprefix("loss_"): value for name, value in sums.items()},
+            "loss": torch.stack([*sums.values()]).sum(),
+            **sums,
         }
 
     def evaluate(self, network: Detector, now: Evaluating) -> Row:

@@ -11,9 +11,10 @@ import pytest
 from ddw_graph import load, save
 from ddw_graph.detection.detector import Detector
 from ddw_graph.detection.figures import FIGURES
+from ddw_graph.training.run import Run
 from tests.cli.command import call
 from tests.deployment.small import small_run
-from tests.detection.small import small_network
+from tests.detection.small import make_data, small_network
 
 NETWORK = ("--model", "randwire_tiny", "--wiring", "complete:n=1")
 SETTINGS = (
@@ -27,10 +28,7 @@ TRY = (*NETWORK, *SETTINGS)
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "made"
-    sizes = ("--train", 4, "--val", 3, "--image-size", 64)
-    result = call("detect", "synthesize", *sizes, "--out", folder)
-    assert result.exit_code == 0, result.output
-    assert result.stdout == f"{folder}: synthetic images, 4 train, 3 val\n"
+    make_data(folder, "--train", "4", "--val", "3", "--image-size", "64")
     return folder
 
 
@@ -61,15 +59,13 @@ def test_starts_from_a_trained_classifier(data: Path, tmp_path: Path) -> None:
     words = ("--from", classifier, *SETTINGS, "--out", tmp_path / "run", "--json")
     result = call("detect", "train", "--root", data, *words)
     assert result.exit_code == 0, result.output
-    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
-    settings = config["detector"]["settings"]
-    assert (settings["norm"], settings["trainable_layers"]) == ("frozen", 2)
-    assert len(config["start"]) == 16
+    settings = Run(tmp_path / "run").model_config["settings"]
+    assert (settings["norm"], settings["frozen_layers"]) == ("frozen", 2)
     again = call("detect", "train", "--root", data, *words, "--resume")
     assert json.loads(again.stdout) == json.loads(result.stdout)
     save(small_network(), classifier, overwrite=True)
     other = call("detect", "train", "--root", data, *words, "--resume")
-    assert other.exit_code == 2 and "configuration: start is" in other.stderr
+    assert other.exit_code == 2 and "configuration: weights is" in other.stderr
 
 
 def test_evaluates_with_files_and_a_picture(
@@ -94,7 +90,7 @@ def test_evaluates_with_files_and_a_picture(
         assert set(entry) == {"image_id", "category_id", "bbox", "score"}
     assert files[2].read_bytes().startswith(b"\x89PNG")
     boxes = data / "annotations" / "instances_val.json"
-    model = trained / "detector.safetensors"
+    model = trained / "model.safetensors"
     where = ("--images", data / "val", "--annotations", boxes)
     told = call("detect", "eval", model, *where)
     assert "3 synthetic images:" in told.stdout
@@ -137,7 +133,7 @@ def test_predicts_with_the_adjacency_of_each_image(
 def test_what_a_detectors_settings_leave_out_may_be_asked_for(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:
-    detector = load(trained / "detector.safetensors", kind=Detector)
+    detector = load(trained / "model.safetensors", kind=Detector)
     assert detector.config is not None
     detector.config["settings"]["score"] = 0.9
     save(detector, tmp_path / "strict.safetensors")
@@ -182,25 +178,22 @@ def test_images_are_normalised_as_those_of_the_classifier(
     result = call(*train, classifier, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert "mean and std" not in result.stderr
-    config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
-    settings = config["detector"]["settings"]
+    settings = Run(tmp_path / "run").model_config["settings"]
     assert settings["mean"] == pytest.approx([0.3])
     assert settings["std"] == pytest.approx([0.2])
-    # A file that lies in no run does not say what it is used to, and that is said.
+    # A file does not hold the mean of its images, and the command says so.
     alone = tmp_path / "alone.safetensors"
     alone.write_bytes((classifier / "model.safetensors").read_bytes())
     result = call(*train, alone, "--out", tmp_path / "other")
-    assert f"{alone} lies in no run that says mean and std" in result.stderr
-    config = json.loads((tmp_path / "other" / "config.json").read_text())["config"]
-    assert config["detector"]["settings"]["mean"] is None
+    assert f"{alone} is no run's folder with the mean and std" in result.stderr
+    assert Run(tmp_path / "other").model_config["settings"]["mean"] is None
 
 
 def test_without_a_subcommand_it_says_what_there_is() -> None:
     result = call("detect")
     assert result.exit_code == 0
-    for name in ("train", "eval", "predict", "synthesize"):
+    for name in ("train", "eval", "predict"):
         assert f"  {name} " in result.output
-    assert "SYNTHETIC" in call("detect", "synthesize", "--help").output
 
 
 def assert_refused(*words: object, message: str) -> None:
@@ -231,23 +224,23 @@ def test_what_cannot_be_trained_is_one_line_and_2(
     boxes = broken / "annotations" / "instances_train.json"
     boxes.write_bytes(boxes.read_bytes()[:-40])
     out = ("--out", tmp_path / "run")
-    detector = trained / "detector.safetensors"
+    detector = trained / "model.safetensors"
     for words, message in (
         ((broken, *out), "instances_train.json must hold whole JSON"),
         ((tmp_path / "none", *out), "got neither"),
         ((data, *TRY, "--out", data), "a run needs an empty or a new folder"),
-        ((data, *TRY, "--levels", "4,x", *out), "no whole numbers"),
+        ((data, *TRY, "--levels", "4,x", *out), "must be whole numbers"),
         ((data, *TRY, "--levels", "2,64", *out), "levels must be among"),
         ((data, "--recipe", "3x", *out), "recipe must be one of 1x, small"),
         ((data, "--settings", "big", *out), "must be one of coco, small"),
-        ((data, *TRY, "--from", classifier, *out), "--model cannot be had"),
-        ((data, "--from", trained, *out), "must hold the run of a network"),
+        ((data, *TRY, "--from", classifier, *out), "combined with --from"),
+        ((data, "--from", trained, *out), "a Detector"),
         ((other, *TRY, *out), "categories of"),
     ):
         assert_refused("detect", "train", "--root", *words, message=message)
     for start, message in (
-        (trained, "must hold the run of a network"),
-        (detector, "must hold a Network, got a Detector"),
+        (trained, "a Detector"),
+        (detector, "a Detector"),
     ):
         assert_refused("train", "--from", start, *out, message=message)
     assert not (tmp_path / "run").exists()
@@ -262,9 +255,9 @@ def test_what_cannot_be_detected_is_one_line_and_2(
     (tmp_path / "empty").mkdir()
     boxes = data / "annotations" / "instances_train.json"
     exported = ("--out", tmp_path / "a.pt2")
-    detector = trained / "detector.safetensors"
+    detector = trained / "model.safetensors"
     for words, message in (
-        (("eval", classifier, "--root", data), "must hold a Detector, got a Network"),
+        (("eval", classifier, "--root", data), "a detector, got a Network"),
         (("eval", trained, "--root", other), "got 'Sack'"),
         (("eval", trained), "--root is needed, or --images with"),
         (("eval", trained, "--root", data, "--picture", "a.txt"), ".png"),
@@ -274,18 +267,15 @@ def test_what_cannot_be_detected_is_one_line_and_2(
         (("predict", trained, data, "--out", boxes), "File exists"),
         (("predict", trained, data, "--out", "/proc/found"), "/proc/found"),
         (("predict", tmp_path, boxes), "must hold config.json"),
-        (("synthesize", "--out", data), "a new or an empty folder"),
-        (("synthesize", "--val", 0, *exported), "val must be at least 1"),
-        (("synthesize", "--class", "Hat", *exported), "got 'Hat'"),
         (("nonsense",), "No such command 'nonsense'"),
     ):
         assert_refused("detect", *words, message=message)
     for command, message in (
-        (("predict", trained, data), "must hold the run of a network"),
-        (("predict", detector, data), "must hold a Network, got a Detector"),
-        (("export", trained, *exported), "the run of a network"),
-        (("export", detector, *exported), "must hold a Network, got a Detector"),
-        (("bench", "latency", "--network", trained), "must hold the run of a network"),
+        (("predict", trained, data), "a Detector"),
+        (("predict", detector, data), "a Detector"),
+        (("export", trained, *exported), "a Detector"),
+        (("export", detector, *exported), "a Detector"),
+        (("bench", "latency", "--network", trained), "a Detector"),
     ):
         assert_refused(*command, message=message)
     assert not (tmp_path / "a.pt2").exists()
@@ -302,8 +292,7 @@ def test_processes_train_together(data: Path, tmp_path: Path) -> None:
     # The process that leads speaks, and no other.
     result = json.loads(done.stdout)
     assert result == json.loads((tmp_path / "two" / "result.json").read_text())
-    config = json.loads((tmp_path / "two" / "config.json").read_text())["config"]
-    assert config["processes"] == 2
+    assert Run(tmp_path / "two").config["execution"]["processes"] == 2
     again = call("detect", "eval", tmp_path / "two", "--root", data, "--json")
     assert {name: json.loads(again.stdout)[name] for name in FIGURES} == {
         name: result[name] for name in FIGURES

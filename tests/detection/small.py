@@ -1,6 +1,7 @@
 """A detector and images small enough to train in a test."""
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from ddw_graph.detection.recipe import DetectionRecipe, detection_recipe
 from ddw_graph.detection.settings import DetectorSettings, settings_named
 from ddw_graph.nn.network import Network
 
+TOOL = runpy.run_path(
+    str(Path(__file__).parents[2] / "tools" / "make_detection_data.py")
+)
 CATEGORIES = (Category(3, "red"), Category(8, "blue"))
 SIZE = 48
 RECIPE = detection_recipe("small", epochs=2, milestones=(1,), warmup_steps=4)
@@ -104,6 +108,11 @@ def write_data(root: Path, content: dict[str, Any]) -> tuple[Path, Path]:
 def small_data(root: Path, images: int = 10) -> CocoData:
     """Returns images of squares, written in a folder."""
     return coco_data(*write_data(root, small_content(images)))
+
+
+def make_data(folder: Path, *options: str) -> None:
+    """Runs tools/make_detection_data.py."""
+    TOOL["main"]([str(folder), *options])
 
 
 def small_recipe(**changes: Any) -> DetectionRecipe:

@@ -1,6 +1,5 @@
-"""Detectors on disk: ``save`` and ``load`` as for networks; see models/test_files.py."""
+"""Detectors on disk, as networks are: see tests/models/test_files.py."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +9,8 @@ import torch
 
 from ddw_graph import Network, load, save
 from ddw_graph.detection.detector import Detector
-from ddw_graph.detection.evaluation import found_in
-from ddw_graph.detection.train import kept_detector
+from ddw_graph.detection.evaluation import found_in, kept_detector
 from ddw_graph.errors import CheckpointError, FileError, ModelError, RunError
-from ddw_graph.training.launch import kept_model
 from tests.detection.small import (
     CATEGORIES,
     SIZE,
@@ -74,11 +71,7 @@ def test_a_network_is_loaded_without_torchvisions_detectors(path: Path) -> None:
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, path], check=True)
 
 
-def test_a_run_of_the_other_kind_is_refused_in_one_line(tmp_path: Path) -> None:
-    config = tmp_path / "config.json"
-    config.write_text(json.dumps({"config": {"detector": {}}}))
-    with pytest.raises(RunError, match="must hold the run of a network"):
-        kept_model(tmp_path)
-    config.write_text(json.dumps({"config": {"model": {}}}))
-    with pytest.raises(RunError, match="must hold the run of a detector"):
-        kept_detector(tmp_path)
+def test_a_classifier_is_refused_in_one_line(path: Path) -> None:
+    save(small_network(), path)
+    with pytest.raises(RunError, match="must hold a detector, got a Network"):
+        kept_detector(path)

@@ -1,7 +1,6 @@
 """The data of tools/make_detection_data.py: tight boxes, disjoint parts, repeatable."""
 
 import json
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ddw_graph.detection.coco import coco_split
-
-TOOL = runpy.run_path(
-    str(Path(__file__).parents[2] / "tools" / "make_detection_data.py")
-)
-
+from tests.detection.small import TOOL, make_data
 
 OBJECTS = TOOL["sources"](0, None)["train"].objects
 
 
 def make(folder: Path, *options: str) -> None:
     sizes = "--train 6 --val 4 --image-size 64 --crops 4 --crop-size 16"
-    TOOL["main"]([str(folder), *sizes.split(), *options])
+    make_data(folder, *sizes.split(), *options)
 
 
 @pytest.fixture(scope="module")

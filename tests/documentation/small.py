@@ -56,7 +56,6 @@ APPENDED = {
     "ddw-graph plot": "",
     "ddw-graph predict": "--device cpu",
     "ddw-graph export": "",
-    "ddw-graph detect synthesize": "--crops 4 --train 4 --val 4 --image-size 64",
     "ddw-graph detect train": (
         "--epochs 1 --batch-size 2 --workers 0 --device cpu --threads 1"
     ),
@@ -75,6 +74,9 @@ APPENDED = {
     ),
     "ddw-graph bench latency --network runs/ddw": (
         "--rounds 1 --threads 1 --device cpu --batch 2 --engine pytorch"
+    ),
+    "python tools/make_detection_data.py": (
+        "--crops 4 --train 4 --val 4 --image-size 64"
     ),
     "python tools/make_shards.py": "",
     "python tools/mixed_fashion_mnist.py": "",
@@ -261,6 +263,7 @@ BEFORE: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
     "README.md": (
         _sweep("docs/sweeps.md"),
         lambda folder, kept: pictures(folder),
+        scripts,
     ),
     "docs/ablations.md": (runs(ddw="half", ddw_0="ddw", ddw_1="ddw-1"),),
     "docs/backbones.md": (own_network,),
@@ -273,6 +276,7 @@ BEFORE: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
     "docs/detection.md": (
         lambda folder, kept: coco(folder),
         lambda folder, kept: pictures(folder),
+        scripts,
     ),
     "docs/distributed.md": (lambda folder, kept: _images(folder),),
     "docs/explore.md": (runs(ddw="ddw", half="half"),),
