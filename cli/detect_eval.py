@@ -74,7 +74,7 @@ def evaluate(
     from ddw_graph.detection.coco import coco_data, coco_split
     from ddw_graph.detection.evaluation import coco_results, kept_detector
     from ddw_graph.detection.figures import coco_figures
-    from ddw_graph.training.train import usable_device
+    from ddw_graph.training.launch import usable_device
 
     for path in filter(None, (out, detections, picture)):
         check_free(path, overwrite=overwrite)

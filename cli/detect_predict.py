@@ -62,8 +62,8 @@ def predict(
     from ddw_graph.detection.evaluation import found_in, kept_detector
     from ddw_graph.detection.images import read_image
     from ddw_graph.errors import DataError
+    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.pictures import UnreadableError, picture_files
-    from ddw_graph.training.train import usable_device
 
     if adjacency and not as_json and out is None:
         raise click.UsageError("--adjacency needs --json or --out")

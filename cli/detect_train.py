@@ -198,8 +198,8 @@ def _network(
     import torch
 
     from ddw_graph.models import create_model
+    from ddw_graph.training.launch import started_network
     from ddw_graph.training.run import Run
-    from ddw_graph.training.train import started_network
 
     given = {key: value for key, value in options.items() if value is not None}
     if start is None:

@@ -1,33 +1,23 @@
 """Recipes of detection."""
 
-from dataclasses import asdict, dataclass
-from math import inf
+from dataclasses import dataclass
 from typing import Any
 
 from ddw_graph.errors import RunError
 from ddw_graph.presets import preset
+from ddw_graph.training.recipe import BaseRecipe
 
 
 @dataclass(frozen=True)
-class DetectionRecipe:
-    """SGD with momentum, a linear warm-up, and a rate that falls at some epochs.
+class DetectionRecipe(BaseRecipe):
+    """How a detector is trained; see ``BaseRecipe`` for the rest.
 
     Args:
-        epochs: Passes over the training images.
-        batch_size: Images in a step, those of all processes.
-        learning_rate: Learning rate at the end of the warm-up.
-        momentum: Of SGD.
-        weight_decay: Of every parameter but thresholds, router biases and edge logits.
-        warmup_steps: Length of the warm-up.
+        warmup_steps: Length of the linear warm-up; ``warmup_epochs`` must be 0.
         warmup_factor: The first rate, as a fraction of ``learning_rate``.
         milestones: Epochs after which the rate is multiplied by ``gamma``, rising.
         gamma: Factor of the rate at each milestone.
         flip: Whether half of the training images are flipped left to right.
-        router_lr: Learning rate of the edge weights, in multiples of the others'.
-        clip_norm: Largest norm of all gradients together; 0 for no limit.
-        ema_decay: Decay of the average of the weights, which is then what is evaluated;
-            0 for none.
-        ema_interval: Steps between two updates of the average.
 
     Raises:
         RunError: If a value is out of range.
@@ -36,30 +26,19 @@ class DetectionRecipe:
     epochs: int = 12
     batch_size: int = 16
     learning_rate: float = 0.02
-    momentum: float = 0.9
     weight_decay: float = 1e-4
     warmup_steps: int = 1000
     warmup_factor: float = 0.001
     milestones: tuple[int, ...] = (8, 11)
     gamma: float = 0.1
     flip: bool = True
-    router_lr: float = 1.0
-    clip_norm: float = 0.0
-    ema_decay: float = 0.0
-    ema_interval: int = 1
 
-    norm_weight_decay = None
-    warmup_epochs = 0.0
-
-    def __post_init__(self) -> None:
-        """Checks every value."""
+    def rules(self) -> list[tuple[str, str, bool]]:
+        """Returns the rule of each value, by its name, and whether it holds."""
         rising = list(self.milestones) == sorted(set(self.milestones))
-        for name, rule, holds in (
-            ("epochs", "at least 1", self.epochs >= 1),
-            ("batch_size", "in [1, 2**31)", 1 <= self.batch_size < 2**31),
-            ("learning_rate", "in (0, 1e30]", 0 < self.learning_rate <= 1e30),
-            ("momentum", "in [0, 1)", 0 <= self.momentum < 1),
-            ("weight_decay", "finite and at least 0", 0 <= self.weight_decay < inf),
+        return [
+            *super().rules(),
+            ("warmup_epochs", "0: see warmup_steps", self.warmup_epochs == 0),
             ("warmup_steps", "at least 0", self.warmup_steps >= 0),
             ("warmup_factor", "in (0, 1]", 0 < self.warmup_factor <= 1),
             (
@@ -68,17 +47,7 @@ class DetectionRecipe:
                 rising and min(self.milestones, default=1) >= 1,
             ),
             ("gamma", "in (0, 1]", 0 < self.gamma <= 1),
-            ("router_lr", "finite and at least 0", 0 <= self.router_lr < inf),
-            ("clip_norm", "finite and at least 0", 0 <= self.clip_norm < inf),
-            ("ema_decay", "in [0, 1)", 0 <= self.ema_decay < 1),
-            ("ema_interval", "at least 1", self.ema_interval >= 1),
-        ):
-            if not holds:
-                raise RunError(f"{name} must be {rule}, got {getattr(self, name)}")
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the values by name, ready for JSON."""
-        return asdict(self) | {"milestones": list(self.milestones)}
+        ]
 
     @property
     def unreached(self) -> tuple[int, ...]:

@@ -16,10 +16,10 @@ from ddw_graph.detection.figures import FIGURES, coco_figures
 from ddw_graph.detection.recipe import DetectionRecipe
 from ddw_graph.errors import RunError
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.launch import train_task
 from ddw_graph.training.log import Row
 from ddw_graph.training.run import Run
 from ddw_graph.training.task import Evaluating, Task
-from ddw_graph.training.train import train_task
 
 
 class Detection(Task):
@@ -133,7 +133,7 @@ def train_detector(
     """Trains a detector and returns the run.
 
     A copy is trained: ``detector`` stays unchanged, and ``run.network()`` is the
-    trained one. Everything that ``ddw_graph.training.train`` does, from exact resuming
+    trained one. Everything that ``ddw_graph.training.launch`` does, from exact resuming
     to several processes, it does here too; several normalise their own images.
 
     Args:
@@ -145,7 +145,7 @@ def train_detector(
         folder: A new or empty folder, or, with ``resume``, that of the same run.
         device: Where to train.
         options: ``resume``, ``workers``, ``listeners``, ``execution``, ``world`` and
-            ``checkpoint_steps``, as for ``ddw_graph.training.train``.
+            ``checkpoint_steps``, as for ``ddw_graph.training.launch``.
 
     Raises:
         RunError: If the folder holds something else, the loss is not finite,
