@@ -17,7 +17,8 @@ import torch
 from PIL import Image, ImageFilter
 
 from ddw_graph import create_model
-from ddw_graph.training.data import ImageData, load_data
+from ddw_graph.training.data import load_data
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.keys import Key
 from ddw_graph.training.loading import batches
 from ddw_graph.training.loop import fit

@@ -19,8 +19,9 @@ import torch
 from ddw_graph.experiments.summary import Difference, paired_difference
 from ddw_graph.models import create_model, rewire
 from ddw_graph.nn.network import Network
-from ddw_graph.training.data import ImageData, load_data
+from ddw_graph.training.data import load_data
 from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import train
 from ddw_graph.training.recipe import Recipe, recipe_named
 

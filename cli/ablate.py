@@ -28,7 +28,7 @@ from ddw_graph.cli.training_options import (
 
 if TYPE_CHECKING:
     from ddw_graph.experiments.groups import Group
-    from ddw_graph.training.data import ImageData
+    from ddw_graph.training.image_data import ImageData
 
 NAMES = ("table4", "table6", "fig3", "gates", "instances")
 WITH_RUNS = {

@@ -17,7 +17,7 @@ from ddw_graph.cli.training_options import (
 
 if TYPE_CHECKING:
     from ddw_graph.nn.network import Network
-    from ddw_graph.training.data import ImageData
+    from ddw_graph.training.image_data import ImageData
 
 
 @click.command()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from ddw_graph.training.data import DataSource, ImageData
+    from ddw_graph.training.data import DataSource
+    from ddw_graph.training.image_data import ImageData
     from ddw_graph.training.recipe import Recipe
     from ddw_graph.training.run import Run
 

@@ -11,7 +11,7 @@ from ddw_graph.analysis.explorer.payload import payload
 from ddw_graph.analysis.explorer.thumbnails import Thumbnails
 from ddw_graph.errors import DataError
 from ddw_graph.nn.network import Network
-from ddw_graph.training.data import ImageData
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.subsets import labels_of, spread_over_classes
 
 SAMPLES = 500

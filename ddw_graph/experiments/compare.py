@@ -18,8 +18,9 @@ from ddw_graph.nn.edges import edge_settings, edge_text, is_static
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
 from ddw_graph.training.classification import Classification
-from ddw_graph.training.data import DataSource, ImageData
+from ddw_graph.training.data import DataSource
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import DEFAULT_MODEL
 from ddw_graph.training.loop import check_steps
 from ddw_graph.training.recipe import Recipe

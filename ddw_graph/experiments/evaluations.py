@@ -6,8 +6,8 @@ from typing import Any
 
 from ddw_graph.experiments.groups import Group
 from ddw_graph.experiments.summary import accuracies, by_entry
-from ddw_graph.training.data import ImageData
 from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.run import Run
 
 MEANS = ("top5_accuracy", "loss", "macs_share")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from ddw_graph.training.data import ImageData
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.loading import batches
 from ddw_graph.training.run import Run
 from ddw_graph.training.timing import inference_times

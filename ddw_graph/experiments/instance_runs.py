@@ -10,7 +10,7 @@ from typing import Any
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.groups import Group, check_none_left_out
 from ddw_graph.experiments.instances import WIRINGS, instance_test
-from ddw_graph.training.data import ImageData
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import weights_digest
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import read_json, write_json

@@ -19,7 +19,7 @@ from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output, outputs
 from ddw_graph.nn.stage import Stage
-from ddw_graph.training.data import ImageData
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.loading import batches
 
 WIRINGS = ("own", "mean", "class", "shuffled")

@@ -31,7 +31,7 @@ from ddw_graph.sweeping.settings import (
 )
 from ddw_graph.sweeping.spec import SweepSpec
 from ddw_graph.training.classification import Classification
-from ddw_graph.training.data import ImageData
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.loop import check_steps
 
 LONGEST_NAME = 120

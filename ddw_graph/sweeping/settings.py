@@ -12,8 +12,9 @@ from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
 from ddw_graph.sweeping.axes import Value
 from ddw_graph.training.budget_term import check_closing
-from ddw_graph.training.data import DataSource, ImageData
+from ddw_graph.training.data import DataSource
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import check_seed, new_network
 from ddw_graph.training.recipe import Recipe, recipe_named
 

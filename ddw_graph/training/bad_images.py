@@ -58,8 +58,8 @@ def readable(
     found: dict[int, BadImage] | UserError = {}
     try:
         own = torch.arange(world.rank, count, world.size)
-        parts = loaded(_Unreadable(dataset), own.split(AT_ONCE), workers=workers)
-        found = {index: image for part in parts for index, image in part}
+        lists = loaded(_Unreadable(dataset), torch.split(own, AT_ONCE), workers=workers)
+        found = {index: image for part in lists for index, image in part}
     except UserError as error:  # in one process; the others wait to hear from it
         found = error
     shares: list[Any] = [found] * world.size

@@ -13,10 +13,10 @@ from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.augmentation import Augmentation, mixed
 from ddw_graph.training.budget_term import budget_term, check_closing, mac_shares
-from ddw_graph.training.data import ImageData
 from ddw_graph.training.edge_log import edge_rows, weighted_edges, write_edge_log
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.keys import Key
 from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import Recipe

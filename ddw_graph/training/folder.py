@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from hashlib import sha256
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -13,7 +14,7 @@ from ddw_graph.errors import DataError
 from ddw_graph.training.pictures import composed, images_below, read_picture
 
 
-class ImageFolder(datasets.ImageFolder):
+class ImageFolder(datasets.ImageFolder):  # type: ignore[misc]
     """torchvision's ``ImageFolder``, with images read by ``read_picture``.
 
     Names that begin with a dot count neither as classes nor as images. Names of classes
@@ -85,25 +86,24 @@ def digest_of(folders: Iterable[ImageFolder], *, skip: bool) -> str:
     Raises:
         DataError: If there is such a file without ``skip``.
     """
-
-    def size(path: str) -> int:
-        try:
-            return os.stat(path).st_size
-        except OSError as error:
-            if skip:
-                return -1
-            raise DataError(
-                f"every image must be readable, got {path}: {error.strerror}"
-            ) from error
-
     digest = sha256()
     # Several at a time, for file systems where each answer takes its time.
     with ThreadPool(8) as pool:
         for folder in folders:
-            above = os.path.dirname(folder.root)
             paths = [path for path, _ in folder.samples]
-            sizes = pool.imap(size, paths, chunksize=256)
-            for path, count in zip(paths, sizes, strict=True):
-                name = composed(os.path.relpath(path, above))
-                digest.update(os.fsencode(f"{name} {count}") + b"\0")
-    return digest.hexdigest()[:16]
+            sizes = pool.imap(partial(_size, skip), paths, chunksize=256)
+            for path, size in zip(paths, sizes, strict=True):
+                name = composed(os.path.relpath(path, os.path.dirname(folder.root)))
+                digest.update(os.fsencode(f"{name} {size}") + b"\0")
+    return digest.hexdigest()
+
+
+def _size(skip: bool, path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError as error:
+        if skip:
+            return -1
+        raise DataError(
+            f"every image must be readable, got {path}: {error.strerror}"
+        ) from error

@@ -17,9 +17,10 @@ from ddw_graph.models import create_model, rewire, save
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import CLOSING_EDGES
 from ddw_graph.training.classification import Classification
-from ddw_graph.training.data import ImageData, dataset_data
 from ddw_graph.training.execution import Execution
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.loop import Listener, Training, fit
+from ddw_graph.training.own_data import dataset_data
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import Run, kept_network
 from ddw_graph.training.run_folder import RunFolder

@@ -11,8 +11,9 @@ from ddw_graph.errors import DataError, RunError, UnfinishedWarning, UserError
 from ddw_graph.models import load
 from ddw_graph.models.files import built
 from ddw_graph.training.collection import Collection, open_collection
-from ddw_graph.training.data import DataSource, ImageData
+from ddw_graph.training.data import DataSource
 from ddw_graph.training.edge_log import EdgeRow, read_edge_log
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.log import Row, read_log
 from ddw_graph.training.run_folder import RunFolder, file_digest, read_json
 from ddw_graph.training.state import load_weights

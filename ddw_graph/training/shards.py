@@ -82,7 +82,8 @@ class ShardImages(Dataset[tuple["Image", int]]):
         count = len(self.index.shards)
         starts = np.searchsorted(self.index.images[:, 0], range(count + 1)).tolist()
         parts = []
-        for window in torch.randperm(count, generator=generator).split(WINDOW):
+        shards = torch.randperm(count, generator=generator)
+        for window in torch.split(shards, WINDOW):
             images = torch.cat(
                 [torch.arange(*starts[s : s + 2]) for s in window.tolist()]
             )

@@ -10,7 +10,8 @@ from ddw_graph.generators import complete
 from ddw_graph.models import create_model
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
-from ddw_graph.training.data import ImageData, load_data
+from ddw_graph.training.data import load_data
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import train
 from ddw_graph.training.recipe import recipe_named
 from tests.models.test_pruning import SHUT, closing

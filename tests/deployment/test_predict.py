@@ -14,9 +14,10 @@ from ddw_graph.deployment.predict import Prediction, Predictor
 from ddw_graph.deployment.trained import Trained, trained
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.nn.cost import cost
-from ddw_graph.training.data import ImageData, load_data
+from ddw_graph.training.data import load_data
 from ddw_graph.training.encoded import BadImage
 from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.names import Names
 from ddw_graph.training.picture_files import picture_files
 from ddw_graph.training.preparation import Preparation

@@ -12,7 +12,8 @@ from ddw_graph import create_model, save
 from ddw_graph.deployment import trained as trained_module
 from ddw_graph.deployment.trained import Trained, trained
 from ddw_graph.errors import CheckpointError, DataError, RunError
-from ddw_graph.training.data import ImageData, load_data
+from ddw_graph.training.data import load_data
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.images import Batch
 from ddw_graph.training.preparation import Preparation, of_files
 from ddw_graph.training.subsets import Subset

@@ -8,7 +8,7 @@ import torch
 from ddw_graph.models import from_config
 from ddw_graph.nn.network import Network
 from ddw_graph.training.classification import Classification
-from ddw_graph.training.data import ImageData
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import train, train_task
 from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import Recipe, recipe_named

@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from ddw_graph import create_model
-from ddw_graph.training.data import ImageData
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.transform import Transform
 
 

@@ -13,7 +13,8 @@ from torch import distributed
 
 from ddw_graph.errors import DataError, LostError, UserError
 from ddw_graph.training.bad_images import BadImage, readable, warn, write_bad_images
-from ddw_graph.training.data import DataSource, ImageData, load_data
+from ddw_graph.training.data import DataSource, load_data
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.loading import batches
 from ddw_graph.training.pictures import ImageFiles, UnreadableError
 from ddw_graph.training.subsets import labels_of

@@ -14,9 +14,10 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 
 from ddw_graph.errors import DataError
 from ddw_graph.training.augmentation import Augmentation
-from ddw_graph.training.data import EMBEDDED, array_data, dataset_data, load_data
+from ddw_graph.training.data import EMBEDDED, load_data
 from ddw_graph.training.folder import ImageFolder
 from ddw_graph.training.loading import batches
+from ddw_graph.training.own_data import array_data, dataset_data
 from ddw_graph.training.subsets import labels_of
 from tests.training.idx import write_fashion_mnist
 
@@ -92,7 +93,8 @@ def test_reads_cifar(
     data = load_data(name, root=tmp_path)
     assert data.sizes == (4 * files, 4)
     assert (data.channels, data.image_size, len(data.classes)) == (3, 32, classes)
-    red, *others = torch.stack([x for x, _ in data.test]).unbind(1)
+    ((pixels, _),) = batches(data.test, 4)
+    red, *others = pixels.unbind(1)
     assert (red.flatten(1)[:, 1:] == 255).all() and all(
         other.sum() == 4 * 9 for other in others
     )
@@ -114,15 +116,12 @@ def test_a_damaged_set_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda x, y: (x.float(), y),
-            r"must be uint8, .* got torch.float32, \(4, 1, 8",
-        ),
-        (lambda x, y: (x[:, 0], y), r"\(images, channels, size, size\) and alike, got"),
-        (lambda x, y: (x[..., :6], y), r"alike, got torch.uint8, \(4, 1, 8, 6\)"),
-        (lambda x, y: (x.expand(4, 3, 8, 8), y), r"alike, got .* \(4, 3, 8, 8\)"),
-        (lambda x, y: (x, y.int()), "labels of mine must be int64, .* got torch.int32"),
-        (lambda x, y: (x, y[:3]), r"one an image of 4, got torch.int64, \(3,\)"),
+        (lambda x, y: (x.float(), y), r"must be uint8 .* got torch.float32 \(4, 1, 8"),
+        (lambda x, y: (x[:, 0], y), r"\(images, channels, .* got .* \(4, 8, 8\)"),
+        (lambda x, y: (x[..., :6], y), r"alike, .* got torch.uint8 \(1, 8, 6\)"),
+        (lambda x, y: (x.expand(4, 3, 8, 8), y), r"alike, .* got .* \(3, 8, 8\)"),
+        (lambda x, y: (x, y.int()), "int64 labels .* and torch.int32"),
+        (lambda x, y: (x, y[:3]), r"and torch.int64 \(3,\)"),
         (lambda x, y: (x, y - 1), r"labels of mine must be in \[0, 2\), got -1 to 0"),
         (lambda x, y: (x[:0], y[:0]), "mine must have at least one image, got none"),
     ],
@@ -181,19 +180,16 @@ def test_your_own_data_sets_of_bytes_are_normalised_like_arrays() -> None:
         torch.stack([own[i][0] for i in range(12)]), torch.arange(12) % 3
     )
     found, wanted = (dataset_data(part, part) for part in (own, arrays))
-    assert found.transform is not None and wanted.transform is not None
-    for name in ("mean", "std"):
-        values = getattr(found.transform, name)
-        assert values == pytest.approx(getattr(wanted.transform, name), rel=1e-5)
+    assert found.transform == wanted.transform
 
 
 @pytest.mark.parametrize(
     ("sample", "message"),
     [
-        ((torch.zeros(1, 8, 6), 0), r"\(channels, size, size\) .*, \(1, 8, 6\)"),
+        ((torch.zeros(1, 8, 6), 0), r"\(channels, size, size\), .* \(1, 8, 6\)"),
         ((torch.zeros(1, 8, 8).long(), 0), "got torch.int64"),
-        ((Image.new("L", (8, 8)), 0), "must be a tensor and its class, got Image, int"),
-        (torch.zeros(1, 8, 8), "must be a tensor and its class, got Tensor"),
+        ((Image.new("L", (8, 8)), 0), "tensor and its class, got .'Image', 'int'.;"),
+        (torch.zeros(1, 8, 8), "tensor and its class, got Tensor"),
         ((torch.zeros(1, 8, 8), "cat"), "an image and an integer class"),
         ((torch.zeros(1, 8, 8), 0.5), "an image and an integer class"),
     ],

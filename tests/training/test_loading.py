@@ -51,7 +51,7 @@ def numbers(count: int) -> TensorDataset:
 def test_processes_share_the_batches_of_one(
     count: int, batch_size: int, world_size: int, start: int, epoch: int, fewest: int
 ) -> None:
-    def found(start: int = 0, **options: int) -> list[tuple[list[int], int]]:
+    def found(start: int = 0, **options: Any) -> list[tuple[list[int], int]]:
         loader = training_batches(
             numbers(count), batch_size, Key(0, epoch), start=start, **options
         )

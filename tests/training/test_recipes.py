@@ -14,8 +14,8 @@ from ddw_graph.errors import RunError
 from ddw_graph.models import create_model, from_config
 from ddw_graph.training.augmentation import Augmentation, mixed
 from ddw_graph.training.average import averaged
-from ddw_graph.training.data import ImageData
 from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.keys import Key
 from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import (

@@ -183,7 +183,7 @@ def test_a_kept_index_that_is_damaged_or_lies_is_made_again(tmp_path: Path) -> N
     images = arrays["images"]
 
     def column(place: int, value: int) -> np.ndarray:
-        changed = images.copy()
+        changed: np.ndarray = images.copy()
         changed[:, place] = value
         return changed
 

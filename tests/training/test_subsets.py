@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.data import ImageData, load_data
+from ddw_graph.training.data import load_data
+from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.keys import Key
 from ddw_graph.training.loading import batches, training_batches
 from ddw_graph.training.subsets import (

@@ -1,0 +1,117 @@
+"""Images to train on and to test on, with what a network needs to know about them."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ddw_graph.errors import DataError
+from ddw_graph.training.augmentation import Augmentation
+from ddw_graph.training.bad_images import BadImage
+from ddw_graph.training.transform import Inputs, Transform
+
+if TYPE_CHECKING:
+    from ddw_graph.training.data import DataSource
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Images to train on and to test on.
+
+    A sample of the data sets is an image and its class: a PIL image or a uint8 tensor
+    ``(channels, height, width)``; or, without a transform, a float tensor.
+
+    Args:
+        name: Its name; a data set of the library has one of ``DATA_SETS``.
+        train: Images to train on.
+        test: Images to test on.
+        classes: Name of each class.
+        channels: Channels of an image.
+        image_size: Height and width of an image, pixels.
+        digest: Tells data of the same name apart.
+        transform: What images go through; None if tensors go to the network unchanged.
+        per_class: Images of each class that were chosen to train on; None for all.
+        holdout: Training images that were held out and are tested on; None where the
+            set's own test images are.
+        bad: Images that cannot be read and were left out.
+        source: How to load it again; None for your own data sets.
+
+    Raises:
+        DataError: If there are fewer than two classes, or no images.
+    """
+
+    name: str
+    train: Dataset[Any]
+    test: Dataset[Any]
+    classes: tuple[str, ...]
+    channels: int
+    image_size: int
+    digest: str
+    transform: Transform | None
+    per_class: int | None = None
+    holdout: int | None = None
+    bad: tuple[BadImage, ...] = ()
+    source: "DataSource | None" = None
+
+    def __post_init__(self) -> None:
+        """Checks classes and images."""
+        if len(self.classes) < 2:
+            raise DataError(f"classes must be at least 2, got {self.classes}")
+        if not self.sizes[0] or not self.sizes[1]:
+            raise DataError(
+                f"{self.name} must have images to train on and to test on, got "
+                f"{self.sizes[0]} and {self.sizes[1]}"
+            )
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many images there are to train on and to test on."""
+        parts: Any = self.train, self.test
+        return len(parts[0]), len(parts[1])
+
+    def train_inputs(
+        self, augmentation: Augmentation | None = None
+    ) -> Dataset[tuple[Tensor, Any]]:
+        """Returns the training images as the network sees them, with their classes.
+
+        Args:
+            augmentation: What is done to them; None for nothing. It draws from torch's
+                global generator: see ``training_batches``.
+
+        Raises:
+            DataError: If images are to be augmented that do not have 8 bits.
+        """
+        return Inputs(self.train, self.transform, augmentation)
+
+    def test_inputs(self) -> Dataset[tuple[Tensor, Any]]:
+        """Returns the test images as the network sees them, with their classes."""
+        return Inputs(self.test, self.transform)
+
+    def with_transform(self, transform: Transform) -> "ImageData":
+        """Returns the images to be transformed otherwise, such as those of a run."""
+        return replace(
+            self,
+            transform=transform,
+            channels=transform.channels,
+            image_size=transform.image_size,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what tells this data from other data, ready for JSON."""
+        train, test = self.sizes
+        values: dict[str, Any] = {
+            "name": self.name,
+            "image_size": self.image_size,
+            "classes": list(self.classes),
+            "train": train,
+            "test": test,
+            "digest": self.digest,
+        }
+        if self.per_class is not None:
+            values["per_class"] = self.per_class
+        if self.holdout is not None:
+            values["holdout"] = self.holdout
+        if self.bad or (self.source and self.source.bad_images == "skip"):
+            values["bad_images"] = len(self.bad)
+        return values
