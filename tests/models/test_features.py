@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from ddw_graph import FeatureNetwork, create_model, rewire
 from ddw_graph.errors import ModelError
 
-LEVELS = {
-    "resnet50": ("resnet50", [64, 256, 512, 1024, 2048]),
-    "mobilenet_v2": ("mobilenetv2_100", [16, 24, 32, 96, 320]),
-    "efficientnet_b0": ("efficientnet_b0", [16, 24, 40, 112, 320]),
-    "regnet_x_600mf": ("regnetx_006", [32, 48, 96, 240, 528]),
+TIMM = {
+    "resnet50": "resnet50",
+    "mobilenet_v2": "mobilenetv2_100",
+    "efficientnet_b0": "efficientnet_b0",
+    "regnet_x_600mf": "regnetx_006",
 }
-"""Widths of timm's features_only, whose levels lie at 1/2 to 1/32 of the image."""
+"""timm's names of our backbones."""
 
 X = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
 
@@ -31,25 +31,16 @@ X = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
     ],
 )
 def test_levels_are_those_of_timm(name: str, node: str) -> None:
+    timm = pytest.importorskip("timm")
     model = create_model(name, node=node, features_only=True)
+    wanted = timm.create_model(TIMM[name], features_only=True).feature_info
     assert isinstance(model, FeatureNetwork)
-    assert model.feature_info.channels() == LEVELS[name][1]
-    assert model.feature_info.reduction() == [2, 4, 8, 16, 32]
+    assert model.feature_info.channels() == wanted.channels()
+    assert model.feature_info.reduction() == wanted.reduction() == [2, 4, 8, 16, 32]
     with torch.no_grad():
         shapes = [tuple(level.shape) for level in model.eval()(X)]
-    assert shapes == [
-        (2, channels, 64 // reduction, 64 // reduction)
-        for channels, reduction in zip(LEVELS[name][1], (2, 4, 8, 16, 32), strict=True)
-    ]
-
-
-@pytest.mark.parametrize("name", LEVELS)
-def test_the_constants_are_what_timm_says(name: str) -> None:
-    timm = pytest.importorskip("timm")
-    told, channels = LEVELS[name]
-    info = timm.create_model(told, features_only=True).feature_info
-    assert info.channels() == channels
-    assert info.reduction() == [2, 4, 8, 16, 32]
+    sizes = zip(wanted.channels(), wanted.reduction(), strict=True)
+    assert shapes == [(2, width, 64 // part, 64 // part) for width, part in sizes]
 
 
 @pytest.mark.parametrize(
@@ -66,9 +57,9 @@ def test_a_network_of_timm_has_timms_own_features(name: str) -> None:
     own = timm.create_model(name, features_only=True).double().eval()
     # A ConvNeXt's feature network writes an underscore where the network has a dot.
     state = old.state_dict()
-    told = {key.replace("stages.", "stages_", 1): t for key, t in state.items()}
-    told |= {k.replace("stem.", "stem_", 1): t for k, t in state.items()}
-    own.load_state_dict({key: (state | told)[key] for key in own.state_dict()})
+    renamed = {key.replace("stages.", "stages_", 1): t for key, t in state.items()}
+    renamed |= {k.replace("stem.", "stem_", 1): t for k, t in state.items()}
+    own.load_state_dict({key: (state | renamed)[key] for key in own.state_dict()})
     new = FeatureNetwork(rewire(old, edges="fixed"))
     for level, wanted in zip(new(X.double()), own(X.double()), strict=True):
         torch.testing.assert_close(level, wanted, rtol=1e-9, atol=1e-9)
@@ -77,10 +68,10 @@ def test_a_network_of_timm_has_timms_own_features(name: str) -> None:
 
 
 class Seen:
-    """Keeps what the modules of a network put out, copied.
+    """Keeps copies of the outputs of a network's modules.
 
-    A normalisation that somebody listens to is made by itself and not in the sum that
-    follows, so that features may differ by rounding.
+    A normalisation with a hook is not fused with the sum that follows, so features may
+    differ by rounding.
     """
 
     def __init__(self, network: nn.Module) -> None:

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torchvision import models
 
 from ddw_graph.errors import ModelError
+from ddw_graph.models.backbones import library_model
 from ddw_graph.models.splitting import split_backbone
 from tests.models.test_backbones import spread
 
@@ -58,70 +59,37 @@ class Small(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("name", "blocks", "widths", "strides"),
-    [
-        ("resnet18", [2, 2, 2, 2], [64, 128, 256, 512], [1, 2, 2, 2]),
-        pytest.param(
-            "resnext50_32x4d",
-            [3, 4, 6, 3],
-            [256, 512, 1024, 2048],
-            [1, 2, 2, 2],
-            marks=FULL,
-        ),
-        ("regnet_y_400mf", [1, 3, 6, 6], [48, 104, 208, 440], [2, 2, 2, 2]),
-        (
-            "mobilenet_v2",
-            [1, 2, 3, 4, 3, 3, 1],
-            [16, 24, 32, 64, 96, 160, 320],
-            [1, 2, 2, 2, 1, 2, 1],
-        ),
-        (
-            "efficientnet_b0",
-            [1, 2, 2, 3, 3, 4, 1],
-            [16, 24, 40, 80, 112, 192, 320],
-            [1, 2, 2, 2, 1, 2, 1],
-        ),
-        pytest.param(
-            "convnext_tiny", [3, 3, 9, 3], [96, 192, 384, 768], [1, 1, 1, 1], marks=FULL
-        ),
-    ],
-)
-def test_stages_are_runs_of_blocks_of_one_width_and_resolution(
-    name: str, blocks: list[int], widths: list[int], strides: list[int]
-) -> None:
-    found = split_backbone(models.get_model(name, num_classes=5))
-    assert [len(stage.operations) for stage in found.stages] == blocks
-    assert [stage.channels for stage in found.stages] == widths
-    assert [stage.stride for stage in found.stages] == strides
-    assert (found.in_channels, found.num_classes) == (3, 5)
-    assert found.stages[0].entrance is None
-    between = [stage.entrance is not None for stage in found.stages[1:]]
-    assert between == [name.startswith("convnext")] * len(between)
-    for before, after in zip(found.stages, found.stages[1:], strict=False):
-        assert after.in_channels == (
-            after.channels if name.startswith("convnext") else before.channels
-        )
-
-
-@pytest.mark.parametrize(
     ("name", "blocks"),
     [
-        ("seresnet18", [2, 2, 2, 2]),
-        ("resnetv2_18", [2, 2, 2, 2]),
-        ("mobilenetv3_small_050", [2, 3, 2, 3]),
-        ("convnext_atto", [2, 2, 6, 2]),
-        # As torchvision has them.
-        pytest.param("resnet18", [2, 2, 2, 2], marks=FULL),
-        pytest.param("regnetx_002", [1, 1, 4, 7], marks=FULL),
-        pytest.param("mobilenetv2_100", [2, 3, 4, 3, 3, 1], marks=FULL),
-        pytest.param("efficientnet_b0", [2, 2, 3, 3, 4, 1], marks=FULL),
+        ("resnet18", [2, 2, 2, 2]),
+        ("torchvision/regnet_y_400mf", [1, 3, 6, 6]),
+        ("mobilenet_v2", [1, 2, 3, 4, 3, 3, 1]),
+        ("efficientnet_b0", [1, 2, 2, 3, 3, 4, 1]),
+        pytest.param("resnext50_32x4d", [3, 4, 6, 3], marks=FULL),
+        pytest.param("torchvision/convnext_tiny", [3, 3, 9, 3], marks=FULL),
+        # In timm a first block of another class than the rest is part of the stem.
+        ("timm/seresnet18", [2, 2, 2, 2]),
+        ("timm/resnetv2_18", [2, 2, 2, 2]),
+        ("timm/mobilenetv3_small_050", [2, 3, 2, 3]),
+        ("timm/convnext_atto", [2, 2, 6, 2]),
+        pytest.param("timm/resnet18", [2, 2, 2, 2], marks=FULL),
+        pytest.param("timm/regnetx_002", [1, 1, 4, 7], marks=FULL),
+        pytest.param("timm/mobilenetv2_100", [2, 3, 4, 3, 3, 1], marks=FULL),
+        pytest.param("timm/efficientnet_b0", [2, 2, 3, 3, 4, 1], marks=FULL),
     ],
 )
-def test_timms_networks_are_taken_apart_too(name: str, blocks: list[int]) -> None:
-    timm = pytest.importorskip("timm")
-    # A first block of another class than the rest is part of the stem.
-    found = split_backbone(timm.create_model(name, num_classes=5))
+def test_stages_are_runs_of_blocks_of_one_width(name: str, blocks: list[int]) -> None:
+    if name.startswith("timm"):
+        pytest.importorskip("timm")
+    found = split_backbone(library_model(name, num_classes=5, in_channels=3))
     assert [len(stage.operations) for stage in found.stages] == blocks
+    assert (found.in_channels, found.num_classes) == (3, 5)
+    assert found.stages[0].entrance is None
+    downsamples = "convnext" in name
+    for before, after in zip(found.stages, found.stages[1:], strict=False):
+        assert downsamples <= (after.entrance is not None)
+        width = after.channels if downsamples else before.channels
+        assert after.in_channels == width
 
 
 @pytest.mark.parametrize("training", [False, True])
