@@ -17,13 +17,14 @@ import torch
 from PIL import Image, ImageFilter
 
 from ddw_graph import create_model
+from ddw_graph.training.augmentation import Augmentation
 from ddw_graph.training.data import load_data
 from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.keys import Key
-from ddw_graph.training.loading import batches
-from ddw_graph.training.loop import fit
+from ddw_graph.training.launch import train
+from ddw_graph.training.loading import training_batches
+from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.run import Row, RunFolder
 
 CLASSES = 4
 BATCH = 32
@@ -44,10 +45,9 @@ def photographs(root: Path, count: int) -> None:
 def loading_rate(data: ImageData, workers: int) -> float:
     """Returns the images that are loaded in a second when nothing else happens."""
     began = time.perf_counter()
-    loader = batches(
-        data.train, BATCH, shuffle=Key(0, 0), augment=True, workers=workers
-    )
-    count = sum(len(x) for x, _ in loader)
+    images = data.train_inputs(Augmentation())
+    loader = training_batches(images, BATCH, Key(0, 0), workers=workers)
+    count = sum(own for _, own in loader)
     return count / (time.perf_counter() - began)
 
 
@@ -56,8 +56,8 @@ def epoch(data: ImageData, model: str, workers: int) -> Row:
     network = create_model(model, edges="fixed", num_classes=CLASSES)
     recipe = recipe_named("small", epochs=1, batch_size=BATCH, augment=True)
     with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(Path(folder))
-        return fit(network, data, recipe, seed=0, folder=run, workers=workers)[0]
+        run = train(network, data, recipe, seed=0, folder=folder, workers=workers)
+        return run.log[0]
 
 
 def main() -> None:

@@ -128,6 +128,7 @@ def ablate(
     )
     from ddw_graph.experiments.groups import groups
     from ddw_graph.training.launch import usable_device
+    from ddw_graph.training.run import Run
 
     context = click.get_current_context()
     if name != "instances":
@@ -137,7 +138,7 @@ def ablate(
         refuse_options(context, "--run", set(context.params) - WITH_RUNS)
         given = groups(runs)
         _check_same_images(runs)
-        data = common_source(runs[:1], options).load()
+        data = common_source([Run(runs[0])], options).load()
         _test(given, data, out, shuffle_seed, place, workers, as_json)
         return
     ablation = instances(model, kinds) if kinds else ABLATIONS[name](model)

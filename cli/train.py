@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,14 +139,21 @@ def train(
     with training_place(
         device, threads=threads, processes=processes, timeout=timeout
     ) as (world, place):
+        # One process of a machine, or they would write over each other; and one before
+        # all, where machines see the same folder.
+        for downloads in (world.leads, not (world.leads or world.local_rank)):
+            with world.together(place):
+                if source.download and downloads:
+                    source.load()
         with world.together(place):
+            source = replace(source, download=False)
             data = source.load(workers=workers, world=world)
             if start is None:
                 network = new_network(data, chosen, seed=seed, **settings)
             else:
                 network = started_network(start, seed=seed, **settings)
         board = out / "tensorboard" if tensorboard else None
-        with _listeners(board, log_steps) if world.leads else nullcontext([]) as heard:
+        with _listeners(board, log_steps, shows=world.leads) as listeners:
             run = train_network(
                 network,
                 data,
@@ -155,7 +163,7 @@ def train(
                 resume=resume,
                 device=place,
                 workers=workers,
-                listeners=heard,
+                listeners=listeners,
                 execution=execution,
                 world=world,
                 checkpoint_steps=checkpoint_steps,
@@ -176,13 +184,18 @@ def train(
 
 
 @contextmanager
-def _listeners(board: Path | None, log_steps: int | None) -> Iterator[list["Listener"]]:
+def _listeners(
+    board: Path | None, log_steps: int | None, *, shows: bool
+) -> Iterator[list["Listener"]]:
     """Shows the training as it proceeds, in TensorBoard too where asked for."""
     from ddw_graph.cli.progress import TrainingProgress
     from ddw_graph.training.tensorboard import LOG_STEPS, TensorBoard
 
+    listeners: list[Listener] = []
+    if not shows:
+        yield listeners
+        return
     with ExitStack() as stack:
-        listeners: list[Listener] = []
         if board is not None:
             events = TensorBoard(board, every=log_steps or LOG_STEPS)
             listeners.append(stack.enter_context(events))

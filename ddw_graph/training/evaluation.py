@@ -87,12 +87,13 @@ def evaluate(
         pin=device.type == "cuda",
     )
     price = price or cost(network, images[0][0].shape[-1])
+    count_images: int = len(images)  # type: ignore[arg-type]
     with ExitStack() as stack:
         writer: CollectionWriter | None = None
         if collection is not None and world.leads:
             writer = stack.enter_context(
                 CollectionWriter(
-                    collection, network, price, classes, len(images), overwrite=True
+                    collection, network, price, classes, count_images, overwrite=True
                 )
             )
         rows = []
@@ -107,7 +108,7 @@ def evaluate(
         loss, correct, among, share, count = world.total(sums).tolist()
         weights = world.total(weights).cpu()
         if collection is not None and world.size > 1:
-            table = _gathered(rows, len(images), batch_size, world)
+            table = _gathered(rows, count_images, batch_size, world)
             if writer is not None:
                 writer.add_rows(table)
     return Evaluation(
@@ -142,7 +143,9 @@ def _gathered(
     own = torch.cat(
         [
             batch.tensor_split(world.size)[world.rank]
-            for batch in torch.arange(count).split(batch_sizes(count, batch_size))
+            for batch in torch.split(
+                torch.arange(count), batch_sizes(count, batch_size)
+            )
         ]
     )
     # Each process fills its own rows, and the sum is the whole.

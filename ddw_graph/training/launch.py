@@ -279,7 +279,7 @@ def started_network(path: Path, *, seed: int, **settings: Any) -> Network:
                 f"a network to start from can be rewired by {', '.join(allowed)}, got "
                 f"{name}={value}; it cannot be combined with --from"
             )
-    network = kept_network(path)
+    network: Network = kept_network(path)
     if not settings:
         return network
     with torch.random.fork_rng(devices=[]):
