@@ -1,7 +1,6 @@
 """Blocks split: branch, shortcut and what follows make the block again."""
 
 from collections.abc import Callable, Iterator
-from operator import iadd
 from typing import Any
 
 import pytest
@@ -133,7 +132,7 @@ def dropping(block: Block, x: Tensor) -> Tensor:
 @pytest.mark.parametrize(
     ("forward", "ends_linear"),
     [
-        (lambda b, x: iadd(b.two(b.one(x).relu()), x).relu(), False),
+        (lambda b, x: b.two(b.one(x).relu()).__iadd__(x).relu(), False),
         (lambda b, x: b.two(b.one(x)).add(x), True),
         (lambda b, x: b.two(b.one(x)).add_(x), True),
         (lambda b, x: b.two(b.one(x)) + b.downsample(x), True),

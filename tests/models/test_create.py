@@ -4,7 +4,7 @@ import copy
 from inspect import signature
 from itertools import permutations
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 import jaxtyping
 import networkx as nx
@@ -356,13 +356,13 @@ def test_a_setting_that_a_family_does_not_take_is_refused_by_name() -> None:
         for key in {*more} - {*known}:
             hint = f"^{name} takes wiring, .*; got {key}, a setting of {other.title}$"
             with pytest.raises(ModelError, match=hint):
-                create_model(name, **{key: 1})
+                create_model(name, **cast(Any, {key: 1}))
         with pytest.raises(ModelError, match=f"^{name} takes .*; got colour$"):
             create_model(name, colour="red")
 
 
 def test_none_stands_for_the_default() -> None:
-    nothing = dict.fromkeys(("wiring", "edges", "node", "head", "colour"))
+    nothing: Any = dict.fromkeys(("wiring", "edges", "node", "head", "colour"))
     one = create_model("randwire_tiny", **SMALL)
     other = create_model("randwire_tiny", **SMALL, **nothing)
     assert one.config == other.config

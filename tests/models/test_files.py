@@ -355,11 +355,11 @@ def changed(change: Callable[[Network], object]) -> Network:
             "must be dense and real, a is not",
         ),
         (
-            lambda: changed(lambda m: m.head[-1].bias.data.fill_(math.nan)),
+            lambda: changed(lambda m: m.head[-1].bias.data.fill_(math.nan)),  # type: ignore
             "must be finite, got NaN or infinity in head.4.bias",
         ),
         (
-            lambda: changed(lambda m: m.stem[1].running_var.fill_(math.inf)),
+            lambda: changed(lambda m: m.stem[1].running_var.fill_(math.inf)),  # type: ignore
             "must be finite, got NaN or infinity in stem.1.running_var",
         ),
         (
