@@ -44,12 +44,19 @@ class Answer:
 
     def markdown(self) -> str:
         """Returns the summary as a Markdown table."""
+
+        def text(value: float, digits: int, sign: str = "") -> str:
+            large = abs(value) >= 1000
+            return format(value, sign + (",.0f" if large else f".{digits}g"))
+
         rows = []
         for row in self.summary.to_dict("records"):
-            cells = [row["model"], f"{row['score']:.4g}", f"{row['std']:.2g}", "–", "–"]
+            score, std = text(row["score"], 4), text(row["std"], 2)
+            cells = [row["model"], score, std, "–", "–"]
             if row["model"] != NETWORK:
-                interval = f"({row['low']:+.3g} to {row['high']:+.3g})"
-                cells[3:] = f"{row['difference']:+.3g} {interval}", row[NETWORK]
+                keys = ("difference", "low", "high")
+                mean, low, high = (text(row[key], 3, "+") for key in keys)
+                cells[3:] = f"{mean} ({low} to {high})", row[NETWORK]
             rows.append(cells)
         difference = f"{NETWORK} minus this (95 % interval)"
         columns = ("model", self.measure, "std", difference, f"{NETWORK} is")
