@@ -52,7 +52,7 @@ APPENDED = {
     "ddw-graph prune": "--root {fashion} --device cpu",
     "ddw-graph explore": "--root {fashion} --device cpu --samples 20",
     "ddw-graph explore --demo": "--samples 20",
-    "ddw-graph learn": "--epochs 1 --folds 2 --repeats 1 --device cpu",
+    "ddw-graph learn": "--epochs 1 --folds 2",
     "ddw-graph plot": "",
     "ddw-graph predict": "--device cpu",
     "ddw-graph export": "",
