@@ -6,25 +6,17 @@ from copy import copy
 import networkx as nx
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.data import Data  # slow to import: seconds
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.collection import (
-    Collection,
-    StageEdges,
-    sample_weights,
-    stage_adjacencies,
-)
+from ddw_graph.training.collection import Collection, StageEdges, collection_of
 from ddw_graph.wiring import edge_list
 
 NODE_FEATURES = ("place", "in_degree", "out_degree", "input", "output", "stage")
 """Columns of ``x``: place in the topological order, from 0 to 1; number of incoming and
 outgoing edges; whether it is the input, the output; place of its stage, from 0 to 1."""
-
-Edges = Int[np.ndarray, "_ 2"]
-Labels = Int[np.ndarray, " samples"]
 
 
 def to_pyg(
@@ -65,27 +57,17 @@ def to_pyg(
         (tensor([[0, 0, 1],
                 [1, 2, 2]]), tensor([7]))
     """
-    pairs = stage_adjacencies(adjacency, model)
-    weights = [sample_weights(matrix, stage.plan).cpu() for stage, matrix in pairs]
-    stages = [StageEdges.of(stage) for stage, _ in pairs]
-    shared = _structure((s.nodes, s.edges, s.constant) for s in stages)
-    return _weighted(shared, torch.cat(weights, 1).numpy(), labels)
+    collection = collection_of(adjacency, model)
+    return _graphs(collection.stages, collection.rows(), labels)
 
 
 def collection_graphs(collection: Collection) -> list[Data]:
     """Returns a graph for each sample of a collection, as ``to_pyg`` does.
 
     Raises:
-        DataError: If an array or the table of samples is damaged.
+        DataError: If the samples' labels are not known.
     """
-    shared = _structure((s.nodes, s.edges, s.constant) for s in collection.stages)
-    labels, _ = labels_and_predictions(collection)
-    return _weighted(shared, collection.rows(), labels)
-
-
-def labels_and_predictions(collection: Collection) -> tuple[Labels, Labels]:
-    """Returns each sample's class, and the class that the network predicted."""
-    return collection.column("label"), collection.column("prediction")
+    return _graphs(collection.stages, collection.rows(), collection.column("label"))
 
 
 def wirings_graph(wirings: Iterable[nx.DiGraph]) -> Data:
@@ -96,49 +78,51 @@ def wirings_graph(wirings: Iterable[nx.DiGraph]) -> Data:
         >>> wirings_graph([vgg(1), vgg(2)]).num_edges
         5
     """
-    edges = [(len(dag), np.array(edge_list(dag))) for dag in wirings]
-    shared = _structure((n, own, np.ones(len(own), np.bool_)) for n, own in edges)
-    (graph,) = _weighted(shared, np.ones((1, shared.num_edges)), None)
+    stages = []
+    for dag in wirings:
+        edges = np.array(edge_list(dag))
+        macs = np.zeros(len(dag), np.int64), np.zeros(len(edges), np.int64)
+        stages.append(StageEdges(len(dag), edges, np.ones(len(edges), np.bool_), *macs))
+    count = sum(len(stage.edges) for stage in stages)
+    (graph,) = _graphs(stages, np.ones((1, count)), None)
     return graph
 
 
-def _structure(stages: Iterable[tuple[int, Edges, Bool[np.ndarray, " _"]]]) -> Data:
-    """Returns what the graphs of a network have in common.
-
-    Args:
-        stages: N, the edges, and whether each edge is constant, for each stage.
-    """
-    sizes, edges, constant = zip(*stages, strict=True)
-    starts = np.cumsum((0, *sizes))[:-1]
+def _structure(stages: Sequence[StageEdges]) -> Data:
+    """Returns what the graphs of a network have in common."""
+    sizes = np.array([stage.nodes for stage in stages])
+    starts = sizes.cumsum() - sizes
     source, target = np.concatenate(
-        [own + start for own, start in zip(edges, starts, strict=True)]
+        [stage.edges + start for stage, start in zip(stages, starts, strict=True)]
     ).T
-    stage = np.repeat(np.arange(len(sizes)), sizes)
-    node = np.arange(len(stage)) - starts[stage]
-    last = np.array(sizes)[stage] - 1
+    place = np.repeat(np.arange(len(sizes)), sizes)
+    node = np.arange(len(place)) - starts[place]
+    last = sizes[place] - 1
     features = (
         node / last,
         np.bincount(target, minlength=len(node)),
         np.bincount(source, minlength=len(node)),
         node == 0,
         node == last,
-        stage / max(len(sizes) - 1, 1),
+        place / max(len(sizes) - 1, 1),
     )
+    constant = np.concatenate([stage.constant for stage in stages])
     return Data(
         x=torch.from_numpy(np.stack(features, 1).astype(np.float32)),
         edge_index=torch.from_numpy(np.stack([source, target])),
-        edge_constant=torch.from_numpy(np.concatenate(constant)),
+        edge_constant=torch.from_numpy(constant),
         node=torch.from_numpy(node),
-        node_stage=torch.from_numpy(stage),
+        node_stage=torch.from_numpy(place),
     )
 
 
-def _weighted(
-    shared: Data,
+def _graphs(
+    stages: Sequence[StageEdges],
     weights: Float[np.ndarray, "samples edges"],
-    labels: Tensor | Labels | Sequence[float] | None,
+    labels: Tensor | np.ndarray | Sequence[float] | None,
 ) -> list[Data]:
     """Returns a graph for each sample: what they share, and each one's weights."""
+    shared = _structure(stages)
     y = None if labels is None else torch.as_tensor(labels).cpu()
     if y is not None and y.shape != (len(weights),):
         raise DataError(

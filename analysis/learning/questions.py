@@ -24,7 +24,6 @@ from ddw_graph.analysis.learning.cross_validation import (
 from ddw_graph.analysis.learning.graph_network import network_predictions
 from ddw_graph.analysis.learning.graphs import (
     collection_graphs,
-    labels_and_predictions,
     wirings_graph,
 )
 from ddw_graph.errors import DataError
@@ -74,9 +73,9 @@ def predict_classes(
             f"some edge must differ between samples, got {rows.shape[1]} edges with "
             "one weight for all; collect a network with dynamic edges"
         )
-    labels, predictions = labels_and_predictions(collection)
+    labels = collection.column("label")
     if target == "correct":
-        labels = (labels == predictions).astype(np.int64)
+        labels = (labels == collection.column("prediction")).astype(np.int64)
     graphs = collection_graphs(collection)
     plain = [graph.edge_attr for graph in graphs]
 

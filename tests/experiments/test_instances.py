@@ -25,8 +25,9 @@ from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.launch import train
+from ddw_graph.training.loading import batches
 from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.run import read_json, write_json
+from ddw_graph.training.run_folder import read_json, write_json
 from tests.training.small import small_config, small_data
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=40).map(torch.tensor)
@@ -41,7 +42,7 @@ def test_own_is_the_plain_evaluation_to_the_sample(gate: str) -> None:
     model = network(f"dynamic:gate={gate},bias=0,router_std=5,threshold=0.4")
     data = small_data()
     tested, _ = instance_test(model, data, seed=0, batch_size=7)
-    plain = evaluate(model, data.test)
+    plain = evaluate(model, batches(data.test_inputs(), 24))
     own = tested[0]
     assert [each.wiring for each in tested] == list(WIRINGS)
     assert (own.accuracy, own.changed) == (plain.accuracy, 0)
@@ -92,9 +93,10 @@ def test_shuffles_move_images() -> None:
 
 def test_a_wiring_is_kept_in_the_order_of_the_set() -> None:
     model, data = network("dynamic:bias=0,router_std=5"), small_data()
-    images, labels = data.test.batch(range(len(data.test)), None)
-    batches = zip(images.split(7), labels.split(7), strict=True)
-    kept, of, predictions = own_wirings(model, outputs(model, batches))
+    (whole,) = batches(data.test_inputs(), len(data.test))
+    images, labels = whole
+    parts = zip(images.split(7), labels.split(7), strict=True)
+    kept, of, predictions = own_wirings(model, outputs(model, parts))
     with torch.no_grad():
         logits, adjacency = model.eval()(images, return_adjacency=True)
     assert torch.equal(of, labels) and torch.equal(predictions, logits.argmax(1))
@@ -114,7 +116,7 @@ def test_a_network_is_tested_once(tmp_path: Path) -> None:
     for seed in (0, 1):
         runs[seed] = tmp_path / "runs" / str(seed)
         quick = recipe_named("small", epochs=1)
-        train(small_config(), data, quick, seed=seed, folder=runs[seed])
+        train(from_config(small_config()), data, quick, seed=seed, folder=runs[seed])
     group = [Group("ddw", runs)]
     found = instance_tests(group, data, tmp_path / "out")
     kept = list((tmp_path / "out" / "tested").iterdir())

@@ -17,6 +17,7 @@ from ddw_graph import analysis
 from ddw_graph.analysis.learning.graph_network import GraphNetwork
 from ddw_graph.analysis.learning.graphs import collection_graphs, wirings_graph
 from ddw_graph.errors import DataError
+from ddw_graph.training.collection import open_collection
 from ddw_graph.wiring import describe, edge_list
 from tests.analysis.learning.planted import one_edge_decides
 from tests.strategies import wirings
@@ -106,7 +107,7 @@ def test_the_network_reads_weights_directions_and_both_stages() -> None:
 def test_a_collections_graphs_are_its_samples(tmp_path: Path) -> None:
     collection = one_edge_decides(tmp_path / "a", 20)
     graphs = collection_graphs(collection)
-    labels = collection.table()["label"].tolist()
+    labels = collection.column("label").tolist()
     seen = []
     for batch in DataLoader(graphs, batch_size=7, shuffle=True):
         for graph in batch.to_data_list():
@@ -129,8 +130,8 @@ def test_nothing_is_pickled(tmp_path: Path) -> None:
         for node in ast.walk(ast.parse(file.read_text())):
             name = getattr(node, "attr", None) or getattr(node, "id", None)
             assert name not in {"InMemoryDataset", "OnDiskDataset", "pickle"}, file
-    collection = one_edge_decides(tmp_path / "a", 6)
+    one_edge_decides(tmp_path / "a", 6)
     array = np.array([{"code": print}], dtype=object)
     np.save(tmp_path / "a" / "stage-2.npy", array, allow_pickle=True)
     with pytest.raises(DataError, match=r"stage-2\.npy"):
-        collection_graphs(collection)
+        open_collection(tmp_path / "a")

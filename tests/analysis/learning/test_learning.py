@@ -59,8 +59,7 @@ def test_shuffled_labels_are_predicted_by_chance_only(tmp_path: Path) -> None:
 def test_whether_a_prediction_is_right_is_a_target(tmp_path: Path) -> None:
     collection = one_edge_decides(tmp_path / "a", 60)
     answer = predict_classes(collection, target="correct", epochs=1, folds=2)
-    table = collection.table()
-    right = (table["label"] == table["prediction"]).astype(int)
+    right = collection.column("label") == collection.column("prediction")
     found = answer.predictions.set_index("item")["target"].sort_index()
     assert found.tolist() == right.tolist()
     assert row_of(answer, "most frequent")["score"] == pytest.approx(100 * right.mean())
@@ -222,7 +221,7 @@ def test_which_runs_cannot_be_learned_from_is_an_error(tmp_path: Path) -> None:
         predict_results(runs)
     with pytest.raises(DataError, match=r"'speed', which .*run-00-0 lacks; it has"):
         predict_results(runs, target="speed")
-    with pytest.raises(DataError, match="total_macs must differ .* got 1 in all 8"):
+    with pytest.raises(DataError, match="total_macs must differ .* got 9 in all 8"):
         predict_results(runs, target="total_macs")
     none = sources_decide(tmp_path / "n", 3, finished=0)
     with pytest.raises(DataError, match="finished runs of networks, got none in"):
