@@ -1,12 +1,19 @@
-"""The report of an ablation: its table beside the paper's figures, and its curves."""
+"""The report of an ablation: its table with the paper's figures, and its curves."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ddw_graph.analysis.comparison_figures import accuracy_figure
 from ddw_graph.analysis.learning_curves import curve_figure, curves_of
-from ddw_graph.analysis.markdown import accuracy_cells, markdown_table, number
+from ddw_graph.analysis.markdown import (
+    Column,
+    accuracy_columns,
+    figure,
+    markdown_rows,
+    number,
+)
 from ddw_graph.analysis.report_files import ReportFiles
 from ddw_graph.experiments.ablations import Ablation, runs_of
 from ddw_graph.experiments.compare import Comparison
@@ -38,18 +45,8 @@ def ablation_summary(ablation: Ablation, rows: Rows) -> list[dict[str, Any]]:
 def ablation_table(ablation: Ablation, table: Rows) -> str:
     """Returns the summary of an ablation as a Markdown table.
 
-    Differences of the paper are to the same reference, behind its accuracies.
+    The paper's accuracies have their differences to the same reference.
     """
-    columns = [
-        "wiring and edges",
-        "seeds",
-        "accuracy, %",
-        "sd",
-        f"paired difference to {ablation.reference.label}, points (95 % interval)",
-        "parameters",
-        "total MACs, M",
-        *(f"paper: {name}, % (difference)" for name in ablation.paper),
-    ]
 
     def of_paper(row: Mapping[str, Any], name: str) -> str:
         value, reference = row[f"paper, {name}"], table[0][f"paper, {name}"]
@@ -57,16 +54,16 @@ def ablation_table(ablation: Ablation, table: Rows) -> str:
             return number(value, ".2f")
         return f"{value:.2f} ({value - reference:+.2f})"
 
-    lines = [
-        [
-            *accuracy_cells(row),
-            number(row["parameters"], ",.0f"),
-            number(row["total_macs"] / 1e6, ".2f"),
-            *(of_paper(row, name) for name in ablation.paper),
-        ]
-        for row in table
-    ]
-    return markdown_table(columns, lines)
+    columns: dict[str, Column] = {
+        **accuracy_columns("wiring and edges", f" to {ablation.reference.label}"),
+        "parameters": figure("parameters", ",.0f"),
+        "total MACs, M": figure("total_macs", ".2f", 1e6),
+        **{
+            f"paper: {name}, % (difference)": partial(of_paper, name=name)
+            for name in ablation.paper
+        },
+    }
+    return markdown_rows(columns, table)
 
 
 def described(comparison: Comparison) -> str:
@@ -78,9 +75,9 @@ def described(comparison: Comparison) -> str:
         "head": comparison.head,
     }
     plural = "" if recipe.epochs == 1 else "s"
-    told = "".join(f", {k} {v:g}" for k, v in sizes.items() if v is not None)
+    chosen = "".join(f", {k} {v:g}" for k, v in sizes.items() if v is not None)
     return (
-        f"{comparison.model}{told} on {comparison.source.name}, {recipe.epochs} "
+        f"{comparison.model}{chosen} on {comparison.source.name}, {recipe.epochs} "
         f"epoch{plural} with batches of {recipe.batch_size}, seeds "
         f"{', '.join(map(str, comparison.seeds))}. Every network is within "
         f"{comparison.tolerance:.0%} of the total MACs of "

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
 
+Rows = Sequence[Mapping[str, Any]]
 
-def accuracy_figure(
-    rows: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any]]
-) -> Figure:
+
+def accuracy_figure(rows: Rows, summary: Rows) -> Figure:
     """Returns accuracies of a comparison, and the paired differences to its first.
 
     Args:
@@ -19,47 +20,52 @@ def accuracy_figure(
         summary: A row for each entry, from ``ddw_graph.experiments.summary.summary``.
     """
     names = [row["entry"] for row in summary]
-    place = {name: index for index, name in enumerate(names)}
-    with matplotlib.rc_context(fname=STYLE):
-        height = 1.3 + 0.45 * len(names)
-        figure = Figure(figsize=(8.5, height), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
-        left.scatter(
-            [100 * row["test_accuracy"] for row in rows],
-            [place[row["entry"]] for row in rows],
-            s=18,
-            alpha=0.6,
-            label="a seed",
-        )
-        left.scatter(
-            [row["accuracy"] for row in summary],
-            range(len(names)),
-            marker="|",
-            s=260,
-            color="black",
-            label="mean",
-        )
-        left.set_yticks(range(len(names)), map(plain, names))
-        left.set_ylim(len(names) - 0.5, -0.5)
-        left.set(xlabel="test accuracy, %", title="Accuracy")
-        figure.legend(loc="outside lower left", ncols=2)
-        right.axvline(0, color="0.6", linewidth=0.8)
-        for row in summary[1:]:
-            y = place[row["entry"]]
-            right.plot(row["difference"], y, "o", color="C1", markersize=4)
-            if row["difference_low"] is not None:
-                ends = row["difference_low"], row["difference_high"]
-                right.plot(ends, (y, y), color="C1", linewidth=1.4)
-        right.set(
-            xlabel=f"points, paired by seed, against {names[0]}",
-            title="Difference with its 95 % interval",
-        )
+    figure, left, right = paired_panels(names, 1.3 + 0.45 * len(names))
+    for y, row in enumerate(summary):
+        runs = [r["test_accuracy"] for r in rows if r["entry"] == row["entry"]]
+        draw_accuracies(left, y, runs, row["accuracy"], color="C0", marker="o")
+        draw_difference(right, y, row, "difference", color="C1", marker="o")
+    left.set(xlabel="test accuracy, % (line: mean)", title="Accuracy")
+    right.set(
+        xlabel=f"points, paired by seed, against {names[0]}",
+        title="Difference with its 95 % interval",
+    )
     return figure
 
 
-def budget_figure(
-    rows: Sequence[Mapping[str, Any]], summary: Sequence[Mapping[str, Any]]
-) -> Figure:
+def paired_panels(names: Sequence[str], height: float) -> tuple[Figure, Axes, Axes]:
+    """Returns a figure of two panels with a row for each name, and these panels."""
+    with matplotlib.rc_context(fname=STYLE):
+        figure = Figure(figsize=(8.5, height), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+        left.set_yticks(range(len(names)), map(plain, names))
+        left.set_ylim(len(names) - 0.5, -0.5)
+        right.axvline(0, color="0.6", linewidth=0.8)
+    return figure, left, right
+
+
+def draw_accuracies(
+    ax: Axes, y: float, accuracies: Sequence[float], mean: float, **look: Any
+) -> None:
+    """Draws accuracies of runs as points, and a line at their mean, %."""
+    x = [100 * accuracy for accuracy in accuracies]
+    ax.plot(x, [y] * len(x), linestyle="none", markersize=4, alpha=0.6, **look)
+    ax.plot(mean, y, "|", color="black", markersize=11)
+
+
+def draw_difference(
+    ax: Axes, y: float, row: Mapping[str, Any], key: str, **look: Any
+) -> None:
+    """Draws a difference of a summary's row with its interval, if it has them."""
+    if row[key] is None:
+        return
+    ax.plot(row[key], y, markersize=4, **look)
+    if row[f"{key}_low"] is not None:
+        ends = row[f"{key}_low"], row[f"{key}_high"]
+        ax.plot(ends, (y, y), color=look["color"], linewidth=1.4)
+
+
+def budget_figure(rows: Rows, summary: Rows) -> Figure:
     """Returns accuracies over the measured time, and over the expected MACs.
 
     Expected MACs are counted, not timed. A line joins the budgets of a wiring. The

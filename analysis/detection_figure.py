@@ -1,7 +1,7 @@
-"""Pictures of detections: images with their boxes, side by side."""
+"""Pictures of detections: images with their boxes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -19,85 +19,36 @@ COLUMNS = 4
 """Most images in a row."""
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A box to draw.
-
-    Args:
-        category: Place of its class, which has a colour of its own.
-        label: What is written above it.
-        bounds: ``x1``, ``y1``, ``x2`` and ``y2``, pixels.
-    """
-
-    category: int
-    label: str
-    bounds: tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Scene:
+class Scene(NamedTuple):
     """An image with its boxes.
 
     Args:
         title: What is written above it.
-        pixels: Values in ``[0, 1]``; three channels, or one for grey.
-        found: Boxes that were found: solid, in the colour of their class.
-        truth: Boxes that there are: dashed, in white.
+        image: Values in ``[0, 1]``; three channels, or one for grey.
+        found: Boxes that a detector found: solid, in the colour of their class.
+        truth: The annotated boxes, if known: dashed, in white.
     """
 
     title: str
-    pixels: Float[np.ndarray, "height width channels"]
-    found: Sequence[Drawn]
-    truth: Sequence[Drawn] = ()
-
-
-def scene_of(
-    title: str,
-    image: Tensor,
-    found: Boxes,
-    categories: Sequence[Category],
-    *,
-    score: float,
-    truth: Boxes | None = None,
-) -> Scene:
-    """Returns an image with the boxes of a detector.
-
-    Args:
-        title: What is written above it.
-        image: Values in ``[0, 1]``, ``(channels, height, width)``.
-        found: Boxes that the detector found.
-        categories: Those of the detector.
-        score: Least score of a box.
-        truth: Boxes that there are, if known.
-    """
-    names = [category.name for category in categories]
-    there = [] if truth is None else _drawn(truth, names, score)
-    pixels = image.permute(1, 2, 0).numpy()
-    return Scene(title, pixels, _drawn(found, names, score), there)
-
-
-def _drawn(boxes: Boxes, names: Sequence[str], score: float) -> list[Drawn]:
-    """Returns boxes to draw; those that have a score with it and their class's name."""
-    scores = boxes["scores"].tolist() if "scores" in boxes else None
-    drawn = []
-    pairs = zip(boxes["boxes"].tolist(), boxes["labels"].tolist(), strict=True)
-    for place, (bounds, label) in enumerate(pairs):
-        words = ""
-        if scores is not None:
-            if scores[place] < score:
-                continue
-            words = f"{names[label - 1]} {scores[place]:.2f}"
-        drawn.append(Drawn(label - 1, words, tuple(bounds)))
-    return drawn
+    image: Float[Tensor, "channels height width"]
+    found: Boxes
+    truth: Boxes | None = None
 
 
 def detection_figure(
-    scenes: Sequence[Scene], *, title: str = "Detections", inches: float = 2.4
+    scenes: Sequence[Scene],
+    categories: Sequence[Category],
+    *,
+    score: float,
+    title: str = "Detections",
+    inches: float = 2.4,
 ) -> Figure:
-    """Returns images with the boxes that were found in them, and those that there are.
+    """Returns images with the boxes that were found in them, and the annotated ones.
 
     Args:
         scenes: The images.
+        categories: The detector's.
+        score: The least score of a box that is drawn.
         title: Title of the figure.
         inches: Width of an image in it.
 
@@ -115,19 +66,29 @@ def detection_figure(
         for ax in axes:
             ax.axis("off")
         for ax, scene in zip(axes, scenes, strict=False):
-            pixels = np.repeat(scene.pixels, 4 - scene.pixels.shape[2], axis=2)[..., :3]
+            pixels = scene.image.permute(1, 2, 0).numpy()
+            pixels = np.repeat(pixels, 4 - pixels.shape[2], axis=2)[..., :3]
             ax.imshow(pixels, interpolation="nearest")
             ax.set_title(plain(scene.title), fontsize=7)
-            for box in scene.truth:
-                _draw(ax, box, "white", "--")
-            for box in scene.found:
-                _draw(ax, box, f"C{box.category % 10}", "-")
+            if scene.truth is not None:
+                for bounds in scene.truth["boxes"].tolist():
+                    _draw(ax, bounds, "white", "--")
+            for bounds, label, sure in zip(
+                *(scene.found[key].tolist() for key in ("boxes", "labels", "scores")),
+                strict=True,
+            ):
+                if sure >= score:
+                    words = f"{categories[label - 1].name} {sure:.2f}"
+                    _draw(ax, bounds, f"C{(label - 1) % 10}", "-", words)
         figure.suptitle(plain(title))
     return figure
 
 
-def _draw(ax: Axes, box: Drawn, colour: str, line: str) -> None:
-    x1, y1, x2, y2 = box.bounds
+def _draw(
+    ax: Axes, bounds: Sequence[float], colour: str, line: str, words: str = ""
+) -> None:
+    """Draws a box of ``x1 y1 x2 y2``, pixels, with words above it."""
+    x1, y1, x2, y2 = bounds
     # Pixel 0 is drawn from -0.5 to 0.5.
     ax.add_patch(
         Rectangle(
@@ -140,11 +101,11 @@ def _draw(ax: Axes, box: Drawn, colour: str, line: str) -> None:
             linestyle=line,
         )
     )
-    if box.label:
+    if words:
         ax.text(
             x1,
             y1 - 1,
-            plain(box.label),
+            plain(words),
             fontsize=5,
             color="white",
             va="bottom",

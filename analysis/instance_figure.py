@@ -1,4 +1,4 @@
-"""Pictures of the test of instances: what each wiring is worth, and how they vary."""
+"""Pictures of the test of instances: accuracy with each wiring, and variation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,6 +7,11 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from ddw_graph.analysis.comparison_figures import (
+    draw_accuracies,
+    draw_difference,
+    paired_panels,
+)
 from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
 from ddw_graph.experiments.instances import WIRINGS
 
@@ -22,7 +27,7 @@ WORDS = {
 
 
 def instance_figure(rows: Rows, table: Rows) -> Figure:
-    """Returns accuracies with each kind of wirings, and what the own has more.
+    """Returns accuracies with each kind of wirings, and differences to the own.
 
     Args:
         rows: A row for each run and kind of wirings.
@@ -30,41 +35,27 @@ def instance_figure(rows: Rows, table: Rows) -> Figure:
     """
     entries = list(dict.fromkeys(row["entry"] for row in table))
     step = 0.8 / len(entries)
-    with matplotlib.rc_context(fname=STYLE):
-        height = 1.7 + 0.24 * len(WIRINGS) * len(entries) + 0.2 * len(entries)
-        figure = Figure(figsize=(8.5, height), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
-        right.axvline(0, color="0.6", linewidth=0.8)
-        for place, entry in enumerate(entries):
-            look = {"color": f"C{place}", "marker": MARKERS[place % len(MARKERS)]}
-            lift = (place - (len(entries) - 1) / 2) * step
-            runs = [row for row in rows if row["entry"] == entry]
-            left.plot(
-                [100 * row["accuracy"] for row in runs],
-                [WIRINGS.index(row["wiring"]) + lift for row in runs],
-                linestyle="none",
-                markersize=4,
-                alpha=0.6,
-                label=plain(entry),
-                **look,
-            )
-            for row in (row for row in table if row["entry"] == entry):
-                y = WIRINGS.index(row["wiring"]) + lift
-                left.plot(row["accuracy"], y, "|", color="black", markersize=11)
-                if row["own_minus_this"] is None:
-                    continue
-                right.plot(row["own_minus_this"], y, markersize=4, **look)
-                if row["own_minus_this_low"] is not None:
-                    ends = row["own_minus_this_low"], row["own_minus_this_high"]
-                    right.plot(ends, (y, y), color=look["color"], linewidth=1.4)
-        left.set_yticks(range(len(WIRINGS)), [WORDS[name] for name in WIRINGS])
-        left.set_ylim(len(WIRINGS) - 0.5, -0.5)
-        left.set(xlabel="test accuracy, % (line: mean)", title="With each wiring")
-        right.set(
-            xlabel="points, paired by seed",
-            title="What the own wiring has more (95 % interval)",
-        )
-        figure.legend(loc="outside lower center", ncols=2)
+    height = 1.7 + (0.24 * len(WIRINGS) + 0.2) * len(entries)
+    names = [WORDS[name] for name in WIRINGS]
+    figure, left, right = paired_panels(names, height)
+    for row in table:
+        place = entries.index(row["entry"])
+        y = WIRINGS.index(row["wiring"]) + (place - (len(entries) - 1) / 2) * step
+        look = {"color": f"C{place}", "marker": MARKERS[place % len(MARKERS)]}
+        runs = [
+            run["accuracy"]
+            for run in rows
+            if (run["entry"], run["wiring"]) == (row["entry"], row["wiring"])
+        ]
+        label = plain(row["entry"]) if row["wiring"] == WIRINGS[0] else None
+        draw_accuracies(left, y, runs, row["accuracy"], label=label, **look)
+        draw_difference(right, y, row, "own_minus_this", **look)
+    left.set(xlabel="test accuracy, % (line: mean)", title="With each wiring")
+    right.set(
+        xlabel="points, paired by seed",
+        title="Own wiring minus this (95 % interval)",
+    )
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 

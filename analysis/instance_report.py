@@ -1,9 +1,10 @@
 """The report of the test of instances."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from ddw_graph.analysis.instance_figure import (
     WORDS,
@@ -11,7 +12,7 @@ from ddw_graph.analysis.instance_figure import (
     variation_figure,
 )
 from ddw_graph.analysis.learning_curves import Curves, curve_figure
-from ddw_graph.analysis.markdown import interval, markdown_table, number
+from ddw_graph.analysis.markdown import difference, figure, markdown_rows, text
 from ddw_graph.analysis.report_files import ReportFiles
 from ddw_graph.experiments.instance_summary import instance_summary, verdicts
 
@@ -20,69 +21,36 @@ Rows = Sequence[Mapping[str, Any]]
 
 def instance_table(table: Rows) -> str:
     """Returns the summary of a test of instances as a Markdown table."""
-    return markdown_table(
-        (
-            "wiring and edges",
-            "evaluated with the wiring",
-            "seeds",
-            "accuracy, %",
-            "sd",
-            "own minus this, points (95 % interval)",
-            "loss",
-            "predictions changed",
-        ),
-        (
-            (
-                row["entry"],
-                WORDS[row["wiring"]],
-                str(row["seeds"]),
-                number(row["accuracy"], ".2f"),
-                number(row["accuracy_std"], ".2f"),
-                interval(
-                    row["own_minus_this"],
-                    row["own_minus_this_low"],
-                    row["own_minus_this_high"],
-                ),
-                number(row["loss"], ".4f"),
-                number(row["changed"], ".1f"),
-            )
-            for row in table
-        ),
-    )
+    columns = {
+        "wiring and edges": text("entry"),
+        "evaluated with the wiring": lambda row: WORDS[row["wiring"]],
+        "seeds": text("seeds"),
+        "accuracy, %": figure("accuracy", ".2f"),
+        "sd": figure("accuracy_std", ".2f"),
+        "own minus this, points (95 % interval)": difference("own_minus_this"),
+        "loss": figure("loss", ".4f"),
+        "predictions changed": figure("changed", ".1f"),
+    }
+    return markdown_rows(columns, table)
 
 
 def variation_table(varied: Rows) -> str:
     """Returns how wirings vary, means over seeds, as a Markdown table."""
-
-    def mean(rows: Rows, column: str, form: str) -> str:
-        values = [row[column] for row in rows if row[column] is not None]
-        return number(statistics.fmean(values) if values else None, form)
-
-    keys = dict.fromkeys((row["entry"], row["stage"]) for row in varied)
-    lines = []
-    for entry, stage in keys:
-        rows = [r for r in varied if (r["entry"], r["stage"]) == (entry, stage)]
-        lines.append(
-            (
-                entry,
-                str(stage),
-                str(rows[0]["edges"]),
-                mean(rows, "std", ".4f"),
-                mean(rows, "image_share", ".1%"),
-                mean(rows, "class_share", ".1%"),
-            )
-        )
-    return markdown_table(
-        (
-            "wiring and edges",
-            "stage",
-            "edges",
-            "sd of a weight over images",
-            "variance between images, of all",
-            "between classes, of that",
-        ),
-        lines,
-    )
+    columns = {
+        "wiring and edges": text("entry"),
+        "stage": text("stage"),
+        "edges": text("edges"),
+        "sd of a weight over images": figure("std", ".4f"),
+        "variance between images, of all": figure("image_share", ".1%"),
+        "between classes, of that": figure("class_share", ".1%"),
+    }
+    table = pd.DataFrame(varied)
+    shares = ["std", "image_share", "class_share"]
+    table[shares] = table[shares].astype(float)
+    groups = table.groupby(["entry", "stage"], sort=False, as_index=False)
+    means = groups.agg({"edges": "first", **dict.fromkeys(shares, "mean")})
+    known = means.astype(object).where(means.notna(), None)
+    return markdown_rows(columns, (row._asdict() for row in known.itertuples()))  # type: ignore[attr-defined]
 
 
 def write_instances(
@@ -105,7 +73,7 @@ def write_instances(
         folder: Where to.
         runs: A row for each run that was trained for it, for ``runs.csv``.
         curves: Their learning curves, for ``curves``.
-        about: Paragraphs that say how the networks were trained.
+        about: Paragraphs on how the networks were trained.
     """
     files = ReportFiles(folder)
     table = instance_summary(rows)
@@ -118,7 +86,7 @@ def write_instances(
     files.table("summary.csv", table)
     files.picture("wirings", instance_figure(rows, table))
     files.picture("variation", variation_figure(varied))
-    said = [f"- {entry}: {words}." for entry, words in verdicts(table).items()]
+    lines = [f"- {entry}: {words}." for entry, words in verdicts(table).items()]
     differ = sum(row["changed"] for row in rows if row["wiring"] == "own")
     parts = [
         "# Instances: does a network need each image's own wiring?",
@@ -128,7 +96,7 @@ def write_instances(
         "image of the class, and with that of any other image. "
         f"Given as an adjacency, the own wiring changes {differ} predictions of the "
         "plain evaluation.",
-        "\n".join(said),
+        "\n".join(lines),
         instance_table(table).rstrip(),
         "![Accuracy with each wiring](wirings.png)",
         "Of the variance of all weights of a stage, a share lies between images and "

@@ -9,7 +9,12 @@ from matplotlib.figure import Figure
 
 from ddw_graph.analysis.comparison_figures import accuracy_figure, budget_figure
 from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
-from ddw_graph.analysis.markdown import interval, markdown_table, number
+from ddw_graph.analysis.markdown import (
+    accuracy_columns,
+    figure,
+    markdown_rows,
+    number,
+)
 from ddw_graph.analysis.pictures import STYLE, plain
 from ddw_graph.analysis.report_files import ReportFiles
 from ddw_graph.analysis.wiring_drawing import draw_wiring
@@ -21,49 +26,28 @@ from ddw_graph.wiring import from_dict
 
 PICTURE = ("png",)
 
+
+def _expected(row: Mapping[str, Any]) -> str:
+    macs = row.get("expected_macs")
+    if macs is None:
+        return number(None, "")
+    return f"{macs / 1e6:.2f} ({macs / row['total_macs']:.0%})"
+
+
 COLUMNS = {
-    "entry": "wiring and edges",
-    "seeds": "seeds",
-    "accuracy": "accuracy, %",
-    "accuracy_std": "sd",
-    "difference": "paired difference, points (95 % interval)",
-    "parameters": "parameters",
-    "macs": "MACs, M",
-    "total_macs": "total MACs, M",
-    "expected_macs": "expected MACs, M (share of total)",
-    "train_seconds": "training, s",
-    "inference_ms": "inference, ms an image",
-}
-FORMS = {
-    "accuracy": ".2f",
-    "accuracy_std": ".2f",
-    "parameters": ",.0f",
-    "macs": ".2f",
-    "total_macs": ".2f",
-    "train_seconds": ".1f",
-    "inference_ms": ".3f",
+    **accuracy_columns("wiring and edges"),
+    "parameters": figure("parameters", ",.0f"),
+    "MACs, M": figure("macs", ".2f", 1e6),
+    "total MACs, M": figure("total_macs", ".2f", 1e6),
+    "expected MACs, M (share of total)": _expected,
+    "training, s": figure("train_seconds", ".1f"),
+    "inference, ms an image": figure("inference_ms", ".3f"),
 }
 
 
 def markdown_summary(table: Sequence[Mapping[str, Any]]) -> str:
     """Returns a comparison's summary as a Markdown table."""
-
-    def cell(row: Mapping[str, Any], key: str) -> str:
-        value = row.get(key)
-        if key == "entry":
-            return str(value)
-        if key == "difference":
-            ends = row.get("difference_low"), row.get("difference_high")
-            return interval(value, *ends)
-        if key == "expected_macs" and value is not None:
-            return f"{value / 1e6:.2f} ({value / row['total_macs']:.0%})"
-        if key in ("macs", "total_macs") and value is not None:
-            value /= 1e6
-        return number(value, FORMS.get(key, ""))
-
-    return markdown_table(
-        list(COLUMNS.values()), ([cell(row, key) for key in COLUMNS] for row in table)
-    )
+    return markdown_rows(COLUMNS, table)
 
 
 def write_report(
@@ -96,8 +80,8 @@ def write_report(
         files.picture("edge_weights", weight_histograms(labelled), PICTURE)
     for entry, collection in collections.items():
         for column in ("mean", "std"):
-            figure = weight_heatmaps(collection, column)
-            files.picture(f"{column}-{entry.folder}", figure, PICTURE)
+            picture = weight_heatmaps(collection, column)
+            files.picture(f"{column}-{entry.folder}", picture, PICTURE)
     return files.written
 
 
@@ -122,8 +106,8 @@ def _wirings(comparison: Comparison, folder: Path) -> Figure:
     columns = min(2, len(entries))
     rows = -(-len(entries) // columns)
     with matplotlib.rc_context(fname=STYLE):
-        figure = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        picture = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
+        axes = picture.subplots(rows, columns, squeeze=False).ravel()
         for ax in axes[len(entries) :]:
             ax.set_axis_off()
         for ax, entry in zip(axes, entries, strict=False):
@@ -131,4 +115,4 @@ def _wirings(comparison: Comparison, folder: Path) -> Figure:
             wiring = Run(run).model_config["wirings"][0]
             draw_wiring(from_dict(wiring), ax=ax)
             ax.set_title(plain(f"{entry.wiring}, stage 1"))
-    return figure
+    return picture

@@ -117,24 +117,17 @@ def evaluate(
 def _draw_evaluation(
     path: Path, detector: "Detector", data: "CocoData", score: float, overwrite: bool
 ) -> None:
-    from ddw_graph.analysis.detection_figure import detection_figure, scene_of
+    from ddw_graph.analysis.detection_figure import Scene, detection_figure
     from ddw_graph.analysis.pictures import save_figure
     from ddw_graph.detection.evaluation import found_in
 
     data = replace(data, channels=detector.in_channels)
     scenes = []
-    for entry, (image, truth) in zip(data.images[:SHOWN], data, strict=False):
+    for place, entry in enumerate(data.images[:SHOWN]):
+        image, truth = data[place]
         found = found_in(detector, image).boxes
-        scenes.append(
-            scene_of(
-                entry["file_name"],
-                image,
-                found,
-                detector.categories,
-                score=score,
-                truth=truth,
-            )
-        )
+        scenes.append(Scene(entry["file_name"], image, found, truth))
     kind = "synthetic images" if data.synthetic else "images"
     title = f"Detections in {kind}; dashed: annotated"
-    save_figure(detection_figure(scenes, title=title), path, overwrite=overwrite)
+    figure = detection_figure(scenes, detector.categories, score=score, title=title)
+    save_figure(figure, path, overwrite=overwrite)

@@ -128,9 +128,9 @@ def _draw(
     score: float,
     overwrite: bool,
 ) -> None:
-    from ddw_graph.analysis.detection_figure import detection_figure, scene_of
+    from ddw_graph.analysis.detection_figure import Scene, detection_figure
     from ddw_graph.analysis.pictures import save_figure
 
-    title = shown(Path(name).name)
-    scene = scene_of(title, image, boxes, detector.categories, score=score)
-    save_figure(detection_figure([scene], inches=8), path, overwrite=overwrite)
+    scene = Scene(shown(Path(name).name), image, boxes)
+    figure = detection_figure([scene], detector.categories, score=score, inches=8)
+    save_figure(figure, path, overwrite=overwrite)

@@ -58,7 +58,9 @@ def eval(
     ddw-graph eval runs/ddw --data folder --root photographs
     ddw-graph eval sweep/runs/* --holdout 0 --out test.csv
     """
-    from ddw_graph.analysis.evaluation_report import evaluation_csv, evaluation_table
+    import pandas as pd
+
+    from ddw_graph.analysis.evaluation_report import evaluation_table
     from ddw_graph.atomic import check_free, write_bytes
     from ddw_graph.cli.progress import bar
     from ddw_graph.experiments.evaluations import evaluation_summary, evaluations
@@ -84,7 +86,8 @@ def eval(
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
     if out is not None:
-        write_bytes(out, [evaluation_csv(rows).encode()], overwrite=overwrite)
+        content = pd.DataFrame(rows).to_csv(index=False).encode()
+        write_bytes(out, [content], overwrite=overwrite)
     table = evaluation_summary(rows)
     if as_json:
         click.echo(json.dumps({"runs": rows, "summary": table}))

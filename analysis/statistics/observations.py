@@ -154,7 +154,9 @@ class _Effect:
 def _check_same(trained: Collection, untrained: Collection) -> None:
     """Checks that two collections are of the same wirings and samples."""
     stages = [[s.edges.tolist() for s in each.stages] for each in (trained, untrained)]
-    one, other = (each.columns.get("label") for each in (trained, untrained))
+    one, other = (
+        each.columns.get("label", np.empty(0)) for each in (trained, untrained)
+    )
     if stages[0] != stages[1]:
         raise DataError(
             "the untrained network must have the wirings of the trained one"

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 from torch_geometric.loader import DataLoader
 
 from ddw_graph import EdgeWeights, Network, Stage, analysis
@@ -16,7 +17,6 @@ from ddw_graph.analysis.collect import collect
 from ddw_graph.analysis.learning.graphs import collection_graphs, wirings_graph
 from ddw_graph.errors import DataError, ModelError
 from ddw_graph.generators import complete
-from ddw_graph.training.images import ArrayImages
 from ddw_graph.wiring import edge_list
 from tests.analysis.test_collect import some_model
 
@@ -230,13 +230,9 @@ def test_graphs_do_not_share_their_weights() -> None:
 def test_graphs_are_those_of_a_collection(tmp_path: Path, edges: str) -> None:
     model = small_model(edges)
     random_queries(model)
-    images = ArrayImages(
-        torch.randint(256, (5, 1, 8, 8)).byte(), torch.arange(5) % 3, [0.5], [0.25]
-    )
-    collection = collect(
-        model, images, tmp_path / "a", classes=("a", "b", "c"), image_size=8
-    )
-    x, labels = images.batch(range(5), None)
+    x, labels = torch.randn(5, 1, 8, 8), torch.arange(5) % 3
+    images = TensorDataset(x, labels)
+    collection = collect(model, images, tmp_path / "a", classes=("a", "b", "c"))
     with torch.no_grad():
         adjacency = answer(model, x)
     graphs = analysis.to_pyg(adjacency, model, labels=labels)
