@@ -18,13 +18,12 @@ from PIL import Image, ImageFilter
 
 from ddw_graph import create_model
 from ddw_graph.training.augmentation import Augmentation
-from ddw_graph.training.data import load_data
-from ddw_graph.training.image_data import ImageData
+from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.keys import Key
-from ddw_graph.training.launch import train
 from ddw_graph.training.loading import training_batches
-from ddw_graph.training.log import Row
+from ddw_graph.training.loop import fit
 from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.run import Row, RunFolder
 
 CLASSES = 4
 BATCH = 32
@@ -44,10 +43,10 @@ def photographs(root: Path, count: int) -> None:
 
 def loading_rate(data: ImageData, workers: int) -> float:
     """Returns the images that are loaded in a second when nothing else happens."""
+    dataset = data.train_inputs(Augmentation())
     began = time.perf_counter()
-    images = data.train_inputs(Augmentation())
-    loader = training_batches(images, BATCH, Key(0, 0), workers=workers)
-    count = sum(own for _, own in loader)
+    loader = training_batches(dataset, BATCH, Key(0, 0), workers=workers)
+    count = sum(count for _, count in loader)
     return count / (time.perf_counter() - began)
 
 
@@ -56,8 +55,8 @@ def epoch(data: ImageData, model: str, workers: int) -> Row:
     network = create_model(model, edges="fixed", num_classes=CLASSES)
     recipe = recipe_named("small", epochs=1, batch_size=BATCH, augment=True)
     with tempfile.TemporaryDirectory() as folder:
-        run = train(network, data, recipe, seed=0, folder=folder, workers=workers)
-        return run.log[0]
+        run = RunFolder(Path(folder))
+        return fit(network, data, recipe, seed=0, folder=run, workers=workers)[0]
 
 
 def main() -> None:
