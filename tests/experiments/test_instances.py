@@ -42,7 +42,7 @@ def test_own_is_the_plain_evaluation_to_the_sample(gate: str) -> None:
     model = network(f"dynamic:gate={gate},bias=0,router_std=5,threshold=0.4")
     data = small_data()
     tested, _ = instance_test(model, data, seed=0, batch_size=7)
-    plain = evaluate(model, batches(data.test_inputs(), 24))
+    plain = evaluate(model, data.test_inputs())
     own = tested[0]
     assert [each.wiring for each in tested] == list(WIRINGS)
     assert (own.accuracy, own.changed) == (plain.accuracy, 0)
