@@ -72,9 +72,11 @@ def evaluate(
     """
     from ddw_graph.atomic import check_free, write_bytes
     from ddw_graph.detection.coco import coco_data, coco_split
-    from ddw_graph.detection.evaluation import coco_results, kept_detector
+    from ddw_graph.detection.detector import Detector
+    from ddw_graph.detection.evaluation import coco_results
     from ddw_graph.detection.figures import coco_figures
     from ddw_graph.training.launch import usable_device
+    from ddw_graph.training.run import kept_network
 
     for path in filter(None, (out, detections, picture)):
         check_free(path, overwrite=overwrite)
@@ -88,7 +90,7 @@ def evaluate(
         data = coco_data(images, annotations, bad_boxes=bad_boxes)
     else:
         raise click.UsageError("--root is needed, or --images with --annotations")
-    detector = kept_detector(model, device=usable_device(device))
+    detector = kept_network(model, kind=Detector, device=usable_device(device))
     data.check_categories(detector.categories, model)
     if bad_images == "skip":
         data = data.readable(workers=workers)

@@ -59,15 +59,17 @@ def predict(
     ddw-graph detect predict runs/detector photographs/ --out found
     """
     from ddw_graph.atomic import write_bytes
-    from ddw_graph.detection.evaluation import found_in, kept_detector
+    from ddw_graph.detection.detector import Detector
+    from ddw_graph.detection.evaluation import found_in
     from ddw_graph.detection.images import read_image
     from ddw_graph.errors import DataError
     from ddw_graph.training.launch import usable_device
     from ddw_graph.training.pictures import UnreadableError, picture_files
+    from ddw_graph.training.run import kept_network
 
     if adjacency and not as_json and out is None:
         raise click.UsageError("--adjacency needs --json or --out")
-    detector = kept_detector(model, device=usable_device(device))
+    detector = kept_network(model, kind=Detector, device=usable_device(device))
     # A lower score than that of its settings can be asked for here.
     detector.roi_heads.score_thresh = min(score, detector.settings.score)
     files = picture_files(paths)

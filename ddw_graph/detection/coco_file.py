@@ -27,7 +27,7 @@ def checked_content(value: Any, *, skip: bool) -> tuple[Entry, int]:
         DataError: If something is missing, occurs twice, or refers to nothing; the
             message names its place.
     """
-    categories = [
+    categories: list[Entry] = [
         {"id": _whole(entry, "id", place), "name": _text(entry, "name", place)}
         for place, entry in _entries(value, "categories")
     ]

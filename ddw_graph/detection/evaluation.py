@@ -1,6 +1,5 @@
 """What a detector finds in images."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -10,10 +9,8 @@ from torch import Tensor, distributed
 
 from ddw_graph.detection.coco import CocoData
 from ddw_graph.detection.detector import Boxes, Category, Detector
-from ddw_graph.errors import RunError
 from ddw_graph.nn.features import by_sample
 from ddw_graph.training.loading import batches
-from ddw_graph.training.run import kept_network
 from ddw_graph.training.world import World
 
 
@@ -71,22 +68,6 @@ def found_in(detector: Detector, image: Tensor) -> Found:
         detector.train(mode)
     boxes = {name: values.cpu() for name, values in boxes.items()}
     return Found(boxes, [by_sample(matrix, axes=3)[0].cpu() for matrix in matrices])
-
-
-def kept_detector(path: str | os.PathLike[str], *, device: str = "cpu") -> Detector:
-    """Returns the detector in a run's folder, or in a file of ``ddw_graph.save``.
-
-    Warns:
-        UnfinishedWarning: If the run has not finished.
-
-    Raises:
-        CheckpointError: If the file is damaged.
-        RunError: If there is no detector, or the run is damaged.
-    """
-    found = kept_network(path, device=device)
-    if not isinstance(found, Detector):
-        raise RunError(f"{path} must hold a detector, got a {type(found).__name__}")
-    return found
 
 
 def coco_results(

@@ -162,8 +162,9 @@ def settings_from(values: Any) -> DetectorSettings:
     try:
         if set(values) != {field.name for field in fields(DetectorSettings)}:
             raise ModelError("a detector's settings must be those of this release")
-        return DetectorSettings(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        )
+        given: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return DetectorSettings(**given)
     except (TypeError, AttributeError) as error:
         raise ModelError(f"a detector's settings must be numbers, {error}") from error

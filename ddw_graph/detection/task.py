@@ -65,7 +65,9 @@ class Detection(Task):
         return self.data
 
     @staticmethod
-    def collate(samples: Sequence[tuple[Tensor, Boxes]]) -> tuple[list[Any], ...]:
+    def collate(
+        samples: Sequence[tuple[Tensor, Boxes]],
+    ) -> tuple[list[Tensor], list[Boxes]]:
         """Returns a list of images, which can differ in size, and of their boxes."""
         return [image for image, _ in samples], [boxes for _, boxes in samples]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from ddw_graph.errors import DataError, RunError, UnfinishedWarning, UserError
 from ddw_graph.models import load
-from ddw_graph.models.files import built
+from ddw_graph.models.files import Model, built
+from ddw_graph.nn.network import Network
 from ddw_graph.training.collection import Collection, open_collection
 from ddw_graph.training.data import DataSource
 from ddw_graph.training.edge_log import EdgeRow, read_edge_log
@@ -290,14 +291,33 @@ def _is_result(result: Any) -> bool:
     )
 
 
-def kept_network(path: str | os.PathLike[str], *, device: str = "cpu") -> Any:
+def kept_network(
+    path: str | os.PathLike[str],
+    *,
+    kind: type[Model] = Network,  # type: ignore[assignment]
+    device: str = "cpu",
+) -> Model:
     """Returns the network in a run's folder, or in a file of ``ddw_graph.save``.
+
+    Args:
+        path: The folder or the file.
+        kind: ``Network``, or ``Detector``.
+        device: Where it is to be.
+
+    Warns:
+        UnfinishedWarning: If the run has not finished.
 
     Raises:
         CheckpointError: If the file is damaged, or something else.
-        RunError: If the folder holds no trained run, or a damaged one.
+        RunError: If the folder holds no trained run of this kind, or a damaged one.
     """
     path = Path(path)
-    if path.is_dir():
-        return Run(path).network(device=device)
-    return load(path).to(device)
+    if not path.is_dir():
+        return load(path, kind=kind).to(device)
+    network = Run(path).network(device=device)
+    if not isinstance(network, kind):
+        raise RunError(
+            f"{path} must hold the run of a {kind.__name__}, got that of a "
+            f"{type(network).__name__}"
+        )
+    return network

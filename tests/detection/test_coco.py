@@ -192,7 +192,8 @@ def test_finds_the_parts_of_a_data_set(tmp_path: Path, name: str) -> None:
 
 def test_an_item_is_an_image_with_its_boxes(tmp_path: Path) -> None:
     data = small_data(tmp_path, images=3)
-    for place, (image, boxes) in enumerate(data):
+    for place in range(3):
+        image, boxes = data[place]
         assert image.shape == (3, SIZE, SIZE) and 0 <= image.min() <= image.max() <= 1
         assert boxes["labels"].tolist() == [1, 2] and boxes["image_id"] == place + 1
         for (x1, y1, x2, y2), channel in zip(
@@ -278,7 +279,7 @@ def test_images_that_cannot_be_read_can_be_left_out(tmp_path: Path) -> None:
         kept = data.readable(workers=workers)
         assert [image["id"] for image in kept.images] == [1, 4]
         assert [Path(each.name).name for each in kept.bad] == ["1.png", "2.png"]
-        assert [int(boxes["image_id"]) for _, boxes in kept] == [1, 4]
+        assert [int(kept[place][1]["image_id"]) for place in (0, 1)] == [1, 4]
         assert kept.as_dict()["bad_images"] == 2 and kept.as_dict()["objects"] == 4
 
 

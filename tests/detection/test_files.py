@@ -9,8 +9,8 @@ import torch
 
 from ddw_graph import Network, load, save
 from ddw_graph.detection.detector import Detector
-from ddw_graph.detection.evaluation import found_in, kept_detector
-from ddw_graph.errors import CheckpointError, FileError, ModelError, RunError
+from ddw_graph.detection.evaluation import found_in
+from ddw_graph.errors import CheckpointError, FileError, ModelError
 from tests.detection.small import (
     CATEGORIES,
     SIZE,
@@ -69,9 +69,3 @@ def test_a_network_is_loaded_without_torchvisions_detectors(path: Path) -> None:
         "assert 'torchvision.models.detection' not in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code, path], check=True)
-
-
-def test_a_classifier_is_refused_in_one_line(path: Path) -> None:
-    save(small_network(), path)
-    with pytest.raises(RunError, match="must hold a detector, got a Network"):
-        kept_detector(path)

@@ -60,7 +60,7 @@ def test_parts_are_disjoint_and_called_synthetic(made: Path) -> None:
     for part, count in (("train", 6), ("val", 4)):
         data = coco_split(made, part)
         assert data.synthetic and len(data) == count
-        assert all(image.shape == (3, 64, 64) for image, _ in data)
+        assert all(data[place][0].shape == (3, 64, 64) for place in range(count))
         for entry in boxes(made, part)["annotations"]:
             label = sources[part].labels[entry["object"]]
             assert label == entry["category_id"] - 1

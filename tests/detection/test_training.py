@@ -11,13 +11,13 @@ from torch import nn
 
 from ddw_graph.detection.coco import CocoData, coco_data
 from ddw_graph.detection.detector import Detector
-from ddw_graph.detection.evaluation import coco_results, kept_detector
+from ddw_graph.detection.evaluation import coco_results
 from ddw_graph.detection.figures import FIGURES, coco_figures
 from ddw_graph.detection.recipe import DetectionRecipe, detection_recipe
 from ddw_graph.detection.task import Detection, train_detector
 from ddw_graph.errors import DataError, RunError, UnfinishedWarning
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.run import Run
+from ddw_graph.training.run import Run, kept_network
 from ddw_graph.training.world import World
 from tests.detection.small import (
     CATEGORIES,
@@ -70,7 +70,7 @@ def test_finds_all_of_ten_images_that_it_has_learned(tmp_path: Path) -> None:
     result, log = done.result, done.log
     assert result is not None and result["AP50"] > 0.9 and result["synthetic"] is True
     assert log[-1]["train_loss"] < log[0]["train_loss"] / 3
-    detector = kept_detector(tmp_path / "run")
+    detector = kept_network(tmp_path / "run", kind=Detector)
     figures = coco_figures(ten, coco_results(detector, ten))
     assert figures == {name: result[name] for name in FIGURES}
 
@@ -112,7 +112,7 @@ def test_resumed_equals_uninterrupted(
     with pytest.raises(Stop):
         run(tmp_path / "cut", data, listeners=[StopAt(2, 2)], **options)
     with pytest.warns(UnfinishedWarning, match="1 of 2 epochs"):
-        assert isinstance(kept_detector(tmp_path / "cut"), Detector)
+        kept_network(tmp_path / "cut", kind=Detector)
     torch.randn(5)  # what is drawn in between must not matter
     cut = run(tmp_path / "cut", data, resume=True, **options)
     first, second = (
