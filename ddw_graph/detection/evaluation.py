@@ -97,8 +97,9 @@ def coco_results(
     ):
         for image, boxes in batch:
             found = found_in(detector, image).detections(detector.categories)
-            image_id = int(boxes["image_id"])
-            results += [{"image_id": image_id} | each for each in found]
+            for each in found:
+                del each["category"]  # COCO's form has ids only
+                results.append({"image_id": int(boxes["image_id"]), **each})
     if world.size > 1:
         parts: list[Any] = [None] * world.size
         distributed.all_gather_object(parts, results)
