@@ -13,8 +13,10 @@ from matplotlib.lines import Line2D
 from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.groups import Group
-from ddw_graph.training.log import CURVES
 from ddw_graph.training.run import Run
+
+CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+"""The columns of a classifier's log that are drawn."""
 
 SPLITS: dict[str, Literal["-", ":"]] = {"test": "-", "train": ":"}
 

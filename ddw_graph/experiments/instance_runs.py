@@ -86,7 +86,7 @@ def _check_nothing_lost(folder: Path, wanted: Set[tuple[str, int]]) -> None:
     if not tables.exists():
         return
     try:
-        with tables.open(newline="") as file:
+        with tables.open(newline="", encoding="utf-8-sig") as file:
             there = {(row["entry"], int(row["seed"])) for row in csv.DictReader(file)}
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunError(

@@ -137,7 +137,9 @@ def read_edge_log(folder: Path) -> list[EdgeRow]:
             f"{folder} must hold {NAME}, which runs write that have edges with weights"
         )
     try:
-        lines = list(csv.reader(io.StringIO(path.read_text()), strict=True))
+        lines = list(
+            csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True)
+        )
         if not lines or tuple(lines[0]) != COLUMNS:
             raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
         rows = [

@@ -155,6 +155,9 @@ def train_task(
         run, config, world, training.device, resume=resume, notes=notes
     ):
         if not run.result_path.exists():
+            with world.together(training.device):
+                if world.leads:
+                    task.begin(run.path)
             history = fit(training)
             network = training.state.evaluated
             with world.together(training.device):

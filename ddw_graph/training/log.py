@@ -1,4 +1,4 @@
-"""A run's log: a line an epoch, as CSV and as JSON lines."""
+"""A run's log: a row for each epoch, as CSV and as JSON lines."""
 
 import csv
 import io
@@ -11,9 +11,6 @@ from ddw_graph.errors import RunError
 
 Row = dict[str, float]
 
-CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
-"""What a log tells of each epoch of any version."""
-
 
 def csv_log(history: Sequence[Row]) -> str:
     """Returns a log as CSV.
@@ -24,7 +21,7 @@ def csv_log(history: Sequence[Row]) -> str:
         1,0.5
     """
     text = io.StringIO()
-    # The first epochs may be those of an earlier version, which told less.
+    # Detection has figures that are not defined in every epoch.
     names = list(dict.fromkeys(key for row in history for key in row))
     writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n")
     writer.writeheader()
@@ -33,29 +30,23 @@ def csv_log(history: Sequence[Row]) -> str:
 
 
 def json_log(history: Sequence[Row]) -> str:
-    """Returns a log as JSON lines: an object an epoch.
-
-    JSON knows no infinity and no NaN; null stands in their place.
+    """Returns a log as JSON lines: an object for each epoch.
 
     Example:
         >>> print(json_log([{"epoch": 1, "train_loss": 0.5}]), end="")
         {"epoch": 1, "train_loss": 0.5}
     """
-    told = (
-        {key: value if math.isfinite(value) else None for key, value in row.items()}
-        for row in history
-    )
-    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in told)
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in history)
 
 
 def finished_epochs(folder: Path) -> int:
-    """Returns how many epochs the log of a run, damaged or not, tells of."""
+    """Returns the number of epochs in the log of a run, damaged or not."""
     path = folder / "log.csv"
     return max(0, len(path.read_bytes().splitlines()) - 1) if path.is_file() else 0
 
 
 def read_log(folder: Path) -> list[Row]:
-    """Returns a run's log, from ``log.csv``, which every version writes.
+    """Returns a run's log, from ``log.csv``.
 
     Raises:
         RunError: If there is none, or it is damaged or empty.
@@ -64,13 +55,12 @@ def read_log(folder: Path) -> list[Row]:
     if not path.is_file():
         raise RunError(f"a run's folder must hold log.csv, got {folder}")
     try:
-        lines = csv.DictReader(io.StringIO(path.read_text()), strict=True)
+        text = path.read_text(encoding="utf-8-sig")
+        lines = csv.DictReader(io.StringIO(text), strict=True)
         rows = [{k: float(v) for k, v in line.items() if v} for line in lines]
-        needed = ("epoch", "train_loss")
-        missing = {key for row in rows for key in needed if key not in row}
-        if missing:
-            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-        if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+        if not all("train_loss" in row for row in rows):
+            raise ValueError("it lacks train_loss")
+        if [row.get("epoch") for row in rows] != list(range(1, len(rows) + 1)):
             raise ValueError("its epochs do not count from 1")
         if not all(math.isfinite(value) for row in rows for value in row.values()):
             raise ValueError("a number is not finite")

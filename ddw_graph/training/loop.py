@@ -118,8 +118,8 @@ def fit(training: Training) -> list[Row]:
     state, task, world = training.state, training.task, training.world
     training.execution.laid_out(task.network)
     with training.execution.settled(), worker_faults():
-        forward = training.execution.forward_of(task.network, world)
         _resume(training)
+        forward = training.execution.forward_of(task.network, world)
         while state.epoch < training.recipe.epochs:
             rate = train_epoch(training, forward)
             row = _row(training, rate) | _evaluated(training)

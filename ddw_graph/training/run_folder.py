@@ -21,6 +21,7 @@ from ddw_graph.errors import FileError, RunError
 from ddw_graph.training.lock import lock
 from ddw_graph.training.log import Row, csv_log, json_log
 
+LOCK = ".lock"
 PATIENCE = 2.0
 """Seconds to wait for a process that trained in a folder to end."""
 
@@ -42,7 +43,7 @@ def read_json(path: Path) -> Any:
         RunError: If the file cannot be read, or is not JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise RunError(f"{path} must be readable, got {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -138,7 +139,8 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise RunError(f"a run needs a folder, got the file {self.path}")
         # A process that was killed while it wrote leaves a draft.
-        if self.path.exists() and not all(map(is_draft, self.path.iterdir())):
+        others = self.path.iterdir() if self.path.exists() else ()
+        if not all(is_draft(path) or path.name == LOCK for path in others):
             raise RunError(f"a run needs an empty or a new folder, got {self.path}")
         self.path.mkdir(parents=True, exist_ok=True)
         content = {"config": wanted, "environment": environment(), **(notes or {})}
@@ -155,7 +157,7 @@ class RunFolder:
         Raises:
             RunError: If one trains here already.
         """
-        with lock(self.path / ".lock", seconds=PATIENCE) as free:
+        with lock(self.path / LOCK, seconds=PATIENCE) as free:
             if not free:
                 raise RunError(
                     f"{self.path} is being trained by another process; run the same "

@@ -76,6 +76,9 @@ class Task(ABC):
         """Returns what a run's ``config.json`` holds beside its configuration."""
         return {}
 
+    def begin(self, folder: Path) -> None:  # noqa: B027 (most have nothing to write)
+        """Writes what the run's folder holds from its start; called by one process."""
+
     @abstractmethod
     def check(self, execution: Execution) -> None:
         """Checks that network, data, recipe and execution go together.

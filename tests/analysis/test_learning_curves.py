@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 
-from ddw_graph.analysis.learning_curves import Curves, curve_figure, curves_of
+from ddw_graph.analysis.learning_curves import CURVES, Curves, curve_figure, curves_of
 from ddw_graph.analysis.pictures import rendered
 from ddw_graph.experiments.groups import Group
-from ddw_graph.training.log import CURVES
 from ddw_graph.training.run import RunFolder
 
 

@@ -15,7 +15,7 @@ import torch
 from ddw_graph.errors import RunError
 from ddw_graph.training.classification import Classification
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.launch import train_task
+from ddw_graph.training.loop import Training, fit
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import RunFolder
@@ -249,8 +249,9 @@ def test_a_step_is_no_longer_than_the_clipped_gradients(tmp_path: Path) -> None:
 
     def moved(recipe: Recipe, name: str) -> float:
         model, before = several.network(), several.network().state_dict()
+        (tmp_path / name).mkdir()
         task = Classification(model, small_data(), recipe)
-        train_task(task, seed=0, folder=tmp_path / name)
+        fit(Training(task, recipe, 0, RunFolder(tmp_path / name)))
         after = dict(model.named_parameters())
         steps = [(after[name] - before[name]).detach().flatten() for name in after]
         return float(torch.cat(steps).norm())

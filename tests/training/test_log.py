@@ -3,19 +3,20 @@
 import builtins
 import csv
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ddw_graph.errors import RunError
-from ddw_graph.training.log import CURVES, Row, json_log, read_log
+from ddw_graph.training.log import Row, read_log
 from ddw_graph.training.loop import Listener
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.tensorboard import TensorBoard
 from tests.training.runs import run
+
+CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
 
 def row(epoch: int, **more: float) -> Row:
@@ -34,26 +35,17 @@ def test_json_lines_tell_what_the_csv_tells(tmp_path: Path) -> None:
     assert read_log(tmp_path) == history
 
 
-def test_json_lines_are_strict() -> None:
-    def refuse(text: str) -> None:
-        raise ValueError(text)
-
-    text = json_log([{"epoch": 1, "a": math.nan, "b": math.inf, "c": 0.5}])
-    expected = {"epoch": 1, "a": None, "b": None, "c": 0.5}
-    assert json.loads(text, parse_constant=refuse) == expected
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "epoch or more, got none"),
         ("epoch,train_loss\n", "epoch or more, got none"),
-        ("epoch,train_loss\n1,0.5\n", "it lacks test_accuracy, test_loss"),
+        ("epoch,test_loss\n1,0.5\n", "it lacks train_loss"),
         ("epoch,{}\n2,1,1,1,1\n", "do not count from 1"),
         ("epoch,{}\n1,1,1,1,1\n1,1,1,1,1\n", "do not count from 1"),
         ("epoch,{}\n1,1,1,nan,1\n", "not finite"),
         ("epoch,{}\n1,1,1,x,1\n", "could not convert string"),
-        ("epoch,{}\n1,1,1", "it lacks"),
+        ("epoch,{}\n1,,1", "it lacks"),
         ("epoch,{}\n1,1,1,1,1,9\n", "must be a whole log"),
         ("epoch,{}\n1,1,1,1,\udcff\n", "must be a whole log"),
     ],

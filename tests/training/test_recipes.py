@@ -161,6 +161,7 @@ def test_the_average_follows_its_interval_and_is_what_is_tested(tmp_path: Path) 
         decay = min(0.7, (1 + update) / (10 + update))
         now = watch.seen[place]
         expected = {k: decay * expected[k] + (1 - decay) * now[k] for k in now}
+    model, train = run_in_place(tmp_path / "a", recipe=recipe)
     run = train(resume=True)
     found = run.network()
     kept = {name: found.state_dict()[name] for name in expected}
