@@ -1,4 +1,4 @@
-"""The picture of what benchmarks found: ratios beside 1, and growth."""
+"""The picture of benchmarks: ratios compared with 1, and growth."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -44,8 +44,8 @@ def benchmark_tables(report: Mapping[str, Any]) -> str:
         parts.append(f"{title}\n\n{table}\n\nExponent: {_ratio(curve['exponent'])}")
     if report.get("latencies"):
         parts.append(_latencies(report["latencies"]))
-    told = [f"{key} {value}" for key, value in report["environment"].items()]
-    parts.append(", ".join(told).replace("_", " "))
+    environment = [f"{key} {value}" for key, value in report["environment"].items()]
+    parts.append(", ".join(environment).replace("_", " "))
     return "\n\n".join(parts)
 
 

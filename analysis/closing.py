@@ -1,4 +1,4 @@
-"""What would stay of a sample's wiring if its lighter edges were closed."""
+"""What remains of a sample's wiring if its lighter edges are closed."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ from ddw_graph.training.collection import StageEdges
 
 @dataclass(frozen=True)
 class Closed:
-    """What stays of the wirings of some samples in a stage.
+    """What remains of the wirings of some samples in a stage.
 
     Args:
-        open: Which edges carry something on.
-        alive: Which nodes hear an open edge; the input always.
-        macs: What the sample's edges and nodes take.
+        open: Which edges are open.
+        alive: Which nodes have an open incoming edge; the input always is.
+        macs: MACs of the sample's open edges and living nodes.
     """
 
     open: Bool[np.ndarray, "samples edges"]
@@ -26,17 +26,17 @@ class Closed:
 def closed_below(
     stage: StageEdges, weights: Float[np.ndarray, "samples edges"], tau: float
 ) -> Closed:
-    """Returns what stays when every edge with a weight under ``tau`` is closed.
+    """Returns what remains if every edge with a weight under ``tau`` is closed.
 
-    By the rules of a stage: an edge that weighs 0 is closed already; a node that hears
-    no open edge is dead and closes its output edges; one that is alive keeps its
+    By the rules of a stage: an edge that weighs 0 is closed already; a node without an
+    open incoming edge is dead and closes its output edges; a living one keeps its
     heaviest output edge, so that a path to the output stays. Weights are compared by
     their size; constant edges have no threshold.
 
     Args:
         stage: The edges of the stage.
         weights: What each edge weighs for each sample.
-        tau: The threshold; at 0 everything is as the network had it.
+        tau: The threshold; at 0 the wiring is unchanged.
 
     Example:
         >>> edges = np.array([(0, 1), (0, 2), (1, 2)])
@@ -53,18 +53,18 @@ def closed_below(
     alive[:, 0] = True
     source, target = stage.edges.T
     for node in range(stage.nodes - 1):
-        (heard,) = np.nonzero(target == node)
+        (incoming,) = np.nonzero(target == node)
         if node:
-            alive[:, node] = is_open[:, heard].any(1)
-        (sent,) = np.nonzero(source == node)
-        if not len(sent):
+            alive[:, node] = is_open[:, incoming].any(1)
+        (outgoing,) = np.nonzero(source == node)
+        if not len(outgoing):
             continue
-        here = passes[:, sent]
-        heaviest = sizes[:, sent].argmax(1)
-        lost = ~here.any(1) & (sizes[:, sent].max(1) > 0)
+        here = passes[:, outgoing]
+        heaviest = sizes[:, outgoing].argmax(1)
+        lost = ~here.any(1) & (sizes[:, outgoing].max(1) > 0)
         here[lost, heaviest[lost]] = True
-        is_open[:, sent] = here & alive[:, [node]]
-    (heard,) = np.nonzero(target == stage.nodes - 1)
-    alive[:, -1] = is_open[:, heard].any(1)
+        is_open[:, outgoing] = here & alive[:, [node]]
+    (incoming,) = np.nonzero(target == stage.nodes - 1)
+    alive[:, -1] = is_open[:, incoming].any(1)
     macs = is_open @ stage.edge_macs + alive @ stage.node_macs
     return Closed(is_open, alive, macs)

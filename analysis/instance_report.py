@@ -49,8 +49,8 @@ def variation_table(varied: Rows) -> str:
     table[shares] = table[shares].astype(float)
     groups = table.groupby(["entry", "stage"], sort=False, as_index=False)
     means = groups.agg({"edges": "first", **dict.fromkeys(shares, "mean")})
-    known = means.astype(object).where(means.notna(), None)
-    return markdown_rows(columns, (row._asdict() for row in known.itertuples()))  # type: ignore[attr-defined]
+    known: Any = means.astype(object).where(means.notna(), None)
+    return markdown_rows(columns, known.to_dict("records"))
 
 
 def write_instances(

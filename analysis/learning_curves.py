@@ -23,7 +23,7 @@ SPLITS: dict[str, Literal["-", ":"]] = {"test": "-", "train": ":"}
 
 @dataclass(frozen=True)
 class Curves:
-    """What the logs of a configuration's runs say, over epochs.
+    """The logs of a configuration's runs, over epochs.
 
     Args:
         name: What the legend calls it.
@@ -67,9 +67,10 @@ def curves_of(group: Group) -> Curves:
 
 
 def curve_figure(curves: Sequence[Curves], *, title: str | None = None) -> Figure:
-    """Returns loss and accuracy over epochs; of several runs mean and deviation.
+    """Returns loss and accuracy over epochs; of several runs the mean with a band
+    of one standard deviation.
 
-    Colour and marker are those of a configuration; lines of tests are whole, those of
+    Colour and marker are those of a configuration; lines of tests are solid, those of
     training dotted.
 
     Args:

@@ -12,7 +12,7 @@ from ddw_graph.errors import FileError
 STYLE = Path(__file__).parent / "ddw_graph.mplstyle"
 
 MARKERS = "osD^vPX<>"
-"""Shapes of points, in turn, for what colour alone should not tell apart."""
+"""Shapes of points, in turn, where colours are not enough."""
 
 _FORMATS = {".png": "png", ".svg": "svg", ".pdf": "pdf"}
 

@@ -1,4 +1,4 @@
-"""Reports: the tables and the pictures of a comparison, from its folder."""
+"""The report of a comparison: tables and pictures, from its folder."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,7 +100,7 @@ def _collections(comparison: Comparison, folder: Path) -> dict[Entry, Collection
 
 def _wirings(comparison: Comparison, folder: Path) -> Figure:
     """Returns the wiring of each entry's first stage, side by side."""
-    # Entries that differ in their budgets alone share a wiring.
+    # Entries that differ only in their budgets share a wiring.
     own = {(entry.wiring, entry.edges): entry for entry in comparison.entries}
     entries = list(own.values())
     columns = min(2, len(entries))

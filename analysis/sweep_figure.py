@@ -24,7 +24,7 @@ MEASURED = {
     "clustering",
     "average_path_length",
 }
-"""Columns that differ between the seeds of one setting, beside the result's."""
+"""Columns that differ between the seeds of one setting, besides the result's."""
 
 
 def graph_figure(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figure:
@@ -43,13 +43,13 @@ def graph_figure(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figu
     Source:
         Xie et al. 2019, arXiv:1904.01569; You et al. 2020, arXiv:2007.06559, Fig. 4.
     """
-    told = [name for name in axes if name not in MEASURED]
+    varied = [name for name in axes if name not in MEASURED]
     families = list(dict.fromkeys(_family(row) for row in rows))
     edges = _edges_named(rows)
     named = list(dict.fromkeys(edges.values()))
     settings: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        settings.setdefault(tuple(row.get(name) for name in told), []).append(row)
+        settings.setdefault(tuple(row.get(name) for name in varied), []).append(row)
     with matplotlib.rc_context(fname=STYLE):
         figure = Figure(figsize=(8.5, 4.2), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)

@@ -81,7 +81,7 @@ def draw_wiring(
 def automatic_style(dag: nx.DiGraph) -> str:
     """Returns the style in which a wiring is best read.
 
-    Arcs where few nodes, or one node a layer, leave nothing for layers to tell; layers
+    Arcs where few nodes, or one node a layer, leave nothing to layers; layers
     for the others; a matrix for those with more edges than arcs or layers can hold
     apart.
 
@@ -121,11 +121,11 @@ def _arcs(dag: nx.DiGraph, sheet_of: SheetMaker) -> Sheet:
     ports: dict[tuple[int, Edge], float] = {}
     room: dict[int, float] = {}
     for node in range(size):
-        heard = [(i, node) for i in sorted(dag.pred[node], reverse=True)]
+        incoming = [(i, node) for i in sorted(dag.pred[node], reverse=True)]
         fed = [(node, j) for j in sorted(dag.succ[node], reverse=True)]
-        room[node] = min(0.2, 0.8 / len(heard + fed))
-        for place, edge in enumerate(heard + fed):
-            offset = place - (len(heard) + len(fed) - 1) / 2
+        room[node] = min(0.2, 0.8 / len(incoming + fed))
+        for place, edge in enumerate(incoming + fed):
+            offset = place - (len(incoming) + len(fed) - 1) / 2
             ports[node, edge] = node + offset * room[node]
     for edge in sorted(dag.edges):
         start, end = ports[edge[0], edge], ports[edge[1], edge]
@@ -187,9 +187,9 @@ def _fans(
     arrive: dict[Edge, float] = {}
     for node in places:
         fed = [(r[1], e) for e, r in routes.items() if e[0] == node]
-        heard = [(r[-2], e) for e, r in routes.items() if e[1] == node]
+        incoming = [(r[-2], e) for e, r in routes.items() if e[1] == node]
         # Upward is a positive angle for who leaves, a negative one for who comes down.
-        for beside, angles, sign in ((fed, leave, 1), (heard, arrive, -1)):
+        for beside, angles, sign in ((fed, leave, 1), (incoming, arrive, -1)):
             beside.sort(key=lambda pair: pair[0][1])
             slopes = [math.atan2(y - places[node][1], wide) for (_, y), _ in beside]
             for (_, edge), angle in zip(beside, _spread(slopes), strict=True):
@@ -283,6 +283,6 @@ def _image(dag: nx.DiGraph, sheet_of: SheetMaker) -> Sheet:
     for node in (0, size - 1):
         sheet.write(f"{node}", (-0.02 * size, -node), letter, align="right")
         sheet.write(f"{node}", (node, -1.03 * size), letter)
-    sheet.write("row hears", (-0.02 * size, -size / 2), letter, align="right")
-    sheet.write("column feeds", (size / 2, -1.03 * size), letter)
+    sheet.write("to node", (-0.02 * size, -size / 2), letter, align="right")
+    sheet.write("from node", (size / 2, -1.03 * size), letter)
     return sheet

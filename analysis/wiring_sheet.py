@@ -16,8 +16,8 @@ Edge = tuple[int, int]
 Point = tuple[float, float]
 Shape = Literal["circle", "square", "rounded"]
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; yellow, too pale for a
-# line on white, is left out. Neighbours in number never share one.
+# Okabe and Ito's colours, which colour-blind readers can distinguish; yellow, too pale
+# for a line on white, is left out. Neighbours in number never share one.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#4D4D4D", "#56B4E9", "#E69F00")
 
 _POINTS = 72.0
@@ -30,13 +30,13 @@ class Sheet:
     """An axes without frame whose unit is the distance between two nodes.
 
     Widths and letters scale with the axes, so a wiring looks the same in a panel as on
-    a page of its own. Every edge is an artist with the gid ``edge-i-j``, every node one
+    its own page. Every edge is an artist with the gid ``edge-i-j``, every node one
     with ``node-i``; SVG keeps them as ids.
 
     Args:
         low: Lower left corner of what is to be seen.
         high: Upper right corner.
-        inches: Size of a unit on a page of its own.
+        inches: Size of a unit on its own page.
         ax: Axes to draw into; a new figure's if None.
         weights: Weight of each edge, which sets how strong it is drawn; 0 is closed.
     """

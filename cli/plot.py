@@ -64,11 +64,11 @@ def plot(
     """Draw curves of RUNs, or edge weights of an analyzed RUN.
 
     Curves: loss and accuracy over epochs, in training and in tests; runs of the same
-    configuration but seed are drawn as their mean, with a band of one deviation,
-    over the epochs that all of them have. Beside runs that have epochs, those that
-    have none yet are left out, and named.
+    configuration but seed are drawn as their mean, with a band of one standard
+    deviation, over the epochs that all of them have. Runs without an epoch are left out
+    and named, unless no run has one.
 
-    Weights: a panel for each stage. RUN is a run with an analysis, or the folder of an
+    Weights: a panel for each stage. RUN is a finished run, or the folder of an
     analysis.
 
     \b

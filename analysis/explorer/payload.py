@@ -1,4 +1,4 @@
-"""What the page holds: wirings, outcomes and thumbnails of some images, as JSON."""
+"""The content of the page: wirings, results and thumbnails of images, as JSON."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
 NETWORKS = 2
-"""The most networks that a page shows beside each other."""
+"""The most networks that a page compares."""
 
 
 def payload(
@@ -29,7 +29,7 @@ def payload(
     so that the page counts what NumPy does.
 
     Args:
-        collections: What was collected from the same images, by the networks' names.
+        collections: Weights for the same images, by the networks' names.
         thumbnails: Those images.
         about: Which images these are.
         numbers: The number of each in its set.
@@ -72,7 +72,7 @@ def network(name: str, collection: Collection) -> dict[str, Any]:
 
     Args:
         name: What it is called.
-        collection: What was collected from it.
+        collection: Its weights.
 
     Raises:
         DataError: If every edge is constant, or a weight is not finite.
@@ -111,8 +111,3 @@ def encoded(array: np.ndarray) -> str:
         'AACAPw=='
     """
     return base64.b64encode(np.asarray(array, dtype="<f4").tobytes()).decode()
-
-
-def decoded(text: str) -> np.ndarray:
-    """Returns the numbers of ``encoded``, in one row."""
-    return np.frombuffer(base64.b64decode(text), dtype="<f4")

@@ -35,7 +35,7 @@ def wiring_clusters(collection: Collection, *, clusters: int, seed: int) -> Clus
     """Returns samples in clusters by k-means of their weights, all stages together.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples.
         clusters: How many.
         seed: Fixes where they begin.
 

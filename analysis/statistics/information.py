@@ -9,7 +9,7 @@ from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
 MOST_LEVELS = 256
-"""Levels of an open edge; more would tell samples apart, and fill the memory."""
+"""Levels of an open edge; more would separate single samples, and fill the memory."""
 
 Counts = Int[np.ndarray, "states classes"]
 

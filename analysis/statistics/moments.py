@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 
 
 class Moments:
-    """Count, mean and squared deviations of columns, for each group of rows.
+    """Count, mean and sum of squares about the mean of columns, for each group of rows.
 
     Chunks are merged by their own deviations, not from sums of squares, which would
     cancel. Everything is counted from the first row, so that a column that never

@@ -10,22 +10,21 @@ from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
 RESOLUTION = float(np.finfo(np.float32).eps)
-"""What weights are known to, as a part of their size."""
+"""The resolution of weights, as a part of their size."""
 
 
 def unusualness(collection: Collection) -> Float[np.ndarray, " samples"]:
     """Returns how far each sample's wiring is from the mean one of its class.
 
     Root mean square, over the weighted edges of all stages whose weight varies within
-    classes, of the difference in units of the edge's deviation within classes: 1 is
-    usual. A plain distance would be decided by the few edges and the stage that vary
-    most in size, and could not be compared between two networks, whose weights have
-    scales of their own. What varies by no more than float32 tells apart is the same for
-    all; where every edge is, nothing is unusual and all samples have 0, as one that is
-    alone in its class does.
+    classes, of the difference in units of the edge's standard deviation within classes:
+    1 is usual. A plain distance would be decided by the few edges that vary most in
+    size, and could not be compared between two networks, whose weights have different
+    scales. What varies by no more than the resolution of float32 does not vary; where
+    no edge varies, all samples have 0, as the only sample of a class does.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples with labels.
     """
     total = np.zeros(collection.samples)
     edges = 0
@@ -49,7 +48,7 @@ def unusual_table(collection: Collection, *, count: int | None = None) -> pd.Dat
     """Returns the samples, the most unusual wirings first.
 
     Args:
-        collection: What was collected.
+        collection: Weights of samples with labels.
         count: How many; by default all.
 
     Returns:

@@ -1,5 +1,6 @@
 """Small pages, and what is in them."""
 
+import base64
 import json
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -9,7 +10,6 @@ import numpy as np
 from jaxtyping import Float
 
 from ddw_graph.analysis.explorer.explore import explorer_page
-from ddw_graph.analysis.explorer.payload import decoded
 from ddw_graph.nn.network import Network
 from ddw_graph.training.collection import StageEdges
 from tests.analysis.test_collect import some_model
@@ -22,6 +22,11 @@ HOSTILE = (
 )
 SAMPLES = 24
 CLOSING = "dynamic:router_std=1,bias=0,gate=hard,threshold=0.5"
+
+
+def decoded(text: str) -> np.ndarray:
+    """Returns the numbers of ``encoded``, in one row."""
+    return np.frombuffer(base64.b64decode(text), dtype="<f4")
 
 
 def small_page(*networks: Network, samples: int = SAMPLES, test: int = 30) -> str:

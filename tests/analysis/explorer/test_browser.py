@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from ddw_graph.analysis.closing import closed_below
-from ddw_graph.analysis.explorer.payload import decoded
 from tests.analysis.explorer.browser import complaints, requests
 from tests.analysis.explorer.pages import (
     HOSTILE,
     SAMPLES,
     class_means,
+    decoded,
     small_page,
     stage_of,
 )

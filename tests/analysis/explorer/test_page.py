@@ -13,7 +13,7 @@ from torch.utils.data import Subset
 from ddw_graph.analysis.collect import collect
 from ddw_graph.analysis.explorer.demo import ACCURACY, MODEL, demo_network
 from ddw_graph.analysis.explorer.explore import explorer_page
-from ddw_graph.analysis.explorer.payload import decoded, encoded, network, payload
+from ddw_graph.analysis.explorer.payload import encoded, network, payload
 from ddw_graph.analysis.explorer.thumbnails import Thumbnails
 from ddw_graph.analysis.statistics.unusual import unusualness
 from ddw_graph.errors import DataError
@@ -25,6 +25,7 @@ from tests.analysis.explorer.pages import (
     CLOSING,
     HOSTILE,
     data_of,
+    decoded,
     read,
     small_page,
     stage_of,
@@ -33,10 +34,16 @@ from tests.analysis.test_collect import some_model, stored
 from tests.training.small import small_data
 
 
+def chosen_numbers(samples: int) -> list[int]:
+    labels = labels_of(small_data(test=30).test)
+    assert labels is not None
+    numbers: list[int] = spread_over_classes(labels, samples).tolist()
+    return numbers
+
+
 def small_collection(samples: int = 24) -> tuple[Collection, Thumbnails]:
-    images = small_data(test=30).test_inputs()
-    thumbnails = Thumbnails()
-    chosen = Subset(images, spread_over_classes(labels_of(images), samples).tolist())
+    images, thumbnails = small_data(test=30).test_inputs(), Thumbnails()
+    chosen = Subset(images, chosen_numbers(samples))
     collection = collect(
         some_model(CLOSING), chosen, classes=HOSTILE, seen=thumbnails.add
     )
@@ -47,8 +54,7 @@ def test_the_page_holds_what_was_collected() -> None:
     page = data_of(small_page())
     collection, _ = small_collection()
     assert page["classes"] == list(HOSTILE)
-    chosen = spread_over_classes(labels_of(small_data(test=30).test_inputs()), 24)
-    assert page["numbers"] == chosen.tolist()
+    assert page["numbers"] == chosen_numbers(24)
     (told,) = page["networks"]
     assert told["otherMacs"] == collection.other_macs
     assert page["labels"] == collection.column("label").tolist()

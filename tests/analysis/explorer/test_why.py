@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from ddw_graph.analysis.closing import closed_below
-from ddw_graph.analysis.explorer.payload import decoded
 from ddw_graph.analysis.statistics.paths import stage_paths
-from tests.analysis.explorer.pages import SAMPLES, class_means, stage_of
+from tests.analysis.explorer.pages import SAMPLES, class_means, decoded, stage_of
 from tests.analysis.explorer.shown import Shown
 
 pytestmark = pytest.mark.full
