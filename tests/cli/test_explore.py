@@ -18,7 +18,7 @@ def run(folder: Path, edges: str) -> Path:
     data = load_data(per_class=4)
     recipe = recipe_named("small", epochs=1, batch_size=40, augment=False)
     network = new_network(data, recipe, seed=0, edges=edges, n=5, channels=4)
-    train(network.config or {}, data, recipe, seed=0, folder=folder)
+    train(network, data, recipe, seed=0, folder=folder)
     return folder
 
 
@@ -82,7 +82,7 @@ def test_a_run_twice_and_one_of_fixed_edges_are_refused(
     assert twice.exit_code == 2 and "different ones" in twice.stderr
     fixed = run(tmp_path / "fixed", "fixed")
     result = call("explore", fixed, "--samples", 10, "--out", out)
-    assert result.exit_code == 2 and "every edge is constant" in result.stderr
+    assert result.exit_code == 2 and "are constant" in result.stderr
     assert not out.exists()
 
 
@@ -92,7 +92,7 @@ def test_runs_that_prepare_images_in_two_ways_are_refused(
     other = tmp_path / "other"
     shutil.copytree(trained, other)
     content = json.loads((other / "config.json").read_text())
-    content["images"]["mean"] = [0.75]
+    content["transform"]["mean"] = [0.75]
     (other / "config.json").write_text(json.dumps(content))
     out = tmp_path / "page.html"
     result = call("explore", trained, other, "--samples", 10, "--out", out)

@@ -85,7 +85,7 @@ def test_pictures_are_of_classes_and_samples_that_are_there(
     wrong = call("plot", analyzed, "--kind", "sample", "--sample", 100)
     assert wrong.exit_code == 2 and "[0, 99], got 100" in wrong.stderr
     none = call("plot", analyzed / "analysis", "--kind", "learning")
-    assert none.exit_code == 2 and "must hold wiring.csv" in none.stderr
+    assert none.exit_code == 2 and "must hold config.json" in none.stderr
 
 
 @pytest.mark.parametrize(
