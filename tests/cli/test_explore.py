@@ -97,5 +97,5 @@ def test_runs_that_prepare_images_in_two_ways_are_refused(
     out = tmp_path / "page.html"
     result = call("explore", trained, other, "--samples", 10, "--out", out)
     assert result.exit_code == 2 and not out.exists()
-    assert "must prepare images alike" in result.stderr and "0.75" in result.stderr
+    assert "must transform images alike" in result.stderr and "0.75" in result.stderr
     assert len(result.stderr.splitlines()) == 1
