@@ -1,7 +1,6 @@
 """The command that trains a detector."""
 
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,11 +28,11 @@ from ddw_graph.cli.training_options import (
     CHECKPOINT_STEPS_OPTION,
     DEVICE_OPTION,
     WORKERS_OPTION,
+    tensorboard_options,
 )
 
 if TYPE_CHECKING:
     from ddw_graph.nn.network import Network
-    from ddw_graph.training.loop import Listener
 
 UNKNOWN = (
     "{} is no run's folder with the mean and std of its images: those of photographs "
@@ -75,9 +74,7 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {} epoc
 )
 @click.option("--resume", is_flag=True, help="Resume the run in the folder.")
 @CHECKPOINT_STEPS_OPTION
-@click.option(
-    "--tensorboard", is_flag=True, help="Write events for it too, to OUT/tensorboard."
-)
+@tensorboard_options
 @execution_options
 @world_options
 @DEVICE_OPTION
@@ -100,6 +97,7 @@ def train(
     resume: bool,
     checkpoint_steps: int | None,
     tensorboard: bool,
+    log_steps: int | None,
     processes: int | None,
     timeout: float,
     device: str,
@@ -117,6 +115,7 @@ def train(
     """
     import torch
 
+    from ddw_graph.cli.progress import shown_progress
     from ddw_graph.detection.coco import coco_split
     from ddw_graph.detection.detector import Detector
     from ddw_graph.detection.settings import settings_named
@@ -126,12 +125,9 @@ def train(
     changes = settings_changes(options)
     execution = chosen_execution(options)
     given = {"model": model, "wiring": wiring, "edges": edges, "node": node}
-    with (
-        training_place(
-            device, threads=threads, processes=processes, timeout=timeout
-        ) as (world, place),
-        ExitStack() as stack,
-    ):
+    with training_place(
+        device, threads=threads, processes=processes, timeout=timeout
+    ) as (world, place):
         with world.together(place):
             images = coco_split(root, "train", bad_boxes=bad_boxes)
             val = coco_split(root, "val", bad_boxes=bad_boxes)
@@ -146,21 +142,23 @@ def train(
             )
             torch.manual_seed(seed)
             detector = Detector(network, images.categories, wanted)
-        run = train_detector(
-            detector,
-            images,
-            val,
-            chosen,
-            seed=seed,
-            folder=out,
-            resume=resume,
-            device=place,
-            workers=workers,
-            listeners=_listeners(stack, out, tensorboard) if world.leads else (),
-            execution=execution,
-            world=world,
-            checkpoint_steps=checkpoint_steps,
-        )
+        board = out / "tensorboard" if tensorboard else None
+        with shown_progress(board, log_steps, shows=world.leads) as listeners:
+            run = train_detector(
+                detector,
+                images,
+                val,
+                chosen,
+                seed=seed,
+                folder=out,
+                resume=resume,
+                device=place,
+                workers=workers,
+                listeners=listeners,
+                execution=execution,
+                world=world,
+                checkpoint_steps=checkpoint_steps,
+            )
     if not world.leads:
         return
     if chosen.unreached:
@@ -173,18 +171,6 @@ def train(
         kind = " of synthetic images" if result["synthetic"] else ""
         click.echo(f"{out}, {result['epochs']} epochs{kind}:")
         click.echo(figure_table(result))
-
-
-def _listeners(stack: ExitStack, out: Path, tensorboard: bool) -> "list[Listener]":
-    """Returns what shows the progress, until the end of the stack."""
-    from ddw_graph.cli.detection_progress import DetectionProgress
-    from ddw_graph.training.tensorboard import TensorBoard
-
-    listeners: list[Listener] = []
-    if tensorboard:
-        listeners.append(stack.enter_context(TensorBoard(out / "tensorboard")))
-    listeners.append(stack.enter_context(DetectionProgress()))
-    return listeners
 
 
 def _network(

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -16,6 +17,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import TaskID as Bar
+
+if TYPE_CHECKING:
+    from ddw_graph.training.loop import Listener
 
 Row = dict[str, float]
 
@@ -93,17 +97,46 @@ class TrainingProgress:
 
     def epoch(self, row: Row) -> None:
         """Prints an epoch's line."""
-        line = self.line(row)
+        line = _line(row)
         if self.bar.disable:
             click.echo(line, err=True)
         else:
             self.bar.console.print(line, highlight=False)
 
-    def line(self, row: Row) -> str:
-        """Returns what is told of an epoch."""
-        return (
-            f"epoch {row['epoch']:.0f}: train loss {row['train_loss']:.3f}, "
-            f"test accuracy {100 * row['test_accuracy']:.2f} %, "
-            f"expected MACs {100 * row['test_macs_share']:.0f} %, "
-            f"{row['train_seconds']:.1f} s"
-        )
+
+def _line(row: Row) -> str:
+    """Returns the line of an epoch: of a classifier, or of a detector."""
+    words = [f"epoch {row['epoch']:.0f}: train loss {row['train_loss']:.3f}"]
+    if "test_accuracy" in row:
+        words.append(f"test accuracy {100 * row['test_accuracy']:.2f} %")
+        words.append(f"expected MACs {100 * row['test_macs_share']:.0f} %")
+    words += [f"{name} {row[name]:.3f}" for name in ("AP", "AP50") if name in row]
+    return ", ".join([*words, f"{row['train_seconds']:.1f} s"])
+
+
+@contextmanager
+def shown_progress(
+    board: Path | None, log_steps: int | None, *, shows: bool
+) -> Iterator[list["Listener"]]:
+    """Shows a training as it proceeds, in TensorBoard too if a folder is given.
+
+    Args:
+        board: Folder for TensorBoard.
+        log_steps: Steps between two losses there; None for the default.
+        shows: Whether this process shows anything.
+
+    Yields:
+        The listeners of the training.
+    """
+    from ddw_graph.training.tensorboard import LOG_STEPS, TensorBoard
+
+    if log_steps is not None and board is None:
+        raise click.UsageError("--log-steps needs --tensorboard")
+    listeners: list[Listener] = []
+    with ExitStack() as stack:
+        if shows and board is not None:
+            events = TensorBoard(board, every=log_steps or LOG_STEPS)
+            listeners.append(stack.enter_context(events))
+        if shows:
+            listeners.append(stack.enter_context(TrainingProgress()))
+        yield listeners

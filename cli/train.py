@@ -1,11 +1,9 @@
 """The command that trains one network."""
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -28,10 +26,8 @@ from ddw_graph.cli.training_options import (
     data_options,
     data_source,
     recipe_options,
+    tensorboard_options,
 )
-
-if TYPE_CHECKING:
-    from ddw_graph.training.loop import Listener
 
 
 @click.command()
@@ -83,14 +79,7 @@ if TYPE_CHECKING:
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder.")
 @CHECKPOINT_STEPS_OPTION
-@click.option(
-    "--tensorboard", is_flag=True, help="Write events for it too, to OUT/tensorboard."
-)
-@click.option(
-    "--log-steps",
-    type=click.IntRange(min=1),
-    help="Steps between two losses for TensorBoard.  [default: 50]",
-)
+@tensorboard_options
 @execution_options
 @world_options
 @DEVICE_OPTION
@@ -125,11 +114,10 @@ def train(
     ddw-graph train --budget 0.5 --router-lr 3 --out runs/half
     torchrun --nproc-per-node 8 --no-python ddw-graph train --out runs/eight
     """
+    from ddw_graph.cli.progress import shown_progress
     from ddw_graph.training.launch import new_network, started_network
     from ddw_graph.training.launch import train as train_network
 
-    if log_steps is not None and not tensorboard:
-        raise click.UsageError("--log-steps needs --tensorboard")
     chosen = chosen_recipe(recipe, options)
     execution = chosen_execution(options)
     source = data_source(options)
@@ -153,7 +141,7 @@ def train(
             else:
                 network = started_network(start, seed=seed, **settings)
         board = out / "tensorboard" if tensorboard else None
-        with _listeners(board, log_steps, shows=world.leads) as listeners:
+        with shown_progress(board, log_steps, shows=world.leads) as listeners:
             run = train_network(
                 network,
                 data,
@@ -181,23 +169,3 @@ def train(
             f"{result['macs'] / 1e6:.2f}M MACs, expected MACs "
             f"{result['expected_macs'] / result['total_macs']:.0%} of all"
         )
-
-
-@contextmanager
-def _listeners(
-    board: Path | None, log_steps: int | None, *, shows: bool
-) -> Iterator[list["Listener"]]:
-    """Shows the training as it proceeds, in TensorBoard too where asked for."""
-    from ddw_graph.cli.progress import TrainingProgress
-    from ddw_graph.training.tensorboard import LOG_STEPS, TensorBoard
-
-    listeners: list[Listener] = []
-    if not shows:
-        yield listeners
-        return
-    with ExitStack() as stack:
-        if board is not None:
-            events = TensorBoard(board, every=log_steps or LOG_STEPS)
-            listeners.append(stack.enter_context(events))
-        listeners.append(stack.enter_context(TrainingProgress()))
-        yield listeners

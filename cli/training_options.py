@@ -73,6 +73,16 @@ CHECKPOINT_STEPS_OPTION = click.option(
     type=click.IntRange(min=1),
     help="Write a checkpoint after so many steps too.  [default: after each epoch]",
 )
+TENSORBOARD_OPTIONS = (
+    click.option(
+        "--tensorboard", is_flag=True, help="Write events to OUT/tensorboard too."
+    ),
+    click.option(
+        "--log-steps",
+        type=click.IntRange(min=1),
+        help="Steps between two losses for TensorBoard.  [default: 50]",
+    ),
+)
 JOBS_OPTION = click.option(
     "--jobs", type=int, help="Processes.  [default: one a core; on a GPU one]"
 )
@@ -135,6 +145,13 @@ SPLIT_OPTION = click.option(
     show_default=True,
     help="Which images.",
 )
+
+
+def tensorboard_options(command: Command) -> Command:
+    """Returns ``command`` with the options of TensorBoard."""
+    for option in reversed(TENSORBOARD_OPTIONS):
+        command = option(command)
+    return command
 
 
 def recipe_options(command: Command) -> Command:

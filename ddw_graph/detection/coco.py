@@ -16,7 +16,7 @@ from ddw_graph.detection.coco_file import Entry, checked_content
 from ddw_graph.detection.detector import Boxes, Category
 from ddw_graph.detection.images import flipped, read_image
 from ddw_graph.errors import DataError, RunError
-from ddw_graph.training.bad_images import BadImage, readable
+from ddw_graph.training.bad_images import BadImage, readable, warn
 from ddw_graph.training.pictures import UnreadableError
 from ddw_graph.training.world import World
 
@@ -173,6 +173,8 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
             LostError: If the system cannot read one now, for a reason that passes.
         """
         kept, bad = readable(self, workers=workers, world=world)
+        if world.leads:
+            warn(bad)
         if not isinstance(kept, Subset):
             return self
         ids = {self.images[place]["id"] for place in kept.indices}

@@ -68,6 +68,36 @@ def test_starts_from_a_trained_classifier(data: Path, tmp_path: Path) -> None:
     assert other.exit_code == 2 and "configuration: weights is" in other.stderr
 
 
+@pytest.mark.cpu_seconds(4, reason="trains a detector, with TensorBoard")
+def test_all_that_trainings_have_is_there_for_detectors(
+    data: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "data"
+    shutil.copytree(data, broken)
+    for name in ("train/000001.png", "val/000000.png"):
+        (broken / name).write_bytes(b"cut")
+    out = tmp_path / "run"
+    words = (*TRY, "--accumulate", 2, "--ema-decay", 0.5, "--checkpoint-steps", 1)
+    words = (*words, "--tensorboard", "--precision", "bfloat16", "--batch-size", 2)
+    train = ("detect", "train", "--root", broken, *words, "--out", out)
+    assert_refused(*train, message="000001.png: every file must be a readable")
+    shutil.rmtree(out)
+    result = call(*train, "--bad-images", "skip")
+    assert result.exit_code == 0, result.output
+    run = Run(out)
+    assert [run.config["data"][part]["bad_images"] for part in ("train", "val")] == [
+        1
+    ] * 2
+    rows = (out / "bad_images.csv").read_text().splitlines()
+    assert [Path(row.split(",")[0]).name for row in rows[1:]] == [
+        "000001.png",
+        "000000.png",
+    ]
+    assert list((out / "tensorboard").iterdir())
+    evaluated = call("detect", "eval", out, "--root", broken, "--bad-images", "skip")
+    assert "2 synthetic images:" in evaluated.stdout
+
+
 def test_evaluates_with_files_and_a_picture(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:
