@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import Subset
 
 from ddw_graph.generators import complete
 from ddw_graph.models import create_model
@@ -13,9 +14,11 @@ from ddw_graph.nn.stage import Stage
 from ddw_graph.training.data import load_data
 from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import train
+from ddw_graph.training.loading import batches
 from ddw_graph.training.recipe import recipe_named
 from tests.models.test_pruning import SHUT, closing
-from tests.training.small import small_config, small_data
+from tests.training.runs import small_network
+from tests.training.small import small_data
 
 
 def closing_network(**changes: Any) -> Network:
@@ -41,18 +44,16 @@ def one_stage(edges: str = SHUT) -> Network:
 
 def small_run(folder: Path, data: ImageData | None = None, **changes: Any) -> Path:
     """Trains a small network for an epoch and returns its folder."""
-    config = small_config(SHUT, **changes)
+    network = small_network(edges=SHUT, **changes)
     recipe = recipe_named("small", epochs=1, batch_size=12)
-    train(config, data or small_data(), recipe, seed=0, folder=folder)
-    return folder
+    return train(network, data or small_data(), recipe, seed=0, folder=folder).path
 
 
 def clothes(images: int, channels: int = 1, size: int = 28) -> torch.Tensor:
     """Returns images of Fashion-MNIST, those in the package, at a size."""
-    pixels = load_data("fashion_mnist_mini").train.pixels[:images]  # type: ignore[attr-defined]
-    scaled = torch.nn.functional.interpolate(
-        (pixels.float() / 255 - 0.286) / 0.353, size=size, mode="bilinear"
-    )
+    chosen = Subset(load_data().train_inputs(), range(images))
+    ((pixels, _),) = batches(chosen, images)
+    scaled = torch.nn.functional.interpolate(pixels, size=size, mode="bilinear")
     return scaled.expand(-1, channels, -1, -1).contiguous()
 
 

@@ -21,14 +21,14 @@ from ddw_graph.deployment.trained import Trained
 from ddw_graph.errors import ExportError, FileError
 from ddw_graph.models.randwire import LAYOUTS
 from ddw_graph.nn.network import Network
-from ddw_graph.training.preparation import Preparation
 from ddw_graph.training.timing import paired_times
+from ddw_graph.training.transform import Transform
 from tests.deployment.small import closing_network, clothes, noise, one_stage
 
 CLASSES = ("a", "b", "c", "d", "e")
 SMALLEST = {"efficientnet_b0": 64, "randwire_tiny": 28}
 """Sizes of images for networks; 32 px for all others."""
-PREPARATION = Preparation(1, 28, 32, (0.25,), (0.5,))
+TRANSFORM = Transform(1, 28, 32, (0.25,), (0.5,))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def files(
     network: Network, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Exported]:
     folder = tmp_path_factory.mktemp("exported")
-    source = Trained(network, CLASSES, PREPARATION)
+    source = Trained(network, CLASSES, TRANSFORM)
     return {
         format: export(source, folder / f"net{ending}", adjacency=True)
         for ending, format in export_module.FORMATS.items()
@@ -91,19 +91,18 @@ def test_a_file_computes_logits_and_wirings_of_each_sample(
     )
 
 
-def test_a_file_says_all_that_who_runs_it_needs(files: dict[str, Exported]) -> None:
+def test_a_file_holds_all_that_running_it_needs(files: dict[str, Exported]) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(files["onnx"].path)
-    told = session.get_modelmeta().custom_metadata_map
+    held = session.get_modelmeta().custom_metadata_map
     assert session.get_modelmeta().producer_name == "ddw_graph"
     extra = {METADATA_FILE: ""}
     torch.export.load(files["torch"].path, extra_files=extra)
-    about = {key: json.loads(value) for key, value in told.items()}
+    about = {key: json.loads(value) for key, value in held.items()}
     assert about == json.loads(extra[METADATA_FILE]) == files["onnx"].metadata
     assert tuple(about["classes"]) == CLASSES
-    values = {key: about[key] for key in PREPARATION.as_dict()}
-    assert Preparation.from_dict(values) == PREPARATION
+    assert Transform.from_dict(about) == TRANSFORM
     assert len(about["wirings"]) == 3 and about["wirings"][0]["nodes"] == 3
     (images,) = session.get_inputs()
     assert images.name == "images" and images.shape[1:] == [1, 28, 28]
@@ -121,7 +120,7 @@ def test_a_file_names_no_place_of_this_machine(files: dict[str, Exported]) -> No
 
 
 @pytest.mark.cpu_seconds(6, reason="exports a network, and checks what was written")
-def test_the_network_stays_as_it_is(tmp_path: Path) -> None:
+def test_the_network_stays_unchanged(tmp_path: Path) -> None:
     network = one_stage().double().train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     made = export(network, tmp_path / "a.pt2", image_size=8)
@@ -200,7 +199,7 @@ class Wavering(nn.Module):
         return x if x.sum() > 0 else -x
 
 
-def test_what_data_decide_cannot_be_exported_and_it_says_why(tmp_path: Path) -> None:
+def test_what_data_decide_cannot_be_exported(tmp_path: Path) -> None:
     network = closing_network(n=1)
     network.stages[1].skips = True
     with pytest.raises(ExportError, match="its data decide .*got skips=True in st"):
@@ -242,7 +241,7 @@ def test_an_export_that_is_interrupted_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_says_what_is_wrong_before_anything_is_made(
+def test_names_what_it_rejects_before_anything_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = closing_network(n=2)

@@ -1,4 +1,4 @@
-"""Predictions are what a run's evaluation says of the same images."""
+"""Predictions are those of a run's evaluation on the same images."""
 
 import os
 from dataclasses import replace
@@ -9,30 +9,27 @@ import pytest
 import torch
 from PIL import Image
 
-from ddw_graph.deployment.pictures import Pictures
 from ddw_graph.deployment.predict import Prediction, Predictor
 from ddw_graph.deployment.trained import Trained, trained
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.nn.cost import cost
+from ddw_graph.training.bad_images import BadImage
 from ddw_graph.training.data import load_data
-from ddw_graph.training.encoded import BadImage
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.image_data import ImageData
-from ddw_graph.training.names import Names
-from ddw_graph.training.picture_files import picture_files
-from ddw_graph.training.preparation import Preparation
+from ddw_graph.training.loading import batches
+from ddw_graph.training.pictures import picture_files, read_picture
 from tests.deployment.small import small_run
 from tests.training.photographs import image_folder
 from tests.training.small import small_data
 
-GREY = Preparation(1, 8, 8, (0.3,), (0.2,))
 
-
-def written(data: ImageData, folder: Path) -> Names:
+def written(data: ImageData, folder: Path) -> list[str]:
     """Writes the test images of a set as files."""
     folder.mkdir()
-    for place, pixels in enumerate(data.test.pixels[:, 0]):  # type: ignore[attr-defined]
-        Image.fromarray(pixels.numpy()).save(folder / f"{place:03d}.png")
+    for place in range(data.sizes[1]):
+        pixels, _ = data.test[place]
+        Image.fromarray(pixels[0].numpy()).save(folder / f"{place:03d}.png")
     return picture_files([folder])
 
 
@@ -48,9 +45,9 @@ def test_grey_images_are_predicted_as_evaluation_does(
     files = written(data, tmp_path / "images")
     predictor = Predictor(trained(run))
     found = list(predictor.predictions(files, batch_size=7, weights=True))
-    assert [each.file for each in found] == list(files)
+    assert [each.file for each in found] == files
     network = predictor.trained.network
-    x, labels = data.test.batch(range(len(files)), None)
+    ((x, labels),) = batches(data.test_inputs(), len(files))
     with torch.no_grad():
         logits, adjacency = network(x, return_adjacency=True)
     best = logits.softmax(1).topk(3)
@@ -59,9 +56,8 @@ def test_grey_images_are_predicted_as_evaluation_does(
     names = [tuple("abc"[k] for k in row) for row in best.indices.tolist()]
     assert [each.classes for each in found] == names
     hits = [p.classes[0] == "abc"[k] for p, k in zip(found, labels, strict=True)]
-    evaluation = evaluate(network, data.test)
+    evaluation = evaluate(network, data.test_inputs())
     assert np.mean(hits) == pytest.approx(evaluation.accuracy)
-    # What it says of the wiring is what the adjacency says.
     macs = cost(network, 8).expected_macs(adjacency)
     assert [p.expected_macs for p in found] == [round(v) for v in macs.tolist()]
     about = predictor.about()
@@ -91,47 +87,27 @@ def test_photographs_are_prepared_as_a_folder_of_images_is(tmp_path: Path) -> No
     folder = small_run(tmp_path / "run", data, num_classes=2, in_channels=3)
     predictor = Predictor(trained(folder))
     files = picture_files([root / "val"])
-    x, places = Pictures(files, predictor.preparation).batch(range(6), None)
-    wanted, _ = data.test.batch(range(6), None)
-    assert torch.equal(x, wanted) and places.tolist() == list(range(6))
-    found = [p.classes[0] for p in predictor.predictions(files, top=1)]
+    ((wanted, _),) = batches(data.test_inputs(), 6)
     with torch.no_grad():
-        best = predictor.trained.network(wanted).argmax(1)
-    assert found == ["ab"[k] for k in best.tolist()]
+        best = predictor.trained.network(wanted).softmax(1).max(1)
+    for k, found in enumerate(predictor.predictions(files, top=1)):
+        assert found.classes[0] == "ab"[best.indices[k]]
+        assert found.probabilities[0] == pytest.approx(best.values[k].item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("size", [(8, 8), (20, 16), (9, 33)])
-def test_colours_become_grey_and_sizes_fit(
-    size: tuple[int, int], tmp_path: Path
-) -> None:
-    pixels = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+def test_an_image_is_read_as_viewers_show_it(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (9, 8, 3), np.uint8)
     picture = Image.fromarray(pixels)
-    picture.save(tmp_path / "a.png")
-    (x,), _ = Pictures(picture_files([tmp_path]), GREY).batch([0], None)
-    assert x.shape == (1, 8, 8)
-    if size == (8, 8):  # taken as it is
-        grey = torch.from_numpy(np.array(picture.convert("L"))).float()
-        torch.testing.assert_close(x[0], (grey / 255 - 0.3) / 0.2)
-
-
-def test_an_image_stands_as_viewers_show_it(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
-    picture = Image.fromarray(pixels)
-    exif = Image.Exif()
-    exif[0x0112] = 6  # stored on its side: viewers turn it a quarter to the right
-    stored = picture.transpose(Image.Transpose.ROTATE_90)
-    stored.save(tmp_path / "a.png", exif=exif)
-    picture.save(tmp_path / "b.png")
-    (turned, plain), _ = Pictures(picture_files([tmp_path]), GREY).batch([0, 1], None)
-    assert torch.equal(turned, plain)
-
-
-def test_damaged_exif_says_nothing_of_the_pixels(tmp_path: Path) -> None:
-    picture = Image.new("RGB", (8, 8), (9, 200, 40))
-    picture.save(tmp_path / "a.png", exif=b"Exif\0\0garbage!")
-    picture.save(tmp_path / "b.png")
-    (odd, plain), _ = Pictures(picture_files([tmp_path]), GREY).batch([0, 1], None)
-    assert torch.equal(odd, plain)
+    on_its_side = Image.Exif()
+    on_its_side[0x0112] = 6  # viewers turn it a quarter to the right
+    turned = picture.transpose(Image.Transpose.ROTATE_90)
+    for stored, exif in (
+        (turned, on_its_side.tobytes()),
+        (picture, b"Exif\0\0garbage!"),  # says nothing about the pixels
+    ):
+        stored.save(tmp_path / "a.png", exif=exif)
+        found = np.asarray(read_picture(str(tmp_path / "a.png")))
+        np.testing.assert_array_equal(found, pixels)
 
 
 def test_what_cannot_be_read_is_left_out_and_the_rest_is_done(
@@ -141,13 +117,13 @@ def test_what_cannot_be_read_is_left_out_and_the_rest_is_done(
     (tmp_path / "images" / "001.png").write_text("none")
     Image.new("L", (1, 5000)).save(tmp_path / "images" / "004.png")
     files = picture_files([tmp_path / "images"])
-    heard: list[BadImage] = []
+    bad: list[BadImage] = []
     predictor = Predictor(trained(run))
-    found = list(predictor.predictions(files, batch_size=2, bad=heard.extend))
+    found = list(predictor.predictions(files, batch_size=2, bad=bad.extend))
     assert [Path(p.file).name for p in found] == [f"00{k}.png" for k in (0, 2, 3, 5)]
-    assert [Path(image.name).name for image in heard] == ["001.png", "004.png"]
-    assert "4 bytes are none of JPEG" in heard[0].reason
-    assert "at most 100 times the other, got 1x5000" in heard[1].reason
+    assert [Path(image.name).name for image in bad] == ["001.png", "004.png"]
+    assert "4 bytes are none of JPEG" in bad[0].reason
+    assert "at most 100 times the other, got 1x5000" in bad[1].reason
     whole = list(predictor.predictions(files, batch_size=64, bad=lambda _: None))
 
     def rounded(each: Prediction) -> Prediction:
@@ -189,16 +165,14 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(
         picture_files([tmp_path])
 
 
-def test_says_what_is_wrong(run: Path, tmp_path: Path) -> None:
+def test_names_what_it_rejects(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="must hold images, got none in it or below"):
         picture_files([tmp_path])
     with pytest.raises(DataError, match="nowhere: no such file or folder"):
         picture_files([tmp_path / "nowhere"])
     source = trained(run)
-    with pytest.raises(RunError, match="got a network alone; give the run"):
+    with pytest.raises(RunError, match="got a network only; give the run"):
         Predictor(Trained(source.network))
-    with pytest.raises(RunError, match="a run of 2 classes and 1 channels needs such"):
-        Predictor(replace(source, classes=("x", "y")))
     files = written(small_data(), tmp_path / "images")
     predictor = Predictor(source)
     for top, batch_size, words in ((0, 1, "top must"), (1, 0, "batch_size must")):

@@ -20,7 +20,7 @@ from ddw_graph.experiments.compare import ORIGINAL, Comparison, Entry, tasks
 from ddw_graph.models import from_config
 from ddw_graph.models.paper import paper_figures
 from ddw_graph.nn.cost import cost
-from ddw_graph.training.launch import DataSource
+from ddw_graph.training.data import DataSource
 from ddw_graph.training.log import read_log
 from ddw_graph.training.recipe import recipe_named
 

@@ -24,8 +24,8 @@ from ddw_graph.experiments.runs import run_all
 from ddw_graph.experiments.summary import paired_difference, summary
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
+from ddw_graph.training.data import DataSource
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.launch import DataSource
 from ddw_graph.training.recipe import recipe_named
 
 FULL = pytest.mark.full

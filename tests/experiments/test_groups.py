@@ -8,7 +8,7 @@ import pytest
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.groups import groups
 from ddw_graph.sweeping.plan import run_name
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.run_folder import RunFolder
 from tests.training.small import small_config
 
 

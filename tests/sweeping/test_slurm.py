@@ -9,7 +9,7 @@ import pytest
 from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.slurm import SlurmExecutor, SlurmOptions
 from ddw_graph.sweeping.worker import CRASHED
-from ddw_graph.training.run import write_json
+from ddw_graph.training.run_folder import write_json
 
 COMMANDS = {
     "sbatch": 'echo "Submitted batch job 7"',

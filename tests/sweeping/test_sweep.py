@@ -17,7 +17,8 @@ from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.table import graph_properties, table
 from ddw_graph.sweeping.worker import BUSY, Work, attempt
 from ddw_graph.training.lock import lock
-from ddw_graph.training.run import RunFolder, read_json
+from ddw_graph.training.run import Run
+from ddw_graph.training.run_folder import read_json
 from tests.sweeping.small import FIXED, plan, pretend, sweep
 
 SEEDS: dict[str, Any] = {"axes": {"seed": [0, 1, 2]}}
@@ -85,7 +86,7 @@ def test_images_and_steps_are_as_the_file_says(tmp_path: Path) -> None:
     fixed = {**FIXED, "per_class": 5, "accumulate": 2, "precision": "bfloat16"}
     outcome, _ = sweep({"fixed": fixed, "axes": {"seed": [0]}}, tmp_path / "s")
     assert not outcome.failed
-    config = RunFolder(tmp_path / "s" / "runs" / "seed=0").config()
+    config = Run(tmp_path / "s" / "runs" / "seed=0").config
     assert config["execution"] == {"accumulate": 2, "precision": "bfloat16"}
     assert config["data"]["per_class"] == 5
 

@@ -10,7 +10,7 @@ from ddw_graph.errors import RunError
 from ddw_graph.experiments.runs import PlannedRun
 from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.table import table
-from ddw_graph.training.run import RunFolder, read_json, write_json
+from ddw_graph.training.run_folder import RunFolder, read_json, write_json
 from tests.sweeping.small import FIXED, pretend, sweep
 
 RATE = {"min": 0.001, "max": 0.1, "log": True}

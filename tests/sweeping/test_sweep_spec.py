@@ -14,7 +14,7 @@ from ddw_graph.nn.cost import cost
 from ddw_graph.sweeping.axes import Choices, Range
 from ddw_graph.sweeping.plan import SweepPlan, number_at, run_name
 from ddw_graph.sweeping.spec import read_spec, spec_of
-from ddw_graph.training.launch import DataSource
+from ddw_graph.training.data import DataSource
 from tests.sweeping.small import plan
 
 
