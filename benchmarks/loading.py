@@ -3,7 +3,7 @@
     python benchmarks/loading.py [--images 192] [--model resnet18] [--threads 2]
 
 Makes its own JPEGs of 500 x 375 pixels. For each number of processes that load: images
-a second of the loader alone, and of an epoch of training, with the share of the epoch's
+a second of the loader only, and of an epoch of training, with the share of the epoch's
 time that its steps waited for images.
 """
 
@@ -17,13 +17,11 @@ import torch
 from PIL import Image, ImageFilter
 
 from ddw_graph import create_model
+from ddw_graph.training import ImageData, load_data, recipe_named, train
 from ddw_graph.training.augmentation import Augmentation
-from ddw_graph.training.data import ImageData, load_data
 from ddw_graph.training.keys import Key
 from ddw_graph.training.loading import training_batches
-from ddw_graph.training.loop import fit
-from ddw_graph.training.recipe import recipe_named
-from ddw_graph.training.run import Row, RunFolder
+from ddw_graph.training.log import Row
 
 CLASSES = 4
 BATCH = 32
@@ -43,20 +41,20 @@ def photographs(root: Path, count: int) -> None:
 
 def loading_rate(data: ImageData, workers: int) -> float:
     """Returns the images that are loaded in a second when nothing else happens."""
-    dataset = data.train_inputs(Augmentation())
+    images = data.train_inputs(Augmentation())
     began = time.perf_counter()
-    loader = training_batches(dataset, BATCH, Key(0, 0), workers=workers)
-    count = sum(count for _, count in loader)
+    loader = training_batches(images, BATCH, Key(0, 0), workers=workers)
+    count = sum(own for _, own in loader)
     return count / (time.perf_counter() - began)
 
 
 def epoch(data: ImageData, model: str, workers: int) -> Row:
-    """Returns the line of the log of a training of one epoch."""
+    """Returns the row of the log of a training of one epoch."""
     network = create_model(model, edges="fixed", num_classes=CLASSES)
     recipe = recipe_named("small", epochs=1, batch_size=BATCH, augment=True)
     with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(Path(folder))
-        return fit(network, data, recipe, seed=0, folder=run, workers=workers)[0]
+        run = train(network, data, recipe, seed=0, folder=folder, workers=workers)
+        return run.log[0]
 
 
 def main() -> None:
@@ -72,7 +70,7 @@ def main() -> None:
         data = load_data("folder", root=Path(root))
         size = np.mean([f.stat().st_size for f in Path(root).glob("train/*/*")]) / 1e3
         print(f"{options.images} JPEGs of {size:.0f} kB, {options.threads} threads")
-        print("| workers | loader alone, images/s | training, images/s | waiting |")
+        print("| workers | loader only, images/s | training, images/s | waiting |")
         print("| --- | --- | --- | --- |")
         for workers in (0, 1, 2):
             rate = loading_rate(data, workers)
