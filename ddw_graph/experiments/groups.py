@@ -40,11 +40,11 @@ def groups(folders: Sequence[Path]) -> list[Group]:
         folders: Folders of runs, finished or not.
 
     Raises:
-        RunError: If a folder holds no run, or one that does not say its seed, or two
+        RunError: If a folder holds no run, or one without a seed, or two
             have the same seed and configuration.
     """
     found: dict[str, dict[int, Path]] = {}
-    for folder, (key, seed) in _keys(folders).items():
+    for folder, (seed, key) in _keys(folders).items():
         runs = found.setdefault(key, {})
         if seed in runs:
             raise RunError(
@@ -63,18 +63,18 @@ def groups(folders: Sequence[Path]) -> list[Group]:
     ]
 
 
-def _keys(folders: Sequence[Path]) -> dict[Path, tuple[str, int]]:
-    """Returns what each run is a run of, and its seed.
+def _keys(folders: Sequence[Path]) -> dict[Path, tuple[int, str]]:
+    """Returns the seed of each run, and what it is a run of.
 
     Initial weights count where they are all that tells runs of one seed apart: those of
     new networks follow from the seed, those of networks to start from do not.
     """
     runs = {folder: Run(folder) for folder in folders}
-    keys = {f: (_without_seed(run, f), run.seed) for f, run in runs.items()}
+    keys = {f: (run.seed, _without_seed(run, f)) for f, run in runs.items()}
     if len(set(keys.values())) < len(keys):
         return {
-            folder: (f"{key} {runs[folder].config.get('weights')}", seed)
-            for folder, (key, seed) in keys.items()
+            folder: (seed, f"{key} {runs[folder].config.get('weights')}")
+            for folder, (seed, key) in keys.items()
         }
     return keys
 

@@ -53,9 +53,11 @@ class PlannedRun:
 
     def train(self) -> dict[str, Any]:
         """Trains what is not trained yet, and returns the result."""
-        torch.manual_seed(self.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(self.seed)
+            network = from_config(self.model)
         run = train(
-            from_config(self.model),
+            network,
             self.source.load(workers=self.workers),
             self.recipe,
             seed=self.seed,

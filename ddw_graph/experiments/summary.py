@@ -94,8 +94,7 @@ def accuracies(
 def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Returns a row for each entry of a comparison: means over its seeds.
 
-    Beside its accuracy (see ``accuracies``) stands what it costs. Where a run of an
-    earlier version did not count expected MACs, their mean is None.
+    After its accuracy (see ``accuracies``) follows what it costs.
     """
     table = accuracies(rows)
     for row, group in zip(table, by_entry(rows).values(), strict=True):
@@ -103,12 +102,11 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         def mean(key: str, group: list[Mapping[str, Any]] = group) -> float:
             return statistics.fmean(run[key] for run in group)
 
-        counted = all(run.get("expected_macs") is not None for run in group)
         row |= {
             "parameters": mean("parameters"),
             "macs": mean("macs"),
             "total_macs": mean("total_macs"),
-            "expected_macs": mean("expected_macs") if counted else None,
+            "expected_macs": mean("expected_macs"),
             "train_seconds": mean("train_seconds"),
             "inference_ms": group[0]["inference_ms"],
         }

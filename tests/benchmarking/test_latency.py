@@ -122,20 +122,19 @@ def test_a_run_is_timed_as_it_was_trained_on_images_of_its_own(
     known(monkeypatch)
     data = small_data()
     for place in range(3):
-        pixels = data.test.pixels[place, 0].numpy()  # type: ignore[attr-defined]
-        Image.fromarray(pixels).save(tmp_path / f"{place}.png")
+        Image.fromarray(data.test[place][0][0].numpy()).save(tmp_path / f"{place}.png")
     options: dict[str, Any] = {"batch": 3, "engines": ["pytorch"]}
     found = latency(RUN, names=[str(folder)], images=[str(tmp_path)], **options)
     off, on = found[1], found[3]
     assert (off.size, off.batch, on.thresholds) == (8, 3, "on")
     assert off.top1 is None and 0 <= (on.top1 or -1) <= 100
     from ddw_graph.nn.cost import cost
-    from ddw_graph.training.launch import trained_model
+    from ddw_graph.training.run import Run
 
-    network = trained_model(folder)
+    network = Run(folder).network()
     with torch.no_grad():
-        x, _ = data.test.batch(range(3), None)
-        _, adjacency = network(x, return_adjacency=True)
+        images = torch.stack([data.test_inputs()[place][0] for place in range(3)])
+        _, adjacency = network(images, return_adjacency=True)
     macs = cost(network, 8).expected_macs(adjacency).mean().item()
     assert on.macs == pytest.approx(macs)
 

@@ -106,7 +106,7 @@ def test_ablations_of_a_folder_share_their_runs(tmp_path: Path) -> None:
         ablation = replace(ABLATIONS[name](""), entries=entries)
         comparison = comparison_of(ablation, (0,), QUICK, DataSource(), **settings)
         found[name] = run_ablation(ablation, comparison, out, jobs=1)
-        stamps = [p.stat().st_mtime_ns for p in out.glob("runs/*/*/checkpoint.pt")]
+        stamps = [p.stat().st_mtime_ns for p in out.glob("runs/*/*/model.safetensors")]
         assert len(stamps) == 2
         for group in runs_of(ablation, comparison, out):
             assert all(len(read_log(run)) == 1 for run in group.runs.values())

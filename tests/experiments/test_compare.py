@@ -3,6 +3,7 @@
 import json
 import statistics
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -154,7 +155,7 @@ def test_runs_every_entry_with_every_seed(
 def test_goes_on_and_grows_without_repeating(tmp_path: Path) -> None:
     alone = {"entries": (Entry("resnet", "learned"),)}
     first = run_comparison(comparison(**alone, seeds=(0,)), tmp_path / "c", jobs=1)
-    runs = sorted((tmp_path / "c" / "runs").glob("*/*/checkpoint.pt"))
+    runs = sorted((tmp_path / "c" / "runs").glob("*/*/model.safetensors"))
     before = [path.stat().st_mtime_ns for path in runs]
     rows = run_comparison(comparison(**alone), tmp_path / "c", jobs=1)
     assert [path.stat().st_mtime_ns for path in runs] == before
@@ -196,8 +197,8 @@ def test_steps_are_computed_as_asked_for(tmp_path: Path) -> None:
     how = Execution(accumulate=2, channels_last=True)
     run_comparison(comparison(**quick, execution=how), tmp_path / "c", jobs=1)
     config = tmp_path / "c" / "runs" / "vgg_fixed" / "seed-0" / "config.json"
-    told = {"accumulate": 2, "channels_last": True}
-    assert json.loads(config.read_text())["config"]["execution"] == told
+    execution = json.loads(config.read_text())["config"]["execution"]
+    assert execution == {**how.as_dict(), "processes": 1}
     with pytest.raises(RunError, match="execution"):
         run_comparison(comparison(**quick), tmp_path / "c", jobs=1)
 
@@ -205,20 +206,18 @@ def test_steps_are_computed_as_asked_for(tmp_path: Path) -> None:
 def test_images_are_loaded_as_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[tuple[int, int | None]] = []
+    asked_for: list[tuple[int, int | None]] = []
 
-    def pretend(
-        *_: Any, workers: int, checkpoint_steps: int | None, **__: Any
-    ) -> dict[str, Any]:
-        heard.append((workers, checkpoint_steps))
-        return {}
+    def pretend(*_: Any, workers: int, checkpoint_steps: int | None, **__: Any) -> Any:
+        asked_for.append((workers, checkpoint_steps))
+        return SimpleNamespace(result={})
 
     monkeypatch.setattr("ddw_graph.experiments.runs.train", pretend)
     for asked, every in ((0, None), (3, 7)):
         whole = comparison(seeds=(0,), workers=asked, checkpoint_steps=every)
         for task in tasks(whole, DataSource().load(), tmp_path):
             task.run.train()
-    assert heard == [(0, None)] * 2 + [(3, 7)] * 2
+    assert asked_for == [(0, None)] * 2 + [(3, 7)] * 2
 
 
 def test_runs_share_cores_and_have_a_gpu_for_themselves(
@@ -263,9 +262,8 @@ def test_the_interval_is_students() -> None:
 
 
 def test_the_summary_pairs_by_seed() -> None:
-    shared = dict.fromkeys(
-        ("parameters", "macs", "total_macs", "train_seconds", "inference_ms"), 1.0
-    )
+    costs = ("parameters", "macs", "total_macs", "expected_macs")
+    shared = dict.fromkeys((*costs, "train_seconds", "inference_ms"), 1.0)
     accuracy = {"a": [0.7, 0.8, 0.9], "b": [0.72, 0.81, 0.93]}
     rows = [
         {"entry": entry, "seed": seed, "test_accuracy": accuracy[entry][seed], **shared}
@@ -332,9 +330,6 @@ def test_a_budget_is_an_entry_of_its_own_at_the_same_dense_cost(tmp_path: Path) 
     assert budgets == [None, 1.0, 0.5]
     table = summary(rows)
     assert table[2]["expected_macs"] == half["expected_macs"]
-    # What an earlier version wrote did not count them.
-    del rows[2]["expected_macs"]
-    assert [row["expected_macs"] is None for row in summary(rows)] == [False, False, 1]
 
 
 def test_budgets_alone_are_of_edges_that_close_on_the_complete_dag() -> None:

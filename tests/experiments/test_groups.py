@@ -96,5 +96,5 @@ def test_a_seed_stands_once(tmp_path: Path) -> None:
 def test_a_run_without_a_seed_belongs_to_no_group(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "a")
     folder.start({"model": small_config()}, resume=False)
-    with pytest.raises(RunError, match="a must say its seed, got None"):
+    with pytest.raises(RunError, match="a must hold its seed, got None"):
         groups([tmp_path / "a"])

@@ -87,7 +87,10 @@ def pretend(run: PlannedRun) -> dict[str, Any]:
     folder = RunFolder(run.folder)
     folder.start({"seed": run.seed}, resume=True)
     off = abs(run.recipe.learning_rate - 0.05)
-    figures = ("test_loss", "train_loss")
-    result = dict.fromkeys(figures, 1.0) | {"test_accuracy": 0.9 - off}
-    write_json(folder.result_path, result)
+    figures = (
+        *("test_loss", "train_loss", "train_seconds", "parameters"),
+        *("macs", "total_macs", "expected_macs"),
+    )
+    result = dict.fromkeys(figures, 1.0) | {"test_accuracy": 0.9 - off, "epochs": 1}
+    write_json(folder.result_path, {**result, "model_sha256": ""})
     return result

@@ -16,6 +16,7 @@ from ddw_graph.sweeping.executors import LocalExecutor
 from ddw_graph.sweeping.folder import SweepFolder
 from ddw_graph.sweeping.table import graph_properties, table
 from ddw_graph.sweeping.worker import BUSY, Work, attempt
+from ddw_graph.training.execution import Execution
 from ddw_graph.training.lock import lock
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import read_json
@@ -87,7 +88,8 @@ def test_images_and_steps_are_as_the_file_says(tmp_path: Path) -> None:
     outcome, _ = sweep({"fixed": fixed, "axes": {"seed": [0]}}, tmp_path / "s")
     assert not outcome.failed
     config = Run(tmp_path / "s" / "runs" / "seed=0").config
-    assert config["execution"] == {"accumulate": 2, "precision": "bfloat16"}
+    execution = Execution(accumulate=2, precision="bfloat16").as_dict()
+    assert config["execution"] == {**execution, "processes": 1}
     assert config["data"]["per_class"] == 5
 
 

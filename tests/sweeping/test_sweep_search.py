@@ -36,7 +36,7 @@ def test_resumes_with_the_trials_of_an_uninterrupted_search(tmp_path: Path) -> N
     rows = table(SweepFolder(tmp_path / "whole"))
     top = max(rows, key=lambda row: float(row["test_accuracy"]))
     assert outcome.best == [top["run"]]
-    for stop in (0, 1, 4, 7):
+    for stop in (1, 9):
         with pytest.raises(KeyboardInterrupt):
             sweep(SEARCH, tmp_path / "cut", stop_at=stop)
         # Killed while it wrote.
@@ -44,7 +44,7 @@ def test_resumes_with_the_trials_of_an_uninterrupted_search(tmp_path: Path) -> N
             journal.write(b'{"op_code":6,"wor')
     _, last = sweep(SEARCH, tmp_path / "cut")
     assert names(tmp_path / "cut") == names(tmp_path / "whole") == started
-    assert last == started[12:]
+    assert last == started[10:]
     more = sweep({**SEARCH, "trials": 16}, tmp_path / "cut")[1]
     assert len(more) == 2 and names(tmp_path / "cut") == [*started, *more]
 

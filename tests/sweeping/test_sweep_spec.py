@@ -102,7 +102,7 @@ def test_names_the_key_and_the_value(
         ({"axes": {"recipe": ["smal"]}}, "recipe must be one of .*, got 'smal'"),
         ({"axes": {"budget": [0.5], "edges": ["learned"]}}, "got learned"),
         ({"axes": {"accumulate": [0]}}, "accumulate must be at least 1, got 0"),
-        ({"axes": {"accumulate": [17]}}, "got 32 with accumulate 17"),
+        ({"axes": {"accumulate": [17]}}, "at least 34, .*got 32"),
         ({"axes": {"rand_augment": [31]}}, "rand_augment must be in"),
         ({"axes": {"precision": ["half"]}}, "precision must be one of .*, got 'half'"),
     ],
