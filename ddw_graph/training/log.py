@@ -57,7 +57,7 @@ def read_log(folder: Path) -> list[Row]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         lines = csv.DictReader(io.StringIO(text), strict=True)
-        rows = [{k: float(v) for k, v in line.items() if v} for line in lines]
+        rows = [{k: float(v) for k, v in line.items() if v != ""} for line in lines]
         if not all("train_loss" in row for row in rows):
             raise ValueError("it lacks train_loss")
         if [row.get("epoch") for row in rows] != list(range(1, len(rows) + 1)):
