@@ -87,7 +87,7 @@ def export(
     )
     if known:
         click.echo(
-            "classes and preparation of images are not in the file: the network does "
+            "classes and transform of images are not in the file: the network does "
             "not say of which run it is (--run)",
             err=True,
         )

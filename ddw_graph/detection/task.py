@@ -15,7 +15,6 @@ from ddw_graph.detection.evaluation import coco_results
 from ddw_graph.detection.figures import FIGURES, coco_figures
 from ddw_graph.detection.recipe import DetectionRecipe
 from ddw_graph.errors import RunError
-from ddw_graph.training.bad_images import write_bad_images
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.launch import train_task
 from ddw_graph.training.log import Row
@@ -57,6 +56,7 @@ class Detection(Task):
         channels = detector.in_channels
         self.data = replace(train.trainable(), channels=channels, flip=recipe.flip)
         self.val = val
+        self.bad = [*self.data.bad, *val.bad]
         # Fails here, if it is not installed, and not after an epoch.
         val.index  # noqa: B018
 
@@ -104,12 +104,7 @@ class Detection(Task):
         }
 
     def evaluate(self, network: Detector, now: Evaluating) -> Row:
-        """Returns COCO's figures that are defined for the validation images.
-
-        Writes the images that could not be read to ``bad_images.csv``.
-        """
-        if now.world.leads:
-            write_bad_images(now.folder, [*self.data.bad, *self.val.bad])
+        """Returns COCO's figures that are defined for the validation images."""
         results = coco_results(network, self.val, workers=now.workers, world=now.world)
         figures = coco_figures(self.val, results)
         return {name: value for name, value in figures.items() if value is not None}

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,7 +12,6 @@ from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.augmentation import Augmentation, mixed
-from ddw_graph.training.bad_images import write_bad_images
 from ddw_graph.training.budget_term import budget_term, check_closing, mac_shares
 from ddw_graph.training.edge_log import edge_rows, weighted_edges, write_edge_log
 from ddw_graph.training.evaluation import evaluate
@@ -48,6 +46,7 @@ class Classification(Task):
         super().__init__(network, recipe)
         self.recipe: Recipe = recipe
         self.data = data
+        self.bad = data.bad
 
     @cached_property
     def train(self) -> Dataset[Any]:
@@ -77,10 +76,6 @@ class Classification(Task):
             "transform": None if transform is None else transform.as_dict(),
             "source": None if source is None else source.as_dict(),
         }
-
-    def begin(self, folder: Path) -> None:
-        """Writes the images that cannot be read to ``bad_images.csv``."""
-        write_bad_images(folder, self.data.bad)
 
     def check(self, execution: Execution) -> None:
         """Checks that the network takes the images, and can keep a budget.

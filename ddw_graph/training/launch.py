@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from ddw_graph.errors import ModelError, RunError
 from ddw_graph.models import create_model, rewire, save
 from ddw_graph.nn.network import Network
+from ddw_graph.training.bad_images import write_bad_images
 from ddw_graph.training.budget_term import CLOSING_EDGES
 from ddw_graph.training.classification import Classification
 from ddw_graph.training.execution import Execution
@@ -157,7 +158,7 @@ def train_task(
         if not run.result_path.exists():
             with world.together(training.device):
                 if world.leads:
-                    task.begin(run.path)
+                    write_bad_images(run.path, task.bad)
             history = fit(training)
             network = training.state.evaluated
             with world.together(training.device):

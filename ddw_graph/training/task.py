@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
+from ddw_graph.training.bad_images import BadImage
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.keys import Key
 from ddw_graph.training.log import Row
@@ -53,6 +54,9 @@ class Task(ABC):
     fewest: int = 1
     """Samples that a process needs in a step: 2 for batch normalisation."""
 
+    bad: Sequence[BadImage] = ()
+    """Samples that cannot be read and were left out."""
+
     def __init__(self, network: Network, recipe: BaseRecipe) -> None:
         self.network = network
         self.recipe = recipe
@@ -75,9 +79,6 @@ class Task(ABC):
     def notes(self) -> dict[str, Any]:
         """Returns what a run's ``config.json`` holds beside its configuration."""
         return {}
-
-    def begin(self, folder: Path) -> None:  # noqa: B027 (most have nothing to write)
-        """Writes what the run's folder holds from its start; called by one process."""
 
     @abstractmethod
     def check(self, execution: Execution) -> None:
