@@ -11,15 +11,20 @@ import torch
 from PIL import Image
 from torch import distributed
 
+from ddw_graph import create_model
 from ddw_graph.errors import DataError, LostError, UserError
 from ddw_graph.training.bad_images import BadImage, readable, warn, write_bad_images
 from ddw_graph.training.data import DataSource, load_data
 from ddw_graph.training.image_data import ImageData
+from ddw_graph.training.launch import train
 from ddw_graph.training.loading import batches
 from ddw_graph.training.pictures import ImageFiles, UnreadableError
+from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.run import Run
 from ddw_graph.training.subsets import labels_of
 from ddw_graph.training.world import World
 from tests.training.photographs import image_folder, members, shard, shards
+from tests.training.runs import Stop, StopAt
 
 CUT, TEXT, EMPTY = "train/a/003.jpg", "train/b/001.jpg", "val/b/000.jpg"
 
@@ -196,3 +201,25 @@ def test_postscript_is_not_an_image(tmp_path: Path) -> None:
     (tmp_path / "0.jpg").write_bytes(content)
     with pytest.raises(DataError, match="0.jpg: every file must.*are none of JPEG"):
         ImageFiles([str(tmp_path / "0.jpg")])[0]
+
+
+def test_a_run_names_them_and_resumes_without_them(tmp_path: Path) -> None:
+    data = damaged(tmp_path / "d", bad_images="skip")
+    network = create_model(
+        "randwire_tiny", wiring="complete", n=2, channels=4, num_classes=2
+    )
+    recipe = recipe_named("small", epochs=2, batch_size=5)
+    whole = train(network, data, recipe, seed=0, folder=tmp_path / "whole")
+    lines = (tmp_path / "whole" / "bad_images.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines[1:]] == [b.name for b in data.bad]
+    assert whole.config["data"]["bad_images"] == 3 and whole.analysis.samples == 5
+    cut = tmp_path / "cut"
+    with pytest.raises(Stop):
+        stop = StopAt(2, 2)
+        train(network, data, recipe, seed=0, folder=cut, listeners=[stop])
+    # As another process would resume it: the images are found again.
+    again = damaged(tmp_path / "d", bad_images="skip")
+    resumed = train(network, again, recipe, seed=0, folder=cut, resume=True)
+    one, other = (run.network().state_dict() for run in (whole, resumed))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert Run(cut).data().sizes == (16, 5)

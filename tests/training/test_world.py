@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from ddw_graph.errors import RunError
+from ddw_graph.training.collection import open_collection
 from ddw_graph.training.launch import started_together
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.run_folder import RunFolder
@@ -45,6 +47,10 @@ def test_several_processes_give_the_weights_of_one(tmp_path: Path, count: int) -
             assert process.wait(120) == 0
     alone = several.weights_after(tmp_path / "alone")
     several.assert_near(kept(tmp_path / "shared"), alone)
+    shared, own = (open_collection(tmp_path / name) for name in ("shared", "alone"))
+    np.testing.assert_allclose(shared.rows(), own.rows(), rtol=1e-6)
+    for column in ("label", "prediction"):
+        assert shared.column(column).tolist() == own.column(column).tolist()
     moved = several.network().state_dict()
     assert not all(torch.equal(moved[name], alone[name]) for name in alone)
 
