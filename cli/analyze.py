@@ -67,7 +67,8 @@ def analyze(
     if parquet:
         check_parquet()
     trained, folder = Run(run), out or run / "analysis"
-    chosen = any(options.values()) or split != "test"
+    given = any(value is not None and value is not False for value in options.values())
+    chosen = given or split != "test"
     if trained.result is not None and not (chosen or out or overwrite):
         collection = trained.analysis
     else:

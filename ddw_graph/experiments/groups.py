@@ -44,7 +44,7 @@ def groups(folders: Sequence[Path]) -> list[Group]:
             have the same seed and configuration.
     """
     found: dict[str, dict[int, Path]] = {}
-    for folder, (seed, key) in _keys(folders).items():
+    for folder, (seed, key) in zip(folders, _keys(folders), strict=True):
         runs = found.setdefault(key, {})
         if seed in runs:
             raise RunError(
@@ -63,20 +63,20 @@ def groups(folders: Sequence[Path]) -> list[Group]:
     ]
 
 
-def _keys(folders: Sequence[Path]) -> dict[Path, tuple[int, str]]:
+def _keys(folders: Sequence[Path]) -> list[tuple[int, str]]:
     """Returns the seed of each run, and what it is a run of.
 
     Initial weights count where they are all that tells runs of one seed apart: those of
     new networks follow from the seed, those of networks to start from do not.
     """
-    runs = {folder: Run(folder) for folder in folders}
-    keys = {f: (run.seed, _without_seed(run, f)) for f, run in runs.items()}
-    if len(set(keys.values())) < len(keys):
-        return {
-            folder: (seed, f"{key} {runs[folder].config.get('weights')}")
-            for folder, (seed, key) in keys.items()
-        }
-    return keys
+    runs = list(map(Run, folders))
+    keys = [(run.seed, _without_seed(run)) for run in runs]
+    if len(set(keys)) == len(keys):
+        return keys
+    return [
+        (seed, f"{key} {run.config.get('weights')}")
+        for run, (seed, key) in zip(runs, keys, strict=True)
+    ]
 
 
 def check_none_left_out(
@@ -125,11 +125,11 @@ def _name(run: Path) -> str:
     return path.name if rest == parts or not rest else ",".join(rest)
 
 
-def _without_seed(run: Run, folder: Path) -> str:
+def _without_seed(run: Run) -> str:
     """Returns a run's configuration but for what its seed draws."""
     model = dict(run.model_config)
-    if _of_comparison(folder):
-        model["channels"] = str(folder.resolve().parent)
+    if _of_comparison(run.path):
+        model["channels"] = str(run.path.resolve().parent)
     wirings = []
     for wiring in model.get("wirings", ()):
         arguments = dict(wiring.get("arguments") or {})

@@ -17,10 +17,9 @@ import pytest
 from PIL import Image
 
 from ddw_graph.deployment import onnx
-from ddw_graph.deployment.pictures import Pictures
 from ddw_graph.training.data import load_data
-from ddw_graph.training.names import Names
-from ddw_graph.training.preparation import Preparation, of_files
+from ddw_graph.training.pictures import read_picture
+from ddw_graph.training.transform import Transform
 from tests.cli.command import call
 from tests.deployment.small import small_run
 from tests.training.photographs import image_folder
@@ -43,8 +42,8 @@ def run(folder: Path) -> Path:
 def pictures(folder: Path) -> Path:
     (folder / "pictures").mkdir()
     for place in range(4):
-        pixels = small_data().test.pixels[place, 0].numpy()  # type: ignore[attr-defined]
-        Image.fromarray(pixels).save(folder / "pictures" / f"{place}.png")
+        pixels, _ = small_data().test[place]
+        Image.fromarray(pixels[0].numpy()).save(folder / "pictures" / f"{place}.png")
     return folder / "pictures"
 
 
@@ -125,18 +124,18 @@ def script() -> ModuleType:
 
 @pytest.mark.parametrize("shape", [(40, 30), (57, 91), (16, 16), (300, 17), (18, 18)])
 @pytest.mark.parametrize(
-    "preparation", [of_files(16), Preparation(1, 16, 16, (0.3,), (0.2,))], ids=str
+    "transform", [Transform.of_files(16), Transform(1, 16, 16, (0.3,), (0.2,))], ids=str
 )
-def test_the_script_prepares_images_as_evaluation_does(
-    shape: tuple[int, int], preparation: Preparation, tmp_path: Path
+def test_the_script_transforms_images_as_evaluation_does(
+    shape: tuple[int, int], transform: Transform, tmp_path: Path
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (*shape, 3), np.uint8)
     path = str(tmp_path / "a.png")
     exif = Image.Exif()
     exif[0x0112] = 8
     Image.fromarray(pixels).save(path, exif=exif)
-    found = script().prepared(path, preparation.as_dict())
-    wanted, _ = Pictures(Names.of([path]), preparation).batch([0], None)
+    found = script().prepared(path, transform.as_dict())
+    wanted = transform(read_picture(path))[None]
     np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-5, atol=1e-6)
 
 

@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from ddw_graph.nn.edges import IMPORT, KINDS
-from ddw_graph.training.data import load_data
-from ddw_graph.training.launch import images_for, trained_model
-from ddw_graph.training.wiring_log import read_wiring_log
+from ddw_graph.training.loading import batches
+from ddw_graph.training.run import Run
 from tests.analysis.explorer.pages import data_of, stage_of
 from tests.cli.command import call, succeeds
 from tests.sweeping.small import images
@@ -83,9 +82,8 @@ def test_tables_and_pages_have_the_mean_of_an_edges_weights(
     (row,) = json.loads(succeeds("eval", run, "--json").stdout)["runs"]
     result = json.loads((run / "result.json").read_text())
     assert row["accuracy"] == result["test_accuracy"]
-    data = images_for(run, load_data(per_class=4))
-    x, labels = data.test.batch(range(len(data.test)), None)
-    model = trained_model(run).eval()
+    ((x, labels),) = batches(Run(run).data().test_inputs(), 1000)
+    model = Run(run).network()
     with torch.no_grad():
         logits, adjacency = model(x, return_adjacency=True)
     right = (logits.argmax(1) == labels).float().mean().item()
@@ -101,7 +99,7 @@ def test_tables_and_pages_have_the_mean_of_an_edges_weights(
         assert (found["source"].tolist(), found["target"].tolist()) == (source, target)
         np.testing.assert_allclose(found["mean"], by_sample.mean(0), rtol=1e-5)
         np.testing.assert_allclose(found["std"], by_sample.std(0), atol=1e-5)
-        logged = [r.mean for r in read_wiring_log(run) if r.stage == place + 1]
+        logged = [r.mean for r in Run(run).edge_log if r.stage == place + 1]
         np.testing.assert_allclose(logged, by_sample.mean(0), rtol=1e-5)
         _, weights = stage_of(network["stages"][place], 10)
         chosen = by_sample[shown["numbers"]]
@@ -128,8 +126,8 @@ def test_a_kind_that_no_module_names_is_one_line(
     del KINDS["own_by_channel"]
     commands = (
         ("train", *FEW, "--edges", OWN, "--out", new),
-        ("analyze", run),
         ("eval", run),
+        ("analyze", run, "--overwrite"),
         ("explore", run, "--out", tmp_path / "page.html"),
     )
     for modules, words in MISSING.items():
@@ -138,7 +136,7 @@ def test_a_kind_that_no_module_names_is_one_line(
             result = call(*command)
             assert result.exit_code == 2 and words in result.stderr
             assert result.stderr.count("\n") == 1
-    assert not new.exists() and not (run / "analysis").exists()
+    assert not new.exists()
 
 
 def process(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -156,13 +154,13 @@ def process(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_processes_find_a_kind_of_your_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = ("--root", images(tmp_path / "data"))
-    data = ("--data", "folder", *root, "--image-size", 8)
+    root = images(tmp_path / "data")
+    data = ("--data", "folder", "--root", root, "--image-size", 8)
     small = (*SMALL, *data, "--batch-size", 8)
     for command in (
         ("train", *small, "--edges", OWN, "--out", tmp_path / "run"),
-        ("analyze", tmp_path / "run", *root),
-        ("eval", tmp_path / "run", *root),
+        ("analyze", tmp_path / "run"),
+        ("eval", tmp_path / "run"),
         (
             *("compare", *small, "--edges", "fixed", "--edges", OWN),
             *("--seeds", 1, "--jobs", 2, "--out", tmp_path / "comparison"),

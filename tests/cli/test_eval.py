@@ -3,23 +3,27 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import Result
 from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
 
+from ddw_graph import save
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.evaluations import evaluations
 from ddw_graph.experiments.groups import groups
 from ddw_graph.nn.cost import cost
 from ddw_graph.training.budget_term import mac_shares
-from ddw_graph.training.data import CLOTHES, EMBEDDED, load_data
-from ddw_graph.training.launch import images_for, trained_model
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.data import CLOTHES, load_data
+from ddw_graph.training.loading import batches
+from ddw_graph.training.run import Run
+from ddw_graph.training.run_folder import RunFolder
 from tests.cli.command import SMALL, call, succeeds
-from tests.deployment.test_trained import changed
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +38,22 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def of(result: object) -> dict[str, list[dict[str, object]]]:
-    told: dict[str, list[dict[str, object]]] = json.loads(result.stdout)  # type: ignore
-    return told
+def of(result: Result) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = json.loads(result.stdout)
+    return found
+
+
+def seen(inputs: Dataset[Any], run: Path) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Returns logits, labels and adjacency of all images of a data set."""
+    ((images, labels),) = batches(inputs, 1000)
+    with torch.no_grad():
+        logits, adjacency = Run(run).network()(images, return_adjacency=True)
+    return logits, labels, adjacency
 
 
 def test_its_own_images_give_the_result_of_the_run(runs: Path) -> None:
     run = runs / "dynamic-0"
-    result = call("eval", run, "--json")
-    assert result.exit_code == 0, result.output
+    result = succeeds("eval", run, "--json")
     (row,) = of(result)["runs"]
     known = json.loads((run / "result.json").read_text())
     assert row["accuracy"] == known["test_accuracy"]
@@ -57,10 +68,7 @@ def test_its_own_images_give_the_result_of_the_run(runs: Path) -> None:
 def test_other_images_of_the_set_on_request(runs: Path) -> None:
     whole = call("eval", runs / "dynamic-0", "--holdout", 0, "--json")
     (row,) = of(whole)["runs"]
-    data = load_data()
-    images, labels = data.test.batch(range(100), None)
-    with torch.no_grad():
-        logits = trained_model(runs / "dynamic-0")(images)
+    logits, labels, _ = seen(load_data().test_inputs(), runs / "dynamic-0")
     assert row["images"] == 100
     right = (logits.argmax(1) == labels).float().mean().item()
     assert row["accuracy"] == pytest.approx(right, abs=0.0011)
@@ -68,18 +76,14 @@ def test_other_images_of_the_set_on_request(runs: Path) -> None:
     assert row["top5_accuracy"] == pytest.approx(
         among.any(1).float().mean().item(), abs=0.0011
     )
-    assert row["top5_accuracy"] > row["accuracy"]  # type: ignore[operator]
+    assert row["top5_accuracy"] > row["accuracy"]
 
 
 def test_the_training_images_are_those_that_are_not_held_out(runs: Path) -> None:
-    result = call("eval", runs / "fixed-0", "--split", "train", "--json")
-    assert result.exit_code == 0, result.output
+    result = succeeds("eval", runs / "fixed-0", "--split", "train", "--json")
     (row,) = of(result)["runs"]
-    data = load_data(holdout=100)
-    images, labels = data.train.batch(range(len(data.train)), None)
-    with torch.no_grad():
-        logits = trained_model(runs / "fixed-0")(images)
-    assert (row["images"], row["split"]) == (len(data.train), "train")
+    logits, labels, _ = seen(load_data(holdout=100).train_inputs(), runs / "fixed-0")
+    assert (row["images"], row["split"]) == (len(labels), "train")
     loss = torch.nn.functional.cross_entropy(logits, labels).item()
     assert row["loss"] == pytest.approx(loss, rel=1e-5)
 
@@ -87,29 +91,16 @@ def test_the_training_images_are_those_that_are_not_held_out(runs: Path) -> None
 def test_an_edge_that_closes_is_not_in_the_share(runs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(runs / "dynamic-0", run)
-    folder = RunFolder(run)
-    state = folder.read_checkpoint()
-    closed = next(name for name in state["model"] if name.endswith("threshold"))
-    state["model"][closed] = torch.full_like(state["model"][closed], 2)
-    folder.write_checkpoint(state)
-    model = trained_model(run)
-    images, _ = load_data(holdout=100).test.batch(range(100), None)
+    result = Run(run).result
+    model = Run(run).network()
     with torch.no_grad():
-        _, adjacency = model(images, return_adjacency=True)
+        model.stages[0].weights.threshold.fill_(2)
+    save(model, run / "model.safetensors", overwrite=True)
+    RunFolder(run).finish(result)
+    *_, adjacency = seen(load_data(holdout=100).test_inputs(), run)
     share = mac_shares(cost(model, image_size=28), adjacency).mean().item()
-    result = call("eval", run, "--json")
-    assert result.exit_code == 0, result.output
-    (row,) = of(result)["runs"]
+    (row,) = of(succeeds("eval", run, "--json"))["runs"]
     assert share < 0.9 and row["macs_share"] == pytest.approx(share)
-
-
-def test_a_run_that_does_not_say_how_takes_images_as_they_are(
-    runs: Path, tmp_path: Path
-) -> None:
-    run = runs / "dynamic-0"
-    data = load_data(per_class=1)
-    assert images_for(run, data) is not data
-    assert images_for(changed(run, tmp_path / "run"), data) is data
 
 
 def test_a_run_that_is_not_trained_is_found_before_the_first_is_evaluated(
@@ -117,9 +108,9 @@ def test_a_run_that_is_not_trained_is_found_before_the_first_is_evaluated(
 ) -> None:
     last = tmp_path / "run"
     shutil.copytree(runs / "dynamic-1", last)
-    (last / "checkpoint.pt").unlink()
+    (last / "result.json").unlink()
     done: list[int] = []
-    with pytest.raises(RunError, match="must hold checkpoint.pt"):
+    with pytest.raises(RunError, match="must hold model.safetensors or checkpoint.pt"):
         evaluations(
             groups([runs / "dynamic-0", last]),
             load_data(per_class=1),
@@ -133,8 +124,7 @@ def test_runs_of_a_kind_are_a_row_and_kinds_are_paired(
 ) -> None:
     given = [runs / f"{edges}-{s}" for edges in ("fixed", "dynamic") for s in (0, 1)]
     file = tmp_path / "found.csv"
-    result = call("eval", *given, "--out", file)
-    assert result.exit_code == 0, result.output
+    result = succeeds("eval", *given, "--out", file)
     lines = result.stdout.splitlines()
     assert len(lines) == 4 and lines[2].startswith("| fixed-0 | 2 | ")
     assert " | – | " in lines[2] and " to " in lines[3]
@@ -150,28 +140,23 @@ def test_runs_of_a_kind_are_a_row_and_kinds_are_paired(
 
 def test_images_are_prepared_as_those_of_the_run(runs: Path, tmp_path: Path) -> None:
     data = load_data()
-    with np.load(EMBEDDED, allow_pickle=False) as file:
-        pixels, labels = file["test_images"][:60], file["test_labels"][:60]
     names = [name.replace("/", "-") for name in CLOTHES]
     for split in ("train", "val"):
-        for name in names:
-            (tmp_path / split / name).mkdir(parents=True)
-        for place, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+        for place in range(60):
+            pixels, label = data.test[place]
             path = tmp_path / split / names[label] / f"{place}.png"
-            Image.fromarray(image).save(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[0].numpy()).save(path)
     # A folder's classes are in the order of names, and one cannot have a slash.
     run = tmp_path / "run"
     shutil.copytree(runs / "dynamic-0", run)
     content = json.loads((run / "config.json").read_text())
     content["config"]["data"]["classes"] = sorted(names)
     (run / "config.json").write_text(json.dumps(content))
-    result = call("eval", run, "--data", "folder", "--root", tmp_path, "--json")
-    assert result.exit_code == 0, result.output
-    (row,) = of(result)["runs"]
-    images, _ = data.test.batch(range(60), None)
+    given = ("--data", "folder", "--root", tmp_path, "--json")
+    (row,) = of(succeeds("eval", run, *given))["runs"]
+    logits, labels, _ = seen(Subset(data.test_inputs(), range(60)), run)
     order = torch.tensor([sorted(names).index(names[label]) for label in labels])
-    with torch.no_grad():
-        logits = trained_model(run)(images)
     loss = torch.nn.functional.cross_entropy(logits, order).item()
     assert row["images"] == 60 and row["loss"] == pytest.approx(loss, rel=1e-5)
 
@@ -186,19 +171,15 @@ def test_an_image_that_cannot_be_read_is_named_once(
     (tmp_path / "val" / "a" / "2.png").write_text("none")
     given = ("--data", "folder", "--root", tmp_path, "--image-size", 28)
     for seed in (0, 1):
-        made = call(
-            *("train", *SMALL, "--batch-size", 2, "--seed", seed, *given),
-            *("--bad-images", "skip", "--out", tmp_path / f"run-{seed}"),
-        )
-        assert made.exit_code == 0, made.output
+        skip = ("--bad-images", "skip", "--out", tmp_path / f"run-{seed}")
+        succeeds("train", *SMALL, "--batch-size", 2, "--seed", seed, *given, *skip)
     both = [tmp_path / "run-0", tmp_path / "run-1"]
     caplog.clear()
-    result = call("eval", *both, "--root", tmp_path, "--json")
-    assert result.exit_code == 0, result.output
+    result = succeeds("eval", *both, "--json")
     assert [record.getMessage().count("2.png") for record in caplog.records] == [1]
     counts = [(row["images"], row["bad_images"]) for row in of(result)["runs"]]
     assert counts == [(2, 1), (2, 1)]
-    failed = call("eval", *both, "--root", tmp_path, "--bad-images", "fail")
+    failed = call("eval", *both, "--bad-images", "fail")
     assert failed.exit_code == 2 and "2.png" in failed.stderr
 
 
