@@ -1,36 +1,38 @@
 """Pictures of wirings: every edge and its direction can be read."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import networkx as nx
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch
+from matplotlib.path import Path
+from scipy.interpolate import PchipInterpolator
 
-from ddw_graph.analysis.layered_layout import layered_layout
-from ddw_graph.analysis.wiring_sheet import (
-    COLOURS,
-    Edge,
-    Point,
-    Shape,
-    Sheet,
-    checked_weights,
-)
+from ddw_graph.analysis.layered_layout import Routes, layered_layout
 from ddw_graph.errors import WiringError
 from ddw_graph.wiring import check
 from ddw_graph.wiring.description import longest_path_layers
 
+# Okabe and Ito's colours, which colour-blind readers can distinguish; yellow, too pale
+# for a line on white, is left out. Neighbours in number never share one.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#4D4D4D", "#56B4E9", "#E69F00")
+CLOSED = "#BBBBBB"
+
 MAX_ARCS = 80
 """Most nodes that stand in one line."""
 
-MAX_MARKS = 64
-"""Most nodes of a matrix with lines and marks; a larger one is an image."""
+MAX_NUMBERS = 64
+"""Most nodes of a matrix that have their numbers written."""
 
-_RADIUS = 0.3
+RADIUS = 0.3
+"""Of a node, where two in a line are 1 apart."""
 
-# The length of a Bezier curve's handle, over the radius, for a quarter of a circle.
-_QUARTER = 0.5523
+Edge = tuple[int, int]
+Ink = Mapping[Edge, tuple[str, float]]
 
 
 def draw_wiring(
@@ -42,20 +44,20 @@ def draw_wiring(
 ) -> Figure:
     """Returns a picture of a wiring.
 
-    An edge has the colour of its source and arrives with an arrowhead.
+    An edge has the colour of its source. Lines and letters scale with the axes. In SVG,
+    an edge of arcs and layers has the id ``edge-i-j``, and a node ``node-i``.
 
     - ``arcs``: nodes stand in topological order on a line, edges are arcs above it;
     - ``layered``: a node stands as far to the right as its longest path from the input
       is long, and edges pass between the nodes;
-    - ``matrix``: nodes stand on the diagonal; an edge goes down from its source and, at
-      its mark, right to its target: row j, column i is the edge ``i -> j``;
+    - ``matrix``: row j, column i is the edge ``i -> j``; nodes stand on the diagonal;
     - ``auto``: the one of these that suits, see :func:`automatic_style`.
 
     Args:
         dag: The wiring.
         style: How to draw it.
-        weights: A weight for each edge; the stronger, the bolder. An edge of weight 0
-            is closed: grey and dashed, or an open mark.
+        weights: A weight for each edge; the larger, the bolder. An edge of weight 0
+            is closed: grey, and dashed where it is a line.
         ax: Axes to draw into; by default a figure is made that has room for all.
 
     Raises:
@@ -68,12 +70,19 @@ def draw_wiring(
         ['0', '1', '2', 'input', 'output']
     """
     check(dag)
-    styles = {"arcs": _arcs, "layered": _layered, "matrix": _matrix}
-    if style != "auto" and style not in styles:
-        raise WiringError(f"style must be auto, {', '.join(styles)}, got {style!r}")
-    draw = styles[automatic_style(dag) if style == "auto" else style]
-    sheet = draw(dag, _sheet_maker(checked_weights(weights, set(dag.edges)), ax))
-    figure = sheet.ax.get_figure(root=True)
+    ink = _ink(dag, weights)
+    match automatic_style(dag) if style == "auto" else style:
+        case "arcs":
+            ax = _draw_routes(_arcs(dag), ink, ax, 0.0, (0.0, -0.5))
+        case "layered":
+            ax = _draw_routes(_layers(dag), ink, ax, 1.7, (0.45, 0.0))
+        case "matrix":
+            ax = _draw_matrix(len(dag), ink, ax)
+        case _:
+            raise WiringError(
+                f"style must be auto, arcs, layered, matrix, got {style!r}"
+            )
+    figure = ax.get_figure(root=True)
     assert isinstance(figure, Figure)
     return figure
 
@@ -98,191 +107,163 @@ def automatic_style(dag: nx.DiGraph) -> str:
     return "layered" if not one_a_layer and slots <= 25 * size <= 2000 else "matrix"
 
 
-SheetMaker = Callable[[Point, Point, float], Sheet]
+def _ink(dag: nx.DiGraph, weights: Mapping[Edge, float] | None) -> Ink:
+    """Returns each edge's colour, and its boldness: 1, or from 0.3 to 1.6 by weight."""
+    colours = {edge: COLOURS[edge[0] % len(COLOURS)] for edge in sorted(dag.edges)}
+    if weights is None:
+        return {edge: (colour, 1.0) for edge, colour in colours.items()}
+    for edge in colours:
+        if edge not in weights:
+            raise WiringError(f"every edge needs a weight, {edge} has none")
+    for edge, weight in weights.items():
+        if edge not in colours:
+            raise WiringError(f"weights are those of edges, the wiring has no {edge}")
+        if not np.isfinite(weight):
+            raise WiringError(f"weights must be finite, got {weight} for {edge}")
+    most = max(map(abs, weights.values())) or 1.0
+    return {
+        edge: (colour, 0.3 + 1.3 * abs(weights[edge]) / most)
+        if weights[edge]
+        else (CLOSED, 0.5)
+        for edge, colour in colours.items()
+    }
 
 
-def _sheet_maker(weights: Mapping[Edge, float] | None, ax: Axes | None) -> SheetMaker:
-    def sheet(low: Point, high: Point, inches: float) -> Sheet:
-        return Sheet(low, high, inches=inches, ax=ax, weights=weights)
-
-    return sheet
-
-
-def _arcs(dag: nx.DiGraph, sheet_of: SheetMaker) -> Sheet:
-    size = len(dag)
-    if size > MAX_ARCS:
+def _arcs(dag: nx.DiGraph) -> Routes:
+    """Returns an edge's points on a half circle."""
+    if len(dag) > MAX_ARCS:
         raise WiringError(
-            f"arcs show at most {MAX_ARCS} nodes, got {size}; draw it as a matrix"
+            f"arcs show at most {MAX_ARCS} nodes, got {len(dag)}; draw it as a matrix"
         )
-    reach = max(j - i for i, j in dag.edges)
-    sheet = sheet_of((-0.9, -1.3), (size - 0.1, (reach + 1) / 2 + 0.2), 0.5)
-    # Where an edge leaves and lands on its nodes, so that none runs upon another: the
-    # farther its other end, the nearer to the middle of the node.
-    ports: dict[tuple[int, Edge], float] = {}
-    room: dict[int, float] = {}
-    for node in range(size):
-        incoming = [(i, node) for i in sorted(dag.pred[node], reverse=True)]
-        fed = [(node, j) for j in sorted(dag.succ[node], reverse=True)]
-        room[node] = min(0.2, 0.8 / len(incoming + fed))
-        for place, edge in enumerate(incoming + fed):
-            offset = place - (len(incoming) + len(fed) - 1) / 2
-            ports[node, edge] = node + offset * room[node]
-    for edge in sorted(dag.edges):
-        start, end = ports[edge[0], edge], ports[edge[1], edge]
-        head = min(0.16, 0.95 * room[edge[1]])
-        radius = (end - start) / 2
-        height, middle = max(radius, 0.35), start + radius
-        curve = [
-            (start, 0.0),
-            (start, _QUARTER * height),
-            (middle - _QUARTER * radius, height),
-            (middle, height),
-            (middle + _QUARTER * radius, height),
-            (end, max(_QUARTER * height, 1.5 * head)),
-            (end, 0.0),
-        ]
-        line = min(0.04, 0.5 * room[edge[0]], 0.5 * room[edge[1]])
-        sheet.arrow(edge, curve, (0.0, -1.0), line=line, head=head)
-    for node in range(size):
-        shape: Shape = "square" if node in (0, size - 1) else "rounded"
-        sheet.node(node, (node, -0.42), radius=0.42, shape=shape)
-    sheet.write("input", (0.0, -1.05), 0.28)
-    sheet.write("output", (size - 1.0, -1.05), 0.28)
-    return sheet
-
-
-def _layered(dag: nx.DiGraph, sheet_of: SheetMaker) -> Sheet:
-    layout = layered_layout(dag)
-    wide = 2.4
-    places = {node: (x * wide, y) for node, (x, y) in layout.nodes.items()}
-    ys = [y for route in layout.routes.values() for _, y in route]
-    right = places[len(dag) - 1][0]
-    sheet = sheet_of((-1.7, min(ys) - 0.6), (right + 1.9, max(ys) + 0.6), 0.52)
-    leave, arrive = _fans(layout.routes, places, wide)
-    for edge, route in sorted(layout.routes.items()):
-        points = np.array([(x * wide, y) for x, y in route])
-        out, into = _unit(leave[edge]), _unit(arrive[edge])
-        points[0] += _RADIUS * out
-        points[-1] -= _RADIUS * into
-        curve = _through(points, out, into)
-        direction = (float(into[0]), float(into[1]))
-        sheet.arrow(edge, curve, direction, line=0.04, head=0.17)
-    for node, at in places.items():
-        shape: Shape = "square" if node in (0, len(dag) - 1) else "circle"
-        sheet.node(node, at, radius=_RADIUS, shape=shape)
-    first, last = places[0], places[len(dag) - 1]
-    sheet.write("input", (first[0] - 0.45, first[1]), 0.28, align="right")
-    sheet.write("output", (last[0] + 0.45, last[1]), 0.28, align="left")
-    return sheet
-
-
-def _fans(
-    routes: Mapping[Edge, list[Point]], places: Mapping[int, Point], wide: float
-) -> tuple[dict[Edge, float], dict[Edge, float]]:
-    """Returns the angle at which each edge leaves and at which it arrives, in radians.
-
-    Edges at one side of a node are fanned out, lest arrowheads cover each other.
-    """
-    leave: dict[Edge, float] = {}
-    arrive: dict[Edge, float] = {}
-    for node in places:
-        fed = [(r[1], e) for e, r in routes.items() if e[0] == node]
-        incoming = [(r[-2], e) for e, r in routes.items() if e[1] == node]
-        # Upward is a positive angle for who leaves, a negative one for who comes down.
-        for beside, angles, sign in ((fed, leave, 1), (incoming, arrive, -1)):
-            beside.sort(key=lambda pair: pair[0][1])
-            slopes = [math.atan2(y - places[node][1], wide) for (_, y), _ in beside]
-            for (_, edge), angle in zip(beside, _spread(slopes), strict=True):
-                angles[edge] = sign * angle
-    return leave, arrive
-
-
-def _spread(angles: list[float]) -> list[float]:
-    """Returns ascending angles, at least 28 degrees apart if 150 degrees allow it."""
-    if not angles:
-        return []
-    step = min(math.radians(28), math.radians(150) / max(1, len(angles) - 1))
-    low, high = math.radians(-75), math.radians(75)
-    spread: list[float] = []
-    for at, angle in enumerate(angles):
-        least = spread[-1] + step if spread else low
-        most = high - step * (len(angles) - 1 - at)
-        spread.append(min(max(angle * 0.8, least), most))
-    # What was pushed up stands back as far as its followers let it.
-    shift = sum(a * 0.8 - s for a, s in zip(angles, spread, strict=True))
-    shift = max(low - spread[0], min(high - spread[-1], shift / len(angles)))
-    return [angle + shift for angle in spread]
-
-
-def _unit(angle: float) -> np.ndarray:
-    return np.array([math.cos(angle), math.sin(angle)])
-
-
-def _through(points: np.ndarray, out: np.ndarray, into: np.ndarray) -> list[Point]:
-    """Returns a Bezier curve through points that never overshoots between two of them.
-
-    Its slope inside is the harmonic mean of those on either side (Fritsch and Carlson's
-    condition for a monotone cubic), and 0 where the direction turns.
-    """
-    steps = np.diff(points, axis=0)
-    slopes = steps[:, 1] / steps[:, 0]
-    curve = [points[0]]
-    for at, step in enumerate(steps):
-        third = step[0] / 3
-        here = np.array([third, third * _between(slopes, at)])
-        there = np.array([third, third * _between(slopes, at + 1)])
-        if at == 0:
-            here = out * min(third, 0.6)
-        if at == len(steps) - 1:
-            there = into * min(third, 0.75)
-        curve += [points[at] + here, points[at + 1] - there, points[at + 1]]
-    return [(float(x), float(y)) for x, y in curve]
-
-
-def _between(slopes: np.ndarray, at: int) -> float:
-    if at in (0, len(slopes)) or slopes[at - 1] * slopes[at] <= 0:
-        return 0.0
-    return float(2 / (1 / slopes[at - 1] + 1 / slopes[at]))
-
-
-def _matrix(dag: nx.DiGraph, sheet_of: SheetMaker) -> Sheet:
-    size = len(dag)
-    if size > MAX_MARKS:
-        return _image(dag, sheet_of)
-    sheet = sheet_of((-2.5, 0.2 - size), (size + 1.8, 0.8), 0.3)
-    line = 0.06 * sheet.unit
-    for node in range(size):
-        colour = COLOURS[node % len(COLOURS)]
-        for j in dag.succ[node]:
-            sheet.mark((node, j))
-        if dag.succ[node]:
-            ends = [-node, -max(dag.succ[node])]
-            sheet.ax.plot([node, node], ends, color=colour, lw=line, zorder=2)
-        if dag.pred[node]:
-            ends = [min(dag.pred[node]), node]
-            sheet.ax.plot(ends, [-node, -node], color="#CCCCCC", lw=line, zorder=1)
-        shape: Shape = "square" if node in (0, size - 1) else "circle"
-        sheet.node(node, (node, -node), radius=0.42, shape=shape)
-    sheet.write("input", (-0.6, 0.0), 0.5, align="right")
-    sheet.write("output", (size - 0.4, 1.0 - size), 0.5, align="left")
-    return sheet
-
-
-def _image(dag: nx.DiGraph, sheet_of: SheetMaker) -> Sheet:
-    size = len(dag)
-    sheet = sheet_of((-0.2 * size, -1.12 * size), (1.04 * size, 0.06 * size), 8 / size)
-    cells = np.zeros((size, size), dtype=np.float32)
+    routes = {}
     for i, j in dag.edges:
-        cells[j, i] = sheet.strength((i, j))
-    extent = (-0.5, size - 0.5, 0.5 - size, 0.5)
-    sheet.ax.imshow(
-        cells, cmap="Greys", vmin=0, vmax=1, extent=extent, interpolation="none"
+        angle = np.linspace(np.pi, 0, 12 * (j - i))
+        arc = np.stack([1 + np.cos(angle), np.sin(angle)], 1) / 2
+        routes[i, j] = (j - i) * arc + (i, 0)
+    return routes
+
+
+def _layers(dag: nx.DiGraph) -> Routes:
+    """Returns an edge's points on a curve that never overshoots between two layers."""
+    routes = {}
+    for edge, points in layered_layout(dag).items():
+        x, y = points.T
+        along = np.linspace(x[0], x[-1], 12 * len(x))
+        routes[edge] = np.stack([2.4 * along, PchipInterpolator(x, y)(along)], 1)
+    return routes
+
+
+def _draw_routes(
+    routes: Routes,
+    ink: Ink,
+    ax: Axes | None,
+    margin: float,
+    beside: tuple[float, float],
+) -> Axes:
+    """Draws nodes, and edges along the points of their routes.
+
+    Args:
+        routes: The points of each edge, from the centre of its source to its target's.
+        ink: Colour and boldness of each edge.
+        ax: Axes to draw into.
+        margin: Room for words on the left and on the right.
+        beside: Where the word "output" is, from its node; "input" is mirrored in x.
+    """
+    points = np.concatenate(list(routes.values()))
+    room = np.array([margin + 0.5, 0.8])
+    ax, unit = _axes(points.min(0) - room, points.max(0) + room, 0.52, ax)
+    places = {}
+    for (i, j), route in routes.items():
+        places[i], places[j] = map(tuple, (route[0], route[-1]))
+        colour, bold = ink[i, j]
+        distance = np.hypot(*(route - route[-1]).T)
+        last = np.flatnonzero(distance > RADIUS)[-1]
+        rim = route[-1] + RADIUS / distance[last] * (route[last] - route[-1])
+        ax.add_patch(
+            FancyArrowPatch(
+                path=Path([*route[: last + 1], rim]),
+                arrowstyle="-|>",
+                mutation_scale=0.3 * unit,
+                color=colour,
+                linewidth=0.04 * unit * bold,
+                linestyle=(0, (2, 2)) if colour == CLOSED else "-",
+                zorder=1 + bold / 2,
+                gid=f"edge-{i}-{j}",
+            )
+        )
+    for node, at in sorted(places.items()):
+        colour = COLOURS[node % len(COLOURS)]
+        look = {"facecolor": colour, "linewidth": 0, "zorder": 4}
+        ax.add_patch(Circle(at, RADIUS, gid=f"node-{node}", **look))
+        # Black reads better on the palest of the colours, white on the others.
+        pale = np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)) > 0.55
+        _write(ax, at, str(node), 0.28 * unit, "black" if pale else "white")
+    for node, word, sign in ((0, "input", -1), (max(places), "output", 1)):
+        at = places[node][0] + sign * beside[0], places[node][1] + beside[1]
+        align = {0: "center", -1: "right", 1: "left"}[sign * int(beside[0] > 0)]
+        _write(ax, at, word, 0.28 * unit, horizontalalignment=align)
+    return ax
+
+
+def _draw_matrix(size: int, ink: Ink, ax: Axes | None) -> Axes:
+    """Draws a cell for each edge, the bolder, the less pale."""
+    around = np.array([2.0 + 0.1 * size, 1.0])
+    low, high = np.array([-0.5, 0.5 - size]), np.array([size - 0.5, 0.5])
+    ax, unit = _axes(low - around, high + around, max(0.12, min(0.3, 8 / size)), ax)
+    cells = np.zeros((size, size, 4), dtype=np.float32)
+    strongest = max(bold for _, bold in ink.values())
+    for (i, j), (colour, bold) in ink.items():
+        cells[j, i] = *to_rgb(colour), bold / strongest
+    extent = (low[0], high[0], low[1], high[1])
+    ax.imshow(cells, extent=extent, interpolation="none")
+    if size <= MAX_NUMBERS:
+        bounds = np.arange(0.5, size)
+        look = {"color": "white", "linewidth": 0.12 * unit}
+        ax.vlines(bounds, low[1], high[1], **look)
+        ax.hlines(-bounds, low[0], high[0], **look)
+        for node in range(size):
+            _write(ax, (node, -node), str(node), 0.45 * unit)
+    letters = max(0.5, 0.025 * size) * unit
+    _write(ax, (-1.0, 0.0), "input", letters, horizontalalignment="right")
+    _write(ax, (size, 1.0 - size), "output", letters, horizontalalignment="left")
+    return ax
+
+
+def _axes(
+    low: Float[np.ndarray, "2"],
+    high: Float[np.ndarray, "2"],
+    inches: float,
+    ax: Axes | None,
+) -> tuple[Axes, float]:
+    """Returns axes without frame over a range, and the size of their unit in points.
+
+    Without axes, those of a new figure, with a unit of some inches.
+    """
+    width, height = map(float, high - low)
+    if ax is None:
+        figure = Figure(figsize=(inches * width, inches * height))
+        ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    page = ax.get_window_extent().transformed(ax.figure.dpi_scale_trans.inverted())
+    ax.set_axis_off()
+    ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+    return ax, 72 * min(page.width / width, page.height / height)
+
+
+def _write(
+    ax: Axes,
+    at: tuple[float, float],
+    text: str,
+    size: float,
+    color: str = "black",
+    horizontalalignment: str = "center",
+) -> None:
+    """Writes text in letters of a size in points."""
+    ax.text(
+        *at,
+        text,
+        fontsize=size,
+        color=color,
+        horizontalalignment=horizontalalignment,
+        verticalalignment="center_baseline",
+        zorder=5,
     )
-    sheet.ax.plot([-0.5, size - 0.5], [0.5, 0.5 - size], color="#CCCCCC", lw=0.5)
-    letter = 0.025 * size
-    for node in (0, size - 1):
-        sheet.write(f"{node}", (-0.02 * size, -node), letter, align="right")
-        sheet.write(f"{node}", (node, -1.03 * size), letter)
-    sheet.write("to node", (-0.02 * size, -size / 2), letter, align="right")
-    sheet.write("from node", (size / 2, -1.03 * size), letter)
-    return sheet
