@@ -1,32 +1,44 @@
 """Names of a package that are imported when they are first used."""
 
-from collections.abc import Callable, Mapping
+import ast
+import inspect
+import sys
 from importlib import import_module
 from typing import Any
 
 
-def lazy_names(
-    package: str, homes: Mapping[str, str]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Returns the ``__getattr__`` and the ``__dir__`` of a package.
+def import_lazily(package: str) -> None:
+    """Gives a package its ``__getattr__``, ``__dir__`` and ``__all__``.
+
+    The names are those that its source imports under ``if TYPE_CHECKING``, so that one
+    list serves type checkers and running code: ``from a.b import c as c``.
 
     Args:
         package: The package's ``__name__``.
-        homes: The module of each name; a module's own name is the module itself.
 
     Example:
-        >>> __getattr__, __dir__ = lazy_names("numbers_of", {"pi": "math"})
-        >>> __getattr__("pi"), __dir__()
-        (3.141592653589793, ['pi'])
+        >>> import ddw_graph.training  # whose last line is import_lazily(__name__)
+        >>> ddw_graph.training.Recipe
+        <class 'ddw_graph.training.recipe.Recipe'>
     """
+    module = sys.modules[package]
+    homes = {
+        name.asname: (node.module, name.name)
+        for block in ast.parse(inspect.getsource(module)).body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for name in node.names
+        if name.asname
+    }
 
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        home = import_module(homes[name])
-        return home if homes[name] == f"{package}.{name}" else getattr(home, name)
+        home, attribute = homes[name]
+        if home == package:
+            return import_module(f"{package}.{attribute}")
+        return getattr(import_module(home), attribute)
 
-    def names() -> list[str]:
-        return sorted(homes)
-
-    return get, names
+    names = sorted(homes)
+    vars(module).update(__getattr__=get, __dir__=lambda: names, __all__=names)
