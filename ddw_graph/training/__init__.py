@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ddw_graph.training.launch import train as train
     from ddw_graph.training.launch import train_task as train_task
     from ddw_graph.training.loading import batches as batches
-    from ddw_graph.training.own_data import array_data as array_data
     from ddw_graph.training.own_data import dataset_data as dataset_data
     from ddw_graph.training.recipe import Recipe as Recipe
     from ddw_graph.training.recipe import recipe_named as recipe_named

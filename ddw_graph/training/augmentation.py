@@ -1,8 +1,6 @@
 """What is done to training images besides flips, shifts and crops."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -26,30 +24,6 @@ class Augmentation:
     trivial_augment: bool = False
     random_erasing: float = 0.0
     rand_augment: int | None = None
-
-    def before(self) -> list[Callable[[Any], Any]]:
-        """Returns what changes an image of 8 bits."""
-        if not self.trivial_augment and self.rand_augment is None:
-            return []
-        from torchvision.transforms import InterpolationMode, v2  # slow to import
-
-        # torchvision's reference asks for this; its default is the nearest pixel.
-        smooth = InterpolationMode.BILINEAR
-        changes: list[Callable[[Any], Any]] = []
-        if self.trivial_augment:
-            changes.append(v2.TrivialAugmentWide(interpolation=smooth))
-        if self.rand_augment is not None:
-            magnitude = self.rand_augment
-            changes.append(v2.RandAugment(magnitude=magnitude, interpolation=smooth))
-        return changes
-
-    def after(self) -> list[Callable[[Any], Any]]:
-        """Returns what changes a normalised image."""
-        if not self.random_erasing:
-            return []
-        from torchvision.transforms import v2  # slow to import
-
-        return [v2.RandomErasing(p=self.random_erasing)]
 
 
 def mixed(

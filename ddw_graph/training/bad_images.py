@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import distributed
 from torch.utils.data import Dataset, Subset
 
 from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import DataError, UserError
-from ddw_graph.training.loading import loaded
+from ddw_graph.training.loading import batches
 from ddw_graph.training.pictures import UnreadableError
 from ddw_graph.training.world import World
 
@@ -55,11 +54,17 @@ def readable(
         LostError: If the system cannot read one now, for a reason that passes.
     """
     count = len(dataset)  # type: ignore[arg-type]
-    found: dict[int, BadImage] | UserError = {}
+    found: dict[int, BadImage] | UserError
     try:
-        own = torch.arange(world.rank, count, world.size)
-        lists = loaded(_Unreadable(dataset), torch.split(own, AT_ONCE), workers=workers)
-        found = {index: image for part in lists for index, image in part}
+        checks = batches(
+            _Unreadable(dataset),
+            AT_ONCE * world.size,
+            workers=workers,
+            rank=world.rank,
+            world_size=world.size,
+            collate=list,
+        )
+        found = dict(item for part in checks for item in part if item)
     except UserError as error:  # in one process; the others wait to hear from it
         found = error
     shares: list[Any] = [found] * world.size
@@ -92,10 +97,9 @@ def write_bad_images(folder: Path, images: Sequence[BadImage]) -> None:
     if not images:
         return
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([BadImage._fields, *map(_shown, images)])
-    content = text.getvalue().encode()
-    write_bytes(folder / "bad_images.csv", [content], overwrite=True)
+    rows = [BadImage._fields, *map(_shown, images)]
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_bytes(folder / "bad_images.csv", [text.getvalue().encode()], overwrite=True)
 
 
 def _shown(image: BadImage) -> list[str]:
@@ -104,20 +108,17 @@ def _shown(image: BadImage) -> list[str]:
 
 
 class _Unreadable(Dataset[Any]):
-    """Returns which of several images of a data set cannot be read."""
+    """Returns the place of an image that cannot be read, and why; None of others."""
 
     def __init__(self, dataset: Dataset[Any]) -> None:
         self.dataset = dataset
 
-    def __getitems__(
-        self, indices: Sequence[int]
-    ) -> list[tuple[int, BadImage]] | UserError:
-        found = []
-        for index in indices:
-            try:
-                self.dataset[index]
-            except UnreadableError as error:
-                found.append((index, BadImage(error.name, error.reason)))
-            except UserError as error:
-                return error
-        return found
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> tuple[int, BadImage] | None:
+        try:
+            self.dataset[index]
+        except UnreadableError as error:
+            return index, BadImage(error.name, error.reason)
+        return None

@@ -1,6 +1,6 @@
 """Data sets: an embedded cut of Fashion-MNIST, torchvision's sets, files, shards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,6 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 from ddw_graph.errors import DataError
 from ddw_graph.training.bad_images import readable, warn
 from ddw_graph.training.image_data import ImageData as ImageData
-from ddw_graph.training.own_data import array_data as array_data
 from ddw_graph.training.own_data import dataset_data as dataset_data
 from ddw_graph.training.shard_index import kept_index
 from ddw_graph.training.shards import ShardImages, class_names, shard_paths
@@ -37,11 +36,25 @@ OF_FILES = ("folder", "shards")
 DATA_SETS = ("fashion_mnist_mini", *TORCHVISION, *OF_FILES)
 BAD_IMAGES = ("fail", "skip")
 """What is done about an image that cannot be read: the run ends, or leaves it out."""
+Files = tuple[Dataset[Any], Dataset[Any], tuple[str, ...], str]
+"""Images to train on and to test on, names of classes, and a digest."""
 
 
 @dataclass(frozen=True)
 class DataSource:
-    """Which data set to load, and from where; see ``load_data`` for the arguments.
+    """Which data set to load, and from where.
+
+    Args:
+        name: One of ``DATA_SETS``; see ``load_data``.
+        root: Folder of the data; every set but the embedded one needs it.
+        image_size: Height and width, pixels, for ``folder`` and ``shards``: 224 by
+            default.
+        download: Whether torchvision may download a set that is missing.
+        per_class: Training images of each class to choose; all by default.
+        holdout: Training images to hold out, as many of each class; they take the place
+            of the test images.
+        bad_images: ``fail``, or for ``folder`` and ``shards`` ``skip``: every image is
+            read once, and those that cannot be read are left out.
 
     Raises:
         DataError: If the values do not go together.
@@ -57,27 +70,27 @@ class DataSource:
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        name, files = self.name, " and ".join(OF_FILES)
+        name, size = self.name, self.image_size
         if name not in DATA_SETS:
             raise DataError(f"data must be one of {', '.join(DATA_SETS)}, got {name!r}")
         if (self.root is None) != (name == "fashion_mnist_mini"):
             rule = "must have a root folder" if self.root is None else "has no root"
             raise DataError(f"data {name} {rule}, got root={self.root}")
-        if self.image_size is not None and name not in OF_FILES:
-            raise DataError(
-                f"image_size is for data {files}, got {self.image_size} for {name}"
-            )
-        if self.image_size is not None and self.image_size < 1:
-            raise DataError(f"image_size must be at least 1 px, got {self.image_size}")
         if self.bad_images not in BAD_IMAGES:
             kinds = " or ".join(BAD_IMAGES)
             raise DataError(f"bad_images must be {kinds}, got {self.bad_images!r}")
-        if self.bad_images == "skip" and name not in OF_FILES:
-            raise DataError(f"bad_images=skip is for data {files}, got {name}")
-        if self.download and name not in TORCHVISION:
-            raise DataError(
-                f"download is for data {', '.join(TORCHVISION)}, got {name}"
-            )
+        for option, default, names in (
+            ("image_size", None, OF_FILES),
+            ("bad_images", "fail", OF_FILES),
+            ("download", False, tuple(TORCHVISION)),
+        ):
+            value = getattr(self, option)
+            if value != default and name not in names:
+                raise DataError(
+                    f"{option}={value} is for data {' and '.join(names)}, got {name}"
+                )
+        if size is not None and size < 1:
+            raise DataError(f"image_size must be at least 1 px, got {size}")
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the values by name, ready for JSON."""
@@ -115,17 +128,21 @@ class DataSource:
             DataError: If there are no such images, or not as many.
             LostError: If the system cannot read one now, for a reason that passes.
         """
-        size = 224 if self.image_size is None else self.image_size
+        skip, size = self.bad_images == "skip", self.image_size or 224
         if self.root is None:
             data = _embedded()
-        elif self.name == "folder":
-            data = _folder(self.root, size, skip=self.bad_images == "skip")
-        elif self.name == "shards":
-            data = _shards(self.root, size)
-        else:
+        elif self.name in TORCHVISION:
             data = _torchvision(self.name, self.root, self.download)
+        else:
+            folder = self.name == "folder"
+            found = _folder(self.root, skip) if folder else _shards(self.root)
+            train, test, classes, digest = found
+            transform = Transform.of_files(size)
+            data = ImageData(
+                self.name, train, test, classes, 3, size, digest[:16], transform
+            )
         data = replace(data, source=self)
-        if self.bad_images == "skip":
+        if skip:
             train, bad = readable(data.train, workers=workers, world=world)
             test, more = readable(data.test, workers=workers, world=world)
             data = replace(data, train=train, test=test, bad=bad + more)
@@ -137,15 +154,7 @@ class DataSource:
 
 
 def load_data(
-    name: str = "fashion_mnist_mini",
-    *,
-    root: Path | None = None,
-    image_size: int | None = None,
-    download: bool = False,
-    per_class: int | None = None,
-    holdout: int | None = None,
-    bad_images: str = "fail",
-    workers: int = 0,
+    name: str = "fashion_mnist_mini", *, workers: int = 0, **settings: Any
 ) -> ImageData:
     """Returns a data set.
 
@@ -158,16 +167,9 @@ def load_data(
 
     Args:
         name: One of ``DATA_SETS``.
-        root: Folder of the data; every set but the embedded one needs it.
-        image_size: Height and width, pixels, for ``folder`` and ``shards``: 224 by
-            default.
-        download: Whether torchvision may download a set that is missing.
-        per_class: Training images of each class to choose; all by default.
-        holdout: Training images to hold out, as many of each class; they take the place
-            of the test images.
-        bad_images: ``fail``, or for ``folder`` and ``shards`` ``skip``: every image is
-            read once, and those that cannot be read are left out.
-        workers: Processes that look for these; 0 for this one.
+        workers: Processes that look for images that cannot be read; 0 for this one.
+        settings: Those of ``DataSource``: ``root``, ``image_size``, ``download``,
+            ``per_class``, ``holdout`` and ``bad_images``.
 
     Raises:
         DataError: If the name is unknown, there are no such images, or not as many.
@@ -178,44 +180,43 @@ def load_data(
         >>> data.sizes, data.channels, data.image_size
         ((3000, 2000), 1, 28)
     """
-    source = DataSource(
-        name, root, image_size, download, per_class, holdout, bad_images
-    )
-    return source.load(workers=workers)
+    return DataSource(name, **settings).load(workers=workers)
 
 
 def _embedded() -> ImageData:
     with np.load(EMBEDDED, allow_pickle=False) as file:
-        arrays = {key: torch.from_numpy(file[key]) for key in file.files}
-
-    def part(split: str) -> tuple[Tensor, Tensor]:
-        return arrays[f"{split}_images"][:, None], arrays[f"{split}_labels"].long()
-
-    return array_data("fashion_mnist_mini", part("train"), part("test"), CLOTHES)
+        train, test = (
+            TensorDataset(
+                torch.from_numpy(file[f"{split}_images"])[:, None],
+                torch.from_numpy(file[f"{split}_labels"]).long(),
+            )
+            for split in ("train", "test")
+        )
+    return dataset_data(train, test, name="fashion_mnist_mini", classes=CLOTHES)
 
 
 def _torchvision(name: str, root: Path, download: bool) -> ImageData:
     from torchvision import datasets  # slow to import
 
     make: Any = getattr(datasets, TORCHVISION[name])
-
-    def part(train: bool) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-        try:
-            data = make(root, train=train, download=download)
-        except Exception as error:  # torchvision checks with asserts, and not all
-            message = f"{name} could not be read below {root}: {error}"
-            raise DataError(" ".join(message.split())) from error
-        pixels = torch.as_tensor(data.data)
-        channels_last = pixels.ndim == 4
-        pixels = pixels.permute(0, 3, 1, 2) if channels_last else pixels[:, None]
-        return pixels, torch.as_tensor(data.targets).long(), tuple(data.classes)
-
-    *train, classes = part(True)
-    *test, _ = part(False)
-    return array_data(name, (train[0], train[1]), (test[0], test[1]), classes)
+    try:
+        parts = [make(root, train=train, download=download) for train in (True, False)]
+    except Exception as error:  # torchvision checks with asserts, and not all
+        message = f"{name} could not be read below {root}: {error}"
+        raise DataError(" ".join(message.split())) from error
+    train, test = (
+        TensorDataset(_channels_first(part.data), torch.as_tensor(part.targets).long())
+        for part in parts
+    )
+    return dataset_data(train, test, name=name, classes=parts[0].classes)
 
 
-def _folder(root: Path, image_size: int, *, skip: bool) -> ImageData:
+def _channels_first(images: Any) -> Tensor:
+    pixels = torch.as_tensor(images)
+    return pixels.permute(0, 3, 1, 2) if pixels.ndim == 4 else pixels[:, None]
+
+
+def _folder(root: Path, skip: bool) -> Files:
     from ddw_graph.training.folder import ImageFolder, digest_of  # slow to import
 
     test = next((root / p for p in ("val", "test") if (root / p).is_dir()), None)
@@ -231,13 +232,10 @@ def _folder(root: Path, image_size: int, *, skip: bool) -> ImageData:
             f"{root / 'train'} and {test} must hold the same classes, "
             f"only one holds {differing}"
         )
-    digest = digest_of(parts, skip=skip)
-    return _of_files("folder", parts, tuple(classes), image_size, digest)
+    return *parts, tuple(classes), digest_of(parts, skip=skip)
 
 
-def _shards(root: Path, image_size: int) -> ImageData:
-    if not root.is_dir():
-        raise DataError(f"shards must be in a folder, got {root}")
+def _shards(root: Path) -> Files:
     train, val, test = (shard_paths(root, part) for part in ("train", "val", "test"))
     if not train or not (val or test):
         raise DataError(
@@ -253,25 +251,16 @@ def _shards(root: Path, image_size: int) -> ImageData:
         classes = tuple(map(str, range(int(parts[0].images[:, 3].max()) + 1)))
     digest = sha256("\0".join(classes).encode())
     for part in parts:
-        wrong = (part.images[:, 3] >= len(classes)).nonzero()[0]
-        if len(wrong):
-            place = int(wrong[0])
+        largest = int(part.images[:, 3].argmax())
+        if part.images[largest, 3] >= len(classes):
             raise DataError(
                 f"classes of shards must be in [0, {len(classes)}), got "
-                f"{part.images[place, 3]} for {part.name(place)!r}"
+                f"{part.images[largest, 3]} for {part.name(largest)!r}"
             )
         digest.update(part.images.tobytes() + "\0".join(part.shards).encode())
         digest.update(part.names)
-    images = [ShardImages(root, part) for part in parts]
-    return _of_files("shards", images, classes, image_size, digest.hexdigest())
-
-
-def _of_files(
-    name: str, parts: Sequence[Any], classes: tuple[str, ...], size: int, digest: str
-) -> ImageData:
-    train, test = parts
-    transform = Transform.of_files(size)
-    return ImageData(name, train, test, classes, 3, size, digest[:16], transform)
+    first, other = (ShardImages(root, part) for part in parts)
+    return first, other, classes, digest.hexdigest()
 
 
 def _chosen(data: ImageData, per_class: int | None, holdout: int | None) -> ImageData:

@@ -58,10 +58,10 @@ class ImageData:
         """Checks classes and images."""
         if len(self.classes) < 2:
             raise DataError(f"classes must be at least 2, got {self.classes}")
-        if not self.sizes[0] or not self.sizes[1]:
+        if not all(self.sizes):
             raise DataError(
                 f"{self.name} must have images to train on and to test on, got "
-                f"{self.sizes[0]} and {self.sizes[1]}"
+                f"{self.sizes}"
             )
 
     @property
@@ -100,18 +100,18 @@ class ImageData:
     def as_dict(self) -> dict[str, Any]:
         """Returns what tells this data from other data, ready for JSON."""
         train, test = self.sizes
-        values: dict[str, Any] = {
+        skips = self.source is not None and self.source.bad_images == "skip"
+        chosen = {
+            "per_class": self.per_class,
+            "holdout": self.holdout,
+            "bad_images": len(self.bad) if self.bad or skips else None,
+        }
+        return {
             "name": self.name,
             "image_size": self.image_size,
             "classes": list(self.classes),
             "train": train,
             "test": test,
             "digest": self.digest,
+            **{name: value for name, value in chosen.items() if value is not None},
         }
-        if self.per_class is not None:
-            values["per_class"] = self.per_class
-        if self.holdout is not None:
-            values["holdout"] = self.holdout
-        if self.bad or (self.source and self.source.bad_images == "skip"):
-            values["bad_images"] = len(self.bad)
-        return values

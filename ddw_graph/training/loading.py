@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.subsets import own_order
 
 Collate = Callable[[list[Any]], Any]
-Item = TypeVar("Item")
 
 
 def batch_sizes(samples: int, batch_size: int) -> list[int]:
@@ -66,7 +65,7 @@ def batches(
     whole = torch.split(order, batch_sizes(len(order), batch_size))
     shares = [_share(batch, rank, world_size) for batch in whole]
     source = _Batches(dataset, None, collate)
-    return loaded(source, [s for s in shares if len(s)], workers=workers, pin=pin)
+    return _loaded(source, [s for s in shares if len(s)], workers, pin)
 
 
 def training_batches(
@@ -120,8 +119,7 @@ def training_batches(
         for share, batch in zip(shares, whole, strict=True)
     ]
     source = _Batches(dataset, key, collate)
-    found = loaded(source, filled, workers=workers, pin=pin)
-    return zip(found, map(len, shares), strict=True)
+    return zip(_loaded(source, filled, workers, pin), map(len, shares), strict=True)
 
 
 def _share(batch: Tensor, rank: int, world_size: int) -> Tensor:
@@ -131,29 +129,12 @@ def _share(batch: Tensor, rank: int, world_size: int) -> Tensor:
     return batch.tensor_split(world_size)[rank]
 
 
-def loaded(
-    batches: Dataset[Any],
-    parts: Iterable[Tensor],
-    *,
-    workers: int,
-    pin: bool = False,
+def _loaded(
+    source: "_Batches", parts: Iterable[Tensor], workers: int, pin: bool
 ) -> Iterator[Any]:
-    """Yields batches as a data set makes them, here or in processes that load.
-
-    Args:
-        batches: Makes a batch of several indices with ``__getitems__``. It returns a
-            ``UserError`` rather than raising it: torch would replace the message of one
-            that is raised in a worker by a traceback.
-        parts: The indices of each batch.
-        workers: Processes that load; 0 for this one.
-        pin: Whether to pin batches, so that a GPU copies them while it computes.
-
-    Raises:
-        UserError: What was returned.
-        LostError: If a process that loads is killed.
-    """
+    """Yields the batch of each part's indices, made here or in other processes."""
     loader: DataLoader[Any] = DataLoader(
-        batches,
+        source,
         batch_sampler=(part.tolist() for part in parts),
         num_workers=workers,
         pin_memory=pin,
@@ -189,7 +170,7 @@ def worker_faults() -> Iterator[None]:
         ) from error
 
 
-class Waits(Generic[Item]):
+class Waits:
     """Yields items, and measures how long the caller waits for them.
 
     Args:
@@ -201,11 +182,11 @@ class Waits(Generic[Item]):
         (['a', 'b'], True)
     """
 
-    def __init__(self, items: Iterable[Item]) -> None:
+    def __init__(self, items: Iterable[Any]) -> None:
         self.items = items
         self.seconds = 0.0
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[Any]:
         """Yields the items."""
         began = time.perf_counter()
         for item in self.items:
@@ -217,6 +198,9 @@ class Waits(Generic[Item]):
 
 class _Batches(Dataset[Any]):
     """Makes batches of a data set, in this process or in a worker.
+
+    A ``UserError`` is returned rather than raised: torch would replace the message of
+    one that is raised in a worker by a traceback.
 
     Args:
         dataset: The data set.
@@ -238,17 +222,16 @@ class _Batches(Dataset[Any]):
             return error
 
     def _samples(self, indices: Sequence[int]) -> list[Any]:
-        if self.key is not None:
-            samples = []
-            # Saved and restored once for all, which takes as long as a small image.
-            with torch.random.fork_rng(devices=[]):
-                for index in indices:
-                    self.key.seed_global(Purpose.TRANSFORMS, index)
-                    samples.append(self.dataset[index])
-            return samples
-        several: Callable[[Sequence[int]], list[Any]] | None
-        several = getattr(self.dataset, "__getitems__", None)
-        return several(indices) if several else [self.dataset[i] for i in indices]
+        if self.key is None:
+            several: Any = getattr(self.dataset, "__getitems__", None)
+            return several(indices) if several else [self.dataset[i] for i in indices]
+        samples = []
+        # Saved and restored once for all, which takes as long as a small image.
+        with torch.random.fork_rng(devices=[]):
+            for index in indices:
+                self.key.seed_global(Purpose.TRANSFORMS, index)
+                samples.append(self.dataset[index])
+        return samples
 
 
 def _unchanged(batch: Any) -> Any:

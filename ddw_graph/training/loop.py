@@ -205,7 +205,7 @@ class _Reading:
         data: Measures how long steps wait for data.
     """
 
-    def __init__(self, training: Training, data: Waits[Any]) -> None:
+    def __init__(self, training: Training, data: Waits) -> None:
         self.training = training
         self.data = data
         self.began = time.perf_counter()

@@ -1,6 +1,6 @@
-"""Your own data: tensors in memory, or any torch data sets."""
+"""Your own data: any torch data sets of tensors."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -12,46 +12,6 @@ from ddw_graph.errors import DataError
 from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.subsets import labels_of
 from ddw_graph.training.transform import Transform
-
-
-def array_data(
-    name: str,
-    train: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
-    classes: tuple[str, ...],
-) -> ImageData:
-    """Returns images in memory, normalised by the statistics of the training images.
-
-    Args:
-        name: What runs on them are to call them.
-        train: Pixels ``(images, channels, size, size)`` in uint8 with the class of
-            each, ``(images,)`` in int64.
-        test: Likewise, with as many channels and the same size.
-        classes: Name of each class, at least two.
-
-    Raises:
-        DataError: If there is no image, pixels or labels are of another kind, or a
-            channel of the training images is constant.
-
-    Example:
-        >>> pixels = torch.arange(64, dtype=torch.uint8).view(4, 1, 4, 4)
-        >>> own = pixels, torch.tensor([0, 0, 1, 1])
-        >>> data = array_data("ramps", own, own, ("dark", "light"))
-        >>> len(data.train), data.channels, data.image_size
-        (4, 1, 4)
-    """
-    for pixels, labels in (train, test):
-        kinds = pixels.dtype, labels.dtype
-        one_each = pixels.ndim == 4 and labels.shape == pixels.shape[:1]
-        if kinds != (torch.uint8, torch.int64) or not one_each:
-            raise DataError(
-                f"{name} must be uint8 pixels (images, channels, size, size) and int64 "
-                f"labels (images,), got {kinds[0]} {tuple(pixels.shape)} and "
-                f"{kinds[1]} {tuple(labels.shape)}"
-            )
-    return dataset_data(
-        TensorDataset(*train), TensorDataset(*test), name=name, classes=classes
-    )
 
 
 def dataset_data(
@@ -72,7 +32,7 @@ def dataset_data(
         test: Samples to test on.
         name: What runs on them are to call them.
         classes: Name of each class; those of ``train.classes`` by default, or their
-            numbers.
+            numbers, for which all labels are read once.
 
     Raises:
         DataError: If there is no sample, samples are of another kind, or a channel of
@@ -86,25 +46,20 @@ def dataset_data(
         (('0', '1'), 8)
     """
     first = _image(train, name)
-    for image in (first, _image(test, name)):
-        square = image.ndim == 3 and image.shape[1] == image.shape[2]
-        known = image.dtype == torch.uint8 or image.is_floating_point()
-        like = image.shape == first.shape and image.dtype == first.dtype
-        if not (square and known and like):
-            raise DataError(
-                f"images of {name} must be (channels, size, size), all alike, in uint8 "
-                f"or floats, got {image.dtype} {tuple(image.shape)} after "
-                f"{first.dtype} {tuple(first.shape)}"
-            )
-    given = classes if classes is not None else getattr(train, "classes", None)
-    names = None if given is None else tuple(map(str, given))
+    other = _image(test, name)
+    if (other.dtype, other.shape) != (first.dtype, first.shape):
+        raise DataError(
+            f"images of {name} must be all alike, got {other.dtype} "
+            f"{tuple(other.shape)} after {first.dtype} {tuple(first.shape)}"
+        )
+    names = getattr(train, "classes", None) if classes is None else classes
+    read = names is None
     for part in (train, test):
-        labels = labels_of(part, read=names is None)
-        if labels is None and names is None:
-            raise DataError(f"samples of {name} must be an image and an integer class")
+        labels = labels_of(part, read=read)
         if labels is None:
             continue
-        names = names or tuple(map(str, range(int(labels.max()) + 1)))
+        if names is None:
+            names = range(int(labels.max()) + 1)
         if not 0 <= labels.min() <= labels.max() < len(names):
             raise DataError(
                 f"labels of {name} must be in [0, {len(names)}), got {labels.min()} "
@@ -114,14 +69,8 @@ def dataset_data(
     transform = None
     if first.dtype == torch.uint8:
         transform = Transform(channels, size, size, *_statistics(train, name))
-    digest = sha256()
-    for tensor in (*_identity(train), *_identity(test)):
-        flat = tensor.detach().cpu().contiguous().flatten()
-        digest.update(flat.view(torch.uint8).numpy().tobytes())
-    identity = digest.hexdigest()[:16]
-    return ImageData(
-        name, train, test, names or (), channels, size, identity, transform
-    )
+    digest, known = _digest(train, test), tuple(map(str, names or ()))
+    return ImageData(name, train, test, known, channels, size, digest, transform)
 
 
 def _image(dataset: Any, name: str) -> Tensor:
@@ -136,14 +85,26 @@ def _image(dataset: Any, name: str) -> Tensor:
             f"{name} must have samples of a tensor and its class, got {got}; "
             "torchvision's v2.ToImage as a transform makes tensors of pictures"
         )
-    return sample[0]
+    image, label = sample
+    whole = torch.as_tensor(label) if isinstance(label, int | Tensor) else None
+    if whole is None or whole.ndim or whole.dtype != torch.int64:
+        got = repr(label) if whole is None else f"{whole.dtype} {tuple(whole.shape)}"
+        raise DataError(f"a class of {name} must be an integer (int64), got {got}")
+    square = image.ndim == 3 and image.shape[1] == image.shape[2]
+    if not square or not (image.dtype == torch.uint8 or image.is_floating_point()):
+        raise DataError(
+            f"images of {name} must be (channels, size, size) in uint8 or floats, got "
+            f"{image.dtype} {tuple(image.shape)}"
+        )
+    return image
 
 
 def _statistics(dataset: Any, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns mean and standard deviation of each channel, of values in [0, 1]."""
-    in_memory = isinstance(dataset, TensorDataset)
-    places = range(0 if in_memory else len(dataset))
-    pixels = torch.stack([dataset[i][0] for i in places]) if places else dataset[:][0]
+    if isinstance(dataset, TensorDataset):
+        pixels = dataset.tensors[0]
+    else:
+        pixels = torch.stack([dataset[index][0] for index in range(len(dataset))])
     # Compared exactly: rounding gives a constant channel a standard deviation.
     varies = (pixels != pixels[:1, :, :1, :1]).flatten(2).any(2).any(0).tolist()
     if not all(varies):
@@ -157,11 +118,17 @@ def _statistics(dataset: Any, name: str) -> tuple[tuple[float, ...], tuple[float
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def _identity(dataset: Any) -> Iterable[Tensor]:
-    """Returns tensors that tell a data set from others, as far as that is quick."""
-    if isinstance(dataset, TensorDataset):
-        return dataset.tensors
-    ends = [
-        torch.as_tensor(x) for index in (0, -1) for x in dataset[index % len(dataset)]
-    ]
-    return [torch.tensor(len(dataset)), *ends]
+def _digest(*parts: Any) -> str:
+    """Returns what tells data sets from others, as far as that is quick.
+
+    Of data that is not in memory only sizes, first and last samples count.
+    """
+    digest = sha256()
+    for part in parts:
+        values = len(part), *part[0], *part[len(part) - 1]
+        if isinstance(part, TensorDataset):
+            values = part.tensors
+        for value in values:
+            flat = torch.as_tensor(value).detach().cpu().contiguous().flatten()
+            digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -79,12 +79,7 @@ def read_picture(path: str) -> "Image":
         UnreadableError: If the file is not a readable image.
         LostError: If the system cannot read it now, for a reason that passes.
     """
-
-    def content() -> bytes:
-        with open(path, "rb") as file:
-            return file.read()
-
-    return picture(path, content)
+    return picture(path, Path(path).read_bytes)
 
 
 def picture(name: str, content: Callable[[], bytes]) -> "Image":
@@ -127,9 +122,18 @@ def decoded(content: bytes, *, upright: bool = True) -> "Image":
         Exception: If a side is more than ``MOST_LONG`` times the other, or whatever
             Pillow raises where the bytes hold no image.
     """
+    from PIL import Image, ImageOps, UnidentifiedImageError  # come with torchvision
+
     # What Pillow warns about, it reads all the same.
     with warnings.catch_warnings(action="ignore"):
-        file = _opened(content)
+        try:
+            file = Image.open(io.BytesIO(content), formats=FORMATS)
+        except UnidentifiedImageError as error:
+            # Pillow's message holds an address, which is another each time.
+            kinds = ", ".join(FORMATS)
+            raise ValueError(f"{len(content)} bytes are none of {kinds}") from error
+        if file.mode.startswith(("I", "F")):
+            raise ValueError(f"a channel must have 8 bits, got mode {file.mode}")
         width, height = file.size
         if max(width, height) > MOST_LONG * min(width, height):
             raise ValueError(
@@ -137,35 +141,14 @@ def decoded(content: bytes, *, upright: bool = True) -> "Image":
                 f"{width}x{height}"
             )
         file.load()
-        if upright:
-            _turn(file)
+        try:
+            if upright:
+                ImageOps.exif_transpose(file, in_place=True)
+        except MemoryError:
+            raise
+        except Exception:  # damaged EXIF says nothing about the pixels
+            pass
         return file.convert("RGB")
-
-
-def _turn(file: "Image") -> None:
-    from PIL import ImageOps
-
-    try:
-        ImageOps.exif_transpose(file, in_place=True)
-    except MemoryError:
-        raise
-    except Exception:  # damaged EXIF says nothing about the pixels
-        pass
-
-
-def _opened(content: bytes) -> "Image":
-    """Returns the image in the bytes of a file, of which only the head is read."""
-    from PIL import Image, UnidentifiedImageError  # come with torchvision
-
-    try:
-        file = Image.open(io.BytesIO(content), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        # Pillow's message holds an address, which is another each time.
-        kinds = ", ".join(FORMATS)
-        raise ValueError(f"{len(content)} bytes are none of {kinds}") from error
-    if file.mode.startswith(("I", "F")):
-        raise ValueError(f"a channel must have 8 bits, got mode {file.mode}")
-    return file
 
 
 def picture_files(paths: Sequence[Path]) -> list[str]:

@@ -11,12 +11,13 @@ import tarfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import DataError, FileError
+from ddw_graph.training.pictures import reason_of
 
 PICTURES = ("jpg", "jpeg", "png", "webp")
 UNREAD = ("json", "txt")
@@ -98,11 +99,10 @@ def _read(shards: tuple[str, ...], seen: np.ndarray, cache: Path) -> ShardIndex:
     if not (
         same
         and images.min() >= 0
-        and len(np.unique(shard)) == len(shards)
-        and (np.diff(shard) >= 0).all()
+        and label.max() < CLASSES
         and (size <= whole).all()
         and (offset <= whole - size).all()
-        and label.max() < CLASSES
+        and set(np.diff(shard, prepend=-1, append=len(shards)).tolist()) <= {0, 1}
         and names.count(b"\0") == len(images) - 1
     ):
         raise ValueError("not the index of these shards")
@@ -133,86 +133,74 @@ def shard_index(paths: list[Path], seen: np.ndarray) -> ShardIndex:
 
 def _images(path: Path) -> list[tuple[str, tuple[int, int, int]]]:
     """Returns the images of one shard: name, and offset, size and class."""
-    pictures: dict[str, tuple[str, int, int]] = {}
-    labels: dict[str, int] = {}
+    found: dict[str, dict[str, Any]] = {}
     try:
         with open(path, "rb") as file:
             # Without "r:", a compressed one would be unpacked again for each image.
             with tarfile.open(fileobj=file, mode="r:") as shard:
                 for member in shard:
-                    _sort(path, file, member, pictures, labels)
+                    _add(member, file, found)
                 end = shard.offset
-            _check_end(path, file, end)
-    except DataError:
-        raise
+            # tarfile takes any end for one.
+            file.seek(end)
+            if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise DataError(
+                    f"a shard must end with a block of zeros, got none at byte {end}: "
+                    "it was cut short, or its headers are damaged"
+                )
+        for key, has in found.items():
+            if len(has) < 2:
+                lacks = "class" if "image" in has else "image"
+                raise DataError(
+                    f"each key must have an image and a .cls, {key!r} has no {lacks}"
+                )
+        if not found:
+            raise DataError("a shard must hold at least one image, got none")
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
     except OSError as error:
         raise DataError(f"{path}: a shard must be readable ({error})") from error
     except (tarfile.TarError, MemoryError, OverflowError, ValueError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         rule = "a shard must be a whole, uncompressed tar"
-        raise DataError(f"{path}: {rule} ({reason})") from error
-    for what, has, others in (("class", pictures, labels), ("image", labels, pictures)):
-        lacking = next((key for key in has if key not in others), None)
-        if lacking is not None:
-            raise DataError(
-                f"{path}: each key must have an image and a .cls, {lacking!r} has no "
-                f"{what}"
-            )
-    if not pictures:
-        raise DataError(f"{path}: a shard must hold at least one image, got none")
+        raise DataError(f"{path}: {rule} ({reason_of(error)})") from error
     return [
-        (name, (offset, size, labels[key]))
-        for key, (name, offset, size) in pictures.items()
+        (has["image"][0], (*has["image"][1:], has["class"])) for has in found.values()
     ]
 
 
-def _sort(
-    path: Path,
-    file: IO[bytes],
-    member: tarfile.TarInfo,
-    pictures: dict[str, tuple[str, int, int]],
-    labels: dict[str, int],
+def _add(
+    member: tarfile.TarInfo, file: IO[bytes], found: dict[str, dict[str, Any]]
 ) -> None:
-    """Puts a member of a shard where it belongs."""
+    """Adds an image or a class to those of its key."""
     name = member.name
     if name.startswith("/") or ".." in name.split("/") or "\0" in name:
-        raise DataError(f"{path}: names must lie within the shard, got {name!r}")
+        raise DataError(f"names must lie within the shard, got {name!r}")
     if member.isdir():
         return
     plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
     if not plain or member.issparse():
-        raise DataError(f"{path}: members must be plain files, {name!r} is not")
+        raise DataError(f"members must be plain files, {name!r} is not")
     parts = MEMBER.fullmatch(name)
-    key, kind = parts.groups() if parts else (name, "")
-    kind = kind.lower()
+    key, kind = (parts[1], parts[2].lower()) if parts else (name, "")
     if kind in UNREAD:
         return
     if kind not in (*PICTURES, "cls"):
         allowed = ", ".join((*PICTURES, "cls", *UNREAD))
-        raise DataError(f"{path}: members must end with {allowed}, got {name!r}")
-    if key in (labels if kind == "cls" else pictures):
-        what = "class" if kind == "cls" else "image"
-        raise DataError(f"{path}: each key must have one {what}, {key!r} has two")
-    if kind == "cls":
-        file.seek(member.offset_data)
-        text = file.read(min(member.size, 32)).strip()
-        if file.tell() < member.offset_data + min(member.size, 32):
-            raise DataError(f"{path}: a shard must be whole, {name!r} is cut short")
-        if not (text.isdigit() and member.size <= 32 and int(text) < CLASSES):
-            raise DataError(
-                f"{path}: a class must be a number in [0, {CLASSES}), {name!r} holds "
-                f"{text.decode(errors='replace')!r}"
-            )
-        labels[key] = int(text)
-    else:
-        pictures[key] = name, member.offset_data, member.size
-
-
-def _check_end(path: Path, file: IO[bytes], offset: int) -> None:
-    """Checks that a shard ends as a tar does: tarfile takes any end for one."""
-    file.seek(offset)
-    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise DataError(f"members must end with {allowed}, got {name!r}")
+    what, has = "class" if kind == "cls" else "image", found.setdefault(key, {})
+    if what in has:
+        raise DataError(f"each key must have one {what}, {key!r} has two")
+    if what == "image":
+        has[what] = name, member.offset_data, member.size
+        return
+    file.seek(member.offset_data)
+    text = file.read(min(member.size, 32))
+    if len(text) < min(member.size, 32):
+        raise DataError(f"a shard must be whole, {name!r} is cut short")
+    text = text.strip()
+    if not (text.isdigit() and member.size <= 32 and int(text) < CLASSES):
         raise DataError(
-            f"{path}: a shard must end with a block of zeros, got none at byte "
-            f"{offset}: it was cut short, or its headers are damaged"
+            f"a class must be a number in [0, {CLASSES}), {name!r} holds "
+            f"{text.decode(errors='replace')!r}"
         )
+    has[what] = int(text)

@@ -115,12 +115,8 @@ def shard_paths(root: Path, split: str) -> list[Path]:
         DataError: If a number is missing, or there twice.
     """
     form = re.compile(rf"{re.escape(split)}-(\d+)\.tar")
-    found = []
-    for entry in os.scandir(root):
-        match = form.fullmatch(entry.name)
-        if match:
-            found.append((int(match[1]), Path(entry.path)))
-    found.sort()
+    matches = [(form.fullmatch(path.name), path) for path in root.glob("*.tar")]
+    found = sorted((int(match[1]), path) for match, path in matches if match)
     for (number, path), (following, other) in zip(found, found[1:], strict=False):
         if following != number + 1:
             raise DataError(
@@ -148,24 +144,21 @@ def class_names(root: Path) -> tuple[str, ...] | None:
         both = " and ".join(CLASS_NAMES)
         raise DataError(f"{root} must hold one of {both}, got both")
     path = found[0]
+    rule = f"{path} must hold the names of at least two classes"
     try:
         text = path.read_text(encoding="utf-8-sig")
         names = json.loads(text) if path.suffix == ".json" else text.splitlines()
     except OSError as error:
         raise DataError(f"{path} must be readable, got {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} must hold names of classes, got {error}") from error
-    if not isinstance(names, list):
-        raise DataError(f"{path} must hold a list of names, got {type(names).__name__}")
+        raise DataError(f"{rule}, got {error}") from error
+    if not isinstance(names, list) or len(names) < 2:
+        raise DataError(f"{rule} in a list, got {str(names)[:80]}")
+    known: dict[str, None] = {}
     for name in names:
-        if not isinstance(name, str) or not name.strip():
-            raise DataError(f"{path} must hold names that are not empty, got {name!r}")
-        if any("\ud800" <= letter <= "\udfff" for letter in name):
-            raise DataError(f"{path} must hold names of whole letters, got {name!r}")
-    names = [composed(name.strip()) for name in names]
-    if len(names) < 2:
-        raise DataError(f"{path} must name at least 2 classes, got {len(names)}")
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path} must name each class once, got {twice!r} twice")
-    return tuple(names)
+        whole = composed(name.strip()) if isinstance(name, str) else ""
+        surrogate = any("\ud800" <= letter <= "\udfff" for letter in whole)
+        if not whole or surrogate or whole in known:
+            raise DataError(f"{rule}, each another text of whole letters, got {name!r}")
+        known[whole] = None
+    return tuple(known)

@@ -2,7 +2,6 @@
 
 import pickle
 import runpy
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,10 @@ from ddw_graph.training.augmentation import Augmentation
 from ddw_graph.training.data import EMBEDDED, load_data
 from ddw_graph.training.folder import ImageFolder
 from ddw_graph.training.loading import batches
-from ddw_graph.training.own_data import array_data, dataset_data
+from ddw_graph.training.own_data import dataset_data
 from ddw_graph.training.subsets import labels_of
 from tests.training.idx import write_fashion_mnist
+from tests.training.photographs import image_folder
 
 
 @pytest.mark.usefixtures("all_images")
@@ -113,28 +113,6 @@ def test_a_damaged_set_is_named(tmp_path: Path) -> None:
             load_data("fashion_mnist", root=tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda x, y: (x.float(), y), r"must be uint8 .* got torch.float32 \(4, 1, 8"),
-        (lambda x, y: (x[:, 0], y), r"\(images, channels, .* got .* \(4, 8, 8\)"),
-        (lambda x, y: (x[..., :6], y), r"alike, .* got torch.uint8 \(1, 8, 6\)"),
-        (lambda x, y: (x.expand(4, 3, 8, 8), y), r"alike, .* got .* \(3, 8, 8\)"),
-        (lambda x, y: (x, y.int()), "int64 labels .* and torch.int32"),
-        (lambda x, y: (x, y[:3]), r"and torch.int64 \(3,\)"),
-        (lambda x, y: (x, y - 1), r"labels of mine must be in \[0, 2\), got -1 to 0"),
-        (lambda x, y: (x[:0], y[:0]), "mine must have at least one image, got none"),
-    ],
-)
-def test_images_in_memory_must_fit_each_other(
-    change: Callable[..., tuple[torch.Tensor, torch.Tensor]], message: str
-) -> None:
-    right = torch.arange(256).view(4, 1, 8, 8).byte(), torch.tensor([0, 0, 1, 1])
-    assert array_data("mine", right, right, ("a", "b")).image_size == 8
-    with pytest.raises(DataError, match=message):
-        array_data("mine", right, change(*right), ("a", "b"))
-
-
 def test_a_constant_channel_is_named() -> None:
     pixels = torch.randint(256, (4, 3, 8, 8), dtype=torch.uint8)
     pixels[:, 1] = 7
@@ -183,69 +161,72 @@ def test_your_own_data_sets_of_bytes_are_normalised_like_arrays() -> None:
     assert found.transform == wanted.transform
 
 
+class Same(Dataset[Any]):
+    """One sample several times."""
+
+    def __init__(self, image: Any, label: Any = 0, count: int = 3) -> None:
+        self.sample, self.count = (image, label), count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Any:
+        return self.sample
+
+
 @pytest.mark.parametrize(
-    ("sample", "message"),
+    ("part", "message"),
     [
-        ((torch.zeros(1, 8, 6), 0), r"\(channels, size, size\), .* \(1, 8, 6\)"),
-        ((torch.zeros(1, 8, 8).long(), 0), "got torch.int64"),
-        ((Image.new("L", (8, 8)), 0), "tensor and its class, got .'Image', 'int'.;"),
-        (torch.zeros(1, 8, 8), "tensor and its class, got Tensor"),
-        ((torch.zeros(1, 8, 8), "cat"), "an image and an integer class"),
-        ((torch.zeros(1, 8, 8), 0.5), "an image and an integer class"),
+        (Same(torch.zeros(3, 8, 8), count=0), "must have at least one image, got none"),
+        (Same(torch.zeros(3, 8, 6)), r"\(channels, size, size\) .* \(3, 8, 6\)"),
+        (Same(torch.zeros(8, 8)), r"\(channels, size, size\) .* \(8, 8\)"),
+        (Same(torch.zeros(3, 8, 8).long()), "got torch.int64"),
+        (Same(torch.zeros(3, 8, 8).byte()), r"alike, got torch.uint8 .* after .*float"),
+        (Same(torch.zeros(1, 8, 8)), r"alike, got .* \(1, 8, 8\) after .* \(3, 8, 8\)"),
+        (Same(Image.new("L", (8, 8))), "tensor and its class, got .'Image', 'int'.;"),
+        (Same(torch.zeros(3, 8, 8), "cat"), "must be an integer .*, got 'cat'"),
+        (Same(torch.zeros(3, 8, 8), 0.5), "must be an integer .*, got 0.5"),
+        (Same(torch.zeros(3, 8, 8), torch.tensor(1).int()), "got torch.int32"),
+        (Same(torch.zeros(3, 8, 8), -1), r"must be in \[0, 3\), got -1 to -1"),
+        (Same(torch.zeros(3, 8, 8), 3), r"must be in \[0, 3\), got 3 to 3"),
     ],
 )
-def test_samples_of_another_kind_are_refused(sample: Any, message: str) -> None:
-    class Samples(Dataset[Any]):
-        def __len__(self) -> int:
-            return 3
-
-        def __getitem__(self, index: int) -> Any:
-            return sample
-
+def test_samples_of_another_kind_are_refused(part: Same, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        dataset_data(Samples(), Samples())
+        dataset_data(Drawn(torch.float32), part)
 
 
 def test_data_of_the_same_name_has_a_digest_of_its_own(tmp_path: Path) -> None:
-    first = load_data("folder", root=folder(tmp_path / "1"), image_size=24)
-    again = load_data("folder", root=folder(tmp_path / "2"), image_size=24)
+    first, again = (
+        load_data("folder", root=image_folder(tmp_path / name), image_size=24)
+        for name in "ab"
+    )
+    assert isinstance(first.train, ImageFolder)
+    assert (first.classes, first.channels, first.image_size) == (("a", "b"), 3, 24)
+    ((x, labels),) = batches(first.test_inputs(), 4)
+    assert x.shape == (4, 3, 24, 24) and labels.tolist() == [0, 0, 1, 1]
     assert first.as_dict() == again.as_dict()
-    Image.new("RGB", (9, 9)).save(tmp_path / "2" / "val" / "a" / "2.png")
-    other = load_data("folder", root=tmp_path / "2", image_size=24)
+    Image.new("RGB", (9, 9)).save(tmp_path / "b" / "val" / "a" / "2.png")
+    other = load_data("folder", root=tmp_path / "b", image_size=24)
     assert other.digest != first.digest
 
 
-def folder(root: Path, train: str = "ab", val: str = "ab") -> Path:
-    for split, classes in (("train", train), ("val", val)):
-        for name in classes:
-            (root / split / name).mkdir(parents=True)
-            Image.new("RGB", (30, 40), "white").save(root / split / name / "1.jpg")
-    return root
-
-
-def test_reads_image_folders(tmp_path: Path) -> None:
-    data = load_data("folder", root=folder(tmp_path), image_size=24)
-    assert isinstance(data.train, ImageFolder)
-    assert data.classes == ("a", "b") and (data.channels, data.image_size) == (3, 24)
-    ((x, labels),) = batches(data.test_inputs(), 2)
-    assert x.shape == (2, 3, 24, 24) and labels.tolist() == [0, 1]
-
-
 def test_an_empty_image_folder_is_named(tmp_path: Path) -> None:
-    (tmp_path / "train").mkdir()
-    with pytest.raises(DataError, match="must hold 'train' and 'val'"):
-        load_data("folder", root=tmp_path)
-    (tmp_path / "val").mkdir()
-    with pytest.raises(DataError, match="train must hold a folder of images for each"):
-        load_data("folder", root=tmp_path)
-    (tmp_path / "train" / "a").mkdir()
-    with pytest.raises(DataError, match="train must hold a folder of images for each"):
-        load_data("folder", root=tmp_path)
+    for made, message in (
+        ("train", "must hold 'train' and 'val'"),
+        ("val", "train must hold a folder of images for each"),
+        ("train/a", "train must hold a folder of images for each"),
+    ):
+        (tmp_path / made).mkdir()
+        with pytest.raises(DataError, match=message):
+            load_data("folder", root=tmp_path)
 
 
 def test_classes_that_differ_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="only one holds c"):
-        load_data("folder", root=folder(tmp_path, val="ab", train="abc"))
+    image_folder(tmp_path, each=1, val=1)
+    (tmp_path / "val" / "b").rename(tmp_path / "val" / "c")
+    with pytest.raises(DataError, match="only one holds b, c"):
+        load_data("folder", root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -253,22 +234,27 @@ def test_classes_that_differ_are_named(tmp_path: Path) -> None:
     [
         ({"name": "mnist"}, "fashion_mnist_mini, fashion_mnist, cifar10, cifar100"),
         ({"name": "cifar10"}, "must have a root folder, got root=None"),
-        ({"name": "fashion_mnist_mini", "root": Path("x")}, "has no root"),
+        ({"root": Path("x")}, "has no root"),
         ({"name": "cifar10", "root": Path("nowhere")}, "not be read below nowhere"),
+        ({"image_size": 8}, "image_size=8 is for data folder and shards, got fashion"),
+        ({"bad_images": "skip"}, "skip is for data folder and shards, got fashion"),
         (
-            {"name": "cifar10", "root": Path("x"), "image_size": 8},
-            "is for data folder and shards, got 8",
+            {"download": True},
+            "is for data fashion_mnist and .*, got fashion_mnist_mini",
         ),
-        ({"name": "folder", "root": "one"}, "classes must be at least 2"),
-        ({"name": "folder", "root": "two", "image_size": 0}, "at least 1 px, got 0"),
+        ({"bad_images": "ignore"}, "fail or skip, got 'ignore'"),
+        (
+            {"name": "folder", "root": Path("x"), "image_size": 0},
+            "at least 1 px, got 0",
+        ),
     ],
 )
-def test_names_what_it_rejects(
-    tmp_path: Path, arguments: dict[str, Any], message: str
-) -> None:
-    folder(tmp_path / "one", train="a", val="a")
-    folder(tmp_path / "two")
-    if isinstance(arguments.get("root"), str):
-        arguments = arguments | {"root": tmp_path / arguments["root"]}
+def test_names_what_it_rejects(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         load_data(**arguments)
+
+
+def test_there_are_at_least_two_classes(tmp_path: Path) -> None:
+    image_folder(tmp_path, classes="a")
+    with pytest.raises(DataError, match="classes must be at least 2"):
+        load_data("folder", root=tmp_path)

@@ -176,36 +176,25 @@ def test_a_kept_index_that_is_damaged_or_lies_is_made_again(tmp_path: Path) -> N
     whole = cache.read_bytes()
     with np.load(cache) as file:
         arrays = dict(file)
-
-    def lie(**changes: np.ndarray) -> None:
-        np.savez(cache, **(arrays | changes))
-
     images = arrays["images"]
-
-    def column(place: int, value: int) -> np.ndarray:
-        changed: np.ndarray = images.copy()
-        changed[:, place] = value
-        return changed
-
-    for spoil in (
-        lambda: cache.write_bytes(b""),
-        lambda: cache.write_bytes(whole[:-40]),
-        lambda: cache.write_bytes(whole[:900] + b"\xff" + whole[901:]),
-        lambda: cache.write_bytes(pickle.dumps({"images": 1})),
-        lambda: lie(images=column(2, 2**40)),
-        lambda: lie(images=column(2, 2**63 - 1)),
-        lambda: lie(images=column(1, -1)),
-        lambda: lie(images=column(1, 2**40)),
-        lambda: lie(images=column(0, 3)),
-        lambda: lie(images=column(0, 0)),
-        lambda: lie(images=images[::-1]),
-        lambda: lie(images=images[:-1]),
-        lambda: lie(images=images[0]),
-        lambda: lie(images=images.astype(np.float64)),
-        lambda: lie(images=column(3, 2**40)),
-        lambda: lie(images=np.array([object()] * 3)),
+    lies = [images[::-1], images[:-1], images[0], images.astype(np.float64)]
+    for place, value in (
+        (0, 3),
+        (0, 0),
+        (1, -1),
+        (1, 2**40),
+        (2, 2**63 - 1),
+        (3, 2**40),
     ):
-        spoil()
+        lies.append(images.copy())
+        lies[-1][:, place] = value
+    contents = [b"", whole[:-40], whole[:900] + b"\xff" + whole[901:]]
+    contents.append(pickle.dumps({"images": 1}))
+    for lie in [*lies, np.array([object()] * 3)]:
+        np.savez(cache, **(arrays | {"images": lie}))
+        contents.append(cache.read_bytes())
+    for content in contents:
+        cache.write_bytes(content)
         found = kept_index(paths, cache)
         np.testing.assert_array_equal(found.images, true.images)
         assert cache.read_bytes() == whole
@@ -243,19 +232,14 @@ GOOD = members(0, 2)
     ("content", "message"),
     [
         ([*GOOD, ("../7.jpg", b"x")], "within the shard, got '../7.jpg'"),
-        ([*GOOD, ("a/../../7.jpg", b"x")], "within the shard, got 'a/../../7.jpg'"),
         ([*GOOD, pax("7\0.jpg")], r"within the shard, got '7\\x00.jpg'"),
         ([*GOOD, ("/7.jpg", b"x")], "within the shard, got '/7.jpg'"),
         ([*GOOD, odd("7.jpg", tarfile.SYMTYPE)], "plain files, '7.jpg' is not"),
-        ([*GOOD, odd("7.jpg", tarfile.LNKTYPE)], "plain files, '7.jpg' is not"),
         ([*GOOD, odd("7.jpg", tarfile.FIFOTYPE)], "plain files, '7.jpg' is not"),
         ([*GOOD, ("7.pyd", b"x")], "must end with jpg, .* got '7.pyd'"),
-        ([*GOOD, ("7.pickle", b"x")], "must end with jpg, .* got '7.pickle'"),
-        ([*GOOD, ("7.pth", b"x")], "must end with jpg, .* got '7.pth'"),
         ([*GOOD, ("README", b"x")], "must end with jpg, .* got 'README'"),
         ([*GOOD, ("7.jpg", b"x")], "'7' has no class"),
         ([*GOOD, ("7.cls", b"1")], "'7' has no image"),
-        ([*GOOD, *GOOD], "each key must have one image, '0000' has two"),
         ([*GOOD, ("0000.png", b"x")], "each key must have one image, '0000' has two"),
         ([*GOOD, ("7.jpg", b"x"), ("7.cls", b"one")], "'7.cls' holds 'one'"),
         ([*GOOD, ("7.jpg", b"x"), ("7.cls", b"-1")], "'7.cls' holds '-1'"),
@@ -332,29 +316,27 @@ def test_classes_have_the_names_of_the_file_beside_them(tmp_path: Path) -> None:
     plain = load_data("shards", root=write_shards(tmp_path))
     assert plain.classes == ("0", "1")
     (tmp_path / "classes.txt").write_text("cat\ndog\ncow\n")
-    assert load_data("shards", root=tmp_path).classes == ("cat", "dog", "cow")
+    named = load_data("shards", root=tmp_path)
+    assert named.classes == ("cat", "dog", "cow") and named.digest != plain.digest
     (tmp_path / "classes.json").write_text("[]")
     with pytest.raises(DataError, match="classes.txt and classes.json, got both"):
-        load_data("shards", root=tmp_path)
+        class_names(tmp_path)
     (tmp_path / "classes.txt").unlink()
-    for text, message in (
-        ("[]", "at least 2 classes, got 0"),
-        ('["cat"]', "at least 2 classes, got 1"),
-        ("{", "must hold names"),
-        ("[" * 10**5, "must hold names"),
-        ('{"cat": 0}', "a list of names, got dict"),
-        ('["cat", 1]', "names that are not empty, got 1"),
-        ('["cat", " "]', "names that are not empty, got ' '"),
-        ('["cat", "\\ud800"]', r"of whole letters, got '\\ud800'"),
-        ('["caf\\u00e9", "cafe\\u0301"]', "got 'café' twice"),
-        ('["cat", "dog", "cat"]', "got 'cat' twice"),
+    for text, got in (
+        ("[]", r"\[\]"),
+        ('["cat"]', r"\['cat'\]"),
+        ("{", "Expecting"),
+        ("[" * 10**5, "recursion"),
+        ('{"cat": 0, "dog": 1}', "{'cat': 0"),
+        ('["cat", 1]', "1"),
+        ('["cat", " "]', "' '"),
+        ('["cat", "\\ud800"]', r"'\\ud800'"),
+        ('["caf\\u00e9", "cafe\\u0301"]', "'cafe\u0301'"),
+        ('["cat", "dog", "cat"]', "'cat'"),
     ):
         (tmp_path / "classes.json").write_text(text)
-        with pytest.raises(DataError, match=message):
-            load_data("shards", root=tmp_path)
-    (tmp_path / "classes.json").write_text('["cat", "dog"]')
-    named = load_data("shards", root=tmp_path)
-    assert named.classes == ("cat", "dog") and named.digest != plain.digest
+        with pytest.raises(DataError, match=f"must hold the names of .*, got .*{got}"):
+            class_names(tmp_path)
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
@@ -379,7 +361,7 @@ def test_a_class_that_has_no_name_is_refused(tmp_path: Path) -> None:
 
 
 def test_shards_that_are_missing_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="must be in a folder, got .*nowhere"):
+    with pytest.raises(DataError, match="must hold train-000000.tar .*, got .*nowhere"):
         load_data("shards", root=tmp_path / "nowhere")
     write_shards(tmp_path, (3, 3, 3))
     (tmp_path / "train-000001.tar").rename(tmp_path / "kept.tar")
