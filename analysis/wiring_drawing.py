@@ -218,9 +218,9 @@ def _draw_matrix(size: int, ink: Ink, ax: Axes | None) -> Axes:
     ax.imshow(cells, extent=extent, interpolation="none")
     if size <= MAX_NUMBERS:
         bounds = np.arange(0.5, size)
-        look = {"color": "white", "linewidth": 0.12 * unit}
-        ax.vlines(bounds, low[1], high[1], **look)
-        ax.hlines(-bounds, low[0], high[0], **look)
+        width = 0.12 * unit
+        ax.vlines(bounds, low[1], high[1], color="white", linewidth=width)
+        ax.hlines(-bounds, low[0], high[0], color="white", linewidth=width)
         for node in range(size):
             _write(ax, (node, -node), str(node), 0.45 * unit)
     letters = max(0.5, 0.025 * size) * unit

@@ -9,7 +9,7 @@ from matplotlib.collections import PolyCollection
 from ddw_graph.analysis.learning_curves import CURVES, Curves, curve_figure, curves_of
 from ddw_graph.analysis.pictures import rendered
 from ddw_graph.experiments.groups import Group
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.run_folder import RunFolder
 
 
 def group(folder: Path, lengths: tuple[int, ...], name: str = "ddw") -> Group:
@@ -17,7 +17,7 @@ def group(folder: Path, lengths: tuple[int, ...], name: str = "ddw") -> Group:
     for seed, epochs in enumerate(lengths):
         generator = np.random.default_rng(seed)
         runs[seed] = folder / name / str(seed)
-        runs[seed].mkdir(parents=True)
+        RunFolder(runs[seed]).start({}, resume=False)
         history = [
             {
                 "epoch": float(epoch),

@@ -93,7 +93,7 @@ def test_shuffles_move_images() -> None:
 
 def test_a_wiring_is_kept_in_the_order_of_the_set() -> None:
     model, data = network("dynamic:bias=0,router_std=5"), small_data()
-    (whole,) = batches(data.test_inputs(), len(data.test))
+    (whole,) = batches(data.test_inputs(), data.sizes[1])
     images, labels = whole
     parts = zip(images.split(7), labels.split(7), strict=True)
     kept, of, predictions = own_wirings(model, outputs(model, parts))

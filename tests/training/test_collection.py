@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,10 +30,13 @@ IMAGES = torch.rand(10, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(10) % 3
 
 
-def network(edges: str = "dynamic:router_std=1,bias=0", **options: object) -> Network:
+def network(edges: str = "dynamic:router_std=1,bias=0", **options: Any) -> Network:
     torch.manual_seed(0)
     options = {"n": 3, "channels": 4, "num_classes": 3, "in_channels": 1, **options}
-    return create_model("randwire_tiny", wiring="complete", edges=edges, **options)
+    model: Network = create_model(
+        "randwire_tiny", wiring="complete", edges=edges, **options
+    )
+    return model
 
 
 def written(folder: Path, model: Network, count: int | None = None) -> Collection:

@@ -35,7 +35,7 @@ OWN: dict[str, Any] = {"operation": Doubling, "edges": ByChannel}
 
 def own_network() -> Network:
     torch.manual_seed(3)
-    return create_model(
+    network: Network = create_model(
         "randwire_tiny",
         wiring="complete",
         n=2,
@@ -44,6 +44,7 @@ def own_network() -> Network:
         in_channels=1,
         **OWN,
     )
+    return network
 
 
 def noise(count: int, seed: int) -> TensorDataset:

@@ -95,6 +95,6 @@ def sources_decide(
             write_json(run / "config.json", {"config": config, "environment": {}})
             if finished is None or seed < finished:
                 result = {"test_accuracy": share, "train_loss": 1.0, "total_macs": 9}
-                result |= {"epochs": 1, "model_sha256": "0"}
-                write_json(run / "result.json", result)
+                about = {"epochs": 1, "model_sha256": "0"}
+                write_json(run / "result.json", {**result, **about})
     return folder
