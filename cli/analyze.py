@@ -67,9 +67,10 @@ def analyze(
     if parquet:
         check_parquet()
     trained, folder = Run(run), out or run / "analysis"
+    # A holdout of 0 asks for other images than the run's.
     given = any(value is not None and value is not False for value in options.values())
-    chosen = given or split != "test"
-    if trained.result is not None and not (chosen or out or overwrite):
+    own = not (given or out or overwrite) and split == "test"
+    if own and trained.result is not None and folder.exists():
         collection = trained.analysis
     else:
         data = run_images(trained, options, workers=workers)

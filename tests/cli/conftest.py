@@ -8,7 +8,7 @@ import pytest
 from tests.cli.command import SHARED, succeeds
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def analyzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a run with its analysis, as arrays and as Parquet."""
     folder = tmp_path_factory.mktemp("analyzed") / "run"
@@ -17,7 +17,7 @@ def analyzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trained(analyzed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns the run without its analysis."""
     folder = tmp_path_factory.mktemp("trained") / "run"

@@ -80,7 +80,7 @@ def test_runs_of_different_images_are_not_tested_together(
 
 @pytest.mark.full
 def test_an_ablation_takes_the_runs_that_are_there(ablations: Path) -> None:
-    run = ablations / "runs" / "complete_dynamic" / "seed-1" / "checkpoint.pt"
+    run = ablations / "runs" / "complete_dynamic" / "seed-1" / "model.safetensors"
     before = run.stat().st_mtime_ns
     result = call(
         *("ablate", "gates", *SMALL, "--seeds", 2, "--jobs", 1, "--out", ablations),
@@ -177,7 +177,7 @@ def test_a_test_of_instances_overwrites_nothing_else(
         (("ablate", "instances", "--run", "{}"), "must hold config.json"),
         (("ablate", "table4", "--seeds", "0"), "seeds must be given"),
         (("ablate", "table4", "--model", "odd"), "got 'odd'"),
-        (("ablate", "table6", "--n", "5", "--model", "resnet18"), "got resnet18"),
+        (("ablate", "table6", "--n", "5", "--model", "resnet18"), "resnet18 takes"),
         (("train", "--log-steps", "5"), "--log-steps needs --tensorboard"),
         (("plot", "a", "b", "--what", "weights"), "weights are of one RUN, got 2"),
         (("plot", "a", "b", "--kind", "mean"), "--kind mean is of the weights"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ddw_graph.training.run import RunFolder
+from ddw_graph.training.execution import Execution
+from ddw_graph.training.run import Run
 from tests.cli.command import call
 
 QUICK = ("--wiring", "complete:n=2", "--channels", "4", "--epochs", "1")
@@ -21,12 +22,12 @@ def test_torchrun_starts_the_same_command(tmp_path: Path) -> None:
     launch += ["-m", "ddw_graph.cli.main", "train", *QUICK, "--processes", "2"]
     launch += ["--batch-size", "100", "--json", "--out", str(tmp_path / "two")]
     done = subprocess.run(launch, capture_output=True, text=True, check=True)
-    # The process that leads speaks, and no other.
+    # The process that leads prints, and no other.
     result = json.loads(done.stdout)
-    run = RunFolder(tmp_path / "two")
-    assert result == run.result() and result["test_accuracy"] > 0.2
-    assert run.config()["execution"] == {"processes": 2}
-    assert run.model_path.exists()
+    run = Run(tmp_path / "two")
+    assert result == run.result and result["test_accuracy"] > 0.2
+    assert run.config["execution"] == {**Execution().as_dict(), "processes": 2}
+    assert run.network().config == run.config["model"]
     alone = call(
         *("train", *QUICK, "--batch-size", "100", "--resume"),
         *("--out", tmp_path / "two"),

@@ -91,8 +91,8 @@ def test_the_training_images_are_those_that_are_not_held_out(runs: Path) -> None
 def test_an_edge_that_closes_is_not_in_the_share(runs: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(runs / "dynamic-0", run)
-    result = Run(run).result
-    model = Run(run).network()
+    result, model = Run(run).result, Run(run).network()
+    assert result is not None
     with torch.no_grad():
         model.stages[0].weights.threshold.fill_(2)
     save(model, run / "model.safetensors", overwrite=True)

@@ -18,8 +18,7 @@ def run(folder: Path, edges: str) -> Path:
     data = load_data(per_class=4)
     recipe = recipe_named("small", epochs=1, batch_size=40, augment=False)
     network = new_network(data, recipe, seed=0, edges=edges, n=5, channels=4)
-    train(network, data, recipe, seed=0, folder=folder)
-    return folder
+    return train(network, data, recipe, seed=0, folder=folder).path
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +85,7 @@ def test_a_run_twice_and_one_of_fixed_edges_are_refused(
     assert not out.exists()
 
 
-def test_runs_that_prepare_images_in_two_ways_are_refused(
+def test_runs_that_transform_images_differently_are_refused(
     trained: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"

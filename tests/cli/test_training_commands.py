@@ -13,16 +13,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ddw_graph.training.run import Run
+from ddw_graph.training.run_folder import RunFolder
 from tests.cli.command import SHARED, SMALL, call, succeeds
 from tests.training.photographs import members, shard, shards
 
 
-def test_trains_and_says_so(trained: Path) -> None:
-    again = call("train", *SHARED, "--out", trained, "--resume", "--json")
-    assert again.exit_code == 0
+def test_a_finished_run_is_not_repeated(trained: Path) -> None:
+    again = succeeds("train", *SHARED, "--out", trained, "--resume", "--json")
     result = json.loads(again.stdout)
-    assert result == json.loads((trained / "result.json").read_text())
-    assert result["epochs"] == 1
+    assert result == Run(trained).result and result["epochs"] == 1
 
 
 def test_analyzes(trained: Path, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_trains_toward_a_budget_and_tells_what_is_expected(tmp_path: Path) -> No
     assert config["model"]["edges"] == "dynamic:bias=1.5,gate=hard,threshold=0.5"
     result = json.loads((run / "result.json").read_text())
     share = result["expected_macs"] / result["total_macs"]
-    assert f"{share:.0%} expected of all that is counted" in done.stdout
+    assert f"expected MACs {share:.0%} of all" in done.stdout
     assert f"expected MACs {100 * share:.0f} %" in done.stderr
 
 
@@ -172,7 +172,7 @@ def test_trains_toward_a_budget_and_tells_what_is_expected(tmp_path: Path) -> No
         (("train", "--edges", "static"), "attention, receiver, got 'static'"),
         (("train", "--transition", "sources"), "stage 1: transition 'sources' needs"),
         (("train", "--data", "mnist"), "data must be one of"),
-        (("train", "--data", "cifar10"), "needs a root folder"),
+        (("train", "--data", "cifar10"), "must have a root folder"),
         (("train", "--data", "folder", "--root", "{}"), "must hold 'train' and 'val'"),
         (("train", "--epochs", "0"), "epochs must be at least 1, got 0"),
         (("train", "--model", "resnet9"), "got 'resnet9'"),
@@ -249,6 +249,8 @@ def test_every_setting_of_a_recipe_reaches_the_run(tmp_path: Path) -> None:
         "ema_decay": 0.5,
         "ema_interval": 2,
         "router_lr": 3.0,
+        "clip_norm": 5.0,
+        "rand_augment": 3,
         "budget": 0.6,
         "budget_weight": 2.0,
     }
@@ -257,15 +259,15 @@ def test_every_setting_of_a_recipe_reaches_the_run(tmp_path: Path) -> None:
         for name, value in changes.items()
         for word in (f"--{name.replace('_', '-')}", value)
     ]
-    switches = ("--no-augment", "--no-trivial-augment")
+    switches = ("--augment", "--no-trivial-augment")
     result = call(
         *("train", "--recipe", "efficientnet", *options, *switches),
         *("--n", 3, "--channels", 4, "--out", tmp_path / "run"),
     )
     assert result.exit_code == 0, result.output
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
-    off = {"augment": False, "trivial_augment": False}
-    assert config["recipe"] == {"momentum": 0.9, **changes, **off}
+    switched = {"augment": True, "trivial_augment": False}
+    assert config["recipe"] == {"momentum": 0.9, **changes, **switched}
     assert all(getattr(RECIPES["efficientnet"], key) != changes[key] for key in changes)
 
 
@@ -278,11 +280,14 @@ def test_what_is_no_run_is_named(tmp_path: Path, trained: Path) -> None:
     assert "another configuration: " in other.stderr
 
 
-def test_that_a_run_has_not_finished_is_told_in_a_line(
+def test_that_a_run_has_not_finished_is_reported_in_a_line(
     tmp_path: Path, trained: Path
 ) -> None:
     folder = tmp_path / "going"
     shutil.copytree(trained, folder)
+    weights = Run(trained).network().state_dict()
+    state = {"model": weights, "optimizer": {}, "history": Run(trained).log}
+    RunFolder(folder).write_checkpoint(state)
     (folder / "result.json").unlink()
     with warnings.catch_warnings(action="default"):
         result = call("prune", folder, "--json")
@@ -300,17 +305,16 @@ def test_an_analysis_takes_the_images_of_the_run(tmp_path: Path) -> None:
     from tests.training.test_data import folder
 
     data = ("--data", "folder", "--root", folder(tmp_path / "data"), "--image-size", 16)
-    made = call("train", *SMALL, *data, "--out", tmp_path / "run")
-    assert made.exit_code == 0, made.output
-    refused = call("analyze", tmp_path / "run")
-    assert refused.exit_code == 2 and "folder needs a root folder" in refused.stderr
-    root = ("--root", tmp_path / "data")
-    done = call("analyze", tmp_path / "run", *root, "--json")
-    assert json.loads(done.stdout)["samples"] == 2
-    # Also where the set is named: images of another size would cost otherwise.
-    out = ("--data", "folder", "--out", tmp_path / "named", "--json")
-    named = call("analyze", tmp_path / "run", *root, *out)
-    assert json.loads(named.stdout) == json.loads(done.stdout)
+    succeeds("train", *SMALL, *data, "--out", tmp_path / "run")
+    analyze = ("analyze", tmp_path / "run", "--json")
+    kept = json.loads(succeeds(*analyze).stdout)
+    assert kept["samples"] == 2
+    for options in (
+        ("--overwrite",),
+        # Images of another size would cost otherwise.
+        ("--data", "folder", "--root", tmp_path / "data", "--out", tmp_path / "named"),
+    ):
+        assert json.loads(succeeds(*analyze, *options).stdout) == kept
 
 
 def test_a_folder_of_ones_own_is_found_before_anything_is_collected(
@@ -329,7 +333,7 @@ def test_images_in_memory_cannot_be_read_again(trained: Path, tmp_path: Path) ->
     folder = tmp_path / "own"
     shutil.copytree(trained, folder)
     content = json.loads((folder / "config.json").read_text())
-    content["config"]["data"]["name"] = "noise"
+    content["config"]["data"]["name"], content["source"] = "noise", None
     (folder / "config.json").write_text(json.dumps(content))
     refused = call("analyze", folder)
     assert refused.exit_code == 2
@@ -338,20 +342,13 @@ def test_images_in_memory_cannot_be_read_again(trained: Path, tmp_path: Path) ->
 
 def test_a_network_of_constant_edges_has_nothing_to_draw(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert (
-        call(
-            "train", *SMALL, "--wiring", "complete", "--edges", "fixed", "--out", run
-        ).exit_code
-        == 0
-    )
-    done = call("analyze", run)
-    assert done.exit_code == 0 and "every edge is constant" in done.stdout
-    drawn = call("plot", run)
-    assert drawn.exit_code == 2 and drawn.stderr.count("\n") == 1
-    assert "needs edges that carry some" in drawn.stderr
-    told = call("statistics", run, "--what", "classes")
-    assert told.exit_code == 2 and "needs edges that carry some" in told.stderr
-    assert call("statistics", run, "--what", "dominant").exit_code == 0
+    succeeds("train", *SMALL, "--wiring", "complete", "--edges", "fixed", "--out", run)
+    assert "every edge is constant" in succeeds("analyze", run).stdout
+    for command in (("plot", run), ("statistics", run, "--what", "classes")):
+        refused = call(*command)
+        assert refused.exit_code == 2 and refused.stderr.count("\n") == 1
+        assert "needs edges that carry weights" in refused.stderr
+    succeeds("statistics", run, "--what", "dominant")
 
 
 def test_what_a_picture_has_no_use_for_is_refused(trained: Path) -> None:
@@ -460,9 +457,9 @@ def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
     network = load(tmp_path / "run" / "model.safetensors")
     assert all(s.weights.neutral_scale is not None for s in network.stages)
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
-    assert config["model"]["name"] == "resnet18" and config["start"]
+    assert config["model"]["name"] == "resnet18" and config["weights"]
     wrong = call("train", "--from", first, "--n", 3, *short, "--out", tmp_path / "x")
-    assert wrong.exit_code == 2 and "--n cannot be had with --from" in wrong.stderr
+    assert wrong.exit_code == 2 and "got n=3" in wrong.stderr
     other = call("train", "--from", tmp_path, *short, "--out", tmp_path / "x")
     assert other.exit_code == 2 and "config.json" in other.stderr
     assert not (tmp_path / "x").exists()
@@ -530,11 +527,11 @@ def test_trains_on_cut_data_and_the_configuration_says_so(tmp_path: Path) -> Non
     config = json.loads((tmp_path / "r" / "config.json").read_text())["config"]["data"]
     assert (config["holdout"], config["per_class"]) == (20, 3)
     assert (config["train"], config["test"]) == (30, 20)
-    told = call("analyze", tmp_path / "r", "--json")
-    assert json.loads(told.stdout)["samples"] == 20  # those of the run
-    tested = call(
-        *("analyze", tmp_path / "r", "--holdout", 0, "--out", tmp_path / "a", "--json")
-    )
+    analyze = ("analyze", tmp_path / "r", "--json")
+    assert json.loads(succeeds(*analyze).stdout)["samples"] == 20  # those of the run
+    refused = call(*analyze, "--holdout", 0)
+    assert refused.exit_code == 2 and "--overwrite" in refused.stderr
+    tested = succeeds(*analyze, "--holdout", 0, "--out", tmp_path / "a")
     assert json.loads(tested.stdout)["samples"] == 100
 
 
@@ -557,5 +554,4 @@ def test_trains_on_shards_and_leaves_bad_images_out(tmp_path: Path) -> None:
     done = call(*options[:-1], tmp_path / "s", "--bad-images", "skip")
     assert done.exit_code == 0, done.output
     assert "9.jpg" in (tmp_path / "s" / "bad_images.csv").read_text()
-    (row,) = pd.read_csv(tmp_path / "s" / "log.csv").to_dict("records")
-    assert row["bad_images"] == 1
+    assert Run(tmp_path / "s").config["data"]["bad_images"] == 1
