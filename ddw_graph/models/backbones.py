@@ -35,19 +35,19 @@ def _regnet(
 
 
 BACKBONES: dict[str, Callable[[int], nn.Module]] = {
-    "mobilenet_v2": partial(_torchvision, "mobilenet_v2"),
-    "resnet18": partial(_torchvision, "resnet18"),
-    "resnet50": partial(_torchvision, "resnet50"),
-    "resnet101": partial(_torchvision, "resnet101"),
-    "resnext50_32x4d": partial(_torchvision, "resnext50_32x4d"),
+    **{
+        name: partial(_torchvision, name)
+        for name in (
+            *("mobilenet_v2", "resnet18", "resnet50", "resnet101", "resnext50_32x4d"),
+            *("regnet_x_1_6gf", "efficientnet_b0"),
+        )
+    },
     "regnet_x_600mf": partial(
         _regnet, depth=16, w_0=48, w_a=36.97, w_m=2.24, group_width=24
     ),
-    "regnet_x_1_6gf": partial(_torchvision, "regnet_x_1_6gf"),
     "regnet_y_600mf": partial(
         _regnet, depth=15, w_0=48, w_a=32.54, w_m=2.32, group_width=16, se_ratio=0.25
     ),
-    "efficientnet_b0": partial(_torchvision, "efficientnet_b0"),
 }
 """Table 1's eight networks, and Table 5's RegNet-Y 600MF, each from its number of
 classes. The 600MF ones, which torchvision lacks, by their published parameters:

@@ -9,7 +9,7 @@ import torch
 from torch import fx, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.tracing import between, output_of, trace
+from ddw_graph.models.tracing import between, output_of, steps_before, trace
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 """Functions that add, and methods of tensors by their names."""
@@ -54,14 +54,14 @@ def split_block(block: nn.Module) -> BlockParts:
             return BlockParts(block, False, None, None)
         whole = _ending_in_module(block, graph, x, result)
         return BlockParts(whole or block, False, None, None)
-    shortcut, last = sorted(total.all_input_nodes, key=lambda n: len(_before(n)))
+    shortcut, last = sorted(total.all_input_nodes, key=lambda n: len(steps_before(n)))
     try:
         activation = _ending_in_module(block, graph, total, result)
         branch = _ending_in_module(block, graph, x, last)
         projection = between(block, graph, x, shortcut)
     except LookupError as error:
         raise _no_residual(block) from error
-    if branch is None or (projection is not None and shortcut in _before(last)):
+    if branch is None or (projection is not None and shortcut in steps_before(last)):
         raise _no_residual(block)
     if projection is not None:
         terminals = ("placeholder", "output")
@@ -105,18 +105,6 @@ def _is_identity(module: nn.Module, step: fx.Node) -> bool:
     """Returns whether a step of a trace calls a module that does nothing."""
     calls = step.op == "call_module"
     return calls and isinstance(module.get_submodule(str(step.target)), nn.Identity)
-
-
-def _before(node: fx.Node) -> set[fx.Node]:
-    """Returns every step that a step depends on, itself included."""
-    found: set[fx.Node] = set()
-    pending = [node]
-    while pending:
-        one = pending.pop()
-        if one not in found:
-            found.add(one)
-            pending += one.all_input_nodes
-    return found
 
 
 def _no_residual(block: nn.Module) -> ModelError:

@@ -3,8 +3,7 @@
 import copy
 import os
 import pkgutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -170,9 +169,8 @@ def _built(content: Content, **given: Any) -> nn.Module:
     effect outside.
     """
     numbers = sum(tensor.numel() for tensor in content.tensors.values())
-    with _made_for(numbers):
-        model = built(content.config, **given)
-    return model.to(content.dtype)
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), _Frugal(numbers):
+        return built(content.config, **given).to(content.dtype)
 
 
 def built(config: Mapping[str, Any], **given: Any) -> nn.Module:
@@ -190,13 +188,6 @@ def built(config: Mapping[str, Any], **given: Any) -> nn.Module:
     build = pkgutil.resolve_name(BUILDERS[kind])
     model: nn.Module = build(config, **given)
     return model
-
-
-@contextmanager
-def _made_for(numbers: int) -> Iterator[None]:
-    """Makes modules on the CPU that draw no parameters and are not far too large."""
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"), _Frugal(numbers):
-        yield
 
 
 class _Frugal(TorchFunctionMode):

@@ -114,34 +114,21 @@ def create_randwire(
     dropout: float | None = None,
     seed: int = 0,
 ) -> Network:
-    """Returns one of RandWire's networks with new weights.
+    """Returns one of RandWire's networks; see ``create_model``.
 
     Args:
         name: One of ``LAYOUTS``, whose values are the defaults of ``n``, ``channels``,
             ``head``, ``drop_path`` and ``dropout``.
-        wiring: A DAG for every stage, a list of one DAG a stage, a function from n to
-            a DAG, or a text such as ``"ws:k=4,p=0.75"``. By default the complete DAG,
-            and for fixed and learned edges WS(4, 0.75).
-        edges: A kind of edge weights; see ``Stage``.
+        wiring: For fixed and learned edges WS(4, 0.75) by default.
         n: Nodes that compute, in a full stage; ``randwire_regular``'s first stage has
             half of them.
         channels: C, from which every width follows; need not be whole.
         operation: What a node computes; see ``Stage``.
-        num_classes: Number of classes.
-        in_channels: Channels of an image.
         transition: Where width and stride change; see ``ddw_graph.nn.plan.plan``.
         output: How output nodes gather; see ``ddw_graph.nn.plan.plan``.
         head: Width of the 1x1 convolution and its normalisation before the pooling, in
             channels; 0 for none.
-        drop_path: Probability that, in training, a sample loses one input of a node.
         dropout: Probability of dropout before the classifier.
-        seed: Fixes the random graphs; each stage draws its own. Weights come from
-            torch's generator.
-
-    Raises:
-        ModelError: If a setting is out of range, or a DAG does not allow it.
-        WiringError: If a wiring is none, or does not fit the stages, or n is out of
-            range.
 
     Source:
         Xie et al. 2019, arXiv:1904.01569, Table 1.

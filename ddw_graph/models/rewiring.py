@@ -19,11 +19,11 @@ from ddw_graph.models.parts import (
     with_nodes,
 )
 from ddw_graph.models.splitting import split_backbone
-from ddw_graph.models.tracing import evaluating
 from ddw_graph.nn.arguments import check_integers
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import edge_settings, edge_text, kind_name, saved_text
 from ddw_graph.nn.network import Network
+from ddw_graph.nn.outputs import evaluating
 from ddw_graph.wiring import edge_list, to_dict
 
 
@@ -38,27 +38,15 @@ def create_backbone(
     drop_path: float = 0.0,
     seed: int = 0,
 ) -> Network:
-    """Returns a backbone of torchvision or timm as stages of DAGs, with new weights.
+    """Returns a backbone of torchvision or timm as stages; see ``create_model``.
 
     Args:
-        name: One of ``list_models()``; ``torchvision/NAME`` or ``timm/NAME`` for any
-            other backbone that ``rewire`` takes.
-        wiring: A DAG for every stage, a list of one DAG a stage, a function from n to
-            a DAG, or a text such as ``"ws:k=4,p=0.75"``; n is a stage's number of
-            blocks. By default the complete DAG, and for fixed edges the backbone's own:
-            the original network.
-        edges: A kind of edge weights; see ``Stage``.
+        name: Its name.
+        wiring: n is a stage's number of blocks. For fixed edges the backbone's own by
+            default: the original network.
         node: What a node is: ``branch``, what a block adds to its shortcut (the
             paper's), or ``block``, the whole block, which is the default only for the
             original network.
-        num_classes: Number of classes.
-        in_channels: Channels of an image.
-        drop_path: Probability that, in training, a sample loses one input of a node.
-        seed: Fixes random graphs. Weights come from torch's generator.
-
-    Raises:
-        ModelError: If the name is unknown, or a setting is out of range.
-        WiringError: If a wiring is none, or does not fit the stages.
 
     Source:
         DDW, sections 4.1 and 4.3.
@@ -148,8 +136,7 @@ def rewire(
             the addition (MobileNetV2, EfficientNet).
         neutral: Whether to start neutral, for which the wiring must have the edges that
             the network had. Otherwise edges start as their settings say.
-        drop_path: Probability that, in training, a sample loses one input of a node.
-        seed: Fixes random graphs.
+        drop_path: As for ``create_model``, like ``seed``.
 
     Raises:
         ModelError: If the network is no chain of stages of blocks, or a neutral start

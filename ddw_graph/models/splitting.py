@@ -15,7 +15,8 @@ from torch.func import functional_call
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import vgg
 from ddw_graph.models.parts import Parts, StageParts, kept_shortcut, with_nodes
-from ddw_graph.models.tracing import between, evaluating, output_of, trace
+from ddw_graph.models.tracing import between, output_of, trace
+from ddw_graph.nn.outputs import evaluating
 
 PROBES = ((224, 256), (256, 192))
 """Sizes of images that a network is called with, pixels; two of them, so that channels,

@@ -1,25 +1,13 @@
 """Tracing with ``torch.fx``: the graph of a forward, and pieces of it as modules."""
 
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from itertools import zip_longest
 from typing import Any
 
 from torch import fx, nn
 
 from ddw_graph.errors import ModelError
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Puts a model into evaluation mode within, and restores every module's mode."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+from ddw_graph.nn.outputs import evaluating
 
 
 def trace(model: nn.Module, opened: Collection[str] = ("",)) -> fx.Graph:
@@ -104,16 +92,10 @@ def between(
     """
     if leaving is entering:
         return None
-    needed: set[fx.Node] = set()
-    pending = [leaving]
-    while pending:
-        node = pending.pop()
-        if node is entering or node in needed:
-            continue
+    needed = steps_before(leaving, entering)
+    for node in needed:
         if node.op == "placeholder":
             raise LookupError(node.name)
-        needed.add(node)
-        pending += node.all_input_nodes
     piece = fx.Graph()
     copies = {entering: piece.placeholder("x")}
     for node in graph.nodes:
@@ -121,6 +103,18 @@ def between(
             copies[node] = piece.node_copy(node, copies.__getitem__)
     piece.output(copies[leaving])
     return fx.GraphModule(model, piece)
+
+
+def steps_before(node: fx.Node, stop: fx.Node | None = None) -> set[fx.Node]:
+    """Returns every step that a value depends on, itself included, behind ``stop``."""
+    found: set[fx.Node] = set()
+    pending = [node]
+    while pending:
+        one = pending.pop()
+        if one is not stop and one not in found:
+            found.add(one)
+            pending += one.all_input_nodes
+    return found
 
 
 def output_of(graph: fx.Graph) -> fx.Node:

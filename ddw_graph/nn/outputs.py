@@ -1,10 +1,11 @@
 """The loop that evaluates: what a network returns for each batch of samples."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ddw_graph.nn.network import Network
 
@@ -51,10 +52,8 @@ def outputs(
         [(4, 10), (2, 10)]
     """
     first = next(network.parameters())
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
     done = 0
-    try:
+    with evaluating(network):
         for batch in batches:
             images, *rest = [batch] if isinstance(batch, Tensor) else batch
             labels = rest[0].to(first.device, non_blocking=True) if rest else None
@@ -67,6 +66,15 @@ def outputs(
             with torch.no_grad():
                 logits, found = network(images, adjacency=given, return_adjacency=True)
             yield Output(images, labels, logits, found)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Puts a model into evaluation mode within, and restores every module's mode."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
     finally:
         for module, training in modes:
             module.training = training

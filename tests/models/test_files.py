@@ -343,15 +343,7 @@ def changed(change: Callable[[Network], object]) -> Network:
             r"head.4.weight is float32 \(7, 16\), not float32 \(3, 16\)",
         ),
         (
-            lambda: changed(lambda m: m.stem[1].register_buffer("a", X)),  # type: ignore
-            "stem.1.a is unexpected",
-        ),
-        (
             lambda: changed(lambda m: m.register_buffer("a", X.to(torch.complex64))),
-            "must be dense and real, a is not",
-        ),
-        (
-            lambda: changed(lambda m: m.register_buffer("a", X[0, 0].to_sparse())),
             "must be dense and real, a is not",
         ),
         (
@@ -359,16 +351,8 @@ def changed(change: Callable[[Network], object]) -> Network:
             "must be finite, got NaN or infinity in head.4.bias",
         ),
         (
-            lambda: changed(lambda m: m.stem[1].running_var.fill_(math.inf)),  # type: ignore
-            "must be finite, got NaN or infinity in stem.1.running_var",
-        ),
-        (
             lambda: changed(lambda m: m.config.update(a=object())),  # type: ignore
             "must fit into a header of JSON, got .*object",
-        ),
-        (
-            lambda: changed(lambda m: m.config.update(a=float("nan"))),  # type: ignore
-            "must fit into a header of JSON, got Out of range",
         ),
         (
             lambda: changed(lambda m: m.config.update(a="a" * 10**8)),  # type: ignore
@@ -439,14 +423,10 @@ def header_of(text: bytes) -> bytes:
     "content",
     [
         b"",
-        b"\0",
         bytes(range(256)),
-        struct.pack("<Q", 2**63) + b"{}",
         struct.pack("<Q", 2**64 - 1) + b"{}",
         struct.pack("<Q", 99_000_000) + b"{}",
         struct.pack("<Q", 0),
-        header_of(b""),
-        header_of(b"[" * 10**6),
         header_of(b'{"a":' * 10**6),
         header_of(b'{"__metadata__": {"ddw_graph": {}}}'),
         header_of(b'{"__metadata__": {"ddw_graph": "\xff"}}'),
@@ -536,17 +516,6 @@ def test_a_flipped_bit_anywhere_is_noticed(path: Path, whole: bytes) -> None:
     load(path)
 
 
-def test_tensors_that_changed_places_are_noticed(path: Path, whole: bytes) -> None:
-    path.write_bytes(whole)
-    tensors, manifest = contents(path)
-    one, other = "stem.1.weight", "stem.1.bias"
-    assert not torch.equal(tensors[one], tensors[other])
-    tensors[one], tensors[other] = tensors[other], tensors[one]
-    text = json.dumps(manifest, separators=(",", ":"))
-    path.write_bytes(safetensors.torch.save(tensors, metadata={"ddw_graph": text}))
-    assert refused(path).startswith("damaged: ")
-
-
 def test_a_digest_must_stand_in_the_file(path: Path, whole: bytes) -> None:
     """Written in another way it could not be counted as zeros."""
     path.write_bytes(whole)
@@ -559,13 +528,10 @@ def test_a_digest_must_stand_in_the_file(path: Path, whole: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "its manifest must be JSON, Expecting value"),
         ("{", "its manifest must be JSON, Expecting property"),
-        ("[" * 10**6, "its manifest must be JSON, maximum recursion"),
         ('{"a":' * 10**6, "its manifest must be JSON, maximum recursion"),
         ('{"a":' + "9" * 10**4 + "}", "its manifest must be JSON, Exceeds the limit"),
         ("[]", r"must be a JSON object, got \[\]"),
-        ('"ddw_graph"', "must be a JSON object, got 'ddw_graph'"),
         ("{}", "format must be 'ddw_graph.model', got None"),
     ],
 )
@@ -580,11 +546,8 @@ def test_a_manifest_of_another_form(text: str, message: str, path: Path) -> None
         ({"format": "ddw_graph.wiring"}, "got 'ddw_graph.wiring'"),
         ({"format": "\ud800" * 999}, "format must be"),
         ({"sha256": NOTHING}, "sha256 must be a text of 64 digits, got None"),
-        ({"sha256": 3}, "sha256 must be"),
-        ({"sha256": ""}, "sha256 must be"),
         ({"sha256": "\ud800" * 64}, "sha256 must be"),
         ({"sha256": "1" * 64}, "damaged"),
-        ({"config": NOTHING}, "config must be an object, got None"),
         ({"config": [1]}, r"config must be an object, got \[1\]"),
         ({"config": {}}, "cannot be built: .* got 'wirings'"),
     ],
@@ -610,34 +573,25 @@ CYCLE = {
     ("change", "message"),
     [
         ({"name": "resnet9"}, "cannot be built: the network must be one of"),
-        ({"name": ["randwire_tiny"]}, "cannot be built: "),
         ({"wirings": []}, "has 3 stages, got 0 wirings"),
         ({"wirings": [CYCLE] * 3}, "cannot be built: .*self-loop 1 -> 1"),
         ({"operation": "eval"}, "operation must be one of sepconv, basic, got 'eval'"),
-        ({"operation": None}, "operation must be given"),
-        ({"operation": ["basic"] * 2}, "1 nodes that compute, got 2"),
         ({"operation": [3]}, "cannot be built: "),
         (
             {"operation": ["sepconv"], "nodes": [[1], [2], [1]]},
             "stage 2: .* among 1 to 1",
         ),
-        ({"operation": ["sepconv"], "nodes": [[0], [1], [1]]}, "cannot be built: "),
         ({"operation": ["sepconv"], "nodes": [["1"], 1, {}]}, "cannot be built: "),
-        ({"operation": ["sepconv"], "nodes": [[1]]}, "cannot be built: "),
         ({"edges": f"learned:bias={10**400}"}, "cannot be built: "),
         ({"edges": "learned:bias=nan"}, "bias must be finite"),
-        ({"edges": "x" * 10**6}, "cannot be built: "),
-        ({"num_classes": 10**30}, "cannot be built: "),
         ({"channels": float("nan")}, "channels must be in"),
         # 275 GB, if it were made before it is compared.
         ({"channels": 65_536}, "107 numbers was expected, got one more than four"),
         ({"num_classes": 10**12}, "107 numbers was expected"),
-        ({"edges": "fixed"}, "stages.0.weights.logit is unexpected"),
         ({"edges": "dynamic"}, "stages.0.weights.threshold is missing"),
         ({"edges": 3}, "cannot be built: "),
         ({"head": NOTHING}, "cannot be built: .* got 'head'"),
         ({"kind": "eval"}, "kind must be one of network, detector, got 'eval'"),
-        ({"kind": []}, "kind must be one of network, detector, got "),
         ({"kind": "detector"}, "cannot be built: .* what Detector takes"),
     ],
 )
@@ -656,7 +610,6 @@ def test_a_hostile_configuration_keeps_its_reason(
     [
         (lambda t: t.pop("stem.0.weight"), "network: stem.0.weight is missing$"),
         (lambda t: t.update(a=X), "network: a is unexpected$"),
-        (lambda t: t.update({"a" * 10**4: X}), "network: "),
         (
             lambda t: t.update({f"{i}{'a' * 10**4}": X.clone() for i in range(5)}),
             "; and 2 more$",
@@ -670,29 +623,13 @@ def test_a_hostile_configuration_keeps_its_reason(
             r"is float32 \(2, 1, 8, 8\), not float32 \(1, 1, 3, 3\)$",
         ),
         (
-            lambda t: t.update({"stem.1.bias": torch.zeros(1).half()}),
-            r"one floating type, got .*float16 \(stem.1.bias\)",
-        ),
-        (
             lambda t: t.update({"stem.1.bias": torch.zeros(1).int()}),
             r"stem.1.bias is int32 \(1,\), not float32 \(1,\)$",
-        ),
-        (
-            lambda t: t.update({"stem.1.num_batches_tracked": torch.tensor(1.0)}),
-            r"num_batches_tracked is float32 \(\), not int64 \(\)$",
-        ),
-        (
-            lambda t: [t.pop(name) for name in list(t) if name != "head.4.bias"],
-            "stem.0.weight is missing; stem.1.weight is missing; .*; and ",
         ),
         (lambda t: t.clear(), "one floating type, got none"),
         (
             lambda t: t["stem.1.bias"].fill_(math.nan),
             "must be finite, got NaN or infinity in stem.1.bias",
-        ),
-        (
-            lambda t: t["stem.1.running_mean"].fill_(-math.inf),
-            "must be finite, got NaN or infinity in stem.1.running_mean",
         ),
     ],
 )

@@ -1,6 +1,5 @@
 """What a backbone is made of, and the wirings that its parts take."""
 
-import networkx as nx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -94,11 +93,6 @@ def test_a_wiring_is_needed_for_each_stage_and_node() -> None:
         build_network(made, [vgg(2), vgg(3), vgg(2), vgg(2)], config, edges=Fixed)
 
 
-def test_unknown_nodes_are_refused() -> None:
-    with pytest.raises(ModelError, match="one of block, branch, got 'stage'"):
-        parts("resnet18", "stage")
-
-
 class Block(nn.Module):
     """A block that projects its shortcut, passes it as it is, or has none."""
 
@@ -182,10 +176,3 @@ def test_nothing_else_unrolls() -> None:
     assert branches.config is not None and branches.config["node"] == "branch"
     with pytest.raises(ModelError, match="of the kind 'branch' on a chain"):
         with_nodes(parts_of_network(branches), "block")
-
-
-def test_the_dags_are_wirings_with_the_modules_in_order() -> None:
-    made = parts("resnet18", "branch")
-    assert all(nx.is_directed_acyclic_graph(stage.wiring) for stage in made.stages)
-    first = [next(op.parameters()).shape[:2] for op in made.stages[1].operations]
-    assert first == [(128, 64), (128, 128)]

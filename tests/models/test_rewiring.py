@@ -4,7 +4,6 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -200,33 +199,6 @@ def test_everything_new_learns_from_the_second_step_on(
 
 @pytest.mark.usefixtures("nameless")
 @pytest.mark.parametrize(
-    "make",
-    [
-        mobilenet_v2,
-        efficientnet,
-        *(
-            pytest.param(
-                partial(models.get_model, name, num_classes=5),
-                marks=FULL,
-                id=name,
-            )
-            for name in ("mobilenet_v2", "efficientnet_b0")
-        ),
-    ],
-)
-def test_what_ends_linear_unrolls_into_branches(
-    make: Callable[[], nn.Module],
-) -> None:
-    old = spread(make())
-    new = rewire(old, edges="fixed", node="branch")
-    assert sum(p.numel() for p in new.parameters()) == sum(
-        p.numel() for p in old.parameters()
-    )
-    assert_same(old, new)
-
-
-@pytest.mark.usefixtures("nameless")
-@pytest.mark.parametrize(
     ("family", "edges"),
     [
         ("EfficientNet", "learned"),
@@ -242,6 +214,7 @@ def test_branches_start_neutral_too(family: str, edges: str) -> None:
     fixed = rewire(old, edges="fixed", node="branch")
     new = rewire(old, edges=edges, node="branch")
     kept = [edge_list(stage.dag) for stage in fixed.stages]
+    assert_same(old, fixed)
     assert_same(old, new)
     assert_starts_neutral(new, kept)
 
@@ -401,9 +374,6 @@ def test_edges_that_have_learned_start_anew_or_not_at_all(edges: str) -> None:
         ),
         ({"edges": "learned:bias=-1000"}, ModelError, "the bias is too low"),
         ({"node": "stage"}, ModelError, "one of block, branch, got 'stage'"),
-        ({"edges": "static"}, ModelError, "fixed, learned, dynamic, .*, got 'static'"),
-        ({"drop_path": -1}, ModelError, r"drop_path must be in \[0, 1\], got -1"),
-        ({"wiring": vgg(3)}, WiringError, "stage 1: .* n=3"),
         ({"wiring": [vgg(2)] * 5}, WiringError, "each of the 4 stages, got 5"),
     ],
 )
@@ -413,19 +383,6 @@ def test_says_what_does_not_allow_it(
     with NoData(), pytest.raises(error, match=message) as refusal:
         rewire(models.resnet18(num_classes=5), **settings)
     assert len(str(refusal.value).splitlines()) == 1
-
-
-@pytest.mark.usefixtures("nameless")
-@pytest.mark.parametrize("bias", [-90.0, -700.0])
-@pytest.mark.parametrize("kind", ["learned", "dynamic"])
-def test_a_bias_at_which_a_weight_is_lost_is_told_so(kind: str, bias: float) -> None:
-    try:
-        new = rewire(regnet(), edges=f"{kind}:bias={bias}")
-    except ModelError as refusal:
-        assert "bias" in str(refusal)
-    else:
-        _, adjacency = new.eval()(torch.randn(1, 3, 32, 32), return_adjacency=True)
-        torch.testing.assert_close(adjacency[0][0, 1, 0], torch.tensor(1.0))
 
 
 @pytest.mark.parametrize(
@@ -513,23 +470,17 @@ def test_a_configuration_makes_the_network_again(make: Callable[[], Network]) ->
     _assert_comes_back(make())
 
 
-FROM_TIMM = [
-    "test_convnext",
-    *(
-        pytest.param(name, marks=FULL)
-        for name in ("resnet18", "resnetv2_18", "convnext_atto")
-    ),
-]
-
-
-@pytest.mark.parametrize("name", FROM_TIMM)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "test_convnext",
+        *(
+            pytest.param(name, marks=FULL)
+            for name in ("resnet18", "resnetv2_18", "convnext_atto")
+        ),
+    ],
+)
 def test_a_configuration_makes_timms_network_again(name: str) -> None:
-    pytest.importorskip("timm")
-    _assert_comes_back(create_model(f"timm/{name}", edges="learned", num_classes=5))
-
-
-@pytest.mark.parametrize("name", FROM_TIMM)
-def test_a_configuration_makes_timms_network_again_once_rewired(name: str) -> None:
     timm = pytest.importorskip("timm")
     new = rewire(timm.create_model(name, num_classes=5))
     assert new.config is not None and new.config["name"] == f"timm/{name}"
@@ -574,27 +525,3 @@ def _assert_comes_back(network: Network, **given: Any) -> None:
         found, others = again.train(training)(x, return_adjacency=True)
         torch.testing.assert_close(found, wanted)
         torch.testing.assert_close(others, matrices)
-
-
-def test_dropout_that_no_module_tells_of_comes_back() -> None:
-    timm = pytest.importorskip("timm")
-    name = "mobilenetv3_small_050"
-    new = rewire(timm.create_model(name, num_classes=5, drop_rate=0.5))
-    assert new.config is not None
-    backbone = (
-        timm.create_model(name, num_classes=5, drop_rate=0.5)
-        if new.config["name"] is None
-        else None
-    )
-    _assert_comes_back(new, backbone=backbone)
-
-
-def test_a_copy_is_a_network_of_its_own() -> None:
-    new = rewire(models.resnet18(num_classes=5), edges="dynamic").eval()
-    twin = copy.deepcopy(new)
-    x = torch.randn(2, 3, 32, 32)
-    wanted = new(x)
-    with torch.no_grad():
-        for parameter in new.parameters():
-            parameter.zero_()
-    torch.testing.assert_close(twin(x), wanted)
