@@ -63,7 +63,7 @@ def test_layers_leave_room_and_edges_run_forward(n: int, p: float, seed: int) ->
     layer = longest_path_layers(dag)
     routes = layered_layout(dag)
     assert routes.keys() == set(dag.edges)
-    places: dict[int, np.ndarray] = {}
+    places: dict[int, tuple[float, ...]] = {}
     passed: dict[int, list[float]] = defaultdict(list)
     for (i, j), route in routes.items():
         assert route[:, 0].tolist() == list(range(layer[i], layer[j] + 1))

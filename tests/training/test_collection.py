@@ -44,7 +44,7 @@ def written(folder: Path, model: Network, count: int | None = None) -> Collectio
     with CollectionWriter(
         folder, model, price, CLASSES, count, overwrite=True
     ) as writer:
-        batches = zip(IMAGES.split(4), LABELS.split(4), strict=True)
+        batches = zip(torch.split(IMAGES, 4), torch.split(LABELS, 4), strict=True)
         for output in outputs(model, batches):
             writer.add(output)
     return open_collection(folder)
