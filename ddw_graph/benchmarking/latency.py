@@ -127,8 +127,8 @@ def latency(
             or a wiring are given, and no new network.
         ExportError: If an engine is not installed.
         ModelError: If a network cannot be made.
-        DataError: If images are given to a network that does not say how to prepare
-            them, or there are too few.
+        DataError: If images are given to a network whose run is not known, or there are
+            too few.
 
     Source:
         DDW, Table 3.

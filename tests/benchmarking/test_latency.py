@@ -180,11 +180,11 @@ def test_says_what_is_wrong(
     with pytest.raises(RunError, match="onnxruntime is timed on the CPU alone, got cu"):
         latency(cuda, engines=["onnxruntime"])
     pytorch: dict[str, Any] = {"engines": ["pytorch"], "images": images}
-    with pytest.raises(DataError, match="need a run, which says how"):
+    with pytest.raises(DataError, match="need a run, which has"):
         latency(RUN, names=[str(saved)], **pytorch)
     with pytest.raises(DataError, match="must be 8 at least, got 1"):
         latency(RUN, names=[run], **pytorch)
-    with pytest.raises(DataError, match="prepared at 8 px, got 16"):
+    with pytest.raises(DataError, match="transformed to 8 px, got 16"):
         latency(RUN, names=[run], size=16, **pytorch)
     monkeypatch.setattr(onnx, "missing", lambda: ["onnx"])
     monkeypatch.setattr(latency_module, "missing", lambda: ["onnx"])

@@ -63,9 +63,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         out = str(folder / name)
         words = ("ddw-graph", "train", *options.split(), "--out", out)
         call([*words[1:], *appended(Command("", words), folder / "data")])
-    root = str(folder / "data")
-    call(["prune", str(folder / "half"), "--root", root])
-    call(["analyze", str(folder / "half"), "--root", root])
+    call(["prune", str(folder / "half")])
     return folder
 
 
