@@ -93,8 +93,8 @@ class DataSource:
             raise DataError(f"image_size must be at least 1 px, got {size}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the values by name, ready for JSON."""
-        root = None if self.root is None else str(self.root)
+        """Returns the values by name, ready for JSON; ``root`` as an absolute path."""
+        root = None if self.root is None else str(self.root.absolute())
         return {**asdict(self), "root": root}
 
     @classmethod

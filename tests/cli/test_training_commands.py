@@ -301,11 +301,16 @@ def test_that_a_run_has_not_finished_is_reported_in_a_line(
     assert not finished.stderr
 
 
-def test_an_analysis_takes_the_images_of_the_run(tmp_path: Path) -> None:
+def test_an_analysis_takes_the_images_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tests.training.test_data import folder
 
-    data = ("--data", "folder", "--root", folder(tmp_path / "data"), "--image-size", 16)
+    folder(tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    data = ("--data", "folder", "--root", "data", "--image-size", 16)
     succeeds("train", *SMALL, *data, "--out", tmp_path / "run")
+    monkeypatch.chdir("/")  # a run finds its images from anywhere
     analyze = ("analyze", tmp_path / "run", "--json")
     kept = json.loads(succeeds(*analyze).stdout)
     assert kept["samples"] == 2
