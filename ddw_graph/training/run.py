@@ -3,6 +3,7 @@
 import math
 import os
 import warnings
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,8 @@ class Run:
     def prepared(self, data: ImageData) -> ImageData:
         """Returns images to be transformed as those that this run was trained on.
 
+        Where their source names an image size, they keep that size.
+
         Raises:
             DataError: If they have other channels or classes.
         """
@@ -145,8 +148,16 @@ class Run:
                 f"of {data.name}: {', '.join(self.classes[:5])} ..."
             )
         channels = self.model_config.get("in_channels")
-        if self.transform is not None:
-            data = data.with_transform(self.transform)
+        transform = self.transform
+        if transform is not None:
+            asked = data.source is not None and data.source.image_size is not None
+            if asked and data.transform is not None:
+                transform = replace(
+                    transform,
+                    image_size=data.image_size,
+                    resize=data.transform.resize,
+                )
+            data = data.with_transform(transform)
         if channels != data.channels:
             raise DataError(
                 f"the network takes {channels} channels, the images of {data.name} "

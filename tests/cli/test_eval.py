@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,10 @@ def test_images_are_prepared_as_those_of_the_run(runs: Path, tmp_path: Path) -> 
     order = torch.tensor([sorted(names).index(names[label]) for label in labels])
     loss = torch.nn.functional.cross_entropy(logits, order).item()
     assert row["images"] == 60 and row["loss"] == pytest.approx(loss, rel=1e-5)
+    larger = Run(run).prepared(load_data("folder", root=tmp_path, image_size=56))
+    own = Run(run).transform
+    assert own is not None and (own.image_size, own.resize) == (28, 28)
+    assert larger.transform == replace(own, image_size=56, resize=64)
 
 
 def test_an_image_that_cannot_be_read_is_named_once(
