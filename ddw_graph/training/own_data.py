@@ -85,7 +85,8 @@ def _image(dataset: Any, name: str) -> Tensor:
             f"{name} must have samples of a tensor and its class, got {got}; "
             "torchvision's v2.ToImage as a transform makes tensors of pictures"
         )
-    image, label = sample
+    image: Tensor = sample[0]
+    label = sample[1]
     whole = torch.as_tensor(label) if isinstance(label, int | Tensor) else None
     if whole is None or whole.ndim or whole.dtype != torch.int64:
         got = repr(label) if whole is None else f"{whole.dtype} {tuple(whole.shape)}"
