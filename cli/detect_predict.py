@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddw_graph.cli.detection_options import DETECTOR_ARGUMENT, PATH, score_option
-from ddw_graph.cli.file_names import as_text, shown
+from ddw_graph.cli.file_names import as_text
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION
+from ddw_graph.errors import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +80,7 @@ def predict(
         try:
             image = read_image(Path(name), detector.in_channels)
         except UnreadableError as error:
-            click.echo(f"{shown(str(error))}; it is left out", err=True)
+            click.echo(f"{printable(str(error))}; it is left out", err=True)
             continue
         found = found_in(detector, image)
         detections = found.detections(detector.categories, score=score)
@@ -91,7 +92,7 @@ def predict(
             _draw(pictures[place], name, detector, image, found.boxes, score, overwrite)
         if not as_json:
             words = (f"{each['category']} {each['score']:.2f}" for each in detections)
-            click.echo(f"{shown(name)}: {shown(', '.join(words)) or 'nothing'}")
+            click.echo(f"{printable(name)}: {printable(', '.join(words)) or 'nothing'}")
     if not entries:
         raise DataError(f"at least one image must be readable, got {len(files)} bad")
     if out is not None:
@@ -133,6 +134,6 @@ def _draw(
     from ddw_graph.analysis.detection_figure import Scene, detection_figure
     from ddw_graph.analysis.pictures import save_figure
 
-    scene = Scene(shown(Path(name).name), image, boxes)
+    scene = Scene(printable(Path(name).name), image, boxes)
     figure = detection_figure([scene], detector.categories, score=score, inches=8)
     save_figure(figure, path, overwrite=overwrite)

@@ -9,13 +9,3 @@ def as_text(name: str) -> str:
         'a\\\\udcff.png'
     """
     return name.encode(errors="backslashreplace").decode()
-
-
-def shown(name: str) -> str:
-    """Returns a name that commands no terminal.
-
-    Example:
-        >>> shown("a\\x1b.png")
-        'a\\\\x1b.png'
-    """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in as_text(name))

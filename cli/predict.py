@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddw_graph.cli.file_names import as_text, shown
+from ddw_graph.cli.file_names import as_text
 from ddw_graph.cli.options import JSON_OPTION, RUN_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
+from ddw_graph.errors import printable
 
 if TYPE_CHECKING:
     from ddw_graph.deployment.predict import Prediction
@@ -95,7 +96,7 @@ def predict(
         nonlocal bad
         bad += len(images)
         for image in images:
-            click.echo(f"{shown(image.name)} is left out: {image.reason}", err=True)
+            click.echo(f"{printable(image.name)} is left out: {image.reason}", err=True)
 
     found = predictor.predictions(
         files,
@@ -154,16 +155,16 @@ def _table(
     found: "Iterator[Prediction]", about: dict[str, Any], files: Sequence[str]
 ) -> Iterator[str]:
     """Yields lines whose columns line up, as wide as the longest file name."""
-    wide = max(4, *(len(shown(name)) for name in files))
+    wide = max(4, *(len(printable(name)) for name in files))
     edges, nodes = about["edges"], about["nodes"]
     of_edges, of_nodes = f"of {edges} edges", f"of {nodes} nodes"
     header = f"{'file':{wide}}  {of_edges}  {of_nodes}  MACs, M  classes"
     yield header
     for each in found:
         pairs = zip(each.classes, each.probabilities, strict=True)
-        told = ", ".join(f"{shown(name)} {100 * p:.1f} %" for name, p in pairs)
+        told = ", ".join(f"{printable(name)} {100 * p:.1f} %" for name, p in pairs)
         yield (
-            f"{shown(each.file):{wide}}  {each.open_edges:>{len(of_edges)}}  "
+            f"{printable(each.file):{wide}}  {each.open_edges:>{len(of_edges)}}  "
             f"{each.alive_nodes:>{len(of_nodes)}}  {each.expected_macs / 1e6:7.2f}  "
             f"{told}"
         )

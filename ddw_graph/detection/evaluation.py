@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from ddw_graph.detection.coco import CocoData
 from ddw_graph.detection.detector import Boxes, Category, Detector
@@ -100,8 +100,4 @@ def coco_results(
             for each in found:
                 del each["category"]  # COCO's form has ids only
                 results.append({"image_id": int(boxes["image_id"]), **each})
-    if world.size > 1:
-        parts: list[Any] = [None] * world.size
-        distributed.all_gather_object(parts, results)
-        results = [each for part in parts for each in part]
-    return results
+    return [each for part in world.gathered(results) for each in part]

@@ -135,11 +135,10 @@ def load(
         (True, False, [4, 4, 4])
     """
     own = {"operation": operation, "edges": edges, "backbone": copy.deepcopy(backbone)}
-    given = {key: value for key, value in own.items() if value is not None}
     with file_named_in_errors(path):
         content = unpack(Path(path))
         try:
-            model = _built(content, **given)
+            model = _built(content, **own)
         except (UserError, ArithmeticError) as error:
             raise CheckpointError(f"its network cannot be built: {error}") from error
         if kind is not None and not isinstance(model, kind):

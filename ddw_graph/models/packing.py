@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 import ddw_graph
-from ddw_graph.errors import CheckpointError, ModelError, UserError
+from ddw_graph.errors import CheckpointError, ModelError, UserError, printable
 from ddw_graph.nn.finite import first_not_finite
 
 FORMAT = "ddw_graph.model"
@@ -226,5 +226,4 @@ def _sha256(data: bytes, place: int) -> str:
 
 def one_line(text: object, *, most: int = 300) -> str:
     """Returns a text as one line, without what would command a terminal."""
-    line = textwrap.shorten(str(text), most)
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    return printable(textwrap.shorten(str(text), most))

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import distributed
 from torch.utils.data import Dataset, Subset
 
 from ddw_graph.atomic import write_bytes
-from ddw_graph.errors import DataError, UserError
+from ddw_graph.errors import DataError, UserError, printable
 from ddw_graph.training.loading import batches
 from ddw_graph.training.pictures import UnreadableError
 from ddw_graph.training.world import World
@@ -67,11 +66,8 @@ def readable(
         found = dict(item for part in checks for item in part if item)
     except UserError as error:  # in one process; the others wait to hear from it
         found = error
-    shares: list[Any] = [found] * world.size
-    if world.size > 1:
-        distributed.all_gather_object(shares, found)
     bad: dict[int, BadImage] = {}
-    for share in shares:
+    for share in world.gathered(found):
         if isinstance(share, UserError):
             raise share
         bad |= share
@@ -88,7 +84,7 @@ def readable(
 
 def warn(images: Sequence[BadImage]) -> None:
     """Names images that are left out, each in a warning."""
-    for name, reason in map(_shown, images):
+    for name, reason in _shown(images):
         LOGGER.warning("%s is left out: %s", name, reason)
 
 
@@ -97,14 +93,13 @@ def write_bad_images(folder: Path, images: Sequence[BadImage]) -> None:
     if not images:
         return
     text = io.StringIO()
-    rows = [BadImage._fields, *map(_shown, images)]
+    rows = [BadImage._fields, *_shown(images)]
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_bytes(folder / "bad_images.csv", [text.getvalue().encode()], overwrite=True)
 
 
-def _shown(image: BadImage) -> list[str]:
-    """Returns name and reason as text: a name may hold what a terminal obeys."""
-    return ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in t) for t in image]
+def _shown(images: Sequence[BadImage]) -> list[list[str]]:
+    return [[printable(text) for text in image] for image in images]
 
 
 class _Unreadable(Dataset[Any]):

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ddw_graph.errors import DataError, ModelError
+from ddw_graph.errors import DataError, ModelError, reason_of
 from ddw_graph.nn.checks import check_adjacency, check_count
 from ddw_graph.nn.cost import NetworkCost, StageWork, cost
 from ddw_graph.nn.edges import kind_name
@@ -468,8 +468,9 @@ def open_collection(folder: Path) -> Collection:
         TypeError,
         ValueError,
     ) as error:
-        message = " ".join(str(error).split())
-        raise DataError(f"{path} must hold a whole collection: {message}") from error
+        raise DataError(
+            f"{path} must hold a whole collection: {reason_of(error)}"
+        ) from error
     arrays = tuple(
         _mapped(_weights_path(folder, place), (samples, len(stage.edges)))
         for place, stage in enumerate(stages)
@@ -564,8 +565,9 @@ def _read_columns(path: Path, samples: int, classes: int) -> dict[str, np.ndarra
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
-        message = " ".join(str(error).split())
-        raise DataError(f"{path} must hold {', '.join(COLUMNS)}: {message}") from error
+        raise DataError(
+            f"{path} must hold {', '.join(COLUMNS)}: {reason_of(error)}"
+        ) from error
 
 
 def _checked(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
-from ddw_graph.errors import DataError
+from ddw_graph.errors import DataError, reason_of
 from ddw_graph.training.bad_images import readable, warn
 from ddw_graph.training.image_data import ImageData as ImageData
 from ddw_graph.training.own_data import dataset_data as dataset_data
@@ -202,8 +202,9 @@ def _torchvision(name: str, root: Path, download: bool) -> ImageData:
     try:
         parts = [make(root, train=train, download=download) for train in (True, False)]
     except Exception as error:  # torchvision checks with asserts, and not all
-        message = f"{name} could not be read below {root}: {error}"
-        raise DataError(" ".join(message.split())) from error
+        raise DataError(
+            f"{name} could not be read below {root}: {reason_of(error)}"
+        ) from error
     train, test = (
         TensorDataset(_channels_first(part.data), torch.as_tensor(part.targets).long())
         for part in parts

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from ddw_graph.errors import LostError, RunError, UserError
+from ddw_graph.errors import LostError, RunError, UserError, reason_of
 from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.subsets import own_order
 
@@ -163,10 +163,9 @@ def worker_faults() -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
-        reason = " ".join(str(error).split()).rstrip(". ")
         raise LostError(
             "a process that loads images was killed; run the same command again to "
-            f"resume, train with --resume ({reason})"
+            f"resume, train with --resume ({reason_of(error).rstrip('. ')})"
         ) from error
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from torch.utils.data import Dataset
 
-from ddw_graph.errors import DataError, LostError
+from ddw_graph.errors import DataError, LostError, reason_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -104,11 +104,6 @@ def picture(name: str, content: Callable[[], bytes]) -> "Image":
                 "command again to resume, train with --resume"
             ) from error
         raise UnreadableError(name, reason_of(error)) from error
-
-
-def reason_of(error: Exception) -> str:
-    """Returns the message of an error as one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def decoded(content: bytes, *, upright: bool = True) -> "Image":

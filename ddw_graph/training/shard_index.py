@@ -16,8 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from ddw_graph.atomic import write_bytes
-from ddw_graph.errors import DataError, FileError
-from ddw_graph.training.pictures import reason_of
+from ddw_graph.errors import DataError, FileError, reason_of
 
 PICTURES = ("jpg", "jpeg", "png", "webp")
 UNREAD = ("json", "txt")

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -50,6 +51,13 @@ class World:
         """Returns the sum of what each process holds; ``values`` becomes it."""
         if self.size > 1:
             distributed.all_reduce(values)
+        return values
+
+    def gathered(self, value: Any) -> list[Any]:
+        """Returns what each process passes, in the order of their numbers."""
+        values = [value] * self.size
+        if self.size > 1:
+            distributed.all_gather_object(values, value)
         return values
 
     def follow(self, tensors: Iterator[Tensor]) -> None:
