@@ -10,11 +10,10 @@ from ddw_graph.analysis.learning_curves import curve_figure, curves_of
 from ddw_graph.analysis.markdown import (
     Column,
     accuracy_columns,
-    figure,
     markdown_rows,
     number,
 )
-from ddw_graph.analysis.report_files import ReportFiles
+from ddw_graph.analysis.report_files import write_files
 from ddw_graph.experiments.ablations import Ablation, runs_of
 from ddw_graph.experiments.compare import Comparison
 from ddw_graph.experiments.summary import summary
@@ -30,16 +29,11 @@ def ablation_summary(ablation: Ablation, rows: Rows) -> list[dict[str, Any]]:
         rows: A row for each run, from ``run_ablation``.
     """
     labels = {entry.label: entry for entry in ablation.entries}
-    return [
-        {
-            **row,
-            **{
-                f"paper, {name}": figures.get(labels[row["entry"]])
-                for name, figures in ablation.paper.items()
-            },
-        }
-        for row in summary(rows)
-    ]
+    table = summary(rows)
+    for row in table:
+        for name, accuracies in ablation.paper.items():
+            row[f"paper, {name}"] = accuracies.get(labels[row["entry"]])
+    return table
 
 
 def ablation_table(ablation: Ablation, table: Rows) -> str:
@@ -56,8 +50,8 @@ def ablation_table(ablation: Ablation, table: Rows) -> str:
 
     columns: dict[str, Column] = {
         **accuracy_columns("wiring and edges", f" to {ablation.reference.label}"),
-        "parameters": figure("parameters", ",.0f"),
-        "total MACs, M": figure("total_macs", ".2f", 1e6),
+        "parameters": "{parameters:,.0f}",
+        "total MACs, M": lambda row: f"{row['total_macs'] / 1e6:.2f}",
         **{
             f"paper: {name}, % (difference)": partial(of_paper, name=name)
             for name in ablation.paper
@@ -99,13 +93,8 @@ def write_ablation(
         rows: A row for each run, from ``run_ablation``.
         folder: The folder of the ablations.
     """
-    files = ReportFiles(folder / ablation.name)
     table = ablation_summary(ablation, rows)
-    files.table("runs.csv", rows)
-    files.table("summary.csv", table)
-    files.picture("accuracy", accuracy_figure(rows, table))
-    curves = [curves_of(group) for group in runs_of(ablation, comparison, folder)]
-    files.picture("curves", curve_figure(curves, title=ablation.title))
+    curves = curves_of(runs_of(ablation, comparison, folder))
     parts = [
         f"# {ablation.title}",
         described(comparison),
@@ -114,5 +103,13 @@ def write_ablation(
         "![Accuracy of each run, and paired differences](accuracy.png)",
         "![Loss and accuracy over epochs](curves.png)",
     ]
-    files.text("report.md", "\n\n".join(parts) + "\n")
-    return files.written
+    return write_files(
+        folder / ablation.name,
+        tables={"runs": rows, "summary": table},
+        texts={"report.md": "\n\n".join(parts) + "\n"},
+        pictures={
+            "accuracy": accuracy_figure(rows, table),
+            "curves": curve_figure(curves, title=ablation.title),
+        },
+        formats=("png", "svg"),
+    )

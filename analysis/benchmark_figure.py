@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from ddw_graph.analysis.benchmark_tables import latency_label
-from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
+from ddw_graph.analysis.pictures import MARKERS, plain, styled
 from ddw_graph.errors import DataError
 
 
+@styled
 def benchmark_figure(report: Mapping[str, Any]) -> Figure:
     """Returns ratios with their spread, and times over sizes on log axes.
 
@@ -32,20 +32,17 @@ def benchmark_figure(report: Mapping[str, Any]) -> Figure:
         raise DataError("a picture of benchmarks needs one that ran, got none")
     tall = 1.2 + 0.3 * len(rows) if rows else 0.0
     low = 3.2 if curves else 0.0
-    with matplotlib.rc_context(fname=STYLE):
-        figure = Figure(figsize=(9, tall + low), layout="constrained")
-        heights = [height for height in (tall, low) if height]
-        parts = iter(
-            figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[
-                :, 0
-            ]
-        )
-        if rows:
-            _draw_ratios(next(parts).subplots(), rows)
-        if curves:
-            panels = next(parts).subplots(1, len(axes_of_growth), squeeze=False)[0]
-            for ax, axis in zip(panels, axes_of_growth, strict=True):
-                _draw_growth(ax, axis, [c for c in curves if c["axis"] == axis])
+    figure = Figure(figsize=(9, tall + low), layout="constrained")
+    heights = [height for height in (tall, low) if height]
+    parts = iter(
+        figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    )
+    if rows:
+        _draw_ratios(next(parts).subplots(), rows)
+    if curves:
+        panels = next(parts).subplots(1, len(axes_of_growth), squeeze=False)[0]
+        for ax, axis in zip(panels, axes_of_growth, strict=True):
+            _draw_growth(ax, axis, [c for c in curves if c["axis"] == axis])
     return figure
 
 

@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
+from ddw_graph.analysis.pictures import MARKERS, legend_below, plain, styled
 
 Rows = Sequence[Mapping[str, Any]]
 
 
+@styled
 def accuracy_figure(rows: Rows, summary: Rows) -> Figure:
     """Returns accuracies of a comparison, and the paired differences to its first.
 
@@ -35,12 +36,11 @@ def accuracy_figure(rows: Rows, summary: Rows) -> Figure:
 
 def paired_panels(names: Sequence[str], height: float) -> tuple[Figure, Axes, Axes]:
     """Returns a figure of two panels with a row for each name, and these panels."""
-    with matplotlib.rc_context(fname=STYLE):
-        figure = Figure(figsize=(8.5, height), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True)
-        left.set_yticks(range(len(names)), map(plain, names))
-        left.set_ylim(len(names) - 0.5, -0.5)
-        right.axvline(0, color="0.6", linewidth=0.8)
+    figure = Figure(figsize=(8.5, height), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    left.set_yticks(range(len(names)), map(plain, names))
+    left.set_ylim(len(names) - 0.5, -0.5)
+    right.axvline(0, color="0.6", linewidth=0.8)
     return figure, left, right
 
 
@@ -65,6 +65,7 @@ def draw_difference(
         ax.plot(ends, (y, y), color=look["color"], linewidth=1.4)
 
 
+@styled
 def budget_figure(rows: Rows, summary: Rows) -> Figure:
     """Returns accuracies over the measured time, and over the expected MACs.
 
@@ -77,61 +78,48 @@ def budget_figure(rows: Rows, summary: Rows) -> Figure:
         rows: A row for each run, with ``entry``, ``wiring``, ``edges`` and ``budget``.
         summary: A row for each entry, from ``ddw_graph.experiments.summary.summary``.
     """
-    runs = {row["entry"]: row for row in rows}
-    lines: dict[str, list[Mapping[str, Any]]] = {}
-    for row in summary:
-        run = runs[row["entry"]]
-        lines.setdefault(f"{run['wiring']} {run['edges']}", []).append(row)
-    panels = (
-        ("inference_ms", 1.0, "inference, ms an image", "Measured time"),
-        (
-            "expected_macs",
-            1e6,
-            "expected MACs of an image, M",
-            "Expected MACs and their share",
-        ),
-    )
-    with matplotlib.rc_context(fname=STYLE):
-        figure = Figure(figsize=(8.5, 3.9), layout="constrained")
-        axes = figure.subplots(1, 2, sharey=True)
-        for ax, (column, unit, label, title) in zip(axes, panels, strict=True):
-            for place, (name, points) in enumerate(lines.items()):
-                # By the budget, so that a line goes from one to the next.
-                ordered = sorted(
-                    (point for point in points if point[column] is not None),
-                    key=lambda point: runs[point["entry"]]["budget"] or 0.0,
-                )
-                x = [point[column] / unit for point in ordered]
-                ax.errorbar(
-                    x,
-                    [point["accuracy"] for point in ordered],
-                    [point["accuracy_std"] or 0.0 for point in ordered],
-                    marker=MARKERS[place % len(MARKERS)],
-                    markersize=5,
-                    linewidth=1.2,
-                    elinewidth=0.8,
-                    label=plain(name),
-                )
-                for at, point in zip(x, ordered, strict=True):
-                    ax.annotate(
-                        _words(point, runs[point["entry"]]["budget"], column),
-                        (at, point["accuracy"]),
-                        xytext=(5, -10),
-                        textcoords="offset points",
-                        fontsize=7,
-                    )
-            # From 0, so that a half looks like one.
-            most = max((row[column] or 0.0 for row in summary), default=0.0) / unit
-            ax.set(xlabel=label, title=title, xlim=(0, 1.2 * most or 1.0))
-            ax.margins(y=0.2)
-        axes[0].set_ylabel("test accuracy, %")
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    settings = pd.DataFrame(rows).drop_duplicates("entry")
+    settings = settings[["entry", "wiring", "edges", "budget"]]
+    points = pd.DataFrame(summary).merge(settings, on="entry")
+    numbers = ["budget", "expected_macs", "accuracy_std"]
+    points[numbers] = points[numbers].astype(float)
+    points["budget_label"] = [
+        "" if pd.isna(budget) else f"budget {budget:g}" for budget in points["budget"]
+    ]
+    share = points["expected_macs"] / points["total_macs"]
+    points["macs_label"] = [f"{part:.1%}" for part in share]
+    figure = Figure(figsize=(8.5, 3.9), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for ax, column, unit, labels in (
+        (axes[0], "inference_ms", 1.0, "budget_label"),
+        (axes[1], "expected_macs", 1e6, "macs_label"),
+    ):
+        # One line joins the budgets of a wiring, in their order.
+        lines = points.groupby(["wiring", "edges"], sort=False)
+        for place, ((wiring, edges), line) in enumerate(lines):
+            known = line.sort_values("budget", na_position="first")
+            known = known.dropna(subset=column)
+            x = known[column] / unit
+            ax.errorbar(
+                x,
+                known["accuracy"],
+                known["accuracy_std"].fillna(0.0),
+                marker=MARKERS[place % len(MARKERS)],
+                markersize=5,
+                linewidth=1.2,
+                elinewidth=0.8,
+                label=plain(f"{wiring} {edges}"),
+            )
+            for at, y, words in zip(x, known["accuracy"], known[labels], strict=True):
+                place_of = {"xytext": (5, -10), "textcoords": "offset points"}
+                ax.annotate(words, (at, y), fontsize=7, **place_of)
+        # From 0, so that a half looks like one.
+        most = points[column].max() / unit
+        ax.set_xlim(0, 1.2 * most if most > 0 else 1.0)
+        ax.margins(y=0.2)
+    axes[0].set(xlabel="inference, ms an image", title="Measured time")
+    axes[0].set_ylabel("test accuracy, %")
+    axes[1].set_xlabel("expected MACs of an image, M")
+    axes[1].set_title("Expected MACs and their share")
+    legend_below(figure, axes)
     return figure
-
-
-def _words(point: Mapping[str, Any], budget: float | None, column: str) -> str:
-    """Returns the label of a point: its budget, or over MACs their share."""
-    if column == "expected_macs":
-        return f"{point['expected_macs'] / point['total_macs']:.1%}"
-    return "" if budget is None else f"budget {budget:g}"

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from ddw_graph.analysis.pictures import STYLE, plain
+from ddw_graph.analysis.pictures import plain, styled
 from ddw_graph.detection.detector import Boxes, Category
 from ddw_graph.errors import DataError
 
@@ -35,6 +34,7 @@ class Scene(NamedTuple):
     truth: Boxes | None = None
 
 
+@styled
 def detection_figure(
     scenes: Sequence[Scene],
     categories: Sequence[Category],
@@ -59,28 +59,27 @@ def detection_figure(
         raise DataError("a picture of detections needs an image or more, got none")
     columns = min(COLUMNS, len(scenes))
     rows = -(-len(scenes) // columns)
-    with matplotlib.rc_context(fname=STYLE):
-        size = (inches * columns, (inches + 0.2) * rows + 0.4)
-        figure = Figure(figsize=size, layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for ax in axes:
-            ax.axis("off")
-        for ax, scene in zip(axes, scenes, strict=False):
-            pixels = scene.image.permute(1, 2, 0).numpy()
-            pixels = np.repeat(pixels, 4 - pixels.shape[2], axis=2)[..., :3]
-            ax.imshow(pixels, interpolation="nearest")
-            ax.set_title(plain(scene.title), fontsize=7)
-            if scene.truth is not None:
-                for bounds in scene.truth["boxes"].tolist():
-                    _draw(ax, bounds, "white", "--")
-            for bounds, label, sure in zip(
-                *(scene.found[key].tolist() for key in ("boxes", "labels", "scores")),
-                strict=True,
-            ):
-                if sure >= score:
-                    words = f"{categories[label - 1].name} {sure:.2f}"
-                    _draw(ax, bounds, f"C{(label - 1) % 10}", "-", words)
-        figure.suptitle(plain(title))
+    size = (inches * columns, (inches + 0.2) * rows + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.axis("off")
+    for ax, scene in zip(axes, scenes, strict=False):
+        pixels = scene.image.permute(1, 2, 0).numpy()
+        pixels = np.repeat(pixels, 4 - pixels.shape[2], axis=2)[..., :3]
+        ax.imshow(pixels, interpolation="nearest")
+        ax.set_title(plain(scene.title), fontsize=7)
+        if scene.truth is not None:
+            for bounds in scene.truth["boxes"].tolist():
+                _draw(ax, bounds, "white", "--")
+        for bounds, label, sure in zip(
+            *(scene.found[key].tolist() for key in ("boxes", "labels", "scores")),
+            strict=True,
+        ):
+            if sure >= score:
+                words = f"{categories[label - 1].name} {sure:.2f}"
+                _draw(ax, bounds, f"C{(label - 1) % 10}", "-", words)
+    figure.suptitle(plain(title))
     return figure
 
 

@@ -8,7 +8,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.pictures import STYLE, plain
+from ddw_graph.analysis.pictures import plain, styled
 from ddw_graph.analysis.statistics.classes import class_moments, class_offsets
 from ddw_graph.analysis.statistics.edges import (
     check_weighted,
@@ -28,6 +28,7 @@ IN_A_ROW = 10
 """Classes in a row of the picture; further ones stand below them."""
 
 
+@styled
 def weight_histograms(
     collections: Collection | Mapping[str, Collection], *, title: str = "Edge weights"
 ) -> Figure:
@@ -56,27 +57,25 @@ def weight_histograms(
     low = min(float(each.min(initial=0)) for each in weights)
     high = max(float(each.max(initial=1)) for each in weights)
     bins = np.linspace(low, high, BINS + 1)
-    with matplotlib.rc_context(fname=STYLE):
-        figure = Figure(figsize=(2.9 * stages + 0.6, 3.4), layout="constrained")
-        axes = figure.subplots(1, stages, sharey=True, squeeze=False)[0]
-        for stage, ax in enumerate(axes):
-            for name, collection in collections.items():
-                if stage < len(collection.stages):
-                    share = weight_histogram(collection, stage, bins)
-                    ax.stairs(100 * share, bins, label=plain(name), linewidth=1.4)
-            ax.set(
-                title=f"stage {stage + 1}", xlabel="weight", xlim=(bins[0], bins[-1])
-            )
-            # Weights that hardly differ fill one bin: a log scale shows the others.
-            ax.set_yscale("log")
-        axes[0].set_ylabel("share of weights, %")
-        figure.suptitle(title)
-        if len(collections) > 1:
-            handles, labels = axes[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    figure = Figure(figsize=(2.9 * stages + 0.6, 3.4), layout="constrained")
+    axes = figure.subplots(1, stages, sharey=True, squeeze=False)[0]
+    for stage, ax in enumerate(axes):
+        for name, collection in collections.items():
+            if stage < len(collection.stages):
+                share = weight_histogram(collection, stage, bins)
+                ax.stairs(100 * share, bins, label=plain(name), linewidth=1.4)
+        ax.set(title=f"stage {stage + 1}", xlabel="weight", xlim=(bins[0], bins[-1]))
+        # Weights that hardly differ fill one bin: a log scale shows the others.
+        ax.set_yscale("log")
+    axes[0].set_ylabel("share of weights, %")
+    figure.suptitle(title)
+    if len(collections) > 1:
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return figure
 
 
+@styled
 def weight_heatmaps(collection: Collection, column: str = "mean") -> Figure:
     """Returns the adjacency of each stage, shaded by a column of ``edge_table``.
 
@@ -115,33 +114,33 @@ def weight_heatmaps(collection: Collection, column: str = "mean") -> Figure:
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
     if column == "std":
         low = 0.0
-    with matplotlib.rc_context(fname=STYLE):
-        figure = Figure(figsize=(3.1 * count + 1, 3.7), layout="compressed")
-        axes = figure.subplots(1, count, squeeze=False)[0]
-        scale = Normalize(low, high if high > low else low + 1e-9)
-        for place, (ax, matrix) in enumerate(zip(axes, matrices, strict=True)):
-            stage = collection.stages[place]
-            image = ax.imshow(matrix, cmap="viridis_r", norm=scale)
-            for source, target in stage.edges[stage.constant]:
-                ax.add_patch(
-                    matplotlib.patches.Rectangle(
-                        (source - 0.5, target - 0.5),
-                        1,
-                        1,
-                        hatch="////",
-                        fill=False,
-                        edgecolor="0.75",
-                        linewidth=0,
-                    )
+    figure = Figure(figsize=(3.1 * count + 1, 3.7), layout="compressed")
+    axes = figure.subplots(1, count, squeeze=False)[0]
+    scale = Normalize(low, high if high > low else low + 1e-9)
+    for place, (ax, matrix) in enumerate(zip(axes, matrices, strict=True)):
+        stage = collection.stages[place]
+        image = ax.imshow(matrix, cmap="viridis_r", norm=scale)
+        for source, target in stage.edges[stage.constant]:
+            ax.add_patch(
+                matplotlib.patches.Rectangle(
+                    (source - 0.5, target - 0.5),
+                    1,
+                    1,
+                    hatch="////",
+                    fill=False,
+                    edgecolor="0.75",
+                    linewidth=0,
                 )
-            ax.set(title=f"stage {place + 1}", xlabel="from node")
-            ax.grid(False)
-        axes[0].set_ylabel("to node")
-        figure.colorbar(image, ax=axes.tolist(), shrink=0.8)
-        figure.suptitle(f"{words[column]} of each edge's weight over samples")
+            )
+        ax.set(title=f"stage {place + 1}", xlabel="from node")
+        ax.grid(False)
+    axes[0].set_ylabel("to node")
+    figure.colorbar(image, ax=axes.tolist(), shrink=0.8)
+    figure.suptitle(f"{words[column]} of each edge's weight over samples")
     return figure
 
 
+@styled
 def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figure:
     """Returns how the mean wiring of each class deviates from that of all samples.
 
@@ -175,32 +174,31 @@ def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figur
     scale = Normalize(-reach, reach)
     columns = min(len(shown), IN_A_ROW)
     rows = len(stages) * -(-len(shown) // columns)
-    with matplotlib.rc_context(fname=STYLE):
-        size = (1.15 * columns + 1.4, 1.15 * rows + 0.9)
-        figure = Figure(figsize=size, layout="compressed")
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for ax in grid.ravel():
-            ax.axis("off")
-        for nth, label in enumerate(shown):
-            above, column = divmod(nth, columns)
-            for place in stages:
-                ax = grid[above * len(stages) + place, column]
-                ax.axis("on")
-                matrix = edge_matrix(collection.stages[place], off[place][nth])
-                ax.imshow(matrix, cmap="PuOr_r", norm=scale)
-                ax.set(xticks=[], yticks=[])
-                ax.grid(False)
-                if not place:
-                    ax.set_title(plain(collection.classes[label]))
-                if not column:
-                    ax.set_ylabel(f"stage {place + 1}")
-        figure.colorbar(
-            ScalarMappable(scale, "PuOr_r"),
-            ax=grid.ravel().tolist(),
-            shrink=0.8,
-            label="weight less the\nmean of all samples",
-        )
-        left_out = not classes and len(known) > MAX_CLASSES
-        which = f"the first {MAX_CLASSES} of {len(known)} classes"
-        figure.suptitle(f"Mean wiring of {which if left_out else 'each class'}")
+    size = (1.15 * columns + 1.4, 1.15 * rows + 0.9)
+    figure = Figure(figsize=size, layout="compressed")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for ax in grid.ravel():
+        ax.axis("off")
+    for nth, label in enumerate(shown):
+        above, column = divmod(nth, columns)
+        for place in stages:
+            ax = grid[above * len(stages) + place, column]
+            ax.axis("on")
+            matrix = edge_matrix(collection.stages[place], off[place][nth])
+            ax.imshow(matrix, cmap="PuOr_r", norm=scale)
+            ax.set(xticks=[], yticks=[])
+            ax.grid(False)
+            if not place:
+                ax.set_title(plain(collection.classes[label]))
+            if not column:
+                ax.set_ylabel(f"stage {place + 1}")
+    figure.colorbar(
+        ScalarMappable(scale, "PuOr_r"),
+        ax=grid.ravel().tolist(),
+        shrink=0.8,
+        label="weight less the\nmean of all samples",
+    )
+    left_out = not classes and len(known) > MAX_CLASSES
+    which = f"the first {MAX_CLASSES} of {len(known)} classes"
+    figure.suptitle(f"Mean wiring of {which if left_out else 'each class'}")
     return figure

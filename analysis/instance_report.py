@@ -1,35 +1,47 @@
-"""The report of the test of instances."""
+"""The report of the test of instances: tables, accuracies, shares of variance."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from ddw_graph.analysis.instance_figure import (
-    WORDS,
-    instance_figure,
-    variation_figure,
+from ddw_graph.analysis.comparison_figures import (
+    draw_accuracies,
+    draw_difference,
+    paired_panels,
 )
-from ddw_graph.analysis.learning_curves import Curves, curve_figure
-from ddw_graph.analysis.markdown import difference, figure, markdown_rows, text
-from ddw_graph.analysis.report_files import ReportFiles
+from ddw_graph.analysis.learning_curves import curve_figure
+from ddw_graph.analysis.markdown import Column, difference, markdown_rows
+from ddw_graph.analysis.pictures import MARKERS, legend_below, plain, styled
+from ddw_graph.analysis.report_files import write_files
 from ddw_graph.experiments.instance_summary import instance_summary, verdicts
+from ddw_graph.experiments.instances import WIRINGS
 
 Rows = Sequence[Mapping[str, Any]]
+
+WORDS = {
+    "own": "own",
+    "mean": "mean of training images",
+    "class": "shuffled in the class",
+    "shuffled": "shuffled",
+}
+"""What a picture or a table calls each kind of wirings."""
 
 
 def instance_table(table: Rows) -> str:
     """Returns the summary of a test of instances as a Markdown table."""
-    columns = {
-        "wiring and edges": text("entry"),
+    columns: dict[str, Column] = {
+        "wiring and edges": "{entry}",
         "evaluated with the wiring": lambda row: WORDS[row["wiring"]],
-        "seeds": text("seeds"),
-        "accuracy, %": figure("accuracy", ".2f"),
-        "sd": figure("accuracy_std", ".2f"),
+        "seeds": "{seeds}",
+        "accuracy, %": "{accuracy:.2f}",
+        "sd": "{accuracy_std:.2f}",
         "own minus this, points (95 % interval)": difference("own_minus_this"),
-        "loss": figure("loss", ".4f"),
-        "predictions changed": figure("changed", ".1f"),
+        "loss": "{loss:.4f}",
+        "predictions changed": "{changed:.1f}",
     }
     return markdown_rows(columns, table)
 
@@ -37,20 +49,84 @@ def instance_table(table: Rows) -> str:
 def variation_table(varied: Rows) -> str:
     """Returns how wirings vary, means over seeds, as a Markdown table."""
     columns = {
-        "wiring and edges": text("entry"),
-        "stage": text("stage"),
-        "edges": text("edges"),
-        "sd of a weight over images": figure("std", ".4f"),
-        "variance between images, of all": figure("image_share", ".1%"),
-        "between classes, of that": figure("class_share", ".1%"),
+        "wiring and edges": "{entry}",
+        "stage": "{stage}",
+        "edges": "{edges}",
+        "sd of a weight over images": "{std:.4f}",
+        "variance between images, of all": "{image_share:.1%}",
+        "between classes, of that": "{class_share:.1%}",
     }
-    table = pd.DataFrame(varied)
+    known: Any = _varied_means(varied).astype(object)
+    return markdown_rows(columns, known.where(known.notna(), None).to_dict("records"))
+
+
+def _varied_means(varied: Rows) -> pd.DataFrame:
+    """Returns a row for each entry and stage: means over its runs."""
     shares = ["std", "image_share", "class_share"]
-    table[shares] = table[shares].astype(float)
+    table = pd.DataFrame(varied).astype(dict.fromkeys(shares, float))
     groups = table.groupby(["entry", "stage"], sort=False, as_index=False)
-    means = groups.agg({"edges": "first", **dict.fromkeys(shares, "mean")})
-    known: Any = means.astype(object).where(means.notna(), None)
-    return markdown_rows(columns, known.to_dict("records"))
+    return groups.agg({"edges": "first", **dict.fromkeys(shares, "mean")})
+
+
+@styled
+def instance_figure(rows: Rows, table: Rows) -> Figure:
+    """Returns accuracies with each kind of wirings, and differences to the own.
+
+    Args:
+        rows: A row for each run and kind of wirings.
+        table: Their summary, from ``instance_summary``.
+    """
+    entries = list(dict.fromkeys(row["entry"] for row in table))
+    step = 0.8 / len(entries)
+    height = 1.7 + (0.24 * len(WIRINGS) + 0.2) * len(entries)
+    figure, left, right = paired_panels([WORDS[name] for name in WIRINGS], height)
+    for row in table:
+        place = entries.index(row["entry"])
+        y = WIRINGS.index(row["wiring"]) + (place - (len(entries) - 1) / 2) * step
+        look = {"color": f"C{place}", "marker": MARKERS[place % len(MARKERS)]}
+        runs = [
+            run["accuracy"]
+            for run in rows
+            if (run["entry"], run["wiring"]) == (row["entry"], row["wiring"])
+        ]
+        label = plain(row["entry"])
+        draw_accuracies(left, y, runs, row["accuracy"], label=label, **look)
+        draw_difference(right, y, row, "own_minus_this", **look)
+    left.set(xlabel="test accuracy, % (line: mean)", title="With each wiring")
+    right.set_xlabel("points, paired by seed")
+    right.set_title("Own wiring minus this (95 % interval)")
+    legend_below(figure, [left])
+    return figure
+
+
+@styled
+def variation_figure(varied: Rows) -> Figure:
+    """Returns which share of the weights' variance lies between images, by stage.
+
+    Args:
+        varied: A row for each run and stage.
+    """
+    means = _varied_means(varied)
+    entries = list(means.groupby("entry", sort=False))
+    width = 0.8 / len(entries)
+    figure = Figure(figsize=(8.5, 3.0 + 0.1 * len(entries)), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for ax, column in zip(axes, ("image_share", "class_share"), strict=True):
+        for place, (entry, rows) in enumerate(entries):
+            ax.bar(
+                rows["stage"] + (place - (len(entries) - 1) / 2) * width,
+                100 * rows[column].fillna(0.0),
+                0.9 * width,
+                color=f"C{place}",
+                label=plain(str(entry)),
+            )
+        ax.set_xticks(np.unique(means["stage"]))
+        ax.set(xlabel="stage", ylim=(0, 100))
+        ax.grid(False, axis="x")
+    axes[0].set(ylabel="share, %", title="Between images, of all variance")
+    axes[1].set_title("Between classes, of that")
+    legend_below(figure, axes)
+    return figure
 
 
 def write_instances(
@@ -59,7 +135,7 @@ def write_instances(
     folder: Path,
     *,
     runs: Rows = (),
-    curves: Sequence[Curves] = (),
+    curves: pd.DataFrame | None = None,
     about: Sequence[str] = (),
 ) -> list[Path]:
     """Writes the report of a test of instances, and returns the paths of its files.
@@ -75,17 +151,7 @@ def write_instances(
         curves: Their learning curves, for ``curves``.
         about: Paragraphs on how the networks were trained.
     """
-    files = ReportFiles(folder)
     table = instance_summary(rows)
-    if runs:
-        files.table("runs.csv", runs)
-    if curves:
-        files.picture("curves", curve_figure(curves))
-    files.table("wirings.csv", rows)
-    files.table("variation.csv", varied)
-    files.table("summary.csv", table)
-    files.picture("wirings", instance_figure(rows, table))
-    files.picture("variation", variation_figure(varied))
     lines = [f"- {entry}: {words}." for entry, words in verdicts(table).items()]
     differ = sum(row["changed"] for row in rows if row["wiring"] == "own")
     parts = [
@@ -105,5 +171,17 @@ def write_instances(
         variation_table(varied).rstrip(),
         "![Shares of variance](variation.png)",
     ]
-    files.text("report.md", "\n\n".join(parts) + "\n")
-    return files.written
+    tables = {"wirings": rows, "variation": varied, "summary": table}
+    pictures = {
+        "wirings": instance_figure(rows, table),
+        "variation": variation_figure(varied),
+    }
+    if curves is not None:
+        pictures["curves"] = curve_figure(curves)
+    return write_files(
+        folder,
+        tables=tables | ({"runs": runs} if runs else {}),
+        texts={"report.md": "\n\n".join(parts) + "\n"},
+        pictures=pictures,
+        formats=("png", "svg"),
+    )

@@ -1,72 +1,47 @@
 """Learning curves: loss and accuracy over epochs, with a band over seeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-import matplotlib
-import numpy as np
-from jaxtyping import Float
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ddw_graph.analysis.pictures import MARKERS, STYLE, plain
+from ddw_graph.analysis.pictures import MARKERS, legend_below, plain, styled
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.groups import Group
 from ddw_graph.training.run import Run
 
-CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
+CURVES = ["train_loss", "test_loss", "train_accuracy", "test_accuracy"]
 """The columns of a classifier's log that are drawn."""
 
-SPLITS: dict[str, Literal["-", ":"]] = {"test": "-", "train": ":"}
 
-
-@dataclass(frozen=True)
-class Curves:
-    """The logs of a configuration's runs, over epochs.
+def curves_of(groups: Sequence[Group]) -> pd.DataFrame:
+    """Returns a row for each epoch that all runs of a configuration have.
 
     Args:
-        name: What the legend calls it.
-        values: For each of ``CURVES`` a row a run and a column an epoch.
-    """
+        groups: Runs by their configuration.
 
-    name: str
-    values: dict[str, Float[np.ndarray, "runs epochs"]]
-
-    def mean(self, column: str) -> Float[np.ndarray, " epochs"]:
-        """Returns the mean over runs."""
-        mean: np.ndarray = self.values[column].mean(0)
-        return mean
-
-    def band(
-        self, column: str
-    ) -> tuple[Float[np.ndarray, " epochs"], Float[np.ndarray, " epochs"]] | None:
-        """Returns mean -/+ standard deviation over runs; None where there is one."""
-        values = self.values[column]
-        if len(values) < 2:
-            return None
-        mean, std = values.mean(0), values.std(0, ddof=1)
-        return mean - std, mean + std
-
-
-def curves_of(group: Group) -> Curves:
-    """Returns the curves of a configuration, over the epochs that all its runs have.
+    Returns:
+        ``entry``, ``epoch`` (from 1), ``runs``, and of each of ``CURVES`` the mean over
+        runs and, as ``train_loss_std``, their standard deviation (NaN for one run).
 
     Raises:
         RunError: If a log is missing, damaged or empty, or not a classifier's.
     """
-    logs = [Run(run).log for run in group.runs.values()]
-    if not all(name in row for name in CURVES for log in logs for row in log):
-        raise RunError(f"logs of {group.name} must have {', '.join(CURVES)}")
-    epochs = min(map(len, logs))
-    values = {
-        name: np.array([[row[name] for row in log[:epochs]] for log in logs])
-        for name in CURVES
-    }
-    return Curves(group.name, values)
+    tables = []
+    for group in groups:
+        logs = [Run(run).log for run in group.runs.values()]
+        rows = [row for log in logs for row in log[: min(map(len, logs))]]
+        if not all(name in row for name in CURVES for row in rows):
+            raise RunError(f"logs of {group.name} must have {', '.join(CURVES)}")
+        epochs = pd.DataFrame(rows).groupby("epoch")[CURVES]
+        table = epochs.mean().join(epochs.std().add_suffix("_std")).reset_index()
+        tables.append(table.assign(entry=group.name, runs=len(logs)))
+    return pd.concat(tables, ignore_index=True)
 
 
-def curve_figure(curves: Sequence[Curves], *, title: str | None = None) -> Figure:
+@styled
+def curve_figure(curves: pd.DataFrame, *, title: str | None = None) -> Figure:
     """Returns loss and accuracy over epochs; of several runs the mean with a band
     of one standard deviation.
 
@@ -74,74 +49,44 @@ def curve_figure(curves: Sequence[Curves], *, title: str | None = None) -> Figur
     training dotted.
 
     Args:
-        curves: The curves of each configuration.
+        curves: Those of ``curves_of``.
         title: Title of the figure.
     """
-    with matplotlib.rc_context(fname=STYLE):
-        colours = matplotlib.rcParams["axes.prop_cycle"].by_key()["color"]
-        names = 1 + -(-len(curves) // 2)
-        figure = Figure(figsize=(8.5, 3.6 + 0.2 * names), layout="constrained")
-        axes = figure.subplots(1, 2)
-        handles = []
-        for place, each in enumerate(curves):
-            look = {
-                "color": colours[place % len(colours)],
-                "marker": MARKERS[place % len(MARKERS)],
-            }
-            handles.append(Line2D([], [], label=_label(each), markersize=4, **look))
-            for ax, what, unit in zip(
-                axes, ("loss", "accuracy"), (1, 100), strict=True
-            ):
-                for split, line in SPLITS.items():
-                    _draw(ax, each, f"{split}_{what}", unit, line, look)
-        handles += [
-            Line2D([], [], color="0.3", linestyle=line, label=split)
-            for split, line in SPLITS.items()
-        ]
-        axes[0].set(xlabel="epoch", ylabel="loss", title="Loss")
-        axes[1].set(xlabel="epoch", ylabel="accuracy, %", title="Accuracy")
-        for ax in axes:
-            ax.xaxis.get_major_locator().set_params(integer=True)
-        if title:
-            figure.suptitle(title)
-        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    entries = list(curves.groupby("entry", sort=False))
+    figure = Figure(figsize=(8.5, 3.8 + 0.1 * len(entries)), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for ax, what, unit in zip(axes, ("loss", "accuracy"), (1, 100), strict=True):
+        for place, (name, rows) in enumerate(entries):
+            colour, epoch = f"C{place}", rows["epoch"].to_numpy()
+            runs = int(rows["runs"].iloc[0])
+            label = plain(str(name))
+            label += f" ({runs} runs, mean and sd)" if runs > 1 else ""
+            for split, line in (("test", "-"), ("train", ":")):
+                mean, std = (
+                    unit * rows[f"{split}_{what}{end}"].to_numpy()
+                    for end in ("", "_std")
+                )
+                ax.plot(
+                    epoch,
+                    mean,
+                    color=colour,
+                    marker=MARKERS[place % len(MARKERS)],
+                    linestyle=line,
+                    linewidth=1.3,
+                    markersize=3.5,
+                    markevery=max(1, len(mean) // 8),
+                    label=label if split == "test" else None,
+                )
+                if runs > 1:
+                    low, high = mean - std, mean + std
+                    ax.fill_between(epoch, low, high, color=colour, alpha=0.15, lw=0)
+        ax.set(xlabel="epoch", title=what.capitalize())
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    axes[0].set_ylabel("loss")
+    axes[1].set_ylabel("accuracy, %")
+    for split, line in (("test", "-"), ("train", ":")):
+        axes[0].add_line(Line2D([], [], color="0.3", linestyle=line, label=split))
+    if title:
+        figure.suptitle(title)
+    legend_below(figure, axes)
     return figure
-
-
-def _label(curves: Curves) -> str:
-    runs = len(curves.values[CURVES[0]])
-    name = plain(curves.name)
-    return name if runs == 1 else f"{name} ({runs} runs, mean and sd)"
-
-
-def _draw(
-    ax: matplotlib.axes.Axes,
-    curves: Curves,
-    column: str,
-    unit: int,
-    line: Literal["-", ":"],
-    look: dict[str, str],
-) -> None:
-    """Draws a line and its band."""
-    mean = unit * curves.mean(column)
-    epochs = np.arange(1, len(mean) + 1)
-    ax.plot(
-        epochs,
-        mean,
-        linestyle=line,
-        linewidth=1.3,
-        markersize=3.5,
-        markevery=max(1, len(mean) // 8),
-        **look,  # type: ignore[arg-type]
-    )
-    band = curves.band(column)
-    if band is not None:
-        low, high = band
-        ax.fill_between(
-            epochs,
-            unit * low,
-            unit * high,
-            color=look["color"],
-            alpha=0.15,
-            linewidth=0,
-        )

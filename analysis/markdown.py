@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+Row = Mapping[str, Any]
+Column = str | Callable[[Row], str]
+
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Returns a table in Markdown.
@@ -18,70 +21,58 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str
     return "\n".join(lines) + "\n"
 
 
+def markdown_rows(columns: Mapping[str, Column], rows: Iterable[Row]) -> str:
+    """Returns rows as a table in Markdown.
+
+    Args:
+        columns: By the column's title the text of a cell: a format of the row's values,
+            which gives a dash where a value is None, or a function of the row.
+        rows: The rows.
+
+    Example:
+        >>> print(markdown_rows({"b": "{a:.1f}"}, [{"a": 1}, {"a": None}]), end="")
+        | b |
+        | --- |
+        | 1.0 |
+        | – |
+    """
+
+    def cell(column: Column, row: Row) -> str:
+        if callable(column):
+            return column(row)
+        try:
+            return column.format_map(row)
+        except TypeError:  # None has no digits
+            return "–"
+
+    cells = ([cell(column, row) for column in columns.values()] for row in rows)
+    return markdown_table(list(columns), cells)
+
+
 def number(value: float | None, form: str) -> str:
     """Returns a number in a form; a dash where there is none."""
     return "–" if value is None else format(value, form)
 
 
-def interval(mean: float | None, low: float | None, high: float | None) -> str:
-    """Returns a difference with its interval, in words of a table.
+def difference(key: str) -> Callable[[Row], str]:
+    """Returns the column of a difference with its interval.
 
     Example:
-        >>> interval(0.5, 0.1, 0.9), interval(0.5, None, None)
-        ('+0.50 (+0.10 to +0.90)', '+0.50 (one seed)')
-    """
-    if mean is None:
-        return "–"
-    if low is None or high is None:
-        return f"{mean:+.2f} (one seed)"
-    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
-
-
-Row = Mapping[str, Any]
-Column = Callable[[Row], str]
-
-
-def markdown_rows(columns: Mapping[str, Column], rows: Iterable[Row]) -> str:
-    """Returns rows as a table in Markdown.
-
-    Args:
-        columns: The text of a cell, as a function of its row, by the column's title.
-        rows: The rows.
-
-    Example:
-        >>> print(markdown_rows({"a": text("a")}, [{"a": 1}]), end="")
-        | a |
-        | --- |
-        | 1 |
-    """
-    cells = ([column(row) for column in columns.values()] for row in rows)
-    return markdown_table(list(columns), cells)
-
-
-def text(key: str) -> Column:
-    """Returns the column of what a row holds."""
-    return lambda row: str(row[key])
-
-
-def figure(key: str, form: str, unit: float = 1) -> Column:
-    """Returns the column of a number in a form; a dash where a row has none.
-
-    Args:
-        key: What a row calls it.
-        form: Its form.
-        unit: What it is divided by.
+        >>> column = difference("d")
+        >>> column({"d": 0.5, "d_low": 0.1, "d_high": 0.9})
+        '+0.50 (+0.10 to +0.90)'
+        >>> column({"d": 0.5, "d_low": None, "d_high": None})
+        '+0.50 (one seed)'
     """
 
     def cell(row: Row) -> str:
-        value = row.get(key)
-        return number(None if value is None else value / unit, form)
+        mean, low, high = (row[f"{key}{end}"] for end in ("", "_low", "_high"))
+        if mean is None:
+            return "–"
+        ends = "one seed" if low is None else f"{low:+.2f} to {high:+.2f}"
+        return f"{mean:+.2f} ({ends})"
 
     return cell
-
-
-def difference(key: str) -> Column:
-    """Returns the column of a difference with its interval."""
-    return lambda row: interval(*(row[f"{key}{end}"] for end in ("", "_low", "_high")))
 
 
 def accuracy_columns(name: str, to: str = "") -> dict[str, Column]:
@@ -92,9 +83,9 @@ def accuracy_columns(name: str, to: str = "") -> dict[str, Column]:
         to: What differences are to.
     """
     return {
-        name: text("entry"),
-        "seeds": text("seeds"),
-        "accuracy, %": figure("accuracy", ".2f"),
-        "sd": figure("accuracy_std", ".2f"),
+        name: "{entry}",
+        "seeds": "{seeds}",
+        "accuracy, %": "{accuracy:.2f}",
+        "sd": "{accuracy_std:.2f}",
         f"paired difference{to}, points (95 % interval)": difference("difference"),
     }

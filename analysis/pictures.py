@@ -1,15 +1,20 @@
-"""Figures as files: one style, known kinds, the same bytes for the same figure."""
+"""Figures: one style, files of known kinds, the same bytes for the same figure."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import FileError
 
 STYLE = Path(__file__).parent / "ddw_graph.mplstyle"
+
+styled = matplotlib.rc_context(fname=STYLE)
+"""Decorates a function that returns a figure: it draws in the project's style."""
 
 MARKERS = "osD^vPX<>"
 """Shapes of points, in turn, where colours are not enough."""
@@ -25,6 +30,18 @@ def plain(name: str) -> str:
         cost \\$5_\\$7.png
     """
     return name.replace("$", r"\$")
+
+
+def legend_below(figure: Figure, panels: Iterable[Axes], *, ncols: int = 2) -> None:
+    """Adds one legend for all panels; lines with the same label share an entry."""
+    drawn = {}
+    for ax in panels:
+        handles, labels = ax.get_legend_handles_labels()
+        drawn |= dict(zip(labels, handles, strict=True))
+    if drawn:
+        figure.legend(
+            drawn.values(), drawn.keys(), loc="outside lower center", ncols=ncols
+        )
 
 
 def check_ending(suffix: str) -> str:

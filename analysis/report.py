@@ -4,44 +4,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.comparison_figures import accuracy_figure, budget_figure
 from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
-from ddw_graph.analysis.markdown import (
-    accuracy_columns,
-    figure,
-    markdown_rows,
-    number,
-)
-from ddw_graph.analysis.pictures import STYLE, plain
-from ddw_graph.analysis.report_files import ReportFiles
+from ddw_graph.analysis.markdown import Column, accuracy_columns, markdown_rows
+from ddw_graph.analysis.pictures import plain, styled
+from ddw_graph.analysis.report_files import write_files
 from ddw_graph.analysis.wiring_drawing import draw_wiring
-from ddw_graph.experiments.compare import Comparison, Entry
+from ddw_graph.experiments.compare import Comparison
 from ddw_graph.experiments.summary import summary
-from ddw_graph.training.collection import Collection
 from ddw_graph.training.run import Run
 from ddw_graph.wiring import from_dict
 
-PICTURE = ("png",)
-
 
 def _expected(row: Mapping[str, Any]) -> str:
-    macs = row.get("expected_macs")
-    if macs is None:
-        return number(None, "")
-    return f"{macs / 1e6:.2f} ({macs / row['total_macs']:.0%})"
+    macs = row["expected_macs"]
+    return "–" if macs is None else f"{macs / 1e6:.2f} ({macs / row['total_macs']:.0%})"
 
 
-COLUMNS = {
+COLUMNS: dict[str, Column] = {
     **accuracy_columns("wiring and edges"),
-    "parameters": figure("parameters", ",.0f"),
-    "MACs, M": figure("macs", ".2f", 1e6),
-    "total MACs, M": figure("total_macs", ".2f", 1e6),
+    "parameters": "{parameters:,.0f}",
+    "MACs, M": lambda row: f"{row['macs'] / 1e6:.2f}",
+    "total MACs, M": lambda row: f"{row['total_macs'] / 1e6:.2f}",
     "expected MACs, M (share of total)": _expected,
-    "training, s": figure("train_seconds", ".1f"),
-    "inference, ms an image": figure("inference_ms", ".3f"),
+    "training, s": "{train_seconds:.1f}",
+    "inference, ms an image": "{inference_ms:.3f}",
 }
 
 
@@ -66,53 +55,50 @@ def write_report(
         folder: The comparison's folder.
     """
     table = summary(rows)
-    files = ReportFiles(folder)
-    files.table("runs.csv", rows)
-    files.table("summary.csv", table)
-    files.text("summary.md", markdown_summary(table))
-    files.picture("accuracy", accuracy_figure(rows, table), PICTURE)
-    if any(entry.budget is not None for entry in comparison.entries):
-        files.picture("budget", budget_figure(rows, table), PICTURE)
-    files.picture("wirings", _wirings(comparison, folder), PICTURE)
-    collections = _collections(comparison, folder)
-    if collections:
-        labelled = {entry.label: each for entry, each in collections.items()}
-        files.picture("edge_weights", weight_histograms(labelled), PICTURE)
-    for entry, collection in collections.items():
-        for column in ("mean", "std"):
-            picture = weight_heatmaps(collection, column)
-            files.picture(f"{column}-{entry.folder}", picture, PICTURE)
-    return files.written
-
-
-def _run_folder(comparison: Comparison, folder: Path, entry: str) -> Path:
-    return folder / "runs" / entry / f"seed-{comparison.seeds[0]}"
-
-
-def _collections(comparison: Comparison, folder: Path) -> dict[Entry, Collection]:
-    """Returns each entry's edge weights over the test images, fixed ones left out."""
-    return {
-        entry: Run(_run_folder(comparison, folder, entry.folder)).analysis
+    runs = {
+        entry: Run(folder / "runs" / entry.folder / f"seed-{comparison.seeds[0]}")
         for entry in comparison.entries
+    }
+    # Entries that differ only in their budgets share a wiring.
+    wirings = {
+        (entry.wiring, entry.edges): run.model_config["wirings"][0]
+        for entry, run in runs.items()
+    }
+    pictures = {
+        "accuracy": accuracy_figure(rows, table),
+        "wirings": _wirings([(name, wiring) for (name, _), wiring in wirings.items()]),
+    }
+    if any(entry.budget is not None for entry in comparison.entries):
+        pictures["budget"] = budget_figure(rows, table)
+    collections = {
+        entry: run.analysis
+        for entry, run in runs.items()
         if not entry.edges.startswith("fixed")
     }
+    if collections:
+        labelled = {entry.label: each for entry, each in collections.items()}
+        pictures["edge_weights"] = weight_histograms(labelled)
+    for entry, collection in collections.items():
+        for column in ("mean", "std"):
+            pictures[f"{column}-{entry.folder}"] = weight_heatmaps(collection, column)
+    return write_files(
+        folder,
+        tables={"runs": rows, "summary": table},
+        texts={"summary.md": markdown_summary(table)},
+        pictures=pictures,
+    )
 
 
-def _wirings(comparison: Comparison, folder: Path) -> Figure:
-    """Returns the wiring of each entry's first stage, side by side."""
-    # Entries that differ only in their budgets share a wiring.
-    own = {(entry.wiring, entry.edges): entry for entry in comparison.entries}
-    entries = list(own.values())
-    columns = min(2, len(entries))
-    rows = -(-len(entries) // columns)
-    with matplotlib.rc_context(fname=STYLE):
-        picture = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
-        axes = picture.subplots(rows, columns, squeeze=False).ravel()
-        for ax in axes[len(entries) :]:
-            ax.set_axis_off()
-        for ax, entry in zip(axes, entries, strict=False):
-            run = _run_folder(comparison, folder, entry.folder)
-            wiring = Run(run).model_config["wirings"][0]
-            draw_wiring(from_dict(wiring), ax=ax)
-            ax.set_title(plain(f"{entry.wiring}, stage 1"))
+@styled
+def _wirings(wirings: Sequence[tuple[str, Mapping[str, Any]]]) -> Figure:
+    """Returns named wirings of first stages, side by side."""
+    columns = min(2, len(wirings))
+    rows = -(-len(wirings) // columns)
+    picture = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
+    axes = picture.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, (name, wiring) in zip(axes, wirings, strict=False):
+        draw_wiring(from_dict(wiring), ax=ax)
+        ax.set_title(plain(f"{name}, stage 1"))
     return picture

@@ -1,4 +1,4 @@
-"""The files of a report: tables, text and pictures in one folder."""
+"""The files of a report: tables, texts and pictures in one folder."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,37 +7,38 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.pictures import save_figure
+from ddw_graph.analysis.pictures import rendered
 from ddw_graph.atomic import write_bytes
 
 
-class ReportFiles:
-    """Writes a report's files, each whole, and remembers their paths.
+def write_files(
+    folder: Path,
+    *,
+    tables: Mapping[str, Sequence[Mapping[str, Any]]],
+    pictures: Mapping[str, Figure],
+    texts: Mapping[str, str] | None = None,
+    formats: Sequence[str] = ("png",),
+) -> list[Path]:
+    """Writes the files of a report, each whole, and returns their paths.
 
     Args:
         folder: Where to; made if it is not there.
+        tables: The rows of each table, written as CSV, by its name without ending.
+        pictures: Each picture, by its name without ending.
+        texts: Each text, by the name of its file.
+        formats: The endings of the pictures.
     """
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.written: list[Path] = []
-
-    def text(self, name: str, content: str) -> None:
-        """Writes a text."""
-        path = self.folder / name
-        write_bytes(path, [content.encode()], overwrite=True)
-        self.written.append(path)
-
-    def table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Writes a table as CSV."""
-        self.text(name, pd.DataFrame(rows).to_csv(index=False))
-
-    def picture(
-        self, name: str, figure: Figure, endings: Sequence[str] = ("png", "svg")
-    ) -> None:
-        """Writes a picture, in each of some formats."""
-        for ending in endings:
-            path = self.folder / f"{name}.{ending}"
-            save_figure(figure, path, overwrite=True)
-            self.written.append(path)
+    files = {
+        f"{name}.csv": pd.DataFrame(rows).to_csv(index=False).encode()
+        for name, rows in tables.items()
+    }
+    files |= {name: text.encode() for name, text in (texts or {}).items()}
+    files |= {
+        f"{name}.{ending}": rendered(figure, f".{ending}")
+        for name, figure in pictures.items()
+        for ending in formats
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_bytes(folder / name, [content], overwrite=True)
+    return [folder / name for name in files]

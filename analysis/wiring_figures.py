@@ -9,13 +9,14 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.collect import sample_table
-from ddw_graph.analysis.pictures import STYLE, plain
+from ddw_graph.analysis.pictures import plain, styled
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 from ddw_graph.training.edge_log import EdgeRow
 
 
+@styled
 def sample_figure(collection: Collection, sample: int) -> Figure:
     """Returns the wiring of a sample, a panel a stage: the heavier an edge, the bolder.
 
@@ -41,22 +42,22 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
     }
     known = (text.format(about[name]) for name, text in texts.items() if name in about)
     count = len(collection.stages)
-    with matplotlib.rc_context(fname=STYLE):
-        figure = Figure(figsize=(8, 3.2 * count + 0.5), layout="constrained")
-        axes = figure.subplots(count, 1, squeeze=False)[:, 0]
-        for place, (ax, stage) in enumerate(zip(axes, collection.stages, strict=True)):
-            values = np.abs(collection.weights(place)[sample]).astype(float)
-            ends = map(tuple, stage.edges.tolist())
-            bold = map(float, _boldness(values))
-            draw_wiring(stage.dag(), weights=dict(zip(ends, bold, strict=True)), ax=ax)
-            low, high = values[values > 0].min(), values.max()
-            closed = int((values == 0).sum())
-            suffix = f", {closed} closed" if closed else ""
-            ax.set_title(f"stage {place + 1}: weights {low:.3g} to {high:.3g}{suffix}")
-        figure.suptitle(plain(f"sample {sample}{''.join(known)}"))
+    figure = Figure(figsize=(8, 3.2 * count + 0.5), layout="constrained")
+    axes = figure.subplots(count, 1, squeeze=False)[:, 0]
+    for place, (ax, stage) in enumerate(zip(axes, collection.stages, strict=True)):
+        values = np.abs(collection.weights(place)[sample]).astype(float)
+        ends = map(tuple, stage.edges.tolist())
+        bold = map(float, _boldness(values))
+        draw_wiring(stage.dag(), weights=dict(zip(ends, bold, strict=True)), ax=ax)
+        low, high = values[values > 0].min(), values.max()
+        closed = int((values == 0).sum())
+        suffix = f", {closed} closed" if closed else ""
+        ax.set_title(f"stage {place + 1}: weights {low:.3g} to {high:.3g}{suffix}")
+    figure.suptitle(plain(f"sample {sample}{''.join(known)}"))
     return figure
 
 
+@styled
 def learning_figure(rows: Sequence[EdgeRow]) -> Figure:
     """Returns the weight of each edge over epochs: a column a stage.
 
@@ -78,33 +79,32 @@ def learning_figure(rows: Sequence[EdgeRow]) -> Figure:
     last = max(row.source for row in rows)
     scale = Normalize(0, last * 1.15 + 1e-9)  # short of the palest, on white
     colours = matplotlib.colormaps["viridis"]
-    with matplotlib.rc_context(fname=STYLE):
-        size = (2.9 * len(stages) + 1, 5.4)
-        figure = Figure(figsize=size, layout="constrained")
-        grid = figure.subplots(2, len(stages), sharex=True, sharey="row", squeeze=False)
-        for (stage, source, _), line in lines.items():
-            column = stages.index(stage)
-            epochs = [row.epoch for row in line]
-            colour = colours(scale(source))
-            marker = "." if len(epochs) == 1 else None
-            for ax, values in (
-                (grid[0, column], [row.mean for row in line]),
-                (grid[1, column], [row.std for row in line]),
-            ):
-                ax.plot(epochs, values, color=colour, linewidth=0.9, marker=marker)
-        for column, stage in enumerate(stages):
-            grid[0, column].set_title(f"stage {stage}")
-            grid[1, column].set_xlabel("epoch")
-            grid[1, column].xaxis.get_major_locator().set_params(integer=True)
-        grid[0, 0].set_ylabel("mean weight")
-        grid[1, 0].set_ylabel("standard deviation")
-        figure.colorbar(
-            ScalarMappable(scale, colours),
-            ax=grid.ravel().tolist(),
-            shrink=0.6,
-            label="source of the edge",
-        )
-        figure.suptitle("Each edge's weight as the network learns")
+    size = (2.9 * len(stages) + 1, 5.4)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(2, len(stages), sharex=True, sharey="row", squeeze=False)
+    for (stage, source, _), line in lines.items():
+        column = stages.index(stage)
+        epochs = [row.epoch for row in line]
+        colour = colours(scale(source))
+        marker = "." if len(epochs) == 1 else None
+        for ax, values in (
+            (grid[0, column], [row.mean for row in line]),
+            (grid[1, column], [row.std for row in line]),
+        ):
+            ax.plot(epochs, values, color=colour, linewidth=0.9, marker=marker)
+    for column, stage in enumerate(stages):
+        grid[0, column].set_title(f"stage {stage}")
+        grid[1, column].set_xlabel("epoch")
+        grid[1, column].xaxis.get_major_locator().set_params(integer=True)
+    grid[0, 0].set_ylabel("mean weight")
+    grid[1, 0].set_ylabel("standard deviation")
+    figure.colorbar(
+        ScalarMappable(scale, colours),
+        ax=grid.ravel().tolist(),
+        shrink=0.6,
+        label="source of the edge",
+    )
+    figure.suptitle("Each edge's weight as the network learns")
     return figure
 
 

@@ -200,7 +200,7 @@ def _test(
             workers=workers,
             progress=lambda done, of: progress.update(task, completed=done, total=of),
         )
-    curves = [curves_of(group) for group in groups] if runs else []
+    curves = curves_of(groups) if runs else None
     written = write_instances(
         rows, varied, folder, runs=runs, curves=curves, about=about
     )

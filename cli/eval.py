@@ -60,9 +60,9 @@ def eval(
     """
     import pandas as pd
 
-    from ddw_graph.analysis.evaluation_report import evaluation_table
     from ddw_graph.atomic import check_free, write_bytes
     from ddw_graph.cli.progress import bar
+    from ddw_graph.cli.tables import evaluation_table
     from ddw_graph.experiments.evaluations import evaluation_summary, evaluations
     from ddw_graph.experiments.groups import groups
     from ddw_graph.training.launch import usable_device

@@ -112,7 +112,7 @@ def _curves(
         found = groups([run for run in runs if run not in young])
         for run in young:
             click.echo(f"{run} has no epoch yet and is left out", err=True)
-    curves = [curves_of(group) for group in found]
+    curves = curves_of(found)
     target = out or (runs[0] if len(runs) == 1 else Path())
     target.mkdir(parents=True, exist_ok=True)
     path = target / f"curves.{ending}"

@@ -1,5 +1,6 @@
 """Tables as text."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,3 +19,16 @@ def figure_table(report: dict[str, Any]) -> str:
 
     rows = [[name, number(report[name], ".3f")] for name in FIGURES]
     return markdown_table(["figure", "value"], rows).rstrip("\n")
+
+
+def evaluation_table(table: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the rows of ``evaluation_summary`` as a Markdown table."""
+    from ddw_graph.analysis.markdown import accuracy_columns, markdown_rows
+
+    columns = {
+        **accuracy_columns("run"),
+        "top-5 accuracy, %": "{top5_accuracy:.2f}",
+        "loss": "{loss:.4f}",
+        "share of the MACs, %": lambda row: f"{100 * row['macs_share']:.1f}",
+    }
+    return markdown_rows(columns, table)

@@ -1,12 +1,24 @@
 """How edge weights differ between classes."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
-from ddw_graph.analysis.statistics.edges import edge_rows, weighted_edges
-from ddw_graph.analysis.statistics.moments import Moments
+from ddw_graph.analysis.statistics.edges import edge_blocks, edge_rows, weighted_edges
 from ddw_graph.training.collection import Collection
+
+
+class Moments(NamedTuple):
+    """Samples of each class, and of each weighted edge in it mean and variance.
+
+    The variance is that of the population. Without a sample they are 0.
+    """
+
+    count: Int[np.ndarray, " classes"]
+    mean: Float[np.ndarray, "classes edges"]
+    variance: Float[np.ndarray, "classes edges"]
 
 
 def class_moments(collection: Collection, stage: int) -> Moments:
@@ -16,11 +28,17 @@ def class_moments(collection: Collection, stage: int) -> Moments:
         collection: Weights of samples with labels.
         stage: Which stage, from 0.
     """
-    weighted = ~collection.stages[stage].constant
-    moments = Moments(len(collection.classes), int(weighted.sum()))
-    for chunk, labels in collection.labelled_chunks(stage):
-        moments.add(chunk[:, weighted], labels)
-    return moments
+    labels = collection.column("label")
+    edges = weighted_edges(collection, stage)
+    count = np.bincount(labels, minlength=len(collection.classes))
+    mean, variance = np.zeros((2, len(count), len(edges)))
+    for part, weights in edge_blocks(collection, stage, edges):
+        for label in np.flatnonzero(count):
+            # From the first sample, so that an edge that never changes has no variance.
+            off = weights[labels == label] - weights[0]
+            mean[label, part] = weights[0] + off.mean(0)
+            variance[label, part] = off.var(0)
+    return Moments(count, mean, variance)
 
 
 def class_offsets(moments: Moments) -> Float[np.ndarray, "classes edges"]:

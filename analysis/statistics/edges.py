@@ -1,17 +1,19 @@
 """The weight of each edge over samples: of edges, stages and depths."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from ddw_graph.analysis.statistics.moments import Moments
 from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection, StageEdges
 from ddw_graph.wiring.description import longest_path_layers
+
+BLOCK = 2**20
+"""Weights in memory at a time, 8 MB: tables read all samples of a few edges."""
 
 
 def check_weighted(collection: Collection, name: str | None = None) -> None:
@@ -48,10 +50,26 @@ def weighted_edges(collection: Collection, place: int) -> Int[np.ndarray, " weig
     return np.flatnonzero(~collection.stages[place].constant)
 
 
+def edge_blocks(
+    collection: Collection, place: int, edges: Int[np.ndarray, " edges"]
+) -> Iterator[tuple[slice, Float[np.ndarray, "samples block"]]]:
+    """Yields the weights of a few edges at a time, in float64, all samples of each.
+
+    Args:
+        collection: Weights of samples.
+        place: Which stage, from 0.
+        edges: The places of the edges; each slice is a part of these.
+    """
+    step = max(1, BLOCK // max(1, collection.samples))
+    for start in range(0, len(edges), step):
+        part = slice(start, start + step)
+        yield part, collection.weights(place)[:, edges[part]].astype(np.float64)
+
+
 def edge_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each edge of each stage: its weight over samples.
 
-    One pass in bounded memory. Stages count from 1.
+    Stages count from 1.
 
     Args:
         collection: Weights of samples, from ``open_collection`` or ``collection_of``.
@@ -66,23 +84,19 @@ def edge_table(collection: Collection) -> pd.DataFrame:
     """
     tables = []
     for place, stage in enumerate(collection.stages):
-        edges = len(stage.edges)
-        moments = Moments(1, edges)
-        opened = np.zeros(edges)
-        low, high = np.full(edges, np.inf), np.full(edges, -np.inf)
-        for chunk in collection.chunks(place):
-            moments.add(chunk, np.zeros(len(chunk), dtype=np.int64))
-            opened += (chunk != 0).sum(0)
-            low, high = np.minimum(low, chunk.min(0)), np.maximum(high, chunk.max(0))
-        columns = {
-            "constant": stage.constant,
-            "mean": moments.mean[0],
-            "std": np.sqrt(moments.variance[0]),
-            "min": low,
-            "max": high,
-            "open": opened / collection.samples,
-        }
-        tables.append(edge_rows(collection, place, np.arange(edges), columns))
+        edges = np.arange(len(stage.edges))
+        for part, weights in edge_blocks(collection, place, edges):
+            # From the first sample, so that an edge that never changes has no variance.
+            off = weights - weights[0]
+            columns = {
+                "constant": stage.constant[part],
+                "mean": weights[0] + off.mean(0),
+                "std": off.std(0),
+                "min": weights.min(0),
+                "max": weights.max(0),
+                "open": (weights != 0).mean(0),
+            }
+            tables.append(edge_rows(collection, place, edges[part], columns))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -172,11 +186,8 @@ def weight_histogram(
         stage: Which stage, from 0.
         bins: Bounds of the bins, ascending; weights outside them are not counted.
     """
-    weighted = ~collection.stages[stage].constant
+    edges = weighted_edges(collection, stage)
     counts = np.zeros(len(bins) - 1)
-    total = 0
-    for chunk in collection.chunks(stage):
-        values = chunk[:, weighted]
-        counts += np.histogram(values, bins)[0]
-        total += values.size
-    return counts / max(total, 1)
+    for _, weights in edge_blocks(collection, stage, edges):
+        counts += np.histogram(weights, bins)[0]
+    return counts / max(len(edges) * collection.samples, 1)

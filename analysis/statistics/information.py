@@ -2,16 +2,15 @@
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
+from scipy.stats import entropy
 
-from ddw_graph.analysis.statistics.edges import edge_rows, weighted_edges
+from ddw_graph.analysis.statistics.edges import edge_blocks, edge_rows, weighted_edges
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
 MOST_LEVELS = 256
 """Levels of an open edge; more would separate single samples, and fill the memory."""
-
-Counts = Int[np.ndarray, "states classes"]
 
 
 def information_table(collection: Collection, *, levels: int = 8) -> pd.DataFrame:
@@ -39,72 +38,47 @@ def information_table(collection: Collection, *, levels: int = 8) -> pd.DataFram
     """
     if not 1 <= levels <= MOST_LEVELS:
         raise DataError(f"levels must be in [1, {MOST_LEVELS}], got {levels}")
+    labels, classes = collection.column("label"), len(collection.classes)
     tables = []
-    for place, stage in enumerate(collection.stages):
-        weighted = ~stage.constant
+    for place in range(len(collection.stages)):
         edges = weighted_edges(collection, place)
-        low, high = _open_range(collection, place, weighted)
-        width = (high - low) / levels
-        counts = np.zeros(
-            (len(edges), levels + 1, len(collection.classes)), dtype=np.int64
-        )
-        each = np.arange(len(edges))
-        for chunk, labels in collection.labelled_chunks(place):
-            states = _states(chunk[:, weighted], low, width, levels)
-            np.add.at(counts, (each, states, labels[:, None]), 1)
-        columns = pd.DataFrame(map(_information, counts))
-        tables.append(edge_rows(collection, place, edges, columns))
+        rows = []
+        for _, block in edge_blocks(collection, place, edges):
+            for weights in block.T:
+                state = np.zeros(len(weights), np.int64)
+                is_open = weights != 0
+                state[is_open] = 1 + _levels(weights[is_open], levels)
+                counts = np.bincount(
+                    state * classes + labels, minlength=(levels + 1) * classes
+                )
+                rows.append(_information(counts.reshape(levels + 1, classes)))
+        tables.append(edge_rows(collection, place, edges, pd.DataFrame(rows)))
     return pd.concat(tables, ignore_index=True)
 
 
-def _open_range(
-    collection: Collection, place: int, weighted: Bool[np.ndarray, " edges"]
-) -> tuple[Float[np.ndarray, " weighted"], Float[np.ndarray, " weighted"]]:
-    """Returns the least and the largest weight that each edge has where it is open."""
-    count = int(weighted.sum())
-    low, high = np.full(count, np.inf), np.full(count, -np.inf)
-    for chunk, _ in collection.labelled_chunks(place):
-        weights = chunk[:, weighted]
-        is_open = weights != 0
-        low = np.minimum(low, np.where(is_open, weights, np.inf).min(0))
-        high = np.maximum(high, np.where(is_open, weights, -np.inf).max(0))
-    never = ~np.isfinite(low)
-    return np.where(never, 0, low), np.where(never, 0, high)
+def _levels(
+    weights: Float[np.ndarray, " open"], levels: int
+) -> Int[np.ndarray, " open"]:
+    """Returns each weight's level, from 0, between the least and the largest."""
+    span = np.ptp(weights) if len(weights) else 0.0
+    if not span:
+        return np.zeros(len(weights), np.int64)
+    level = (weights - weights.min()) / (span / levels)
+    return np.minimum(level.astype(np.int64), levels - 1)
 
 
-def _states(
-    weights: Float[np.ndarray, "samples edges"],
-    low: Float[np.ndarray, " edges"],
-    width: Float[np.ndarray, " edges"],
-    levels: int,
-) -> Int[np.ndarray, "samples edges"]:
-    """Returns each weight's state: 0 for closed, then levels from 1."""
-    level = np.zeros(weights.shape)
-    np.divide(weights - low, width, out=level, where=width > 0)
-    states: np.ndarray = np.clip(level.astype(np.int64), 0, levels - 1) + 1
-    return np.where(weights == 0, 0, states)
-
-
-def _information(counts: Counts) -> dict[str, float]:
-    counts = counts[counts.any(1)][:, counts.any(0)]
-    total = counts.sum()
-    entropies = [entropy(counts.sum(1)), entropy(counts.sum(0)), entropy(counts)]
-    free = (counts.shape[0] - 1) * (counts.shape[1] - 1)
+def _information(counts: Int[np.ndarray, "states classes"]) -> dict[str, float]:
+    """Returns the row of an edge from how often each state occurs in each class."""
+    states, classes = (int(counts.any(axis).sum()) for axis in (1, 0))
+    of_state, of_class, of_both = (
+        float(entropy(each, base=2))
+        for each in (counts.sum(1), counts.sum(0), counts.ravel())
+    )
+    free = (states - 1) * (classes - 1)
     return {
-        "states": counts.shape[0],
-        "entropy": entropies[0],
+        "states": states,
+        "entropy": of_state,
         # Of independent counts the sum is 0 but for rounding.
-        "information": max(0.0, entropies[0] + entropies[1] - entropies[2]),
-        "chance": float(free / (2 * total * np.log(2))),
+        "information": max(0.0, of_state + of_class - of_both),
+        "chance": float(free / (2 * counts.sum() * np.log(2))),
     }
-
-
-def entropy(counts: Int[np.ndarray, "..."]) -> float:
-    """Returns the entropy of a distribution that was counted, bits.
-
-    Example:
-        >>> entropy(np.array([4, 4])), entropy(np.array([8, 0]))
-        (1.0, 0.0)
-    """
-    share = counts[counts > 0] / counts.sum()
-    return float(-(share * np.log2(share)).sum()) + 0.0

@@ -1,6 +1,6 @@
 """The paths that a sample takes through a stage."""
 
-from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,14 @@ def path_table(collection: Collection) -> pd.DataFrame:
         the longest open path), ``dominant`` (nodes of the path that carries most),
         ``share`` (of all that paths carry, the part of that one).
     """
-    return pd.concat(_tables(collection), ignore_index=True)
+    tables = []
+    for place, stage in enumerate(collection.stages):
+        chunks = map(partial(stage_paths, stage), collection.chunks(place))
+        table = pd.concat(chunks, ignore_index=True)
+        table.insert(0, "sample", table.index)
+        table.insert(1, "stage", place + 1)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def dominant_table(collection: Collection) -> pd.DataFrame:
@@ -45,17 +52,6 @@ def dominant_table(collection: Collection) -> pd.DataFrame:
     table.insert(3, "part", table["samples"] / total)
     order = ["stage", "samples", "dominant"]
     return table.sort_values(order, ascending=[True, False, True], ignore_index=True)
-
-
-def _tables(collection: Collection) -> Iterator[pd.DataFrame]:
-    for place, stage in enumerate(collection.stages):
-        done = 0
-        for chunk in collection.chunks(place):
-            table = stage_paths(stage, chunk)
-            table.insert(0, "sample", np.arange(done, done + len(chunk)))
-            table.insert(1, "stage", place + 1)
-            done += len(chunk)
-            yield table
 
 
 def stage_paths(

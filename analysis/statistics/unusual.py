@@ -6,6 +6,7 @@ from jaxtyping import Float
 
 from ddw_graph.analysis.collect import sample_table
 from ddw_graph.analysis.statistics.classes import class_moments
+from ddw_graph.analysis.statistics.edges import edge_blocks, weighted_edges
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
@@ -28,19 +29,18 @@ def unusualness(collection: Collection) -> Float[np.ndarray, " samples"]:
     """
     total = np.zeros(collection.samples)
     edges = 0
-    for place, stage in enumerate(collection.stages):
+    labels = collection.column("label")
+    for place in range(len(collection.stages)):
         moments = class_moments(collection, place)
         share = moments.count / collection.samples
         mean, deviation = moments.mean, np.sqrt(share @ moments.variance)
         varies = deviation > RESOLUTION * np.abs(share @ mean)
         edges += int(varies.sum())
-        (columns,) = np.nonzero(~stage.constant)
-        columns = columns[varies]
-        done = 0
-        for chunk, labels in collection.labelled_chunks(place):
-            off = (chunk[:, columns] - mean[labels][:, varies]) / deviation[varies]
-            total[done : done + len(chunk)] += (off**2).sum(1)
-            done += len(chunk)
+        mean, deviation = mean[:, varies], deviation[varies]
+        columns = weighted_edges(collection, place)[varies]
+        for part, weights in edge_blocks(collection, place, columns):
+            off = (weights - mean[labels, part]) / deviation[part]
+            total += (off**2).sum(1)
     return np.sqrt(total / max(edges, 1))
 
 

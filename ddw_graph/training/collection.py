@@ -119,20 +119,6 @@ class Collection:
             chunk = self.arrays[stage][start : start + size]
             yield np.asarray(chunk, dtype=np.float64)
 
-    def labelled_chunks(
-        self, stage: int
-    ) -> Iterator[tuple[Float[np.ndarray, "chunk edges"], Int[np.ndarray, " chunk"]]]:
-        """Yields what ``chunks`` does with the class of each sample.
-
-        Raises:
-            DataError: If no labels are known.
-        """
-        labels = self.column("label")
-        done = 0
-        for chunk in self.chunks(stage):
-            yield chunk, labels[done : done + len(chunk)]
-            done += len(chunk)
-
     def column(self, name: str) -> np.ndarray:
         """Returns what is known of each sample by a name of ``columns``.
 

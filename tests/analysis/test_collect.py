@@ -103,15 +103,11 @@ def stored(
     return Collection((stage,), (weights,), columns, CLASSES)
 
 
-@given(samples=st.integers(1, 40), size=st.integers(1, 11), shift=st.floats(0, 100))
-def test_the_streamed_statistics_are_numpys(
-    samples: int, size: int, shift: float
-) -> None:
+@given(samples=st.integers(1, 40), shift=st.floats(0, 100))
+def test_the_table_of_edges_is_numpys(samples: int, shift: float) -> None:
     generator = np.random.default_rng(samples)
     weights = (shift + generator.random((samples, 3))).astype(np.float32)
     collection = stored(weights, [False] * 3)
-    chunks = collection.chunks
-    object.__setattr__(collection, "chunks", lambda stage: chunks(stage, size))
     table = edge_table(collection)
     exact = weights.astype(np.float64)
     np.testing.assert_allclose(table["mean"], exact.mean(0), rtol=1e-12)

@@ -52,6 +52,7 @@ def collection(monkeypatch: pytest.MonkeyPatch) -> Collection:
     made = stored(dags, weights, labels, constant=[1])
     chunks = Collection.chunks
     monkeypatch.setattr(Collection, "chunks", lambda self, k: chunks(self, k, 7))
+    monkeypatch.setattr("ddw_graph.analysis.statistics.edges.BLOCK", 2 * SAMPLES)
     return made
 
 

@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from ddw_graph.analysis.sweep_figure import graph_figure
+from ddw_graph.analysis.sweep_report import graph_figure
 
 
 def row(
     wiring: str, seed: int, accuracy: float, **graph: float | None
 ) -> dict[str, Any]:
-    told = {"wiring": wiring, "edges": "learned", "seed": seed}
-    return {**told, "test_accuracy": accuracy, **graph}
+    known = {"wiring": wiring, "edges": "learned", "seed": seed}
+    return {**known, "test_accuracy": accuracy, **graph}
 
 
 def looks(biases: int) -> set[tuple[str, str]]:
@@ -26,7 +26,7 @@ def looks(biases: int) -> set[tuple[str, str]]:
     return {(str(line.get_marker()), str(line.get_label())) for line in lines}
 
 
-def test_edges_of_one_kind_are_told_apart_while_there_are_markers() -> None:
+def test_edges_of_one_kind_have_markers_while_there_are_enough() -> None:
     assert looks(2) == {("o", "ws dynamic:bias=0"), ("s", "ws dynamic:bias=1")}
     assert looks(20) == {("o", "ws dynamic")}
 
