@@ -1,14 +1,15 @@
 """Pictures of edge weights: histograms, and matrices (Figs. 4 and 5)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from ddw_graph.analysis.pictures import plain, styled
+from ddw_graph.analysis.pictures import legend_below, plain, styled
 from ddw_graph.analysis.statistics.classes import class_moments, class_offsets
 from ddw_graph.analysis.statistics.edges import (
     check_weighted,
@@ -26,6 +27,9 @@ MAX_CLASSES = 20
 
 IN_A_ROW = 10
 """Classes in a row of the picture; further ones stand below them."""
+
+CONSTANT: Any = {"hatch": "////", "fill": False, "edgecolor": "0.75", "linewidth": 0}
+"""How the cell of a constant edge looks."""
 
 
 @styled
@@ -70,8 +74,7 @@ def weight_histograms(
     axes[0].set_ylabel("share of weights, %")
     figure.suptitle(title)
     if len(collections) > 1:
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        legend_below(figure, axes)
     return figure
 
 
@@ -121,17 +124,7 @@ def weight_heatmaps(collection: Collection, column: str = "mean") -> Figure:
         stage = collection.stages[place]
         image = ax.imshow(matrix, cmap="viridis_r", norm=scale)
         for source, target in stage.edges[stage.constant]:
-            ax.add_patch(
-                matplotlib.patches.Rectangle(
-                    (source - 0.5, target - 0.5),
-                    1,
-                    1,
-                    hatch="////",
-                    fill=False,
-                    edgecolor="0.75",
-                    linewidth=0,
-                )
-            )
+            ax.add_patch(Rectangle((source - 0.5, target - 0.5), 1, 1, **CONSTANT))
         ax.set(title=f"stage {place + 1}", xlabel="from node")
         ax.grid(False)
     axes[0].set_ylabel("to node")
@@ -162,12 +155,12 @@ def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figur
     known = [
         name for name, samples in zip(collection.classes, count, strict=True) if samples
     ]
-    missing = [name for name in classes if name not in known]
-    if missing:
-        raise DataError(
-            f"a class must be one of {', '.join(known)}, which have samples, got "
-            f"{missing[0]!r}"
-        )
+    for name in classes:
+        if name not in known:
+            raise DataError(
+                f"a class must be one of {', '.join(known)}, which have samples, got "
+                f"{name!r}"
+            )
     shown = [collection.classes.index(n) for n in (classes or known[:MAX_CLASSES])]
     off = [class_offsets(each)[shown] for each in moments]
     reach = max((float(np.abs(each).max(initial=0)) for each in off), default=0) or 1e-9
@@ -198,7 +191,8 @@ def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figur
         shrink=0.8,
         label="weight less the\nmean of all samples",
     )
-    left_out = not classes and len(known) > MAX_CLASSES
-    which = f"the first {MAX_CLASSES} of {len(known)} classes"
-    figure.suptitle(f"Mean wiring of {which if left_out else 'each class'}")
+    which = "each class"
+    if not classes and len(known) > MAX_CLASSES:
+        which = f"the first {MAX_CLASSES} of {len(known)} classes"
+    figure.suptitle(f"Mean wiring of {which}")
     return figure

@@ -54,7 +54,6 @@ def write_parquet(collection: Collection) -> Path:
         weights = pd.DataFrame(rows, own.index, names)
         return pa.Table.from_pandas(own.join(weights), preserve_index=False)
 
-    assert collection.folder is not None
     path = collection.folder / "samples.parquet"
     draft = path.with_name(".samples.parquet.partial")
     try:

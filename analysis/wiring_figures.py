@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -72,30 +73,21 @@ def learning_figure(rows: Sequence[EdgeRow]) -> Figure:
     """
     if not rows:
         raise DataError("a picture of learning needs an epoch with weights, got none")
-    stages = sorted({row.stage for row in rows})
-    lines: dict[tuple[int, int, int], list[EdgeRow]] = {}
-    for row in rows:
-        lines.setdefault((row.stage, row.source, row.target), []).append(row)
-    last = max(row.source for row in rows)
-    scale = Normalize(0, last * 1.15 + 1e-9)  # short of the palest, on white
+    table = pd.DataFrame(rows)
+    stages = table.groupby("stage")
+    scale = Normalize(0, table["source"].max() * 1.15 + 1e-9)  # the palest is too pale
     colours = matplotlib.colormaps["viridis"]
-    size = (2.9 * len(stages) + 1, 5.4)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=(2.9 * len(stages) + 1, 5.4), layout="constrained")
     grid = figure.subplots(2, len(stages), sharex=True, sharey="row", squeeze=False)
-    for (stage, source, _), line in lines.items():
-        column = stages.index(stage)
-        epochs = [row.epoch for row in line]
-        colour = colours(scale(source))
-        marker = "." if len(epochs) == 1 else None
-        for ax, values in (
-            (grid[0, column], [row.mean for row in line]),
-            (grid[1, column], [row.std for row in line]),
-        ):
-            ax.plot(epochs, values, color=colour, linewidth=0.9, marker=marker)
-    for column, stage in enumerate(stages):
-        grid[0, column].set_title(f"stage {stage}")
-        grid[1, column].set_xlabel("epoch")
-        grid[1, column].xaxis.get_major_locator().set_params(integer=True)
+    for (stage, of_stage), above, below in zip(stages, *grid, strict=True):
+        for (source, _), line in of_stage.groupby(["source", "target"]):
+            look = {"color": colours(scale(source)), "linewidth": 0.9}
+            marker = "." if len(line) == 1 else None
+            above.plot(line["epoch"], line["mean"], marker=marker, **look)
+            below.plot(line["epoch"], line["std"], marker=marker, **look)
+        above.set_title(f"stage {stage}")
+        below.set_xlabel("epoch")
+        below.xaxis.get_major_locator().set_params(integer=True)
     grid[0, 0].set_ylabel("mean weight")
     grid[1, 0].set_ylabel("standard deviation")
     figure.colorbar(
@@ -110,7 +102,8 @@ def learning_figure(rows: Sequence[EdgeRow]) -> Figure:
 
 def _boldness(sizes: np.ndarray) -> np.ndarray:
     """Returns sizes over the range of those that are not 0, from 0.1 to 1."""
-    low, high = sizes[sizes > 0].min(), sizes.max()
-    if low == high:
-        return np.where(sizes > 0, 1.0, 0.0)
-    return np.where(sizes > 0, 0.1 + 0.9 * (sizes - low) / (high - low), 0.0)
+    is_open = sizes > 0
+    if np.ptp(sizes[is_open]) == 0:
+        return is_open.astype(float)
+    ends = sizes[is_open].min(), sizes.max()
+    return np.where(is_open, np.interp(sizes, ends, (0.1, 1.0)), 0.0)

@@ -1,7 +1,5 @@
 """Kinds of wirings: clusters of samples whose weights are alike."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
@@ -17,22 +15,12 @@ CHUNK = 4096
 """Samples that are given at a time."""
 
 
-@dataclass(frozen=True)
-class Clusters:
-    """Clusters of wirings.
+def wiring_clusters(
+    collection: Collection, *, clusters: int, seed: int
+) -> Int[np.ndarray, " samples"]:
+    """Returns the cluster of each sample, from 0, the largest first.
 
-    Args:
-        of: The cluster of each sample, from 0, the largest first.
-        centres: The weights of each cluster's mean wiring, over the weighted edges of
-            all stages.
-    """
-
-    of: Int[np.ndarray, " samples"]
-    centres: Float[np.ndarray, "clusters edges"]
-
-
-def wiring_clusters(collection: Collection, *, clusters: int, seed: int) -> Clusters:
-    """Returns samples in clusters by k-means of their weights, all stages together.
+    By k-means of the weights of all stages together.
 
     Args:
         collection: Weights of samples.
@@ -74,8 +62,8 @@ def wiring_clusters(collection: Collection, *, clusters: int, seed: int) -> Clus
     parts = (slice(at, at + CHUNK) for at in range(0, collection.samples, CHUNK))
     nearest = np.concatenate([vq(weighted(rows), centres)[0] for rows in parts])
     order = np.argsort(-np.bincount(nearest, minlength=clusters), kind="stable")
-    of = np.argsort(order)[nearest]
-    return Clusters(of, centres[order])
+    of: np.ndarray = np.argsort(order)[nearest]
+    return of
 
 
 def cluster_table(
@@ -92,8 +80,8 @@ def cluster_table(
         Columns ``cluster``, ``samples``, ``accuracy``, ``expected_macs`` (mean), then
         for each class that occurs ``of NAME``, its samples in the cluster.
     """
-    found = wiring_clusters(collection, clusters=clusters, seed=seed)
-    table = pd.DataFrame(dict(collection.columns)).assign(cluster=found.of)
+    cluster = wiring_clusters(collection, clusters=clusters, seed=seed)
+    table = pd.DataFrame(dict(collection.columns)).assign(cluster=cluster)
     table["right"] = collection.column("label") == collection.column("prediction")
     summary = table.groupby("cluster").agg(
         samples=("right", "size"),

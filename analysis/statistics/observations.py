@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from scipy.stats import spearmanr, ttest_ind
 
 from ddw_graph.analysis.statistics.edges import check_weighted, edge_table
@@ -105,21 +104,22 @@ def observations(
     edges, before = (table[~table["constant"]] for table in tables)
     rows = []
     for observation in OBSERVATIONS:
-        found, at_start = (_effect(observation, table) for table in (edges, before))
+        relative, low, high = _effect(observation, edges)
+        at_start, *_ = _effect(observation, before)
         holds = ANSWERS[2]
-        if found.low > smallest >= at_start.relative:
+        if low > smallest >= at_start:
             holds = ANSWERS[0]
-        elif found.high < -smallest <= at_start.relative:
+        elif high < -smallest <= at_start:
             holds = ANSWERS[1]
         rows.append(
             {
                 "observation": observation.name,
                 "claim": observation.claim,
                 "holds": holds,
-                "relative": found.relative,
-                "low": found.low,
-                "high": found.high,
-                "untrained": at_start.relative,
+                "relative": relative,
+                "low": low,
+                "high": high,
+                "untrained": at_start,
                 "correlation": _correlation(observation, edges),
             }
         )
@@ -142,13 +142,6 @@ def observation_summary(tables: pd.DataFrame) -> pd.DataFrame:
     columns = ["relative", "correlation"]
     spread = groups[columns].std().add_suffix("_std")
     return counts.join([groups[columns].mean(), spread]).reset_index()
-
-
-@dataclass(frozen=True)
-class _Effect:
-    relative: float
-    low: float
-    high: float
 
 
 def _check_same(trained: Collection, untrained: Collection) -> None:
@@ -179,51 +172,47 @@ def _units(observation: Observation, edges: pd.DataFrame) -> pd.DataFrame:
     return units
 
 
-def _effect(observation: Observation, edges: pd.DataFrame) -> _Effect:
-    """Returns the difference between the groups; of no size where nothing differs."""
-    units = _units(observation, edges)
-    size = float(edges[observation.column].abs().mean())
-    first, last = _groups(observation, units)
-    if not size or min(len(first), len(last)) < 2:
-        return _Effect(0.0, -np.inf, np.inf) if size else _Effect(0.0, 0.0, 0.0)
-    signed = [observation.sign * values / size for values in (last, first)]
-    effect = float(signed[0].mean() - signed[1].mean())
-    if not np.ptp(signed[0]) and not np.ptp(signed[1]):  # without any variance
-        return _Effect(effect, effect, effect)
-    found = ttest_ind(*signed, equal_var=False).confidence_interval(0.95)
-    return _Effect(effect, float(found.low), float(found.high))
-
-
-def _groups(
-    observation: Observation, units: pd.DataFrame
-) -> tuple[Float[np.ndarray, " first"], Float[np.ndarray, " last"]]:
-    """Returns the values of front and rear nodes, or of the first and last stage.
+def _effect(
+    observation: Observation, edges: pd.DataFrame
+) -> tuple[float, float, float]:
+    """Returns the difference between the two groups, relative, with its interval.
 
     The middle node of a stage is left out where their number is odd.
     """
+    units = _units(observation, edges)
+    size = float(edges[observation.column].abs().mean())
+    places = units["place"]
     if observation.along == "stage":
-        ends = units["place"].min(), units["place"].max()
-        is_first, is_last = (units["place"] == end for end in ends)
-        is_first &= ends[0] < ends[1]
+        is_first = (places == places.min()) & (places < places.max())
+        is_last = places == places.max()
     else:
-        ranks = units.groupby("stage")["place"].rank()
-        count = units.groupby("stage")["place"].transform("size")
+        ranks, count = (
+            units.groupby("stage")["place"].transform(f) for f in ("rank", "size")
+        )
         is_first, is_last = ranks <= count // 2, ranks > count - count // 2
-    values = units["value"].to_numpy()
-    return values[is_first], values[is_last]
+    if not size:
+        return 0.0, 0.0, 0.0
+    last, first = (
+        observation.sign * units.loc[group, "value"].to_numpy() / size
+        for group in (is_last, is_first)
+    )
+    if min(len(first), len(last)) < 2:
+        return 0.0, -np.inf, np.inf
+    effect = float(last.mean() - first.mean())
+    if not np.ptp(last) and not np.ptp(first):  # without any variance
+        return effect, effect, effect
+    found = ttest_ind(last, first, equal_var=False).confidence_interval(0.95)
+    return effect, float(found.low), float(found.high)
 
 
 def _correlation(observation: Observation, edges: pd.DataFrame) -> float:
     """Returns Spearman's correlation; of nodes, averaged over stages by their nodes."""
     units = _units(observation, edges)
-    groups = [units]
-    if observation.along == "node":
-        groups = [group for _, group in units.groupby("stage")]
-    # One place, or one value, has no order.
-    ordered = [
-        g for g in groups if g["place"].nunique() > 1 and g["value"].nunique() > 1
-    ]
-    if not ordered:
-        return float("nan")
-    found = [spearmanr(group["place"], group["value"]).statistic for group in ordered]
-    return float(np.average(found, weights=list(map(len, ordered))))
+    along = "stage" if observation.along == "node" else lambda _: 0
+    found, sizes = [], []
+    for _, group in units.groupby(along):
+        # One place, or one value, has no order.
+        if group["place"].nunique() > 1 and group["value"].nunique() > 1:
+            found.append(spearmanr(group["place"], group["value"]).statistic)
+            sizes.append(len(group))
+    return float(np.average(found, weights=sizes)) if found else float("nan")
