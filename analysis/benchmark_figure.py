@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
@@ -58,15 +60,10 @@ def _draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     names = list(dict.fromkeys(row["benchmark"] for row in rows))
     for place, name in enumerate(names):
         own = [y for y, row in enumerate(rows) if row["benchmark"] == name]
-        ratios = [rows[y]["ratio"] for y in own]
-        ax.hlines(
-            own,
-            [ratio["low"] for ratio in ratios],
-            [ratio["high"] for ratio in ratios],
-            color=f"C{place}",
-        )
+        ratios = pd.DataFrame([rows[y]["ratio"] for y in own])
+        ax.hlines(own, ratios["low"], ratios["high"], color=f"C{place}")
         ax.plot(
-            [ratio["median"] for ratio in ratios],
+            ratios["median"],
             own,
             linestyle="",
             marker=MARKERS[place % len(MARKERS)],
@@ -78,36 +75,36 @@ def _draw_ratios(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     ax.set_yticks(range(len(rows)), labels, fontsize=6)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xscale("log")
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    _plain_ticks(ax.xaxis)
     ax.set(xlabel="ratio, median and middle half of the pairs; below 1 took less")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=5, fontsize=7)
 
 
 def _draw_growth(ax: Axes, axis: str, curves: Sequence[Mapping[str, Any]]) -> None:
     for place, curve in enumerate(curves):
-        low, median, high = (
-            [1e3 * seconds[key] for seconds in curve["seconds"]]
-            for key in ("low", "median", "high")
-        )
+        ms = 1e3 * pd.DataFrame(curve["seconds"])[["low", "median", "high"]]
         words = curve["act"].split(",")[0]
         slope = curve["exponent"]["median"]
         ax.plot(
             curve["sizes"],
-            median,
+            ms["median"],
             marker=MARKERS[place % len(MARKERS)],
             markersize=4,
             label=f"{words}, exponent {slope:.2f}",
         )
-        ax.fill_between(curve["sizes"], low, high, alpha=0.25)
+        ax.fill_between(curve["sizes"], ms["low"], ms["high"], alpha=0.25)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xticks(curves[0]["sizes"], [f"{size}" for size in curves[0]["sizes"]])
     ax.set_xticks([], minor=True)
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    _plain_ticks(ax.yaxis)
     fixed = curves[0]["act"].partition(", ")[2]
     ax.set(xlabel=axis, ylabel="time, ms", title=f"Growth with {axis}: {fixed}")
     ax.legend(fontsize=7)
+
+
+def _plain_ticks(axis: Axis) -> None:
+    """Gives a log axis ticks at 1, 2, 5, 10, ..., without powers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())

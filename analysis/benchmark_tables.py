@@ -3,22 +3,52 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ddw_graph.analysis.markdown import markdown_table, number
+from ddw_graph.analysis.markdown import Column, markdown_rows
 from ddw_graph.models.paper import paper_figures
 
-COLUMNS = ("case", "what", "took", "relative to", "which took", "ratio")
-LATENCY = (
-    "model",
-    "engine",
-    "batch",
-    "px",
-    "top-1, %",
-    "latency, ms an image",
-    "ratio to the first",
-    "edges open",
-    "MACs asked for",
-)
 UNITS = {"seconds": (1e3, "ms"), "bytes": (1e-6, "MB")}
+
+
+def latency_label(row: Mapping[str, Any]) -> str:
+    """Returns a timed network in words: its name, its edges, its thresholds."""
+    thresholds = row["thresholds"]
+    suffix = "" if thresholds is None else f", thresholds {thresholds}"
+    return f"{row['model']}, {row['edges']}{suffix}"
+
+
+def _amount(spread: Mapping[str, float], unit: str) -> str:
+    factor, name = UNITS[unit]
+    value = factor * spread["median"]
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f} {name}"
+
+
+def _spread(spread: Mapping[str, float], form: str = ".2f", factor: float = 1) -> str:
+    median, low, high = (
+        format(factor * spread[key], form) for key in ("median", "low", "high")
+    )
+    return f"{median} ({low} to {high})"
+
+
+MEASUREMENTS: dict[str, Column] = {
+    "case": "{case}",
+    "what": "{what}",
+    "took": lambda row: _amount(row["value"], row["unit"]),
+    "relative to": "{to}",
+    "which took": lambda row: _amount(row["base"], row["unit"]),
+    "ratio": lambda row: _spread(row["ratio"]),
+}
+LATENCIES: dict[str, Column] = {
+    "model": latency_label,
+    "engine": "{engine}",
+    "batch": "{batch}",
+    "px": "{size}",
+    "top-1, %": "{top1:.2f}",
+    "latency, ms an image": lambda row: _spread(row["seconds"], ".3f", 1e3),
+    "ratio to the first": lambda row: _spread(row["ratio"]),
+    "edges open": "{open_edges:.0%}",
+    "MACs asked for": lambda row: f"{row['macs'] / 1e6:,.1f}M",
+}
 
 
 def benchmark_tables(report: Mapping[str, Any]) -> str:
@@ -32,78 +62,38 @@ def benchmark_tables(report: Mapping[str, Any]) -> str:
     parts = []
     rows = report["measurements"]
     for name in dict.fromkeys(row["benchmark"] for row in rows):
-        of_name = [_cells(row) for row in rows if row["benchmark"] == name]
-        parts.append(f"### {name}\n\n{_table(COLUMNS, of_name)}")
+        of_name = [row for row in rows if row["benchmark"] == name]
+        parts += [f"### {name}", markdown_rows(MEASUREMENTS, of_name)]
     for curve in report["curves"]:
-        points = zip(curve["sizes"], curve["seconds"], curve["ratios"], strict=True)
-        table = _table(
-            (curve["axis"], "took", "ratio to the first"),
-            [(f"{n:,}", _amount(s, "seconds"), _ratio(r)) for n, s, r in points],
-        )
-        title = f"### {curve['benchmark']} with {curve['axis']}: {curve['act']}"
-        parts.append(f"{title}\n\n{table}\n\nExponent: {_ratio(curve['exponent'])}")
+        keys = ("sizes", "seconds", "ratios")
+        columns: dict[str, Column] = {
+            curve["axis"]: "{sizes:,}",
+            "took": lambda row: _amount(row["seconds"], "seconds"),
+            "ratio to the first": lambda row: _spread(row["ratios"]),
+        }
+        points = zip(*(curve[key] for key in keys), strict=True)
+        parts += [
+            f"### {curve['benchmark']} with {curve['axis']}: {curve['act']}",
+            markdown_rows(columns, (dict(zip(keys, p, strict=True)) for p in points)),
+            f"Exponent: {_spread(curve['exponent'])}",
+        ]
     if report.get("latencies"):
-        parts.append(_latencies(report["latencies"]))
+        parts += ["### latency", *_latencies(report["latencies"])]
     environment = [f"{key} {value}" for key, value in report["environment"].items()]
     parts.append(", ".join(environment).replace("_", " "))
-    return "\n\n".join(parts)
+    return "\n\n".join(part.rstrip() for part in parts)
 
 
-def latency_label(row: Mapping[str, Any]) -> str:
-    """Returns a timed network in words: its name, its edges, its thresholds."""
-    thresholds = row["thresholds"]
-    suffix = "" if thresholds is None else f", thresholds {thresholds}"
-    return f"{row['model']}, {row['edges']}{suffix}"
-
-
-def _latencies(rows: Sequence[Mapping[str, Any]]) -> str:
+def _latencies(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """Returns latencies in the form of Table 3, with the paper's rows under ours."""
-    cells: list[tuple[str, ...]] = [
-        (
-            latency_label(row),
-            row["engine"],
-            str(row["batch"]),
-            str(row["size"]),
-            number(row["top1"], ".2f"),
-            _milliseconds(row["seconds"]),
-            _ratio(row["ratio"]),
-            f"{row['open_edges']:.0%}",
-            f"{row['macs'] / 1e6:,.1f}M",
-        )
-        for row in sorted(rows, key=lambda row: row["batch"])
-    ]
+    table = markdown_rows(LATENCIES, sorted(rows, key=lambda row: row["batch"]))
     paper = paper_figures("table3")
     for name in dict.fromkeys(name for name, _ in paper):
         top1, latency = (paper[name, column] for column in ("top1", "latency"))
-        figures = f"{top1:.1f}", f"{latency:.3f}", *["–"] * 3
-        cells.append((f"{name} (paper)", "–", "–", "224", *figures))
-    return (
-        f"### latency\n\n{_table(LATENCY, cells)}\n\nMedian and middle half. The "
-        "paper's rows are reference values: of hardware and a batch that it does not "
-        "name, so they compare with each other and not with ours."
+        figures = f"{top1:.1f} | {latency:.3f} | – | – | –"
+        table += f"| {name} (paper) | – | – | 224 | {figures} |\n"
+    return table, (
+        "Median and middle half. The paper's rows are reference values: of hardware "
+        "and a batch that it does not name, so they compare with each other and not "
+        "with ours."
     )
-
-
-def _milliseconds(seconds: Mapping[str, float]) -> str:
-    median, low, high = (1e3 * seconds[key] for key in ("median", "low", "high"))
-    return f"{median:.3f} ({low:.3f} to {high:.3f})"
-
-
-def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    value, base = (_amount(row[key], row["unit"]) for key in ("value", "base"))
-    return row["case"], row["what"], value, row["to"], base, _ratio(row["ratio"])
-
-
-def _amount(spread: Mapping[str, float], unit: str) -> str:
-    factor, name = UNITS[unit]
-    value = factor * spread["median"]
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
-    return f"{value:,.{digits}f} {name}"
-
-
-def _ratio(spread: Mapping[str, float]) -> str:
-    return f"{spread['median']:.2f} ({spread['low']:.2f} to {spread['high']:.2f})"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return markdown_table(header, rows).rstrip()

@@ -151,7 +151,7 @@ def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figur
     check_weighted(collection)
     stages = range(len(collection.stages))
     moments = [class_moments(collection, place) for place in stages]
-    count = moments[0].count
+    count = moments[0].samples
     known = [
         name for name, samples in zip(collection.classes, count, strict=True) if samples
     ]

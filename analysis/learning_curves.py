@@ -1,6 +1,7 @@
 """Learning curves: loss and accuracy over epochs, with a band over seeds."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,6 +14,8 @@ from ddw_graph.training.run import Run
 
 CURVES = ["train_loss", "test_loss", "train_accuracy", "test_accuracy"]
 """The columns of a classifier's log that are drawn."""
+
+LINES: Any = {"test": "-", "train": ":"}
 
 
 def curves_of(groups: Sequence[Group]) -> pd.DataFrame:
@@ -61,7 +64,7 @@ def curve_figure(curves: pd.DataFrame, *, title: str | None = None) -> Figure:
             runs = int(rows["runs"].iloc[0])
             label = plain(str(name))
             label += f" ({runs} runs, mean and sd)" if runs > 1 else ""
-            for split, line in (("test", "-"), ("train", ":")):
+            for split, line in LINES.items():
                 mean, std = (
                     unit * rows[f"{split}_{what}{end}"].to_numpy()
                     for end in ("", "_std")
@@ -84,7 +87,7 @@ def curve_figure(curves: pd.DataFrame, *, title: str | None = None) -> Figure:
         ax.xaxis.get_major_locator().set_params(integer=True)
     axes[0].set_ylabel("loss")
     axes[1].set_ylabel("accuracy, %")
-    for split, line in (("test", "-"), ("train", ":")):
+    for split, line in LINES.items():
         axes[0].add_line(Line2D([], [], color="0.3", linestyle=line, label=split))
     if title:
         figure.suptitle(title)

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -34,14 +35,13 @@ def plain(name: str) -> str:
 
 def legend_below(figure: Figure, panels: Iterable[Axes], *, ncols: int = 2) -> None:
     """Adds one legend for all panels; lines with the same label share an entry."""
-    drawn = {}
+    drawn: dict[str, Any] = {}
     for ax in panels:
         handles, labels = ax.get_legend_handles_labels()
         drawn |= dict(zip(labels, handles, strict=True))
     if drawn:
-        figure.legend(
-            drawn.values(), drawn.keys(), loc="outside lower center", ncols=ncols
-        )
+        handles, labels = list(drawn.values()), list(drawn)
+        figure.legend(handles, labels, loc="outside lower center", ncols=ncols)
 
 
 def check_ending(suffix: str) -> str:

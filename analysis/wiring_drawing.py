@@ -1,6 +1,7 @@
 """Pictures of wirings: every edge and its direction can be read."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -30,6 +31,9 @@ MAX_NUMBERS = 64
 
 RADIUS = 0.3
 """Of a node, where two in a line are 1 apart."""
+
+CENTRED: Any = {"ha": "center", "va": "center_baseline", "zorder": 5}
+"""How text stands at its place."""
 
 Edge = tuple[int, int]
 Ink = Mapping[Edge, tuple[str, float]]
@@ -197,11 +201,12 @@ def _draw_routes(
         ax.add_patch(Circle(at, RADIUS, gid=f"node-{node}", **look))
         # Black reads better on the palest of the colours, white on the others.
         pale = np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)) > 0.55
-        _write(ax, at, str(node), 0.28 * unit, "black" if pale else "white")
+        colour = "black" if pale else "white"
+        ax.text(*at, str(node), fontsize=0.28 * unit, color=colour, **CENTRED)
     for node, word, sign in ((0, "input", -1), (max(places), "output", 1)):
         at = places[node][0] + sign * beside[0], places[node][1] + beside[1]
         align = {0: "center", -1: "right", 1: "left"}[sign * int(beside[0] > 0)]
-        _write(ax, at, word, 0.28 * unit, horizontalalignment=align)
+        ax.text(at[0], at[1], word, fontsize=0.28 * unit, **(CENTRED | {"ha": align}))
     return ax
 
 
@@ -218,14 +223,20 @@ def _draw_matrix(size: int, ink: Ink, ax: Axes | None) -> Axes:
     ax.imshow(cells, extent=extent, interpolation="none")
     if size <= MAX_NUMBERS:
         bounds = np.arange(0.5, size)
+<<<<<<< HEAD
         width = 0.12 * unit
         ax.vlines(bounds, low[1], high[1], color="white", linewidth=width)
         ax.hlines(-bounds, low[0], high[0], color="white", linewidth=width)
+=======
+        look: Any = {"color": "white", "linewidth": 0.12 * unit}
+        ax.vlines(bounds, low[1], high[1], **look)
+        ax.hlines(-bounds, low[0], high[0], **look)
+>>>>>>> c78f913 (Types of pictures and statistics; benchmark tables by columns; thumbnails by torchvision's grid)
         for node in range(size):
-            _write(ax, (node, -node), str(node), 0.45 * unit)
+            ax.text(node, -node, str(node), fontsize=0.45 * unit, **CENTRED)
     letters = max(0.5, 0.025 * size) * unit
-    _write(ax, (-1.0, 0.0), "input", letters, horizontalalignment="right")
-    _write(ax, (size, 1.0 - size), "output", letters, horizontalalignment="left")
+    ax.text(-1, 0, "input", fontsize=letters, **(CENTRED | {"ha": "right"}))
+    ax.text(size, 1 - size, "output", fontsize=letters, **(CENTRED | {"ha": "left"}))
     return ax
 
 
@@ -247,23 +258,3 @@ def _axes(
     ax.set_axis_off()
     ax.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
     return ax, 72 * min(page.width / width, page.height / height)
-
-
-def _write(
-    ax: Axes,
-    at: tuple[float, float],
-    text: str,
-    size: float,
-    color: str = "black",
-    horizontalalignment: str = "center",
-) -> None:
-    """Writes text in letters of a size in points."""
-    ax.text(
-        *at,
-        text,
-        fontsize=size,
-        color=color,
-        horizontalalignment=horizontalalignment,
-        verticalalignment="center_baseline",
-        zorder=5,
-    )

@@ -51,24 +51,20 @@ class Thumbnails:
 
         Thumbnails stand row by row in the order in which they were added.
         """
-        from PIL import Image  # slow to import
+        from PIL import Image  # both are slow to import
+        from torchvision.utils import make_grid
 
         assert self.low is not None and self.high is not None, "an image was added"
-        images = torch.cat(self.images)
-        count, channels, size, _ = images.shape
         low, high = self.low[:, None, None], self.high[:, None, None]
         span = (high - low).clamp(min=torch.finfo(torch.float32).tiny)
+        # Batch by batch, since in full precision many images take much memory.
+        shades = (((batch.float() - low) / span).clamp(0, 1) for batch in self.images)
+        images = torch.cat([(255 * each).round().byte() for each in shades])
+        count, channels, size, _ = images.shape
         columns = math.ceil(math.sqrt(count))
-        rows = math.ceil(count / columns)
-        grid = torch.zeros(rows * columns, channels, size, size, dtype=torch.uint8)
-        # In pieces, since in full precision many images take much memory.
-        for place in range(0, count, 512):
-            shades = (images[place : place + 512].float() - low) / span
-            piece = (255 * shades.clamp(0, 1)).round().byte()
-            grid[place : place + len(piece)] = piece
-        pixels = grid.reshape(rows, columns, channels, size, size)
-        pixels = pixels.permute(0, 3, 1, 4, 2).reshape(rows * size, columns * size, -1)
-        array = pixels.squeeze(2).contiguous().numpy()
+        # Of grey images it makes three channels.
+        sheet = make_grid(images, columns, padding=0)[:channels]
+        array = sheet.permute(1, 2, 0).squeeze(2).contiguous().numpy()
         file = io.BytesIO()
         Image.fromarray(array).save(file, "PNG", optimize=count <= 1000)
         return file.getvalue(), size, columns

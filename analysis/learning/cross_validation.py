@@ -171,5 +171,6 @@ def fold_interval(values: Iterable[float], ratio: float) -> tuple[float, float, 
     """
     array = np.array(list(values), np.float64)
     error = array.std(ddof=1) * (1 / len(array) + ratio) ** 0.5
-    mean, half = array.mean(), stats.t.ppf(0.975, len(array) - 1) * error
-    return float(mean), float(mean - half), float(mean + half)
+    mean = float(array.mean())
+    low, high = mean + error * np.array(stats.t.interval(0.95, len(array) - 1))
+    return mean, float(low), float(high)

@@ -16,7 +16,7 @@ class Moments(NamedTuple):
     The variance is that of the population. Without a sample they are 0.
     """
 
-    count: Int[np.ndarray, " classes"]
+    samples: Int[np.ndarray, " classes"]
     mean: Float[np.ndarray, "classes edges"]
     variance: Float[np.ndarray, "classes edges"]
 
@@ -50,10 +50,10 @@ def class_offsets(moments: Moments) -> Float[np.ndarray, "classes edges"]:
     Args:
         moments: Those of ``class_moments``.
     """
-    seen = moments.count > 0
+    seen = moments.samples > 0
     # From one class's, so that equal means leave no rounding.
     off = moments.mean - moments.mean[seen][0]
-    offsets: np.ndarray = off - moments.count @ off / moments.count.sum()
+    offsets: np.ndarray = off - moments.samples @ off / moments.samples.sum()
     return np.where(seen[:, None], offsets, 0)
 
 
@@ -70,11 +70,11 @@ def class_table(collection: Collection) -> pd.DataFrame:
     tables = []
     for place in range(len(collection.stages)):
         moments = class_moments(collection, place)
-        (seen,) = np.nonzero(moments.count)
+        (seen,) = np.nonzero(moments.samples)
         edges = weighted_edges(collection, place)
         columns = {
             "class": np.tile(np.array(collection.classes)[seen], len(edges)),
-            "samples": np.tile(moments.count[seen], len(edges)),
+            "samples": np.tile(moments.samples[seen], len(edges)),
             "mean": moments.mean[seen].T.ravel(),
             "std": np.sqrt(moments.variance[seen]).T.ravel(),
         }
@@ -99,7 +99,7 @@ def class_share_table(collection: Collection) -> pd.DataFrame:
     tables = []
     for place in range(len(collection.stages)):
         moments = class_moments(collection, place)
-        share = moments.count / collection.samples
+        share = moments.samples / collection.samples
         between = share @ class_offsets(moments) ** 2
         total = between + share @ moments.variance
         part = np.full(len(total), np.nan)
@@ -107,7 +107,7 @@ def class_share_table(collection: Collection) -> pd.DataFrame:
         columns = {
             "std": np.sqrt(total),
             "class_share": part,
-            "chance": (np.count_nonzero(moments.count) - 1)
+            "chance": (np.count_nonzero(moments.samples) - 1)
             / max(collection.samples - 1, 1),
         }
         edges = weighted_edges(collection, place)
@@ -128,7 +128,7 @@ def class_distance_table(collection: Collection) -> pd.DataFrame:
         once, and each class with itself.
     """
     moments = [class_moments(collection, k) for k in range(len(collection.stages))]
-    count = moments[0].count
+    count = moments[0].samples
     (seen,) = np.nonzero(count)
     means = np.hstack([each.mean for each in moments])[seen]
     off = np.hstack([class_offsets(each) for each in moments])[seen]

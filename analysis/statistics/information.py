@@ -64,7 +64,8 @@ def _levels(
     if not span:
         return np.zeros(len(weights), np.int64)
     level = (weights - weights.min()) / (span / levels)
-    return np.minimum(level.astype(np.int64), levels - 1)
+    states: np.ndarray = np.minimum(level.astype(np.int64), levels - 1)
+    return states
 
 
 def _information(counts: Int[np.ndarray, "states classes"]) -> dict[str, float]:

@@ -32,7 +32,7 @@ def unusualness(collection: Collection) -> Float[np.ndarray, " samples"]:
     labels = collection.column("label")
     for place in range(len(collection.stages)):
         moments = class_moments(collection, place)
-        share = moments.count / collection.samples
+        share = moments.samples / collection.samples
         mean, deviation = moments.mean, np.sqrt(share @ moments.variance)
         varies = deviation > RESOLUTION * np.abs(share @ mean)
         edges += int(varies.sum())

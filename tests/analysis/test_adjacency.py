@@ -1,5 +1,6 @@
 """Tables and graphs of an adjacency hold what the network returned."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,25 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
-from torch_geometric.loader import DataLoader
 
-from ddw_graph import EdgeWeights, Network, Stage, analysis
+from ddw_graph import Network, Stage, analysis
 from ddw_graph.analysis.collect import collect
-from ddw_graph.analysis.learning.graphs import collection_graphs, wirings_graph
+from ddw_graph.analysis.learning.graphs import collection_graphs
 from ddw_graph.errors import DataError, ModelError
 from ddw_graph.generators import complete
 from ddw_graph.wiring import edge_list
 from tests.analysis.test_collect import some_model
 
 KEY = ["sample", "stage", "source", "target"]
-
-
-class ByChannel(EdgeWeights):
-    """Weighs each channel by a number of its own."""
-
-    def outgoing(self, node: int, x: Tensor) -> Tensor:
-        count = len(self.plan.weighted(node))
-        return torch.rand(1, count, self.channels[node], 1, 1)
 
 
 class Block(nn.Module):
@@ -90,38 +82,6 @@ def test_the_table_has_each_weight_in_the_wirings_order(edges: str) -> None:
     assert frame.index.equals(pd.RangeIndex(len(frame)))
 
 
-def test_by_position_each_weight_has_its_place() -> None:
-    stage = Stage(complete(2), 4, 4, edges="attention").eval()
-    random_queries(stage)
-    (adjacency,) = answer(stage, torch.randn(2, 4, 3, 5))
-    frame = analysis.adjacency_frame(adjacency, stage, by_sample=False)
-    assert list(frame) == [*KEY, "height", "width", "weight"]
-    assert len(frame) == 2 * stage.dag.number_of_edges() * 3 * 5
-    assert not frame.duplicated([*KEY, "height", "width"]).any()
-    b, i, j, h, w = (
-        frame[name].to_numpy(int)
-        for name in ("sample", "source", "target", "height", "width")
-    )
-    expected = adjacency.detach().numpy()[b, j, i, 0, h, w]
-    assert frame["weight"].tolist() == expected.tolist()
-    averaged = analysis.adjacency_frame(adjacency, stage)
-    means = frame.groupby(KEY)["weight"].mean()
-    np.testing.assert_allclose(averaged["weight"], means, 1e-5)
-
-
-def test_by_channel_each_weight_has_its_place() -> None:
-    stage = Stage(complete(2), 4, 4, edges=ByChannel).eval()
-    (adjacency,) = answer(stage, torch.randn(2, 4, 3, 3))
-    frame = analysis.adjacency_frame(adjacency, stage, by_sample=False)
-    assert list(frame) == [*KEY, "channel", "weight"]
-    b, i, j, c = (
-        frame[name].to_numpy(int) for name in ("sample", "source", "target", "channel")
-    )
-    assert len(frame) == 2 * stage.dag.number_of_edges() * 4
-    expected = adjacency.numpy()[b, j, i, c, 0, 0]
-    assert frame["weight"].tolist() == expected.tolist()
-
-
 @pytest.mark.parametrize(
     ("shape", "axis", "names"),
     [
@@ -132,16 +92,30 @@ def test_by_channel_each_weight_has_its_place() -> None:
         ((2, 4, 2, 1, 5), 1, ["channel", "position_1", "position_3"]),
     ],
 )
-def test_axes_are_named_as_the_features_are(
+def test_each_weight_has_its_place_on_axes_named_as_the_features(
     shape: tuple[int, ...], axis: int, names: list[str]
 ) -> None:
     def operation(*arguments: int) -> nn.Module:
         return nn.Identity()
 
     stage = Stage(complete(1), 4, 4, operation=operation, channel_axis=axis)
-    adjacency = torch.zeros(2, 3, 3, *shape[1:])
+    sizes = shape[1:]
+    adjacency = drawn(2, *sizes)
     frame = analysis.adjacency_frame(adjacency, stage, by_sample=False)
     assert list(frame) == [*KEY, *names, "weight"]
+    assert len(frame) == 2 * 3 * math.prod(sizes)
+    assert not frame.duplicated([*KEY, *names]).any()
+    b, i, j, *places = (
+        frame[name].to_numpy(int) for name in ("sample", "source", "target", *names)
+    )
+    long = torch.tensor(adjacency.shape[3:]) > 1
+    for at in np.flatnonzero(~long.numpy()):
+        places.insert(at, np.zeros(len(frame), int))
+    expected = adjacency.numpy()[b, j, i, *places]
+    assert frame["weight"].tolist() == expected.tolist()
+    averaged = analysis.adjacency_frame(adjacency, stage)
+    means = frame.groupby(KEY)["weight"].mean()
+    np.testing.assert_allclose(averaged["weight"], means, 1e-5)
 
 
 def test_stages_may_differ_in_their_axes() -> None:
@@ -196,24 +170,6 @@ def test_gradients_and_every_precision_are_taken(
     np.testing.assert_allclose(graphs[4].edge_weight, exact[4], 1e-6)
 
 
-def test_graphs_give_wirings_and_weights_back() -> None:
-    model = small_model()
-    adjacency = answer(model, torch.randn(3, 1, 8, 8))
-    graphs = analysis.to_pyg(adjacency, model, labels=[2, 0, 1])
-    frame = analysis.adjacency_frame(adjacency, model)
-    assert len(graphs) == 3
-    for sample, graph in enumerate(graphs):
-        assert graph.validate() and int(graph.sample) == sample
-        wirings = wirings_graph([stage.dag for stage in model.stages])
-        assert torch.equal(graph.edge_index, wirings.edge_index)
-        here = frame["sample"] == sample
-        assert graph.edge_weight.tolist() == frame["weight"][here].tolist()
-    (batch,) = DataLoader(graphs, batch_size=3)
-    assert batch.num_graphs == 3 and batch.y.tolist() == [2, 0, 1]
-    np.testing.assert_array_equal(batch.edge_weight, frame["weight"])
-    assert "y" not in analysis.to_pyg(adjacency, model)[0]
-
-
 def test_graphs_do_not_share_their_weights() -> None:
     model = small_model()
     adjacency = answer(model, torch.randn(2, 1, 8, 8))
@@ -223,6 +179,7 @@ def test_graphs_do_not_share_their_weights() -> None:
     graphs[0].edge_weight.zero_()
     graphs[0].y.zero_()
     assert torch.equal(graphs[1].edge_weight, kept)
+    assert "y" not in analysis.to_pyg(adjacency, model)[0]
     assert labels.tolist() == [1, 2]
 
 
@@ -236,6 +193,9 @@ def test_graphs_are_those_of_a_collection(tmp_path: Path, edges: str) -> None:
     with torch.no_grad():
         adjacency = answer(model, x)
     graphs = analysis.to_pyg(adjacency, model, labels=labels)
+    frame = analysis.adjacency_frame(adjacency, model)
+    weights = torch.cat([graph.edge_weight for graph in graphs])
+    np.testing.assert_array_equal(weights, frame["weight"])
     stored = collection_graphs(collection)
     assert len(graphs) == len(stored)
     for sample, graph in enumerate(graphs):
