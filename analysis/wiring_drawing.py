@@ -223,15 +223,9 @@ def _draw_matrix(size: int, ink: Ink, ax: Axes | None) -> Axes:
     ax.imshow(cells, extent=extent, interpolation="none")
     if size <= MAX_NUMBERS:
         bounds = np.arange(0.5, size)
-<<<<<<< HEAD
         width = 0.12 * unit
         ax.vlines(bounds, low[1], high[1], color="white", linewidth=width)
         ax.hlines(-bounds, low[0], high[0], color="white", linewidth=width)
-=======
-        look: Any = {"color": "white", "linewidth": 0.12 * unit}
-        ax.vlines(bounds, low[1], high[1], **look)
-        ax.hlines(-bounds, low[0], high[0], **look)
->>>>>>> c78f913 (Types of pictures and statistics; benchmark tables by columns; thumbnails by torchvision's grid)
         for node in range(size):
             ax.text(node, -node, str(node), fontsize=0.45 * unit, **CENTRED)
     letters = max(0.5, 0.025 * size) * unit
