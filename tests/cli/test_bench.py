@@ -29,8 +29,8 @@ def test_prints_tables_and_writes_json_and_a_picture(tmp_path: Path) -> None:
     found = json.loads(out.read_text())
     assert found["environment"]["threads"] == 2
     assert list(found["arguments"]) == ["aggregation", "growth"]
-    assert len(found["measurements"]) == 6 and len(found["curves"]) == 6
-    assert "naive loop" in picture.read_text()
+    assert len(found["measurements"]) == 2 and len(found["curves"]) == 6
+    assert "copy of the inputs" in picture.read_text()
 
 
 @pytest.mark.full
