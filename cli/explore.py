@@ -116,7 +116,7 @@ def _trained(
     names = [run.resolve().name for run in runs]
     if len(set(names)) < len(names):
         names = [str(run) for run in runs]
-    if len(set(names)) < len(names):
+    if len({run.resolve() for run in runs}) < len(runs):
         raise click.UsageError(f"two RUNs must be different ones, got {runs[0]} twice")
     first, *others = found = [Run(run) for run in runs]
     for run in others:

@@ -10,7 +10,12 @@ from typing import Any, NoReturn
 import click
 
 from ddw_graph import __version__
-from ddw_graph.errors import UnfinishedWarning, UserError, first_sentence
+from ddw_graph.errors import (
+    UnfinishedWarning,
+    UserError,
+    first_sentence,
+    printable,
+)
 
 COMMANDS = {
     "build": "Build a wiring, say what it is, and write it.",
@@ -132,7 +137,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 def _tell(message: str) -> None:
-    click.echo(f"ddw-graph: {' '.join(message.split())}", err=True)
+    click.echo(f"ddw-graph: {printable(' '.join(message.split()))}", err=True)
 
 
 def _told(show: Callable[..., None]) -> Callable[..., None]:

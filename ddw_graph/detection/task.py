@@ -4,6 +4,7 @@ import copy
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,9 @@ from ddw_graph.errors import RunError
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.launch import train_task
 from ddw_graph.training.log import Row
+from ddw_graph.training.loop import Training
 from ddw_graph.training.run import Run
+from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.task import Evaluating, Task
 
 
@@ -158,4 +161,6 @@ def train_detector(
         ModelError: If the detector's network has no ``config``.
     """
     task = Detection(copy.deepcopy(detector).to(device), train, val, recipe)
-    return train_task(task, seed=seed, folder=folder, **options)
+    resume = options.pop("resume", False)
+    training = Training(task, seed, RunFolder(Path(folder)), **options)
+    return train_task(training, resume=resume)

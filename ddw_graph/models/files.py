@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from typing_extensions import TypeVar
 
@@ -66,6 +66,15 @@ def save(
         FileError: If another file is there and may not be replaced.
         OSError: If the folder or the disk refuses.
     """
+    return write_bytes(path, packed(model), overwrite=overwrite)
+
+
+def packed(model: nn.Module) -> list[bytes]:
+    """Returns the content of the file that ``save`` would write, in pieces.
+
+    Raises:
+        ModelError: See ``save``.
+    """
     if not isinstance(getattr(model, "config", None), dict):
         without = " without one" if hasattr(model, "config") else ""
         raise ModelError(
@@ -74,7 +83,7 @@ def save(
         )
     state = model.state_dict()
     parts, content = pack(model.config, state)  # type: ignore[arg-type]
-    if not _has_own_parts(content.config):
+    if not has_own_parts(content.config):
         for name, module in model.named_modules():
             if is_altered(module):
                 raise ModelError(
@@ -88,7 +97,7 @@ def save(
                 "a saved network must be the one that its config describes, but "
                 f"{found}"
             )
-    return write_bytes(path, parts, overwrite=overwrite)
+    return parts
 
 
 def load(
@@ -152,7 +161,7 @@ def load(
         return model.eval()  # type: ignore[return-value]
 
 
-def _has_own_parts(config: Any) -> bool:
+def has_own_parts(config: Any) -> bool:
     """Returns whether the caller's own operation, edges or backbone is in a network.
 
     They are None in a configuration, and only the caller has them.
@@ -162,14 +171,29 @@ def _has_own_parts(config: Any) -> bool:
 
 
 def _built(content: Content, **given: Any) -> nn.Module:
-    """Returns the model of a file's configuration, which is to hold the file's tensors.
+    """Returns the model of a file's configuration, in the type of its tensors."""
+    return model_for(content.tensors, content.config, **given).to(content.dtype)
 
-    Its parameters are not drawn, and no random number that its making takes has an
-    effect outside.
+
+def model_for(
+    tensors: Mapping[str, Tensor], config: Mapping[str, Any], **given: Any
+) -> nn.Module:
+    """Returns the model of a configuration to load tensors into.
+
+    Its parameters are not drawn, no random number that its making takes has an effect
+    outside, and one that is far larger than the tensors is refused.
+
+    Args:
+        tensors: The tensors.
+        config: The configuration.
+        given: What it cannot hold; see ``from_config``.
+
+    Raises:
+        ModelError: If it describes no model, or one that is far larger.
     """
-    numbers = sum(tensor.numel() for tensor in content.tensors.values())
+    numbers = sum(tensor.numel() for tensor in tensors.values())
     with torch.random.fork_rng(devices=[]), torch.device("cpu"), _Frugal(numbers):
-        return built(content.config, **given).to(content.dtype)
+        return built(config, **given)
 
 
 def built(config: Mapping[str, Any], **given: Any) -> nn.Module:

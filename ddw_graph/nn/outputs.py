@@ -35,14 +35,15 @@ def outputs(
     """Yields what a network returns for each batch, in evaluation mode.
 
     Batches are moved to the network's device and converted to its type. No gradient is
-    kept, and the network's mode is restored at the end. Sums of what is yielded need no
-    synchronisation with a GPU until they are read.
+    kept, and between batches the network has the mode that it had. Sums of what is
+    yielded need no synchronisation with a GPU until they are read.
 
     Args:
         network: The network.
         batches: Images, or images and labels, such as a ``DataLoader`` gives.
         adjacency: Returns the multipliers for the samples of a batch, in place of those
-            that the network would compute: a function of their places in all.
+            that the network would compute; called with the slice of all samples that
+            the batch is.
 
     Example:
         >>> from ddw_graph import create_model
@@ -53,19 +54,19 @@ def outputs(
     """
     first = next(network.parameters())
     done = 0
-    with evaluating(network):
-        for batch in batches:
-            images, *rest = [batch] if isinstance(batch, Tensor) else batch
-            labels = rest[0].to(first.device, non_blocking=True) if rest else None
-            images = images.to(first.device, first.dtype, non_blocking=True)
-            here = slice(done, done + len(images))
-            done = here.stop
-            given = None
-            if adjacency is not None:
-                given = [matrix.to(first.device) for matrix in adjacency(here)]
-            with torch.no_grad():
-                logits, found = network(images, adjacency=given, return_adjacency=True)
-            yield Output(images, labels, logits, found)
+    for batch in batches:
+        images, *rest = [batch] if isinstance(batch, Tensor) else batch
+        labels = rest[0].to(first.device, non_blocking=True) if rest else None
+        images = images.to(first.device, first.dtype, non_blocking=True)
+        here = slice(done, done + len(images))
+        done = here.stop
+        given = None
+        if adjacency is not None:
+            given = [matrix.to(first.device) for matrix in adjacency(here)]
+        # For each batch: whoever asks for the next one may train in between.
+        with evaluating(network), torch.no_grad():
+            logits, found = network(images, adjacency=given, return_adjacency=True)
+        yield Output(images, labels, logits, found)
 
 
 @contextmanager

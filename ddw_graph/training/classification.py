@@ -70,12 +70,9 @@ class Classification(Task):
         return self.data.as_dict()
 
     def notes(self) -> dict[str, Any]:
-        """Returns how images are transformed, and where they come from."""
-        transform, source = self.data.transform, self.data.source
-        return {
-            "transform": None if transform is None else transform.as_dict(),
-            "source": None if source is None else source.as_dict(),
-        }
+        """Returns where the images come from."""
+        source = self.data.source
+        return {"source": None if source is None else source.as_dict()}
 
     def check(self, execution: Execution) -> None:
         """Checks that the network takes the images, and can keep a budget.
@@ -146,10 +143,11 @@ class Classification(Task):
             classes=self.data.classes,
             collection=now.folder / "analysis" if now.last else None,
         )
-        if now.world.leads:
-            edges = weighted_edges(network)
-            rows = edge_rows(edges, found.weights, found.images, now.epoch)
-            write_edge_log(now.folder, rows)
+        with now.world.together(found.weights.device):
+            if now.world.leads:
+                edges = weighted_edges(network)
+                rows = edge_rows(edges, found.weights, found.images, now.epoch)
+                write_edge_log(now.folder, rows)
         return {
             "test_loss": found.loss,
             "test_accuracy": found.accuracy,

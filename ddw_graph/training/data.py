@@ -106,8 +106,11 @@ class DataSource:
         """
         try:
             root = values["root"]
+            numbers = [values[k] for k in ("image_size", "per_class", "holdout")]
+            if not all(n is None or type(n) is int for n in numbers):
+                raise ValueError(f"{numbers} for image_size, per_class and holdout")
             return cls(**{**values, "root": None if root is None else Path(root)})
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"a source must have what load_data takes, got {error}"
             ) from error

@@ -1,5 +1,6 @@
 """How a network does on images that it was not trained on."""
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,11 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
 
+from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output, outputs
 from ddw_graph.training.budget_term import mac_shares
-from ddw_graph.training.collection import CollectionWriter, sample_rows
+from ddw_graph.training.collection import COLUMNS, CollectionWriter, sample_rows
 from ddw_graph.training.edge_log import weight_sums, weighted_edges
 from ddw_graph.training.loading import batch_sizes, batches
 from ddw_graph.training.world import World
@@ -70,7 +72,7 @@ def evaluate(
             there is replaced.
 
     Raises:
-        DataError: If there is no image, or one cannot be read.
+        DataError: If there is no image, one cannot be read, or the loss is not finite.
     """
     device = next(network.parameters()).device
     # Of loss, right predictions, those among five, shares of MACs, and images.
@@ -86,8 +88,10 @@ def evaluate(
         world_size=world.size,
         pin=device.type == "cuda",
     )
-    price = price or cost(network, images[0][0].shape[-1])
     count_images: int = len(images)  # type: ignore[arg-type]
+    if not count_images:
+        raise DataError("evaluation needs at least one image, got none")
+    price = price or cost(network, images[0][0].shape[-1])
     with ExitStack() as stack:
         writer: CollectionWriter | None = None
         if collection is not None and world.leads:
@@ -107,8 +111,15 @@ def evaluate(
                 rows.append(sample_rows(output, network, price))
         loss, correct, among, share, count = world.total(sums).tolist()
         weights = world.total(weights).cpu()
+        if not math.isfinite(loss):
+            raise DataError(
+                f"the loss over these images must be finite, got {loss}: an image or a "
+                "weight is not"
+            )
         if collection is not None and world.size > 1:
-            table = _gathered(rows, count_images, batch_size, world)
+            edges_in_all = sum(len(stage.plan.edges) for stage in network.stages)
+            width = edges_in_all + len(COLUMNS)
+            table = _gathered(rows, width, count_images, batch_size, world, device)
             if writer is not None:
                 writer.add_rows(table)
     return Evaluation(
@@ -137,7 +148,12 @@ def _sums(output: Output, price: NetworkCost) -> Float[Tensor, " 5"]:
 
 
 def _gathered(
-    rows: Sequence[Tensor], count: int, batch_size: int, world: World
+    rows: Sequence[Tensor],
+    width: int,
+    count: int,
+    batch_size: int,
+    world: World,
+    device: torch.device,
 ) -> Float[Tensor, "images columns"]:
     """Returns the rows of all processes, in the order of the images."""
     own = torch.cat(
@@ -148,7 +164,8 @@ def _gathered(
             )
         ]
     )
-    # Each process fills its own rows, and the sum is the whole.
-    table = rows[0].new_zeros(count, rows[0].shape[1])
-    table[own.to(table.device)] = torch.cat(list(rows))
+    # Each process fills its own rows, if it has some, and the sum is the whole.
+    table = torch.zeros(count, width, dtype=torch.float64, device=device)
+    if rows:
+        table[own.to(device)] = torch.cat(list(rows))
     return world.total(table)

@@ -82,11 +82,16 @@ class ImageData:
         Raises:
             DataError: If images are to be augmented that do not have 8 bits.
         """
-        return Inputs(self.train, self.transform, augmentation)
+        return Inputs(self.train, self.transform, augmentation, **self._checks())
 
     def test_inputs(self) -> Dataset[tuple[Tensor, Any]]:
         """Returns the test images as the network sees them, with their classes."""
-        return Inputs(self.test, self.transform)
+        return Inputs(self.test, self.transform, **self._checks())
+
+    def _checks(self) -> dict[str, Any]:
+        size = self.image_size
+        shape = (self.channels, size, size)
+        return {"classes": len(self.classes), "shape": shape}
 
     def with_transform(self, transform: Transform) -> "ImageData":
         """Returns the images to be transformed otherwise, such as those of a run."""
@@ -113,5 +118,6 @@ class ImageData:
             "train": train,
             "test": test,
             "digest": self.digest,
+            "transform": None if self.transform is None else self.transform.as_dict(),
             **{name: value for name, value in chosen.items() if value is not None},
         }

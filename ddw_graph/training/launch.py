@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.data import Dataset
 
 from ddw_graph.errors import ModelError, RunError
 from ddw_graph.models import create_model, rewire, save
+from ddw_graph.models.files import has_own_parts, packed
 from ddw_graph.nn.network import Network
 from ddw_graph.training.bad_images import write_bad_images
 from ddw_graph.training.budget_term import CLOSING_EDGES
@@ -25,7 +25,6 @@ from ddw_graph.training.own_data import dataset_data
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import Run, kept_network
 from ddw_graph.training.run_folder import RunFolder
-from ddw_graph.training.task import Task
 from ddw_graph.training.world import World
 
 DEFAULT_MODEL = "randwire_tiny"
@@ -36,7 +35,7 @@ Folder = str | os.PathLike[str]
 
 def train(
     network: Network,
-    data: ImageData | tuple[Dataset[Any], Dataset[Any]],
+    data: ImageData | Sequence[Dataset[Any]],
     recipe: Recipe,
     *,
     seed: int,
@@ -79,77 +78,49 @@ def train(
         DataError: If the images do not fit the network.
         ModelError: If the network has no ``config``.
     """
-    if isinstance(data, tuple):
+    if not isinstance(data, ImageData):
         data = dataset_data(*data)
-    copied = copy.deepcopy(network).to(device)
-    return train_task(
-        Classification(copied, data, recipe),
-        seed=seed,
-        folder=folder,
-        resume=resume,
-        workers=workers,
-        listeners=listeners,
-        execution=execution,
-        world=world,
-        checkpoint_steps=checkpoint_steps,
-    )
-
-
-def train_task(
-    task: Task,
-    *,
-    seed: int,
-    folder: Folder,
-    resume: bool = False,
-    workers: int = 0,
-    listeners: Sequence[Listener] = (),
-    execution: Execution = Execution(),  # noqa: B008 (frozen)
-    world: World = World(),  # noqa: B008 (frozen)
-    checkpoint_steps: int | None = None,
-) -> Run:
-    """Trains the network of a task, which changes, and returns the run.
-
-    Args:
-        task: What is trained, on the device where it trains.
-        seed: See ``train``, as everything else.
-        folder: See ``train``.
-        resume: See ``train``.
-        workers: See ``train``.
-        listeners: See ``train``.
-        execution: See ``train``.
-        world: See ``train``.
-        checkpoint_steps: See ``train``.
-
-    Raises:
-        UserError: See ``train``.
-    """
-    check_seed(seed)
-    if task.network.config is None:
-        raise ModelError(
-            "a network must have a config to be trained, as create_model and rewire "
-            "give it, got None"
-        )
-    run = RunFolder(Path(folder))
+    copied = copy.deepcopy(network).to(usable_device(device))
     training = Training(
-        task,
-        task.recipe,
+        Classification(copied, data, recipe),
         seed,
-        run,
+        RunFolder(Path(folder)),
         execution,
         world,
         listeners,
         workers,
         checkpoint_steps,
     )
-    task.check(execution)
+    return train_task(training, resume=resume)
+
+
+def train_task(training: Training, *, resume: bool = False) -> Run:
+    """Trains the network of a task, which changes, and returns the run.
+
+    Args:
+        training: The task, with everything that its steps need.
+        resume: See ``train``.
+
+    Raises:
+        UserError: See ``train``.
+    """
+    task, run, world = training.task, training.folder, training.world
+    check_seed(training.seed)
+    if task.network.config is None:
+        raise ModelError(
+            "a network must have a config to be trained, as create_model and rewire "
+            "give it, got None"
+        )
+    packed(task.network)  # what cannot be saved is refused before it is trained
+    task.check(training.execution)
     config = {
         "task": task.name,
         "model": task.network.config,
         "weights": weights_digest(task.network),
         "data": task.data_dict(),
         "recipe": task.recipe.as_dict(),
-        "seed": seed,
-        "execution": {**execution.as_dict(), "processes": world.size},
+        "seed": training.seed,
+        "execution": {**training.execution.as_dict(), "processes": world.size},
     }
     notes = task.notes()
     with started_together(
@@ -166,7 +137,11 @@ def train_task(
                     save(network, run.model_path, overwrite=True)
                     run.finish(task.result(network, history))
         finished = Run(run.path)
-        assert finished.result is not None  # which checks it
+        with world.together(training.device):
+            if world.leads:
+                finished.check_trained()
+                # A process that was killed as it finished leaves it.
+                run.checkpoint_path.unlink(missing_ok=True)
         return finished
 
 
@@ -215,13 +190,17 @@ def check_seed(seed: int) -> None:
     Raises:
         RunError: If it is out of range.
     """
-    if not 0 <= seed < 2**32:
-        raise RunError(f"seed must be in [0, 2**32), got {seed}")
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise RunError(f"seed must be an integer in [0, 2**32), got {seed}")
 
 
-def weights_digest(network: nn.Module) -> str:
-    """Returns a digest that tells the weights of a network from others."""
-    digest = sha256()
+def weights_digest(network: Any) -> str:
+    """Returns a digest of the weights of a network.
+
+    And of the classes and settings of its modules where some are of the user's own,
+    which its ``config`` cannot hold; not of their code.
+    """
+    digest = sha256(str(network).encode() if has_own_parts(network.config) else b"")
     for name, tensor in network.state_dict().items():
         values = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         digest.update(name.encode() + b"\0" + values.numpy().tobytes())

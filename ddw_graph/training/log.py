@@ -64,7 +64,7 @@ def read_log(folder: Path) -> list[Row]:
             raise ValueError("its epochs do not count from 1")
         if not all(math.isfinite(value) for row in rows for value in row.values()):
             raise ValueError("a number is not finite")
-    except (AttributeError, TypeError, ValueError, csv.Error) as error:
+    except (OSError, AttributeError, TypeError, ValueError, csv.Error) as error:
         raise RunError(f"{path} must be a whole log: {error}") from error
     if not rows:
         raise RunError(f"{path} must hold an epoch or more, got none")

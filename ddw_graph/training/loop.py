@@ -45,7 +45,6 @@ class Training:
 
     Args:
         task: What is trained.
-        recipe: How it is trained.
         seed: Fixes order, augmentation, dropout and DropPath: torch's global generator
             is seeded at each step.
         folder: Where checkpoints and the log go; every process must see it.
@@ -58,7 +57,6 @@ class Training:
     """
 
     task: Task
-    recipe: BaseRecipe
     seed: int
     folder: RunFolder
     execution: Execution = Execution()
@@ -75,6 +73,11 @@ class Training:
         """
         parts = self.world.size * self.execution.accumulate
         check_steps(self.recipe, self.task.fewest, parts, self.checkpoint_steps)
+
+    @property
+    def recipe(self) -> BaseRecipe:
+        """How it is trained."""
+        return self.task.recipe
 
     @cached_property
     def state(self) -> TrainingState:
@@ -115,9 +118,15 @@ def fit(training: Training) -> list[Row]:
             network; or if a process that loads data is killed.
         DataError: If a sample cannot be read.
     """
-    state, task, world = training.state, training.task, training.world
+    task, world = training.task, training.world
     training.execution.laid_out(task.network)
-    with training.execution.settled(), worker_faults():
+    state = training.state
+    devices = [training.device] if training.device.type == "cuda" else []
+    with (
+        training.execution.settled(),
+        worker_faults(),
+        torch.random.fork_rng(devices=devices),
+    ):
         _resume(training)
         forward = training.execution.forward_of(task.network, world)
         while state.epoch < training.recipe.epochs:
@@ -212,6 +221,7 @@ class _Reading:
         tally = training.state.tally
         self.before = tally.get("seconds", 0.0), tally.get("waited", 0.0)
         self.pending: tuple[int, list[str], Tensor] | None = None
+        self.ready: torch.cuda.Event | None = None
 
     def next(self, step: int, sums: dict[str, Tensor]) -> None:
         """Reads the sums of the step before, and takes those of a step.
@@ -219,9 +229,14 @@ class _Reading:
         Raises:
             RunError: If the loss of the step before was not finite.
         """
+        total = self.training.world.total(torch.stack(list(sums.values())))
+        values, ready = total.to("cpu", non_blocking=True), None
+        if total.is_cuda:
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            ready.record()
+        # After this step was queued: the one before has ended, or soon will.
         self.finish()
-        values = torch.stack(list(sums.values()))
-        self.pending = step, list(sums), self.training.world.total(values)
+        self.pending, self.ready = (step, list(sums), values), ready
 
     def finish(self) -> None:
         """Reads what has not been read yet.
@@ -234,6 +249,8 @@ class _Reading:
         training, (step, names, values) = self.training, self.pending
         state, steps = training.state, len(training.sizes)
         self.pending = None
+        if self.ready is not None:
+            self.ready.synchronize()
         sums = dict(zip(names, values.tolist(), strict=True))
         objective = sums.pop("objective")
         if not math.isfinite(objective):
@@ -322,6 +339,11 @@ def _resume(training: Training) -> None:
                 state.restore(folder.read_checkpoint())
             except RunError as error:
                 raise RunError(f"{folder.checkpoint_path}: {error}") from error
+            if state.step >= len(training.sizes):
+                raise RunError(
+                    f"{folder.checkpoint_path}: steps must be fewer than the "
+                    f"{len(training.sizes)} of an epoch, got {state.step}"
+                )
             if world.leads:
                 folder.write_log(state.history)
     own = [state.epoch, state.step, training.checkpoint_steps or 0]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from hashlib import sha256
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -87,7 +88,7 @@ def _image(dataset: Any, name: str) -> Tensor:
         )
     image: Tensor = sample[0]
     label = sample[1]
-    whole = torch.as_tensor(label) if isinstance(label, int | Tensor) else None
+    whole = torch.as_tensor(label) if isinstance(label, Integral | Tensor) else None
     if whole is None or whole.ndim or whole.dtype != torch.int64:
         got = repr(label) if whole is None else f"{whole.dtype} {tuple(whole.shape)}"
         raise DataError(f"a class of {name} must be an integer (int64), got {got}")

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ddw_graph.errors import RunError
+from ddw_graph.nn.arguments import is_integer
 from ddw_graph.nn.edge_weights import EdgeWeights
 from ddw_graph.presets import preset
 
@@ -69,8 +70,9 @@ class BaseRecipe(ABC):
     def rules(self) -> list[tuple[str, str, bool]]:
         """Returns the rule of each value, by its name, and whether it holds."""
         norm_decay = self.norm_weight_decay or 0.0
+        whole = is_integer(self.epochs)
         return [
-            ("epochs", "at least 1", self.epochs >= 1),
+            ("epochs", "an integer of at least 1", whole and self.epochs >= 1),
             ("batch_size", "in [1, 2**31)", 1 <= self.batch_size < 2**31),
             ("learning_rate", "in (0, 1e30]", 0 < self.learning_rate <= 1e30),
             ("momentum", "in [0, 1)", 0 <= self.momentum < 1),

@@ -8,9 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ddw_graph.errors import DataError, RunError, UnfinishedWarning, UserError
 from ddw_graph.models import load
-from ddw_graph.models.files import Model, built
+from ddw_graph.models.files import Model, model_for
 from ddw_graph.nn.network import Network
 from ddw_graph.training.collection import Collection, open_collection
 from ddw_graph.training.data import DataSource
@@ -20,6 +22,14 @@ from ddw_graph.training.log import Row, read_log
 from ddw_graph.training.run_folder import RunFolder, file_digest, read_json
 from ddw_graph.training.state import load_weights
 from ddw_graph.training.transform import Transform
+
+NUMBERS = {
+    "classification": (
+        *("test_accuracy", "test_loss", "train_seconds"),
+        *("parameters", "macs", "total_macs", "expected_macs"),
+    )
+}
+"""Numbers that the result of a task has, besides those of every task."""
 
 
 class Run:
@@ -89,8 +99,15 @@ class Run:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Name of each class."""
-        return tuple(map(str, self._data["classes"]))
+        """Name of each class.
+
+        Raises:
+            RunError: If one is not a text that can be written.
+        """
+        names = tuple(map(str, self._data["classes"]))
+        if any("\ud800" <= letter <= "\udfff" for name in names for letter in name):
+            raise RunError(f"{self.path}: classes must be whole text, got {names!a}")
+        return names
 
     @property
     def image_size(self) -> int:
@@ -101,12 +118,8 @@ class Run:
     @property
     def transform(self) -> Transform | None:
         """What its images went through; None where the network saw them unchanged."""
-        values = self._content.get("transform")
-        if values is None:
-            return None
-        if not isinstance(values, dict):
-            raise RunError(f"{self.path}: transform must be an object, got {values!r}")
-        return Transform.from_dict(values)
+        values = self._data.get("transform")
+        return None if values is None else Transform.from_dict(values)
 
     @property
     def source(self) -> DataSource | None:
@@ -183,10 +196,10 @@ class Run:
         if not path.exists():
             return None
         result = read_json(path)
-        if not _is_result(result):
+        if not _is_result(result, self.config.get("task")):
             raise RunError(
                 f"{path} must hold numbers, epochs and model_sha256; restore it from "
-                "a copy, or remove it and train again with --resume"
+                "a copy, or remove it and train again from the start with --resume"
             )
         found: dict[str, Any] = result
         return found
@@ -216,7 +229,7 @@ class Run:
         Raises:
             DataError: If the run has not finished, or the files are damaged.
         """
-        return open_collection(self.path / "analysis")
+        return open_collection(self.path)
 
     def network(self, *, device: str = "cpu", **own: Any) -> Any:
         """Returns the trained network, in evaluation mode.
@@ -260,14 +273,16 @@ class Run:
     def _last_checkpoint(self, **own: Any) -> Any:
         checkpoint = self._folder.read_checkpoint()
         try:
-            network = built(self.model_config, **own)
-            load_weights(network, checkpoint["model"])
-        except UserError as error:
+            weights, history = checkpoint["model"], list(checkpoint["history"])
+            kinds = {w.dtype for w in weights.values() if w.is_floating_point()}
+            network = model_for(weights, self.model_config, **own)
+            network.to(next(iter(kinds), torch.float32))
+            load_weights(network, weights)
+        except (UserError, AttributeError, TypeError) as error:
             raise RunError(f"{self._folder.checkpoint_path}: {error}") from error
-        epochs = self.config.get("recipe", {}).get("epochs")
         warnings.warn(
             f"{self.path} has not finished: its weights are those of its last "
-            f"checkpoint, {len(checkpoint['history'])} of {epochs} epochs",
+            f"checkpoint, after {len(history)} epochs",
             UnfinishedWarning,
             stacklevel=3,
         )
@@ -286,13 +301,17 @@ class Run:
         return data
 
 
-def _is_result(result: Any) -> bool:
-    """Returns whether a result has its numbers, each finite or None."""
+def _is_result(result: Any, task: Any) -> bool:
+    """Returns whether a result has the numbers of its task, each finite or None."""
     return (
         isinstance(result, dict)
         and isinstance(result.get("model_sha256"), str)
         and isinstance(result.get("epochs"), int)
+        and all(
+            isinstance(result.get(key), int | float) for key in NUMBERS.get(task, ())
+        )
         and "train_loss" in result
+        and result.get("total_macs") != 0
         and all(
             value is None
             or isinstance(value, str | bool | int)

@@ -201,8 +201,8 @@ class RunFolder:
         path = self.checkpoint_path
         if not path.is_file():
             raise RunError(
-                f"{self.path} must hold model.safetensors or checkpoint.pt, got a run "
-                "that has not trained yet; resume it with ddw-graph train --resume"
+                f"{self.path} must hold result.json with model.safetensors, or "
+                "checkpoint.pt, got neither; train it with ddw-graph train --resume"
             )
         try:
             # torch does not look at the checksums that its own files have.

@@ -1,15 +1,15 @@
 """Everything in a training that the rest of it depends on."""
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from ddw_graph.errors import RunError
 from ddw_graph.nn.finite import first_not_finite
-from ddw_graph.training.average import averaged
+from ddw_graph.training.average import Average
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import BaseRecipe, parameter_groups
@@ -37,9 +37,9 @@ class TrainingState:
             lr=recipe.learning_rate,
             momentum=recipe.momentum,
         )
-        self.average: AveragedModel | None = None
+        self.average: Average | None = None
         if recipe.ema_decay:
-            self.average = averaged(network, recipe.ema_decay)
+            self.average = Average(network, recipe.ema_decay)
         self.scaler = execution.scaler(next(network.parameters()).device)
         self.history: list[Row] = []
         self.step = 0
@@ -53,7 +53,7 @@ class TrainingState:
     @property
     def evaluated(self) -> Any:
         """The network to evaluate: the average of the weights if there is one."""
-        return self.average.module if self.average else self.network
+        return self.average.network if self.average else self.network
 
     def update(self, rate: float) -> None:
         """Makes the optimizer's step with the gradients that are there."""
@@ -73,11 +73,11 @@ class TrainingState:
         """
         if self.average is None or steps_left % self.recipe.ema_interval:
             return
-        self.average.update_parameters(self.network)
+        self.average.update(self.network)
         if self.epoch < self.recipe.warmup_epochs:
             # The next update copies again: an average that begins in the warm-up keeps
             # some of the first weights for long.
-            self.average.n_averaged.zero_()
+            self.average.updates = 0
 
     def add(self, sums: Mapping[str, float]) -> None:
         """Adds sums to those of the epoch."""
@@ -101,7 +101,7 @@ class TrainingState:
         }
         if self.average:
             state["trained"] = self.network.state_dict()
-            state["averaged"] = int(self.average.n_averaged)
+            state["averaged"] = self.average.updates
         if self.scaler.is_enabled():
             state["scaler"] = self.scaler.state_dict()
         return state
@@ -116,19 +116,26 @@ class TrainingState:
         try:
             if self.average:
                 load_weights(self.network, state["trained"])
-                self.average.n_averaged.fill_(state["averaged"])
+                self.average.updates = int(state["averaged"])
             history = [dict(row) for row in state["history"]]
             step, tally = state["step"], dict(state["tally"])
             numbers = [value for row in (*history, tally) for value in row.values()]
-            if not all(isinstance(value, int | float) for value in numbers):
-                raise ValueError("its history must hold numbers only")
+            if not all(isinstance(v, int | float) and isfinite(v) for v in numbers):
+                raise ValueError("its history must hold finite numbers only")
             if not isinstance(step, int) or step < 0:
                 raise ValueError(f"{step!r} steps of an epoch")
             if step and not {"samples", "seconds", "waited"} <= set(tally):
                 raise ValueError("its sums are incomplete")
             if not 0 <= len(history) <= self.recipe.epochs or not (history or step):
                 raise ValueError(f"{len(history)} epochs of {self.recipe.epochs}")
+            times = {"train_loss", "train_seconds"}
+            if not all(times <= set(row) for row in history):
+                raise ValueError("a row of its history is incomplete")
             self.optimizer.load_state_dict(state["optimizer"])
+            for parameter, buffers in self.optimizer.state.items():
+                momentum = buffers.get("momentum_buffer")
+                if momentum is not None and momentum.shape != parameter.shape:
+                    raise ValueError("a momentum has another shape than its parameter")
             if self.scaler.is_enabled():
                 self.scaler.load_state_dict(state["scaler"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -158,5 +165,6 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
                 raise TypeError(f"\n{wrong}")
         network.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError) as error:
-        reason = "; ".join(line.strip() for line in str(error).splitlines()[1:3])
+        lines = [line.strip() for line in str(error).splitlines()]
+        reason = "; ".join(lines[1:3]) or lines[0]
         raise RunError(f"it must hold the weights of this network: {reason}") from error

@@ -221,6 +221,8 @@ class Inputs(Dataset[tuple[Tensor, Any]]):
         dataset: Gives images and labels.
         transform: What an image of 8 bits goes through; None leaves images unchanged.
         augmentation: What is done to training images; None for none.
+        classes: Number of classes, which labels are checked by.
+        shape: Shape that every image must have.
 
     Raises:
         DataError: If images of another kind are to be augmented.
@@ -231,6 +233,9 @@ class Inputs(Dataset[tuple[Tensor, Any]]):
         dataset: Dataset[Any],
         transform: Transform | None,
         augmentation: Augmentation | None = None,
+        *,
+        classes: int | None = None,
+        shape: tuple[int, int, int] | None = None,
     ) -> None:
         if transform is None and augmentation is not None:
             raise DataError(
@@ -238,6 +243,7 @@ class Inputs(Dataset[tuple[Tensor, Any]]):
                 "network unchanged: augment them in the data set itself"
             )
         self.dataset = dataset
+        self.classes, self.shape = classes, shape
         self.transform: Callable[[Any], Tensor] | None = transform
         if transform is not None and augmentation is not None:
             self.transform = transform.augmented(augmentation)
@@ -250,9 +256,23 @@ class Inputs(Dataset[tuple[Tensor, Any]]):
         return len(self.dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int) -> tuple[Tensor, Any]:
-        """Returns an image and its label."""
+        """Returns an image and its label.
+
+        Raises:
+            DataError: If there is no such class, or a tensor has another shape.
+        """
         image, label = self.dataset[index]
-        return (image if self.transform is None else self.transform(image)), label
+        image = image if self.transform is None else self.transform(image)
+        if self.classes is not None and not 0 <= label < self.classes:
+            raise DataError(
+                f"classes must be in [0, {self.classes}), got {label} of sample {index}"
+            )
+        if self.shape is not None and image.shape != self.shape:
+            raise DataError(
+                f"images must have the shape {self.shape}, got {tuple(image.shape)} of "
+                f"sample {index}"
+            )
+        return image, label
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, Any]]:
         """Returns several."""

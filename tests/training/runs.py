@@ -9,10 +9,13 @@ from ddw_graph.models import from_config
 from ddw_graph.nn.network import Network
 from ddw_graph.training.classification import Classification
 from ddw_graph.training.image_data import ImageData
-from ddw_graph.training.launch import train, train_task
+from ddw_graph.training.launch import train as train_network
+from ddw_graph.training.launch import train_task
 from ddw_graph.training.log import Row
+from ddw_graph.training.loop import Training
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import Run
+from ddw_graph.training.run_folder import RunFolder
 from tests.training.small import small_config, small_data
 
 RECIPE = recipe_named("small", epochs=2, batch_size=10, augment=True)
@@ -36,7 +39,7 @@ def run(
     **options: Any,
 ) -> dict[str, Any]:
     """Trains in three steps an epoch, of which the last has fewer images."""
-    made = train(
+    made = train_network(
         small_network(config or small_config(drop_path=0.3, dropout=0.2), seed=seed),
         data or small_data(24, 12),
         recipe,
@@ -54,9 +57,12 @@ def run_in_place(
     """Returns a network, and what trains it in place as ``run`` trains a copy."""
     network = small_network(small_config(drop_path=0.3, dropout=0.2))
     task = Classification(network, small_data(24, 12), recipe)
-    return network, lambda **more: train_task(
-        task, seed=0, folder=folder, **options, **more
-    )
+
+    def train(*, resume: bool = False, **more: Any) -> Run:
+        made = Training(task, 0, RunFolder(folder), **options, **more)
+        return train_task(made, resume=resume)
+
+    return network, train
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -54,7 +54,7 @@ def weights_after(
         if world.leads:
             run.start({}, resume=True)
     task = Classification(model, small_data(IMAGES), recipe)
-    fit(Training(task, recipe, 0, run, world=world, **options))
+    fit(Training(task, 0, run, world=world, **options))
     return model.state_dict()
 
 

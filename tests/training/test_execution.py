@@ -251,7 +251,7 @@ def test_a_step_is_no_longer_than_the_clipped_gradients(tmp_path: Path) -> None:
         model, before = several.network(), several.network().state_dict()
         (tmp_path / name).mkdir()
         task = Classification(model, small_data(), recipe)
-        fit(Training(task, recipe, 0, RunFolder(tmp_path / name)))
+        fit(Training(task, 0, RunFolder(tmp_path / name)))
         after = dict(model.named_parameters())
         steps = [(after[name] - before[name]).detach().flatten() for name in after]
         return float(torch.cat(steps).norm())

@@ -45,7 +45,7 @@ def test_json_lines_tell_what_the_csv_tells(tmp_path: Path) -> None:
         ("epoch,{}\n1,1,1,1,1\n1,1,1,1,1\n", "do not count from 1"),
         ("epoch,{}\n1,1,1,nan,1\n", "not finite"),
         ("epoch,{}\n1,1,1,x,1\n", "could not convert string"),
-        ("epoch,{}\n1,,1", "it lacks"),
+        ("epoch,{}\n1,,1", "must be a whole log"),
         ("epoch,{}\n1,1,1", "must be a whole log"),
         ("epoch,{}\n1,1,1,1,1,9\n", "must be a whole log"),
         ("epoch,{}\n1,1,1,1,\udcff\n", "must be a whole log"),
