@@ -176,9 +176,10 @@ def _draw_routes(
     points = np.concatenate(list(routes.values()))
     room = np.array([margin + 0.5, 0.8])
     ax, unit = _axes(points.min(0) - room, points.max(0) + room, 0.52, ax)
-    places = {}
+    places: dict[int, tuple[float, float]] = {}
     for (i, j), route in routes.items():
-        places[i], places[j] = map(tuple, (route[0], route[-1]))
+        for node, (x, y) in ((i, route[0]), (j, route[-1])):
+            places[node] = float(x), float(y)
         colour, bold = ink[i, j]
         distance = np.hypot(*(route - route[-1]).T)
         last = np.flatnonzero(distance > RADIUS)[-1]

@@ -1,7 +1,6 @@
 """From trained networks and images to the page that shows their wirings."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from torch.utils.data import Subset
 
@@ -47,8 +46,9 @@ def explorer_page(
     labels = labels_of(images)
     assert labels is not None, "images have labels"
     chosen = spread_over_classes(labels, samples).tolist()
-    collections = {}
+    collections, of = {}, len(networks) * len(chosen)
     for place, (name, network) in enumerate(networks.items()):
+        at = place * len(chosen)
         thumbnails = Thumbnails()
         collections[name] = collect(
             network,
@@ -56,19 +56,7 @@ def explorer_page(
             classes=data.classes,
             workers=workers,
             seen=thumbnails.add,
-            progress=progress
-            and partial(_of_all, progress, place, len(networks), len(chosen)),
+            progress=progress and (lambda done, at=at: progress(at + done, of)),
         )
     about = f"{data.name}, {split}"
     return page(payload(collections, thumbnails, about=about, numbers=chosen))
-
-
-def _of_all(
-    progress: Callable[[int, int], None],
-    before: int,
-    count: int,
-    images: int,
-    done: int,
-) -> None:
-    """Reports the images done of one network as a part of those of all."""
-    progress(before * images + done, count * images)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,29 +25,24 @@ def page(content: Mapping[str, Any]) -> str:
     """
     style = _read("page.css")
     script = "\n".join(map(_read, SCRIPTS))
-    policy = "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src {_digest(script)}",
-            f"style-src {_digest(style)}",
-            "img-src data: blob:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        )
-    )
     parts = {
-        "@policy@": policy,
-        "@style@": style,
-        "@script@": script,
-        "@data@": inert_json(content),
+        "policy": "; ".join(
+            (
+                "default-src 'none'",
+                f"script-src {_digest(script)}",
+                f"style-src {_digest(style)}",
+                "img-src data: blob:",
+                "base-uri 'none'",
+                "form-action 'none'",
+            )
+        ),
+        "style": style,
+        "script": script,
+        "data": inert_json(content),
     }
-    text = _read("page.html")
-    written = []
-    # From left to right, so that no part is looked for in another.
-    for mark, part in sorted(parts.items(), key=lambda item: text.index(item[0])):
-        before, _, text = text.partition(mark)
-        written += [before, part]
-    return "".join((*written, text))
+    # In one pass, so that no part is looked for in another.
+    marks = rf"@({'|'.join(parts)})@"
+    return re.sub(marks, lambda mark: parts[mark[1]], _read("page.html"))
 
 
 def inert_json(content: Mapping[str, Any]) -> str:

@@ -102,11 +102,9 @@ def class_share_table(collection: Collection) -> pd.DataFrame:
         share = moments.samples / collection.samples
         between = share @ class_offsets(moments) ** 2
         total = between + share @ moments.variance
-        part = np.full(len(total), np.nan)
-        np.divide(between, total, out=part, where=total > 0)
         columns = {
             "std": np.sqrt(total),
-            "class_share": part,
+            "class_share": pd.Series(between) / total,
             "chance": (np.count_nonzero(moments.samples) - 1)
             / max(collection.samples - 1, 1),
         }

@@ -94,26 +94,18 @@ def stage_paths(
         stronger = size * best[:, i] > best[:, j]
         best[:, j] = np.where(stronger, size * best[:, i], best[:, j])
         before[:, j] = np.where(stronger, i, before[:, j])
+    whole = pd.Series(carried[:, -1])  # of which pandas makes NaN where it is 0
     return pd.DataFrame(
         {
             "open_edges": left.open.sum(1),
             "alive_nodes": left.alive[:, 1:-1].sum(1),
             "open_paths": count[:, -1],
-            "depth": _ratio(length[:, -1], carried[:, -1]),
+            "depth": length[:, -1] / whole,
             "longest": longest[:, -1],
             "dominant": _traced(before, best[:, -1] > 0),
-            "share": _ratio(best[:, -1], carried[:, -1]),
+            "share": best[:, -1] / whole,
         }
     )
-
-
-def _ratio(
-    part: Float[np.ndarray, " samples"], whole: Float[np.ndarray, " samples"]
-) -> Float[np.ndarray, " samples"]:
-    """Returns a ratio, NaN where there is nothing."""
-    ratio = np.full(len(part), np.nan)
-    np.divide(part, whole, out=ratio, where=whole > 0)
-    return ratio
 
 
 def _traced(before: np.ndarray, reaches: np.ndarray) -> list[str]:

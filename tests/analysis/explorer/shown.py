@@ -70,21 +70,13 @@ class Shown:
             time.sleep(0.05)
         raise AssertionError(f"no {name} in {list(self.downloads.iterdir())}")
 
-    def resize(self, width: int, height: int = 900) -> None:
-        """Makes the window so wide; 0 for what it was."""
-        if not width:
-            self.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-            return
-        screen = {"width": width, "height": height, "deviceScaleFactor": 1}
-        self.browser.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride", {**screen, "mobile": False}
-        )
-
     @contextmanager
     def wide(self, width: int) -> Iterator[None]:
         """Makes the window so wide for a while."""
-        self.resize(width)
+        screen = {"width": width, "height": 900, "deviceScaleFactor": 1}
+        emulate = self.browser.execute_cdp_cmd
+        emulate("Emulation.setDeviceMetricsOverride", {**screen, "mobile": False})
         try:
             yield
         finally:
-            self.resize(0)
+            emulate("Emulation.clearDeviceMetricsOverride", {})

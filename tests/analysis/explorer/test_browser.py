@@ -1,12 +1,12 @@
 """The page in a real browser: what it counts, shows, hears and asks for."""
 
-import csv
 import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from ddw_graph.analysis.closing import closed_below
@@ -318,37 +318,31 @@ def test_csv_has_the_edges_of_the_image_to_the_last_bit(both: Shown) -> None:
     number = both.data["numbers"][sample]
     both.open(f"#image={number}&tau={tau}")
     both.script("document.getElementById('csv').click()")
-    with both.downloaded(f"image-{number}.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    found = pd.read_csv(both.downloaded(f"image-{number}.csv"))
     labels = np.array(both.data["labels"])
-    expected = []
+    tables = []
     for told in both.data["networks"]:
         for k, each in enumerate(told["stages"]):
             stage, weights = stage_of(each, SAMPLES)
-            means = class_means(weights, labels, 3)[labels[sample]]
-            left = closed_below(stage, weights[[sample]], tau)
-            for edge, (source, target) in enumerate(stage.edges.tolist()):
-                expected.append(
-                    (told["name"], k + 1, source, target)
-                    + (str(bool(stage.constant[edge])).lower(),)
-                    + (int(left.open[0, edge]),)
-                )
-                row = rows[len(expected) - 1]
-                assert np.float32(row["weight"]) == weights[sample, edge]
-                assert float(row["class_mean"]) == pytest.approx(means[edge], abs=1e-12)
-                overall = weights[:, edge].astype(float).mean()
-                assert float(row["mean"]) == pytest.approx(overall, abs=1e-12)
-    found = [
-        (
-            row["network"],
-            *(int(row[key]) for key in ("stage", "source", "target")),
-            row["constant"],
-            int(row["open"]),
-        )
-        for row in rows
-    ]
-    assert found == expected
-    assert {row["constant"] for row in rows} == {"true", "false"}
+            columns = {
+                "network": told["name"],
+                "stage": k + 1,
+                "source": stage.edges[:, 0],
+                "target": stage.edges[:, 1],
+                "constant": stage.constant,
+                "open": closed_below(stage, weights[[sample]], tau).open[0].astype(int),
+                "weight": weights[sample],
+                "class_mean": class_means(weights, labels, 3)[labels[sample]],
+                "mean": weights.astype(float).mean(0),
+            }
+            tables.append(pd.DataFrame(columns))
+    expected = pd.concat(tables, ignore_index=True)
+    exact = ["network", "stage", "source", "target", "constant", "open"]
+    pd.testing.assert_frame_equal(found[exact], expected[exact])
+    assert (found["weight"].astype(np.float32) == expected["weight"]).all()
+    means = ["class_mean", "mean"]
+    np.testing.assert_allclose(found[means], expected[means], atol=1e-12)
+    assert set(found["constant"]) == {True, False}
 
 
 def test_svg_of_a_stage_is_a_picture_without_a_style_sheet(page: Shown) -> None:
@@ -374,13 +368,11 @@ def test_no_width_needs_scrolling_sideways(
     which: str, width: int, request: pytest.FixtureRequest
 ) -> None:
     shown: Shown = request.getfixturevalue(which)
-    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    shown.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    shown.open("#view=other")
-    root = "document.documentElement"
-    pixels = shown.script(f"return {root}.scrollWidth - {root}.clientWidth")
-    over = shown.each(".card, #counts", "e.scrollWidth - e.clientWidth")
-    shown.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    with shown.wide(width):
+        shown.open("#view=other")
+        root = "document.documentElement"
+        pixels = shown.script(f"return {root}.scrollWidth - {root}.clientWidth")
+        over = shown.each(".card, #counts", "e.scrollWidth - e.clientWidth")
     assert pixels == 0
     assert max(over) <= 1
 
