@@ -67,19 +67,19 @@ def columns(collection: Collection) -> list[tuple[int, int, int, np.ndarray]]:
 
 
 def test_classes_are_counted_apart(collection: Collection) -> None:
-    labels = collection.column("label")
-    table = class_table(collection)
-    expected = [
-        (stage, i, j, name, (labels == c).sum(), w[labels == c])
+    names = np.array(collection.classes)[collection.column("label")]
+    keys = ["stage", "source", "target", "class"]
+    frames = [
+        pd.DataFrame(dict(zip(keys, (stage, i, j, names), strict=True)) | {"weight": w})
         for stage, i, j, w in columns(collection)
-        for c, name in enumerate("abc")
     ]
-    assert len(table) == len(expected)
-    for row, (*about, count, values) in zip(
-        table.itertuples(index=False), expected, strict=True
-    ):
-        assert list(row[:4]) == about and row[4] == count
-        assert row[5:] == pytest.approx((values.mean(), values.std()))
+    groups = pd.concat(frames).groupby(keys)["weight"]
+    expected = pd.concat([groups.size(), groups.mean(), groups.std(ddof=0)], axis=1)
+    expected = expected.reset_index()
+    found = class_table(collection)
+    assert list(found) == [*keys, "samples", "mean", "std"]
+    expected.columns = found.columns
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
 
 
 def test_the_share_of_classes_is_that_of_an_analysis_of_variance(
@@ -219,30 +219,24 @@ def test_clusters_find_the_kinds_that_are_there() -> None:
 
 
 def test_constant_edges_make_no_clusters() -> None:
-    dag, labels = complete(3), np.arange(30) % 3
     weights = np.full((30, 10), 0.5)
     weights[:, 4] = np.repeat([0.2, 0.8], 15)
     # A constant edge that would say otherwise, were it asked.
     weights[:, 1] = 9 * (np.arange(30) % 2)
-    made = stored([dag], [weights], labels, constant=[1])
+    made = stored([complete(3)], [weights], np.arange(30) % 3, constant=[1])
     found = wiring_clusters(made, clusters=2, seed=0)
     assert len(set(found[:15])) == len(set(found[15:])) == 1
 
 
 def test_dominant_paths_are_counted_by_stage(collection: Collection) -> None:
-    paths = path_table(collection)
     table = dominant_table(collection)
-    rows = [
-        (stage, -len(shares), name, len(shares) / SAMPLES, np.mean(shares))
-        for stage in (1, 2)
-        for name, shares in paths[paths["stage"] == stage].groupby("dominant")["share"]
-    ]
-    assert len(table) == len(rows) > 4
-    for row, (stage, less, name, part, share) in zip(
-        table.itertuples(index=False), sorted(rows), strict=True
-    ):
-        assert (row.stage, row.samples, row.dominant) == (stage, -less, name)
-        assert (row.part, row.share) == pytest.approx((part, share))
+    groups = path_table(collection).groupby(["stage", "dominant"])["share"]
+    found = table.set_index(["stage", "dominant"])
+    assert found["samples"].to_dict() == groups.size().to_dict()
+    assert found["share"].to_dict() == pytest.approx(groups.mean().to_dict())
+    assert (found["part"] * SAMPLES).tolist() == pytest.approx(found["samples"])
+    order = list(zip(table["stage"], -table["samples"], table["dominant"], strict=True))
+    assert order == sorted(order) and len(order) > 4
 
 
 def test_depths_are_those_of_the_longest_path(collection: Collection) -> None:
@@ -387,14 +381,13 @@ def test_what_several_networks_show_is_counted_and_averaged() -> None:
     noise = planted(0, 0.02, 9)
     tables = [observations(planted(sign, 0.02), noise) for sign in (1, 1, -1)]
     tables[0]["relative"] *= 5  # so that no mean is a median
-    summary = observation_summary(pd.concat(tables)).set_index("observation")
+    summary = observation_summary(pd.concat(tables))
     assert summary[list(ANSWERS)].to_numpy().tolist() == [[2, 1, 0]] * 3
-    for name in summary.index:
-        for column in ("correlation", "relative"):
-            values = [t.set_index("observation").loc[name, column] for t in tables]
-            assert summary.loc[name, column] == pytest.approx(np.mean(values))
-            std = np.std(values, ddof=1)
-            assert summary.loc[name, f"{column}_std"] == pytest.approx(std)
+    for column in ("correlation", "relative"):
+        values = np.array([table[column] for table in tables])
+        assert summary[column].tolist() == pytest.approx(values.mean(0))
+        std = values.std(0, ddof=1)
+        assert summary[f"{column}_std"].tolist() == pytest.approx(std)
 
 
 def test_what_never_varies_is_no_observation() -> None:
