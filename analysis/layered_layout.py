@@ -36,8 +36,8 @@ def layered_layout(dag: nx.DiGraph) -> Routes:
         WiringError: If edges span so many layers that no picture could show them.
 
     Example:
-        >>> layered_layout(nx.DiGraph([(0, 1), (0, 2), (1, 2)]))[0, 1].tolist()
-        [[0.0, 0.0], [1.0, 0.4]]
+        >>> layered_layout(nx.DiGraph([(0, 1), (0, 2), (1, 2)]))[0, 2].tolist()
+        [[0.0, 0.0], [1.0, 0.4], [2.0, 0.0]]
     """
     layer = longest_path_layers(dag)
     needed = len(dag) + sum(layer[j] - layer[i] - 1 for i, j in dag.edges)

@@ -318,7 +318,8 @@ def test_csv_has_the_edges_of_the_image_to_the_last_bit(both: Shown) -> None:
     number = both.data["numbers"][sample]
     both.open(f"#image={number}&tau={tau}")
     both.script("document.getElementById('csv').click()")
-    found = pd.read_csv(both.downloaded(f"image-{number}.csv"))
+    path = both.downloaded(f"image-{number}.csv")
+    found = pd.read_csv(path)
     labels = np.array(both.data["labels"])
     tables = []
     for told in both.data["networks"]:
