@@ -1,6 +1,7 @@
 """Images that cannot be read end a run, or are found before it, named and left out."""
 
 import errno
+import io
 import logging
 import threading
 from pathlib import Path
@@ -186,21 +187,29 @@ def test_they_are_named_in_a_file_and_never_obeyed_by_a_terminal(
     write_bad_images(tmp_path / "nowhere", [])
 
 
-def test_a_line_of_pixels_is_left_out(tmp_path: Path) -> None:
-    """Resized by its short side it would fill the memory."""
-    Image.new("RGB", (1, 101)).save(tmp_path / "0.png")
-    Image.new("RGB", (1, 100)).save(tmp_path / "1.png")
-    files = ImageFiles([str(tmp_path / f"{place}.png") for place in range(2)])
-    left, (bad,) = readable(files)
-    assert len(left) == 1 and "at most 100 times" in bad.reason  # type: ignore[arg-type]
+def saved(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
-def test_postscript_is_not_an_image(tmp_path: Path) -> None:
-    """Pillow would start another program to draw it."""
-    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n"
-    (tmp_path / "0.jpg").write_bytes(content)
-    with pytest.raises(DataError, match="0.jpg: every file must.*are none of JPEG"):
-        ImageFiles([str(tmp_path / "0.jpg")])[0]
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        # Resized by its short side it would fill the memory.
+        (saved(Image.new("RGB", (1, 101))), "at most 100 times the other, got 1x101"),
+        (saved(Image.new("I;16", (9, 9))), "a channel must have 8 bits, got"),
+        # Pillow would start another program to draw PostScript.
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n", "none of JPEG"),
+    ],
+)
+def test_what_is_not_read_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    bad, good = tmp_path / "0.jpg", tmp_path / "1.jpg"
+    bad.write_bytes(content)
+    good.write_bytes(saved(Image.new("RGB", (1, 100))))
+    left, images = readable(ImageFiles([str(bad), str(good)]))
+    assert len(left) == 1 and images[0].name == str(bad)  # type: ignore[arg-type]
+    assert reason in images[0].reason
 
 
 def test_a_run_names_them_and_resumes_without_them(tmp_path: Path) -> None:

@@ -109,15 +109,6 @@ def test_every_set_can_be_cut(tmp_path: Path, kind: str) -> None:
     assert cut.as_dict() == load(per_class=2, holdout=4).as_dict()
 
 
-@pytest.mark.usefixtures("all_images")
-def test_the_embedded_set_held_out_is_no_test_image() -> None:
-    data = load_data(holdout=500, per_class=100)
-    assert data.sizes == (1000, 500)
-    held = pixels(data.test_inputs())
-    assert not pixels(data.train_inputs()) & held
-    assert not held & pixels(load_data().test_inputs())
-
-
 def test_a_subset_of_shards_keeps_their_order(tmp_path: Path) -> None:
     images = load_data("shards", root=shards(tmp_path), image_size=24)
     some = Subset(Subset(images.train, range(1, 18)), range(1, 17, 2))

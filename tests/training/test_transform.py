@@ -265,10 +265,3 @@ def test_a_single_image_and_a_batch_without_mixing_are_unchanged() -> None:
     for alpha, count in ((1.0, 1), (0.0, 6)):
         x, found, targets = mix(0, mixup=alpha, cutmix=alpha, count=count)
         assert torch.equal(x, found) and targets.tolist() == list(range(count))
-
-
-def test_deep_pictures_are_refused_and_not_flattened(tmp_path: Path) -> None:
-    path = tmp_path / "deep.png"
-    Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100).save(path)
-    with pytest.raises(DataError, match="deep.png.*a channel must have 8 bits, got"):
-        ImageFiles([str(path)])[0]
