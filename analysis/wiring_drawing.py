@@ -203,7 +203,7 @@ def _draw_routes(
         # Black reads better on the palest of the colours, white on the others.
         pale = np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)) > 0.55
         colour = "black" if pale else "white"
-        ax.text(*at, str(node), fontsize=0.28 * unit, color=colour, **CENTRED)
+        ax.text(at[0], at[1], str(node), fontsize=0.28 * unit, color=colour, **CENTRED)
     for node, word, sign in ((0, "input", -1), (max(places), "output", 1)):
         at = places[node][0] + sign * beside[0], places[node][1] + beside[1]
         align = {0: "center", -1: "right", 1: "left"}[sign * int(beside[0] > 0)]

@@ -130,5 +130,5 @@ def _trained(
     }
     data = common_source(found[:1], options).load()
     for run in others:
-        run.prepared(data)
-    return networks, first.prepared(data)
+        run.adapt(data)
+    return networks, first.adapt(data)

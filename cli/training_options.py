@@ -230,7 +230,7 @@ def run_images(run: "Run", options: dict[str, Any], *, workers: int = 0) -> "Ima
     Raises:
         DataError: If they have other channels or classes.
     """
-    return run.prepared(common_source([run], options).load(workers=workers))
+    return run.adapt(common_source([run], options).load(workers=workers))
 
 
 def common_source(runs: "Sequence[Run]", options: dict[str, Any]) -> "DataSource":

@@ -46,7 +46,7 @@ def evaluations(
             run = Run(path)
             # Before the first is evaluated: the last may not fit, or not be trained.
             run.check_trained()
-            runs.append((group.name, seed, run, run.prepared(data)))
+            runs.append((group.name, seed, run, run.adapt(data)))
     rows = []
     for done, (name, seed, run, images) in enumerate(runs, start=1):
         found = evaluate(

@@ -105,7 +105,7 @@ def _found(
 ) -> dict[str, Rows]:
     """Returns what the test of a run found, now or before."""
     trained = Run(run)
-    own = trained.prepared(data)
+    own = trained.adapt(data)
     model = trained.network(device=device)
     known = weights_digest(model), own.as_dict(), own.transform, seeds
     digest = hashlib.sha256(repr(known).encode())

@@ -86,7 +86,7 @@ class Classification(Task):
             for stage in self.network.stages:
                 check_closing(stage.edges)
 
-    def prepared(
+    def mix(
         self, batch: tuple[Tensor, Tensor], key: Key, step: int
     ) -> tuple[Tensor, Tensor]:
         """Returns images and targets, mixed where the recipe says so."""

@@ -74,13 +74,13 @@ class Execution:
             device.type, dtype=kind, enabled=self.precision != "float32"
         )
 
-    def laid_out(self, model: Module) -> Module:
+    def set_layout(self, model: Module) -> Module:
         """Returns a network with its weights laid out as asked for."""
         if self.channels_last:
             model.to(memory_format=torch.channels_last)
         return model
 
-    def placed(self, batch: Any, network: nn.Module) -> Any:
+    def to_network(self, batch: Any, network: nn.Module) -> Any:
         """Returns a batch where a network is, in its type and in the layout asked for.
 
         Args:
@@ -89,10 +89,12 @@ class Execution:
             network: The network.
         """
         if isinstance(batch, tuple | list):
-            moved = [self.placed(each, network) for each in batch]
+            moved = [self.to_network(each, network) for each in batch]
             return tuple(moved) if isinstance(batch, tuple) else moved
         if isinstance(batch, dict):
-            return {name: self.placed(each, network) for name, each in batch.items()}
+            return {
+                name: self.to_network(each, network) for name, each in batch.items()
+            }
         if not isinstance(batch, Tensor):
             return batch
         first = next(network.parameters())
@@ -116,7 +118,7 @@ class Execution:
         return DistributedDataParallel(forward, device_ids=[device] if on_gpu else None)
 
     @contextmanager
-    def settled(self) -> Iterator[None]:
+    def in_effect(self) -> Iterator[None]:
         """Sets the choice of operations for a while, where that is asked for.
 
         Raises:

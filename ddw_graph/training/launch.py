@@ -123,7 +123,7 @@ def train_task(training: Training, *, resume: bool = False) -> Run:
         "execution": {**training.execution.as_dict(), "processes": world.size},
     }
     notes = task.notes()
-    with started_together(
+    with start_together(
         run, config, world, training.device, resume=resume, notes=notes
     ):
         if not run.result_path.exists():
@@ -146,7 +146,7 @@ def train_task(training: Training, *, resume: bool = False) -> Run:
 
 
 @contextmanager
-def started_together(
+def start_together(
     run: RunFolder,
     config: Mapping[str, Any],
     world: World,
@@ -176,7 +176,7 @@ def started_together(
         with world.together(device):
             if world.leads:
                 run.start(config, resume=resume, notes=notes)
-                stack.enter_context(run.held())
+                stack.enter_context(run.exclusive())
         with world.together(device):
             if not world.leads:
                 run.content()  # which every process must see

@@ -119,11 +119,11 @@ def fit(training: Training) -> list[Row]:
         DataError: If a sample cannot be read.
     """
     task, world = training.task, training.world
-    training.execution.laid_out(task.network)
+    training.execution.set_layout(task.network)
     state = training.state
     devices = [training.device] if training.device.type == "cuda" else []
     with (
-        training.execution.settled(),
+        training.execution.in_effect(),
         worker_faults(),
         torch.random.fork_rng(devices=devices),
     ):
@@ -179,8 +179,8 @@ def train_epoch(training: Training, forward: nn.Module) -> float:
         # What dropout draws depends on nothing that happened before.
         draws = key.generator(Purpose.DROPS, step, world.rank)
         torch.manual_seed(draws.initial_seed())
-        batch = training.execution.placed(loaded, task.network)
-        batch = task.prepared(batch, key, step)
+        batch = training.execution.to_network(loaded, task.network)
+        batch = task.mix(batch, key, step)
         state.optimizer.zero_grad(set_to_none=True)
         sums: dict[str, Tensor] = {}
         for part, own, synchronised in _parts(training, forward, batch, count, step):

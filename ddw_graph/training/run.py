@@ -145,9 +145,9 @@ class Run:
                 f"{self.path} was trained on images in memory, {self._data['name']!r}, "
                 "which no command can read; give others, or use ddw_graph.analysis"
             )
-        return self.prepared(source.load())
+        return self.adapt(source.load())
 
-    def prepared(self, data: ImageData) -> ImageData:
+    def adapt(self, data: ImageData) -> ImageData:
         """Returns images to be transformed as those that this run was trained on.
 
         Where their source names an image size, they keep that size.

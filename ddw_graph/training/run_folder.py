@@ -151,7 +151,7 @@ class RunFolder:
             self.start(config, resume=resume, notes=notes)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Keeps other processes from training here for a while.
 
         Raises:

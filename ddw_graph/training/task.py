@@ -88,7 +88,7 @@ class Task(ABC):
             UserError: If they do not.
         """
 
-    def prepared(self, batch: Any, key: Key, step: int) -> Any:
+    def mix(self, batch: Any, key: Key, step: int) -> Any:
         """Returns a batch on its device, changed as a whole, such as by MixUp.
 
         Args:

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,15 @@ def test_all_that_trainings_have_is_there_for_detectors(
     for name in ("train/000001.png", "val/000000.png"):
         (broken / name).write_bytes(b"cut")
     out = tmp_path / "run"
-    words = (*TRY, "--accumulate", 2, "--ema-decay", 0.5, "--checkpoint-steps", 1)
+    words: tuple[Any, ...] = (
+        *TRY,
+        "--accumulate",
+        2,
+        "--ema-decay",
+        0.5,
+        "--checkpoint-steps",
+        1,
+    )
     words = (*words, "--tensorboard", "--precision", "bfloat16", "--batch-size", 2)
     train = ("detect", "train", "--root", broken, *words, "--out", out)
     assert_refused(*train, message="000001.png: every file must be a readable")

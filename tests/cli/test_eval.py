@@ -160,7 +160,7 @@ def test_images_are_prepared_as_those_of_the_run(runs: Path, tmp_path: Path) -> 
     order = torch.tensor([sorted(names).index(names[label]) for label in labels])
     loss = torch.nn.functional.cross_entropy(logits, order).item()
     assert row["images"] == 60 and row["loss"] == pytest.approx(loss, rel=1e-5)
-    larger = Run(run).prepared(load_data("folder", root=tmp_path, image_size=56))
+    larger = Run(run).adapt(load_data("folder", root=tmp_path, image_size=56))
     own = Run(run).transform
     assert own is not None and (own.image_size, own.resize) == (28, 28)
     assert larger.transform == replace(own, image_size=56, resize=64)

@@ -296,7 +296,7 @@ def test_that_a_run_has_not_finished_is_reported_in_a_line(
     (line,) = result.stderr.splitlines()
     assert line == (
         f"ddw-graph: {folder} has not finished: its weights are those of its last "
-        "checkpoint, 1 of 1 epochs"
+        "checkpoint, after 1 epochs"
     )
     assert not finished.stderr
 
@@ -304,9 +304,9 @@ def test_that_a_run_has_not_finished_is_reported_in_a_line(
 def test_an_analysis_takes_the_images_of_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.training.test_data import folder
+    from tests.training.photographs import image_folder
 
-    folder(tmp_path / "data")
+    image_folder(tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     data = ("--data", "folder", "--root", "data", "--image-size", 16)
     succeeds("train", *SMALL, *data, "--out", tmp_path / "run")

@@ -108,7 +108,7 @@ def test_a_compiled_network_trains_to_the_same_weights(tmp_path: Path) -> None:
 def test_an_operation_that_does_not_repeat_is_told(tmp_path: Path) -> None:
     with (
         pytest.raises(RunError, match="^deterministic needs .* got kthvalue CUDA does"),
-        Execution(deterministic=True).settled(),
+        Execution(deterministic=True).in_effect(),
     ):
         raise RuntimeError(
             "kthvalue CUDA does not have a deterministic implementation, but you set "
@@ -262,7 +262,7 @@ def test_a_step_is_no_longer_than_the_clipped_gradients(tmp_path: Path) -> None:
 
 
 def test_torchs_choice_of_operations_is_set_back() -> None:
-    with Execution(deterministic=True).settled():
+    with Execution(deterministic=True).in_effect():
         assert torch.are_deterministic_algorithms_enabled()
     assert not torch.are_deterministic_algorithms_enabled()
 

@@ -467,7 +467,7 @@ def test_two_processes_do_not_train_in_one_folder(
 ) -> None:
     monkeypatch.setattr("ddw_graph.training.run_folder.PATIENCE", 0.0)
     result = Run(finished).result
-    with RunFolder(finished).held():
+    with RunFolder(finished).exclusive():
         with pytest.raises(RunError, match="is being trained by another process"):
             run(finished, resume=True)
     assert run(finished, resume=True) == result

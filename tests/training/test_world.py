@@ -15,7 +15,7 @@ import torch
 
 from ddw_graph.errors import RunError
 from ddw_graph.training.collection import open_collection
-from ddw_graph.training.launch import started_together
+from ddw_graph.training.launch import start_together
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.world import World, device_of, joined
@@ -250,17 +250,17 @@ def test_what_each_process_is_to_train_must_be_the_same(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "a")
     folder.start({"seed": 1}, resume=False)
     follower = Apart(rank=1, size=2)
-    with started_together(folder, {"seed": 1}, follower, "cpu", resume=False):
+    with start_together(folder, {"seed": 1}, follower, "cpu", resume=False):
         pass
     with (
         pytest.raises(RunError, match="another configuration: seed is 1 there, and 2"),
-        started_together(folder, {"seed": 2}, follower, "cpu", resume=False),
+        start_together(folder, {"seed": 2}, follower, "cpu", resume=False),
     ):
         pass
     missing = RunFolder(tmp_path / "elsewhere")
     with (
         pytest.raises(RunError, match="must hold config.json, got .*elsewhere"),
-        started_together(missing, {"seed": 1}, follower, "cpu", resume=False),
+        start_together(missing, {"seed": 1}, follower, "cpu", resume=False),
     ):
         pass
     assert not missing.path.exists()
