@@ -190,8 +190,10 @@ def check_seed(seed: int) -> None:
     Raises:
         RunError: If it is out of range.
     """
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise RunError(f"seed must be an integer in [0, 2**32), got {seed}")
+    if not isinstance(seed, int):
+        raise RunError(f"seed must be an integer, got {seed}")
+    if not 0 <= seed < 2**32:
+        raise RunError(f"seed must be in [0, 2**32), got {seed}")
 
 
 def weights_digest(network: Any) -> str:

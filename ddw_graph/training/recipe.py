@@ -72,7 +72,8 @@ class BaseRecipe(ABC):
         norm_decay = self.norm_weight_decay or 0.0
         whole = is_integer(self.epochs)
         return [
-            ("epochs", "an integer of at least 1", whole and self.epochs >= 1),
+            ("epochs", "an integer", whole),
+            ("epochs", "at least 1", self.epochs >= 1),
             ("batch_size", "in [1, 2**31)", 1 <= self.batch_size < 2**31),
             ("learning_rate", "in (0, 1e30]", 0 < self.learning_rate <= 1e30),
             ("momentum", "in [0, 1)", 0 <= self.momentum < 1),

@@ -1,6 +1,6 @@
 """What an image goes through before a network sees it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -80,7 +80,7 @@ class Transform:
         return cls(3, image_size, image_size * 256 // 224, MEAN, STD, crop=True)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Transform":
+    def from_dict(cls, values: Any) -> "Transform":
         """Returns the transform that ``as_dict`` describes.
 
         Raises:

@@ -111,7 +111,7 @@ def test_a_run_that_is_not_trained_is_found_before_the_first_is_evaluated(
     shutil.copytree(runs / "dynamic-1", last)
     (last / "result.json").unlink()
     done: list[int] = []
-    with pytest.raises(RunError, match="must hold model.safetensors or checkpoint.pt"):
+    with pytest.raises(RunError, match="must hold result.json with model.safetensors"):
         evaluations(
             groups([runs / "dynamic-0", last]),
             load_data(per_class=1),

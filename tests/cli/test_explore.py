@@ -91,7 +91,7 @@ def test_runs_that_transform_images_differently_are_refused(
     other = tmp_path / "other"
     shutil.copytree(trained, other)
     content = json.loads((other / "config.json").read_text())
-    content["transform"]["mean"] = [0.75]
+    content["config"]["data"]["transform"]["mean"] = [0.75]
     (other / "config.json").write_text(json.dumps(content))
     out = tmp_path / "page.html"
     result = call("explore", trained, other, "--samples", 10, "--out", out)

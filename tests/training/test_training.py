@@ -446,7 +446,7 @@ def test_randwires_recipe_is_the_papers() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"learning_rate": 0.0}, r"in \(0, 1e30\], got 0.0"),
         ({"learning_rate": math.inf}, r"in \(0, 1e30\], got inf"),
         ({"weight_decay": math.inf}, "finite and at least 0, got inf"),
