@@ -8,11 +8,19 @@ from click import Command
 
 from tests.documentation.commands import PAGES, ROOT, blocks, commands
 
+SLOW = ("docs/backbones.md",)
+"""Pages whose examples take the time of ten others."""
+
 
 @pytest.mark.usefixtures("all_images")
 @pytest.mark.cpu_seconds(20, reason="a page's examples show the real thing")
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if ">>>" in (ROOT / page).read_text()]
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.full] if page in SLOW else [])
+        for page in PAGES
+        if ">>>" in (ROOT / page).read_text()
+    ],
 )
 def test_the_lines_of_a_page_print_what_it_says(page: str) -> None:
     failed, tried = doctest.testfile(str(ROOT / page), module_relative=False)

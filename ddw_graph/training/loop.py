@@ -192,7 +192,7 @@ def train_epoch(training: Training, forward: nn.Module) -> float:
                 torch.autograd.backward(state.scaler.scale(share * world.size))
             terms["objective"] = share.detach()
             for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + value.double()
+                sums[name] = sums.get(name, 0.0) + value.detach().double()
         reading.next(step, sums)
         made = state.epoch * len(sizes) + step
         rate = recipe.learning_rate_at(made, len(sizes) * recipe.epochs)

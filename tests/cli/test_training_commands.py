@@ -434,7 +434,7 @@ def _alive(group: int) -> bool:
     return True
 
 
-@pytest.mark.cpu_seconds(10, reason="trains ResNet-18, and what it is rewired to twice")
+@pytest.mark.full
 def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
     from ddw_graph import load
     from ddw_graph.nn.edges import edge_text
