@@ -54,6 +54,7 @@ def test_a_finished_run_is_told_again(data: Path, trained: Path) -> None:
     assert result["synthetic"] is True
 
 
+@pytest.mark.full
 def test_starts_from_a_trained_classifier(data: Path, tmp_path: Path) -> None:
     classifier = tmp_path / "classifier.safetensors"
     save(small_network(), classifier)
@@ -206,6 +207,7 @@ def test_names_broken_images_and_does_the_rest(
     assert none.exit_code == 2 and "at least one image must be readable" in none.stderr
 
 
+@pytest.mark.full
 @pytest.mark.cpu_seconds(4, reason="trains a classifier and two detectors")
 def test_images_are_normalised_as_those_of_the_classifier(
     data: Path, tmp_path: Path

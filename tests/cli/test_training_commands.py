@@ -514,6 +514,7 @@ def test_prunes_what_never_opens(tmp_path: Path) -> None:
     assert call("prune", run, "--overwrite").exit_code == 0
 
 
+@pytest.mark.full
 def test_compares_kinds_of_edges_of_a_backbone_where_budgets_allow(
     tmp_path: Path,
 ) -> None:

@@ -119,6 +119,7 @@ def test_a_file_names_no_place_of_this_machine(files: dict[str, Exported]) -> No
         assert b"stage.py" not in content
 
 
+@pytest.mark.full
 @pytest.mark.cpu_seconds(6, reason="exports a network, and checks what was written")
 def test_the_network_stays_unchanged(tmp_path: Path) -> None:
     network = one_stage().double().train()
@@ -229,6 +230,7 @@ def test_a_file_that_computes_something_else_is_not_kept(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.full
 def test_an_export_that_is_interrupted_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,6 +75,7 @@ def test_finds_all_of_ten_images_that_it_has_learned(tmp_path: Path) -> None:
     assert figures == {name: result[name] for name in FIGURES}
 
 
+@pytest.mark.full
 def test_the_log_has_the_terms_of_the_loss(tmp_path: Path, data: CocoData) -> None:
     done = run(tmp_path / "run", data)
     terms = ("classifier", "box_reg", "objectness", "rpn_box_reg")
@@ -172,6 +173,7 @@ def test_compiling_is_refused(tmp_path: Path, data: CocoData) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.full
 def test_frozen_parts_do_not_train(tmp_path: Path, data: CocoData) -> None:
     network = small_network()
     before = network.state_dict()

@@ -97,6 +97,7 @@ def test_a_setting_has_one_name() -> None:
         instances("", ("learned",))
 
 
+@pytest.mark.full
 def test_ablations_of_a_folder_share_their_runs(tmp_path: Path) -> None:
     out = tmp_path / "ablations"
     zero = Entry("complete", "dynamic:bias=0")

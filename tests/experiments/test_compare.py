@@ -69,6 +69,7 @@ def test_a_budget_that_no_width_meets_is_refused() -> None:
         matched_channels(make, 10, counted=TotalMacs(8))
 
 
+@pytest.mark.full
 def test_what_is_alike_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[Network] = []
 
@@ -104,6 +105,7 @@ def test_what_is_alike_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(counts) == number, change
 
 
+@pytest.mark.full
 def test_the_search_ends_where_no_network_is_closer() -> None:
     counted = TotalMacs(28)
     tried: list[float] = []

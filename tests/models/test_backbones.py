@@ -321,6 +321,7 @@ def made(name: str, **settings: Any) -> nn.Module:
     return model
 
 
+@pytest.mark.full
 def test_a_network_of_a_library_is_found_by_its_structure() -> None:
     assert found(made("resnet18")) == "resnet18"
     assert found(made("resnet34")) == "torchvision/resnet34"

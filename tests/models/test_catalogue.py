@@ -44,6 +44,7 @@ def variants(request: pytest.FixtureRequest) -> dict[str, Table1Row]:
         return {row.variant: row for row in table1()}
 
 
+@pytest.mark.full
 def test_parameters_of_ddw_are_within_a_fiftieth_of_a_million_of_the_papers(
     variants: dict[str, Table1Row],
 ) -> None:

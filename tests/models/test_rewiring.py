@@ -451,12 +451,12 @@ def mobilenet() -> nn.Module:
     [
         named("resnet18", edges="fixed"),
         named("resnet18", edges="dynamic", drop_path=0.1),
-        named("resnet18", edges="dynamic", node="block", in_channels=1),
+        large(named("resnet18", edges="dynamic", node="block", in_channels=1)),
         named("resnet18", edges="learned", wiring="er:p=0.5", seed=5),
         large(named("resnet50", edges="learned", wiring="er:p=0.5", seed=5)),
         large(named("mobilenet_v2", edges="fixed", node="branch")),
         large(named("regnet_y_600mf", edges="dynamic:gate=hard")),
-        rewired(resnet18, edges="learned"),
+        large(rewired(resnet18, edges="learned")),
         large(rewired(resnet18, edges="dynamic:gate=eq5,bias=1")),
         rewired(resnet18, node="branch", neutral=False),
         large(rewired(mobilenet, edges="dynamic", node="branch")),
@@ -464,7 +464,9 @@ def mobilenet() -> nn.Module:
         large(
             rewired(named("resnet18", edges="learned"), edges="fixed", neutral=False)
         ),
-        rewired(rewired(resnet18, edges="fixed"), edges="learned", wiring=resnet),
+        large(
+            rewired(rewired(resnet18, edges="fixed"), edges="learned", wiring=resnet)
+        ),
     ],
 )
 def test_a_configuration_makes_the_network_again(make: Callable[[], Network]) -> None:

@@ -27,6 +27,7 @@ KINDS = [
 UNCHECKED: dict[str, Any] = {"check_trace": False}
 """PyTorch compares two traces by the names of variables, which checks of types change;
 the tests compare what they compute."""
+SOME = ("fixed", "dynamic", "attention")
 
 
 def spread(edges: str) -> Stage:
@@ -71,7 +72,10 @@ class Both(nn.Module):
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-@pytest.mark.parametrize("edges", KINDS)
+@pytest.mark.parametrize(
+    "edges",
+    [pytest.param(e, marks=() if e in SOME else pytest.mark.full) for e in KINDS],
+)
 def test_a_trace_follows_the_edges_that_other_images_close(edges: str) -> None:
     stage = Both(spread(edges))
     first = 5 * images(3, 4, 6, 6) + torch.linspace(-1, 1, 4)[:, None, None]
@@ -107,9 +111,6 @@ def test_a_trace_takes_other_weights() -> None:
         traced = torch.jit.trace(stage, (x, own), **UNCHECKED)  # type: ignore[no-untyped-call]
         for adjacency in (own, own.flip(0), 0.5 * own):
             torch.testing.assert_close(traced(x, adjacency), stage(x, adjacency))
-
-
-SOME = ("fixed", "dynamic", "attention")
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,7 @@ def test_a_range_reads_as_one_and_whole_numbers_stay_whole() -> None:
     assert spec.axes["mixup"] == Choices((0.0, 1.0))
 
 
+@pytest.mark.full
 def test_equal_macs_gives_each_network_the_cost_of_the_first() -> None:
     from ddw_graph.models import from_config
 

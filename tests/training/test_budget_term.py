@@ -207,6 +207,7 @@ def test_the_log_tells_shares_and_the_loss_without_the_term(tmp_path: Path) -> N
     assert rows[0]["test_macs_share"] == tested.macs_share
 
 
+@pytest.mark.full
 def test_a_run_with_a_budget_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "config": small_config(CLOSING_EDGES, drop_path=0.2),

@@ -176,6 +176,7 @@ def test_mixed_precision_computes_in_it_and_keeps_the_weights(tmp_path: Path) ->
     assert torch.float32 in types and torch.bfloat16 not in types
 
 
+@pytest.mark.full
 def test_the_scale_of_half_precision_survives(tmp_path: Path) -> None:
     half = Execution(precision="float16")
     run(tmp_path / "whole", execution=half)

@@ -38,6 +38,7 @@ def row_of(answer: Answer, model: str) -> dict[str, Any]:
     return row
 
 
+@pytest.mark.full
 @pytest.mark.cpu_seconds(6, reason="fits a graph network to as much as shows a rule")
 def test_one_edge_that_decides_the_class_is_found(tmp_path: Path) -> None:
     answer = predict_classes(one_edge_decides(tmp_path / "a", 240), folds=2)
