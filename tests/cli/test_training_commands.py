@@ -106,13 +106,9 @@ def test_compares_with_tables_and_pictures(tmp_path: Path) -> None:
             for entry in ("complete", "ws_k=2_p=0.5")
             for what in ("mean", "std")
         ),
-        "collections",
     }
-    # Collections are the comparison's own: of a run's folder nothing is replaced.
-    weights = tmp_path / "c" / "collections" / "complete_dynamic"
-    assert call("statistics", weights, "--json").exit_code == 0
     run = tmp_path / "c" / "runs" / "complete_dynamic" / "seed-0"
-    assert not (run / "analysis").exists()
+    assert call("statistics", run, "--json").exit_code == 0
     summary = pd.read_csv(tmp_path / "c" / "summary.csv")
     runs = pd.read_csv(tmp_path / "c" / "runs.csv")
     means = 100 * runs.groupby("entry")["test_accuracy"].mean()
