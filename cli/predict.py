@@ -162,9 +162,9 @@ def _table(
     yield header
     for each in found:
         pairs = zip(each.classes, each.probabilities, strict=True)
-        told = ", ".join(f"{printable(name)} {100 * p:.1f} %" for name, p in pairs)
+        classes = ", ".join(f"{printable(name)} {100 * p:.1f} %" for name, p in pairs)
         yield (
             f"{printable(each.file):{wide}}  {each.open_edges:>{len(of_edges)}}  "
             f"{each.alive_nodes:>{len(of_nodes)}}  {each.expected_macs / 1e6:7.2f}  "
-            f"{told}"
+            f"{classes}"
         )

@@ -39,8 +39,8 @@ def prune(
     """Take out of a trained RUN's network what never opens.
 
     Edges and nodes that no training image opens leave its wirings; the accuracy on the
-    test images is told before and after. The file is that of a plain network:
-    ddw-graph train --from FILE goes on.
+    test images is printed before and after. The file holds a plain network:
+    ddw-graph train --from FILE trains it further.
 
     \b
     ddw-graph prune runs/ddw
@@ -57,15 +57,16 @@ def prune(
     file = out or run / "pruned.safetensors"
     check_free(file, overwrite=overwrite)
     place = usable_device(device)
-    model = Run(run).network(device=place)
-    data = run_images(Run(run), options, workers=workers)
+    trained = Run(run)
+    model = trained.network(device=place)
+    data = run_images(trained, options, workers=workers)
     loader = batches(data.train_inputs(), 250, workers=workers)
     small = pruned(model, (images for images, _ in loader))
     save(small, file, overwrite=overwrite)
-    told: dict[str, Any] = {"file": str(file)}
+    report: dict[str, Any] = {"file": str(file)}
     for name, network in (("before", model), ("after", small)):
         price = cost(network, data.image_size)
-        told[name] = {
+        report[name] = {
             "nodes": sum(len(stage.dag) for stage in network.stages),
             "edges": sum(stage.dag.number_of_edges() for stage in network.stages),
             "parameters": price.parameters,
@@ -75,10 +76,10 @@ def prune(
             ).accuracy,
         }
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(report))
         return
     for name in ("before", "after"):
-        row = told[name]
+        row = report[name]
         click.echo(
             f"{name}: {row['nodes']} nodes, {row['edges']} edges, "
             f"{row['parameters']:,} parameters, {row['total_macs'] / 1e6:.2f}M MACs, "

@@ -10,6 +10,7 @@ from torch import Tensor
 from ddw_graph.detection.coco import CocoData
 from ddw_graph.detection.detector import Boxes, Category, Detector
 from ddw_graph.nn.features import by_sample
+from ddw_graph.nn.outputs import evaluating
 from ddw_graph.training.loading import batches
 from ddw_graph.training.world import World
 
@@ -55,17 +56,13 @@ def found_in(detector: Detector, image: Tensor) -> Found:
     size of the other images.
 
     Args:
-        detector: In evaluation mode meanwhile.
+        detector: In evaluation mode during the call.
         image: ``(in_channels, height, width)``, values in ``[0, 1]``.
     """
-    mode = detector.training
-    detector.eval()
-    try:
-        parameter = next(detector.parameters())
-        image = image.to(parameter.device, parameter.dtype)
+    parameter = next(detector.parameters())
+    image = image.to(parameter.device, parameter.dtype)
+    with evaluating(detector):
         (boxes,), matrices = detector([image], return_adjacency=True)
-    finally:
-        detector.train(mode)
     boxes = {name: values.cpu() for name, values in boxes.items()}
     return Found(boxes, [by_sample(matrix, axes=3)[0].cpu() for matrix in matrices])
 

@@ -66,7 +66,7 @@ def groups(folders: Sequence[Path]) -> list[Group]:
 def _keys(folders: Sequence[Path]) -> list[tuple[int, str]]:
     """Returns the seed of each run, and what it is a run of.
 
-    Initial weights count where they are all that tells runs of one seed apart: those of
+    Initial weights count only where runs of one seed differ in nothing else: those of
     new networks follow from the seed, those of networks to start from do not.
     """
     runs = list(map(Run, folders))

@@ -13,7 +13,7 @@ from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.augmentation import Augmentation, mixed
 from ddw_graph.training.budget_term import budget_term, check_closing, mac_shares
-from ddw_graph.training.edge_log import edge_rows, weighted_edges, write_edge_log
+from ddw_graph.training.edge_log import edge_rows, write_edge_log
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.image_data import ImageData
@@ -66,7 +66,7 @@ class Classification(Task):
         return cost(self.network, self.data.image_size)
 
     def data_dict(self) -> dict[str, Any]:
-        """Returns what tells the images from others."""
+        """Returns what identifies the images, ready for JSON."""
         return self.data.as_dict()
 
     def notes(self) -> dict[str, Any]:
@@ -145,8 +145,7 @@ class Classification(Task):
         )
         with now.world.together(found.weights.device):
             if now.world.leads:
-                edges = weighted_edges(network)
-                rows = edge_rows(edges, found.weights, found.images, now.epoch)
+                rows = edge_rows(found.edges, found.weights, found.images, now.epoch)
                 write_edge_log(now.folder, rows)
         return {
             "test_loss": found.loss,

@@ -1,4 +1,4 @@
-"""How a run's wiring goes as it learns: mean and deviation of each edge, by epoch."""
+"""The log of edge weights during training: mean and deviation by edge and epoch."""
 
 import csv
 import io
@@ -52,12 +52,8 @@ def weighted_edges(model: Network) -> list[Int[Tensor, "2 _"]]:
     device = next(model.parameters()).device
     found = []
     for stage in model.stages:
-        plan = stage.plan
-        changing = [
-            edge
-            for edge, constant in zip(plan.edges, plan.constant, strict=True)
-            if not constant and kind_name(stage.edges) != "fixed"
-        ]
+        fixed = kind_name(stage.edges) == "fixed"
+        changing = () if fixed else stage.plan.weighted_edges
         ends = torch.tensor(changing, dtype=torch.long, device=device)
         found.append(ends.reshape(-1, 2).T)
     return found
@@ -106,9 +102,9 @@ def edge_rows(
 
 
 def write_edge_log(folder: Path, rows: Sequence[EdgeRow]) -> None:
-    """Adds an epoch's rows to a run's ``wiring.csv``; those of later epochs go.
+    """Adds an epoch's rows to a run's ``wiring.csv``, and removes later epochs' rows.
 
-    So an epoch that is made again, after an interruption, stands there once.
+    So an epoch that is repeated after an interruption is listed once.
 
     Raises:
         RunError: If the file that is there is damaged.

@@ -35,8 +35,9 @@ class Evaluation:
         macs_share: Mean of the MACs that an image's wiring asks for, as a share of
             those with every edge open.
         images: Number of images.
-        weights: Sums over images of the weights of ``weighted_edges``, and of their
-            squares, float64.
+        edges: The edges whose weights can change; see ``weighted_edges``.
+        weights: Sums over images of the weights of ``edges``, and of their squares,
+            float64.
     """
 
     loss: float
@@ -44,7 +45,8 @@ class Evaluation:
     top5_accuracy: float
     macs_share: float
     images: int
-    weights: Tensor = field(default_factory=lambda: torch.empty(2, 0), compare=False)
+    edges: list[Tensor] = field(compare=False)
+    weights: Tensor = field(compare=False)
 
 
 def evaluate(
@@ -128,6 +130,7 @@ def evaluate(
         top5_accuracy=among / count,
         macs_share=share / count,
         images=int(count),
+        edges=edges,
         weights=weights,
     )
 

@@ -103,7 +103,7 @@ class ImageData:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns what tells this data from other data, ready for JSON."""
+        """Returns what identifies this data, ready for JSON."""
         train, test = self.sizes
         skips = self.source is not None and self.source.bad_images == "skip"
         chosen = {

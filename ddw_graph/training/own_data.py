@@ -122,7 +122,7 @@ def _statistics(dataset: Any, name: str) -> tuple[tuple[float, ...], tuple[float
 
 
 def _digest(*parts: Any) -> str:
-    """Returns what tells data sets from others, as far as that is quick.
+    """Returns a digest that identifies data sets, as far as that is quick.
 
     Of data that is not in memory only sizes, first and last samples count.
     """

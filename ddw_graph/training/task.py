@@ -38,7 +38,7 @@ class Evaluating(NamedTuple):
 
 
 class Task(ABC):
-    """What is trained, and how one tells how good it is.
+    """A network to train, with its data, loss and evaluation.
 
     The loop does everything else: order, learning rates, accumulation, mixed precision,
     several processes, averaged weights, checkpoints and logs.
@@ -74,7 +74,7 @@ class Task(ABC):
 
     @abstractmethod
     def data_dict(self) -> dict[str, Any]:
-        """Returns what tells the data from other data, ready for JSON."""
+        """Returns what identifies the data, ready for JSON."""
 
     def notes(self) -> dict[str, Any]:
         """Returns what a run's ``config.json`` holds beside its configuration."""
