@@ -35,6 +35,7 @@ class StageParts:
         projection: The backbone's own shortcut past the first operation.
         entrance: What runs before the input node.
         exit: What runs on the output node's sum.
+        channel_axis: The features' axis of channels; see ``Stage``.
     """
 
     operations: Sequence[nn.Module]
@@ -45,6 +46,7 @@ class StageParts:
     projection: nn.Module | None
     entrance: nn.Module | None
     exit: nn.Module | None
+    channel_axis: int = 1
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ def parts_of_network(network: Network) -> Parts:
             projection=_kept_projection(stage, node),
             entrance=stage.entrance,
             exit=stage.exit,
+            channel_axis=stage.plan.channel_axis,
         )
         for stage in network.stages
     ]
@@ -322,8 +325,9 @@ def _stage(
         edges=edges,
         transition="input",
         output="sum",
+        channel_axis=parts.channel_axis,
         drop_path=drop_path,
-        projection=projection,
+        projection=projection if parts.channel_axis == 1 else None,
         entrance=parts.entrance,
         exit=parts.exit,
         neutral=neutral,
