@@ -88,7 +88,7 @@ def ablate(
     runs: tuple[Path, ...],
     seeds: int,
     model: str,
-    recipe: str,
+    recipe: str | None,
     device: str,
     workers: int,
     jobs: int | None,

@@ -82,7 +82,7 @@ def compare(
     kinds: tuple[str, ...],
     budgets: tuple[float, ...],
     seeds: int,
-    recipe: str,
+    recipe: str | None,
     device: str,
     jobs: int | None,
     out: Path,

@@ -21,7 +21,7 @@ from ddw_graph.training.classification import Classification
 from ddw_graph.training.data import DataSource
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.image_data import ImageData
-from ddw_graph.training.launch import DEFAULT_MODEL
+from ddw_graph.training.launch import settings_for
 from ddw_graph.training.loop import check_steps
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run_folder import RunFolder, read_json, write_json
@@ -112,7 +112,7 @@ class Comparison:
         seeds: One run an entry for each; runs of one seed are paired.
         recipe: How every run is trained.
         source: Where the images come from.
-        model: Name of the network.
+        model: Name of the network; by default a small one for such data.
         channels: C of the first entry; by default the network's own.
         n: Nodes that compute, in a full stage; by default the network's own.
         output: How output nodes gather; by default as each wiring has it.
@@ -137,7 +137,7 @@ class Comparison:
     seeds: tuple[int, ...]
     recipe: Recipe
     source: DataSource
-    model: str = DEFAULT_MODEL
+    model: str | None = None
     channels: float | None = None
     n: int | None = None
     output: str | None = None
@@ -228,6 +228,8 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
         ModelError: If a network cannot be built, or not at this budget.
     """
     made = []
+    name = comparison.model or data.default_model
+    settings = settings_for(name, data)
     counted = TotalMacs(data.image_size)
     for seed in comparison.seeds:
         budget: int | None = None
@@ -238,11 +240,10 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
                 channels: float | None, entry: Entry = entry, seed: int = seed
             ) -> Network:
                 return create_model(
-                    comparison.model,
+                    name,
+                    **settings,
                     wiring=None if entry.wiring == ORIGINAL else entry.wiring,
                     edges=entry.edges,
-                    num_classes=len(data.classes),
-                    in_channels=data.channels,
                     n=comparison.n,
                     channels=channels,
                     output=comparison.output,

@@ -140,6 +140,19 @@ def _family(name: str | None) -> Family:
     raise ModelError(f"the network must be one of {known}, got {name!r}")
 
 
+def has_setting(name: str, key: str) -> bool:
+    """Returns whether ``create_model`` takes a setting for a network.
+
+    Raises:
+        ModelError: If there is no such network.
+
+    Example:
+        >>> has_setting("vit_tiny", "image_size"), has_setting("resnet18", "image_size")
+        (True, False)
+    """
+    return key in signature(_family(name).create).parameters
+
+
 def _check_setting(name: str, create: Callable[..., Network], key: str) -> None:
     """Checks that a network takes a setting, and names those who do if not."""
 

@@ -54,6 +54,9 @@ class ImageData:
     bad: tuple[BadImage, ...] = ()
     source: "DataSource | None" = None
 
+    task = "classification"
+    default_model = "randwire_tiny"
+
     def __post_init__(self) -> None:
         """Checks classes and images."""
         if len(self.classes) < 2:
@@ -101,6 +104,14 @@ class ImageData:
             channels=transform.channels,
             image_size=transform.image_size,
         )
+
+    def network_settings(self) -> dict[str, Any]:
+        """Returns what ``create_model`` takes of these images."""
+        return {
+            "num_classes": len(self.classes),
+            "in_channels": self.channels,
+            "image_size": self.image_size,
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what identifies this data, ready for JSON."""
