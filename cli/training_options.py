@@ -133,6 +133,11 @@ def data_options(default: str) -> Callable[[Command], Command]:
                     "[default: 0; of a RUN its own]",
                 ),
                 click.option(
+                    "--epoch-tokens",
+                    type=int,
+                    help="Tokens of a text to train on in an epoch.  [default: all]",
+                ),
+                click.option(
                     "--tokenizer",
                     type=click.Path(path_type=Path),
                     help="File of Hugging Face's tokenizers, for text.  "
@@ -158,6 +163,17 @@ SPLIT_OPTION = click.option(
     show_default=True,
     help="Which images.",
 )
+
+
+def numbers(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[float, ...]:
+    """Returns the numbers of a text with commas between them."""
+    try:
+        return tuple(float(number) for number in value.split(",")) if value else ()
+    except ValueError as error:
+        message = f"must be numbers with commas between them, got {value!r}"
+        raise click.BadParameter(message) from error
 
 
 def shape_options(command: Command) -> Command:
@@ -215,12 +231,11 @@ def chosen_recipe(
     Raises:
         UsageError: If an option has no effect in this recipe.
     """
-    from ddw_graph.training.recipe import recipe_named
+    from ddw_graph.training.recipe import default_recipe, recipe_named
 
     changes = {key: options.pop(key) for key in (*RECIPE_VALUES, *RECIPE_SWITCHES)}
     changes["budget"] = options.pop("budget", None)
-    name = name or ("language" if options["data"] == "text" else "small")
-    recipe = recipe_named(name, **changes)
+    recipe = recipe_named(name or default_recipe(options["data"]), **changes)
     for key, needed, there in (
         ("gamma", "--schedule step", recipe.schedule == "step"),
         ("step_epochs", "--schedule step", recipe.schedule == "step"),
@@ -244,6 +259,7 @@ def data_source(options: dict[str, Any]) -> "DataSource":
         options.pop("per_class") or None,
         options.pop("holdout") or None,
         options.pop("bad_images") or "fail",
+        options.pop("epoch_tokens"),
         options.pop("tokenizer"),
     )
 
@@ -297,7 +313,7 @@ def _run_data(run: "Run", options: dict[str, Any]) -> dict[str, Any]:
     if options["image_size"] is None:
         options["image_size"] = source.image_size
     if options["data"] == source.name:
-        for name in ("per_class", "holdout", "bad_images", "tokenizer"):
+        for name in ("per_class", "holdout", "bad_images", "epoch_tokens", "tokenizer"):
             if options[name] is None:
                 options[name] = getattr(source, name)
     return options

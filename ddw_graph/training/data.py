@@ -39,6 +39,7 @@ EMBEDDED_SETS = ("fashion_mnist_mini", "text")
 DATA_SETS = (*EMBEDDED_SETS, *TORCHVISION, *OF_FILES)
 BAD_IMAGES = ("fail", "skip")
 """What is done about an image that cannot be read: the run ends, or leaves it out."""
+_NUMBERS = ("image_size", "per_class", "holdout", "epoch_tokens")
 Files = tuple[Dataset[Any], Dataset[Any], tuple[str, ...], str]
 """Images to train on and to test on, names of classes, and a digest."""
 
@@ -59,6 +60,8 @@ class DataSource:
             text, its last ones; they take the place of the test images or text.
         bad_images: ``fail``, or for ``folder`` and ``shards`` ``skip``: every image is
             read once, and those that cannot be read are left out.
+        epoch_tokens: For ``text`` the tokens to train on in an epoch, in windows spread
+            evenly over the text; all by default.
         tokenizer: For ``text`` a file of Hugging Face's ``tokenizers``; by default
             tokens are bytes.
 
@@ -73,6 +76,7 @@ class DataSource:
     per_class: int | None = None
     holdout: int | None = None
     bad_images: str = "fail"
+    epoch_tokens: int | None = None
     tokenizer: Path | None = None
 
     def __post_init__(self) -> None:
@@ -90,6 +94,7 @@ class DataSource:
             ("image_size", None, OF_FILES),
             ("bad_images", "fail", OF_FILES),
             ("download", False, tuple(TORCHVISION)),
+            ("epoch_tokens", None, ("text",)),
             ("tokenizer", None, ("text",)),
             ("per_class", None, tuple(n for n in DATA_SETS if n != "text")),
         ):
@@ -98,6 +103,8 @@ class DataSource:
                 raise DataError(
                     f"{option}={value} is for data {' and '.join(names)}, got {name}"
                 )
+        if self.epoch_tokens is not None and self.epoch_tokens < 1:
+            raise DataError(f"epoch_tokens must be at least 1, got {self.epoch_tokens}")
         if size is not None and size < 1:
             raise DataError(f"image_size must be at least 1 px, got {size}")
 
@@ -121,9 +128,9 @@ class DataSource:
                 name: None if values[name] is None else Path(values[name])
                 for name in ("root", "tokenizer")
             }
-            numbers = [values[k] for k in ("image_size", "per_class", "holdout")]
+            numbers = [values[k] for k in _NUMBERS]
             if not all(n is None or type(n) is int for n in numbers):
-                raise ValueError(f"{numbers} for image_size, per_class and holdout")
+                raise ValueError(f"{numbers} for {', '.join(_NUMBERS)}")
             return cls(**{**values, **paths})
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
@@ -149,7 +156,7 @@ class DataSource:
         skip, size = self.bad_images == "skip", self.image_size or 224
         if self.name == "text":
             text = load_text(self.root, tokenizer=self.tokenizer, holdout=self.holdout)
-            return replace(text, source=self)
+            return replace(text, epoch_tokens=self.epoch_tokens, source=self)
         if self.root is None:
             data = _embedded()
         elif self.name in TORCHVISION:

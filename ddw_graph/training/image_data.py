@@ -91,6 +91,15 @@ class ImageData:
         """Returns the test images as the network sees them, with their classes."""
         return Inputs(self.test, self.transform, **self._checks())
 
+    def inputs(self, split: str, network: Any = None) -> Dataset[tuple[Tensor, Any]]:
+        """Returns the images of a split as the network sees them, with their classes.
+
+        Args:
+            split: ``train`` or ``test``.
+            network: Not used: images are the same for all.
+        """
+        return self.test_inputs() if split == "test" else self.train_inputs()
+
     def _checks(self) -> dict[str, Any]:
         size = self.image_size
         shape = (self.channels, size, size)

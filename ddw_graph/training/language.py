@@ -45,12 +45,12 @@ class Language(Prediction):
     @cached_property
     def train(self) -> Dataset[Any]:
         """The windows to train on."""
-        return self.data.train_inputs(self.network.context)
+        return self.data.train_windows(self.network.context)
 
     @cached_property
     def test(self) -> Dataset[Any]:
         """The windows to test on."""
-        return self.data.test_inputs(self.network.context)
+        return self.data.inputs("test", self.network)
 
     @property
     def test_batch_size(self) -> int:

@@ -311,6 +311,11 @@ arXiv:2005.14165, appendix B.
 """
 
 
+def default_recipe(data: str | None) -> str:
+    """Returns the name of the preset for a data set, where none is named."""
+    return "language" if data == "text" else "small"
+
+
 def recipe_named(name: str, **changes: Any) -> Recipe:
     """Returns a preset with some of its values changed; None changes nothing.
 

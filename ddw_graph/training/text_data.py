@@ -74,12 +74,14 @@ class Tokens:
 class Windows(Dataset[tuple[Tensor, Tensor]]):
     """Windows of a text, each with the token that follows at each position.
 
-    Window i begins at token ``i * context``. Windows to train on begin up to a window
-    later, drawn from torch's global generator: see ``training_batches``.
+    Windows are spread evenly over the text; as many as fit do not overlap. Those to
+    train on begin at a token between this place and the next one's, drawn from torch's
+    global generator: see ``training_batches``.
 
     Args:
         tokens: The text.
         context: Tokens of a window.
+        count: How many windows; by default as many as fit.
         moved: Whether windows begin at a drawn token.
 
     Shapes:
@@ -89,24 +91,33 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
         DataError: If the text is shorter than a window and the token after it.
     """
 
-    def __init__(self, tokens: Tokens, context: int, *, moved: bool = False) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        context: int,
+        count: int | None = None,
+        *,
+        moved: bool = False,
+    ) -> None:
         if len(tokens) <= context:
             raise DataError(
                 f"a text must have more than {context} tokens, the context of the "
                 f"network, in each part, got {len(tokens)}"
             )
         self.tokens, self.context, self.moved = tokens, context, moved
+        self.count = count or (len(tokens) - 1) // context
 
     def __len__(self) -> int:
-        """Returns the number of windows, which do not overlap."""
-        return (len(self.tokens) - 1) // self.context
+        """Returns the number of windows."""
+        return self.count
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Returns a window and what follows each of its tokens."""
-        start = index * self.context
+        last = len(self.tokens) - 1
+        start, stop = index * last // self.count, (index + 1) * last // self.count
         if self.moved:
-            start += int(torch.randint(self.context, ()))
-        start = min(start, len(self.tokens) - self.context - 1)
+            start += int(torch.randint(max(1, stop - start), ()))
+        start = min(start, last - self.context)
         window = torch.from_numpy(self.tokens.read(start, self.context + 1))
         return window[:-1], window[1:]
 
@@ -124,6 +135,7 @@ class TextData:
         digest: Tells texts of the same name apart.
         holdout: Tokens at the end of the text to train on that are tested on, in place
             of the text's own; None where they are not.
+        epoch_tokens: Tokens of an epoch; None for all.
         source: How to load it again.
         tokenizer: What makes tokens of a text; None where tokens are bytes.
     """
@@ -135,6 +147,7 @@ class TextData:
     test_bytes: int
     digest: str
     holdout: int | None = None
+    epoch_tokens: int | None = None
     source: "DataSource | None" = None
     tokenizer: "Tokenizer | None" = None
 
@@ -145,17 +158,26 @@ class TextData:
     image_size = 0
     """A text has no classes, and no image."""
 
-    def train_inputs(self, context: int) -> Windows:
-        """Returns the windows to train on."""
-        return Windows(self.train, context, moved=True)
+    def inputs(self, split: str, network: Any) -> Windows:
+        """Returns the windows of a split, each with what follows its tokens.
 
-    def test_inputs(self, context: int) -> Windows:
-        """Returns the windows to test on."""
-        return Windows(self.test, context)
+        Args:
+            split: ``train`` or ``test``.
+            network: The language model, whose context is the length of a window.
+        """
+        tokens = self.test if split == "test" else self.train
+        return Windows(tokens, network.context)
 
     def network_settings(self) -> dict[str, Any]:
         """Returns what ``create_model`` takes of this text."""
         return {"vocabulary": self.vocabulary}
+
+    def train_windows(self, context: int) -> Windows:
+        """Returns the windows of an epoch, each beginning at a drawn token."""
+        count = None
+        if self.epoch_tokens is not None:
+            count = max(1, self.epoch_tokens // context)
+        return Windows(self.train, context, count, moved=True)
 
     def encode(self, text: str) -> Tensor:
         """Returns the tokens of a text, ``(tokens,)``."""
@@ -173,14 +195,14 @@ class TextData:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what identifies this text, ready for JSON."""
-        held = {} if self.holdout is None else {"holdout": self.holdout}
+        chosen = {"holdout": self.holdout, "epoch_tokens": self.epoch_tokens}
         return {
             "name": self.name,
             "vocabulary": self.vocabulary,
             "train": len(self.train),
             "test": len(self.test),
             "digest": self.digest,
-            **held,
+            **{name: value for name, value in chosen.items() if value is not None},
         }
 
 
