@@ -1,12 +1,14 @@
 """Functions that return a wiring: an ``nx.DiGraph`` with one input and one output.
 
-``n`` counts the nodes that compute, so a wiring has ``n + 2`` nodes. Each wiring
+``n`` counts the nodes that compute, so a wiring has ``n + 2`` nodes, and identity nodes
+where streams of features pass by. Each wiring
 carries how it came about in its graph attributes ``generator``, ``arguments`` and
 ``networkx`` (the release that drew it: a seed alone does not fix a graph from release
 to release).
 """
 
 from ddw_graph.generators.barabasi_albert import barabasi_albert
+from ddw_graph.generators.depth import dilated, streams
 from ddw_graph.generators.erdos_renyi import erdos_renyi
 from ddw_graph.generators.from_adjacency import from_adjacency
 from ddw_graph.generators.registry import GENERATORS, from_text, is_random
@@ -19,6 +21,7 @@ __all__ = [
     "barabasi_albert",
     "complete",
     "densenet",
+    "dilated",
     "erdos_renyi",
     "from_adjacency",
     "from_text",
@@ -26,6 +29,7 @@ __all__ = [
     "residual",
     "resnet",
     "stage_wirings",
+    "streams",
     "vgg",
     "watts_strogatz",
 ]

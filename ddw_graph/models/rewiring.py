@@ -24,7 +24,7 @@ from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import edge_settings, edge_text, kind_name, saved_text
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import evaluating
-from ddw_graph.wiring import edge_list, to_dict
+from ddw_graph.wiring import edge_attributes, edge_list, to_dict
 
 
 def create_backbone(
@@ -219,7 +219,11 @@ def _wired(
         dags = stage_wirings(
             "complete" if wiring is None else wiring, blocks, seed=seed
         )
-    had = [[[i, j] for i, j in edge_list(stage.wiring)] for stage in parts.stages]
+    # Edges with weights of the DAG start there.
+    had = [
+        None if edge_attributes(dag) else [[i, j] for i, j in edge_list(stage.wiring)]
+        for stage, dag in zip(parts.stages, dags, strict=True)
+    ]
     if parts.is_network and getattr(edges, "starts_neutral", False):
         neutral = True
     config: dict[str, Any] = {

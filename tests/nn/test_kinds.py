@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import networkx as nx
 import pytest
 import torch
 from hypothesis import given
@@ -19,7 +20,7 @@ from ddw_graph.nn.edges import edge_settings, edge_text, from_saved, saved_text
 from ddw_graph.nn.gates import GATES
 from ddw_graph.training.budget_term import check_closing
 from ddw_graph.wiring import edge_list
-from tests.nn.test_own_edges import ByChannel
+from tests.nn.test_own_edges import Brightest, ByChannel
 from tests.nn.test_stage import KINDS, assert_equals_the_loop, images, lively
 from tests.strategies import NO_WEIGHTS, weighted_wirings
 
@@ -279,13 +280,37 @@ def test_fixed_edges_multiply_by_the_weights_of_the_dag(
     assert_equals_the_loop(stage, x)
 
 
-@pytest.mark.parametrize("edges", [*KINDS[1:], ByChannel])
-def test_other_edges_refuse_a_dag_with_weights(edges: Any) -> None:
-    dag = complete(3)
-    dag.edges[0, 1]["weight"] = 1.0
-    name = edge_text(edge_settings(edges))
-    with pytest.raises(ModelError, match=f"attribute weight.*{name} edges"):
-        Stage(dag, 4, 4, edges=edges)
+@pytest.mark.parametrize("edges", [*KINDS, ByChannel])
+@given(dag=weighted_wirings(), mean=st.booleans())
+def test_edges_start_at_the_weights_of_the_dag(
+    edges: Any, dag: nx.DiGraph, mean: bool
+) -> None:
+    for j in dag if edges == "receiver" else ():
+        if len(dag.pred[j]) == 1:
+            (i,) = dag.pred[j]
+            dag.edges[i, j]["weight"] = 1.0
+    output = "mean" if mean else "sum"
+    x = images(2, 3, 6, 6)
+    adjacencies = []
+    for kind in ("fixed", edges):
+        stage = Stage(dag, 3, 4, stride=2, edges=kind, output=output).double().eval()
+        adjacencies.append(stage(x, return_adjacency=True)[1])
+    expected, found = (
+        each.flatten(3).mean(-1) if each.ndim > 3 else each for each in adjacencies
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_edges_that_cannot_start_at_the_weights_of_the_dag_say_so() -> None:
+    dag = vgg(2)
+    dag.edges[1, 2]["weight"] = 0.5
+    for edges, words in (
+        ("receiver", "a single input the weight 1.* 1 -> 2, which has 0.5"),
+        (Brightest, "Brightest has no at_start"),
+        (Dynamic(router=lambda c, f: nn.Linear(c, f)), "router of your own"),
+    ):
+        with pytest.raises(ModelError, match=f"start at the attribute weight.*{words}"):
+            Stage(dag, 4, 4, edges=edges, output="sum")
 
 
 @pytest.mark.parametrize("weight", NO_WEIGHTS.values(), ids=NO_WEIGHTS)
