@@ -42,8 +42,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--model", metavar="NAME", help="Say what this network costs with it.")
 @click.option(
     "--edges",
-    help="Edge weights of the network: fixed, learned, dynamic, attention or receiver, "
-    "with settings where wanted; needs --model.  [default: dynamic]",
+    help="Edge weights of the network: fixed, learned, dynamic, attention, receiver or "
+    "sinkhorn, with settings where wanted; needs --model.  [default: dynamic]",
 )
 def build(
     generator: str,

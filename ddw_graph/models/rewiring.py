@@ -257,5 +257,5 @@ def _check_same(model: nn.Module, network: Network) -> None:
         raise ModelError(
             f"the rewired network must compute what the {type(model).__name__} does, "
             f"got logits that differ by {difference:.2g}: it is not of the form that "
-            "rewire knows"
+            "rewire knows, or a wiring's attribute weights compute something else"
         )

@@ -20,6 +20,7 @@ from ddw_graph.generators import (
     erdos_renyi,
     residual,
     resnet,
+    streams,
     vgg,
     watts_strogatz,
 )
@@ -360,6 +361,17 @@ def test_droppath_closes_one_input_and_leaves_the_others() -> None:
         lost = dropped[:, node, :node]
         assert (lost.sum(1) == 1).all() and lost.any(0).all()
     assert not dropped[:, 1].any() and not dropped[:, 5].any()
+
+
+def test_droppath_spares_identity_nodes() -> None:
+    dag = streams(3, 2)
+    nx.set_edge_attributes(dag, 1.0, "weight")
+    stage = Stage(dag, 4, 4, edges="learned", drop_path=1.0)
+    _, adjacency = stage(torch.randn(64, 4, 4, 4), return_adjacency=True)
+    stage.drop_path = 0.0
+    _, whole = stage(torch.randn(1, 4, 4, 4), return_adjacency=True)
+    same = (adjacency == whole).all(2).all(0)
+    assert same.tolist() == [*[True] * 4, False, *[True] * 2, False, True]
 
 
 def test_droppath_draws_among_open_inputs() -> None:
