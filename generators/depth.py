@@ -16,7 +16,8 @@ def dilated(n: int, dilation: int, period: int) -> nx.DiGraph:
     In DenseFormer's terms ``X_0`` is what the input emits and ``X_i`` what node i does:
     after every ``period``-th block i an average of the ``X_k`` with
     ``k = i modulo dilation`` is what node i + 1 reads. With 1 and 1 it is the complete
-    DAG. Its weights are ``learned:form=free`` edges, on whole blocks as nodes.
+    DAG. Its weights are ``learned:form=free`` edges, on whole blocks as nodes, of a
+    stage with the output ``sum``.
 
     Args:
         n: Number of computing nodes, at least 1.

@@ -63,7 +63,7 @@ def rms(x: Tensor) -> Tensor:
 def assert_equals(
     stage: Stage,
     state: dict[str, Tensor],
-    direct: Callable[[Tensor, Sequence[nn.Module]], Tensor],
+    direct: Callable[[Tensor, Any], Tensor],
     own: Sequence[Tensor],
 ) -> None:
     """Compares a stage with a formula: outputs and all gradients.
@@ -120,7 +120,7 @@ def test_attention_residuals(n: int) -> None:
     queries = [drawn(WIDTH, seed=j) for j in range(2, n + 2)]
 
     def direct(x: Tensor, branches: Sequence[nn.Module]) -> Tensor:
-        values = [x, branches[0](x)]
+        values: list[Tensor] = [x, branches[0](x)]
         for query, layer in zip(queries, [*branches[1:], None], strict=True):
             past = torch.stack(values)
             scores = (rms(past) * query).sum(-1, keepdim=True).exp()
