@@ -173,6 +173,20 @@ def test_any_wiring_stays_one(dag: nx.DiGraph, seed: int) -> None:
     torch.testing.assert_close(small(x), network(x), rtol=1e-9, atol=1e-9)
 
 
+def test_a_node_that_computes_stays_beside_identity_nodes() -> None:
+    dag = nx.DiGraph([(0, 1), (0, 2), (1, 3), (2, 3)])
+    dag.nodes[1]["operation"] = "identity"
+    stage = Stage(dag, 4, 4, edges=SHUT, output="sum")
+    network = Network(nn.Conv2d(3, 4, 1), [stage], nn.Flatten())
+    network.config = {"transition": None, "output": None, "edges": {}}
+    weights: Any = stage.weights
+    weights.threshold.data[:] = torch.tensor([-1.0, 2.0, -1.0])
+    x = images(2, 3, 5, 5)
+    small = prune(network.double().eval(), [x])
+    assert sizes(small) == [(4, 4)]
+    torch.testing.assert_close(small(x), network(x), rtol=1e-9, atol=1e-9)
+
+
 def test_a_pruned_wiring_of_streams_is_saved_and_loaded(tmp_path: Path) -> None:
     operation = [act(node) for node in range(1, 6)]
     network = create_model(
@@ -184,10 +198,13 @@ def test_a_pruned_wiring_of_streams_is_saved_and_loaded(tmp_path: Path) -> None:
         operation=operation,
     )
     network = closing(network)
-    assert network.config is not None
+    layers = network.stages[0].plan.computing
+    for stage in network.stages:
+        weights: Any = stage.weights
+        weights.threshold.data[weights.targets.index(layers[1])] = 2.0
     x = images(6, 3, 16, 16)
     small = prune(network, [x])
-    assert sizes(small) != sizes(network)
+    assert all(len(stage.operations) < 5 for stage in small.stages)
     torch.testing.assert_close(small(x), network(x), rtol=1e-9, atol=1e-9)
     config: Any = small.config
     assert [len(each) for each in config["nodes"]] == [

@@ -205,13 +205,14 @@ def test_hyper_connections(n: int, width: int) -> None:
     )
 
 
-@given(n=st.integers(1, 5), width=st.integers(1, 4))
+@given(n=st.integers(1, 4), width=st.integers(1, 3))
 def test_manifold_constrained_hyper_connections(n: int, width: int) -> None:
     stage = stage_of(streams(n, width), "sinkhorn")
     read = [drawn(width, seed=k) for k in range(1, n)]
     post = drawn((n - 1) * width + 1, seed=20)
-    # So near each other that 20 iterations are exact.
-    mix = [(images(width, width, seed=2 + k) / 4).requires_grad_() for k in range(n)]
+    mix = [drawn(width, width, seed=30 + k) for k in range(n)]
+    # So near each other that 20 iterations are exact, where the sums are to be 1.
+    mix[0] = mix[-1] = images(width, width) / 4
 
     def direct(x: Tensor, layers: Sequence[nn.Module]) -> Tensor:
         res = torch.stack(mix).exp()
