@@ -430,7 +430,7 @@ def test_says_which_node_forbids_the_transition() -> None:
     [
         (
             {"edges": "static"},
-            "fixed, learned, dynamic, attention, receiver, got 'static'",
+            "fixed, learned, dynamic, attention, receiver, sinkhorn, got 'static'",
         ),
         ({"edges": "dynamic:gate=soft"}, "psi, hard, eq5, none, got 'soft'"),
         ({"edges": "dynamic:tau=1"}, "router_std, per, norm, got 'tau=1'"),
