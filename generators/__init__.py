@@ -1,10 +1,9 @@
 """Functions that return a wiring: an ``nx.DiGraph`` with one input and one output.
 
-``n`` counts the nodes that compute, so a wiring has ``n + 2`` nodes, and identity nodes
-where streams of features pass by. Each wiring
-carries how it came about in its graph attributes ``generator``, ``arguments`` and
-``networkx`` (the release that drew it: a seed alone does not fix a graph from release
-to release).
+``n`` counts the nodes that compute, so a wiring has ``n + 2`` nodes; ``streams`` has
+identity nodes besides. Each wiring carries how it came about in its graph attributes
+``generator``, ``arguments`` and ``networkx`` (the release that drew it: a seed alone
+does not fix a graph from release to release).
 """
 
 from ddw_graph.generators.barabasi_albert import barabasi_albert

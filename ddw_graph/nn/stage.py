@@ -47,7 +47,8 @@ class Stage(nn.Module):
     enters its BN's batch statistics: that skipping equals masking holds in evaluation.
 
     Args:
-        dag: The wiring, N nodes.
+        dag: The wiring, N nodes. An attribute ``weight`` of an edge is what it weighs
+            if fixed, and where it starts if not.
         in_channels: Width of the input.
         channels: Width of every node and of the output.
         stride: Stride of the transition at the stage's entrance.
