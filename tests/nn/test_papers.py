@@ -13,6 +13,8 @@ from torch.nn.functional import gelu
 
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete, dilated, streams
+from ddw_graph.models import create_model
+from ddw_graph.nn.cost import cost
 from ddw_graph.nn.stage import Stage
 from ddw_graph.wiring import computing_nodes
 from tests.nn.test_stage import images
@@ -268,3 +270,14 @@ def test_hyper_connections_start_as_the_residual_network(n: int, width: int) -> 
         for layer in stage.operations:
             y = y + layer(y)
         torch.testing.assert_close(stage(x), y, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("edges", ["learned:form=free", "dynamic:per=position"])
+def test_a_language_model_on_streams_starts_as_the_transformer(edges: str) -> None:
+    sizes = {"depth": 2, "width": 16, "context": 8}
+    usual = create_model("gpt_tiny", edges="fixed", **sizes).double()
+    model = create_model("gpt_tiny", wiring="streams:width=4", edges=edges, **sizes)
+    model.double().load_state_dict(usual.state_dict(), strict=False)
+    tokens = torch.arange(8)[None]
+    torch.testing.assert_close(model(tokens), usual(tokens), rtol=1e-5, atol=1e-5)
+    assert cost(model).macs == cost(usual).macs
