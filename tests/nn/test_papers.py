@@ -274,7 +274,7 @@ def test_hyper_connections_start_as_the_residual_network(n: int, width: int) -> 
 
 @pytest.mark.parametrize("edges", ["learned:form=free", "dynamic:per=position"])
 def test_a_language_model_on_streams_starts_as_the_transformer(edges: str) -> None:
-    sizes = {"depth": 2, "width": 16, "context": 8}
+    sizes: Any = {"depth": 2, "width": 16, "context": 8}
     usual = create_model("gpt_tiny", edges="fixed", **sizes).double()
     model = create_model("gpt_tiny", wiring="streams:width=4", edges=edges, **sizes)
     model.double().load_state_dict(usual.state_dict(), strict=False)
