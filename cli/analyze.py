@@ -13,7 +13,7 @@ from ddw_graph.cli.training_options import (
     SPLIT_OPTION,
     WORKERS_OPTION,
     data_options,
-    run_images,
+    run_data,
 )
 
 
@@ -73,7 +73,7 @@ def analyze(
     if own and trained.result is not None and folder.exists():
         collection = trained.analysis
     else:
-        data = run_images(trained, options, workers=workers)
+        data = run_data(trained, options, workers=workers)
         images = data.test_inputs() if split == "test" else data.train_inputs()
         with bar() as progress:
             task = progress.add_task("images", total=len(images))  # type: ignore[arg-type]

@@ -55,7 +55,8 @@ class Language(Prediction):
     @property
     def test_batch_size(self) -> int:
         """Windows that are evaluated at a time."""
-        return max(1, TOKENS // self.network.context)
+        context: int = self.network.context
+        return max(1, TOKENS // context)
 
     def check(self, execution: Execution) -> None:
         """Checks that the network reads this text, and that the recipe is for texts.

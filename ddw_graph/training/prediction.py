@@ -35,8 +35,10 @@ class Prediction(Task):
         self.data: Any = data
         self.bad = data.bad
 
-    test_batch_size: int = 250
-    """Samples that are evaluated at a time."""
+    @property
+    def test_batch_size(self) -> int:
+        """Samples that are evaluated at a time."""
+        return 250
 
     @property
     @abstractmethod
