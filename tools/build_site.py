@@ -30,6 +30,7 @@ MOVED = {
     "CHANGELOG.md": "changelog.md",
     "LICENSE": "licence.txt",
     "ddw_graph/training/fashion_mnist/LICENSE": "fashion-mnist-licence.txt",
+    "ddw_graph/training/king_james/NOTICE": "king-james-notice.txt",
 }
 """Files outside docs/ that the site has, and their names there."""
 
@@ -37,12 +38,12 @@ SECTIONS = {
     "Start": ("start", "concepts", "paper"),
     "How to": (
         *("own-generator", "own-operation", "own-edges", "data", "backbones"),
-        *("training", "recipes", "distributed", "sweeps", "ablations"),
+        *("transformers", "training", "recipes", "distributed", "sweeps", "ablations"),
         *("analysis", "explore", "learning-from-wirings", "detection", "deploy"),
     ),
     "Results": (
         *("results/table1", "results/fashion-mnist", "results/dynamic-wiring"),
-        *("results/quick-comparison", "results/rewiring", "performance"),
+        *("results/edge-map", "results/quick-comparison", "results/rewiring", "performance"),
         *("models-benchmark", "wiring-benchmark"),
     ),
     "Reference": ("commands", "api/index"),

@@ -25,6 +25,10 @@ EACH = {"train": 8, "t10k": 4}
 TINY = "--data fashion_mnist --root {fashion}"
 FEW = "--epochs 1 --per-class 2 --batch-size 8 --warmup-epochs 0 --device cpu"
 FILES = f"{FEW} --image-size 32 --workers 0 --learning-rate 0.01"
+TEXT = (
+    "--epochs 1 --batch-size 8 --warmup-epochs 0 --device cpu --epoch-tokens 500 "
+    "--depth 1 --width 8 --heads 1 --context 32"
+)
 APPENDED = {
     "ddw-graph build": "",
     "ddw-graph draw": "",
@@ -32,6 +36,7 @@ APPENDED = {
     "ddw-graph models": "",
     "ddw-graph train": f"{FEW} {TINY} --threads 1",
     "ddw-graph train --holdout": f"{FEW} {TINY} --threads 1 --holdout 20",
+    "ddw-graph train --data text": f"{TEXT} --threads 1",
     "ddw-graph train --data folder": f"{FILES} --threads 1",
     "ddw-graph train --data shards": f"{FILES} --threads 1",
     "ddw-graph train --data folder --root /data/imagenet": (
@@ -39,6 +44,9 @@ APPENDED = {
     ),
     "ddw-graph compare": f"{FEW} {TINY} --seeds 1 --jobs 1",
     "ddw-graph compare --holdout": f"{FEW} {TINY} --seeds 1 --jobs 1 --holdout 20",
+    "ddw-graph compare --data text": f"{TEXT} --seeds 1 --jobs 1",
+    "ddw-graph ablate edges": f"{TEXT} --seeds 1 --jobs 1 --rates 0.01 --edges learned",
+    "ddw-graph generate": "--tokens 5 --device cpu",
     "ddw-graph ablate": f"{FEW} {TINY} --seeds 1 --jobs 1",
     "ddw-graph ablate --run": "--device cpu",
     "ddw-graph sweep": "--jobs 1 --device cpu",
