@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ddw_graph.errors import DataError
-from ddw_graph.nn.cost import cost
+from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.outputs import outputs
+from ddw_graph.nn.outputs import Output, outputs
 from ddw_graph.training.collection import (
     COLUMNS,
     Collection,
@@ -31,7 +31,9 @@ def collect(
     images: Dataset[Any],
     folder: Path | None = None,
     *,
-    classes: Sequence[str],
+    classes: Sequence[str] = (),
+    loss: Callable[[Output], Tensor] | None = None,
+    price: NetworkCost | None = None,
     batch_size: int = 250,
     workers: int = 0,
     overwrite: bool = False,
@@ -45,9 +47,12 @@ def collect(
 
     Args:
         network: The network, in whose precision the images are evaluated.
-        images: Images with labels, such as ``ImageData.test_inputs()``.
+        images: Images with labels, such as ``ImageData.test_inputs()``, or samples
+            without classes.
         folder: Where the collection goes.
-        classes: Name of each class.
+        classes: Name of each class; none where samples have no classes.
+        loss: Returns the loss of each sample, where samples have no classes.
+        price: What the network costs; by default for images of the first batch's size.
         batch_size: Images in a batch.
         workers: Processes that load images.
         overwrite: Whether a collection in the folder may be replaced.
@@ -70,7 +75,7 @@ def collect(
     first = next(loader, None)
     if first is None:
         raise DataError("a collection needs at least one image, got none")
-    price = cost(network, tuple(first[0].shape[-2:]))
+    price = price or cost(network, tuple(first[0].shape[-2:]))
     rows, done = [], 0
     with ExitStack() as stack:
         writer = None
@@ -79,10 +84,11 @@ def collect(
                 CollectionWriter(folder, network, price, classes, overwrite=overwrite)
             )
         for output in outputs(network, chain([first], loader)):
+            losses = None if loss is None else loss(output)
             if writer is not None:
-                writer.add(output)
+                writer.add(output, losses)
             else:
-                rows.append(sample_rows(output, network, price).cpu())
+                rows.append(sample_rows(output, network, price, losses).cpu())
             if seen is not None:
                 seen(output.images)
             done += len(output.images)

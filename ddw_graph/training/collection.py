@@ -28,6 +28,7 @@ from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.stage import Stage
+from ddw_graph.training.array_file import ArrayWriter, mapped_array
 from ddw_graph.wiring import MAX_NODES
 
 FORMAT = "ddw_graph.collection"
@@ -35,6 +36,11 @@ VERSION = 2
 
 COLUMNS = ("label", "prediction", "loss", "expected_macs")
 """What is known of a sample besides its weights."""
+
+
+def columns_of(classes: Sequence[str]) -> tuple[str, ...]:
+    """Returns those of ``COLUMNS`` that samples have: without classes the last two."""
+    return COLUMNS if classes else COLUMNS[2:]
 
 
 @dataclass(frozen=True)
@@ -126,9 +132,12 @@ class Collection:
             DataError: If it is not known.
         """
         if name not in self.columns:
+            hint = "give collection_of more"
+            if name in COLUMNS[:2] and not self.classes:
+                hint = "the samples of this collection have no classes"
             raise DataError(
                 f"this needs the {name} of each sample, got "
-                f"{', '.join(self.columns) or 'none'}; give collection_of more"
+                f"{', '.join(self.columns) or 'none'}; {hint}"
             )
         return self.columns[name]
 
@@ -212,31 +221,41 @@ def collection_of(
 
 @torch.no_grad()
 def sample_rows(
-    output: Output, network: Network, price: NetworkCost
+    output: Output,
+    network: Network,
+    price: NetworkCost,
+    loss: Float[Tensor, " rows"] | None = None,
 ) -> Float[Tensor, "rows columns"]:
     """Returns what is collected of a batch, a row for each sample, on its device.
 
-    In float64: a number for each edge of each stage, then ``COLUMNS``.
+    In float64: a number for each edge of each stage, then the columns of
+    ``columns_of``.
 
     Args:
         output: What the network returned.
         network: The network.
-        price: Its cost for the images.
+        price: Its cost for the samples.
+        loss: The loss of each sample where samples have no classes; by default the
+            cross-entropy of logits and labels.
 
     Raises:
-        DataError: If the batch has no labels.
+        DataError: If the batch has neither labels nor losses.
     """
-    if output.labels is None:
-        raise DataError("a collection needs batches of images and labels, got images")
-    logits, labels = output.logits, output.labels
+    known: tuple[Tensor, ...]
+    if loss is not None:
+        known = (loss,)
+    elif output.labels is not None:
+        logits, labels = output.logits, output.labels
+        entropy = functional.cross_entropy(logits, labels, reduction="none")
+        known = (labels, logits.argmax(1), entropy)
+    else:
+        raise DataError(
+            "a collection needs batches of images and labels, or the loss of each "
+            "sample, got neither"
+        )
     pairs = zip(output.adjacency, network.stages, strict=True)
     weights = [sample_weights(matrix, stage.plan) for matrix, stage in pairs]
-    known = (
-        labels,
-        logits.argmax(1),
-        functional.cross_entropy(logits, labels, reduction="none"),
-        price.expected_macs(output.adjacency),
-    )
+    known = (*known, price.expected_macs(output.adjacency))
     columns = (*weights, *(each[:, None] for each in known))
     return torch.cat([column.double() for column in columns], 1)
 
@@ -250,11 +269,12 @@ def from_rows(
     """Returns the collection of rows of ``sample_rows``, in memory.
 
     Raises:
-        DataError: If a label is not the number of a class, or a loss is not finite.
+        DataError: If the rows have other columns than those of ``columns_of``, a label
+            is not the number of a class, or a loss is not finite.
     """
     stages = tuple(map(StageEdges.of, network.stages, price.work))
-    *arrays, known = _split(rows, stages)
-    columns = dict(zip(COLUMNS, known.T, strict=True))
+    *arrays, known = _split(rows, stages, classes)
+    columns = dict(zip(columns_of(classes), known.T, strict=True))
     return Collection(
         stages,
         tuple(array.astype(np.float32) for array in arrays),
@@ -265,10 +285,18 @@ def from_rows(
 
 
 def _split(
-    rows: Float[Tensor, "rows columns"], stages: Sequence[StageEdges]
+    rows: Float[Tensor, "rows columns"],
+    stages: Sequence[StageEdges],
+    classes: Sequence[str],
 ) -> list[np.ndarray]:
     """Returns the weights of each stage, and then the columns, of ``sample_rows``."""
     ends = np.cumsum([len(stage.edges) for stage in stages])
+    names = columns_of(classes)
+    if rows.shape[1] != ends[-1] + len(names):
+        raise DataError(
+            f"a collection of samples {'with' if classes else 'without'} classes needs "
+            f"{' '.join(names)} of each, got {rows.shape[1] - ends[-1]} numbers"
+        )
     return list(np.split(rows.cpu().numpy(), ends, axis=1))
 
 
@@ -280,13 +308,14 @@ class CollectionWriter:
 
     ``stage-K.npy`` holds the effective multipliers, float32, ``(samples, edges)``;
     ``samples.csv`` label, prediction, loss and expected MACs; ``collection.json`` the
-    edges, their MACs, and the classes.
+    edges, their MACs, and the classes. Without classes, as for windows of text, there
+    is no label and no prediction, and ``add`` is given the loss of each sample.
 
     Args:
         folder: Where the collection goes.
         network: The network.
-        price: Its cost for the images.
-        classes: The name of each class.
+        price: Its cost for the samples.
+        classes: The name of each class; none where samples have no classes.
         count: The number of samples that there must be at the end; None for any.
         overwrite: Whether a folder that exists may be replaced.
 
@@ -304,7 +333,7 @@ class CollectionWriter:
         folder: Path,
         network: Network,
         price: NetworkCost,
-        classes: Sequence[str],
+        classes: Sequence[str] = (),
         count: int | None = None,
         *,
         overwrite: bool = False,
@@ -327,32 +356,43 @@ class CollectionWriter:
         self._partial.mkdir(parents=True)
         with ExitStack() as files:
             self._arrays = [
-                files.enter_context(_weights_path(self._partial, place).open("wb"))
-                for place in range(len(self.stages))
+                files.enter_context(
+                    ArrayWriter(_weights_path(self._partial, place), (len(s.edges),))
+                )
+                for place, s in enumerate(self.stages)
             ]
-            self._write_headers()
             path = self._partial / "samples.csv"
             table = files.enter_context(path.open("w", newline=""))
             self._table = csv.writer(table, lineterminator="\n")
-            self._table.writerow(COLUMNS)
+            self._table.writerow(columns_of(self.classes))
             self._open = files.pop_all()
         return self
 
-    def add(self, output: Output) -> None:
+    def add(self, output: Output, loss: Float[Tensor, " rows"] | None = None) -> None:
         """Adds the samples of a batch.
 
+        Args:
+            output: What the network returned.
+            loss: The loss of each sample, where samples have no classes.
+
         Raises:
-            DataError: If the batch has no labels.
+            DataError: If samples have classes and the batch has no labels, or they have
+                none and there is no loss.
         """
-        self.add_rows(sample_rows(output, self.network, self.price))
+        self.add_rows(sample_rows(output, self.network, self.price, loss))
 
     def add_rows(self, rows: Float[Tensor, "rows columns"]) -> None:
-        """Adds samples: rows of ``sample_rows``, on any device."""
-        *weights, known = _split(rows, self.stages)
-        for file, array in zip(self._arrays, weights, strict=True):
-            file.write(array.astype("<f4").tobytes())
-        classes, floats = known[:, :2].astype(int).tolist(), known[:, 2:].tolist()
-        self._table.writerows(map(list.__add__, classes, floats))
+        """Adds samples: rows of ``sample_rows``, on any device.
+
+        Raises:
+            DataError: If the rows have other columns than those of ``columns_of``.
+        """
+        *weights, known = _split(rows, self.stages, self.classes)
+        for writer, array in zip(self._arrays, weights, strict=True):
+            writer.add(array)
+        whole = len(columns_of(self.classes)) - 2  # label and prediction
+        numbers, floats = known[:, :whole].astype(int).tolist(), known[:, whole:]
+        self._table.writerows(map(list.__add__, numbers, floats.tolist()))
         self.samples += len(rows)
 
     def __exit__(
@@ -363,21 +403,11 @@ class CollectionWriter:
     ) -> None:
         """Lets the folder appear, or removes what was written after an exception."""
         try:
-            with self._open:
-                if kind is None:
-                    self._write_headers()
+            self._open.__exit__(kind, error, trace)
             if kind is None:
                 self._finish()
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)
-
-    def _write_headers(self) -> None:
-        """Writes how many rows an array has; NumPy leaves room for a larger number."""
-        for file, stage in zip(self._arrays, self.stages, strict=True):
-            file.seek(0)
-            shape = self.samples, len(stage.edges)
-            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
 
     def _finish(self) -> None:
         if not self.samples or self.count not in (None, self.samples):
@@ -458,10 +488,10 @@ def open_collection(folder: Path) -> Collection:
             f"{path} must hold a whole collection: {reason_of(error)}"
         ) from error
     arrays = tuple(
-        _mapped(_weights_path(folder, place), (samples, len(stage.edges)))
+        mapped_array(_weights_path(folder, place), (samples, len(stage.edges)))
         for place, stage in enumerate(stages)
     )
-    columns = _read_columns(folder / "samples.csv", samples, len(classes))
+    columns = _read_columns(folder / "samples.csv", samples, classes)
     return Collection(stages, arrays, columns, classes, other, folder)
 
 
@@ -526,33 +556,22 @@ def _other_macs(price: NetworkCost) -> int:
     return ends + sum(work.terminals for work in price.work)
 
 
-def _mapped(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """Returns the array of a file, mapped from disk; never an object."""
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, TypeError, EOFError, ArithmeticError) as error:
-        raise DataError(f"{path} must hold a whole array: {error}") from error
-    if array.shape != shape or array.dtype != np.float32:
-        raise DataError(
-            f"{path} must hold float32 of shape {shape}, got {array.dtype} of shape "
-            f"{array.shape}"
-        )
-    return array
-
-
-def _read_columns(path: Path, samples: int, classes: int) -> dict[str, np.ndarray]:
+def _read_columns(
+    path: Path, samples: int, classes: Sequence[str]
+) -> dict[str, np.ndarray]:
+    names = columns_of(classes)
     try:
         with path.open(encoding="utf-8-sig") as file:
             header, *rows = (line.split(",") for line in islice(file, samples + 2))
-        if ",".join(header).strip() != ",".join(COLUMNS) or len(rows) != samples:
+        if ",".join(header).strip() != ",".join(names) or len(rows) != samples:
             raise ValueError(f"got {len(rows)} rows for {samples} samples")
-        table = np.array(rows, dtype=np.float64)
-        return _checked(dict(zip(COLUMNS, table.T, strict=True)), classes, str(path))
+        columns = dict(zip(names, np.array(rows, dtype=np.float64).T, strict=True))
+        return _checked(columns, len(classes), str(path))
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
-            f"{path} must hold {', '.join(COLUMNS)}: {reason_of(error)}"
+            f"{path} must hold {', '.join(names)}: {reason_of(error)}"
         ) from error
 
 
