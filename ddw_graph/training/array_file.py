@@ -67,7 +67,8 @@ def mapped_array(
         DataError: If the file does not hold a whole array of this shape and type.
     """
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
+        with np.errstate(over="raise"):  # of a size that no number holds
+            array = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, TypeError, EOFError, ArithmeticError) as error:
         raise DataError(f"{path} must hold a whole array: {error}") from error
     if array.shape != shape or array.dtype != dtype:

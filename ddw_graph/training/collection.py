@@ -23,12 +23,20 @@ from ddw_graph.errors import DataError, ModelError, reason_of
 from ddw_graph.nn.checks import check_adjacency, check_count
 from ddw_graph.nn.cost import NetworkCost, StageWork, cost
 from ddw_graph.nn.edges import kind_name
-from ddw_graph.nn.features import Weights, by_sample
+from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.stage import Stage
 from ddw_graph.training.array_file import ArrayWriter, mapped_array
+from ddw_graph.training.positions import (
+    Positions,
+    edge_weights,
+    input_array,
+    position_weights,
+    read_positions,
+    remove_positions,
+)
 from ddw_graph.wiring import MAX_NODES
 
 FORMAT = "ddw_graph.collection"
@@ -95,6 +103,7 @@ class Collection:
         classes: The name of each class.
         other_macs: MACs that every sample takes: stem, entrances and exits, head.
         folder: Where the collection lies; None if it is in memory only.
+        kept: The weights by position of its first samples; None without any.
     """
 
     stages: tuple[StageEdges, ...]
@@ -103,6 +112,33 @@ class Collection:
     classes: tuple[str, ...] = ()
     other_macs: int = 0
     folder: Path | None = None
+    kept: Positions | None = None
+
+    @property
+    def by_position(self) -> Positions:
+        """The weights by position of its first samples.
+
+        Raises:
+            DataError: If it has none.
+        """
+        if self.kept is None:
+            raise DataError(
+                "this needs weights by position; ddw-graph analyze RUN --positions 8 "
+                "keeps those of 8 samples (in Python: keep_positions)"
+            )
+        return self.kept
+
+    def positions(self, stage: int) -> Float[np.ndarray, "kept edges ..."]:
+        """Returns a stage's weights by position; the first stage is 0.
+
+        Shapes:
+            - output: ``(kept samples, edges, *positions)``; ``(kept samples, edges)``
+              where weights do not differ by position
+
+        Raises:
+            DataError: If the collection has no weights by position.
+        """
+        return self.by_position.arrays[stage]
 
     @property
     def samples(self) -> int:
@@ -150,6 +186,7 @@ def collection_of(
     labels: Int[Tensor, " samples"] | None = None,
     classes: Sequence[str] | None = None,
     image_size: int | None = None,
+    inputs: Tensor | None = None,
 ) -> Collection:
     """Returns the collection of what a network returned, in memory.
 
@@ -163,10 +200,12 @@ def collection_of(
         classes: Names of the classes; by default their numbers.
         image_size: Height and width of the images, pixels: gives ``expected_macs`` of a
             ``Network``.
+        inputs: The images or tokens that the model was given: the collection then keeps
+            them, and the weights by position, of every sample.
 
     Raises:
         ModelError: If the adjacency does not fit the model's stages.
-        DataError: If logits or labels do not fit the samples or the classes.
+        DataError: If logits, labels or inputs do not fit the samples or the classes.
 
     Example:
         >>> from ddw_graph import create_model
@@ -187,7 +226,7 @@ def collection_of(
             )
         price = cost(model, image_size)
     samples = len(pairs[0][1])
-    for name, given in (("logits", logits), ("labels", labels)):
+    for name, given in (("logits", logits), ("labels", labels), ("inputs", inputs)):
         if given is not None and len(given) != samples:
             raise DataError(
                 f"{name} must be those of {samples} samples, got {len(given)}"
@@ -208,6 +247,10 @@ def collection_of(
     if price is not None:
         columns["expected_macs"] = price.expected_macs([m for _, m in pairs])
     arrays = tuple(sample_weights(m, s.plan).cpu().numpy() for s, m in pairs)
+    kept = None
+    if inputs is not None:
+        full = (position_weights(m, s.plan).cpu().numpy() for s, m in pairs)
+        kept = Positions(tuple(full), input_array(inputs))
     work = price.work if price else [None] * len(pairs)
     numbers = {name: c.detach().cpu().double().numpy() for name, c in columns.items()}
     return Collection(
@@ -216,6 +259,7 @@ def collection_of(
         _checked(numbers, len(classes), "a collection"),
         tuple(classes),
         _other_macs(price) if price else 0,
+        kept=kept,
     )
 
 
@@ -431,6 +475,7 @@ class CollectionWriter:
             return
         # collection.json goes first and comes last: without it there is no collection.
         (self.folder / "collection.json").unlink(missing_ok=True)
+        remove_positions(self.folder)
         derived = (self.folder / "edges.csv", self.folder / "samples.parquet")
         for stale in (*self.folder.glob("stage-*.npy"), *derived):
             stale.unlink(missing_ok=True)
@@ -492,7 +537,8 @@ def open_collection(folder: Path) -> Collection:
         for place, stage in enumerate(stages)
     )
     columns = _read_columns(folder / "samples.csv", samples, classes)
-    return Collection(stages, arrays, columns, classes, other, folder)
+    kept = read_positions(folder, [len(stage.edges) for stage in stages], samples)
+    return Collection(stages, arrays, columns, classes, other, folder, kept)
 
 
 def stage_adjacencies(
@@ -521,19 +567,6 @@ def stage_adjacencies(
             f"{', '.join(map(str, batches))} samples"
         )
     return pairs
-
-
-def edge_weights(matrix: Tensor, plan: StagePlan) -> Weights:
-    """Returns the weights in a stage's adjacency, detached, in float32 or float64.
-
-    Shapes:
-        - matrix: ``(batch, N, N, ...)``
-        - output: ``(batch, edges, ...)``, in the wiring's order of edges
-    """
-    sources, targets = plan.ends
-    values = matrix.detach()[:, targets, sources]
-    # NumPy has no bfloat16, and in it a mean would be rounded.
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def sample_weights(matrix: Tensor, plan: StagePlan) -> Float[Tensor, "batch edges"]:
