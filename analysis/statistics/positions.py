@@ -46,17 +46,15 @@ def position_table(collection: Collection, *, by: str = "distance") -> pd.DataFr
     Raises:
         DataError: If the collection has no weights by position, or none differs.
     """
+
+    def moments(weights: Float[np.ndarray, "samples places"]) -> Moments:
+        # From the first sample, so that what never changes has no variance.
+        off = weights - weights[0]
+        return Moments(weights[0] + off.mean(0), off.var(0))
+
     tables = []
     for place in _differing(collection):
-        weights = collection.positions(place)
-        sizes = weights.shape[2:]
-
-        def moments(edge: int, weights: np.ndarray = weights) -> Moments:
-            each = weights[:, edge].astype(np.float64).reshape(len(weights), -1)
-            # From the first sample, so that what never changes has no variance.
-            off = each - each[0]
-            return Moments(each[0] + off.mean(0), off.var(0))
-
+        sizes = collection.positions(place).shape[2:]
         indices = np.indices(sizes).reshape(len(sizes), -1)
         columns = dict(zip(position_axes(len(sizes)), indices, strict=True))
         tables.append(_table(collection, place, by, moments, columns))
@@ -106,22 +104,20 @@ def token_table(
     def sums(values: Float[np.ndarray, " positions"]) -> Float[np.ndarray, " tokens"]:
         return np.bincount(nth, values, len(common) + 1)[:-1]
 
+    def moments(weights: Float[np.ndarray, "samples places"]) -> Moments:
+        off = weights.ravel() - weights[0, 0]
+        mean = sums(off) / size
+        rest = off - np.append(mean, 0)[nth]
+        return Moments(weights[0, 0] + mean, sums(rest**2) / size)
+
     tables = []
     for place in _differing(collection):
-        weights = collection.positions(place)
-        if weights.shape[2:] != tokens.shape[1:]:
+        sizes = collection.positions(place).shape[2:]
+        if sizes != tokens.shape[1:]:
             raise DataError(
                 f"stage {place + 1} must have the positions of its {tokens.shape[1]} "
-                f"tokens, got {weights.shape[2:]}"
+                f"tokens, got {sizes}"
             )
-
-        def moments(edge: int, weights: np.ndarray = weights) -> Moments:
-            values = weights[:, edge].astype(np.float64).ravel()
-            off = values - values[0]
-            mean = sums(off) / size
-            rest = off - np.append(mean, 0)[nth]
-            return Moments(values[0] + mean, sums(rest**2) / size)
-
         tables.append(_table(collection, place, by, moments, columns))
     return pd.concat(tables, ignore_index=True)
 
@@ -150,7 +146,7 @@ def _table(
     collection: Collection,
     place: int,
     by: str,
-    moments: Callable[[int], Moments],
+    moments: Callable[[np.ndarray], Moments],
     columns: dict[str, np.ndarray],
 ) -> pd.DataFrame:
     """Returns a stage's rows: each group of edges at each of some places.
@@ -159,18 +155,22 @@ def _table(
         collection: The collection.
         place: Which stage, from 0.
         by: Which edges are one group.
-        moments: Returns mean and variance of an edge's weight at each place.
+        moments: Returns mean and variance at each place of an edge's weights,
+            ``(samples, positions)``.
         columns: What names the places.
     """
     if by not in BY:
         raise DataError(f"by must be {', '.join(BY)}, got {by!r}")
-    edges = weighted_edges(collection, place)
+    edges, full = weighted_edges(collection, place), collection.positions(place)
     ends = edge_rows(collection, place, edges, {})
     ends["distance"] = ends["target"] - ends["source"]
     tables = []
     keys = ["stage", *BY[by]]
     for key, group in ends.groupby(keys).indices.items():
-        found = [moments(edge) for edge in edges[group]]
+        found = [
+            moments(full[:, edge].astype(np.float64).reshape(len(full), -1))
+            for edge in edges[group]
+        ]
         mean = np.stack([each.mean for each in found])
         # The variance over samples and edges: within edges, and between their means.
         off = mean - mean[0]
