@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ddw_graph.analysis.figures import weight_histograms as weight_histograms
     from ddw_graph.analysis.learning.graphs import to_pyg as to_pyg
     from ddw_graph.analysis.pictures import save_figure as save_figure
+    from ddw_graph.analysis.position_figures import position_figure as position_figure
+    from ddw_graph.analysis.position_figures import position_maps as position_maps
+    from ddw_graph.analysis.position_figures import token_figure as token_figure
     from ddw_graph.analysis.statistics.classes import (
         class_distance_table as class_distance_table,
     )

@@ -8,7 +8,11 @@ import pandas as pd
 from jaxtyping import Float
 
 from ddw_graph.analysis.adjacency import position_axes
-from ddw_graph.analysis.statistics.edges import edge_rows, weighted_edges
+from ddw_graph.analysis.statistics.edges import (
+    check_weighted,
+    edge_rows,
+    weighted_edges,
+)
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
@@ -67,11 +71,11 @@ def token_table(
     """Returns a row for each group of a stage's edges at each of the commonest tokens.
 
     An edge's weight at a token is that at the positions at which the network was given
-    the token.
+    the token. Weights that do not differ by position count at each position.
 
     Args:
-        collection: A collection of tokens with weights by position; see
-            ``position_table``.
+        collection: A collection of tokens with weights by position; constant edges are
+            left out.
         by: Which edges are one group; see ``position_table``.
         count: How many tokens, the most frequent ones in the kept samples.
 
@@ -82,8 +86,8 @@ def token_table(
         edges.
 
     Raises:
-        DataError: If the collection has no weights by position, none differs, its
-            samples are no tokens, or a stage has other positions than they.
+        DataError: If the collection has no weights by position, its samples are no
+            tokens, a stage has other positions than they, or every edge is constant.
     """
     if count < 1:
         raise DataError(f"the number of tokens must be at least 1, got {count}")
@@ -105,15 +109,18 @@ def token_table(
         return np.bincount(nth, values, len(common) + 1)[:-1]
 
     def moments(weights: Float[np.ndarray, "samples places"]) -> Moments:
-        off = weights.ravel() - weights[0, 0]
+        off = np.broadcast_to(weights, tokens.shape).ravel() - weights[0, 0]
         mean = sums(off) / size
         rest = off - np.append(mean, 0)[nth]
         return Moments(weights[0, 0] + mean, sums(rest**2) / size)
 
+    check_weighted(collection)
     tables = []
-    for place in _differing(collection):
+    for place in range(len(collection.stages)):
         sizes = collection.positions(place).shape[2:]
-        if sizes != tokens.shape[1:]:
+        if not len(weighted_edges(collection, place)):
+            continue
+        if sizes and sizes != tokens.shape[1:]:
             raise DataError(
                 f"stage {place + 1} must have the positions of its {tokens.shape[1]} "
                 f"tokens, got {sizes}"

@@ -21,10 +21,16 @@ from ddw_graph.training.collection import (
 )
 from ddw_graph.training.positions import position_writer
 from tests.analysis.test_collect import CLASSES, some_images, some_model
-from tests.training.text import TOKENS, TokenNetwork, token_outputs, window_loss
+from tests.training.text import (
+    TOKENS,
+    WORDS,
+    TokenNetwork,
+    text_positions,
+    token_outputs,
+    window_loss,
+)
 
 PER_POSITION = "dynamic:per=position,router_std=1,bias=0"
-WORDS = ("a", "b", "c", "d", "\n")
 
 
 def kept(folder: Path, model: Network, count: int, batch_size: int = 250) -> Collection:
@@ -32,18 +38,6 @@ def kept(folder: Path, model: Network, count: int, batch_size: int = 250) -> Col
     images = some_images()
     collection = collect(model, images, folder, classes=CLASSES, batch_size=batch_size)
     return keep_positions(collection, model, images, count, batch_size=batch_size)
-
-
-def text_positions(folder: Path, batch: int = 4) -> Collection:
-    """Returns the collection of 10 windows with the positions of all."""
-    model = TokenNetwork()
-    with CollectionWriter(folder, model, model.price()) as writer:
-        for output in token_outputs(model, batch=batch):
-            writer.add(output, window_loss(output))
-    with position_writer(folder, model, WORDS) as positions:
-        for output in token_outputs(model, batch=batch):
-            positions.add(output)
-    return open_collection(folder)
 
 
 @pytest.mark.parametrize("edges", [PER_POSITION, "attention", "learned"])

@@ -1,6 +1,7 @@
 """A small network of tokens, and what it returns for windows without classes."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +12,11 @@ from ddw_graph import Network, Stage
 from ddw_graph.generators import complete
 from ddw_graph.nn.cost import Cost, NetworkCost, StageWork
 from ddw_graph.nn.outputs import Output
+from ddw_graph.training.collection import Collection, CollectionWriter, open_collection
+from ddw_graph.training.positions import position_writer
 
 TOKENS = torch.randint(5, (10, 6), generator=torch.Generator().manual_seed(0))
+WORDS = ("a", "b", "$", "\x1b[2J", "\n")
 DYNAMIC = "dynamic:per=position,router_std=1,bias=0"
 
 
@@ -64,3 +68,15 @@ def window_loss(output: Output) -> Tensor:
     """Returns the mean cross-entropy of the next token in each window."""
     logits, following = output.logits[:, :-1].mT, output.images[:, 1:]
     return functional.cross_entropy(logits, following, reduction="none").mean(1)
+
+
+def text_positions(folder: Path, batch: int = 4, edges: str = DYNAMIC) -> Collection:
+    """Returns the collection of 10 windows with the positions of all."""
+    model = TokenNetwork(edges)
+    with CollectionWriter(folder, model, model.price()) as writer:
+        for output in token_outputs(model, batch=batch):
+            writer.add(output, window_loss(output))
+    with position_writer(folder, model, WORDS) as positions:
+        for output in token_outputs(model, batch=batch):
+            positions.add(output)
+    return open_collection(folder)
