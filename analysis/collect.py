@@ -151,6 +151,11 @@ def keep_positions(
         raise DataError(
             f"positions must be those of 1 to {collection.samples} samples, got {count}"
         )
+    if len(samples) != collection.samples:  # type: ignore[arg-type]
+        raise DataError(
+            f"the samples must be the {collection.samples} of {collection.folder}, got "
+            f"{len(samples)}"  # type: ignore[arg-type]
+        )
     edges = [list(stage.plan.edges) for stage in network.stages]
     if edges != [list(map(tuple, s.edges.tolist())) for s in collection.stages]:
         raise DataError(

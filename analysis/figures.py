@@ -1,7 +1,7 @@
 """Pictures of edge weights: histograms, and matrices (Figs. 4 and 5)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from ddw_graph.analysis.pictures import legend_below, plain, styled
 from ddw_graph.analysis.statistics.classes import class_moments, class_offsets
@@ -40,11 +41,16 @@ def named(collections: Collection | Mapping[str, Collection]) -> dict[str, Colle
     return dict(collections)
 
 
+def scale_between(low: float, high: float) -> Normalize:
+    """Returns a scale of colours; it has a width even where all numbers are one."""
+    return Normalize(low, high if high > low else low + 1e-9)
+
+
 def panel_grid(
     collections: Mapping[str, Collection],
     size: tuple[float, float],
     *,
-    layout: str = "constrained",
+    layout: Literal["constrained", "compressed"] = "constrained",
     share: bool = False,
 ) -> tuple[Figure, dict[tuple[str, int], Axes]]:
     """Returns a figure with a panel for each collection and stage, and these by both.
@@ -166,7 +172,7 @@ def weight_heatmaps(
     if column == "std":
         low = 0.0
     figure, panels = panel_grid(found, (3.1, 3.0), layout="compressed")
-    scale = Normalize(low, high if high > low else low + 1e-9)
+    scale = scale_between(low, high)
     for (name, place), ax in panels.items():
         stage = found[name].stages[place]
         image = ax.imshow(matrices[name, place], cmap="viridis_r", norm=scale)
@@ -174,7 +180,7 @@ def weight_heatmaps(
             ax.add_patch(Rectangle((source - 0.5, target - 0.5), 1, 1, **CONSTANT))
         ax.set(xlabel="from node", ylabel="" if place else "to node")
         for axis in (ax.xaxis, ax.yaxis):
-            axis.get_major_locator().set_params(integer=True)
+            axis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(False)
     figure.colorbar(image, ax=list(panels.values()), shrink=0.8)
     figure.suptitle(f"{words[column]} of each edge's weight over samples")

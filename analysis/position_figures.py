@@ -11,8 +11,9 @@ from jaxtyping import Float
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from ddw_graph.analysis.figures import named, panel_grid
+from ddw_graph.analysis.figures import named, panel_grid, scale_between
 from ddw_graph.analysis.pictures import legend_below, plain, styled
 from ddw_graph.analysis.statistics.edges import (
     edge_table,
@@ -128,11 +129,13 @@ def token_figure(
         tokens = table[table["stage"] == stage].drop_duplicates("token")
         names = tokens["text"] if "text" in tokens else tokens["token"]
         words[name] = [_word(word) for word in names]
-        for place, rows in table.groupby("stage"):
+        for place in range(len(collection.stages)):
+            rows = table[table["stage"] == place + 1]
             matrix = rows.pivot(index="token", columns="distance", values="mean")
-            matrices[name, int(place) - 1] = matrix.loc[tokens["token"]]
+            if not matrix.empty:
+                matrices[name, place] = matrix.loc[tokens["token"]]
     finite = np.concatenate([matrix.to_numpy().ravel() for matrix in matrices.values()])
-    scale = Normalize(np.nanmin(finite), np.nanmax(finite))
+    scale = scale_between(finite.min(), finite.max())
     height = 0.17 * max(map(len, words.values())) + 1.1
     figure, panels = panel_grid(found, (2.9, height))
     for key, ax in panels.items():
@@ -147,7 +150,7 @@ def token_figure(
         )
         ax.set_yticks(range(len(matrix)), words[key[0]], fontsize=7, family="monospace")
         ax.set_xlabel("target less source")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(False)
     figure.colorbar(image, ax=list(panels.values()), label="mean weight")
     figure.suptitle("Mean weight at each token")

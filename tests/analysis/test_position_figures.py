@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.figures import weight_heatmaps
+from ddw_graph.analysis.pictures import rendered
 from ddw_graph.analysis.position_figures import (
     MAPS,
     edge_named,
@@ -70,8 +71,8 @@ def test_lines_are_the_table_of_positions(texts: dict[str, Collection]) -> None:
     assert heights(level) == [[0.5, 0.5]] * 3
     assert level.get_xlim() == lines.get_xlim()
     level, lines = position_figure(texts, [(1, 1, 3), (1, 0, 1)]).axes
-    table = position_table(texts["dynamic"], by="edge").groupby(["source", "target"])
-    expected = [table.get_group(ends)["mean"].tolist() for ends in ((1, 3), (0, 1))]
+    edges = position_table(texts["dynamic"], by="edge").set_index(["source", "target"])
+    expected = [edges.loc[ends, "mean"].tolist() for ends in ((1, 3), (0, 1))]
     assert heights(lines) == expected
     assert [line.get_label() for line in lines.lines] == ["1:1-3", "1:0-1"]
     assert heights(level) == [[0.5, 0.5]] * 2
@@ -92,6 +93,7 @@ def test_rows_are_the_table_of_tokens(texts: dict[str, Collection]) -> None:
         assert tokens.tolist() != sorted(tokens)
         expected = table.pivot(index="token", columns="distance", values="mean")
         np.testing.assert_allclose(matrix, expected.loc[tokens])
+    assert rendered(token_figure({"a": texts["learned"]}), ".png")  # of one colour
     labels = [text.get_text() for text in panels[0].get_yticklabels()]
     assert len(labels) == 4
     assert all(label.startswith("'") and "\x1b" not in label for label in labels)

@@ -178,7 +178,8 @@ class Share(World):
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_several_processes_write_what_one_does(tmp_path: Path, size: int) -> None:
-    model, totals = TokenNetwork(), []
+    model = TokenNetwork()
+    totals: list[torch.Tensor] = []
     for rank in reversed(range(size)):
         with shared_collection(
             tmp_path / "a",

@@ -120,6 +120,8 @@ def test_positions_are_of_the_collections_network_and_samples(tmp_path: Path) ->
     others = TensorDataset(pixels, 2 - labels)
     with pytest.raises(DataError, match="must be those of .*, got others"):
         keep_positions(collection, model, others)
+    with pytest.raises(DataError, match="must be the 23 of .*, got 22"):
+        keep_positions(collection, model, some_images(22))
     memory = collect(model, images, classes=CLASSES)
     with pytest.raises(DataError, match="in memory"):
         keep_positions(memory, model, images)
@@ -222,7 +224,7 @@ def test_damaged_positions_are_one_line_and_run_nothing(
     array = tmp_path / name
     whole, good = array.read_bytes(), np.load(array)
     objects = np.array([{"code": print}], dtype=object)
-    for damage in (
+    damages: list[Callable[[], object]] = [
         lambda: os.truncate(array, len(whole) - 5),
         lambda: os.truncate(array, 0),
         lambda: np.save(array, objects, allow_pickle=True),
@@ -230,8 +232,10 @@ def test_damaged_positions_are_one_line_and_run_nothing(
         lambda: np.save(array, good.astype(np.float64)),
         lambda: array.write_bytes(whole.replace(b"(10, ", b"(" + b"9" * 17 + b", ")),
         lambda: array.unlink(),
-        *([lambda: np.save(array, good - 1)] if name == "inputs.npy" else []),
-    ):
+    ]
+    if name == "inputs.npy":
+        damages.append(lambda: np.save(array, good - 1))
+    for damage in damages:
         array.write_bytes(whole)
         damage()
         with pytest.raises(DataError, match=f"{name} must hold") as caught:
