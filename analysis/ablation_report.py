@@ -9,16 +9,21 @@ from ddw_graph.analysis.comparison_figures import accuracy_figure
 from ddw_graph.analysis.learning_curves import curve_figure, curves_of
 from ddw_graph.analysis.markdown import (
     Column,
-    accuracy_columns,
     markdown_rows,
     number,
+    score_columns,
 )
 from ddw_graph.analysis.report_files import write_files
 from ddw_graph.experiments.ablations import Ablation, runs_of
 from ddw_graph.experiments.compare import Comparison
-from ddw_graph.experiments.summary import summary
+from ddw_graph.experiments.summary import ACCURACY, LOSS, summary
 
 Rows = Sequence[Mapping[str, Any]]
+
+STEP_COLUMNS: dict[str, Column] = {
+    "time of a step, ratio": "{step_ratio:.2f}",
+    "saved for backward, MB": "{saved_mb:.0f}",
+}
 
 
 def ablation_summary(ablation: Ablation, rows: Rows) -> list[dict[str, Any]]:
@@ -48,10 +53,14 @@ def ablation_table(ablation: Ablation, table: Rows) -> str:
             return number(value, ".2f")
         return f"{value:.2f} ({value - reference:+.2f})"
 
+    metric = LOSS if "loss" in table[0] else ACCURACY
+    to = f" to {ablation.reference.label}"
     columns: dict[str, Column] = {
-        **accuracy_columns("wiring and edges", f" to {ablation.reference.label}"),
+        **({"known as": "{name}"} if "name" in table[0] else {}),
+        **score_columns("wiring and edges", metric, to),
         "parameters": "{parameters:,.0f}",
         "total MACs, M": lambda row: f"{row['total_macs'] / 1e6:.2f}",
+        **(STEP_COLUMNS if "step_ratio" in table[0] else {}),
         **{
             f"paper: {name}, % (difference)": partial(of_paper, name=name)
             for name in ablation.paper
@@ -80,7 +89,12 @@ def described(comparison: Comparison) -> str:
 
 
 def write_ablation(
-    ablation: Ablation, comparison: Comparison, rows: Rows, folder: Path
+    ablation: Ablation,
+    comparison: Comparison,
+    rows: Rows,
+    table: Rows,
+    folder: Path,
+    tables: Mapping[str, Rows] | None = None,
 ) -> list[Path]:
     """Writes an ablation's tables, report and pictures, and returns their paths.
 
@@ -91,9 +105,10 @@ def write_ablation(
         ablation: Which.
         comparison: How it was trained.
         rows: A row for each run, from ``run_ablation``.
+        table: A row for each entry, from ``ablation_summary``.
         folder: The folder of the ablations.
+        tables: Other tables to write, by name.
     """
-    table = ablation_summary(ablation, rows)
     curves = curves_of(runs_of(ablation, comparison, folder))
     parts = [
         f"# {ablation.title}",
@@ -105,7 +120,7 @@ def write_ablation(
     ]
     return write_files(
         folder / ablation.name,
-        tables={"runs": rows, "summary": table},
+        tables={"runs": rows, "summary": table, **(tables or {})},
         texts={"report.md": "\n\n".join(parts) + "\n"},
         pictures={
             "accuracy": accuracy_figure(rows, table),

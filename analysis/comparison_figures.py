@@ -8,27 +8,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.pictures import MARKERS, legend_below, plain, styled
+from ddw_graph.experiments.summary import metric_of
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 @styled
 def accuracy_figure(rows: Rows, summary: Rows) -> Figure:
-    """Returns accuracies of a comparison, and the paired differences to its first.
+    """Returns scores of a comparison, and the paired differences to its first.
 
     Args:
-        rows: A row for each run, with ``entry``, ``seed`` and ``test_accuracy``.
+        rows: A row for each run, with ``entry``, ``seed``, and ``test_accuracy``, or of
+            language models ``test_loss``.
         summary: A row for each entry, from ``ddw_graph.experiments.summary.summary``.
     """
+    metric = metric_of(rows)
     names = [row["entry"] for row in summary]
     figure, left, right = paired_panels(names, 1.3 + 0.45 * len(names))
     for y, row in enumerate(summary):
-        runs = [r["test_accuracy"] for r in rows if r["entry"] == row["entry"]]
-        draw_accuracies(left, y, runs, row["accuracy"], color="C0", marker="o")
+        runs = [r[metric.key] for r in rows if r["entry"] == row["entry"]]
+        runs = [metric.scale * value for value in runs]
+        draw_scores(left, y, runs, row[metric.name], color="C0", marker="o")
         draw_difference(right, y, row, "difference", color="C1", marker="o")
-    left.set(xlabel="test accuracy, % (line: mean)", title="Accuracy")
+    left.set(xlabel=f"{metric.title} (line: mean)", title=metric.name.capitalize())
     right.set(
-        xlabel=f"points, paired by seed, against {names[0]}",
+        xlabel=f"{metric.unit}, paired by seed, against {names[0]}",
         title="Difference with its 95 % interval",
     )
     return figure
@@ -44,12 +48,13 @@ def paired_panels(names: Sequence[str], height: float) -> tuple[Figure, Axes, Ax
     return figure, left, right
 
 
-def draw_accuracies(
-    ax: Axes, y: float, accuracies: Sequence[float], mean: float, **look: Any
+def draw_scores(
+    ax: Axes, y: float, scores: Sequence[float], mean: float, **look: Any
 ) -> None:
-    """Draws accuracies of runs as points, and a line at their mean, %."""
-    x = [100 * accuracy for accuracy in accuracies]
-    ax.plot(x, [y] * len(x), linestyle="none", markersize=4, alpha=0.6, **look)
+    """Draws scores of runs as points, and a line at their mean."""
+    ax.plot(
+        scores, [y] * len(scores), linestyle="none", markersize=4, alpha=0.6, **look
+    )
     ax.plot(mean, y, "|", color="black", markersize=11)
 
 

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ddw_graph.analysis.comparison_figures import (
-    draw_accuracies,
     draw_difference,
+    draw_scores,
     paired_panels,
 )
 from ddw_graph.analysis.learning_curves import curve_figure
@@ -85,12 +85,12 @@ def instance_figure(rows: Rows, table: Rows) -> Figure:
         y = WIRINGS.index(row["wiring"]) + (place - (len(entries) - 1) / 2) * step
         look = {"color": f"C{place}", "marker": MARKERS[place % len(MARKERS)]}
         runs = [
-            run["accuracy"]
+            100 * run["accuracy"]
             for run in rows
             if (run["entry"], run["wiring"]) == (row["entry"], row["wiring"])
         ]
         label = plain(row["entry"])
-        draw_accuracies(left, y, runs, row["accuracy"], label=label, **look)
+        draw_scores(left, y, runs, row["accuracy"], label=label, **look)
         draw_difference(right, y, row, "own_minus_this", **look)
     left.set(xlabel="test accuracy, % (line: mean)", title="With each wiring")
     right.set_xlabel("points, paired by seed")

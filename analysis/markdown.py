@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ddw_graph.experiments.summary import ACCURACY, Metric
+
 Row = Mapping[str, Any]
 Column = str | Callable[[Row], str]
 
@@ -54,7 +56,7 @@ def number(value: float | None, form: str) -> str:
     return "–" if value is None else format(value, form)
 
 
-def difference(key: str) -> Callable[[Row], str]:
+def difference(key: str, digits: int = 2) -> Callable[[Row], str]:
     """Returns the column of a difference with its interval.
 
     Example:
@@ -69,23 +71,30 @@ def difference(key: str) -> Callable[[Row], str]:
         mean, low, high = (row[f"{key}{end}"] for end in ("", "_low", "_high"))
         if mean is None:
             return "–"
-        ends = "one seed" if low is None else f"{low:+.2f} to {high:+.2f}"
-        return f"{mean:+.2f} ({ends})"
+        form = f"+.{digits}f"
+        ends = "one seed" if low is None else f"{low:{form}} to {high:{form}}"
+        return f"{mean:{form}} ({ends})"
 
     return cell
 
 
-def accuracy_columns(name: str, to: str = "") -> dict[str, Column]:
-    """Returns columns of a summary: name, seeds, accuracy, its sd, difference.
+def score_columns(
+    name: str, metric: Metric = ACCURACY, to: str = ""
+) -> dict[str, Column]:
+    """Returns columns of a summary: name, seeds, score, its sd, difference.
 
     Args:
         name: Title of the first.
+        metric: What is compared.
         to: What differences are to.
     """
+    digits = metric.digits
     return {
         name: "{entry}",
         "seeds": "{seeds}",
-        "accuracy, %": "{accuracy:.2f}",
-        "sd": "{accuracy_std:.2f}",
-        f"paired difference{to}, points (95 % interval)": difference("difference"),
+        metric.title: f"{{{metric.name}:.{digits}f}}",
+        "sd": f"{{{metric.name}_std:.{digits}f}}",
+        f"paired difference{to}, {metric.unit} (95 % interval)": difference(
+            "difference", digits
+        ),
     }

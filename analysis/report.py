@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from ddw_graph.analysis.comparison_figures import accuracy_figure, budget_figure
 from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
-from ddw_graph.analysis.markdown import Column, accuracy_columns, markdown_rows
+from ddw_graph.analysis.markdown import Column, markdown_rows, score_columns
 from ddw_graph.analysis.pictures import plain, styled
 from ddw_graph.analysis.report_files import write_files
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.experiments.compare import Comparison
-from ddw_graph.experiments.summary import summary
+from ddw_graph.experiments.summary import ACCURACY, LOSS, summary
 from ddw_graph.training.run import Run
 from ddw_graph.wiring import from_dict
 
@@ -24,7 +24,6 @@ def _expected(row: Mapping[str, Any]) -> str:
 
 
 COLUMNS: dict[str, Column] = {
-    **accuracy_columns("wiring and edges"),
     "parameters": "{parameters:,.0f}",
     "MACs, M": lambda row: f"{row['macs'] / 1e6:.2f}",
     "total MACs, M": lambda row: f"{row['total_macs'] / 1e6:.2f}",
@@ -36,7 +35,8 @@ COLUMNS: dict[str, Column] = {
 
 def markdown_summary(table: Sequence[Mapping[str, Any]]) -> str:
     """Returns a comparison's summary as a Markdown table."""
-    return markdown_rows(COLUMNS, table)
+    metric = LOSS if "loss" in table[0] else ACCURACY
+    return markdown_rows(score_columns("wiring and edges", metric) | COLUMNS, table)
 
 
 def write_report(
@@ -73,7 +73,7 @@ def write_report(
     collections = {
         entry: run.analysis
         for entry, run in runs.items()
-        if not entry.edges.startswith("fixed")
+        if not entry.edges.startswith("fixed") and (run.path / "analysis").is_dir()
     }
     if collections:
         labelled = {entry.label: each for entry, each in collections.items()}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from ddw_graph.cli.training_options import (
     common_source,
     data_options,
     data_source,
+    numbers,
     recipe_options,
 )
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from ddw_graph.experiments.groups import Group
     from ddw_graph.training.image_data import ImageData
 
-NAMES = ("table4", "table6", "fig3", "gates", "instances")
+NAMES = ("edges", "table4", "table6", "fig3", "gates", "instances")
 WITH_RUNS = {
     *("name", "runs", "data", "root", "image_size", "download", "device"),
     *("per_class", "holdout", "bad_images", "workers"),
@@ -45,8 +47,15 @@ WITH_RUNS = {
     "--edges",
     "kinds",
     multiple=True,
-    help="Of instances: settings to test beside dynamic, such as "
-    "dynamic:bias=0,gate=none; may be given often.  [default: dynamic:bias=0]",
+    help="Of edges: kinds to compare with fixed ones.  [default: those of the "
+    "literature]  Of instances: settings to test beside dynamic, such as "
+    "dynamic:bias=0,gate=none.  [default: dynamic:bias=0]  May be given often.",
+)
+@click.option(
+    "--rates",
+    callback=numbers,
+    help="Of edges: learning rates to choose from, such as 0.001,0.002.  [default: "
+    "half, once and twice the recipe's]",
 )
 @click.option(
     "--run",
@@ -85,10 +94,11 @@ WITH_RUNS = {
 def ablate(
     name: str,
     kinds: tuple[str, ...],
+    rates: tuple[float, ...],
     runs: tuple[Path, ...],
     seeds: int,
-    model: str,
-    recipe: str,
+    model: str | None,
+    recipe: str | None,
     device: str,
     workers: int,
     jobs: int | None,
@@ -97,8 +107,11 @@ def ablate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run one of the paper's ablations, or the test of instances.
+    """Run the map of edges, one of the paper's ablations, or the test of instances.
 
+    edges: every kind of edges on one network and data, each at the learning rate that
+    is best for it on held-out data; differences to fixed edges, parameters, MACs, time
+    and memory of a step.
     table4: DDW against RandWire's generators. table6: fixed, learned and dynamic
     edges, and the original network. fig3: routers that begin with a bias of 3, 0, -3.
     gates: psi, hard, eq5, none. instances: trained networks with each image's own
@@ -108,6 +121,7 @@ def ablate(
     with the same --out share their runs; the report is in OUT/NAME.
 
     \b
+    ddw-graph ablate edges --data text --seeds 6 --out map
     ddw-graph ablate table4 --out ablations
     ddw-graph ablate instances --edges dynamic:bias=0,gate=none --out ablations
     ddw-graph ablate instances --run runs/ddw-0 --run runs/ddw-1 --out tested
@@ -126,13 +140,19 @@ def ablate(
         run_ablation,
         runs_of,
     )
+    from ddw_graph.experiments.edge_map import FACTORS, edge_map, map_rows, tuned
     from ddw_graph.experiments.groups import groups
+    from ddw_graph.experiments.step_costs import entry_costs
     from ddw_graph.training.launch import usable_device
     from ddw_graph.training.run import Run
 
     context = click.get_current_context()
     if name != "instances":
-        refuse_options(context, name, {"kinds", "runs", "shuffle_seed"})
+        refuse_options(context, name, {"runs", "shuffle_seed"})
+    if name not in ("edges", "instances"):
+        refuse_options(context, name, {"kinds"})
+    if name != "edges":
+        refuse_options(context, name, {"rates"})
     place = usable_device(device)
     if runs:
         refuse_options(context, "--run", set(context.params) - WITH_RUNS)
@@ -141,18 +161,33 @@ def ablate(
         data = common_source([Run(runs[0])], options).load()
         _test(given, data, out, shuffle_seed, place, workers, as_json)
         return
-    ablation = instances(model, kinds) if kinds else ABLATIONS[name](model)
+    trained, source = chosen_recipe(recipe, options), data_source(options)
+    if model is None:
+        model = "gpt_tiny" if source.name == "text" else "randwire_tiny"
+    if name == "edges":
+        ablation = edge_map(model, kinds)
+    else:
+        ablation = instances(model, kinds) if kinds else ABLATIONS[name](model)
     comparison = comparison_of(
         ablation,
         tuple(range(seeds)),
-        chosen_recipe(recipe, options),
-        data_source(options),
+        trained,
+        source,
         execution=chosen_execution(options),
         model=model,
         device=place,
         workers=workers,
         **options,
     )
+    if name == "edges":
+        factors = rates or tuple(factor * trained.learning_rate for factor in FACTORS)
+        with run_bar(comparison.recipe.epochs) as show:
+            comparison, trials = tuned(
+                comparison, factors, out, jobs=jobs, progress=show
+            )
+        ablation = replace(
+            ablation, entries=comparison.entries, reference=comparison.entries[0]
+        )
     with run_bar(comparison.recipe.epochs) as show:
         rows = run_ablation(ablation, comparison, out, jobs=jobs, progress=show)
     if name == "instances":
@@ -162,8 +197,12 @@ def ablate(
         folder = out / name
         _test(found, data, folder, shuffle_seed, place, workers, as_json, rows, about)
         return
-    written = write_ablation(ablation, comparison, rows, out)
     table = ablation_summary(ablation, rows)
+    tables: dict[str, Any] = {}
+    if name == "edges":
+        table = map_rows(ablation, table, entry_costs(comparison, out))
+        tables = {"tuning": trials}
+    written = write_ablation(ablation, comparison, rows, table, out, tables)
     if as_json:
         click.echo(json.dumps({"runs": rows, "summary": table}))
     else:

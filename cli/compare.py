@@ -21,19 +21,9 @@ from ddw_graph.cli.training_options import (
     chosen_recipe,
     data_options,
     data_source,
+    numbers,
     recipe_options,
 )
-
-
-def _numbers(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[float, ...]:
-    """Returns the numbers of a text with commas between them."""
-    try:
-        return tuple(float(number) for number in value.split(",")) if value else ()
-    except ValueError as error:
-        message = f"must be numbers with commas between them, got {value!r}"
-        raise click.BadParameter(message) from error
 
 
 @click.command()
@@ -52,7 +42,7 @@ def _numbers(
 @click.option(
     "--budget",
     "budgets",
-    callback=_numbers,
+    callback=numbers,
     help="Shares of the MACs, such as 0.5,0.7,1.0: an entry with dynamic edges for "
     "each.",
 )
@@ -82,7 +72,7 @@ def compare(
     kinds: tuple[str, ...],
     budgets: tuple[float, ...],
     seeds: int,
-    recipe: str,
+    recipe: str | None,
     device: str,
     jobs: int | None,
     out: Path,

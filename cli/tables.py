@@ -26,10 +26,10 @@ def figure_table(report: dict[str, Any]) -> str:
 
 def evaluation_table(table: Sequence[Mapping[str, Any]]) -> str:
     """Returns the rows of ``evaluation_summary`` as a Markdown table."""
-    from ddw_graph.analysis.markdown import accuracy_columns, markdown_rows
+    from ddw_graph.analysis.markdown import markdown_rows, score_columns
 
     columns = {
-        **accuracy_columns("run"),
+        **score_columns("run"),
         "top-5 accuracy, %": "{top5_accuracy:.2f}",
         "loss": "{loss:.4f}",
         "share of the MACs, %": lambda row: f"{100 * row['macs_share']:.1f}",

@@ -20,20 +20,20 @@ from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
     DEVICE_OPTION,
     HEAD_OPTION,
+    MODEL_OPTION,
     STAGE_N_OPTION,
     WORKERS_OPTION,
     chosen_recipe,
     data_options,
     data_source,
     recipe_options,
+    shape_options,
     tensorboard_options,
 )
 
 
 @click.command()
-@click.option(
-    "--model", help="Network; see the command models.  [default: randwire_tiny]"
-)
+@MODEL_OPTION
 @click.option(
     "--from",
     "start",
@@ -53,7 +53,8 @@ from ddw_graph.cli.training_options import (
     "settings: dynamic:gate=hard,bias=0.  "
     "[default: dynamic; with --budget dynamic:gate=hard,bias=1.5,threshold=0.5]",
 )
-@click.option("--node", help="Of a backbone: branch or block.")
+@click.option("--node", help="Of a backbone or Transformer: branch or block.")
+@shape_options
 @STAGE_N_OPTION
 @click.option("--channels", type=float, help="C, from which every width follows.")
 @click.option("--operation", help="sepconv or basic.  [default: sepconv]")
@@ -89,7 +90,7 @@ from ddw_graph.cli.training_options import (
 def train(
     model: str | None,
     start: Path | None,
-    recipe: str,
+    recipe: str | None,
     seed: int,
     out: Path,
     resume: bool,
@@ -110,6 +111,7 @@ def train(
     ddw-graph train --out runs/ddw
     ddw-graph train --wiring ws:k=4,p=0.75 --edges learned --out runs/ws
     ddw-graph train --model resnet18 --edges fixed --out runs/resnet18
+    ddw-graph train --data text --edges attention --out runs/gpt
     ddw-graph train --from runs/resnet18 --edges dynamic --recipe fine_tune --out rw
     ddw-graph train --budget 0.5 --router-lr 3 --out runs/half
     torchrun --nproc-per-node 8 --no-python ddw-graph train --out runs/eight
@@ -163,9 +165,16 @@ def train(
     if as_json:
         click.echo(json.dumps(result))
     else:
+        found = f"test accuracy {100 * result['test_accuracy']:.2f} %"
+        if "test_perplexity" in result:
+            found = (
+                f"held-out loss {result['test_loss']:.4f} nats a token (perplexity "
+                f"{result['test_perplexity']:.2f}, {result['test_bits_per_byte']:.3f} "
+                "bits a byte)"
+            )
         click.echo(
-            f"{out}: test accuracy {100 * result['test_accuracy']:.2f} % after "
-            f"{result['epochs']} epochs, {result['parameters']:,} parameters, "
+            f"{out}: {found} after {result['epochs']} epochs, "
+            f"{result['parameters']:,} parameters, "
             f"{result['macs'] / 1e6:.2f}M MACs, expected MACs "
             f"{result['expected_macs'] / result['total_macs']:.0%} of all"
         )

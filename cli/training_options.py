@@ -21,11 +21,14 @@ RECIPE_VALUES = {
     "epochs": (int, IN_PLACE),
     "batch_size": (int, IN_PLACE),
     "learning_rate": (float, IN_PLACE),
+    "optimizer": (str, "sgd or adamw."),
     "momentum": (float, IN_PLACE),
+    "beta2": (float, "Of AdamW."),
     "weight_decay": (float, IN_PLACE),
     "norm_weight_decay": (float, "Of normalisation, if another than of the rest."),
     "warmup_epochs": (float, IN_PLACE),
     "schedule": (str, "cosine or step."),
+    "final_rate": (float, "Share of the learning rate at the end of cosine."),
     "gamma": (float, "Factor of the schedule step."),
     "step_epochs": (int, "Epochs between two factors of the schedule step."),
     "label_smoothing": (float, IN_PLACE),
@@ -59,7 +62,9 @@ SEEDS_OPTION = click.option(
     "--seeds", default=3, show_default=True, help="Runs of each, paired."
 )
 MODEL_OPTION = click.option(
-    "--model", default="randwire_tiny", show_default=True, help="Network."
+    "--model",
+    help="Network; see the command models.  [default: randwire_tiny; for text "
+    "gpt_tiny]",
 )
 HEAD_OPTION = click.option(
     "--head",
@@ -92,7 +97,7 @@ def data_options(default: str) -> Callable[[Command], Command]:
     """Returns a decorator that adds the options that say where images come from."""
     help_text = (
         "fashion_mnist_mini (in the package), fashion_mnist, cifar10, cifar100, "
-        f"folder or shards.  [default: {default}]"
+        f"folder, shards or text.  [default: {default}]"
     )
 
     def decorated(command: Command) -> Command:
@@ -102,7 +107,8 @@ def data_options(default: str) -> Callable[[Command], Command]:
                 click.option(
                     "--root",
                     type=click.Path(path_type=Path),
-                    help="Folder of the data; the set in the package has none.",
+                    help="Folder of the data, or file of the text; data in the "
+                    "package needs none.",
                 ),
                 click.option(
                     "--image-size",
@@ -123,7 +129,19 @@ def data_options(default: str) -> Callable[[Command], Command]:
                     "--holdout",
                     type=int,
                     help="Hold out so many training images, as many of each class, "
-                    "and test on them; 0 for none.  [default: 0; of a RUN its own]",
+                    "and test on them; of a text so many tokens; 0 for none.  "
+                    "[default: 0; of a RUN its own]",
+                ),
+                click.option(
+                    "--epoch-tokens",
+                    type=int,
+                    help="Tokens of a text to train on in an epoch.  [default: all]",
+                ),
+                click.option(
+                    "--tokenizer",
+                    type=click.Path(path_type=Path),
+                    help="File of Hugging Face's tokenizers, for text.  "
+                    "[default: bytes]",
                 ),
                 click.option(
                     "--bad-images",
@@ -147,6 +165,29 @@ SPLIT_OPTION = click.option(
 )
 
 
+def numbers(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[float, ...]:
+    """Returns the numbers of a text with commas between them."""
+    try:
+        return tuple(float(number) for number in value.split(",")) if value else ()
+    except ValueError as error:
+        message = f"must be numbers with commas between them, got {value!r}"
+        raise click.BadParameter(message) from error
+
+
+def shape_options(command: Command) -> Command:
+    """Returns ``command`` with the options that are a Transformer's shape."""
+    for name, help_text in (
+        ("heads", "Heads of the attention."),
+        ("width", "Channels of a token."),
+        ("depth", "Blocks of a Transformer, of two branches each."),
+        ("context", "Most tokens that a language model reads at once."),
+    ):
+        command = click.option(f"--{name}", type=int, help=help_text)(command)
+    return command
+
+
 def tensorboard_options(command: Command) -> Command:
     """Returns ``command`` with the options of TensorBoard."""
     for option in reversed(TENSORBOARD_OPTIONS):
@@ -163,10 +204,9 @@ def recipe_options(command: Command) -> Command:
     command = value_options(command, RECIPE_VALUES)
     return click.option(
         "--recipe",
-        default="small",
-        show_default=True,
-        help="small (for 8 to 64 px), fine_tune, randwire, imagenet, imagenet_250, "
-        "mobilenet or efficientnet.",
+        help="small (for 8 to 64 px), vit, fine_tune, randwire, imagenet, "
+        "imagenet_250, mobilenet, efficientnet or language.  [default: small; for text "
+        "language]",
     )(command)
 
 
@@ -179,23 +219,23 @@ def value_options(command: Command, values: dict[str, tuple[Any, str]]) -> Comma
 
 
 def chosen_recipe(
-    name: str, options: dict[str, Any], *, budgets: bool = False
+    name: str | None, options: dict[str, Any], *, budgets: bool = False
 ) -> "Recipe":
     """Returns the recipe that the options make, and takes them out of ``options``.
 
     Args:
-        name: The preset.
+        name: The preset; None for that of the data.
         options: What the command was given.
         budgets: Whether entries have budgets, as those of ``compare`` may.
 
     Raises:
         UsageError: If an option has no effect in this recipe.
     """
-    from ddw_graph.training.recipe import recipe_named
+    from ddw_graph.training.recipe import default_recipe, recipe_named
 
     changes = {key: options.pop(key) for key in (*RECIPE_VALUES, *RECIPE_SWITCHES)}
     changes["budget"] = options.pop("budget", None)
-    recipe = recipe_named(name, **changes)
+    recipe = recipe_named(name or default_recipe(options["data"]), **changes)
     for key, needed, there in (
         ("gamma", "--schedule step", recipe.schedule == "step"),
         ("step_epochs", "--schedule step", recipe.schedule == "step"),
@@ -219,6 +259,8 @@ def data_source(options: dict[str, Any]) -> "DataSource":
         options.pop("per_class") or None,
         options.pop("holdout") or None,
         options.pop("bad_images") or "fail",
+        options.pop("epoch_tokens"),
+        options.pop("tokenizer"),
     )
 
 
@@ -271,7 +313,7 @@ def _run_data(run: "Run", options: dict[str, Any]) -> dict[str, Any]:
     if options["image_size"] is None:
         options["image_size"] = source.image_size
     if options["data"] == source.name:
-        for name in ("per_class", "holdout", "bad_images"):
+        for name in ("per_class", "holdout", "bad_images", "epoch_tokens", "tokenizer"):
             if options[name] is None:
                 options[name] = getattr(source, name)
     return options

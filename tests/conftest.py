@@ -92,7 +92,7 @@ def cheap_training(few_images: Path) -> Iterator[None]:
         return known[alike]
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("evaluation", "classification"):
+        for module in ("evaluation", "prediction"):
             patch.setattr(f"ddw_graph.training.{module}.cost", counted_once)
         patch.setattr("ddw_graph.training.data.EMBEDDED", few_images)
         patch.setattr("ddw_graph.experiments.runs.ProcessPoolExecutor", SameProcess)

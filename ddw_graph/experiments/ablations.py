@@ -199,7 +199,7 @@ def comparison_of(
         settings: What else a ``Comparison`` takes.
     """
     tolerance = TOLERANCE
-    if is_backbone(settings.get("model", "")):
+    if is_backbone(settings.get("model") or ""):
         tolerance = BACKBONE_TOLERANCE
     return Comparison(
         ablation.entries, seeds, recipe, source, tolerance=tolerance, **settings

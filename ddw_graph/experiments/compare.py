@@ -17,11 +17,9 @@ from ddw_graph.models.backbones import is_backbone
 from ddw_graph.nn.edges import edge_settings, edge_text, is_static
 from ddw_graph.nn.network import Network
 from ddw_graph.training.budget_term import CLOSING_EDGES, check_closing
-from ddw_graph.training.classification import Classification
 from ddw_graph.training.data import DataSource
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.image_data import ImageData
-from ddw_graph.training.launch import DEFAULT_MODEL
+from ddw_graph.training.launch import TASKS, settings_for
 from ddw_graph.training.loop import check_steps
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run_folder import RunFolder, read_json, write_json
@@ -39,17 +37,27 @@ class Entry:
             as it comes.
         edges: Such as ``dynamic``, or ``dynamic:gate=hard``.
         budget: In place of the recipe's; 1 pulls toward every edge open.
+        node: What a node of a backbone or Transformer is; by default as for
+            ``create_model``.
+        learning_rate: In place of the recipe's.
     """
 
     wiring: str
     edges: str
     budget: float | None = None
+    node: str | None = None
+    learning_rate: float | None = None
 
     @property
     def label(self) -> str:
         """The entry in words."""
-        budget = "" if self.budget is None else f" budget={self.budget}"
-        return f"{self.wiring} {self.edges}{budget}"
+        more = {
+            "budget": self.budget,
+            "node": self.node,
+            "learning_rate": self.learning_rate,
+        }
+        words = [f"{key}={value}" for key, value in more.items() if value is not None]
+        return " ".join((self.wiring, self.edges, *words))
 
     @property
     def folder(self) -> str:
@@ -112,7 +120,7 @@ class Comparison:
         seeds: One run an entry for each; runs of one seed are paired.
         recipe: How every run is trained.
         source: Where the images come from.
-        model: Name of the network.
+        model: Name of the network; by default a small one for such data.
         channels: C of the first entry; by default the network's own.
         n: Nodes that compute, in a full stage; by default the network's own.
         output: How output nodes gather; by default as each wiring has it.
@@ -137,7 +145,7 @@ class Comparison:
     seeds: tuple[int, ...]
     recipe: Recipe
     source: DataSource
-    model: str = DEFAULT_MODEL
+    model: str | None = None
     channels: float | None = None
     n: int | None = None
     output: str | None = None
@@ -150,9 +158,10 @@ class Comparison:
 
     def __post_init__(self) -> None:
         """Checks entries, seeds and steps."""
+        task = TASKS["language" if self.source.name == "text" else "classification"]
         check_steps(
             self.recipe,
-            Classification.fewest,
+            task.fewest,
             self.execution.accumulate,
             self.checkpoint_steps,
         )
@@ -169,7 +178,7 @@ class Comparison:
             if self.recipe_of(entry).budget is not None:
                 check_closing(edge_settings(entry.edges))
             if entry.wiring == ORIGINAL and not (
-                entry.edges == "fixed" and is_backbone(self.model)
+                entry.edges == "fixed" and is_backbone(self.model or "")
             ):
                 raise RunError(
                     "original is a backbone with fixed edges, got "
@@ -177,10 +186,10 @@ class Comparison:
                 )
 
     def recipe_of(self, entry: Entry) -> Recipe:
-        """Returns the recipe with an entry's own budget, where it has one."""
-        if entry.budget is None:
-            return self.recipe
-        return replace(self.recipe, budget=entry.budget)
+        """Returns the recipe with an entry's own values."""
+        own = {"budget": entry.budget, "learning_rate": entry.learning_rate}
+        given = {key: value for key, value in own.items() if value is not None}
+        return replace(self.recipe, **given)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what all runs share, ready for JSON.
@@ -189,7 +198,7 @@ class Comparison:
         gain entries and seeds, and each run's own configuration holds its own.
         """
         return {
-            "budget": self.entries[0].label,
+            "budget": replace(self.entries[0], learning_rate=None).label,
             "recipe": self.recipe.as_dict(),
             "model": self.model,
             "channels": self.channels,
@@ -218,7 +227,7 @@ def run_folder(folder: Path, entry: Entry, seed: int) -> Path:
     return folder / "runs" / entry.folder / f"seed-{seed}"
 
 
-def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
+def tasks(comparison: Comparison, data: Any, folder: Path) -> list[Task]:
     """Returns the runs of a comparison, each network at the same total MACs.
 
     Each seed draws wirings of its own; the first entry's network of the same seed is
@@ -228,6 +237,8 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
         ModelError: If a network cannot be built, or not at this budget.
     """
     made = []
+    name = comparison.model or data.default_model
+    settings = settings_for(name, data)
     counted = TotalMacs(data.image_size)
     for seed in comparison.seeds:
         budget: int | None = None
@@ -238,11 +249,11 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
                 channels: float | None, entry: Entry = entry, seed: int = seed
             ) -> Network:
                 return create_model(
-                    comparison.model,
+                    name,
+                    **settings,
                     wiring=None if entry.wiring == ORIGINAL else entry.wiring,
                     edges=entry.edges,
-                    num_classes=len(data.classes),
-                    in_channels=data.channels,
+                    node=entry.node,
                     n=comparison.n,
                     channels=channels,
                     output=comparison.output,
@@ -281,6 +292,16 @@ def tasks(comparison: Comparison, data: ImageData, folder: Path) -> list[Task]:
     return made
 
 
+def start(comparison: Comparison, data: Any, folder: Path) -> None:
+    """Makes the folder of a comparison, or checks that it holds the same one.
+
+    Raises:
+        RunError: If the folder holds something else.
+    """
+    shared = comparison.as_dict() | {"data": data.as_dict()}
+    RunFolder(folder).start(shared, resume=True)
+
+
 def run_comparison(
     comparison: Comparison,
     folder: Path,
@@ -306,8 +327,7 @@ def run_comparison(
     """
     data = comparison.source.load()
     todo = tasks(comparison, data, folder)
-    shared = comparison.as_dict() | {"data": data.as_dict()}
-    RunFolder(folder).start(shared, resume=True)
+    start(comparison, data, folder)
     results = results or folder
     _check_nothing_lost(comparison, results)
     found = run_all([task.run for task in todo], jobs=jobs, progress=progress)
@@ -352,7 +372,7 @@ def _check_nothing_lost(comparison: Comparison, folder: Path) -> None:
 
 
 def _times(
-    comparison: Comparison, todo: Sequence[Task], data: ImageData
+    comparison: Comparison, todo: Sequence[Task], data: Any
 ) -> dict[Path, float]:
     """Returns the inference time of the first seed's networks, on one thread."""
     first = [task.run for task in todo if task.run.seed == comparison.seeds[0]]

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ddw_graph.experiments.groups import Group
-from ddw_graph.experiments.summary import accuracies, by_entry
+from ddw_graph.experiments.summary import ACCURACY, by_entry, scores
 from ddw_graph.training.evaluation import evaluate
-from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.run import Run
 
 MEANS = ("top5_accuracy", "loss", "macs_share")
@@ -15,7 +14,7 @@ MEANS = ("top5_accuracy", "loss", "macs_share")
 
 def evaluations(
     groups: Sequence[Group],
-    data: ImageData,
+    data: Any,
     *,
     split: str = "test",
     batch_size: int = 250,
@@ -29,7 +28,7 @@ def evaluations(
 
     Args:
         groups: Runs by their configuration.
-        data: The images.
+        data: The images or the text.
         split: ``test`` or ``train``: which of them.
         batch_size: Images at a time.
         device: Where to compute.
@@ -49,9 +48,10 @@ def evaluations(
             runs.append((group.name, seed, run, run.adapt(data)))
     rows = []
     for done, (name, seed, run, images) in enumerate(runs, start=1):
+        network = run.network(device=device)
         found = evaluate(
-            run.network(device=device),
-            images.test_inputs() if split == "test" else images.train_inputs(),
+            network,
+            images.inputs(split, network),
             batch_size=batch_size,
             workers=workers,
         )
@@ -79,13 +79,13 @@ def evaluations(
 def evaluation_summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Returns a row for each configuration: means over its seeds.
 
-    Beside its accuracy (see ``accuracies``) stand its top-5 accuracy, in percent, the
+    Beside its accuracy (see ``scores``) stand its top-5 accuracy, in percent, the
     loss, and the share of its MACs that an image asks for.
 
     Args:
         rows: A row for each run, from ``evaluations``.
     """
-    table = accuracies(rows, "accuracy")
+    table = scores(rows, ACCURACY._replace(key="accuracy"))
     for row, group in zip(table, by_entry(rows).values(), strict=True):
         row |= {key: statistics.fmean(run[key] for run in group) for key in MEANS}
         row["top5_accuracy"] *= 100

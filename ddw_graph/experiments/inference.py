@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.loading import batches
 from ddw_graph.training.run import Run
 from ddw_graph.training.timing import inference_times
 
 
 def run_times(
-    runs: Sequence[Path], data: ImageData, *, device: str = "cpu", rounds: int = 7
+    runs: Sequence[Path], data: Any, *, device: str = "cpu", rounds: int = 7
 ) -> dict[Path, float]:
     """Returns the inference time of each run's network, milliseconds an image.
 
@@ -20,15 +20,16 @@ def run_times(
 
     Args:
         runs: Folders of trained runs.
-        data: Their images.
+        data: Their images or text.
         device: Where to compute.
         rounds: Times that each network runs after one that is not counted.
 
     Raises:
         RunError: If a folder holds no trained run.
     """
-    images, _ = next(batches(data.test_inputs(), 64))
     models = {str(run): Run(run).network(device=device) for run in runs}
+    inputs = data.inputs("test", next(iter(models.values())))
+    images, _ = next(batches(inputs, min(64, len(inputs))))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -53,27 +53,55 @@ def by_entry(
     return found
 
 
-def accuracies(
-    rows: Sequence[Mapping[str, Any]], key: str = "test_accuracy"
-) -> list[dict[str, Any]]:
-    """Returns a row for each entry: its accuracy, beside that of the first.
+class Metric(NamedTuple):
+    """What runs are compared by.
 
-    Accuracies are in percent, means over seeds. Differences are in points, paired by
-    seed; None where the first entry lacks one of the seeds.
+    Args:
+        key: The column of a run's row.
+        name: The column of a summary.
+        scale: The summary's number for 1 of the run's.
+        title: Its name with its unit.
+        unit: The unit of a difference.
+        digits: Digits behind the point.
+    """
+
+    key: str
+    name: str
+    scale: float
+    title: str
+    unit: str
+    digits: int
+
+
+ACCURACY = Metric("test_accuracy", "accuracy", 100, "accuracy, %", "points", 2)
+LOSS = Metric("test_loss", "loss", 1, "held-out loss, nats a token", "nats", 4)
+
+
+def metric_of(rows: Sequence[Mapping[str, Any]]) -> Metric:
+    """Returns what runs are compared by: accuracy, or of language models the loss."""
+    return LOSS if "test_perplexity" in rows[0] else ACCURACY
+
+
+def scores(rows: Sequence[Mapping[str, Any]], metric: Metric) -> list[dict[str, Any]]:
+    """Returns a row for each entry: its score, and the difference to the first's.
+
+    Scores are means over seeds. Differences are paired by seed; None where the first
+    entry lacks one of the seeds.
 
     Args:
         rows: A row for each run, at least one, with ``entry`` and ``seed``.
-        key: The column of accuracies, in ``[0, 1]``.
+        metric: What is compared.
     """
+    key, scale = metric.key, metric.scale
     entries = by_entry(rows)
     first = next(iter(entries))
-    to = {row["seed"]: 100 * row[key] for row in entries[first]}
+    to = {row["seed"]: scale * row[key] for row in entries[first]}
     table = []
     for entry, group in entries.items():
-        accuracy = [100 * row[key] for row in group]
+        values = [scale * row[key] for row in group]
         paired = entry != first and all(row["seed"] in to for row in group)
         found = (
-            paired_difference(accuracy, [to[row["seed"]] for row in group])
+            paired_difference(values, [to[row["seed"]] for row in group])
             if paired
             else None
         )
@@ -81,8 +109,10 @@ def accuracies(
             {
                 "entry": entry,
                 "seeds": len(group),
-                "accuracy": statistics.fmean(accuracy),
-                "accuracy_std": statistics.stdev(accuracy) if len(group) > 1 else None,
+                metric.name: statistics.fmean(values),
+                f"{metric.name}_std": (
+                    statistics.stdev(values) if len(group) > 1 else None
+                ),
                 "difference": found.mean if found else None,
                 "difference_low": found.low if found else None,
                 "difference_high": found.high if found else None,
@@ -94,9 +124,9 @@ def accuracies(
 def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Returns a row for each entry of a comparison: means over its seeds.
 
-    After its accuracy (see ``accuracies``) follows what it costs.
+    After its score (see ``scores`` and ``metric_of``) follows what it costs.
     """
-    table = accuracies(rows)
+    table = scores(rows, metric_of(rows))
     for row, group in zip(table, by_entry(rows).values(), strict=True):
 
         def mean(key: str, group: list[Mapping[str, Any]] = group) -> float:

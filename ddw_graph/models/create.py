@@ -11,6 +11,13 @@ from ddw_graph.models.backbones import BACKBONES, is_backbone
 from ddw_graph.models.features import FeatureNetwork
 from ddw_graph.models.randwire import LAYOUTS, create_randwire, restore_randwire
 from ddw_graph.models.rewiring import create_backbone, restore_backbone
+from ddw_graph.models.transformers import (
+    GPT,
+    VIT,
+    create_gpt,
+    create_vit,
+    restore_transformer,
+)
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import from_saved
 from ddw_graph.nn.network import Network
@@ -37,7 +44,9 @@ class Family(NamedTuple):
 
 RANDWIRE = Family("RandWire's networks", LAYOUTS, create_randwire, restore_randwire)
 BACKBONE = Family("backbones", BACKBONES, create_backbone, restore_backbone)
-FAMILIES = (RANDWIRE, BACKBONE)
+LANGUAGE = Family("language models", GPT, create_gpt, restore_transformer)
+VISION = Family("vision Transformers", VIT, create_vit, restore_transformer)
+FAMILIES = (RANDWIRE, BACKBONE, LANGUAGE, VISION)
 
 
 def list_models() -> list[str]:
@@ -45,7 +54,7 @@ def list_models() -> list[str]:
 
     Example:
         >>> len(list_models())
-        12
+        16
     """
     return sorted(name for family in FAMILIES for name in family.names)
 
@@ -81,7 +90,9 @@ def create_model(
         features_only: Whether to return a ``FeatureNetwork``, which has no head.
         out_indices: The levels that it returns; see there.
         settings: As follows, and those of ``create_randwire`` for RandWire's networks,
-            of ``create_backbone`` for all others. None stands for the default.
+            of ``create_gpt`` for language models, of ``create_vit`` for vision
+            Transformers, and of ``create_backbone`` for all others. None stands for the
+            default.
 
     Settings of all networks:
         wiring: A DAG for every stage, a list of one DAG a stage, a function from n to
@@ -129,6 +140,19 @@ def _family(name: str | None) -> Family:
     raise ModelError(f"the network must be one of {known}, got {name!r}")
 
 
+def has_setting(name: str, key: str) -> bool:
+    """Returns whether ``create_model`` takes a setting for a network.
+
+    Raises:
+        ModelError: If there is no such network.
+
+    Example:
+        >>> has_setting("vit_tiny", "image_size"), has_setting("resnet18", "image_size")
+        (True, False)
+    """
+    return key in signature(_family(name).create).parameters
+
+
 def _check_setting(name: str, create: Callable[..., Network], key: str) -> None:
     """Checks that a network takes a setting, and names those who do if not."""
 
@@ -145,7 +169,8 @@ def _check_setting(name: str, create: Callable[..., Network], key: str) -> None:
 def image_size(name: str) -> int:
     """Returns height and width of the images that a network is meant for, pixels.
 
-    That is 224 for every backbone, whatever its library trains it at.
+    That is 224 for every backbone, whatever its library trains it at, and 0 for a
+    language model, which takes none.
 
     Raises:
         ModelError: If no network of this package has that name. Those of libraries are
@@ -155,7 +180,12 @@ def image_size(name: str) -> int:
         >>> image_size("randwire_small")
         224
     """
-    return LAYOUTS[name].image_size if _family(name) is RANDWIRE else 224
+    family = _family(name)
+    if family is BACKBONE:
+        return 224
+    shapes: Any = {**LAYOUTS, **GPT, **VIT}
+    size: int = shapes[name].image_size
+    return size
 
 
 def from_config(

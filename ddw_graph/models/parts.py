@@ -2,8 +2,9 @@
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import networkx as nx
@@ -20,6 +21,8 @@ from ddw_graph.nn.stage import Stage
 from ddw_graph.wiring import check, edge_list
 
 NODES = ("block", "branch")
+WIRED = ("node", "edges", "drop_path", "neutral", "wirings", "nodes")
+"""Entries of a configuration that a wiring makes; the others make the parts."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,20 @@ class Parts:
         stem: What runs before the first stage.
         stages: The stages.
         head: What runs behind the last stage.
-        in_channels: Channels of an image.
-        num_classes: Number of logits.
+        in_channels: Channels of an image; None for a language model.
+        num_classes: Number of logits; None for a language model.
+        origin: Entries of the configuration that make the parts again.
+        make: Makes the network of stem, stages and head; by default a ``Network``.
     """
 
     node: str
     stem: nn.Module
     stages: Sequence[StageParts]
     head: nn.Module
-    in_channels: int
-    num_classes: int
+    in_channels: int | None
+    num_classes: int | None
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    make: Callable[..., Network] | None = None
 
     @property
     def is_network(self) -> bool:
@@ -235,7 +242,9 @@ def parts_of_network(network: Network) -> Parts:
         stages,
         network.head,
         network.in_channels,
-        config["num_classes"],
+        config.get("num_classes"),
+        {key: value for key, value in config.items() if key not in WIRED},
+        network.with_stages,
     )
 
 
@@ -293,7 +302,8 @@ def build_network(
             stages.append(_stage(each, dag, edges, kept, config["drop_path"]))
         except ModelError as error:
             raise ModelError(f"stage {place}: {error}") from error
-    network = Network(parts.stem, stages, parts.head, in_channels=parts.in_channels)
+    make = parts.make or partial(Network, in_channels=parts.in_channels)
+    network = make(parts.stem, stages, parts.head)
     network.config = dict(config)
     return network
 

@@ -55,7 +55,7 @@ def create_backbone(
     if node is None:
         original = kind_name(settings) == "fixed" and wiring is None
         node = "block" if original else "branch"
-    return _wired(
+    return wired(
         _library_parts(name, node, num_classes, in_channels),
         name,
         edges=settings,
@@ -179,7 +179,7 @@ def rewire(
             "branches start neutral where nothing follows the addition in a block, got "
             "blocks in which something does; take node='block', or neutral=False"
         )
-    network = _wired(
+    network = wired(
         parts,
         name,
         edges=settings,
@@ -200,7 +200,7 @@ def rewire(
     return network
 
 
-def _wired(
+def wired(
     parts: Parts,
     name: str | None,
     *,
@@ -210,8 +210,15 @@ def _wired(
     drop_path: float,
     seed: int,
     nodes: Sequence[Sequence[int]] | None = None,
+    is_new: bool = False,
 ) -> Network:
-    """Returns the network of some parts and a wiring, with its configuration."""
+    """Returns the network of some parts and a wiring, with its configuration.
+
+    Args:
+        nodes: The nodes that pruning has left.
+        is_new: Whether the parts are untrained: a wiring without all of their edges
+            then starts neutral with a weight of 1 on every edge.
+    """
     if wiring is None and kind_name(edges) == "fixed":
         dags = [stage.wiring for stage in parts.stages]
     else:
@@ -219,15 +226,22 @@ def _wired(
         dags = stage_wirings(
             "complete" if wiring is None else wiring, blocks, seed=seed
         )
-    had = [[[i, j] for i, j in edge_list(stage.wiring)] for stage in parts.stages]
+    had = []
+    for stage, dag in zip(parts.stages, dags, strict=False):
+        own = edge_list(stage.wiring)
+        lacks = not set(own) <= set(dag.edges)
+        had.append([[i, j] for i, j in (edge_list(dag) if is_new and lacks else own)])
     if parts.is_network and getattr(edges, "starts_neutral", False):
         neutral = True
-    config: dict[str, Any] = {
+    origin = {
         "name": name,
-        "node": parts.node,
-        "edges": saved_text(edges),
         "num_classes": parts.num_classes,
         "in_channels": parts.in_channels,
+    }
+    config: dict[str, Any] = {
+        **(parts.origin or origin),
+        "node": parts.node,
+        "edges": saved_text(edges),
         "drop_path": drop_path,
         "neutral": had if neutral else None,
         "wirings": [to_dict(dag) for dag in dags],
@@ -242,8 +256,10 @@ def _check_same(model: nn.Module, network: Network) -> None:
     """Checks that two networks return the same logits for images of noise."""
     parameter = next(model.parameters())
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(2, network.in_channels, 64, 64, generator=generator)
-    noise = noise.to(parameter.device, parameter.dtype)
+    size = getattr(network.stem, "image_size", 64)
+    noise = network.example(size, batch=2, generator=generator).to(parameter.device)
+    if noise.is_floating_point():
+        noise = noise.to(parameter.dtype)
     with evaluating(model), evaluating(network):
         wanted: Tensor = model(noise)
         found = network(noise)

@@ -153,6 +153,7 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
     Args:
         model: The network.
         image_size: Height and width of the image, pixels; one number for both, or two.
+            Of a language model the text is as long as its context, whatever this is.
 
     Example:
         >>> from ddw_graph import create_model
@@ -165,10 +166,7 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
         # Apart, or what nodes share would count for the first of them.
         apart = [copy.deepcopy(operation) for operation in stage.operations]
         stage.operations = nn.ModuleList(apart)
-    if isinstance(image_size, int):
-        image_size = image_size, image_size
-    height, width = image_size
-    image = torch.empty(1, model.in_channels, height, width, device="meta")
+    sample = model.example(image_size, device="meta")
     sizes: dict[nn.Module, tuple[int, int]] = {}
 
     def note(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -179,7 +177,7 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
         if stage.entrance is not None:
             stage.entrance.register_forward_hook(note)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        shadow(image)
+        shadow(sample)
     flops = {
         name: sum(by_operator.values())
         for name, by_operator in counter.get_flop_counts().items()
@@ -188,7 +186,14 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
     def macs(name: str) -> int:
         return int(flops.get(f"{type(shadow).__name__}.{name}", 0)) // 2
 
-    parts = [Cost("stem", _parameters(shadow.stem), macs("stem"))]
+    counted: set[int] = set()
+
+    def parameters(module: nn.Module) -> int:
+        own = {id(p): p.numel() for p in module.parameters() if id(p) not in counted}
+        counted.update(own)  # a head may share those of the stem
+        return sum(own.values())
+
+    parts = [Cost("stem", parameters(model.stem), macs("stem"))]
     works = []
     for place, stage in enumerate(shadow.stages):
         entering, leaving = sizes[stage]
@@ -199,20 +204,16 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
         parts.append(
             Cost(
                 f"stage {place + 1}",
-                _parameters(model.stages[place]),
+                parameters(model.stages[place]),
                 work.terminals + sum(work.operations),
                 sum(work.edges),
                 sum(work.weighing),
             )
         )
-    parts.append(Cost("head", _parameters(shadow.head), macs("head")))
+    parts.append(Cost("head", parameters(model.head), macs("head")))
     names = ("parameters", "macs", "aggregation", "weighing")
     total = {name: sum(getattr(part, name) for part in parts) for name in names}
     return NetworkCost(part="network", parts=tuple(parts), work=tuple(works), **total)
-
-
-def _parameters(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _work(

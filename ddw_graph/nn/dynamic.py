@@ -153,6 +153,7 @@ class DynamicWeights(EdgeWeights):
         super().__init__(plan, channels)
         self.settings = settings
         self.can_close = settings.gate != "none"
+        self.sees_all_positions = settings.per == "sample"
         self.routers = nn.ModuleDict()
         for node in range(plan.nodes):
             if fan_out := len(plan.weighted(node)):

@@ -62,6 +62,9 @@ class EdgeWeights(nn.Module):
     can_close: bool = False
     """Whether edges can close: ``outgoing`` then returns ``Gated``. At least one output
     edge of a node stays open, and in training gradients pass as if all were."""
+    sees_all_positions: bool = False
+    """Whether the weights at a position depend on other positions, as after pooling: a
+    language model refuses that, since later tokens would be seen."""
     uses_dag_weights: bool = False
     """Whether it reads ``plan.weights``, the attribute ``weight`` of the DAG's edges. A
     DAG with such an attribute is refused otherwise."""

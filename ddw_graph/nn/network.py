@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from jaxtyping import Float
+import torch
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
@@ -18,7 +18,7 @@ class Network(nn.Module):
         stem: Maps images to the first stage's input.
         stages: At least one.
         head: Maps the last stage's output to logits.
-        in_channels: Channels of an image.
+        in_channels: Channels of an image; None for a network that takes none.
 
     Shapes:
         - x: ``(batch, in_channels, height, width)``
@@ -39,7 +39,7 @@ class Network(nn.Module):
         stages: Sequence[Stage],
         head: nn.Module,
         *,
-        in_channels: int = 3,
+        in_channels: int | None = 3,
     ) -> None:
         super().__init__()
         if not stages:
@@ -51,9 +51,43 @@ class Network(nn.Module):
         for place, stage in enumerate(self.stages, start=1):
             stage.label = f"stage {place}"
 
+    def with_stages(
+        self, stem: nn.Module, stages: Sequence[Stage], head: nn.Module
+    ) -> "Network":
+        """Returns a network of other parts that takes the same inputs."""
+        return Network(stem, stages, head, in_channels=self.in_channels)
+
+    def check(self, x: Tensor) -> None:
+        """Checks that an input is a batch of images with the network's channels.
+
+        Raises:
+            ModelError: If it is not.
+        """
+        check_images(x, self.in_channels)
+
+    def example(
+        self,
+        size: int | tuple[int, int] = 224,
+        *,
+        batch: int = 1,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """Returns a batch of random inputs.
+
+        Args:
+            size: Height and width of an image, pixels; one number for both, or two.
+            batch: Number of inputs.
+            generator: Draws them; by default torch's own.
+            device: Where they are.
+        """
+        height, width = (size, size) if isinstance(size, int) else size
+        shape = batch, self.in_channels or 1, height, width
+        return torch.randn(shape, generator=generator, device=device)
+
     def forward(
         self,
-        x: Float[Tensor, "batch channels height width"],
+        x: Tensor,
         *,
         adjacency: Sequence[Tensor] | None = None,
         return_adjacency: bool = False,
@@ -61,16 +95,15 @@ class Network(nn.Module):
         """Returns logits, with each stage's adjacency where it is asked for.
 
         Args:
-            x: Images.
+            x: A batch of inputs.
             adjacency: Multipliers of the caller's choosing, one tensor a stage; see
                 ``Stage.forward``.
             return_adjacency: Whether to return the effective multipliers too.
 
         Raises:
-            ModelError: If the images have another number of channels, or ``adjacency``
-                does not fit.
+            ModelError: If the input or ``adjacency`` does not fit.
         """
-        check_images(x, self.in_channels)
+        self.check(x)
         outputs, matrices = run_stages(
             self.stages,
             self.stem(x),
@@ -81,7 +114,7 @@ class Network(nn.Module):
         return (logits, matrices) if return_adjacency else logits
 
 
-def check_images(x: Tensor, channels: int) -> None:
+def check_images(x: Tensor, channels: int | None) -> None:
     """Checks that images have the channels that a network takes.
 
     Raises:

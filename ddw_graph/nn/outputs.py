@@ -14,9 +14,10 @@ class Output(NamedTuple):
     """What a network returned for a batch, on the network's device.
 
     Args:
-        images: The images, in the network's type.
-        labels: The class of each; None where the batches have none.
-        logits: The logits, ``(batch, classes)``.
+        images: The images, in the network's type, or the tokens.
+        labels: The class of each, or the token after each; None where the batches have
+            none.
+        logits: The logits, ``(batch, classes)`` or ``(batch, tokens, vocabulary)``.
         adjacency: The effective multipliers, ``(batch, N_k, N_k, ...)`` for each stage.
     """
 
@@ -57,7 +58,8 @@ def outputs(
     for batch in batches:
         images, *rest = [batch] if isinstance(batch, Tensor) else batch
         labels = rest[0].to(first.device, non_blocking=True) if rest else None
-        images = images.to(first.device, first.dtype, non_blocking=True)
+        dtype = first.dtype if images.is_floating_point() else images.dtype
+        images = images.to(first.device, dtype, non_blocking=True)
         here = slice(done, done + len(images))
         done = here.stop
         given = None

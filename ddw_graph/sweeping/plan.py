@@ -30,8 +30,7 @@ from ddw_graph.sweeping.settings import (
     seed,
 )
 from ddw_graph.sweeping.spec import SweepSpec
-from ddw_graph.training.classification import Classification
-from ddw_graph.training.image_data import ImageData
+from ddw_graph.training.launch import TASKS
 from ddw_graph.training.loop import check_steps
 
 LONGEST_NAME = 120
@@ -48,7 +47,7 @@ class SweepPlan:
     """
 
     spec: SweepSpec
-    data: ImageData
+    data: Any
 
     @cached_property
     def budget(self) -> int | None:
@@ -116,7 +115,8 @@ class SweepPlan:
                 )
             assert model.config is not None
             trained, computed = recipe(settings), execution(settings)
-            check_steps(trained, Classification.fewest, computed.accumulate, None)
+            fewest = TASKS[self.data.task].fewest
+            check_steps(trained, fewest, computed.accumulate, None)
             return PlannedRun(
                 folder / name,
                 model.config,

@@ -14,9 +14,8 @@ from ddw_graph.sweeping.axes import Value
 from ddw_graph.training.budget_term import check_closing
 from ddw_graph.training.data import DataSource
 from ddw_graph.training.execution import Execution
-from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import check_seed, new_network
-from ddw_graph.training.recipe import Recipe, recipe_named
+from ddw_graph.training.recipe import Recipe, default_recipe, recipe_named
 
 Kind = type[bool] | type[int] | type[float] | type[str]
 
@@ -28,6 +27,8 @@ DATA: dict[str, Kind] = {
     "per_class": int,
     "holdout": int,
     "bad_images": str,
+    "epoch_tokens": int,
+    "tokenizer": str,
 }
 NETWORK: dict[str, Kind] = {
     "model": str,
@@ -35,6 +36,11 @@ NETWORK: dict[str, Kind] = {
     "edges": str,
     "node": str,
     "n": int,
+    "depth": int,
+    "width": int,
+    "heads": int,
+    "context": int,
+    "patch": int,
     "channels": float,
     "operation": str,
     "transition": str,
@@ -90,19 +96,24 @@ def data_source(settings: Mapping[str, Value]) -> DataSource:
     """Returns where the images of a sweep come from."""
     given: dict[str, Any] = {key: settings[key] for key in DATA if key in settings}
     name = given.pop("data", "fashion_mnist_mini")
-    root = given.pop("root", None)
-    # Whole, so that a run finds it wherever it is trained.
-    return DataSource(name, None if root is None else Path(root).resolve(), **given)
+    # Whole, so that a run finds them wherever it is trained.
+    paths = {
+        key: Path(given.pop(key)).resolve()
+        for key in ("root", "tokenizer")
+        if key in given
+    }
+    return DataSource(name, **paths, **given)
 
 
 def recipe(settings: Mapping[str, Value]) -> Recipe:
-    """Returns the recipe of some settings; ``small`` where they name none.
+    """Returns the recipe of some settings; that of their data where they name none.
 
     Raises:
         RunError: If there is no such recipe, or a value is out of range.
     """
     changes = {key: settings[key] for key in RECIPE if key in settings}
-    return recipe_named(str(settings.get("recipe", "small")), **changes)
+    name = settings.get("recipe", default_recipe(str(settings.get("data"))))
+    return recipe_named(str(name), **changes)
 
 
 def execution(settings: Mapping[str, Value]) -> Execution:
@@ -127,13 +138,13 @@ def seed(settings: Mapping[str, Value]) -> int:
 
 
 def network(
-    settings: Mapping[str, Value], data: ImageData, channels: float | None = None
+    settings: Mapping[str, Value], data: Any, channels: float | None = None
 ) -> Network:
     """Returns the network of some settings, as ``train`` makes it of its options.
 
     Args:
         settings: The settings.
-        data: The images.
+        data: The images or the text.
         channels: In place of what the settings say.
 
     Raises:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ddw_graph.sweeping.folder import SweepFolder
-from ddw_graph.training.launch import DEFAULT_MODEL
 from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.wiring import describe, from_dict
 
@@ -51,7 +50,7 @@ def table(folder: SweepFolder) -> list[dict[str, Any]]:
         rows.append(
             {
                 "run": name,
-                "model": fixed.get("model", DEFAULT_MODEL),
+                "model": fixed.get("model", run.model["name"]),
                 "wiring": fixed.get("wiring", "default"),
                 "edges": fixed.get("edges", run.model["edges"].partition(":")[0]),
                 **point,

@@ -1,6 +1,5 @@
 """Classification as a task: cross-entropy, accuracy, and the share of the MACs."""
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,21 +8,16 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from ddw_graph.errors import DataError
-from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.augmentation import Augmentation, mixed
 from ddw_graph.training.budget_term import budget_term, check_closing, mac_shares
-from ddw_graph.training.edge_log import edge_rows, write_edge_log
-from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.keys import Key
-from ddw_graph.training.log import Row
-from ddw_graph.training.recipe import Recipe
-from ddw_graph.training.task import Evaluating, Task
+from ddw_graph.training.prediction import Prediction
 
 
-class Classification(Task):
+class Classification(Prediction):
     """A network that learns the classes of images.
 
     The log has the means of loss, accuracy and share of the MACs over training and over
@@ -42,11 +36,12 @@ class Classification(Task):
     name = "classification"
     fewest = 2
 
-    def __init__(self, network: Network, data: ImageData, recipe: Recipe) -> None:
-        super().__init__(network, recipe)
-        self.recipe: Recipe = recipe
-        self.data = data
-        self.bad = data.bad
+    data: ImageData
+
+    @cached_property
+    def test(self) -> Dataset[Any]:
+        """The test images as the network sees them."""
+        return self.data.test_inputs()
 
     @cached_property
     def train(self) -> Dataset[Any]:
@@ -59,20 +54,6 @@ class Classification(Task):
                 recipe.trivial_augment, recipe.random_erasing, recipe.rand_augment
             )
         )
-
-    @cached_property
-    def price(self) -> NetworkCost:
-        """What the network costs."""
-        return cost(self.network, self.data.image_size)
-
-    def data_dict(self) -> dict[str, Any]:
-        """Returns what identifies the images, ready for JSON."""
-        return self.data.as_dict()
-
-    def notes(self) -> dict[str, Any]:
-        """Returns where the images come from."""
-        source = self.data.source
-        return {"source": None if source is None else source.as_dict()}
 
     def check(self, execution: Execution) -> None:
         """Checks that the network takes the images, and can keep a budget.
@@ -126,44 +107,6 @@ class Classification(Task):
             "loss": entropy.detach().double() * count,
             "accuracy": (logits[:count].argmax(1) == classes).sum(),
             "macs_share": shares.detach().double().sum(),
-        }
-
-    def evaluate(self, network: Network, now: Evaluating) -> Row:
-        """Returns loss, accuracy and share of the MACs on the test images.
-
-        Writes the epoch's rows of ``wiring.csv`` and, after the last epoch, the edge
-        weights of each test image to the folder ``analysis``.
-        """
-        found = evaluate(
-            network,
-            self.data.test_inputs(),
-            workers=now.workers,
-            price=self.price,
-            world=now.world,
-            classes=self.data.classes,
-            collection=now.folder / "analysis" if now.last else None,
-        )
-        with now.world.together(found.weights.device):
-            if now.world.leads:
-                rows = edge_rows(found.edges, found.weights, found.images, now.epoch)
-                write_edge_log(now.folder, rows)
-        return {
-            "test_loss": found.loss,
-            "test_accuracy": found.accuracy,
-            "test_macs_share": found.macs_share,
-        }
-
-    def result(self, network: Network, history: Sequence[Row]) -> dict[str, Any]:
-        """Returns accuracy, losses, time and cost."""
-        last, price = history[-1], self.price
-        return {
-            **{key: last[key] for key in ("test_accuracy", "test_loss", "train_loss")},
-            "epochs": len(history),
-            "train_seconds": sum(row["train_seconds"] for row in history),
-            "parameters": price.parameters,
-            "macs": price.macs,
-            "total_macs": price.total_macs,
-            "expected_macs": last["test_macs_share"] * price.total_macs,
         }
 
 

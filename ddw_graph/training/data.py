@@ -1,4 +1,4 @@
-"""Data sets: an embedded cut of Fashion-MNIST, torchvision's sets, files, shards."""
+"""Data sets: embedded images and text, torchvision's sets, files, shards."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +18,8 @@ from ddw_graph.training.own_data import dataset_data as dataset_data
 from ddw_graph.training.shard_index import kept_index
 from ddw_graph.training.shards import ShardImages, class_names, shard_paths
 from ddw_graph.training.subsets import balanced, held_out, labels_of
+from ddw_graph.training.text_data import TextData as TextData
+from ddw_graph.training.text_data import load_text
 from ddw_graph.training.transform import Transform
 from ddw_graph.training.world import World
 
@@ -33,9 +35,11 @@ TORCHVISION = {
 }
 OF_FILES = ("folder", "shards")
 """Sets of which each image is decoded when it is asked for."""
-DATA_SETS = ("fashion_mnist_mini", *TORCHVISION, *OF_FILES)
+EMBEDDED_SETS = ("fashion_mnist_mini", "text")
+DATA_SETS = (*EMBEDDED_SETS, *TORCHVISION, *OF_FILES)
 BAD_IMAGES = ("fail", "skip")
 """What is done about an image that cannot be read: the run ends, or leaves it out."""
+_NUMBERS = ("image_size", "per_class", "holdout", "epoch_tokens")
 Files = tuple[Dataset[Any], Dataset[Any], tuple[str, ...], str]
 """Images to train on and to test on, names of classes, and a digest."""
 
@@ -46,15 +50,20 @@ class DataSource:
 
     Args:
         name: One of ``DATA_SETS``; see ``load_data``.
-        root: Folder of the data; every set but the embedded one needs it.
+        root: Folder of the data, of ``text`` also a file; every set but those in the
+            package needs it, and ``text`` takes it.
         image_size: Height and width, pixels, for ``folder`` and ``shards``: 224 by
             default.
         download: Whether torchvision may download a set that is missing.
         per_class: Training images of each class to choose; all by default.
-        holdout: Training images to hold out, as many of each class; they take the place
-            of the test images.
+        holdout: Training images to hold out, as many of each class, or tokens of a
+            text, its last ones; they take the place of the test images or text.
         bad_images: ``fail``, or for ``folder`` and ``shards`` ``skip``: every image is
             read once, and those that cannot be read are left out.
+        epoch_tokens: For ``text`` the tokens to train on in an epoch, in windows spread
+            evenly over the text; all by default.
+        tokenizer: For ``text`` a file of Hugging Face's ``tokenizers``; by default
+            tokens are bytes.
 
     Raises:
         DataError: If the values do not go together.
@@ -67,13 +76,15 @@ class DataSource:
     per_class: int | None = None
     holdout: int | None = None
     bad_images: str = "fail"
+    epoch_tokens: int | None = None
+    tokenizer: Path | None = None
 
     def __post_init__(self) -> None:
         """Checks the values."""
         name, size = self.name, self.image_size
         if name not in DATA_SETS:
             raise DataError(f"data must be one of {', '.join(DATA_SETS)}, got {name!r}")
-        if (self.root is None) != (name == "fashion_mnist_mini"):
+        if name != "text" and (self.root is None) != (name == "fashion_mnist_mini"):
             rule = "must have a root folder" if self.root is None else "has no root"
             raise DataError(f"data {name} {rule}, got root={self.root}")
         if self.bad_images not in BAD_IMAGES:
@@ -83,19 +94,27 @@ class DataSource:
             ("image_size", None, OF_FILES),
             ("bad_images", "fail", OF_FILES),
             ("download", False, tuple(TORCHVISION)),
+            ("epoch_tokens", None, ("text",)),
+            ("tokenizer", None, ("text",)),
+            ("per_class", None, tuple(n for n in DATA_SETS if n != "text")),
         ):
             value = getattr(self, option)
             if value != default and name not in names:
                 raise DataError(
                     f"{option}={value} is for data {' and '.join(names)}, got {name}"
                 )
+        if self.epoch_tokens is not None and self.epoch_tokens < 1:
+            raise DataError(f"epoch_tokens must be at least 1, got {self.epoch_tokens}")
         if size is not None and size < 1:
             raise DataError(f"image_size must be at least 1 px, got {size}")
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the values by name, ready for JSON; ``root`` as an absolute path."""
-        root = None if self.root is None else str(self.root.absolute())
-        return {**asdict(self), "root": root}
+        """Returns the values by name, ready for JSON, with absolute paths."""
+        paths = {
+            name: None if path is None else str(path.absolute())
+            for name, path in (("root", self.root), ("tokenizer", self.tokenizer))
+        }
+        return {**asdict(self), **paths}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "DataSource":
@@ -105,11 +124,14 @@ class DataSource:
             DataError: If the values are of another kind.
         """
         try:
-            root = values["root"]
-            numbers = [values[k] for k in ("image_size", "per_class", "holdout")]
+            paths = {
+                name: None if values[name] is None else Path(values[name])
+                for name in ("root", "tokenizer")
+            }
+            numbers = [values[k] for k in _NUMBERS]
             if not all(n is None or type(n) is int for n in numbers):
-                raise ValueError(f"{numbers} for image_size, per_class and holdout")
-            return cls(**{**values, "root": None if root is None else Path(root)})
+                raise ValueError(f"{numbers} for {', '.join(_NUMBERS)}")
+            return cls(**{**values, **paths})
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"a source must have what load_data takes, got {error}"
@@ -120,8 +142,8 @@ class DataSource:
         *,
         workers: int = 0,
         world: World = World(),  # noqa: B008 (frozen)
-    ) -> ImageData:
-        """Returns the data set.
+    ) -> Any:
+        """Returns the data set: ``ImageData``, or ``TextData``.
 
         Args:
             workers: Processes that look for images that cannot be read; 0 for this one.
@@ -132,6 +154,9 @@ class DataSource:
             LostError: If the system cannot read one now, for a reason that passes.
         """
         skip, size = self.bad_images == "skip", self.image_size or 224
+        if self.name == "text":
+            text = load_text(self.root, tokenizer=self.tokenizer, holdout=self.holdout)
+            return replace(text, epoch_tokens=self.epoch_tokens, source=self)
         if self.root is None:
             data = _embedded()
         elif self.name in TORCHVISION:
@@ -158,21 +183,22 @@ class DataSource:
 
 def load_data(
     name: str = "fashion_mnist_mini", *, workers: int = 0, **settings: Any
-) -> ImageData:
-    """Returns a data set.
+) -> Any:
+    """Returns a data set: ``ImageData``, or ``TextData``.
 
     ``fashion_mnist_mini`` is in the package: 3,000 images of Fashion-MNIST to train on
     and 2,000 to test on. ``fashion_mnist``, ``cifar10`` and ``cifar100`` are
     torchvision's, below ``root``. ``folder`` is ``root/train`` and ``root/val`` (or
     ``root/test``), each with a folder of images for each class. ``shards`` are tar
     files ``root/train-000000.tar`` and ``root/val-000000.tar`` (or ``root/test-...``),
-    and so on. ``docs/data.md`` describes both.
+    and so on. ``docs/data.md`` describes both. ``text`` is the file or the folder
+    ``root``, by default a text in the package; see ``load_text``.
 
     Args:
         name: One of ``DATA_SETS``.
         workers: Processes that look for images that cannot be read; 0 for this one.
         settings: Those of ``DataSource``: ``root``, ``image_size``, ``download``,
-            ``per_class``, ``holdout`` and ``bad_images``.
+            ``per_class``, ``holdout``, ``bad_images`` and ``tokenizer``.
 
     Raises:
         DataError: If the name is unknown, there are no such images, or not as many.

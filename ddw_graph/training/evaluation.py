@@ -26,12 +26,12 @@ from ddw_graph.training.world import World
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a network does on a set of images.
+    """How a network does on a set of images, or of windows of a text.
 
     Args:
-        loss: Mean cross-entropy.
-        accuracy: Share of images whose class is predicted, in ``[0, 1]``.
-        top5_accuracy: Share of images whose class is among the five most probable ones.
+        loss: Mean cross-entropy of a prediction, nats.
+        accuracy: Share of images whose class is predicted, or of tokens, in ``[0, 1]``.
+        top5_accuracy: Share of those whose class is among the five most probable ones.
         macs_share: Mean of the MACs that an image's wiring asks for, as a share of
             those with every edge open.
         images: Number of images.
@@ -64,7 +64,8 @@ def evaluate(
 
     Args:
         network: The network.
-        images: Images and classes, such as ``ImageData.test_inputs`` gives.
+        images: Images and classes, such as ``ImageData.test_inputs`` gives; or windows
+            of a text and what follows each token.
         batch_size: Images at a time.
         workers: Processes that load images.
         price: What the network costs; computed by default.
@@ -77,7 +78,7 @@ def evaluate(
         DataError: If there is no image, one cannot be read, or the loss is not finite.
     """
     device = next(network.parameters()).device
-    # Of loss, right predictions, those among five, shares of MACs, and images.
+    # Of loss, right predictions, those among five, shares of MACs, and predictions.
     sums = torch.zeros(5, dtype=torch.float64, device=device)
     edges = weighted_edges(network)
     count_edges = sum(ends.shape[1] for ends in edges)
@@ -124,16 +125,17 @@ def evaluate(
         loss=loss / count,
         accuracy=correct / count,
         top5_accuracy=among / count,
-        macs_share=share / count,
-        images=int(count),
+        macs_share=share / count_images,
+        images=count_images,
         edges=edges,
         weights=weights,
     )
 
 
 def _sums(output: Output, price: NetworkCost) -> Float[Tensor, " 5"]:
-    logits, labels = output.logits, output.labels
-    assert labels is not None
+    assert output.labels is not None
+    # Each position of a text is a prediction.
+    logits, labels = output.logits.flatten(0, -2), output.labels.flatten()
     top = logits.topk(min(5, logits.shape[1])).indices
     return torch.stack(
         [

@@ -54,6 +54,9 @@ class ImageData:
     bad: tuple[BadImage, ...] = ()
     source: "DataSource | None" = None
 
+    task = "classification"
+    default_model = "randwire_tiny"
+
     def __post_init__(self) -> None:
         """Checks classes and images."""
         if len(self.classes) < 2:
@@ -88,6 +91,15 @@ class ImageData:
         """Returns the test images as the network sees them, with their classes."""
         return Inputs(self.test, self.transform, **self._checks())
 
+    def inputs(self, split: str, network: Any = None) -> Dataset[tuple[Tensor, Any]]:
+        """Returns the images of a split as the network sees them, with their classes.
+
+        Args:
+            split: ``train`` or ``test``.
+            network: Not used: images are the same for all.
+        """
+        return self.test_inputs() if split == "test" else self.train_inputs()
+
     def _checks(self) -> dict[str, Any]:
         size = self.image_size
         shape = (self.channels, size, size)
@@ -101,6 +113,14 @@ class ImageData:
             channels=transform.channels,
             image_size=transform.image_size,
         )
+
+    def network_settings(self) -> dict[str, Any]:
+        """Returns what ``create_model`` takes of these images."""
+        return {
+            "num_classes": len(self.classes),
+            "in_channels": self.channels,
+            "image_size": self.image_size,
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what identifies this data, ready for JSON."""

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from ddw_graph.errors import ModelError, RunError
 from ddw_graph.models import create_model, rewire, save
+from ddw_graph.models.create import has_setting
 from ddw_graph.models.files import has_own_parts, packed
 from ddw_graph.nn.network import Network
 from ddw_graph.training.bad_images import write_bad_images
@@ -20,22 +21,24 @@ from ddw_graph.training.budget_term import CLOSING_EDGES
 from ddw_graph.training.classification import Classification
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.image_data import ImageData
+from ddw_graph.training.language import Language
 from ddw_graph.training.loop import Listener, Training, fit
 from ddw_graph.training.own_data import dataset_data
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import Run, kept_network
 from ddw_graph.training.run_folder import RunFolder
+from ddw_graph.training.text_data import TextData
 from ddw_graph.training.world import World
 
-DEFAULT_MODEL = "randwire_tiny"
-"""The network that is trained where none is named."""
+TASKS = {task.name: task for task in (Classification, Language)}
+"""What is learned, by the ``task`` of data."""
 
 Folder = str | os.PathLike[str]
 
 
 def train(
     network: Network,
-    data: ImageData | Sequence[Dataset[Any]],
+    data: ImageData | TextData | Sequence[Dataset[Any]],
     recipe: Recipe,
     *,
     seed: int,
@@ -48,15 +51,16 @@ def train(
     world: World = World(),  # noqa: B008 (frozen)
     checkpoint_steps: int | None = None,
 ) -> Run:
-    """Trains a network to classify images, and returns the run.
+    """Trains a network to classify images or to predict text, and returns the run.
 
     A copy is trained: ``network`` stays unchanged, and ``run.network()`` is the trained
     one. Edge weights and operations of your own are trained like any other.
 
     Args:
         network: The network, with the weights to start from.
-        data: The images, or two data sets, to train and to test on, of pairs of an
-            image and its class; see ``dataset_data``.
+        data: The images or the text, such as ``load_data`` gives; or two data sets, to
+            train and to test on, of pairs of an image and its class; see
+            ``dataset_data``.
         recipe: The recipe.
         seed: Fixes order, augmentation, dropout and DropPath. The initial weights are
             those of ``network``.
@@ -78,11 +82,11 @@ def train(
         DataError: If the images do not fit the network.
         ModelError: If the network has no ``config``.
     """
-    if not isinstance(data, ImageData):
+    if not isinstance(data, ImageData | TextData):
         data = dataset_data(*data)
     copied = copy.deepcopy(network).to(usable_device(device))
     training = Training(
-        Classification(copied, data, recipe),
+        TASKS[data.task](copied, data, recipe),
         seed,
         RunFolder(Path(folder)),
         execution,
@@ -210,20 +214,20 @@ def weights_digest(network: Any) -> str:
 
 
 def new_network(
-    data: ImageData,
+    data: ImageData | TextData,
     recipe: Recipe,
     *,
-    model: str = DEFAULT_MODEL,
+    model: str | None = None,
     seed: int,
     **settings: Any,
 ) -> Network:
-    """Returns a network for images, its weights drawn from a seed.
+    """Returns a network for images or a text, its weights drawn from a seed.
 
     Args:
-        data: The images.
+        data: The images or the text.
         recipe: How it will be trained: with a budget, edges are ``CLOSING_EDGES`` where
             the settings name none.
-        model: Its name.
+        model: Its name; by default that of a small network for such data.
         seed: Fixes its wirings and initial weights.
         settings: What else ``create_model`` takes.
 
@@ -235,13 +239,24 @@ def new_network(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network: Network = create_model(
-            model,
-            num_classes=len(data.classes),
-            in_channels=data.channels,
+            model or data.default_model,
             seed=seed,
-            **settings,
+            **{**settings_for(model or data.default_model, data), **settings},
         )
     return network
+
+
+def settings_for(model: str, data: ImageData | TextData) -> dict[str, Any]:
+    """Returns the settings of a network that its data fix, such as its classes.
+
+    Raises:
+        ModelError: If there is no such network.
+    """
+    settings = data.network_settings()
+    # Most networks take images of any size.
+    if not has_setting(model, "image_size"):
+        settings.pop("image_size", None)
+    return settings
 
 
 def started_network(path: Path, *, seed: int, **settings: Any) -> Network:

@@ -21,20 +21,25 @@ NORMALISATIONS = (
 )
 """Layers whose parameters ``norm_weight_decay`` is for."""
 
+OPTIMIZERS = ("sgd", "adamw")
+
 SCHEDULES = ("cosine", "step")
 """How the learning rate falls after the warm-up."""
 
 
 @dataclass(frozen=True)
 class BaseRecipe(ABC):
-    """SGD with momentum: what the recipes of all tasks have in common.
+    """An optimizer and its settings: what the recipes of all tasks have in common.
 
     Args:
         epochs: Passes over the training samples.
         batch_size: Samples in a step, those of all processes.
         learning_rate: Learning rate at the end of the warm-up.
-        momentum: Of SGD.
-        weight_decay: Of every parameter but thresholds, router biases and edge logits.
+        optimizer: ``sgd`` with momentum, or ``adamw``.
+        momentum: Of SGD; of AdamW the decay of the mean of gradients (beta 1).
+        beta2: Of AdamW, the decay of the mean of squared gradients.
+        weight_decay: Of every parameter but thresholds, router biases and edge logits;
+            with AdamW of those with two axes or more: matrices and convolutions.
         norm_weight_decay: Of the parameters of normalisation; by default
             ``weight_decay``.
         router_lr: Learning rate of the edge weights, in multiples of the others'.
@@ -52,7 +57,9 @@ class BaseRecipe(ABC):
     epochs: int = 100
     batch_size: int = 256
     learning_rate: float = 0.1
+    optimizer: str = "sgd"
     momentum: float = 0.9
+    beta2: float = 0.999
     weight_decay: float = 5e-5
     norm_weight_decay: float | None = None
     router_lr: float = 1.0
@@ -76,7 +83,9 @@ class BaseRecipe(ABC):
             ("epochs", "at least 1", self.epochs >= 1),
             ("batch_size", "in [1, 2**31)", 1 <= self.batch_size < 2**31),
             ("learning_rate", "in (0, 1e30]", 0 < self.learning_rate <= 1e30),
+            ("optimizer", " or ".join(OPTIMIZERS), self.optimizer in OPTIMIZERS),
             ("momentum", "in [0, 1)", 0 <= self.momentum < 1),
+            ("beta2", "in [0, 1)", 0 <= self.beta2 < 1),
             ("weight_decay", "finite and at least 0", 0 <= self.weight_decay < inf),
             ("norm_weight_decay", "finite and at least 0", 0 <= norm_decay < inf),
             ("router_lr", "finite and at least 0", 0 <= self.router_lr < inf),
@@ -98,13 +107,17 @@ class BaseRecipe(ABC):
 
 @dataclass(frozen=True)
 class Recipe(BaseRecipe):
-    """How a network is trained to classify images; see ``BaseRecipe`` for the rest.
+    """How a network is trained to classify images or to predict text.
+
+    Values that change images must be off for a text. See ``BaseRecipe`` for the rest.
 
     Args:
         label_smoothing: Share of the target that all classes divide.
         augment: Whether training images are augmented.
-        schedule: ``cosine``, to zero and changed at each step; or ``step``, times
-            ``gamma`` after each ``step_epochs`` epochs that follow the warm-up.
+        schedule: ``cosine``, to ``final_rate`` and changed at each step; or ``step``,
+            times ``gamma`` after each ``step_epochs`` epochs that follow the warm-up.
+        final_rate: Learning rate at the end of the schedule ``cosine``, as a share of
+            ``learning_rate``.
         gamma: Factor of the schedule ``step``; ``cosine`` has none.
         step_epochs: Epochs between two factors of the schedule ``step``.
         trivial_augment: Whether each image takes one change of TrivialAugmentWide;
@@ -132,6 +145,7 @@ class Recipe(BaseRecipe):
     label_smoothing: float = 0.1
     augment: bool = True
     schedule: str = "cosine"
+    final_rate: float = 0.0
     gamma: float = 0.98
     step_epochs: int = 1
     trivial_augment: bool = False
@@ -150,6 +164,7 @@ class Recipe(BaseRecipe):
             *super().rules(),
             ("label_smoothing", "in [0, 1]", 0 <= self.label_smoothing <= 1),
             ("schedule", " or ".join(SCHEDULES), self.schedule in SCHEDULES),
+            ("final_rate", "in [0, 1]", 0 <= self.final_rate <= 1),
             ("gamma", "in (0, 1]", 0 < self.gamma <= 1),
             ("step_epochs", "at least 1", self.step_epochs >= 1),
             ("random_erasing", "in [0, 1]", 0 <= self.random_erasing <= 1),
@@ -198,7 +213,8 @@ class Recipe(BaseRecipe):
                 max(0, epoch) // self.step_epochs
             )
         done = (step - warmup) / max(1, steps - warmup)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        share = 0.5 * (1 + math.cos(math.pi * done))
+        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * share)
 
 
 IMAGENET = Recipe(
@@ -257,6 +273,29 @@ RECIPES = {
         augment=False,
         router_lr=0.1,
     ),
+    "vit": Recipe(
+        epochs=20,
+        batch_size=64,
+        learning_rate=1e-3,
+        optimizer="adamw",
+        weight_decay=0.05,
+        warmup_epochs=1,
+        label_smoothing=0.0,
+        clip_norm=1.0,
+    ),
+    "language": Recipe(
+        epochs=5,
+        batch_size=16,
+        learning_rate=1e-3,
+        optimizer="adamw",
+        beta2=0.95,
+        weight_decay=0.1,
+        warmup_epochs=0.25,
+        final_rate=0.1,
+        label_smoothing=0.0,
+        clip_norm=1.0,
+        augment=False,
+    ),
 }
 """The presets; ``docs/recipes.md`` gives the source of each value.
 
@@ -265,8 +304,16 @@ train for 250). ``imagenet``: DDW's section 4.1, which states SGD, momentum 0.9 
 total batch of 1024; ``imagenet_250``: the same for Table 5; what they leave open is
 ours. ``mobilenet``: torchvision's reference for MobileNetV2. ``efficientnet``:
 torchvision's newer recipe, without repeated augmentation and with one image size for
-training and testing. ``small``: ours, for images of 8 to 64 px.
+training and testing. ``small``: ours, for images of 8 to 64 px. ``vit``: ours, for
+Transformers on such images, after Touvron et al. 2021, arXiv:2012.12877. ``language``:
+ours, for small language models, with the settings of Brown et al. 2020,
+arXiv:2005.14165, appendix B.
 """
+
+
+def default_recipe(data: str | None) -> str:
+    """Returns the name of the preset for a data set, where none is named."""
+    return "language" if data == "text" else "small"
 
 
 def recipe_named(name: str, **changes: Any) -> Recipe:
@@ -289,9 +336,9 @@ def parameter_groups(model: nn.Module, recipe: BaseRecipe) -> list[dict[str, Any
 
     Edge weights say which of their parameters take no weight decay, and how their
     learning rate scales. Thresholds, router biases and edge logits take none: it would
-    pull them toward an edge weight that nobody chose. Parameters of normalisation are a
-    group of their own where the recipe has a weight decay for them. ``scale`` is a
-    group's learning rate in multiples of the recipe's.
+    pull them toward an edge weight that nobody chose. With AdamW, neither do vectors.
+    Parameters of normalisation are a group of their own where the recipe has a weight
+    decay for them. ``scale`` is a group's learning rate in multiples of the recipe's.
     """
     network: list[nn.Parameter] = []
     norms: list[nn.Parameter] = []
@@ -307,8 +354,13 @@ def parameter_groups(model: nn.Module, recipe: BaseRecipe) -> list[dict[str, Any
         else:
             network.append(parameter)
     decay = recipe.weight_decay
+    vectors: list[nn.Parameter] = []
+    if recipe.optimizer == "adamw":
+        vectors = [parameter for parameter in network if parameter.ndim < 2]
+        network = [parameter for parameter in network if parameter.ndim > 1]
     groups: list[dict[str, Any]] = [
         {"params": network, "weight_decay": decay, "scale": 1.0},
+        {"params": vectors, "weight_decay": 0.0, "scale": 1.0},
         {"params": norms, "weight_decay": recipe.norm_weight_decay, "scale": 1.0},
         *(
             {

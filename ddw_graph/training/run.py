@@ -17,17 +17,19 @@ from ddw_graph.nn.network import Network
 from ddw_graph.training.collection import Collection, open_collection
 from ddw_graph.training.data import DataSource
 from ddw_graph.training.edge_log import EdgeRow, read_edge_log
-from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.log import Row, read_log
 from ddw_graph.training.run_folder import RunFolder, file_digest, read_json
 from ddw_graph.training.state import load_weights
+from ddw_graph.training.text_data import TextData
 from ddw_graph.training.transform import Transform
 
+PREDICTION = (
+    *("test_accuracy", "test_loss", "train_seconds"),
+    *("parameters", "macs", "total_macs", "expected_macs"),
+)
 NUMBERS = {
-    "classification": (
-        *("test_accuracy", "test_loss", "train_seconds"),
-        *("parameters", "macs", "total_macs", "expected_macs"),
-    )
+    "classification": PREDICTION,
+    "language": (*PREDICTION, "test_perplexity", "test_bits_per_byte"),
 }
 """Numbers that the result of a task has, besides those of every task."""
 
@@ -129,15 +131,18 @@ class Run:
             return None
         return DataSource.from_dict(values)
 
-    def data(self, source: DataSource | None = None) -> ImageData:
-        """Returns its images, or others, transformed as those that it was trained on.
+    def data(self, source: DataSource | None = None) -> Any:
+        """Returns its images or its text, or others.
+
+        Images are transformed as those that it was trained on.
 
         Args:
-            source: Where images come from; by default where the run's came from.
+            source: Where they come from; by default where the run's came from.
 
         Raises:
             RunError: If the run's images were in memory, and no others are given.
-            DataError: If there are no such images, or of other channels or classes.
+            DataError: If there are no such images, or of other channels or classes; or
+                the text is of another vocabulary.
         """
         source = source or self.source
         if source is None:
@@ -147,14 +152,29 @@ class Run:
             )
         return self.adapt(source.load())
 
-    def adapt(self, data: ImageData) -> ImageData:
+    def adapt(self, data: Any) -> Any:
         """Returns images to be transformed as those that this run was trained on.
 
-        Where their source names an image size, they keep that size.
+        Where their source names an image size, they keep that size. A text stays as it
+        is.
 
         Raises:
-            DataError: If they have other channels or classes.
+            DataError: If images have other channels or classes, a text has another
+                vocabulary, or the run is of the other kind of data.
         """
+        if data.task != self.config.get("task"):
+            raise DataError(
+                f"{self.path} is a run of the task {self.config.get('task')}, got data "
+                f"for {data.task}"
+            )
+        if isinstance(data, TextData):
+            vocabulary = self.config["data"].get("vocabulary")
+            if data.vocabulary != vocabulary:
+                raise DataError(
+                    f"the network of {self.path} has a vocabulary of {vocabulary}, "
+                    f"the text {data.vocabulary}"
+                )
+            return data
         if self.classes != data.classes:
             raise DataError(
                 f"the network of {self.path} was trained on other classes than those "

@@ -32,11 +32,13 @@ class TrainingState:
     ) -> None:
         self.network = network
         self.recipe = recipe
-        self.optimizer = torch.optim.SGD(
-            parameter_groups(network, recipe),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-        )
+        groups, rate = parameter_groups(network, recipe), recipe.learning_rate
+        self.optimizer: torch.optim.Optimizer
+        if recipe.optimizer == "adamw":
+            betas = recipe.momentum, recipe.beta2
+            self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=betas)
+        else:
+            self.optimizer = torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum)
         self.average: Average | None = None
         if recipe.ema_decay:
             self.average = Average(network, recipe.ema_decay)
@@ -133,9 +135,11 @@ class TrainingState:
                 raise ValueError("a row of its history is incomplete")
             self.optimizer.load_state_dict(state["optimizer"])
             for parameter, buffers in self.optimizer.state.items():
-                momentum = buffers.get("momentum_buffer")
-                if momentum is not None and momentum.shape != parameter.shape:
-                    raise ValueError("a momentum has another shape than its parameter")
+                for name, value in buffers.items():
+                    scalar = name == "step"  # of AdamW
+                    shape = torch.Size() if scalar else parameter.shape
+                    if value is not None and value.shape != shape:
+                        raise ValueError(f"{name} has another shape than its parameter")
             if self.scaler.is_enabled():
                 self.scaler.load_state_dict(state["scaler"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:

@@ -1,0 +1,157 @@
+"""A map of kinds of edges: each at its own learning rate, on one network and data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ddw_graph.errors import RunError
+from ddw_graph.experiments.ablations import Ablation
+from ddw_graph.experiments.compare import Comparison, Entry, run_comparison, start
+from ddw_graph.experiments.runs import Progress
+from ddw_graph.experiments.summary import ACCURACY, metric_of
+from ddw_graph.models.transformers import GPT, VIT
+
+FIXED = Entry("complete", "fixed")
+"""What differences are to: of a Transformer the usual one."""
+
+ROUTED = "dynamic:bias=0,gate=none,norm=rms"
+"""Routers that read normalised features, open by half from the start, without a gate;
+with a neutral start each edge weighs a scale times twice the sigmoid."""
+
+SHARED = (
+    Entry("ws:k=4,p=0.75", "learned"),
+    Entry("complete", "learned"),
+    Entry("complete", "learned:form=free"),
+    Entry("complete", "dynamic:per=position"),
+    Entry("complete", f"{ROUTED},per=position"),
+    Entry("complete", "attention"),
+)
+BY_SAMPLE = (Entry("complete", "dynamic"), Entry("complete", ROUTED))
+OF_BLOCKS = (
+    Entry("complete", "learned:form=free", node="block"),
+    Entry("complete", "receiver", node="block"),
+)
+NAMES = {
+    FIXED: "residual network",
+    SHARED[0]: "RandWire",
+    SHARED[3]: "DDW by position",
+    BY_SAMPLE[0]: "DDW",
+    SHARED[5]: "Attention Residuals",
+    OF_BLOCKS[0]: "DenseFormer",
+    OF_BLOCKS[1]: "MUDD, one stream",
+}
+"""Entries under the name of the paper whose wiring and edges they are."""
+
+TUNING_SEED = 1000
+"""The seed of the runs that choose learning rates, none of those that are compared."""
+
+FACTORS = (0.5, 1.0, 2.0)
+"""Learning rates to choose from, in multiples of the recipe's."""
+
+
+def edge_map(model: str, edges: Sequence[str] = ()) -> Ablation:
+    """Returns the map of kinds of edges for a network.
+
+    Args:
+        model: The network's name.
+        edges: The kinds beside fixed edges, all on the complete DAG; by default those
+            of the literature that the network can have.
+    """
+    language, transformer = model in GPT, model in GPT or model in VIT
+    entries = tuple(Entry("complete", kind) for kind in edges) or (
+        *SHARED[:3],
+        *(() if language else BY_SAMPLE),
+        *SHARED[3:],
+        *(OF_BLOCKS if transformer else (Entry("complete", "receiver"),)),
+    )
+    return Ablation(
+        "edges",
+        "What edge weights are worth: each kind at its own learning rate",
+        tuple(dict.fromkeys((FIXED, *entries))),
+        FIXED,
+    )
+
+
+def tuned(
+    comparison: Comparison,
+    rates: Sequence[float],
+    folder: Path,
+    *,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[Comparison, list[dict[str, Any]]]:
+    """Returns a comparison with the best learning rate of each entry, and the trials.
+
+    Each entry is trained once at each rate, with a seed of its own, on the training
+    data less a part that is held out: as much as the test data, unless the source says
+    how much. The test data are not read.
+
+    Args:
+        comparison: Its entries have no rates yet.
+        rates: The learning rates to choose from.
+        folder: The comparison's folder; the trials go to ``tuning`` in it.
+        jobs: Processes; see ``run_all``.
+        progress: Called about twice a second.
+
+    Raises:
+        RunError: If there are no rates, or a run failed.
+    """
+    if not rates or len(set(rates)) < len(rates):
+        raise RunError(f"rates must be given, and differ, got {[*rates]}")
+    source = comparison.source
+    data = source.load()
+    start(comparison, data, folder)
+    if source.holdout is None:
+        source = replace(source, holdout=len(data.test))
+    trials = replace(
+        comparison,
+        entries=tuple(
+            replace(entry, learning_rate=rate)
+            for entry in comparison.entries
+            for rate in rates
+        ),
+        seeds=(TUNING_SEED,),
+        source=source,
+    )
+    rows = run_comparison(trials, folder / "tuning", jobs=jobs, progress=progress)
+    metric = metric_of(rows)
+    found = {row["entry"]: row[metric.key] for row in rows}
+    best = max if metric is ACCURACY else min
+    chosen = tuple(
+        best(
+            (replace(entry, learning_rate=rate) for rate in rates),
+            key=lambda each: found[each.label],
+        )
+        for entry in comparison.entries
+    )
+    return replace(comparison, entries=chosen), rows
+
+
+def name_of(entry: Entry) -> str:
+    """Returns the name of the paper whose wiring and edges an entry has, or none."""
+    return NAMES.get(replace(entry, learning_rate=None), "")
+
+
+def map_rows(
+    ablation: Ablation,
+    table: Sequence[Mapping[str, Any]],
+    costs: Mapping[str, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Returns the rows of a summary with each entry's name, rate and cost of a step.
+
+    Args:
+        ablation: The map, its entries with rates.
+        table: A row for each entry.
+        costs: What ``entry_costs`` returned.
+    """
+    entries = {entry.label: entry for entry in ablation.entries}
+    return [
+        {
+            "name": name_of(entries[row["entry"]]),
+            "learning_rate": entries[row["entry"]].learning_rate,
+            **row,
+            **costs[row["entry"]],
+        }
+        for row in table
+    ]

@@ -1,0 +1,353 @@
+"""Text to train on and to test on, as tokens that are mapped from disk."""
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ddw_graph.atomic import write_bytes
+from ddw_graph.errors import DataError, reason_of
+from ddw_graph.training.bad_images import BadImage
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from ddw_graph.training.data import DataSource
+
+EMBEDDED_TEXT = Path(__file__).parent / "king_james" / "text.txt"
+HELD_OUT = 0.1
+"""Share of a text, at its end, that is tested on."""
+
+PIECE = 2**22
+"""Bytes that are read, or encoded, at a time."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A sequence of tokens that lies in one or several arrays.
+
+    Args:
+        pieces: The arrays, of any integer type, mapped from disk.
+        start: The first token that counts.
+        stop: The one after the last.
+    """
+
+    pieces: tuple[np.ndarray, ...]
+    start: int
+    stop: int
+
+    @classmethod
+    def of(cls, pieces: Sequence[np.ndarray]) -> "Tokens":
+        """Returns all tokens of some arrays, one after the other."""
+        return cls(tuple(pieces), 0, sum(map(len, pieces)))
+
+    def __len__(self) -> int:
+        """Returns the number of tokens."""
+        return self.stop - self.start
+
+    def part(self, start: int, stop: int) -> "Tokens":
+        """Returns the tokens of a range, without reading them."""
+        return replace(self, start=self.start + start, stop=self.start + stop)
+
+    def read(self, start: int, count: int) -> np.ndarray:
+        """Returns some tokens, int64."""
+        ends = [*accumulate(map(len, self.pieces))]
+        place = self.start + start
+        read: list[np.ndarray] = []
+        while count:
+            index = bisect_right(ends, place)
+            offset = place - (ends[index] - len(self.pieces[index]))
+            read.append(self.pieces[index][offset : offset + count].astype(np.int64))
+            place, count = place + len(read[-1]), count - len(read[-1])
+        return read[0] if len(read) == 1 else np.concatenate(read)
+
+
+class Windows(Dataset[tuple[Tensor, Tensor]]):
+    """Windows of a text, each with the token that follows at each position.
+
+    Windows are spread evenly over the text; as many as fit do not overlap. Those to
+    train on begin at a token between this place and the next one's, drawn from torch's
+    global generator: see ``training_batches``.
+
+    Args:
+        tokens: The text.
+        context: Tokens of a window.
+        count: How many windows; by default as many as fit.
+        moved: Whether windows begin at a drawn token.
+
+    Shapes:
+        - sample: two tensors ``(context,)``, int64
+
+    Raises:
+        DataError: If the text is shorter than a window and the token after it.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        context: int,
+        count: int | None = None,
+        *,
+        moved: bool = False,
+    ) -> None:
+        if len(tokens) <= context:
+            raise DataError(
+                f"a text must have more than {context} tokens, the context of the "
+                f"network, in each part, got {len(tokens)}"
+            )
+        self.tokens, self.context, self.moved = tokens, context, moved
+        self.count = count or (len(tokens) - 1) // context
+
+    def __len__(self) -> int:
+        """Returns the number of windows."""
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        """Returns a window and what follows each of its tokens."""
+        last = len(self.tokens) - 1
+        start, stop = index * last // self.count, (index + 1) * last // self.count
+        if self.moved:
+            start += int(torch.randint(max(1, stop - start), ()))
+        start = min(start, last - self.context)
+        window = torch.from_numpy(self.tokens.read(start, self.context + 1))
+        return window[:-1], window[1:]
+
+
+@dataclass(frozen=True)
+class TextData:
+    """Text to train on and to test on.
+
+    Args:
+        name: Its name, one of ``DATA_SETS``.
+        train: Tokens to train on.
+        test: Tokens to test on.
+        vocabulary: Number of different tokens.
+        test_bytes: Bytes of the text to test on.
+        digest: Tells texts of the same name apart.
+        holdout: Tokens at the end of the text to train on that are tested on, in place
+            of the text's own; None where they are not.
+        epoch_tokens: Tokens of an epoch; None for all.
+        source: How to load it again.
+        tokenizer: What makes tokens of a text; None where tokens are bytes.
+    """
+
+    name: str
+    train: Tokens
+    test: Tokens
+    vocabulary: int
+    test_bytes: int
+    digest: str
+    holdout: int | None = None
+    epoch_tokens: int | None = None
+    source: "DataSource | None" = None
+    tokenizer: "Tokenizer | None" = None
+
+    task = "language"
+    default_model = "gpt_tiny"
+    bad: tuple[BadImage, ...] = ()
+    classes: tuple[str, ...] = ()
+    image_size = 0
+    """A text has no classes, and no image."""
+
+    def inputs(self, split: str, network: Any) -> Windows:
+        """Returns the windows of a split, each with what follows its tokens.
+
+        Args:
+            split: ``train`` or ``test``.
+            network: The language model, whose context is the length of a window.
+        """
+        tokens = self.test if split == "test" else self.train
+        return Windows(tokens, network.context)
+
+    def network_settings(self) -> dict[str, Any]:
+        """Returns what ``create_model`` takes of this text."""
+        return {"vocabulary": self.vocabulary}
+
+    def train_windows(self, context: int) -> Windows:
+        """Returns the windows of an epoch, each beginning at a drawn token."""
+        count = None
+        if self.epoch_tokens is not None:
+            count = max(1, self.epoch_tokens // context)
+        return Windows(self.train, context, count, moved=True)
+
+    def encode(self, text: str) -> Tensor:
+        """Returns the tokens of a text, ``(tokens,)``."""
+        if self.tokenizer is None:
+            return torch.tensor([*text.encode()], dtype=torch.long)
+        return torch.tensor(self.tokenizer.encode(text).ids, dtype=torch.long)
+
+    def decode(self, tokens: Tensor) -> str:
+        """Returns the text of tokens; bytes that are no UTF-8 are replaced."""
+        numbers = tokens.tolist()
+        if self.tokenizer is None:
+            return bytes(numbers).decode(errors="replace")
+        text: str = self.tokenizer.decode(numbers)
+        return text
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what identifies this text, ready for JSON."""
+        chosen = {"holdout": self.holdout, "epoch_tokens": self.epoch_tokens}
+        return {
+            "name": self.name,
+            "vocabulary": self.vocabulary,
+            "train": len(self.train),
+            "test": len(self.test),
+            "digest": self.digest,
+            **{name: value for name, value in chosen.items() if value is not None},
+        }
+
+
+def load_text(
+    root: Path | None, *, tokenizer: Path | None = None, holdout: int | None = None
+) -> TextData:
+    """Returns a text as tokens.
+
+    The last tenth is tested on; or, of a folder with files or folders ``train`` and
+    ``val`` (or ``test``), these, with any suffix.
+
+    Args:
+        root: A file, or a folder whose files are read in the order of their paths;
+            hidden ones are left out. By default the embedded text: the beginning of the
+            Bible in the King James Version.
+        tokenizer: A file of Hugging Face's ``tokenizers``; by default tokens are bytes.
+            The tokens of a file are kept beside it, in ``NAME.DIGEST.tokens``.
+        holdout: Tokens at the end of the text to train on that are tested on.
+
+    Raises:
+        DataError: If there is no text, it cannot be read, or it is too short.
+    """
+    root = root or EMBEDDED_TEXT
+    encoder, key = (None, "") if tokenizer is None else _tokenizer(tokenizer)
+    digest = sha256(key.encode())
+    train_files, test_files = _files(root)
+    try:
+        train = Tokens.of([_tokens(path, encoder, key, digest) for path in train_files])
+        test = Tokens.of([_tokens(path, encoder, key, digest) for path in test_files])
+    except OSError as error:
+        raise DataError(f"{root} must be readable, got {reason_of(error)}") from error
+    if holdout is not None and not 0 < holdout < len(train):
+        raise DataError(f"holdout must be in [1, {len(train)}) tokens, got {holdout}")
+    if not test_files:
+        cut = round((1 - HELD_OUT) * len(train))
+        train, test = train.part(0, cut), train.part(cut, len(train))
+    if holdout is not None:
+        cut = len(train) - holdout
+        train, test = train.part(0, cut), train.part(cut, len(train))
+        digest.update(f"held out {holdout}".encode())
+    for part, tokens in (("train", train), ("test", test)):
+        if len(tokens) < 2:
+            raise DataError(
+                f"a text must have 2 tokens to {part} on, got {len(tokens)} in {root}"
+            )
+    return TextData(
+        "text",
+        train,
+        test,
+        256 if encoder is None else encoder.get_vocab_size(),
+        _bytes(test, encoder),
+        digest.hexdigest()[:16],
+        holdout,
+        tokenizer=encoder,
+    )
+
+
+def _files(root: Path) -> tuple[list[Path], list[Path]]:
+    """Returns the files to train on, and those to test on where they are given."""
+    if root.is_file():
+        return [root], []
+    if not root.is_dir():
+        raise DataError(f"a text must be a file or a folder, got {root}")
+    parts = {path.stem: path for path in sorted(root.iterdir())}
+    test = parts.get("val") or parts.get("test")
+    if "train" in parts and test is not None:
+        return _below(parts["train"]), _below(test)
+    return _below(root), []
+
+
+def _below(root: Path) -> list[Path]:
+    """Returns a file, or all files in a folder, in the order of their paths."""
+    if root.is_file():
+        return [root]
+    found = []
+    for folder, names, files in os.walk(root):
+        names[:] = [name for name in names if not name.startswith(".")]
+        found += [
+            Path(folder, name)
+            for name in files
+            if not name.startswith(".") and not name.endswith(".tokens")
+        ]
+    if not found:
+        raise DataError(f"a folder of text must hold files, got none in {root}")
+    return sorted(found)
+
+
+def _tokens(path: Path, encoder: Any, key: str, digest: Any) -> np.ndarray:
+    """Returns the tokens of a file, and adds the file to a digest."""
+    if not path.stat().st_size:
+        return np.empty(0, np.uint8)
+    text = np.memmap(path, np.uint8, "r")
+    own = sha256()
+    for start in range(0, len(text), PIECE):
+        own.update(text[start : start + PIECE])
+    digest.update(own.digest())
+    if encoder is None:
+        return text
+    kind = np.dtype("<u2" if encoder.get_vocab_size() <= 2**16 else "<u4")
+    kept = path.with_name(f"{path.name}.{own.hexdigest()[:8]}{key[:8]}.tokens")
+    if not kept.exists():
+        pieces = (np.array(ids, kind).tobytes() for ids in _encoded(path, encoder))
+        write_bytes(kept, list(pieces))
+    if not kept.stat().st_size:
+        return np.empty(0, kind)
+    tokens = np.memmap(kept, kind, "r")
+    if int(tokens.max()) >= encoder.get_vocab_size():
+        raise DataError(f"{kept} must hold tokens of this tokenizer: remove it")
+    return tokens
+
+
+def _encoded(path: Path, encoder: Any) -> Iterator[list[int]]:
+    """Yields the tokens of a text file, some lines at a time."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            while lines := file.readlines(PIECE):
+                yield encoder.encode("".join(lines), add_special_tokens=False).ids
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} must be UTF-8 for a tokenizer, got {error}") from error
+
+
+def _bytes(tokens: Tokens, encoder: Any) -> int:
+    """Returns the bytes of the text that tokens stand for."""
+    if encoder is None:
+        return len(tokens)
+    count = 0
+    for start in range(0, len(tokens), PIECE):
+        piece = tokens.read(start, min(PIECE, len(tokens) - start))
+        count += len(encoder.decode(piece.tolist(), skip_special_tokens=False).encode())
+    return count
+
+
+def _tokenizer(path: Path) -> tuple[Any, str]:
+    """Returns a tokenizer and the digest of its file."""
+    try:
+        from tokenizers import Tokenizer  # optional
+    except ImportError as error:
+        raise DataError(
+            "a tokenizer needs tokenizers, which is not installed: pip install "
+            "tokenizers"
+        ) from error
+    try:
+        content = path.read_bytes()
+        return Tokenizer.from_str(content.decode()), sha256(content).hexdigest()
+    except Exception as error:  # the library raises plain exceptions
+        raise DataError(
+            f"{path} must be a file of tokenizers, got {reason_of(error)}"
+        ) from error
