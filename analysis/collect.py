@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from ddw_graph.errors import DataError
-from ddw_graph.nn.cost import NetworkCost, cost
+from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.outputs import Output, outputs
+from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.collection import (
     COLUMNS,
     Collection,
@@ -23,6 +23,7 @@ from ddw_graph.training.collection import (
     open_collection,
     sample_rows,
 )
+from ddw_graph.training.evaluation import default_batch
 from ddw_graph.training.loading import batches
 from ddw_graph.training.positions import position_writer
 
@@ -33,9 +34,7 @@ def collect(
     folder: Path | None = None,
     *,
     classes: Sequence[str] = (),
-    loss: Callable[[Output], Tensor] | None = None,
-    price: NetworkCost | None = None,
-    batch_size: int = 250,
+    batch_size: int | None = None,
     workers: int = 0,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -48,13 +47,11 @@ def collect(
 
     Args:
         network: The network, in whose precision the images are evaluated.
-        images: Images with labels, such as ``ImageData.test_inputs()``, or samples
-            without classes.
+        images: Images with labels, such as ``ImageData.test_inputs()``, or windows of a
+            text.
         folder: Where the collection goes.
         classes: Name of each class; none where samples have no classes.
-        loss: Returns the loss of each sample, where samples have no classes.
-        price: What the network costs; by default for images of the first batch's size.
-        batch_size: Images in a batch.
+        batch_size: Images in a batch; by default that of ``default_batch``.
         workers: Processes that load images.
         overwrite: Whether a collection in the folder may be replaced.
         progress: Called with the number of images done.
@@ -72,11 +69,12 @@ def collect(
         >>> collect(network, images, classes=("a", "b")).samples
         5
     """
+    batch_size = batch_size or default_batch(network)
     loader = iter(batches(images, batch_size, workers=workers))
     first = next(loader, None)
     if first is None:
         raise DataError("a collection needs at least one image, got none")
-    price = price or cost(network, tuple(first[0].shape[-2:]))
+    price = cost(network, tuple(first[0].shape[-2:]))
     rows, done = [], 0
     with ExitStack() as stack:
         writer = None
@@ -85,11 +83,10 @@ def collect(
                 CollectionWriter(folder, network, price, classes, overwrite=overwrite)
             )
         for output in outputs(network, chain([first], loader)):
-            losses = None if loss is None else loss(output)
             if writer is not None:
-                writer.add(output, losses)
+                writer.add(output)
             else:
-                rows.append(sample_rows(output, network, price, losses).cpu())
+                rows.append(sample_rows(output, network, price).cpu())
             if seen is not None:
                 seen(output.images)
             done += len(output.images)
@@ -107,7 +104,7 @@ def keep_positions(
     count: int = 8,
     *,
     vocabulary: Sequence[str] = (),
-    batch_size: int = 250,
+    batch_size: int | None = None,
     workers: int = 0,
 ) -> Collection:
     """Evaluates a collection's first samples again and keeps their weights by position.
@@ -121,7 +118,7 @@ def keep_positions(
         samples: The samples that it is of.
         count: How many are kept.
         vocabulary: The text of each token, for samples that are tokens.
-        batch_size: Samples in a batch.
+        batch_size: Samples in a batch; by default that of ``default_batch``.
         workers: Processes that load samples.
 
     Returns:
@@ -163,6 +160,7 @@ def keep_positions(
             "other wirings"
         )
     labels, done = collection.columns.get("label"), 0
+    batch_size = batch_size or default_batch(network)
     loader = batches(Subset(samples, range(count)), batch_size, workers=workers)
     with position_writer(collection.folder, network, vocabulary) as writer:
         for output in outputs(network, loader):

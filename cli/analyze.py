@@ -84,11 +84,11 @@ def analyze(
         collection = trained.analysis
     if not kept or positions is not None:
         data = run_images(trained, options, workers=workers)
-        images = data.test_inputs() if split == "test" else data.train_inputs()
         network = trained.network(device=usable_device(device))
+        images = data.inputs(split, network)
     if not kept:
         with bar() as progress:
-            task = progress.add_task("images", total=len(images))  # type: ignore[arg-type]
+            task = progress.add_task("samples", total=len(images))
             collection = collect(
                 network,
                 images,
@@ -100,7 +100,12 @@ def analyze(
             )
     if positions is not None:
         collection = keep_positions(
-            collection, network, images, positions, workers=workers
+            collection,
+            network,
+            images,
+            positions,
+            vocabulary=data.words() if data.task == "language" else (),
+            workers=workers,
         )
     write_edge_table(collection)
     if parquet:

@@ -265,38 +265,31 @@ def collection_of(
 
 @torch.no_grad()
 def sample_rows(
-    output: Output,
-    network: Network,
-    price: NetworkCost,
-    loss: Float[Tensor, " rows"] | None = None,
+    output: Output, network: Network, price: NetworkCost
 ) -> Float[Tensor, "rows columns"]:
     """Returns what is collected of a batch, a row for each sample, on its device.
 
     In float64: a number for each edge of each stage, then the columns of
-    ``columns_of``.
+    ``columns_of``. Samples with a prediction at each position, such as windows of a
+    text, have no class; their loss is the mean over positions.
 
     Args:
         output: What the network returned.
         network: The network.
         price: Its cost for the samples.
-        loss: The loss of each sample where samples have no classes; by default the
-            cross-entropy of logits and labels.
 
     Raises:
-        DataError: If the batch has neither labels nor losses.
+        DataError: If the batch has no labels.
     """
-    known: tuple[Tensor, ...]
-    if loss is not None:
-        known = (loss,)
-    elif output.labels is not None:
-        logits, labels = output.logits, output.labels
-        entropy = functional.cross_entropy(logits, labels, reduction="none")
-        known = (labels, logits.argmax(1), entropy)
-    else:
-        raise DataError(
-            "a collection needs batches of images and labels, or the loss of each "
-            "sample, got neither"
-        )
+    if output.labels is None:
+        raise DataError("a collection needs batches of images and labels, got images")
+    logits, labels = output.logits, output.labels
+    loss = functional.cross_entropy(
+        logits.movedim(-1, 1), labels, reduction="none"
+    ).reshape(len(labels), -1)
+    known: tuple[Tensor, ...] = (loss.mean(1),)
+    if logits.ndim == 2:
+        known = (labels, logits.argmax(1), *known)
     pairs = zip(output.adjacency, network.stages, strict=True)
     weights = [sample_weights(matrix, stage.plan) for matrix, stage in pairs]
     known = (*known, price.expected_macs(output.adjacency))
@@ -313,8 +306,8 @@ def from_rows(
     """Returns the collection of rows of ``sample_rows``, in memory.
 
     Raises:
-        DataError: If the rows have other columns than those of ``columns_of``, a label
-            is not the number of a class, or a loss is not finite.
+        DataError: If samples have classes and there are none or the reverse, a label is
+            not the number of a class, or a loss is not finite.
     """
     stages = tuple(map(StageEdges.of, network.stages, price.work))
     *arrays, known = _split(rows, stages, classes)
@@ -352,8 +345,8 @@ class CollectionWriter:
 
     ``stage-K.npy`` holds the effective multipliers, float32, ``(samples, edges)``;
     ``samples.csv`` label, prediction, loss and expected MACs; ``collection.json`` the
-    edges, their MACs, and the classes. Without classes, as for windows of text, there
-    is no label and no prediction, and ``add`` is given the loss of each sample.
+    edges, their MACs, and the classes. Samples without classes, such as windows of a
+    text, have no label and no prediction.
 
     Args:
         folder: Where the collection goes.
@@ -412,18 +405,14 @@ class CollectionWriter:
             self._open = files.pop_all()
         return self
 
-    def add(self, output: Output, loss: Float[Tensor, " rows"] | None = None) -> None:
+    def add(self, output: Output) -> None:
         """Adds the samples of a batch.
 
-        Args:
-            output: What the network returned.
-            loss: The loss of each sample, where samples have no classes.
-
         Raises:
-            DataError: If samples have classes and the batch has no labels, or they have
-                none and there is no loss.
+            DataError: If the batch has no labels, or samples have classes and there are
+                none, or the reverse.
         """
-        self.add_rows(sample_rows(output, self.network, self.price, loss))
+        self.add_rows(sample_rows(output, self.network, self.price))
 
     def add_rows(self, rows: Float[Tensor, "rows columns"]) -> None:
         """Adds samples: rows of ``sample_rows``, on any device.

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import NetworkCost, cost
+from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output, outputs
 from ddw_graph.training.budget_term import mac_shares
@@ -22,6 +23,16 @@ from ddw_graph.training.edge_log import weight_sums, weighted_edges
 from ddw_graph.training.loading import batches
 from ddw_graph.training.shared_collection import shared_collection
 from ddw_graph.training.world import World
+
+TOKENS = 2**15
+"""Tokens that are evaluated at a time."""
+
+
+def default_batch(network: Network) -> int:
+    """Returns the samples to evaluate at a time: 250 images, or ``TOKENS`` tokens."""
+    if isinstance(network, LanguageModel):
+        return max(1, TOKENS // network.context)
+    return 250
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,7 @@ def evaluate(
             sums += _sums(output, price)
             weights += weight_sums(edges, output.adjacency)
             if add is not None:
-                add(output, None)
+                add(output)
         loss, correct, among, share, count = world.total(sums).tolist()
         weights = world.total(weights).cpu()
         if not math.isfinite(loss):

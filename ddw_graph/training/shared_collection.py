@@ -15,9 +15,6 @@ from ddw_graph.training.collection import CollectionWriter, columns_of, sample_r
 from ddw_graph.training.loading import batch_sizes
 from ddw_graph.training.world import World
 
-Adds = Callable[[Output, Tensor | None], None]
-"""Adds what a network returned, and the loss of each sample where it has no class."""
-
 
 @contextmanager
 def shared_collection(
@@ -29,7 +26,7 @@ def shared_collection(
     count: int,
     batch_size: int,
     world: World = World(),  # noqa: B008 (frozen)
-) -> Iterator[Adds]:
+) -> Iterator[Callable[[Output], None]]:
     """Yields a function that adds a process's share of a batch to one collection.
 
     The folder, which may exist, appears at the end of the context in the process that
@@ -57,8 +54,8 @@ def shared_collection(
             return
         rows: list[Tensor] = []
 
-        def add(output: Output, loss: Tensor | None = None) -> None:
-            rows.append(sample_rows(output, network, price, loss))
+        def add(output: Output) -> None:
+            rows.append(sample_rows(output, network, price))
 
         yield add
         edges = sum(len(stage.plan.edges) for stage in network.stages)

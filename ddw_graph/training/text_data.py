@@ -193,6 +193,13 @@ class TextData:
         text: str = self.tokenizer.decode(numbers)
         return text
 
+    def words(self) -> list[str]:
+        """Returns the text of each token, of bytes above 127 their hex."""
+        numbers = range(self.vocabulary)
+        if self.tokenizer is None:
+            return [bytes([n]).decode("ascii", "backslashreplace") for n in numbers]
+        return [self.decode(torch.tensor([number])) for number in numbers]
+
     def as_dict(self) -> dict[str, Any]:
         """Returns what identifies this text, ready for JSON."""
         chosen = {"holdout": self.holdout, "epoch_tokens": self.epoch_tokens}

@@ -15,8 +15,9 @@ from ddw_graph.analysis.statistics.tables import TABLES
 from ddw_graph.cli.plot import KINDS, SEVERAL
 from ddw_graph.cli.statistics import WHAT
 from ddw_graph.training.collection import open_collection
+from ddw_graph.training.text_data import EMBEDDED_TEXT
 from tests.analysis.test_collect import CLASSES, some_images, some_model
-from tests.cli.command import call
+from tests.cli.command import call, succeeds
 
 
 def test_every_table_has_a_line_in_the_help() -> None:
@@ -108,6 +109,25 @@ def test_positions_are_added_to_an_analysis(analyzed: Path, tmp_path: Path) -> N
     assert collection.by_position.inputs.shape[0] == 3
     too_many = call("analyze", run, "--positions", 101)
     assert too_many.exit_code == 2 and "1 to 100 samples, got 101" in too_many.stderr
+
+
+def test_a_text_has_an_analysis_with_its_tokens(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    network = ("--model", "gpt_tiny", "--depth", 1, "--width", 8, "--heads", 1)
+    data = ("--data", "text", "--context", 16, "--holdout", 400, "--epoch-tokens", 400)
+    edges = ("--edges", "dynamic:per=position,router_std=1")
+    succeeds("train", *network, *data, *edges, "--epochs", 1, "--out", run)
+    succeeds("analyze", run, "--positions", 3)
+    collection = open_collection(run)
+    kept = collection.by_position
+    assert (collection.samples, collection.classes, kept.samples) == (24, (), 3)
+    result = json.loads((run / "result.json").read_text())
+    assert collection.column("loss").mean() == pytest.approx(result["test_loss"])
+    means = collection.positions(0).mean(2)
+    np.testing.assert_allclose(means, collection.weights(0)[:3], rtol=1e-4)
+    text = "".join(kept.vocabulary[token] for token in kept.tokens[0])
+    assert text in EMBEDDED_TEXT.read_text()
+    assert len(kept.vocabulary) == 256 and kept.vocabulary[233] == "\\xe9"
 
 
 def test_maps_are_of_a_sample_and_its_edges(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ddw_graph.errors import DataError, ModelError
 from ddw_graph.generators import complete
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.outputs import Output, outputs
+from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.collection import (
     COLUMNS,
     Collection,
@@ -27,7 +27,7 @@ from ddw_graph.training.collection import (
 )
 from ddw_graph.training.shared_collection import shared_collection
 from ddw_graph.training.world import World
-from tests.training.text import TOKENS, TokenNetwork, token_outputs, window_loss
+from tests.training.text import TOKENS, token_network, token_outputs
 
 CLASSES = ("a", "b", "c")
 IMAGES = torch.rand(10, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -121,10 +121,10 @@ def test_what_is_not_complete_never_appears(tmp_path: Path) -> None:
 
 def text_collection(folder: Path, batch: int = 4) -> Collection:
     """Writes windows of tokens, which have a loss and no class."""
-    model = TokenNetwork()
-    with CollectionWriter(folder, model, model.price(), overwrite=True) as writer:
+    model = token_network()
+    with CollectionWriter(folder, model, cost(model), overwrite=True) as writer:
         for output in token_outputs(model, batch=batch):
-            writer.add(output, window_loss(output))
+            writer.add(output)
     return open_collection(folder)
 
 
@@ -132,10 +132,15 @@ def test_samples_without_classes_have_losses_only(tmp_path: Path) -> None:
     collection = text_collection(tmp_path / "a")
     assert (collection.samples, collection.classes) == (10, ())
     assert list(collection.columns) == ["loss", "expected_macs"]
-    (output,) = token_outputs(TokenNetwork(), batch=10)
-    np.testing.assert_allclose(
-        collection.column("loss"), window_loss(output), rtol=1e-5
-    )
+    (output,) = token_outputs(token_network(), batch=10)
+    assert output.labels is not None
+    losses = [
+        np.mean([-row[t] for row, t in zip(window, following, strict=True)])
+        for window, following in zip(
+            output.logits.log_softmax(-1).tolist(), output.labels.tolist(), strict=True
+        )
+    ]
+    np.testing.assert_allclose(collection.column("loss"), losses, rtol=1e-5)
     means = output.adjacency[0][:, 1:, 0].mean((2, 3))
     np.testing.assert_allclose(collection.weights(0)[:, :3], means, rtol=1e-5)
     for name in ("label", "prediction"):
@@ -145,23 +150,15 @@ def test_samples_without_classes_have_losses_only(tmp_path: Path) -> None:
 
 
 def test_columns_go_with_classes(tmp_path: Path) -> None:
-    model = TokenNetwork()
-    price = model.price()
-    (output,) = token_outputs(model, batch=10)
-    (images,) = outputs(network(), [(IMAGES, LABELS)])
-    loss = window_loss(output)
-
-    def add(classes: tuple[str, ...], *given: Any) -> None:
-        with CollectionWriter(tmp_path / "a", model, price, classes) as writer:
-            writer.add(*given)
-
+    model, text = network(), token_network()
+    (images,) = outputs(model, [(IMAGES, LABELS)])
+    (windows,) = token_outputs(text, batch=10)
     with pytest.raises(DataError, match="with classes needs label .*, got 2 numbers"):
-        add(CLASSES, output, loss)
-    with pytest.raises(DataError, match="the loss of each sample, got neither"):
-        add((), output)
-    labelled = Output(output.images, LABELS, images.logits, output.adjacency)
+        with CollectionWriter(tmp_path / "a", text, cost(text), CLASSES) as writer:
+            writer.add(windows)
     with pytest.raises(DataError, match="without classes needs loss .*, got 4 numbers"):
-        add((), labelled)
+        with CollectionWriter(tmp_path / "a", model, cost(model, 8)) as writer:
+            writer.add(images)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,13 +175,13 @@ class Share(World):
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_several_processes_write_what_one_does(tmp_path: Path, size: int) -> None:
-    model = TokenNetwork()
+    model = token_network()
     totals: list[torch.Tensor] = []
     for rank in reversed(range(size)):
         with shared_collection(
             tmp_path / "a",
             model,
-            model.price(),
+            cost(model),
             count=10,
             batch_size=4,
             world=Share(rank, size, totals=totals),
@@ -192,7 +189,7 @@ def test_several_processes_write_what_one_does(tmp_path: Path, size: int) -> Non
             for batch in torch.split(TOKENS, 4):
                 part = batch.tensor_split(size)[rank]
                 for output in token_outputs(model, part) if len(part) else ():
-                    add(output, window_loss(output))
+                    add(output)
     assert len(totals) == (size if size > 1 else 0)
     found, alone = open_collection(tmp_path / "a"), text_collection(tmp_path / "b")
     np.testing.assert_allclose(found.rows(), alone.rows(), rtol=1e-5)

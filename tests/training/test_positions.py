@@ -12,6 +12,7 @@ from torch.utils.data import TensorDataset
 
 from ddw_graph.analysis.collect import collect, keep_positions
 from ddw_graph.errors import DataError
+from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.collection import (
     Collection,
@@ -24,10 +25,9 @@ from tests.analysis.test_collect import CLASSES, some_images, some_model
 from tests.training.text import (
     TOKENS,
     WORDS,
-    TokenNetwork,
     text_positions,
+    token_network,
     token_outputs,
-    window_loss,
 )
 
 PER_POSITION = "dynamic:per=position,router_std=1,bias=0"
@@ -78,7 +78,7 @@ def test_the_size_of_batches_does_not_matter(tmp_path: Path, batch_size: int) ->
 @pytest.mark.parametrize("batch", [1, 4, 10])
 def test_tokens_are_kept_with_their_weights(tmp_path: Path, batch: int) -> None:
     collection = text_positions(tmp_path / "a", batch)
-    (output,) = token_outputs(TokenNetwork(), batch=10)
+    (output,) = token_outputs(token_network(), batch=10)
     assert collection.by_position.tokens.tolist() == TOKENS.tolist()
     assert collection.by_position.vocabulary == WORDS
     source, target = collection.stages[0].edges.T
@@ -138,7 +138,7 @@ def test_positions_are_of_the_collections_network_and_samples(tmp_path: Path) ->
 
 
 def test_all_samples_have_the_same_positions_and_known_tokens(tmp_path: Path) -> None:
-    model = TokenNetwork()
+    model = token_network()
     long, short = token_outputs(model)[0], token_outputs(model, TOKENS[:, :3])[0]
     with pytest.raises(DataError, match="the same positions"):
         with position_writer(tmp_path, model) as writer:
@@ -204,10 +204,10 @@ def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_positions_are_of_no_more_samples_than_there_are(tmp_path: Path) -> None:
-    model = TokenNetwork()
+    model = token_network()
     (few,) = token_outputs(model, TOKENS[:4])
-    with CollectionWriter(tmp_path / "a", model, model.price()) as writer:
-        writer.add(few, window_loss(few))
+    with CollectionWriter(tmp_path / "a", model, cost(model)) as writer:
+        writer.add(few)
     with position_writer(tmp_path / "a", model) as positions:
         for output in token_outputs(model):
             positions.add(output)
