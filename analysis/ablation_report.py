@@ -72,13 +72,9 @@ def ablation_table(ablation: Ablation, table: Rows) -> str:
 def described(comparison: Comparison) -> str:
     """Returns in a sentence how an ablation's networks were trained."""
     recipe = comparison.recipe
-    sizes = {
-        "n": comparison.n,
-        "channels": comparison.channels,
-        "head": comparison.head,
-    }
+    sizes = {**comparison.settings, "channels": comparison.channels}
     plural = "" if recipe.epochs == 1 else "s"
-    chosen = "".join(f", {k} {v:g}" for k, v in sizes.items() if v is not None)
+    chosen = "".join(f", {k} {v}" for k, v in sizes.items() if v is not None)
     return (
         f"{comparison.model}{chosen} on {comparison.source.name}, {recipe.epochs} "
         f"epoch{plural} with batches of {recipe.batch_size}, seeds "

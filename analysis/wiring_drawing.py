@@ -15,7 +15,7 @@ from scipy.interpolate import PchipInterpolator
 
 from ddw_graph.analysis.layered_layout import Routes, layered_layout
 from ddw_graph.errors import WiringError
-from ddw_graph.wiring import check
+from ddw_graph.wiring import check, computing_nodes
 from ddw_graph.wiring.description import longest_path_layers
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish; yellow, too pale
@@ -31,6 +31,9 @@ MAX_NUMBERS = 64
 
 RADIUS = 0.3
 """Of a node, where two in a line are 1 apart."""
+
+DOT = 0.1
+"""Radius of an identity node, which has no number."""
 
 CENTRED: Any = {"ha": "center", "va": "center_baseline", "zorder": 5}
 """How text stands at its place."""
@@ -49,7 +52,8 @@ def draw_wiring(
     """Returns a picture of a wiring.
 
     An edge has the colour of its source. Lines and letters scale with the axes. In SVG,
-    an edge of arcs and layers has the id ``edge-i-j``, and a node ``node-i``.
+    an edge of arcs and layers has the id ``edge-i-j``, and a node ``node-i``. Identity
+    nodes are small dots.
 
     - ``arcs``: nodes stand in topological order on a line, edges are arcs above it;
     - ``layered``: a node stands as far to the right as its longest path from the input
@@ -73,13 +77,14 @@ def draw_wiring(
         >>> [text.get_text() for text in figure.axes[0].texts]
         ['0', '1', '2', 'input', 'output']
     """
-    check(dag)
+    radii = dict.fromkeys(range(len(check(dag))), DOT)
+    radii |= dict.fromkeys((0, *computing_nodes(dag), len(dag) - 1), RADIUS)
     ink = _ink(dag, weights)
     match automatic_style(dag) if style == "auto" else style:
         case "arcs":
-            ax = _draw_routes(_arcs(dag), ink, ax, 0.0, (0.0, -0.5))
+            ax = _draw_routes(_arcs(dag), ink, radii, ax, 0.0, (0.0, -0.5))
         case "layered":
-            ax = _draw_routes(_layers(dag), ink, ax, 1.7, (0.45, 0.0))
+            ax = _draw_routes(_layers(dag), ink, radii, ax, 1.7, (0.45, 0.0))
         case "matrix":
             ax = _draw_matrix(len(dag), ink, ax)
         case _:
@@ -160,6 +165,7 @@ def _layers(dag: nx.DiGraph) -> Routes:
 def _draw_routes(
     routes: Routes,
     ink: Ink,
+    radii: Mapping[int, float],
     ax: Axes | None,
     margin: float,
     beside: tuple[float, float],
@@ -169,6 +175,7 @@ def _draw_routes(
     Args:
         routes: The points of each edge, from the centre of its source to its target's.
         ink: Colour and boldness of each edge.
+        radii: The radius of each node.
         ax: Axes to draw into.
         margin: Room for words on the left and on the right.
         beside: Where the word "output" is, from its node; "input" is mirrored in x.
@@ -182,8 +189,8 @@ def _draw_routes(
             places[node] = float(x), float(y)
         colour, bold = ink[i, j]
         distance = np.hypot(*(route - route[-1]).T)
-        last = np.flatnonzero(distance > RADIUS)[-1]
-        rim = route[-1] + RADIUS / distance[last] * (route[last] - route[-1])
+        last = np.flatnonzero(distance > radii[j])[-1]
+        rim = route[-1] + radii[j] / distance[last] * (route[last] - route[-1])
         ax.add_patch(
             FancyArrowPatch(
                 path=Path([*route[: last + 1], rim]),
@@ -199,7 +206,9 @@ def _draw_routes(
     for node, at in sorted(places.items()):
         colour = COLOURS[node % len(COLOURS)]
         look = {"facecolor": colour, "linewidth": 0, "zorder": 4}
-        ax.add_patch(Circle(at, RADIUS, gid=f"node-{node}", **look))
+        ax.add_patch(Circle(at, radii[node], gid=f"node-{node}", **look))
+        if radii[node] == DOT:
+            continue
         # Black reads better on the palest of the colours, white on the others.
         pale = np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)) > 0.55
         colour = "black" if pale else "white"

@@ -24,8 +24,10 @@ from ddw_graph.cli.training_options import (
     common_source,
     data_options,
     data_source,
+    network_settings,
     numbers,
     recipe_options,
+    shape_options,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ WITH_RUNS = {
 @STAGE_N_OPTION
 @click.option("--channels", type=float, help="C of complete dynamic.")
 @HEAD_OPTION
+@shape_options
 @data_options(default=f"{DEFAULT_DATA}; with --run the runs' own")
 @recipe_options
 @execution_options
@@ -173,6 +176,7 @@ def ablate(
         tuple(range(seeds)),
         trained,
         source,
+        settings=network_settings(options),
         execution=chosen_execution(options),
         model=model,
         device=place,

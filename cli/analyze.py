@@ -72,6 +72,7 @@ def analyze(
     from ddw_graph.cli.progress import bar
     from ddw_graph.training.launch import usable_device
     from ddw_graph.training.run import Run
+    from ddw_graph.training.text_data import tokenizer_of, vocabulary_texts
 
     if parquet:
         check_parquet()
@@ -83,7 +84,7 @@ def analyze(
     if kept:
         collection = trained.analysis
     if not kept or positions is not None:
-        data = run_images(trained, options, workers=workers)
+        data: Any = run_images(trained, options, workers=workers)
         network = trained.network(device=usable_device(device))
         images = data.inputs(split, network)
     if not kept:
@@ -99,12 +100,16 @@ def analyze(
                 progress=lambda done: progress.update(task, completed=done),
             )
     if positions is not None:
+        texts = []
+        if data.task == "language":
+            encoder = tokenizer_of(data.source.tokenizer)
+            texts = vocabulary_texts(encoder, data.vocabulary)
         collection = keep_positions(
             collection,
             network,
             images,
             positions,
-            vocabulary=data.words() if data.task == "language" else (),
+            vocabulary=texts,
             workers=workers,
         )
     write_edge_table(collection)

@@ -42,8 +42,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--model", metavar="NAME", help="Say what this network costs with it.")
 @click.option(
     "--edges",
-    help="Edge weights of the network: fixed, learned, dynamic, attention or receiver, "
-    "with settings where wanted; needs --model.  [default: dynamic]",
+    help="Edge weights of the network: fixed, learned, dynamic, attention, receiver or "
+    "sinkhorn, with settings where wanted; needs --model.  [default: dynamic]",
 )
 def build(
     generator: str,
@@ -51,6 +51,9 @@ def build(
     k: int | None,
     p: float | None,
     m: int | None,
+    dilation: int | None,
+    period: int | None,
+    width: int | None,
     seed: int,
     out: Path | None,
     overwrite: bool,
@@ -74,7 +77,9 @@ def build(
 
     if edges is not None and model is None:
         raise click.UsageError("--edges needs --model")
-    text = wiring_text(generator, k=k, p=p, m=m)
+    text = wiring_text(
+        generator, k=k, p=p, m=m, dilation=dilation, period=period, width=width
+    )
     dag = wiring(text, n=n, seed=seed)
     description = describe(dag, distances=len(dag) <= _MOST_NODES_FOR_DISTANCES)
     price = {} if model is None else _price(model, edges or "dynamic", text, n, seed)
@@ -148,9 +153,11 @@ def _summary(
     inner = description.edges - description.sources - description.sinks
     # An edge from input to output is neither's inner edge, and was taken off twice.
     inner += dag.has_edge(0, description.nodes - 1)
+    plain = description.computing == description.nodes - 2
+    among = "computing nodes" if plain else "inner nodes"
     rows = [
-        ("nodes", f"{description.nodes} ({description.nodes - 2} compute)"),
-        ("edges", f"{description.edges} ({inner} among computing nodes)"),
+        ("nodes", f"{description.nodes} ({description.computing} compute)"),
+        ("edges", f"{description.edges} ({inner} among {among})"),
         ("depth", f"{description.depth} edges on the longest path"),
         ("sources", f"{description.sources} nodes hear the input"),
         ("sinks", f"{description.sinks} nodes feed the output"),
@@ -159,7 +166,7 @@ def _summary(
     if description.clustering is not None:
         rows.append(("clustering", f"{description.clustering:.3f}"))
     if description.average_path_length is not None:
-        length = f"{description.average_path_length:.2f} edges between computing nodes"
+        length = f"{description.average_path_length:.2f} edges between {among}"
         rows.append(("distance", length))
     if price:
         size = price["image_size"]

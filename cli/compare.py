@@ -21,8 +21,10 @@ from ddw_graph.cli.training_options import (
     chosen_recipe,
     data_options,
     data_source,
+    network_settings,
     numbers,
     recipe_options,
+    shape_options,
 )
 
 
@@ -52,6 +54,7 @@ from ddw_graph.cli.training_options import (
 @click.option("--channels", type=float, help="C of the first entry.")
 @click.option("--output", type=click.Choice(["sum", "mean"]), help="For all entries.")
 @HEAD_OPTION
+@shape_options
 @data_options(default=DEFAULT_DATA)
 @recipe_options
 @execution_options
@@ -93,19 +96,25 @@ def compare(
     \b
     ddw-graph compare --out comparison
     ddw-graph compare --wiring complete --edges fixed --edges learned --edges dynamic
+    ddw-graph compare --data text --edges fixed --edges attention --out texts
     ddw-graph compare --budget 1.0,0.7,0.5 --router-lr 3 --out budgets
     """
     from ddw_graph.analysis.report import markdown_summary, write_report
     from ddw_graph.cli.progress import run_bar, tell_written
     from ddw_graph.experiments.compare import Comparison, entries, run_comparison
     from ddw_graph.experiments.summary import summary
+    from ddw_graph.models.transformers import CAUSAL_EDGES
     from ddw_graph.training.launch import usable_device
 
+    trained = chosen_recipe(recipe, options, budgets=bool(budgets))
+    source = data_source(options)
+    dynamic = CAUSAL_EDGES if source.name == "text" else "dynamic"
     comparison = Comparison(
-        entries(wirings, kinds, budgets),
+        entries(wirings, kinds, budgets, dynamic=dynamic),
         tuple(range(seeds)),
-        chosen_recipe(recipe, options, budgets=bool(budgets)),
-        data_source(options),
+        trained,
+        source,
+        settings=network_settings(options),
         execution=chosen_execution(options),
         device=usable_device(device),
         **options,

@@ -45,4 +45,5 @@ def _lines(first: str, second: str, found: "WiringDiff") -> list[str]:
     lines += [f"- {i} -> {j}" for i, j in found.only_first]
     lines += [f"+ {i} -> {j}" for i, j in found.only_second]
     lines += [f"weight of {i} -> {j} differs" for i, j in found.reweighted]
+    lines += [f"node {node} computes in one only" for node in found.computing]
     return lines

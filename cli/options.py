@@ -56,13 +56,24 @@ def generator_options(command: Command) -> Command:
                 "--generator",
                 required=True,
                 metavar="NAME",
-                help="complete, er, ba, ws, vgg, resnet, densenet or residual; a text "
-                "such as ws:k=4,p=0.75; or file:PATH.",
+                help="complete, er, ba, ws, vgg, resnet, densenet, residual, dilated "
+                "or streams; a text such as ws:k=4,p=0.75; or file:PATH.",
             ),
             N_OPTION,
             click.option("--k", type=int, help="Ring neighbours of a node (ws)."),
             click.option("--p", type=float, help="Probability (er, ws)."),
             click.option("--m", type=int, help="Edges that a new node brings (ba)."),
+            click.option(
+                "--dilation", type=int, help="Distance between inputs (dilated)."
+            ),
+            click.option(
+                "--period",
+                type=int,
+                help="Nodes from one with more than one input to the next (dilated).",
+            ),
+            click.option(
+                "--width", type=int, help="Number of residual streams (streams)."
+            ),
             SEED_OPTION,
         )
     ):
@@ -70,13 +81,7 @@ def generator_options(command: Command) -> Command:
     return command
 
 
-def wiring_text(
-    generator: str,
-    *,
-    k: int | None,
-    p: float | None,
-    m: int | None,
-) -> str:
+def wiring_text(generator: str, **given: int | float | None) -> str:
     """Returns ``--generator`` with its arguments as one text, e.g. ``ws:k=4,p=0.75``.
 
     Raises:
@@ -86,7 +91,6 @@ def wiring_text(
     from ddw_graph.errors import WiringError
     from ddw_graph.generators.registry import generator_call, written
 
-    given = {"k": k, "p": p, "m": m}
     options = {key: value for key, value in given.items() if value is not None}
     if generator.startswith("file:"):
         if options:

@@ -42,6 +42,12 @@ RECIPE_VALUES = {
     "clip_norm": (float, "Largest norm of all gradients together; 0 for none."),
     "budget_weight": (float, "Of the term that pulls toward --budget."),
 }
+SHAPE = {
+    "depth": "Blocks of a Transformer, of two branches each.",
+    "width": "Channels of a token.",
+    "heads": "Heads of the attention.",
+    "context": "Most tokens that a language model reads at once.",
+}
 RECIPE_SWITCHES = {
     "augment": "Flip and shift training images; by default as the recipe has it.",
     "trivial_augment": "Apply TrivialAugmentWide to them; likewise.",
@@ -178,14 +184,16 @@ def numbers(
 
 def shape_options(command: Command) -> Command:
     """Returns ``command`` with the options that are a Transformer's shape."""
-    for name, help_text in (
-        ("heads", "Heads of the attention."),
-        ("width", "Channels of a token."),
-        ("depth", "Blocks of a Transformer, of two branches each."),
-        ("context", "Most tokens that a language model reads at once."),
-    ):
+    for name, help_text in reversed(SHAPE.items()):
         command = click.option(f"--{name}", type=int, help=help_text)(command)
     return command
+
+
+def network_settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the options that ``create_model`` takes, and takes them out."""
+    names = ("n", "output", "head", *SHAPE)
+    found = {name: options.pop(name, None) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def tensorboard_options(command: Command) -> Command:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ddw_graph.nn.edges import edge_kind as edge_kind
     from ddw_graph.nn.network import Network as Network
     from ddw_graph.nn.receiver import Receiver as Receiver
+    from ddw_graph.nn.sinkhorn import Sinkhorn as Sinkhorn
     from ddw_graph.nn.softmax import Attention as Attention
     from ddw_graph.nn.stage import Stage as Stage
     from ddw_graph.nn.static import Fixed as Fixed

@@ -12,10 +12,11 @@ from types import MappingProxyType
 import networkx as nx
 
 from ddw_graph.generators.barabasi_albert import barabasi_albert
+from ddw_graph.generators.depth import dilated, streams
 from ddw_graph.generators.erdos_renyi import erdos_renyi
 from ddw_graph.generators.regular import complete, densenet, residual, resnet, vgg
 from ddw_graph.generators.watts_strogatz import watts_strogatz
-from ddw_graph.wiring import WiringError, load
+from ddw_graph.wiring import WiringError, computing_nodes, load
 
 GENERATORS: Mapping[str, Callable[..., nx.DiGraph]] = MappingProxyType(
     {
@@ -27,14 +28,29 @@ GENERATORS: Mapping[str, Callable[..., nx.DiGraph]] = MappingProxyType(
         "resnet": resnet,
         "densenet": densenet,
         "residual": residual,
+        "dilated": dilated,
+        "streams": streams,
     }
 )
 """The function behind each name; all take ``n``, the random ones ``seed`` too."""
 
-_EXAMPLES = {"er": "er:p=0.2", "ba": "ba:m=5", "ws": "ws:k=4,p=0.75"}
-"""The names that need more than ``n``, which are the random ones, each in use."""
+_EXAMPLES = {
+    "er": "er:p=0.2",
+    "ba": "ba:m=5",
+    "ws": "ws:k=4,p=0.75",
+    "dilated": "dilated:dilation=4,period=5",
+    "streams": "streams:width=4",
+}
+"""The names that need more than ``n``, each in use."""
 
-_ARGUMENTS = {"er": ("p",), "ba": ("m",), "ws": ("k", "p")}
+_ARGUMENTS = {
+    "er": ("p",),
+    "ba": ("m",),
+    "ws": ("k", "p"),
+    "dilated": ("dilation", "period"),
+    "streams": ("width",),
+}
+_RANDOM = ("er", "ba", "ws")
 _FILE = "file:"
 
 
@@ -169,8 +185,9 @@ def from_text(text: str, *, n: int | None, seed: int) -> nx.DiGraph:
         return parse(text)(n=n, seed=seed)
     path = text.removeprefix(_FILE)
     dag = load(path)
-    if n is not None and n != len(dag) - 2:
-        raise WiringError(f"{path} holds n={len(dag) - 2}, but n={n} is asked for")
+    found = len(computing_nodes(dag))
+    if n is not None and n != found:
+        raise WiringError(f"{path} holds n={found}, but n={n} is asked for")
     return dag
 
 
@@ -181,7 +198,7 @@ def is_random(text: str) -> bool:
         >>> is_random("ws:k=4,p=0.75"), is_random("complete"), is_random("file:a.json")
         (True, False, False)
     """
-    return text.strip().partition(":")[0] in _EXAMPLES
+    return text.strip().partition(":")[0] in _RANDOM
 
 
 def _number(key: str, value: str, text: str) -> int | float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ddw_graph.generators.arguments import random_seed
 from ddw_graph.generators.registry import from_text
-from ddw_graph.wiring import WiringError, check
+from ddw_graph.wiring import WiringError, check, computing_nodes
 
 StageWiring: TypeAlias = nx.DiGraph | str | Callable[[int], nx.DiGraph]
 """What says the wiring of one stage: a DAG, a text, or a function from n to a DAG."""
@@ -94,8 +94,9 @@ def _stage(wiring: StageWiring, n: int | None, seed: int) -> nx.DiGraph:
         raise WiringError("a function from n to a DAG needs n, and the stage has none")
     else:
         dag = check(wiring(n))
-    if n is not None and len(dag) - 2 != n:
+    found = len(computing_nodes(dag))
+    if n is not None and found != n:
         raise WiringError(
-            f"the stage has {n} computing nodes (n), got a DAG with n={len(dag) - 2}"
+            f"the stage has {n} computing nodes (n), got a DAG with n={found}"
         )
     return dag

@@ -5,12 +5,17 @@ from typing import Any
 import networkx as nx
 from hypothesis import strategies as st
 
-from ddw_graph.wiring import with_terminals
+from ddw_graph.wiring import IDENTITY, with_terminals
 
 
 @st.composite
-def wirings(draw: st.DrawFn, least: int = 1, most: int = 6) -> nx.DiGraph:
-    """Draws any wiring: any set of inner edges, and any terminals that are allowed."""
+def wirings(
+    draw: st.DrawFn, least: int = 1, most: int = 6, identity: bool = False
+) -> nx.DiGraph:
+    """Draws any wiring: any set of inner edges, and any terminals that are allowed.
+
+    With ``identity`` any nodes but one may be identity nodes.
+    """
     n = draw(st.integers(least, most))
     pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
     kept = draw(st.lists(st.sampled_from(pairs), unique=True)) if pairs else []
@@ -22,6 +27,10 @@ def wirings(draw: st.DrawFn, least: int = 1, most: int = 6) -> nx.DiGraph:
     gathered = draw(st.sets(st.integers(0, n)))
     dag.add_edges_from((0, j) for j in fed)
     dag.add_edges_from((i, n + 1) for i in gathered)
+    if identity:
+        nodes = st.permutations(range(1, n + 1)).map(lambda order: order[1:])
+        for node in draw(nodes)[: draw(st.integers(0, n - 1))]:
+            dag.nodes[node]["operation"] = IDENTITY
     return dag
 
 

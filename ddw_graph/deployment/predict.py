@@ -95,7 +95,7 @@ class Predictor:
         return {
             "transform": self.transform.as_dict(),
             "edges": sum(len(stage.plan.edges) for stage in stages),
-            "nodes": sum(stage.plan.nodes - 2 for stage in stages),
+            "nodes": sum(len(stage.plan.computing) for stage in stages),
             "total_macs": price.total_macs,
             "stages": stage_edges(self.trained.network),
         }
@@ -134,6 +134,7 @@ class Predictor:
             images, left_out = readable(images, workers=workers)
             bad(left_out)
         network = self.trained.network
+        computing = [list(stage.plan.computing) for stage in network.stages]
         price = cost(network, self.transform.image_size)
         loader = batches(Inputs(images, self.transform), batch_size, workers=workers)
         for output in outputs(network, loader):
@@ -153,7 +154,10 @@ class Predictor:
                     tuple(self.classes[k] for k in best.indices[row].tolist()),
                     tuple(best.values[row].tolist()),
                     sum(int((matrix[row] != 0).sum()) for matrix in matrices),
-                    sum(_alive(matrix[row]) for matrix in matrices),
+                    sum(
+                        int((matrix[row, nodes] != 0).any(1).sum())
+                        for matrix, nodes in zip(matrices, computing, strict=True)
+                    ),
                     round(macs[row]),
                     self._weights(matrices, row) if weights else None,
                 )
@@ -167,8 +171,3 @@ class Predictor:
             source, target = stage.plan.ends
             found.append(tuple(matrix[row, target, source].tolist()))
         return tuple(found)
-
-
-def _alive(matrix: Tensor) -> int:
-    """Returns the number of computing nodes that have an open incoming edge."""
-    return int((matrix[1:-1] != 0).any(1).sum())

@@ -1,8 +1,8 @@
 """Comparison: wirings, edges and seeds under one recipe at equal budget."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -75,13 +75,23 @@ DEFAULT_ENTRIES = (
 
 
 def entries(
-    wirings: Sequence[str], kinds: Sequence[str], budgets: Sequence[float] = ()
+    wirings: Sequence[str],
+    kinds: Sequence[str],
+    budgets: Sequence[float] = (),
+    *,
+    dynamic: str = "dynamic",
 ) -> tuple[Entry, ...]:
     """Returns the grid of wirings and kinds of edges, or the default without either.
 
     One without the other: all wirings with ``learned`` and ``dynamic`` edges, or the
     kinds on the complete DAG. With budgets, dynamic edges have an entry for each of
     them, edges of other kinds one without; by default ``CLOSING_EDGES``.
+
+    Args:
+        wirings: The wirings.
+        kinds: The kinds of edges.
+        budgets: See ``Entry``.
+        dynamic: The dynamic edges where no kinds are given.
 
     Raises:
         ModelError: If a kind of edges is unknown.
@@ -94,8 +104,8 @@ def entries(
         [0.5, 1.0]
     """
     if not wirings and not kinds and not budgets:
-        return DEFAULT_ENTRIES
-    kinds = kinds or ((CLOSING_EDGES,) if budgets else ("learned", "dynamic"))
+        return (replace(DEFAULT_ENTRIES[0], edges=dynamic), *DEFAULT_ENTRIES[1:])
+    kinds = kinds or ((CLOSING_EDGES,) if budgets else ("learned", dynamic))
     closing = [kind for kind in kinds if not is_static(kind)]
     if budgets and not closing:
         raise RunError(f"a budget needs dynamic edges, got {', '.join(kinds)}")
@@ -122,10 +132,7 @@ class Comparison:
         source: Where the images come from.
         model: Name of the network; by default a small one for such data.
         channels: C of the first entry; by default the network's own.
-        n: Nodes that compute, in a full stage; by default the network's own.
-        output: How output nodes gather; by default as each wiring has it.
-        head: Channels of the convolution before the pooling; by default the network's
-            own.
+        settings: What else ``create_model`` takes, for every entry, such as ``n``.
         device: Where to train.
         tolerance: How far the total MACs of a backbone's entries may be off, as a
             share.
@@ -147,9 +154,7 @@ class Comparison:
     source: DataSource
     model: str | None = None
     channels: float | None = None
-    n: int | None = None
-    output: str | None = None
-    head: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     device: str = "cpu"
     tolerance: float = TOLERANCE
     execution: Execution = Execution()
@@ -202,9 +207,7 @@ class Comparison:
             "recipe": self.recipe.as_dict(),
             "model": self.model,
             "channels": self.channels,
-            "n": self.n,
-            "output": self.output,
-            "head": self.head,
+            "settings": dict(self.settings),
             "execution": self.execution.as_dict(),
         }
 
@@ -238,7 +241,7 @@ def tasks(comparison: Comparison, data: Any, folder: Path) -> list[Task]:
     """
     made = []
     name = comparison.model or data.default_model
-    settings = settings_for(name, data)
+    settings = {**settings_for(name, data), **comparison.settings}
     counted = TotalMacs(data.image_size)
     for seed in comparison.seeds:
         budget: int | None = None
@@ -254,10 +257,7 @@ def tasks(comparison: Comparison, data: Any, folder: Path) -> list[Task]:
                     wiring=None if entry.wiring == ORIGINAL else entry.wiring,
                     edges=entry.edges,
                     node=entry.node,
-                    n=comparison.n,
                     channels=channels,
-                    output=comparison.output,
-                    head=comparison.head,
                     seed=seed,
                 )
 

@@ -18,7 +18,7 @@ from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import projection_1x1
 from ddw_graph.nn.stage import Stage
-from ddw_graph.wiring import check, edge_list
+from ddw_graph.wiring import check, computing_nodes, edge_list
 
 NODES = ("block", "branch")
 WIRED = ("node", "edges", "drop_path", "neutral", "wirings", "nodes")
@@ -293,10 +293,11 @@ def build_network(
     for place, (each, dag, kept) in enumerate(
         zip(parts.stages, dags, neutral, strict=True), start=1
     ):
-        if len(dag) - 2 != len(each.operations):
+        n = len(computing_nodes(dag))
+        if n != len(each.operations):
             raise ModelError(
                 f"stage {place} of the backbone has {len(each.operations)} blocks (n), "
-                f"got a wiring with n={len(dag) - 2}"
+                f"got a wiring with n={n}"
             )
         try:
             stages.append(_stage(each, dag, edges, kept, config["drop_path"]))

@@ -46,7 +46,7 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
     opened = _ever_open(network, batches)
     small = copy.deepcopy(network)
     config: dict[str, Any] = small.config or {}
-    counts = [[*range(1, stage.plan.nodes - 1)] for stage in network.stages]
+    counts = [[*range(1, len(stage.places) + 1)] for stage in network.stages]
     numbers = config.get("nodes") or counts
     starts = config.get("neutral") or [None] * len(counts)
     stages, wirings = [], []
@@ -54,7 +54,7 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
         nodes, edges = _kept(stage, edges)
         label = {node: new for new, node in enumerate(nodes)}
         dag: nx.DiGraph = nx.DiGraph()
-        dag.add_nodes_from(range(len(nodes)))
+        dag.add_nodes_from((label[node], stage.dag.nodes[node]) for node in nodes)
         for i, j in sorted(edges):
             dag.add_edge(label[i], label[j], **stage.dag.edges[i, j])
         check(dag)
@@ -64,8 +64,9 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
         stages.append(_pruned(stage, dag, nodes, edges, start))
         wirings.append(to_dict(dag))
         starts[place] = start
-        numbers[place] = [numbers[place][node - 1] for node in nodes[1:-1]]
-    # The nodes that are left, as first numbered: each may have its own operation.
+        left = [at for node, at in stage.places.items() if node in nodes]
+        numbers[place] = [numbers[place][at] for at in left]
+    # The operations that are left, as first numbered.
     config |= {"wirings": wirings, "nodes": numbers}
     if "node" not in config:
         # The default of a smaller DAG may be another one.
@@ -129,6 +130,8 @@ def _kept(stage: Stage, opened: EdgeSet) -> tuple[list[int], EdgeSet]:
     if plan.output == "mean":
         needed |= {i for i, _ in plan.predecessors[last]}
     alive = {j for _, j in opened}
+    if alive.isdisjoint(plan.computing):
+        needed.add(plan.computing[0])
     # From the back: a node that stays keeps a predecessor.
     edges = set(opened)
     nodes = needed | alive
@@ -168,7 +171,9 @@ def _pruned(
         old.in_channels,
         old.channels,
         stride=old.stride,
-        operation=[old.operations[node - 1] for node in nodes[1:-1]],
+        operation=[
+            old.operations[place] for node, place in old.places.items() if node in nodes
+        ],
         edges=old.edges,
         transition=old.plan.transition,
         output=old.plan.output,

@@ -24,7 +24,7 @@ from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import edge_settings, edge_text, kind_name, saved_text
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import evaluating
-from ddw_graph.wiring import edge_list, to_dict
+from ddw_graph.wiring import edge_attributes, edge_list, to_dict
 
 
 def create_backbone(
@@ -226,11 +226,13 @@ def wired(
         dags = stage_wirings(
             "complete" if wiring is None else wiring, blocks, seed=seed
         )
-    had = []
+    had: list[Any] = []
     for stage, dag in zip(parts.stages, dags, strict=False):
         own = edge_list(stage.wiring)
         lacks = not set(own) <= set(dag.edges)
-        had.append([[i, j] for i, j in (edge_list(dag) if is_new and lacks else own)])
+        kept = [[i, j] for i, j in (edge_list(dag) if is_new and lacks else own)]
+        # Edges with weights of the DAG start there.
+        had.append(None if edge_attributes(dag) else kept)
     if parts.is_network and getattr(edges, "starts_neutral", False):
         neutral = True
     origin = {
@@ -269,5 +271,5 @@ def _check_same(model: nn.Module, network: Network) -> None:
         raise ModelError(
             f"the rewired network must compute what the {type(model).__name__} does, "
             f"got logits that differ by {difference:.2g}: it is not of the form that "
-            "rewire knows"
+            "rewire knows, or a wiring's attribute weights compute something else"
         )

@@ -58,7 +58,7 @@ class StageWork:
     Args:
         plan: The plan of the stage.
         terminals: What every sample takes: entrance, projection and exit.
-        operations: Each node's operation; 0 for input and output.
+        operations: Each node's operation; 0 for input, output and identity nodes.
         weighing: What each node takes to weigh its edges.
         edges: Each edge's share of the weighted sums, in the plan's order.
     """
@@ -223,10 +223,14 @@ def _work(
     plan = stage.plan
     at_input = entering if stage.projection is None else leaving
     terminals = ("entrance", "projection", "exit")
+    of_node = {
+        node: macs(f"{name}.operations.{place}")
+        for place, node in enumerate(plan.computing)
+    }
     return StageWork(
         plan,
         sum(macs(f"{name}.{terminal}") for terminal in terminals),
-        (0, *(macs(f"{name}.operations.{i}") for i in range(plan.nodes - 2)), 0),
+        tuple(of_node.get(node, 0) for node in range(plan.nodes)),
         tuple(
             stage.weights.macs(node, leaving if node else at_input)
             for node in range(plan.nodes)

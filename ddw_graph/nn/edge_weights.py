@@ -66,8 +66,8 @@ class EdgeWeights(nn.Module):
     """Whether the weights at a position depend on other positions, as after pooling: a
     language model refuses that, since later tokens would be seen."""
     uses_dag_weights: bool = False
-    """Whether it reads ``plan.weights``, the attribute ``weight`` of the DAG's edges. A
-    DAG with such an attribute is refused otherwise."""
+    """Whether it reads ``plan.start``, the attribute ``weight`` of the DAG's edges. If
+    not, edges with such an attribute start there as ``neutral`` does."""
     at_start: float | tuple[float, float] | None = None
     """What every edge weighs before training, in training and at inference, if that is
     one number other than 0 for all: what a neutral start needs."""
@@ -136,6 +136,8 @@ class EdgeWeights(nn.Module):
     def neutral(self, edges: Iterable[Ends]) -> None:
         """Makes weights start at 1 on some edges and at 0 on all others.
 
+        An edge with an attribute ``weight`` in the DAG starts at that in place of 1.
+
         A sigmoid cannot weigh exactly 1, as the edges of a network do that was trained
         without weights. So an edge weighs ``neutral_scale * weight / at_start`` by
         default, with a parameter that is 1 on the edges that the network had and 0 on
@@ -198,7 +200,7 @@ class EdgeWeights(nn.Module):
 
 
 def scale_of(plan: StagePlan, edges: Iterable[Ends]) -> Tensor:
-    """Returns 1 for some weighted edges of a plan and 0 for all others.
+    """Returns ``plan.start`` for some weighted edges and 0 for all others.
 
     Raises:
         ModelError: If one of them carries no weight.
@@ -211,7 +213,9 @@ def scale_of(plan: StagePlan, edges: Iterable[Ends]) -> Tensor:
             "a neutral start needs a wiring that has the network's own edges, each "
             f"with a weight, got none for {i} -> {j}"
         )
-    return torch.tensor([float(edge in had) for edge in plan.weighted_edges])
+    start = plan.start
+    values = [start[e] if e in had else 0.0 for e in plan.weighted_edges]
+    return torch.tensor(values)
 
 
 Edges = Callable[[StagePlan, Sequence[int]], EdgeWeights]

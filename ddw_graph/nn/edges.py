@@ -12,11 +12,12 @@ from ddw_graph.nn.arguments import saved_or_given
 from ddw_graph.nn.dynamic import Dynamic
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.receiver import Receiver
+from ddw_graph.nn.sinkhorn import Sinkhorn
 from ddw_graph.nn.softmax import Attention
 from ddw_graph.nn.static import Fixed, Learned
 
 KINDS: dict[str, Any] = {
-    kind.kind: kind for kind in (Fixed, Learned, Dynamic, Attention, Receiver)
+    kind.kind: kind for kind in (Fixed, Learned, Dynamic, Attention, Receiver, Sinkhorn)
 }
 """The kinds by name: what is called with ``(plan, channels)`` and returns
 ``EdgeWeights``, or a dataclass of settings whose instances are called so."""

@@ -110,6 +110,8 @@ OPERATIONS: dict[str, Operation] = {"sepconv": sepconv, "basic": basic_branch}
 def operations_of(operation: OperationLike, plan: StagePlan) -> list[Operation]:
     """Returns the operation of each node that computes.
 
+    Identity nodes have none: with them, the i-th node that computes takes the i-th.
+
     Args:
         operation: One for all nodes, a list with one for each, or a function whose only
             parameter is called ``node``, called with 1 to n, that returns the
@@ -131,7 +133,7 @@ def operations_of(operation: OperationLike, plan: StagePlan) -> list[Operation]:
         >>> [each.__name__ for each in mixed]
         ['basic_branch', 'sepconv', 'sepconv']
     """
-    nodes = plan.nodes - 2
+    nodes = len(plan.computing)
     each: Sequence[Any]
     if _is_list(operation):
         each = [*operation]  # type: ignore

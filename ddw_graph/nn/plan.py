@@ -7,7 +7,7 @@ from itertools import accumulate
 import networkx as nx
 
 from ddw_graph.errors import ModelError
-from ddw_graph.wiring import check, edge_attributes
+from ddw_graph.wiring import check, computing_nodes, edge_attributes
 
 TRANSITIONS = ("sources", "input")
 OUTPUTS = ("sum", "mean")
@@ -19,6 +19,8 @@ class StagePlan:
 
     Args:
         nodes: N, the input and the output node included.
+        computing: The nodes that compute, ascending; input, output and identity nodes
+            are left out.
         successors: For each node, the nodes that it feeds, ascending.
         predecessors: For each node, a pair for each of its inputs, ascending: the
             source, and the place of this edge among the source's output edges.
@@ -33,6 +35,7 @@ class StagePlan:
     """
 
     nodes: int
+    computing: tuple[int, ...]
     successors: tuple[tuple[int, ...], ...]
     predecessors: tuple[tuple[tuple[int, int], ...], ...]
     constants: tuple[tuple[float, ...], ...]
@@ -50,6 +53,12 @@ class StagePlan:
             for source, targets in enumerate(self.successors)
             for target in targets
         )
+
+    @property
+    def start(self) -> dict[tuple[int, int], float]:
+        """The attribute ``weight`` of each edge in the DAG, 1 where it has none."""
+        weights = self.weights or (1.0,) * len(self.edges)
+        return dict(zip(self.edges, weights, strict=True))
 
     @property
     def ends(self) -> tuple[list[int], list[int]]:
@@ -100,8 +109,8 @@ class StagePlan:
     def takes_transition(self, node: int) -> bool:
         """Whether a node's operation reads the stage's input as it came."""
         if self.transition == "input":
-            return node == 1
-        return node in self.successors[0]
+            return node == self.computing[0] == 1
+        return node in self.successors[0] and node in self.computing
 
     @property
     def projects(self) -> bool:
@@ -121,9 +130,9 @@ def plan(
     Both choices are RandWire's where the DAG has RandWire's form and DDW's elsewhere.
     ``sources``: the nodes that the input feeds change width and stride; they must have
     no other input. ``input``: the first node does, and every other node that the input
-    feeds gets a strided 1x1 projection. ``mean``: the output node averages, and inner
-    edges alone are weighted; the nodes that it gathers must feed nothing else for this
-    to be the default. ``sum``: every edge is weighted.
+    feeds gets a strided 1x1 projection, as identity nodes always do. ``mean``: the
+    output node averages, and inner edges alone are weighted; the nodes that it gathers
+    must feed nothing else for this to be the default. ``sum``: every edge is weighted.
 
     Args:
         dag: A wiring.
@@ -189,6 +198,7 @@ def plan(
     )
     return StagePlan(
         nodes,
+        tuple(computing_nodes(dag)),
         successors,
         predecessors,
         constants,

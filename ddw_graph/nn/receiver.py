@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import gelu
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.edge_weights import EdgeWeights, Ends
+from ddw_graph.nn.edge_weights import EdgeWeights, Ends, scale_of
 from ddw_graph.nn.features import (
     Features,
     Weights,
@@ -73,15 +73,17 @@ class Receiver(EdgeWeights):
 
     def neutral(self, edges: Iterable[Ends]) -> None:
         """Sets a to 1 on these edges and to 0 on all others."""
-        had = set(edges)
+        values = scale_of(self.plan, edges)
+        start = dict(zip(self.plan.weighted_edges, values, strict=True))
         for node in range(self.plan.nodes):
             sources = self.plan.weighted_sources(node)
             if str(node) in self.static:
-                start = torch.tensor([float((i, node) in had) for i in sources])
-                self.static[str(node)].data.copy_(start)
-            elif sources and (sources[0], node) not in had:
+                own = torch.stack([start[i, node] for i in sources])
+                self.static[str(node)].data.copy_(own)
+            elif sources and start[sources[0], node] != 1:
                 raise ModelError(
                     "receiver edges give a single input the weight 1, so they start "
                     "neutral where every node with one input keeps an edge of the "
-                    f"network, got the new edge {sources[0]} -> {node}"
+                    f"network of weight 1, got {sources[0]} -> {node}, which has "
+                    f"{start[sources[0], node]:g}"
                 )

@@ -47,13 +47,15 @@ class Stage(nn.Module):
     enters its BN's batch statistics: that skipping equals masking holds in evaluation.
 
     Args:
-        dag: The wiring, N nodes.
+        dag: The wiring, N nodes. An attribute ``weight`` of an edge is what it weighs
+            if fixed, and where it starts if not.
         in_channels: Width of the input.
         channels: Width of every node and of the output.
         stride: Stride of the transition at the stage's entrance.
         operation: What a node computes: a name from ``OPERATIONS``, or a callable
             ``(in_channels, out_channels, stride) -> nn.Module``; a list with one for
             each node that computes, modules among them; or a function of ``node``.
+            Identity nodes compute nothing: they emit the weighted sum of their inputs.
         edges: A kind of edge weights: a name from ``KINDS`` with settings after a
             colon, settings such as ``Dynamic(bias=0)``, or your own callable
             ``(plan, channels) -> EdgeWeights``, where ``channels`` has the width of
@@ -144,11 +146,13 @@ class Stage(nn.Module):
                 "channel_axis=-1 and a change of width or stride give projection="
             )
         makers = operations_of(operation, self.plan)
+        # Where the operation of each node that computes stands among them.
+        self.places = {node: place for place, node in enumerate(self.plan.computing)}
         self.operations = nn.ModuleList(
             make(in_channels, channels, stride)
             if self.plan.takes_transition(node)
             else make(channels, channels, 1)
-            for node, make in enumerate(makers, start=1)
+            for node, make in zip(self.plan.computing, makers, strict=True)
         )
         self.projection = (
             (projection or projection_1x1)(in_channels, channels, stride)
@@ -189,14 +193,17 @@ class Stage(nn.Module):
                 "edges must return EdgeWeights when called with (plan, channels), got "
                 f"{type(weights).__name__}"
             )
-        if self.plan.weights is not None and not weights.uses_dag_weights:
-            raise ModelError(
-                "the DAG's edges have an attribute weight, which fixed edges multiply "
-                f"by and {edge_text(self.edges)} edges do not use: remove it"
-            )
         self.neutral = None if neutral is None else sorted(neutral)
         if self.neutral is not None:
             weights.neutral(self.neutral)
+        elif self.plan.weights is not None and not weights.uses_dag_weights:
+            try:
+                weights.neutral(self.plan.weighted_edges)
+            except ModelError as error:
+                raise ModelError(
+                    f"{edge_text(self.edges)} edges start at the attribute weight of "
+                    f"the DAG's edges: {error}"
+                ) from error
         self.weights = weights
 
     def forward(
@@ -318,8 +325,8 @@ class Stage(nn.Module):
         """Returns a node's input edges with their effective weights."""
         if self.weights.weighs_inputs and not given:
             edges = self._weighed_by_receiver(node, edges)
-        computes = node < self.plan.nodes - 1
-        if self.training and self.drop_path and computes and len(edges) > 1:
+        drops = self.training and self.drop_path and node in self.places
+        if drops and len(edges) > 1:
             batch = max(edge.x.shape[0] for edge in edges if edge.x is not None)
             weights = stacked([edge.weight for edge in edges])
             kept = drop_one_input(weights, batch, self.drop_path)
@@ -358,9 +365,9 @@ class Stage(nn.Module):
                 f"the inputs of a node must have one shape, got {shapes} for node "
                 f"{node} of {self.label}"
             )
-        if node == self.plan.nodes - 1:
+        if node not in self.places:
             return gather(inputs, weights)
-        operation = self.operations[node - 1]
+        operation = self.operations[self.places[node]]
         y = self._checkpointed(
             operation, lambda: computed(operation, gather(inputs, weights), samples)
         )

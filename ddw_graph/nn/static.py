@@ -25,9 +25,9 @@ class Fixed(EdgeWeights):
 
     def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
         super().__init__(plan, channels)
-        of_edge = dict(zip(plan.edges, plan.weights or (), strict=False))
-        numbers = [of_edge[edge] for edge in plan.weighted_edges] if of_edge else []
-        self.constant = Constant(numbers)
+        edges = () if plan.weights is None else plan.weighted_edges
+        start = plan.start
+        self.constant = Constant([start[edge] for edge in edges])
 
     def outgoing(self, node: int, x: Features) -> Weights | Gated:
         """Returns one row of constants."""

@@ -69,7 +69,15 @@ SETTINGS: dict[str, Kind] = {
     **EXECUTION,
     "seed": int,
 }
-ARGUMENTS: dict[str, Kind] = {"n": int, "k": int, "p": float, "m": int}
+ARGUMENTS: dict[str, Kind] = {
+    "n": int,
+    "k": int,
+    "p": float,
+    "m": int,
+    "dilation": int,
+    "period": int,
+    "width": int,
+}
 """Arguments of generators."""
 
 WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}

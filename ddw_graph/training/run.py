@@ -3,12 +3,14 @@
 import math
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ddw_graph.errors import DataError, RunError, UnfinishedWarning, UserError
 from ddw_graph.models import load
@@ -20,7 +22,7 @@ from ddw_graph.training.edge_log import EdgeRow, read_edge_log
 from ddw_graph.training.log import Row, read_log
 from ddw_graph.training.run_folder import RunFolder, file_digest, read_json
 from ddw_graph.training.state import load_weights
-from ddw_graph.training.text_data import TextData
+from ddw_graph.training.text_data import TextData, decode, encode, tokenizer_of
 from ddw_graph.training.transform import Transform
 
 PREDICTION = (
@@ -151,6 +153,22 @@ class Run:
                 "which no command can read; give others, or use ddw_graph.analysis"
             )
         return self.adapt(source.load())
+
+    def tokenizer(self) -> tuple[Callable[[str], Tensor], Callable[[Tensor], str]]:
+        """Returns what makes tokens of a text, and a text of tokens.
+
+        Raises:
+            RunError: If this is no run of a language model.
+            DataError: If its tokenizer's file is gone or another one.
+        """
+        if self.config.get("task") != "language":
+            raise RunError(
+                f"{self.path} must be the run of a language model, got one of the task "
+                f"{self.config.get('task')}"
+            )
+        source = self.source
+        encoder = None if source is None else tokenizer_of(source.tokenizer)
+        return partial(encode, encoder), partial(decode, encoder)
 
     def adapt(self, data: Any) -> Any:
         """Returns images to be transformed as those that this run was trained on.

@@ -19,8 +19,6 @@ from ddw_graph.errors import DataError, reason_of
 from ddw_graph.training.bad_images import BadImage
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
     from ddw_graph.training.data import DataSource
 
 EMBEDDED_TEXT = Path(__file__).parent / "king_james" / "text.txt"
@@ -68,7 +66,7 @@ class Tokens:
             offset = place - (ends[index] - len(self.pieces[index]))
             read.append(self.pieces[index][offset : offset + count].astype(np.int64))
             place, count = place + len(read[-1]), count - len(read[-1])
-        return read[0] if len(read) == 1 else np.concatenate(read)
+        return np.concatenate(read or [np.empty(0, np.int64)])
 
 
 class Windows(Dataset[tuple[Tensor, Tensor]]):
@@ -137,7 +135,6 @@ class TextData:
             of the text's own; None where they are not.
         epoch_tokens: Tokens of an epoch; None for all.
         source: How to load it again.
-        tokenizer: What makes tokens of a text; None where tokens are bytes.
     """
 
     name: str
@@ -149,7 +146,6 @@ class TextData:
     holdout: int | None = None
     epoch_tokens: int | None = None
     source: "DataSource | None" = None
-    tokenizer: "Tokenizer | None" = None
 
     task = "language"
     default_model = "gpt_tiny"
@@ -178,27 +174,6 @@ class TextData:
         if self.epoch_tokens is not None:
             count = max(1, self.epoch_tokens // context)
         return Windows(self.train, context, count, moved=True)
-
-    def encode(self, text: str) -> Tensor:
-        """Returns the tokens of a text, ``(tokens,)``."""
-        if self.tokenizer is None:
-            return torch.tensor([*text.encode()], dtype=torch.long)
-        return torch.tensor(self.tokenizer.encode(text).ids, dtype=torch.long)
-
-    def decode(self, tokens: Tensor) -> str:
-        """Returns the text of tokens; bytes that are no UTF-8 are replaced."""
-        numbers = tokens.tolist()
-        if self.tokenizer is None:
-            return bytes(numbers).decode(errors="replace")
-        text: str = self.tokenizer.decode(numbers)
-        return text
-
-    def words(self) -> list[str]:
-        """Returns the text of each token, of bytes above 127 their hex."""
-        numbers = range(self.vocabulary)
-        if self.tokenizer is None:
-            return [bytes([n]).decode("ascii", "backslashreplace") for n in numbers]
-        return [self.decode(torch.tensor([number])) for number in numbers]
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what identifies this text, ready for JSON."""
@@ -233,7 +208,8 @@ def load_text(
         DataError: If there is no text, it cannot be read, or it is too short.
     """
     root = root or EMBEDDED_TEXT
-    encoder, key = (None, "") if tokenizer is None else _tokenizer(tokenizer)
+    encoder = tokenizer_of(tokenizer)
+    key = "" if tokenizer is None else sha256(tokenizer.read_bytes()).hexdigest()
     digest = sha256(key.encode())
     train_files, test_files = _files(root)
     try:
@@ -263,7 +239,6 @@ def load_text(
         _bytes(test, encoder),
         digest.hexdigest()[:16],
         holdout,
-        tokenizer=encoder,
     )
 
 
@@ -312,7 +287,7 @@ def _tokens(path: Path, encoder: Any, key: str, digest: Any) -> np.ndarray:
     kept = path.with_name(f"{path.name}.{own.hexdigest()[:8]}{key[:8]}.tokens")
     if not kept.exists():
         pieces = (np.array(ids, kind).tobytes() for ids in _encoded(path, encoder))
-        write_bytes(kept, list(pieces))
+        write_bytes(kept, list(pieces), overwrite=False)
     if not kept.stat().st_size:
         return np.empty(0, kind)
     tokens = np.memmap(kept, kind, "r")
@@ -342,8 +317,14 @@ def _bytes(tokens: Tokens, encoder: Any) -> int:
     return count
 
 
-def _tokenizer(path: Path) -> tuple[Any, str]:
-    """Returns a tokenizer and the digest of its file."""
+def tokenizer_of(path: Path | None) -> Any:
+    """Returns the tokenizer in a file of ``tokenizers``; None without a file.
+
+    Raises:
+        DataError: If the library is missing, or the file is none.
+    """
+    if path is None:
+        return None
     try:
         from tokenizers import Tokenizer  # optional
     except ImportError as error:
@@ -352,9 +333,36 @@ def _tokenizer(path: Path) -> tuple[Any, str]:
             "tokenizers"
         ) from error
     try:
-        content = path.read_bytes()
-        return Tokenizer.from_str(content.decode()), sha256(content).hexdigest()
+        return Tokenizer.from_str(path.read_bytes().decode())
     except Exception as error:  # the library raises plain exceptions
         raise DataError(
             f"{path} must be a file of tokenizers, got {reason_of(error)}"
         ) from error
+
+
+def encode(encoder: Any, text: str) -> Tensor:
+    """Returns the tokens of a text, ``(tokens,)``: bytes where there is no encoder."""
+    tokens = [*text.encode()] if encoder is None else encoder.encode(text).ids
+    return torch.tensor(tokens, dtype=torch.long)
+
+
+def decode(encoder: Any, tokens: Tensor) -> str:
+    """Returns the text of tokens; bytes that are no UTF-8 are replaced."""
+    numbers = tokens.tolist()
+    if encoder is None:
+        return bytes(numbers).decode(errors="replace")
+    text: str = encoder.decode(numbers)
+    return text
+
+
+def vocabulary_texts(encoder: Any, vocabulary: int) -> list[str]:
+    """Returns the text of each token, of bytes above 127 their hex.
+
+    Example:
+        >>> vocabulary_texts(None, 256)[97], len(vocabulary_texts(None, 256)[200])
+        ('a', 4)
+    """
+    if encoder is None:
+        numbers = range(vocabulary)
+        return [bytes([n]).decode("ascii", "backslashreplace") for n in numbers]
+    return [encoder.decode([n], skip_special_tokens=False) for n in range(vocabulary)]

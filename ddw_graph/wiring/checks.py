@@ -12,6 +12,10 @@ from ddw_graph.errors import WiringError
 MAX_NODES = 10_000
 """Most nodes of a wiring, input and output counted: a complete one has 5e7 edges."""
 
+IDENTITY = "identity"
+"""The attribute ``operation`` of a node that computes nothing: it emits the sum of its
+inputs."""
+
 MAX_WEIGHT = (2 - 2**-23) * 2.0**127
 """Largest weight of an edge: that of float32."""
 
@@ -21,8 +25,9 @@ def check(dag: nx.Graph) -> nx.DiGraph:
 
     Nodes are the integers ``0..N-1`` in topological order, so that every edge ``i ->
     j`` has ``i < j``; node 0 alone hears nothing and node N-1 alone feeds nothing. The
-    order in which the graph holds its nodes and edges does not matter, nor do
-    attributes. Takes time proportional to the number of edges.
+    order in which the graph holds its nodes and edges does not matter. A node with the
+    attribute ``operation="identity"`` computes nothing; other attributes do not matter.
+    Takes time proportional to the number of edges.
 
     Args:
         dag: The graph in question.
@@ -56,7 +61,35 @@ def check(dag: nx.Graph) -> nx.DiGraph:
             f"only node {size - 1}, the output, may feed nothing, "
             f"but {_named(mute)} no output edge"
         )
+    inner = range(1, size - 1)
+    for node, operation in dag.nodes(data="operation"):
+        is_text = isinstance(operation, str) and node in inner
+        if operation is not None and not (is_text and operation == IDENTITY):
+            raise WiringError(
+                f'a node\'s attribute operation must be "{IDENTITY}", and input and '
+                f"output have none, got {reprlib.repr(operation)} for node {node}"
+            )
+    if all(dag.nodes[node].get("operation") for node in inner):
+        raise WiringError(
+            "a wiring needs a node that computes, got identity nodes only"
+        )
     return dag
+
+
+def computing_nodes(dag: nx.DiGraph) -> list[int]:
+    """Returns the nodes of a wiring that compute, ascending; there are n of them.
+
+    These are all but the input, the output and the identity nodes, which have the
+    attribute ``operation="identity"``.
+
+    Example:
+        >>> dag = nx.DiGraph([(0, 1), (1, 2), (2, 3)])
+        >>> dag.nodes[2]["operation"] = "identity"
+        >>> computing_nodes(dag)
+        [1]
+    """
+    inner = range(1, len(dag) - 1)
+    return [node for node in inner if dag.nodes[node].get("operation") is None]
 
 
 def check_numbering(dag: nx.Graph) -> None:

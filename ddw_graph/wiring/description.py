@@ -5,7 +5,7 @@ from typing import Any
 
 import networkx as nx
 
-from ddw_graph.wiring.checks import check
+from ddw_graph.wiring.checks import check, computing_nodes
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class Description:
 
     Args:
         nodes: All nodes (N), input and output counted.
+        computing: How many nodes compute (n).
         edges: All edges.
         depth: Edges on the longest path from input to output.
         sources: How many nodes the input feeds.
@@ -21,14 +22,15 @@ class Description:
         paths: How many paths lead from input to output; exact, however many.
         in_degrees: How many nodes each node hears.
         out_degrees: How many nodes each node feeds.
-        clustering: Mean clustering coefficient of the computing nodes, directions left
+        clustering: Mean clustering coefficient of the inner nodes, directions left
             aside; None if it was not asked for.
-        average_path_length: Mean distance in edges between two computing nodes,
+        average_path_length: Mean distance in edges between two inner nodes,
             directions left aside, over the pairs that reach each other; None if no pair
             does, or if it was not asked for.
     """
 
     nodes: int
+    computing: int
     edges: int
     depth: int
     sources: int
@@ -72,6 +74,7 @@ def describe(dag: nx.DiGraph, *, distances: bool = True) -> Description:
     clustering, length = _distances(dag) if distances else (None, None)
     return Description(
         nodes=len(dag),
+        computing=len(computing_nodes(dag)),
         edges=dag.number_of_edges(),
         depth=layer[-1],
         sources=len(dag.succ[0]),

@@ -5,7 +5,12 @@ from typing import Any
 
 import networkx as nx
 
-from ddw_graph.wiring.checks import check, edge_attributes, edge_list
+from ddw_graph.wiring.checks import (
+    check,
+    computing_nodes,
+    edge_attributes,
+    edge_list,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,7 @@ class WiringDiff:
         only_second: Edges of the second alone, sorted.
         shared: How many edges both have.
         reweighted: The edges among them whose attribute ``weight`` differs, sorted.
+        computing: The inner nodes of both that compute in one of them only, sorted.
     """
 
     nodes: tuple[int, int]
@@ -28,6 +34,7 @@ class WiringDiff:
     only_second: tuple[tuple[int, int], ...]
     shared: int
     reweighted: tuple[tuple[int, int], ...] = ()
+    computing: tuple[int, ...] = ()
 
     @property
     def similarity(self) -> float:
@@ -40,7 +47,7 @@ class WiringDiff:
     def equal(self) -> bool:
         """Whether they are the same wiring."""
         same = self.nodes[0] == self.nodes[1] and self.similarity == 1.0
-        return same and not self.reweighted
+        return same and not self.reweighted and not self.computing
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields and the similarity by name, ready for JSON."""
@@ -50,6 +57,7 @@ class WiringDiff:
             "only_second": [list(edge) for edge in self.only_second],
             "shared": self.shared,
             "reweighted": [list(edge) for edge in self.reweighted],
+            "computing": list(self.computing),
             "similarity": self.similarity,
         }
 
@@ -68,12 +76,15 @@ def diff(first: nx.DiGraph, second: nx.DiGraph) -> WiringDiff:
     """
     edges, others = _weights(first), _weights(second)
     shared = [edge for edge in edges if edge in others]
+    computing = {*computing_nodes(first)} ^ {*computing_nodes(second)}
+    both = range(min(len(first), len(second)) - 1)
     return WiringDiff(
         nodes=(len(first), len(second)),
         only_first=tuple(edge for edge in edges if edge not in others),
         only_second=tuple(edge for edge in others if edge not in edges),
         shared=len(shared),
         reweighted=tuple(edge for edge in shared if edges[edge] != others[edge]),
+        computing=tuple(sorted(computing.intersection(both))),
     )
 
 

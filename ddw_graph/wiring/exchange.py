@@ -16,10 +16,10 @@ def to_graphml(
 ) -> bool:
     """Writes a wiring as GraphML and returns whether it had to.
 
-    yEd, Gephi and Cytoscape read it. Nodes say their ``role``: input, output or
-    operation, and edges their ``weight`` if they have one. Attributes of the graph are
-    scalars there, so ``arguments`` is a text of JSON. A file that is there with the
-    same content is left alone.
+    yEd, Gephi and Cytoscape read it. Nodes say their ``role``: input, output,
+    operation or identity, and edges their ``weight`` if they have one. Attributes of
+    the graph are scalars there, so ``arguments`` is a text of JSON. A file that is
+    there with the same content is left alone.
 
     Args:
         dag: The wiring.
@@ -75,7 +75,8 @@ def _dot_lines(dag: nx.DiGraph) -> Iterator[str]:
     yield "  node [shape=circle];"
     for node in range(len(dag)):
         role = _role(node, dag)
-        box = "" if role == "operation" else f' [shape=box, label="{role}"]'
+        shown = {"operation": "", "identity": " [shape=point]"}
+        box = shown.get(role, f' [shape=box, label="{role}"]')
         yield f"  {node}{box};"
     for i, j in edge_list(dag):
         weight = dag.edges[i, j].get("weight")
@@ -85,4 +86,5 @@ def _dot_lines(dag: nx.DiGraph) -> Iterator[str]:
 
 
 def _role(node: int, dag: nx.DiGraph) -> str:
-    return {0: "input", len(dag) - 1: "output"}.get(node, "operation")
+    role: str = dag.nodes[node].get("operation") or "operation"
+    return {0: "input", len(dag) - 1: "output"}.get(node, role)

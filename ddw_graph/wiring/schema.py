@@ -8,7 +8,14 @@ from typing import Any
 import networkx as nx
 
 from ddw_graph.errors import WiringError
-from ddw_graph.wiring.checks import MAX_NODES, check, edge_attributes, edge_list
+from ddw_graph.wiring.checks import (
+    IDENTITY,
+    MAX_NODES,
+    check,
+    computing_nodes,
+    edge_attributes,
+    edge_list,
+)
 
 FORMAT = "ddw_graph.wiring"
 VERSION = 1
@@ -22,7 +29,8 @@ def to_dict(dag: nx.DiGraph) -> dict[str, Any]:
     The edges themselves are in it, never only the seed that drew them, and how the
     wiring came about: ``generator``, ``arguments`` and the ``networkx`` release, None
     where the graph does not say. Where an edge has an attribute ``weight``, ``weights``
-    has one for each edge, in their order. Other attributes are no part of a wiring.
+    has one for each edge, in their order. Where there are identity nodes, ``identity``
+    lists them. Other attributes are no part of a wiring.
 
     Raises:
         WiringError: If ``dag`` is no wiring, or its account of its origin is malformed.
@@ -36,7 +44,8 @@ def to_dict(dag: nx.DiGraph) -> dict[str, Any]:
 
 def header(dag: nx.DiGraph) -> dict[str, Any]:
     """Returns :func:`to_dict` without its edge list: what a file begins with."""
-    check(dag)
+    computing = computing_nodes(check(dag))
+    identity = sorted({*range(1, len(dag) - 1)}.difference(computing))
     weights = edge_attributes(dag)
     return {
         "format": FORMAT,
@@ -44,6 +53,7 @@ def header(dag: nx.DiGraph) -> dict[str, Any]:
         **_origin(dag.graph, where="the graph's"),
         "nodes": len(dag),
         "edges": dag.number_of_edges(),
+        **({"identity": identity} if identity else {}),
         **({} if weights is None else {"weights": list(weights)}),
     }
 
@@ -102,7 +112,15 @@ def _from_own(obj: Mapping[str, object]) -> nx.DiGraph:
             f"weights must be a list of {edges} numbers, one for each edge, got "
             f"{_brief(weights)}"
         )
-    dag = check(_graph(size, pairs, _origin(obj, where="the file's")))
+    identity = obj.get("identity", [])
+    if not isinstance(identity, list) or not all(
+        type(node) is int and 0 < node < size - 1 for node in identity
+    ):
+        raise WiringError(
+            f"identity must be a list of nodes in 1..{size - 2}, got {_brief(identity)}"
+        )
+    origin = _origin(obj, where="the file's")
+    dag = check(_graph(size, pairs, origin, dict.fromkeys(identity, IDENTITY)))
     return _with_weights(dag, pairs, weights or [])
 
 
@@ -147,7 +165,12 @@ def _from_node_link(obj: Mapping[str, object]) -> nx.DiGraph:
         raise WiringError(f"graph must be an object, got {_brief(graph)}")
     origin = _origin(graph, where="the graph's")
     pairs = [[link["source"], link["target"]] for link in links]
-    dag = check(_graph(len(nodes), pairs, origin))
+    operations = {
+        node["id"]: node["operation"]
+        for node in nodes
+        if node.get("operation") is not None
+    }
+    dag = check(_graph(len(nodes), pairs, origin, operations))
     if any("weight" in link for link in links):
         _with_weights(dag, pairs, [link.get("weight", 1.0) for link in links])
     return dag
@@ -164,12 +187,16 @@ def _with_weights(
 
 
 def _graph(
-    size: int, pairs: Iterable[object], origin: Mapping[str, object]
+    size: int,
+    pairs: Iterable[object],
+    origin: Mapping[str, object],
+    operations: Mapping[int, object],
 ) -> nx.DiGraph:
     """Returns the graph of an untrusted edge list, checked entry by entry."""
     dag = nx.DiGraph()
     dag.graph.update((key, value) for key, value in origin.items() if value is not None)
     dag.add_nodes_from(range(size))
+    nx.set_node_attributes(dag, operations, "operation")
     dag.add_edges_from(_checked(pairs, dag))
     return dag
 

@@ -11,7 +11,7 @@ def with_terminals(inner: nx.Graph) -> nx.DiGraph:
 
     Node ``i`` of ``inner`` becomes node ``i + 1``. The input node feeds every node that
     hears nothing, and the output node gathers every node that feeds nothing; a node
-    without any edge is both. Attributes of the graph and of its edges are kept.
+    without any edge is both. Attributes of the graph, of its nodes and edges are kept.
 
     Args:
         inner: A DAG on nodes ``0..n-1`` whose edges ``i -> j`` have ``i < j``.
@@ -34,6 +34,7 @@ def with_terminals(inner: nx.Graph) -> nx.DiGraph:
         raise WiringError("a wiring needs at least one node that computes, got none")
     dag = nx.DiGraph(**inner.graph)
     dag.add_nodes_from(range(n + 2))
+    dag.add_nodes_from((node + 1, inner.nodes[node]) for node in range(n))
     dag.add_edges_from((0, j + 1) for j in range(n) if not inner.pred[j])
     for i in range(n):
         targets = sorted(inner.succ[i])

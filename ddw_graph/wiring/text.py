@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import networkx as nx
 
-from ddw_graph.wiring.checks import check
+from ddw_graph.wiring.checks import check, computing_nodes
 
 MAX_COLUMNS = 48
 """Most nodes that a triangle shows; a longer wiring is a list."""
@@ -15,8 +15,8 @@ def text_drawing(dag: nx.DiGraph) -> str:
 
     Rows hear and columns feed, as in the adjacency matrix: ``#`` is an edge, ``.``
     none. A row ends with its node's number, which heads the column below it; the last
-    lines repeat the numbers, read downwards. Above ``MAX_COLUMNS`` nodes a row lists
-    the nodes that it hears instead.
+    lines repeat the numbers, read downwards. ``=`` marks identity nodes.
+    Above ``MAX_COLUMNS`` nodes a row lists the nodes that it hears instead.
 
     Args:
         dag: The wiring.
@@ -40,10 +40,11 @@ def text_drawing(dag: nx.DiGraph) -> str:
 def _triangle(dag: nx.DiGraph) -> Iterator[str]:
     size = len(dag)
     width = len(str(size - 1))
-    role = {0: "input", size - 1: "output"}
+    role = dict.fromkeys(range(size), "=")
+    role |= dict.fromkeys(computing_nodes(dag), "") | {0: "input", size - 1: "output"}
     for j in range(size):
         heard = " ".join("#" if i in dag.pred[j] else "." for i in range(j))
-        yield f"{j:>{width}} {role.get(j, ''):6}  {heard}{' ' if j else ''}{j}"
+        yield f"{j:>{width}} {role[j]:6}  {heard}{' ' if j else ''}{j}"
     # Tens above ones.
     for digits in zip(*(f"{node:>{width}}" for node in range(size)), strict=True):
         yield f"{'':{width}} {'':6}  {' '.join(digits)}"
@@ -51,5 +52,7 @@ def _triangle(dag: nx.DiGraph) -> Iterator[str]:
 
 def _list(dag: nx.DiGraph) -> Iterator[str]:
     width = len(str(len(dag) - 1))
+    computing = {*computing_nodes(dag), len(dag) - 1}
     for j in range(1, len(dag)):
-        yield f"{j:>{width}} <- {', '.join(map(str, sorted(dag.pred[j])))}"
+        mark = "" if j in computing else " ="
+        yield f"{j:>{width}} <- {', '.join(map(str, sorted(dag.pred[j])))}{mark}"

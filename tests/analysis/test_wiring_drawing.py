@@ -28,6 +28,7 @@ from ddw_graph.generators import (
     erdos_renyi,
     residual,
     resnet,
+    streams,
     vgg,
     watts_strogatz,
 )
@@ -101,6 +102,18 @@ def test_each_edge_leads_from_its_source_to_its_target(
         # Of its points, the head's tip is the nearest to the target, at its rim.
         near = np.hypot(*(points - target).T).min()
         assert RADIUS - 0.01 < near < RADIUS + 0.1
+
+
+def test_an_identity_node_is_a_small_dot_without_a_number() -> None:
+    dag = streams(3, 2)
+    axes = draw_wiring(dag, style="layered").axes[0]
+    radii = {c.get_gid(): c.radius for c in axes.patches if isinstance(c, Circle)}
+    small = [v for v, kind in dag.nodes(data="operation") if kind == "identity"]
+    assert [v for v in dag if radii[f"node-{v}"] < RADIUS / 2] == small
+    texts = [text.get_text() for text in axes.texts]
+    assert sorted(texts) == sorted(
+        [*(str(v) for v in dag if v not in small), "input", "output"]
+    )
 
 
 @pytest.mark.parametrize("dag", [vgg(3), complete(8), erdos_renyi(120, 0.2, seed=0)])

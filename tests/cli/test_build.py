@@ -61,6 +61,25 @@ def test_another_file_is_replaced_only_when_asked(folder: Path) -> None:
     assert len(load(folder / "a.json")) == 34
 
 
+@pytest.mark.parametrize(
+    ("options", "nodes"),
+    [
+        (("dilated", "--dilation", "4", "--period", "5"), 10),
+        (("streams", "--width", "4"), 38),
+        (("streams:width=4",), 38),
+    ],
+)
+def test_wirings_of_the_literature(options: tuple[str, ...], nodes: int) -> None:
+    result = build("--n", "8", "--generator", *options)
+    assert result.exit_code == 0
+    said = result.stdout.splitlines()
+    assert f"{nodes} (8 compute)" in said[1]
+    assert ("among inner nodes" in said[2]) == (nodes == 38)
+    printed = json.loads(build("--n", "8", "--generator", *options, "--json").stdout)
+    assert (printed["nodes"], printed["computing"]) == (nodes, 8)
+    assert len(printed.get("identity", ())) == nodes - 10
+
+
 @pytest.mark.parametrize("name", ["complete", "vgg", "resnet", "densenet", "residual"])
 def test_json_is_one_object_and_no_file(name: str, folder: Path) -> None:
     result = build("--generator", name, "--n", "5", "--json")

@@ -101,7 +101,7 @@ def test_a_setting_has_one_name() -> None:
 def test_ablations_of_a_folder_share_their_runs(tmp_path: Path) -> None:
     out = tmp_path / "ablations"
     zero = Entry("complete", "dynamic:bias=0")
-    settings = {"n": 1, "channels": 4.0}
+    settings = {"settings": {"n": 1}, "channels": 4.0}
     found = {}
     for name, entries in (("fig3", (COMPLETE, zero)), ("gates", (COMPLETE,))):
         ablation = replace(ABLATIONS[name](""), entries=entries)

@@ -40,7 +40,7 @@ def comparison(**changes: Any) -> Comparison:
         "recipe": QUICK,
         "source": DataSource(),
         "channels": 6.0,
-        "n": 2,
+        "settings": {"n": 2},
     }
     return Comparison(**settings | changes)
 
@@ -50,7 +50,9 @@ def comparison(**changes: Any) -> Comparison:
 def test_every_default_network_has_the_budget_of_the_first(
     tmp_path: Path, seed: int
 ) -> None:
-    whole = comparison(entries=DEFAULT_ENTRIES, seeds=(seed,), channels=None, n=None)
+    whole = comparison(
+        entries=DEFAULT_ENTRIES, seeds=(seed,), channels=None, settings={}
+    )
     made = tasks(whole, DataSource().load(), tmp_path)
     from ddw_graph.models import from_config
 

@@ -16,15 +16,17 @@ from ddw_graph.generators import (
     barabasi_albert,
     complete,
     densenet,
+    dilated,
     erdos_renyi,
     from_text,
     is_random,
     residual,
     resnet,
+    streams,
     vgg,
     watts_strogatz,
 )
-from ddw_graph.wiring import MAX_NODES, WiringError, edge_list
+from ddw_graph.wiring import MAX_NODES, WiringError, computing_nodes, edge_list
 
 TEXTS = (
     "complete",
@@ -35,6 +37,8 @@ TEXTS = (
     "resnet",
     "densenet",
     "residual",
+    "dilated:dilation=3,period=2",
+    "streams:width=3",
 )
 
 
@@ -53,6 +57,8 @@ def calls(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
     if name == "ws":
         # Two neighbours and much rewiring are hardly ever connected.
         arguments["k"] = 4
+    for key in {"dilated": ("dilation", "period"), "streams": ("width",)}.get(name, ()):
+        arguments[key] = draw(st.integers(1, 9))
     return name, arguments
 
 
@@ -62,12 +68,13 @@ def test_one_input_one_output_and_nothing_dangling(
 ) -> None:
     name, arguments = call
     dag, n = GENERATORS[name](**arguments), arguments["n"]
-    assert list(dag) == list(range(n + 2))
+    size = n + 2 + (n - 1) * arguments.get("width", 0)
+    assert list(dag) == list(range(size)) and len(computing_nodes(dag)) == n
     assert list(dag.edges) == edge_list(dag)
     assert all(i < j for i, j in dag.edges)
     assert [v for v in dag if not dag.pred[v]] == [0]
-    assert [v for v in dag if not dag.succ[v]] == [n + 1]
-    assert len(nx.descendants(dag, 0)) == len(nx.ancestors(dag, n + 1)) == n + 1
+    assert [v for v in dag if not dag.succ[v]] == [size - 1]
+    assert len(nx.descendants(dag, 0)) == len(nx.ancestors(dag, size - 1)) == size - 1
     assert nx.utils.graphs_equal(dag, GENERATORS[name](**arguments))
 
 
@@ -137,6 +144,17 @@ REJECTED: list[tuple[Callable[..., nx.DiGraph], dict[str, Any], str]] = [
     (residual, {"n": 0}, "got n=0"),
     (complete, {"n": True}, "n must be an integer, got n=True"),
     (complete, {"n": MAX_NODES - 1}, "got n=9999"),
+    (dilated, {"n": 0, "dilation": 1, "period": 1}, "got n=0"),
+    (dilated, {"n": 8, "dilation": 0, "period": 1}, "dilation must be at least 1, got"),
+    (
+        dilated,
+        {"n": 8, "dilation": 1, "period": True},
+        "period must be an integer, got",
+    ),
+    (streams, {"n": 0, "width": 4}, "got n=0"),
+    (streams, {"n": 8, "width": 0}, "width must be at least 1, got width=0"),
+    (streams, {"n": 5001, "width": 1}, "at most 9998, got n=5001, width=1"),
+    (streams, {"n": 2, "width": 10**9}, "at most 9998, got n=2, width=1000000000"),
     (erdos_renyi, {"n": 8, "p": 1.5, "seed": 0}, r"p must be .* \[0, 1\], got p=1.5"),
     (erdos_renyi, {"n": 8, "p": -0.1, "seed": 0}, "got p=-0.1"),
     (erdos_renyi, {"n": 8, "p": float("nan"), "seed": 0}, "got p=nan"),

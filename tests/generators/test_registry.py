@@ -12,6 +12,7 @@ from ddw_graph.generators import (
     complete,
     from_text,
     is_random,
+    streams,
     watts_strogatz,
 )
 from ddw_graph.generators.registry import generator_call, parse
@@ -28,6 +29,8 @@ def test_every_generator_has_its_name() -> None:
         "resnet",
         "densenet",
         "residual",
+        "dilated",
+        "streams",
     ]
     with pytest.raises(TypeError):
         GENERATORS["mine"] = complete  # type: ignore[index]
@@ -69,6 +72,9 @@ def test_a_recipe_and_its_text_are_one(
         ("er", r"er needs p, e.g. er:p=0.2; p is missing"),
         ("complete:k=4", "complete takes no argument but n, got k"),
         ("ba:m=5,k=4", "ba takes m, got k"),
+        ("streams", r"streams needs width, e.g. streams:width=4; width is missing"),
+        ("dilated:period=2", "e.g. dilated:dilation=4,period=5; dilation is missing"),
+        ("streams:width=2.5", "width must be an integer, got width=2.5"),
         ("ws:k=4,p=0.75,seed=3", "the seed is given beside a text"),
         ("ws:k=4,k=6,p=0.1", "k is given twice"),
         ("ws:k=4,p", "key=value with commas between, got 'p'"),
@@ -90,6 +96,7 @@ def test_says_what_a_text_lacks(text: str, message: str) -> None:
 def test_n_comes_from_somewhere() -> None:
     assert len(from_text("vgg:n=3", n=None, seed=0)) == 5
     assert len(from_text("vgg:n=3", n=3, seed=0)) == 5
+    assert len(from_text("streams:n=3,width=2", n=3, seed=0)) == 9
     with pytest.raises(WiringError, match="vgg needs n"):
         from_text("vgg", n=None, seed=0)
 
@@ -101,6 +108,9 @@ def test_a_file_brings_its_own_n(tmp_path: Path) -> None:
         assert from_text(f"file:{path}", n=n, seed=0).edges == complete(3).edges
     with pytest.raises(WiringError, match="holds n=3, but n=4 is asked for"):
         from_text(f"file:{path}", n=4, seed=0)
+    save(streams(3, 2), tmp_path / "streams.json")
+    read = from_text(f"file:{tmp_path}/streams.json", n=3, seed=0)
+    assert nx.utils.graphs_equal(read, streams(3, 2))
     with pytest.raises(WiringError, match="missing.json: no such file"):
         from_text(f"file:{tmp_path}/missing.json", n=None, seed=0)
 

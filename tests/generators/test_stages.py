@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddw_graph.generators import complete, stage_wirings, vgg, watts_strogatz
+from ddw_graph.generators import (
+    complete,
+    stage_wirings,
+    streams,
+    vgg,
+    watts_strogatz,
+)
 from ddw_graph.generators.stages import stage_seeds
 from ddw_graph.wiring import WiringError, save
 
@@ -45,6 +51,10 @@ def test_what_says_a_wiring(tmp_path: Path) -> None:
         3,
         4,
     ]
+    assert [len(dag) for dag in stage_wirings("streams:width=3", [1, 4], seed=0)] == [
+        3,
+        15,
+    ]
     mixed = [vgg, "complete", complete(2), f"file:{tmp_path}/a.json", "vgg:n=7"]
     found = stage_wirings(mixed, [5, 5, 2, None, None], seed=0)
     assert [len(dag) - 2 for dag in found] == [5, 5, 2, 3, 7]
@@ -59,6 +69,7 @@ def test_a_given_graph_is_not_copied() -> None:
     ("wiring", "nodes", "message"),
     [
         (vgg(3), [3, 4], r"stage 2: .* has 4 computing nodes \(n\), .* n=3"),
+        (streams(3, 2), [7], r"has 7 computing nodes \(n\), .* n=3"),
         ([vgg(3)], [3, 3], "one for each of the 2 stages, got 1"),
         ([vgg(3), "ws"], [3, 3], "stage 2: ws needs k and p"),
         (lambda n: vgg(n + 1), [3], "stage 1: .*n=4"),

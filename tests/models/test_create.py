@@ -3,6 +3,7 @@
 import copy
 from inspect import signature
 from itertools import permutations
+from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import networkx as nx
 import pytest
 import torch
 
-from ddw_graph import Network, create_model, generators, list_models
+from ddw_graph import Network, create_model, generators, list_models, load, save
 from ddw_graph.errors import ModelError, UserError
 from ddw_graph.models import from_config
 from ddw_graph.models.backbones import BACKBONES, NoData
@@ -49,6 +50,26 @@ def test_randwire_small_costs_what_table_4_says(
     assert fmean(price.macs for price in prices) == pytest.approx(macs, rel=tolerance)
     if edges == "learned":
         assert all(5.4e6 <= price.parameters <= 6.1e6 for price in prices)
+
+
+@pytest.mark.parametrize(
+    "edges",
+    ["fixed", "learned:form=free", "dynamic", "attention", "receiver", "sinkhorn"],
+)
+def test_every_kind_of_edges_weighs_streams(edges: str, tmp_path: Path) -> None:
+    model = create_model(
+        "randwire_tiny", wiring="streams:width=2", edges=edges, n=3, channels=4
+    )
+    assert [len(stage.operations) for stage in model.stages] == [3, 3, 3]
+    images = torch.randn(2, 3, 8, 8)
+    logits, adjacency = model(images, return_adjacency=True)
+    torch.testing.assert_close(model(images, adjacency=adjacency), logits)
+    logits.sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    save(model, tmp_path / "model.safetensors")
+    again = load(tmp_path / "model.safetensors")
+    assert torch.equal(again(images), model.eval()(images))
+    assert cost(again, 8).parameters == sum(p.numel() for p in model.parameters())
 
 
 def test_the_parts_of_a_cost_add_up_to_hand_counts() -> None:

@@ -160,16 +160,59 @@ def test_nodes_that_never_compute_leave_with_their_parameters() -> None:
     torch.testing.assert_close(small(x), network(x))
 
 
-@given(dag=wirings(), seed=st.integers(0, 999))
+@given(dag=wirings(identity=True), seed=st.integers(0, 999))
 def test_any_wiring_stays_one(dag: nx.DiGraph, seed: int) -> None:
     torch.manual_seed(seed)
-    stage = Stage(dag, 4, 4, edges=SHUT, output=("sum", "mean")[seed % 2])
+    width = 4 + seed % 3
+    stage = Stage(dag, 4, width, edges=SHUT, output=("sum", "mean")[seed % 2])
     network = Network(nn.Conv2d(3, 4, 1), [stage], nn.Flatten())
     network.config = {"transition": None, "output": None, "edges": {}}
     closing(network, seed)
     x = images(2, 3, 5, 5, seed=seed)
     small = prune(network, [x])
     torch.testing.assert_close(small(x), network(x), rtol=1e-9, atol=1e-9)
+
+
+def test_a_node_that_computes_stays_beside_identity_nodes() -> None:
+    dag = nx.DiGraph([(0, 1), (0, 2), (1, 3), (2, 3)])
+    dag.nodes[1]["operation"] = "identity"
+    stage = Stage(dag, 4, 4, edges=SHUT, output="sum")
+    network = Network(nn.Conv2d(3, 4, 1), [stage], nn.Flatten())
+    network.config = {"transition": None, "output": None, "edges": {}}
+    weights: Any = stage.weights
+    weights.threshold.data[:] = torch.tensor([-1.0, 2.0, -1.0])
+    x = images(2, 3, 5, 5)
+    small = prune(network.double().eval(), [x])
+    assert sizes(small) == [(4, 4)]
+    torch.testing.assert_close(small(x), network(x), rtol=1e-9, atol=1e-9)
+
+
+def test_a_pruned_wiring_of_streams_is_saved_and_loaded(tmp_path: Path) -> None:
+    operation = [act(node) for node in range(1, 6)]
+    network = create_model(
+        "randwire_tiny",
+        wiring="streams:width=2",
+        edges=SHUT,
+        n=5,
+        channels=4,
+        operation=operation,
+    )
+    network = closing(network)
+    layers = network.stages[0].plan.computing
+    for stage in network.stages:
+        weights: Any = stage.weights
+        weights.threshold.data[weights.targets.index(layers[1])] = 2.0
+    x = images(6, 3, 16, 16)
+    small = prune(network, [x])
+    assert all(len(stage.operations) < 5 for stage in small.stages)
+    torch.testing.assert_close(small(x), network(x), rtol=1e-9, atol=1e-9)
+    config: Any = small.config
+    assert [len(each) for each in config["nodes"]] == [
+        len(stage.operations) for stage in small.stages
+    ]
+    save(small, tmp_path / "small.safetensors")
+    again = load(tmp_path / "small.safetensors", operation=operation)
+    torch.testing.assert_close(again(x), network(x), rtol=1e-9, atol=1e-9)
 
 
 def test_a_node_that_must_stay_keeps_its_way_to_the_output() -> None:

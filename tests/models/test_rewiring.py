@@ -221,6 +221,22 @@ def test_branches_start_neutral_too(family: str, edges: str) -> None:
 
 
 @pytest.mark.usefixtures("nameless")
+@pytest.mark.parametrize("edges", ["learned:form=free", "dynamic"])
+def test_branches_start_neutral_on_streams(edges: str) -> None:
+    old = original("convnext_atto")
+    new = rewire(old, edges=edges, node="branch", wiring="streams:width=2")
+    assert all(stage.dag.graph["generator"] == "streams" for stage in new.stages)
+    assert_same(old, new)
+
+
+@pytest.mark.usefixtures("nameless")
+def test_streams_do_not_compute_blocks_without_a_shortcut() -> None:
+    # These start a sum anew; every stream keeps its own.
+    with pytest.raises(ModelError, match="attribute weights compute something else"):
+        rewire(mobilenet_v2(), node="branch", wiring="streams:width=2")
+
+
+@pytest.mark.usefixtures("nameless")
 @pytest.mark.parametrize(
     "edges",
     [

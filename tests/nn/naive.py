@@ -55,7 +55,10 @@ def _sample(stage: Stage, x: Tensor) -> tuple[Tensor, Tensor]:
                 alive[j] = alive[j] | is_open[i, j]
             if j == last:
                 break
-            emitted[j] = stage.operations[j - 1](total)
+            emitted[j] = total
+            if j in stage.plan.computing:
+                place = stage.plan.computing.index(j)
+                emitted[j] = stage.operations[place](total)
         targets = sorted(dag.successors(j))
         values, opened = [], []
         for target in targets:

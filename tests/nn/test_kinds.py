@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import networkx as nx
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn.functional import gelu, rms_norm
 
 from ddw_graph import Attention, Dynamic, Fixed, Learned, Receiver, Stage, create_model
 from ddw_graph.errors import ModelError, WiringError
@@ -18,8 +18,7 @@ from ddw_graph.nn.cost import cost
 from ddw_graph.nn.edges import edge_settings, edge_text, from_saved, saved_text
 from ddw_graph.nn.gates import GATES
 from ddw_graph.training.budget_term import check_closing
-from ddw_graph.wiring import edge_list
-from tests.nn.test_own_edges import ByChannel
+from tests.nn.test_own_edges import Brightest, ByChannel
 from tests.nn.test_stage import KINDS, assert_equals_the_loop, images, lively
 from tests.strategies import NO_WEIGHTS, weighted_wirings
 
@@ -46,22 +45,9 @@ def mlp() -> nn.Module:
     return nn.Sequential(nn.LayerNorm(WIDTH), *layers)
 
 
-class Block(nn.Module):
-    """A whole block of a Transformer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.attend, self.mlp = Attend(), mlp()
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attend(x)
-        y: Tensor = x + self.mlp(x)
-        return y
-
-
-def transformer(edges: Any, branches: bool = True, **settings: Any) -> Stage:
+def transformer(edges: Any, **settings: Any) -> Stage:
     """Returns the complete DAG of a Transformer's branches or blocks, all spread."""
-    parts = [Attend(), mlp(), Attend(), mlp()] if branches else [Block(), Block()]
+    parts = [Attend(), mlp(), Attend(), mlp()]
     stage = Stage(
         complete(len(parts)),
         WIDTH,
@@ -72,47 +58,6 @@ def transformer(edges: Any, branches: bool = True, **settings: Any) -> Stage:
         **settings,
     )
     return lively(stage).eval()
-
-
-def test_attention_is_that_of_attention_residuals() -> None:
-    stage, x = transformer("attention"), images(2, 5, WIDTH)
-    queries: Any = stage.weights.queries
-    values = [x]
-    for node in range(1, stage.plan.nodes):
-        sources = torch.stack(values)
-        query = queries[str(node)] if node > 1 else torch.zeros(WIDTH).double()
-        logits = torch.einsum("d,nbtd->nbt", query, rms_norm(sources, (WIDTH,)))
-        total = torch.einsum("nbt,nbtd->btd", logits.softmax(0), sources)
-        if node < stage.plan.nodes - 1:
-            values.append(stage.operations[node - 1](total))
-    torch.testing.assert_close(stage(x), total, rtol=1e-12, atol=1e-12)
-
-
-def test_free_edges_of_whole_blocks_are_a_depth_weighted_average() -> None:
-    stage, x = transformer("learned:form=free", branches=False), images(2, 5, WIDTH)
-    alpha: Any = stage.weights.logit
-    place = {edge: k for k, edge in enumerate(edge_list(stage.dag))}
-    past = [x]
-    for node in range(1, 4):
-        total = sum(alpha[place[i, node]] * each for i, each in enumerate(past))
-        past += [stage.operations[node - 1](total)] if node < 3 else []
-    torch.testing.assert_close(stage(x), total, rtol=1e-12, atol=1e-12)
-
-
-def test_receiver_edges_are_those_of_muddformer_with_one_stream() -> None:
-    stage, x = transformer("receiver", branches=False), images(2, 5, WIDTH)
-    weights: Any = stage.weights
-    past = [x]
-    for node in range(1, 4):
-        total = past[-1] * 1.0
-        if node > 1:
-            name, newest = str(node), rms_norm(past[-1], (WIDTH,))
-            hidden = gelu(newest @ weights.first[name].weight.T)
-            dynamic = hidden @ weights.second[name].weight.T
-            own = weights.static[name] + dynamic  # (batch, tokens, inputs)
-            total = torch.einsum("btn,nbtd->btd", own, torch.stack(past))
-        past += [stage.operations[node - 1](total)] if node < 3 else []
-    torch.testing.assert_close(stage(x), total, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("edges", KINDS)
@@ -279,13 +224,37 @@ def test_fixed_edges_multiply_by_the_weights_of_the_dag(
     assert_equals_the_loop(stage, x)
 
 
-@pytest.mark.parametrize("edges", [*KINDS[1:], ByChannel])
-def test_other_edges_refuse_a_dag_with_weights(edges: Any) -> None:
-    dag = complete(3)
-    dag.edges[0, 1]["weight"] = 1.0
-    name = edge_text(edge_settings(edges))
-    with pytest.raises(ModelError, match=f"attribute weight.*{name} edges"):
-        Stage(dag, 4, 4, edges=edges)
+@pytest.mark.parametrize("edges", [*KINDS, ByChannel])
+@given(dag=weighted_wirings(), mean=st.booleans())
+def test_edges_start_at_the_weights_of_the_dag(
+    edges: Any, dag: nx.DiGraph, mean: bool
+) -> None:
+    for j in dag if edges == "receiver" else ():
+        if len(dag.pred[j]) == 1:
+            (i,) = dag.pred[j]
+            dag.edges[i, j]["weight"] = 1.0
+    output = "mean" if mean else "sum"
+    x = images(2, 3, 6, 6)
+    adjacencies = []
+    for kind in ("fixed", edges):
+        stage = Stage(dag, 3, 4, stride=2, edges=kind, output=output).double().eval()
+        adjacencies.append(stage(x, return_adjacency=True)[1])
+    expected, found = (
+        each.flatten(3).mean(-1) if each.ndim > 3 else each for each in adjacencies
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_edges_that_cannot_start_at_the_weights_of_the_dag_say_so() -> None:
+    dag = vgg(2)
+    dag.edges[1, 2]["weight"] = 0.5
+    for edges, words in (
+        ("receiver", "a single input the weight 1.* 1 -> 2, which has 0.5"),
+        (Brightest, "Brightest has no at_start"),
+        (Dynamic(router=lambda c, f: nn.Linear(c, f)), "router of your own"),
+    ):
+        with pytest.raises(ModelError, match=f"start at the attribute weight.*{words}"):
+            Stage(dag, 4, 4, edges=edges, output="sum")
 
 
 @pytest.mark.parametrize("weight", NO_WEIGHTS.values(), ids=NO_WEIGHTS)

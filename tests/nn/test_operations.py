@@ -25,6 +25,7 @@ from ddw_graph.nn.operations import (
 )
 from ddw_graph.nn.plan import plan
 from ddw_graph.nn.stage import Stage
+from ddw_graph.wiring import computing_nodes
 from tests.nn.naive import naive_stage
 from tests.nn.test_stage import images, linear, lively
 from tests.strategies import wirings
@@ -153,6 +154,27 @@ def test_the_operation_of_each_node_is_counted() -> None:
     assert list(price.work[0].operations) == [0, *expected, 0]
     assert price.parts[1].macs == sum(expected)
     assert price.parts[1].parameters == sum(p.numel() for p in stage.parameters())
+
+
+@given(dag=wirings(identity=True))
+def test_identity_nodes_have_no_operation_and_cost_nothing(dag: nx.DiGraph) -> None:
+    places: list[int] = []
+
+    def operation(node: int) -> Any:
+        places.append(node)
+        return lambda i, o, s: nn.Conv2d(i, o, 2 * node + 1, s, node)
+
+    stage = Stage(dag, 4, 4, edges="fixed", operation=operation)
+    computing = computing_nodes(dag)
+    assert places == [*range(1, len(computing) + 1)]
+    assert len(stage.operations) == len(computing)
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    price = cost(Network(nn.Identity(), [stage], head, in_channels=4), 8)
+    expected = [0] * len(dag)
+    for place, node in enumerate(computing, start=1):
+        expected[node] = 4 * 4 * (2 * place + 1) ** 2 * 64
+    assert list(price.work[0].operations) == expected
+    assert price.parts[1].aggregation == 256 * dag.number_of_edges()
 
 
 @pytest.mark.parametrize("size", [7, 8])

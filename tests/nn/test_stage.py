@@ -20,6 +20,7 @@ from ddw_graph.generators import (
     erdos_renyi,
     residual,
     resnet,
+    streams,
     vgg,
     watts_strogatz,
 )
@@ -87,7 +88,7 @@ def assert_equals_the_loop(stage: Stage, x: Tensor) -> None:
 
 @pytest.mark.parametrize("layout", ["images", "tokens"])
 @pytest.mark.parametrize("edges", KINDS)
-@given(dag=wirings(), seed=st.integers(0, 999), mean=st.booleans())
+@given(dag=wirings(identity=True), seed=st.integers(0, 999), mean=st.booleans())
 def test_equals_the_loop_over_samples_and_edges(
     edges: str, layout: str, dag: nx.DiGraph, seed: int, mean: bool
 ) -> None:
@@ -362,6 +363,17 @@ def test_droppath_closes_one_input_and_leaves_the_others() -> None:
     assert not dropped[:, 1].any() and not dropped[:, 5].any()
 
 
+def test_droppath_spares_identity_nodes() -> None:
+    dag = streams(3, 2)
+    nx.set_edge_attributes(dag, 1.0, "weight")
+    stage = Stage(dag, 4, 4, edges="learned", drop_path=1.0)
+    _, adjacency = stage(torch.randn(64, 4, 4, 4), return_adjacency=True)
+    stage.drop_path = 0.0
+    _, whole = stage(torch.randn(1, 4, 4, 4), return_adjacency=True)
+    same = (adjacency == whole).all(2).all(0)
+    assert same.tolist() == [*[True] * 4, False, *[True] * 2, False, True]
+
+
 def test_droppath_draws_among_open_inputs() -> None:
     weights = torch.tensor([[0.0, 0.5, 0.0, 0.25, 0.0]])
     kept = drop_one_input(weights, 64, rate=1.0)
@@ -418,7 +430,7 @@ def test_says_which_node_forbids_the_transition() -> None:
     [
         (
             {"edges": "static"},
-            "fixed, learned, dynamic, attention, receiver, got 'static'",
+            "fixed, learned, dynamic, attention, receiver, sinkhorn, got 'static'",
         ),
         ({"edges": "dynamic:gate=soft"}, "psi, hard, eq5, none, got 'soft'"),
         ({"edges": "dynamic:tau=1"}, "router_std, per, norm, got 'tau=1'"),

@@ -56,7 +56,7 @@ from tests.sweeping.small import plan
         ({"axes": {"wiring": [{"generator": "ws", "m": 2}]}}, "ws takes k and p"),
         (
             {"axes": {"wiring": [{"generator": "ws", "q": 2}]}},
-            "axes.wiring ws may hold n, k, p, m, got q = 2",
+            "axes.wiring ws may hold n, k, p, m, dilation, period, width, got q = 2",
         ),
         (
             {"axes": {"wiring": [{"generator": "ws", "k": [], "p": 0.5}]}},

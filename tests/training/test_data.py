@@ -232,7 +232,7 @@ def test_classes_that_differ_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "mnist"}, "fashion_mnist_mini, fashion_mnist, cifar10, cifar100"),
+        ({"name": "mnist"}, "fashion_mnist_mini, text, fashion_mnist, cifar10"),
         ({"name": "cifar10"}, "must have a root folder, got root=None"),
         ({"root": Path("x")}, "has no root"),
         ({"name": "cifar10", "root": Path("nowhere")}, "not be read below nowhere"),

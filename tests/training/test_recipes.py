@@ -331,7 +331,9 @@ def documented() -> dict[str, dict[str, Any]]:
                 continue
             value, source = cell.split()
             assert source in {"P", "R", "T", "O"}
-            told = WORDS[value] if value in WORDS else json.loads(value)
+            told = WORDS.get(value, value)
+            if value[0].isdigit():
+                told = json.loads(value)
             table[name][setting.strip("`")] = told
     return table
 
@@ -343,6 +345,10 @@ def test_the_documented_presets_are_those_of_the_code() -> None:
         without_effect = set()
         if recipe.schedule == "cosine":
             without_effect |= {"gamma", "step_epochs"}
+        else:
+            without_effect |= {"final_rate"}
+        if recipe.optimizer == "sgd":
+            without_effect |= {"beta2"}
         if not recipe.ema_decay:
             without_effect |= {"ema_interval"}
         if recipe.budget is None:

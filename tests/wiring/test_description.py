@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ddw_graph.generators import complete, erdos_renyi, vgg, watts_strogatz
 from ddw_graph.wiring import describe
+from tests.strategies import wirings
 
 
 @given(n=st.integers(1, 9), p=st.floats(0, 1), seed=st.integers(0, 99))
@@ -50,6 +51,12 @@ def test_what_is_not_there_is_none() -> None:
 def test_paths_are_exact_beyond_any_machine_word() -> None:
     # Every computing node is on a path or is not.
     assert describe(complete(200), distances=False).paths == 2**200
+
+
+@given(dag=wirings(identity=True))
+def test_counts_the_nodes_that_compute(dag: nx.DiGraph) -> None:
+    identity = [v for _, v in dag.nodes(data="operation")].count("identity")
+    assert describe(dag).computing == len(dag) - 2 - identity
 
 
 def test_is_ready_for_json() -> None:

@@ -39,6 +39,15 @@ def test_checks_both() -> None:
         diff(vgg(2), nx.DiGraph([(0, 1), (1, 1), (1, 2)]))
 
 
+def test_nodes_that_compute_in_one_only_are_named() -> None:
+    plain, other = vgg(3), vgg(3)
+    other.nodes[2]["operation"] = "identity"
+    found = diff(plain, other)
+    assert found.computing == (2,) and found.similarity == 1
+    assert not found.equal and diff(other, other).equal
+    assert diff(vgg(1), other).computing == ()  # nodes that only one has
+
+
 def test_edges_of_another_weight_are_told() -> None:
     heavy = vgg(2)
     heavy.edges[1, 2]["weight"] = 2.0

@@ -30,6 +30,7 @@ from ddw_graph.generators import (
 )
 from ddw_graph.wiring import (
     WiringError,
+    computing_nodes,
     edge_attributes,
     edge_list,
     files,
@@ -40,7 +41,7 @@ from ddw_graph.wiring import (
     to_dot,
     to_graphml,
 )
-from tests.strategies import NO_WEIGHTS, weighted_wirings
+from tests.strategies import NO_WEIGHTS, weighted_wirings, wirings
 
 OWN = {
     "format": "ddw_graph.wiring",
@@ -108,6 +109,24 @@ def test_every_file_keeps_the_weights_of_edges(dag: nx.DiGraph) -> None:
     found = [match.groups() for match in map(arrow.fullmatch, lines) if match]
     assert [(int(i), int(j)) for i, j, _ in found] == edge_list(dag)
     assert tuple(float(label or 1) for *_, label in found) == weights
+
+
+@given(dag=wirings(identity=True))
+def test_every_file_keeps_identity_nodes(dag: nx.DiGraph) -> None:
+    wanted = computing_nodes(dag)
+    with TemporaryDirectory() as folder:
+        save(dag, f"{folder}/a.json")
+        to_graphml(dag, f"{folder}/a.graphml")
+        own = load(f"{folder}/a.json")
+        graphml = nx.read_graphml(f"{folder}/a.graphml", node_type=int)
+    linked = json.loads(json.dumps(nx.node_link_data(dag, edges="links")))
+    for again in (own, from_dict(linked), from_dict(to_dict(dag))):
+        assert computing_nodes(again) == wanted
+    roles = dict(graphml.nodes(data="role"))
+    assert [node for node in sorted(roles) if roles[node] == "operation"] == wanted
+    inner = range(1, len(dag) - 1)
+    points = [node for node in inner if f"  {node} [shape=point];\n" in to_dot(dag)]
+    assert sorted([*points, *wanted]) == [*inner]
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.int64, Fraction], ids=str)
@@ -200,6 +219,12 @@ def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
         ({"arguments": {"p": float("inf")}}, "arguments must be an object of"),
         ({"arguments": "n=3"}, "arguments must be an object of"),
         ({"networkx": 3.6}, "networkx must be a text"),
+        ({"identity": [1]}, "needs a node that computes, got identity nodes only"),
+        ({"identity": [0]}, r"identity must be a list of nodes in 1\.\.1, got \[0\]"),
+        ({"identity": [2]}, r"got \[2\]"),
+        ({"identity": [True]}, r"got \[True\]"),
+        ({"identity": [10**1000]}, "identity must be"),
+        ({"identity": {"1": 1}}, "identity must be .* an object of 1"),
     ],
 )
 def test_own_form_names_what_it_rejects(change: dict[str, Any], message: str) -> None:
@@ -225,6 +250,14 @@ def test_own_form_names_what_it_rejects(change: dict[str, Any], message: str) ->
         ({"edges": LINKED["edges"] * 2}, "0 -> 1 stands twice"),  # type: ignore[operator]
         ({"edges": {}}, "edges must be a list"),
         ({"graph": []}, "graph must be an object"),
+        (
+            {"nodes": [{"id": 0}, {"id": 1, "operation": ["x" * 999]}, {"id": 2}]},
+            'operation must be "identity".* for node 1$',
+        ),
+        (
+            {"nodes": [{"id": 0, "operation": "identity"}, {"id": 1}, {"id": 2}]},
+            "input and output have none, got 'identity' for node 0",
+        ),
     ],
 )
 def test_node_link_form_names_what_it_rejects(

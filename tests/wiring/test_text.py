@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddw_graph.generators import complete, erdos_renyi
+from ddw_graph.generators import complete, erdos_renyi, streams
 from ddw_graph.wiring import edge_list, text_drawing
 from ddw_graph.wiring.text import MAX_COLUMNS
 
@@ -21,6 +21,14 @@ def test_every_edge_can_be_read_back(n: int, seed: int) -> None:
         if row[left + 2 * column] == "#"
     ]
     assert sorted(found) == edge_list(dag)
+
+
+def test_identity_nodes_are_marked() -> None:
+    for width in (2, 60):
+        dag = streams(2, width)
+        rows = text_drawing(dag).splitlines()
+        marked = [int(row.split()[0]) for row in rows if "=" in row]
+        assert marked == [*range(2, 2 + width)]
 
 
 def test_34_nodes_fit_an_ordinary_terminal() -> None:

@@ -119,17 +119,18 @@ def test_nodes_are_those_of_loops(by: str) -> None:
     made = images()
     edges = edge_table(made)
     edges = edges[~edges["constant"]]
-    groups: Rows = defaultdict(list)
-    for row in edges.itertuples():
-        groups[row.stage, *key(by, row.source, row.target)].append(row)
+    groups: dict[tuple[int, ...], list[Any]] = defaultdict(list)
+    for edge in edges.to_dict(orient="records"):
+        group = edge["stage"], *key(by, edge["source"], edge["target"])
+        groups[group].append(edge)
     table = node_table(made, by=by)
     assert list(table)[:2] == ["stage", by] and len(table) == len(groups)
     for row in table.to_dict(orient="records"):
         same = groups[row["stage"], row[by]]
         assert row["edges"] == len(same)
-        assert row["mean"] == pytest.approx(np.mean([e.mean for e in same]))
-        assert row["std"] == pytest.approx(np.mean([e.std for e in same]))
-        assert row["spread"] == pytest.approx(np.std([e.mean for e in same]))
+        assert row["mean"] == pytest.approx(np.mean([e["mean"] for e in same]))
+        assert row["std"] == pytest.approx(np.mean([e["std"] for e in same]))
+        assert row["spread"] == pytest.approx(np.std([e["mean"] for e in same]))
 
 
 def test_a_table_that_cannot_be_made_says_why() -> None:
