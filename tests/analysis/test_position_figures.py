@@ -71,8 +71,11 @@ def test_lines_are_the_table_of_positions(texts: dict[str, Collection]) -> None:
     assert heights(level) == [[0.5, 0.5]] * 3
     assert level.get_xlim() == lines.get_xlim()
     level, lines = position_figure(texts, [(1, 1, 3), (1, 0, 1)]).axes
-    edges = position_table(texts["dynamic"], by="edge").set_index(["source", "target"])
-    expected = [edges.loc[[ends], "mean"].to_list() for ends in ((1, 3), (0, 1))]
+    table = position_table(texts["dynamic"], by="edge")
+    expected = [
+        table[(table["source"] == i) & (table["target"] == j)]["mean"].tolist()
+        for i, j in ((1, 3), (0, 1))
+    ]
     assert heights(lines) == expected
     assert [line.get_label() for line in lines.lines] == ["1:1-3", "1:0-1"]
     assert heights(level) == [[0.5, 0.5]] * 2
