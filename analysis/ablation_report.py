@@ -74,7 +74,11 @@ def described(comparison: Comparison) -> str:
     recipe = comparison.recipe
     sizes = {**comparison.settings, "channels": comparison.channels}
     plural = "" if recipe.epochs == 1 else "s"
-    chosen = "".join(f", {k} {v}" for k, v in sizes.items() if v is not None)
+    chosen = "".join(
+        f", {name} {f'{value:g}' if isinstance(value, float) else value}"
+        for name, value in sizes.items()
+        if value is not None
+    )
     return (
         f"{comparison.model}{chosen} on {comparison.source.name}, {recipe.epochs} "
         f"epoch{plural} with batches of {recipe.batch_size}, seeds "

@@ -13,7 +13,7 @@ from ddw_graph.cli.training_options import (
     SPLIT_OPTION,
     WORKERS_OPTION,
     data_options,
-    run_images,
+    run_data,
 )
 
 
@@ -84,7 +84,7 @@ def analyze(
     if kept:
         collection = trained.analysis
     if not kept or positions is not None:
-        data: Any = run_images(trained, options, workers=workers)
+        data: Any = run_data(trained, options, workers=workers)
         network = trained.network(device=usable_device(device))
         images = data.inputs(split, network)
     if not kept:

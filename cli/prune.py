@@ -11,7 +11,7 @@ from ddw_graph.cli.training_options import (
     DEVICE_OPTION,
     WORKERS_OPTION,
     data_options,
-    run_images,
+    run_data,
 )
 
 
@@ -59,7 +59,7 @@ def prune(
     place = usable_device(device)
     trained = Run(run)
     model = trained.network(device=place)
-    data = run_images(trained, options, workers=workers)
+    data = run_data(trained, options, workers=workers)
     loader = batches(data.train_inputs(), 250, workers=workers)
     small = pruned(model, (images for images, _ in loader))
     save(small, file, overwrite=overwrite)

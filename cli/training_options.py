@@ -8,7 +8,6 @@ import click
 
 if TYPE_CHECKING:
     from ddw_graph.training.data import DataSource
-    from ddw_graph.training.image_data import ImageData
     from ddw_graph.training.recipe import Recipe
     from ddw_graph.training.run import Run
 
@@ -272,13 +271,13 @@ def data_source(options: dict[str, Any]) -> "DataSource":
     )
 
 
-def run_images(run: "Run", options: dict[str, Any], *, workers: int = 0) -> "ImageData":
-    """Returns the images that the options name, by default a run's own.
+def run_data(run: "Run", options: dict[str, Any], *, workers: int = 0) -> Any:
+    """Returns the images or the text that the options name, by default a run's own.
 
-    They are transformed as those that the run was trained on.
+    Images are transformed as those that the run was trained on.
 
     Raises:
-        DataError: If they have other channels or classes.
+        DataError: If they do not fit the run's network.
     """
     return run.adapt(common_source([run], options).load(workers=workers))
 

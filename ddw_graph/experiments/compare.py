@@ -192,9 +192,12 @@ class Comparison:
 
     def recipe_of(self, entry: Entry) -> Recipe:
         """Returns the recipe with an entry's own values."""
-        own = {"budget": entry.budget, "learning_rate": entry.learning_rate}
-        given = {key: value for key, value in own.items() if value is not None}
-        return replace(self.recipe, **given)
+        recipe = self.recipe
+        if entry.budget is not None:
+            recipe = replace(recipe, budget=entry.budget)
+        if entry.learning_rate is not None:
+            recipe = replace(recipe, learning_rate=entry.learning_rate)
+        return recipe
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what all runs share, ready for JSON.
@@ -251,7 +254,7 @@ def tasks(comparison: Comparison, data: Any, folder: Path) -> list[Task]:
             def make(
                 channels: float | None, entry: Entry = entry, seed: int = seed
             ) -> Network:
-                return create_model(
+                model: Network = create_model(
                     name,
                     **settings,
                     wiring=None if entry.wiring == ORIGINAL else entry.wiring,
@@ -260,6 +263,7 @@ def tasks(comparison: Comparison, data: Any, folder: Path) -> list[Task]:
                     channels=channels,
                     seed=seed,
                 )
+                return model
 
             model = make(channels)
             assert model.config is not None

@@ -28,6 +28,10 @@ SHARED = (
     Entry("complete", "attention"),
 )
 BY_SAMPLE = (Entry("complete", "dynamic"), Entry("complete", ROUTED))
+STREAMS = (
+    Entry("streams:width=4", "learned:form=free"),
+    Entry("streams:width=4", "sinkhorn"),
+)
 OF_BLOCKS = (
     Entry("complete", "learned:form=free", node="block"),
     Entry("complete", "receiver", node="block"),
@@ -38,6 +42,8 @@ NAMES = {
     SHARED[3]: "DDW by position",
     BY_SAMPLE[0]: "DDW",
     SHARED[5]: "Attention Residuals",
+    STREAMS[0]: "Hyper-Connections, static",
+    STREAMS[1]: "mHC, static",
     OF_BLOCKS[0]: "DenseFormer",
     OF_BLOCKS[1]: "MUDD, one stream",
 }
@@ -63,7 +69,7 @@ def edge_map(model: str, edges: Sequence[str] = ()) -> Ablation:
         *SHARED[:3],
         *(() if language else BY_SAMPLE),
         *SHARED[3:],
-        *(OF_BLOCKS if transformer else (Entry("complete", "receiver"),)),
+        *((*OF_BLOCKS, *STREAMS) if transformer else (Entry("complete", "receiver"),)),
     )
     return Ablation(
         "edges",

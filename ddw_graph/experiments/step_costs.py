@@ -84,7 +84,8 @@ def entry_costs(comparison: Comparison, folder: Path) -> dict[str, dict[str, Any
 def _step(model: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
     inputs, targets = batch
     logits = model(inputs)
-    cross_entropy(logits.flatten(0, -2), targets.flatten()).backward()
+    loss = cross_entropy(logits.flatten(0, -2), targets.flatten())
+    torch.autograd.backward(loss)
     model.zero_grad()
 
 

@@ -61,8 +61,8 @@ class Parts:
         stem: What runs before the first stage.
         stages: The stages.
         head: What runs behind the last stage.
-        in_channels: Channels of an image; None for a language model.
-        num_classes: Number of logits; None for a language model.
+        in_channels: Channels of an image; 0 for a language model.
+        num_classes: Number of logits; 0 for a language model.
         origin: Entries of the configuration that make the parts again.
         make: Makes the network of stem, stages and head; by default a ``Network``.
     """
@@ -71,8 +71,8 @@ class Parts:
     stem: nn.Module
     stages: Sequence[StageParts]
     head: nn.Module
-    in_channels: int | None
-    num_classes: int | None
+    in_channels: int
+    num_classes: int
     origin: Mapping[str, Any] = field(default_factory=dict)
     make: Callable[..., Network] | None = None
 
@@ -242,7 +242,7 @@ def parts_of_network(network: Network) -> Parts:
         stages,
         network.head,
         network.in_channels,
-        config.get("num_classes"),
+        config.get("num_classes", 0),
         {key: value for key, value in config.items() if key not in WIRED},
         network.with_stages,
     )

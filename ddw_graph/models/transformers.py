@@ -347,7 +347,7 @@ def transformer_parts(origin: Mapping[str, Any], node: str) -> Parts:
         embedding = TokenEmbedding(vocabulary, context, width, dropout)
         make = partial(LanguageModel, vocabulary=vocabulary, context=context)
         head: nn.Module = TokenHead(embedding.tokens)
-        parts = Parts(node, embedding, [stage], head, None, None, origin, make)
+        parts = Parts(node, embedding, [stage], head, 0, 0, origin, make)
     else:
         classes, channels = origin["num_classes"], origin["in_channels"]
         check_integers(num_classes=classes, in_channels=channels)
@@ -378,7 +378,8 @@ def _shape(default: Shape, **changes: int | None) -> Shape:
     """
     given = {name: value for name, value in changes.items() if value is not None}
     check_integers(**given)
-    shape = default._replace(**given)
+    values: dict[str, Any] = default._asdict() | given
+    shape = Shape(**values)
     if shape.patch and shape.image_size % shape.patch:
         raise ModelError(
             f"image_size must be a multiple of patch, got {shape.image_size} for "

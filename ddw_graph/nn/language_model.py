@@ -45,7 +45,7 @@ class LanguageModel(Network):
         context: int,
     ) -> None:
         check_integers(vocabulary=vocabulary, context=context)
-        super().__init__(stem, stages, head, in_channels=None)
+        super().__init__(stem, stages, head, in_channels=0)
         self.vocabulary, self.context = vocabulary, context
         for stage in self.stages:
             if stage.weights.sees_all_positions:

@@ -18,7 +18,7 @@ class Network(nn.Module):
         stem: Maps images to the first stage's input.
         stages: At least one.
         head: Maps the last stage's output to logits.
-        in_channels: Channels of an image; None for a network that takes none.
+        in_channels: Channels of an image; 0 for a network that takes none.
 
     Shapes:
         - x: ``(batch, in_channels, height, width)``
@@ -39,7 +39,7 @@ class Network(nn.Module):
         stages: Sequence[Stage],
         head: nn.Module,
         *,
-        in_channels: int | None = 3,
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
         if not stages:
@@ -82,7 +82,7 @@ class Network(nn.Module):
             device: Where they are.
         """
         height, width = (size, size) if isinstance(size, int) else size
-        shape = batch, self.in_channels or 1, height, width
+        shape = batch, self.in_channels, height, width
         return torch.randn(shape, generator=generator, device=device)
 
     def forward(
@@ -114,7 +114,7 @@ class Network(nn.Module):
         return (logits, matrices) if return_adjacency else logits
 
 
-def check_images(x: Tensor, channels: int | None) -> None:
+def check_images(x: Tensor, channels: int) -> None:
     """Checks that images have the channels that a network takes.
 
     Raises:

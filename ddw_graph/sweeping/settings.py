@@ -105,7 +105,7 @@ def data_source(settings: Mapping[str, Value]) -> DataSource:
     given: dict[str, Any] = {key: settings[key] for key in DATA if key in settings}
     name = given.pop("data", "fashion_mnist_mini")
     # Whole, so that a run finds them wherever it is trained.
-    paths = {
+    paths: dict[str, Any] = {
         key: Path(given.pop(key)).resolve()
         for key in ("root", "tokenizer")
         if key in given

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -181,6 +181,16 @@ class DataSource:
         return data
 
 
+@overload
+def load_data(
+    name: Literal["text"], *, workers: int = ..., **settings: Any
+) -> TextData: ...
+
+
+@overload
+def load_data(name: str = ..., *, workers: int = ..., **settings: Any) -> ImageData: ...
+
+
 def load_data(
     name: str = "fashion_mnist_mini", *, workers: int = 0, **settings: Any
 ) -> Any:
@@ -209,7 +219,8 @@ def load_data(
         >>> data.sizes, data.channels, data.image_size
         ((3000, 2000), 1, 28)
     """
-    return DataSource(name, **settings).load(workers=workers)
+    data: ImageData | TextData = DataSource(name, **settings).load(workers=workers)
+    return data
 
 
 def _embedded() -> ImageData:

@@ -279,7 +279,7 @@ def _tokens(path: Path, encoder: Any, key: str, digest: Any) -> np.ndarray:
     text = np.memmap(path, np.uint8, "r")
     own = sha256()
     for start in range(0, len(text), PIECE):
-        own.update(text[start : start + PIECE])
+        own.update(text[start : start + PIECE].tobytes())
     digest.update(own.digest())
     if encoder is None:
         return text

@@ -51,7 +51,7 @@ def plain_block(x: Tensor, attends: Any, computes: Any, *, causal: bool) -> Tens
     gathered = torch.zeros_like(x)
     for head in range(heads):
         here = slice(head * size, (head + 1) * size)
-        q, k, v = (part[..., here] for part in qkv.split(width, -1))
+        q, k, v = (part[..., here] for part in qkv.chunk(3, -1))
         scores = q @ k.transpose(1, 2) / size**0.5
         if causal:
             later = torch.ones(length, length, dtype=torch.bool).triu(1)
@@ -184,7 +184,9 @@ def test_embedding_and_head_share_their_weights(tmp_path: Any) -> None:
         load(tmp_path / "a.safetensors"),
         rewire(network, edges="learned"),
     ):
-        assert each.head[1].weight is each.stem.tokens.weight
+        head: Any = each.head
+        stem: Any = each.stem
+        assert head[1].weight is stem.tokens.weight
 
 
 def test_generation() -> None:
