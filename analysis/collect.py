@@ -69,7 +69,8 @@ def collect(
         >>> collect(network, images, classes=("a", "b")).samples
         5
     """
-    batch_size = batch_size or default_batch(network)
+    if batch_size is None:
+        batch_size = default_batch(network)
     loader = iter(batches(images, batch_size, workers=workers))
     first = next(loader, None)
     if first is None:
@@ -160,7 +161,8 @@ def keep_positions(
             "other wirings"
         )
     labels, done = collection.columns.get("label"), 0
-    batch_size = batch_size or default_batch(network)
+    if batch_size is None:
+        batch_size = default_batch(network)
     loader = batches(Subset(samples, range(count)), batch_size, workers=workers)
     with position_writer(collection.folder, network, vocabulary) as writer:
         for output in outputs(network, loader):
