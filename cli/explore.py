@@ -126,6 +126,8 @@ def _trained(
     networks = {
         name: run.network(device=place) for name, run in zip(names, found, strict=True)
     }
+    if first.config.get("task") == "language":
+        raise DataError(f"the page shows images, got {first.path}, the run of a text")
     data = common_source(found[:1], options).load()
     for run in others:
         run.adapt(data)

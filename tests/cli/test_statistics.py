@@ -127,6 +127,8 @@ def test_a_text_has_an_analysis_with_its_tokens(tmp_path: Path) -> None:
     np.testing.assert_allclose(means, collection.weights(0)[:3], rtol=1e-4)
     text = "".join(kept.vocabulary[token] for token in kept.tokens[0])
     assert text in EMBEDDED_TEXT.read_text()
+    page = call("explore", run, "--out", tmp_path / "page.html")
+    assert page.exit_code == 2 and "the page shows images" in page.stderr
     assert len(kept.vocabulary) == 256 and kept.vocabulary[233] == "\\xe9"
 
 
