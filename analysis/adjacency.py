@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from ddw_graph.nn import features
 from ddw_graph.nn.plan import StagePlan
-from ddw_graph.training.collection import edge_weights, stage_adjacencies
+from ddw_graph.training.collection import stage_adjacencies
+from ddw_graph.training.positions import edge_weights
 
 
 def adjacency_frame(
@@ -79,12 +80,20 @@ def _keys(place: int, plan: StagePlan, sizes: Sequence[int]) -> pd.DataFrame:
     return frame
 
 
+def position_axes(count: int) -> list[str]:
+    """Returns the names of axes of positions.
+
+    Example:
+        >>> position_axes(1), position_axes(2)
+        (['position'], ['height', 'width'])
+    """
+    few = {1: ["position"], 2: ["height", "width"]}
+    return few.get(count, [f"position_{axis}" for axis in range(1, count + 1)])
+
+
 def _axes(plan: StagePlan, count: int) -> list[str]:
     """Returns the names of a feature's axes after the batch."""
     if not count:
         return []
-    few = {1: ["position"], 2: ["height", "width"]}
-    positions = [f"position_{axis}" for axis in range(1, count)]
-    positions = few.get(count - 1, positions)
-    channel = ["channel"]
+    channel, positions = ["channel"], position_axes(count - 1)
     return channel + positions if plan.channel_axis == 1 else positions + channel

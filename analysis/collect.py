@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
@@ -23,7 +23,9 @@ from ddw_graph.training.collection import (
     open_collection,
     sample_rows,
 )
+from ddw_graph.training.evaluation import default_batch
 from ddw_graph.training.loading import batches
+from ddw_graph.training.positions import position_writer
 
 
 def collect(
@@ -31,8 +33,8 @@ def collect(
     images: Dataset[Any],
     folder: Path | None = None,
     *,
-    classes: Sequence[str],
-    batch_size: int = 250,
+    classes: Sequence[str] = (),
+    batch_size: int | None = None,
     workers: int = 0,
     overwrite: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -45,10 +47,11 @@ def collect(
 
     Args:
         network: The network, in whose precision the images are evaluated.
-        images: Images with labels, such as ``ImageData.test_inputs()``.
+        images: Images with labels, such as ``ImageData.test_inputs()``, or windows of a
+            text.
         folder: Where the collection goes.
-        classes: Name of each class.
-        batch_size: Images in a batch.
+        classes: Name of each class; none where samples have no classes.
+        batch_size: Images in a batch; by default that of ``default_batch``.
         workers: Processes that load images.
         overwrite: Whether a collection in the folder may be replaced.
         progress: Called with the number of images done.
@@ -66,6 +69,8 @@ def collect(
         >>> collect(network, images, classes=("a", "b")).samples
         5
     """
+    if batch_size is None:
+        batch_size = default_batch(network)
     loader = iter(batches(images, batch_size, workers=workers))
     first = next(loader, None)
     if first is None:
@@ -91,6 +96,85 @@ def collect(
     if writer is not None:
         return open_collection(writer.folder)
     return from_rows(torch.cat(rows), network, price, classes)
+
+
+def keep_positions(
+    collection: Collection,
+    network: Network,
+    samples: Dataset[Any],
+    count: int = 8,
+    *,
+    vocabulary: Sequence[str] = (),
+    batch_size: int | None = None,
+    workers: int = 0,
+) -> Collection:
+    """Evaluates a collection's first samples again and keeps their weights by position.
+
+    They go into the collection's folder, in place of those that are there. Memory holds
+    one batch.
+
+    Args:
+        collection: The collection, in a folder.
+        network: The network that it is of.
+        samples: The samples that it is of.
+        count: How many are kept.
+        vocabulary: The text of each token, for samples that are tokens.
+        batch_size: Samples in a batch; by default that of ``default_batch``.
+        workers: Processes that load samples.
+
+    Returns:
+        The collection with ``positions``.
+
+    Raises:
+        DataError: If the collection is in memory, of another network or other samples,
+            or has fewer of them.
+
+    Example:
+        >>> import tempfile
+        >>> from torch.utils.data import TensorDataset
+        >>> from ddw_graph import create_model
+        >>> network = create_model(
+        ...     "randwire_tiny", n=2, num_classes=2, edges="dynamic:per=position"
+        ... )
+        >>> images = TensorDataset(torch.zeros(5, 3, 32, 32), torch.arange(5) % 2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     target = Path(folder, "analysis")
+        ...     collection = collect(network, images, target, classes=("a", "b"))
+        ...     keep_positions(collection, network, images, 3).positions(0).shape
+        (3, 6, 16, 16)
+    """
+    if collection.folder is None:
+        raise DataError("positions are kept in a folder, got a collection in memory")
+    if not 1 <= count <= collection.samples:
+        raise DataError(
+            f"positions must be those of 1 to {collection.samples} samples, got {count}"
+        )
+    if len(samples) != collection.samples:  # type: ignore[arg-type]
+        raise DataError(
+            f"the samples must be the {collection.samples} of {collection.folder}, got "
+            f"{len(samples)}"  # type: ignore[arg-type]
+        )
+    edges = [list(stage.plan.edges) for stage in network.stages]
+    if edges != [list(map(tuple, s.edges.tolist())) for s in collection.stages]:
+        raise DataError(
+            f"{collection.folder} must hold the collection of this network, got one of "
+            "other wirings"
+        )
+    labels, done = collection.columns.get("label"), 0
+    if batch_size is None:
+        batch_size = default_batch(network)
+    loader = batches(Subset(samples, range(count)), batch_size, workers=workers)
+    with position_writer(collection.folder, network, vocabulary) as writer:
+        for output in outputs(network, loader):
+            here = slice(done, done + len(output.images))
+            done = here.stop
+            if labels is not None and output.labels is not None:
+                if output.labels.tolist() != labels[here].tolist():
+                    raise DataError(
+                        f"the samples must be those of {collection.folder}, got others"
+                    )
+            writer.add(output)
+    return open_collection(collection.folder)
 
 
 def sample_table(collection: Collection) -> pd.DataFrame:

@@ -1,13 +1,15 @@
 """Pictures of edge weights: histograms, and matrices (Figs. 4 and 5)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from ddw_graph.analysis.pictures import legend_below, plain, styled
 from ddw_graph.analysis.statistics.classes import class_moments, class_offsets
@@ -32,6 +34,55 @@ CONSTANT: Any = {"hatch": "////", "fill": False, "edgecolor": "0.75", "linewidth
 """How the cell of a constant edge looks."""
 
 
+def named(collections: Collection | Mapping[str, Collection]) -> dict[str, Collection]:
+    """Returns collections by their names; of one its folder."""
+    if isinstance(collections, Collection):
+        return {str(collections.folder or "the collection"): collections}
+    return dict(collections)
+
+
+def scale_between(low: float, high: float) -> Normalize:
+    """Returns a scale of colours; it has a width even where all numbers are one."""
+    return Normalize(low, high if high > low else low + 1e-9)
+
+
+def panel_grid(
+    collections: Mapping[str, Collection],
+    size: tuple[float, float],
+    *,
+    layout: Literal["constrained", "compressed"] = "constrained",
+    share: bool = False,
+) -> tuple[Figure, dict[tuple[str, int], Axes]]:
+    """Returns a figure with a panel for each collection and stage, and these by both.
+
+    A column a stage and a row a collection; those of one stage stand beside each other.
+
+    Args:
+        collections: The collections by their names.
+        size: Width and height of a panel, inches.
+        layout: How matplotlib places the panels; ``compressed`` for matrices.
+        share: Whether panels have the same axes.
+    """
+    stages = max(len(collection.stages) for collection in collections.values())
+    shape = (1, len(collections)) if stages == 1 else (len(collections), stages)
+    figsize = size[0] * shape[1] + 1, size[1] * shape[0] + 0.7
+    figure = Figure(figsize=figsize, layout=layout)
+    grid = figure.subplots(*shape, sharex=share, sharey=share, squeeze=False)
+    panels = {}
+    for row, (name, collection) in enumerate(collections.items()):
+        for stage in range(stages):
+            ax = grid.flat[row] if stages == 1 else grid[row, stage]
+            if stage >= len(collection.stages):
+                ax.axis("off")
+                continue
+            panels[name, stage] = ax
+            title = f"stage {stage + 1}"
+            if len(collections) > 1 and not stage:
+                title = plain(name) if stages == 1 else f"{plain(name)}, {title}"
+            ax.set_title(title)
+    return figure, panels
+
+
 @styled
 def weight_histograms(
     collections: Collection | Mapping[str, Collection], *, title: str = "Edge weights"
@@ -47,8 +98,7 @@ def weight_histograms(
     Raises:
         DataError: If every edge of a collection is constant.
     """
-    if isinstance(collections, Collection):
-        collections = {str(collections.folder or "the collection"): collections}
+    collections = named(collections)
     for name, collection in collections.items():
         check_weighted(collection, name)
     stages = max(len(collection.stages) for collection in collections.values())
@@ -79,15 +129,18 @@ def weight_histograms(
 
 
 @styled
-def weight_heatmaps(collection: Collection, column: str = "mean") -> Figure:
+def weight_heatmaps(
+    collections: Collection | Mapping[str, Collection], column: str = "mean"
+) -> Figure:
     """Returns the adjacency of each stage, shaded by a column of ``edge_table``.
 
     With ``mean`` it is the paper's Fig. 4, with ``std`` its Fig. 5. Rows are targets,
-    columns sources; darker is larger; one scale for all stages. Entries without an edge
+    columns sources; darker is larger; one scale for all panels. Entries without an edge
     are white, constant edges hatched.
 
     Args:
-        collection: Weights of samples.
+        collections: Weights of samples; several, such as those of learned and of
+            dynamic edges, by the names that the figure shows.
         column: ``mean``, ``std``, ``min``, ``max`` or ``open``.
 
     Raises:
@@ -105,30 +158,31 @@ def weight_heatmaps(collection: Collection, column: str = "mean") -> Figure:
     }
     if column not in words:
         raise DataError(f"column must be {', '.join(words)}, got {column!r}")
-    check_weighted(collection)
-    count = len(collection.stages)
-    edges = edge_table(collection)
-    weighted = edges[~edges["constant"]]
-    matrices = [
-        edge_matrix(stage, weighted.loc[weighted["stage"] == place, column].to_numpy())
-        for place, stage in enumerate(collection.stages, start=1)
-    ]
-    finite = np.concatenate([m[np.isfinite(m)] for m in matrices])
+    found = named(collections)
+    matrices = {}
+    for name, collection in found.items():
+        check_weighted(collection, name)
+        edges = edge_table(collection)
+        weighted = edges[~edges["constant"]]
+        for place, stage in enumerate(collection.stages):
+            values = weighted.loc[weighted["stage"] == place + 1, column].to_numpy()
+            matrices[name, place] = edge_matrix(stage, values)
+    finite = np.concatenate([m[np.isfinite(m)] for m in matrices.values()])
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
     if column == "std":
         low = 0.0
-    figure = Figure(figsize=(3.1 * count + 1, 3.7), layout="compressed")
-    axes = figure.subplots(1, count, squeeze=False)[0]
-    scale = Normalize(low, high if high > low else low + 1e-9)
-    for place, (ax, matrix) in enumerate(zip(axes, matrices, strict=True)):
-        stage = collection.stages[place]
-        image = ax.imshow(matrix, cmap="viridis_r", norm=scale)
+    figure, panels = panel_grid(found, (3.1, 3.0), layout="compressed")
+    scale = scale_between(low, high)
+    for (name, place), ax in panels.items():
+        stage = found[name].stages[place]
+        image = ax.imshow(matrices[name, place], cmap="viridis_r", norm=scale)
         for source, target in stage.edges[stage.constant]:
             ax.add_patch(Rectangle((source - 0.5, target - 0.5), 1, 1, **CONSTANT))
-        ax.set(title=f"stage {place + 1}", xlabel="from node")
+        ax.set(xlabel="from node", ylabel="" if place else "to node")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(False)
-    axes[0].set_ylabel("to node")
-    figure.colorbar(image, ax=axes.tolist(), shrink=0.8)
+    figure.colorbar(image, ax=list(panels.values()), shrink=0.8)
     figure.suptitle(f"{words[column]} of each edge's weight over samples")
     return figure
 

@@ -29,6 +29,11 @@ from ddw_graph.cli.training_options import (
 @click.option(
     "--parquet", is_flag=True, help="Write samples.parquet too: a column for each edge."
 )
+@click.option(
+    "--positions",
+    type=click.IntRange(min=1),
+    help="Keep the weights at each position too, of so many samples.",
+)
 @OVERWRITE_OPTION
 @WORKERS_OPTION
 @DEVICE_OPTION
@@ -38,6 +43,7 @@ def analyze(
     split: str,
     out: Path | None,
     parquet: bool,
+    positions: int | None,
     overwrite: bool,
     workers: int,
     device: str,
@@ -52,17 +58,21 @@ def analyze(
     Writes the weights (stage-K.npy); label, prediction, loss and expected MACs of each
     sample (samples.csv); mean and standard deviation of each edge (edges.csv).
     Expected MACs leave closed edges and dead nodes out; they are counted, not measured.
+    Weights that differ by position are averaged. With --positions all of them are kept
+    for the first samples (positions-K.npy), with the samples (inputs.npy).
 
     \b
     ddw-graph analyze runs/ddw
+    ddw-graph analyze runs/ddw --positions 8
     ddw-graph analyze runs/ddw --split train --out runs/ddw/training-images
     """
-    from ddw_graph.analysis.collect import collect
+    from ddw_graph.analysis.collect import collect, keep_positions
     from ddw_graph.analysis.parquet import check_parquet, write_parquet
     from ddw_graph.analysis.statistics.edges import stage_table, write_edge_table
     from ddw_graph.cli.progress import bar
     from ddw_graph.training.launch import usable_device
     from ddw_graph.training.run import Run
+    from ddw_graph.training.text_data import tokenizer_of, vocabulary_texts
 
     if parquet:
         check_parquet()
@@ -70,15 +80,18 @@ def analyze(
     # A holdout of 0 asks for other images than the run's.
     given = any(value is not None and value is not False for value in options.values())
     own = not (given or out or overwrite) and split == "test"
-    if own and trained.result is not None and folder.exists():
+    kept = own and trained.result is not None and folder.exists()
+    if kept:
         collection = trained.analysis
-    else:
-        data = run_data(trained, options, workers=workers)
-        images = data.test_inputs() if split == "test" else data.train_inputs()
+    if not kept or positions is not None:
+        data: Any = run_data(trained, options, workers=workers)
+        network = trained.network(device=usable_device(device))
+        images = data.inputs(split, network)
+    if not kept:
         with bar() as progress:
-            task = progress.add_task("images", total=len(images))  # type: ignore[arg-type]
+            task = progress.add_task("samples", total=len(images))
             collection = collect(
-                trained.network(device=usable_device(device)),
+                network,
                 images,
                 folder,
                 classes=data.classes,
@@ -86,6 +99,19 @@ def analyze(
                 overwrite=overwrite,
                 progress=lambda done: progress.update(task, completed=done),
             )
+    if positions is not None:
+        texts = []
+        if data.task == "language":
+            encoder = tokenizer_of(data.source.tokenizer)
+            texts = vocabulary_texts(encoder, data.vocabulary)
+        collection = keep_positions(
+            collection,
+            network,
+            images,
+            positions,
+            vocabulary=texts,
+            workers=workers,
+        )
     write_edge_table(collection)
     if parquet:
         write_parquet(collection)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddw_graph.cli.options import OVERWRITE_OPTION
+from ddw_graph.cli.options import OVERWRITE_OPTION, names_of
 from ddw_graph.cli.training_options import (
     DEVICE_OPTION,
     SPLIT_OPTION,
@@ -113,9 +113,7 @@ def _trained(
     from ddw_graph.training.run import Run
 
     place = usable_device(device)
-    names = [run.resolve().name for run in runs]
-    if len(set(names)) < len(names):
-        names = [str(run) for run in runs]
+    names = names_of(runs)
     if len({run.resolve() for run in runs}) < len(runs):
         raise click.UsageError(f"two RUNs must be different ones, got {runs[0]} twice")
     first, *others = found = [Run(run) for run in runs]
@@ -128,6 +126,8 @@ def _trained(
     networks = {
         name: run.network(device=place) for name, run in zip(names, found, strict=True)
     }
+    if first.config.get("task") == "language":
+        raise DataError(f"the page shows images, got {first.path}, the run of a text")
     data = common_source(found[:1], options).load()
     for run in others:
         run.adapt(data)

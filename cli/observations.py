@@ -66,4 +66,4 @@ def _collections(path: Path) -> "tuple[Collection, Collection]":
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(run.seed)
         network = from_config(run.model_config)
-    return trained, collect(network, data.test_inputs(), classes=data.classes)
+    return trained, collect(network, data.inputs("test", network), classes=data.classes)

@@ -1,6 +1,6 @@
 """Options that several commands share, and what they mean together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -136,3 +136,9 @@ def refuse_options(context: click.Context, beside: str, names: set[str]) -> None
         given = context.get_parameter_source(parameter.name or "")
         if parameter.name in names and given is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"{parameter.opts[0]} cannot be had with {beside}")
+
+
+def names_of(runs: Sequence[Path]) -> list[str]:
+    """Returns what runs are called: by their folders, or by paths where these agree."""
+    names = [run.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run) for run in runs]

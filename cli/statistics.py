@@ -14,6 +14,11 @@ WHAT = {
     "class-share": "the part of an edge's variance that lies between classes",
     "class-distances": "how far apart the mean wirings of two classes are",
     "depths": "edges by the depth of their source and target",
+    "sources": "edges by their source",
+    "targets": "edges by their target",
+    "distances": "edges by the number of their target less that of their source",
+    "positions": "weights at each position, of the samples of --positions",
+    "tokens": "weights at the commonest tokens, of the samples of --positions",
     "information": "entropy of an edge's state, and its information on the class",
     "paths": "of each sample: open paths, effective depth, the dominant path",
     "dominant": "how many samples have the same dominant path",
@@ -49,6 +54,16 @@ OF_ALL_EDGES = {"edges", "paths", "dominant", "difficulty", "loss-groups"}
     "--groups", type=int, default=10, show_default=True, help="How many loss-groups."
 )
 @click.option(
+    "--by",
+    type=click.Choice(["edge", "source", "target", "distance", "stage"]),
+    default="distance",
+    show_default=True,
+    help="Of positions and tokens: a row for which edges.",
+)
+@click.option(
+    "--tokens", type=int, default=20, show_default=True, help="How many tokens."
+)
+@click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
@@ -71,6 +86,8 @@ def statistics(
     levels: int,
     clusters: int,
     groups: int,
+    by: str,
+    tokens: int,
     seed: int,
     rows: int,
     out: Path | None,
@@ -85,16 +102,19 @@ def statistics(
     \b
     ddw-graph statistics runs/ddw --what information
     ddw-graph statistics runs/ddw --what paths --out paths.csv
+    ddw-graph statistics runs/ddw --what positions --by edge
     """
     from ddw_graph.analysis.statistics.edges import check_weighted
     from ddw_graph.analysis.statistics.tables import TABLES
     from ddw_graph.atomic import write_bytes
     from ddw_graph.training.collection import open_collection
 
-    settings: dict[str, dict[str, int]] = {
+    settings: dict[str, dict[str, int | str]] = {
         "information": {"levels": levels},
         "clusters": {"clusters": clusters, "seed": seed},
         "loss-groups": {"groups": groups},
+        "positions": {"by": by},
+        "tokens": {"by": by, "count": tokens},
     }
     collection = open_collection(run)
     if what not in OF_ALL_EDGES:

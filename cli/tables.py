@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ddw_graph.errors import printable
+
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def printed(table: "pd.DataFrame") -> str:
     """Returns a table for the terminal, numbers in four digits."""
+    table = table.map(lambda value: printable(value) if type(value) is str else value)
     return table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
 
 

@@ -72,22 +72,27 @@ def cluster_table(
     """Returns a row for each cluster: its size, its accuracy, and its classes.
 
     Args:
-        collection: Samples with labels, predictions and expected MACs.
+        collection: Samples with expected MACs and, if they have classes, labels and
+            predictions.
         clusters: How many clusters of ``wiring_clusters``.
         seed: Fixes where they begin.
 
     Returns:
         Columns ``cluster``, ``samples``, ``accuracy``, ``expected_macs`` (mean), then
-        for each class that occurs ``of NAME``, its samples in the cluster.
+        for each class that occurs ``of NAME``, its samples in the cluster. Samples
+        without classes have neither accuracy nor classes.
     """
     cluster = wiring_clusters(collection, clusters=clusters, seed=seed)
-    table = pd.DataFrame(dict(collection.columns)).assign(cluster=cluster)
-    table["right"] = collection.column("label") == collection.column("prediction")
+    macs = collection.column("expected_macs")
+    table = pd.DataFrame({"cluster": cluster, "expected_macs": macs})
     summary = table.groupby("cluster").agg(
-        samples=("right", "size"),
-        accuracy=("right", "mean"),
-        expected_macs=("expected_macs", "mean"),
+        samples=("cluster", "size"), expected_macs=("expected_macs", "mean")
     )
+    if not collection.classes:
+        return summary.reset_index()
+    table["label"] = collection.column("label")
+    right = collection.column("prediction") == table["label"]
+    summary.insert(1, "accuracy", right.groupby(table["cluster"]).mean())
     counts = pd.crosstab(table["cluster"], table["label"])
     names = {label: f"of {name}" for label, name in enumerate(collection.classes)}
     return summary.join(counts.rename(columns=names)).reset_index()

@@ -111,8 +111,29 @@ def stage_table(collection: Collection) -> pd.DataFrame:
         ``std`` (mean of their standard deviations over samples), ``spread`` (standard
         deviation of their means), ``open`` (mean share of samples).
     """
+    return _grouped(edge_table(collection), ["stage"])
+
+
+def node_table(collection: Collection, *, by: str) -> pd.DataFrame:
+    """Returns a row for each source, target or distance of edges in each stage.
+
+    Args:
+        collection: Weights of samples; constant edges are left out.
+        by: ``source`` or ``target``, a node; or ``distance``: the target's number less
+            the source's.
+
+    Returns:
+        Columns ``stage``, ``source``, ``target`` or ``distance``, and those of
+        ``stage_table``.
+    """
     edges = edge_table(collection)
-    groups = edges[~edges["constant"]].groupby("stage")
+    distance = edges["target"] - edges["source"]
+    return _grouped(edges.assign(distance=distance), ["stage", by])
+
+
+def _grouped(edges: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Returns the weighted edges of ``edge_table`` in groups."""
+    groups = edges[~edges["constant"]].groupby(by)
     return groups.agg(
         edges=("mean", "size"),
         mean=("mean", "mean"),
@@ -131,25 +152,17 @@ def depth_table(collection: Collection) -> pd.DataFrame:
         collection: Weights of samples; constant edges are left out.
 
     Returns:
-        Columns ``stage``, ``source_depth``, ``target_depth``, ``edges``, ``mean`` (of
-        their means), ``std`` (mean of their standard deviations over samples),
-        ``open``.
+        Columns ``stage``, ``source_depth``, ``target_depth``, and those of
+        ``stage_table``.
     """
     edges = edge_table(collection)
-    weighted = edges[~edges["constant"]].copy()
     depths = [longest_path_layers(stage.dag()) for stage in collection.stages]
     for end in ("source", "target"):
-        weighted[f"{end}_depth"] = [
+        edges[f"{end}_depth"] = [
             depths[stage - 1][node]
-            for stage, node in zip(weighted["stage"], weighted[end], strict=True)
+            for stage, node in zip(edges["stage"], edges[end], strict=True)
         ]
-    groups = weighted.groupby(["stage", "source_depth", "target_depth"])
-    return groups.agg(
-        edges=("mean", "size"),
-        mean=("mean", "mean"),
-        std=("std", "mean"),
-        open=("open", "mean"),
-    ).reset_index()
+    return _grouped(edges, ["stage", "source_depth", "target_depth"])
 
 
 def write_edge_table(collection: Collection) -> None:

@@ -23,11 +23,20 @@ from ddw_graph.errors import DataError, ModelError, reason_of
 from ddw_graph.nn.checks import check_adjacency, check_count
 from ddw_graph.nn.cost import NetworkCost, StageWork, cost
 from ddw_graph.nn.edges import kind_name
-from ddw_graph.nn.features import Weights, by_sample
+from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.stage import Stage
+from ddw_graph.training.array_file import ArrayWriter, mapped_array
+from ddw_graph.training.positions import (
+    Positions,
+    edge_weights,
+    input_array,
+    position_weights,
+    read_positions,
+    remove_positions,
+)
 from ddw_graph.wiring import MAX_NODES
 
 FORMAT = "ddw_graph.collection"
@@ -35,6 +44,11 @@ VERSION = 2
 
 COLUMNS = ("label", "prediction", "loss", "expected_macs")
 """What is known of a sample besides its weights."""
+
+
+def columns_of(classes: Sequence[str]) -> tuple[str, ...]:
+    """Returns those of ``COLUMNS`` that samples have: without classes the last two."""
+    return COLUMNS if classes else COLUMNS[2:]
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,7 @@ class Collection:
         classes: The name of each class.
         other_macs: MACs that every sample takes: stem, entrances and exits, head.
         folder: Where the collection lies; None if it is in memory only.
+        kept: The weights by position of its first samples; None without any.
     """
 
     stages: tuple[StageEdges, ...]
@@ -97,6 +112,33 @@ class Collection:
     classes: tuple[str, ...] = ()
     other_macs: int = 0
     folder: Path | None = None
+    kept: Positions | None = None
+
+    @property
+    def by_position(self) -> Positions:
+        """The weights by position of its first samples.
+
+        Raises:
+            DataError: If it has none.
+        """
+        if self.kept is None:
+            raise DataError(
+                "this needs weights by position; ddw-graph analyze RUN --positions 8 "
+                "keeps those of 8 samples (in Python: keep_positions)"
+            )
+        return self.kept
+
+    def positions(self, stage: int) -> Float[np.ndarray, "kept edges ..."]:
+        """Returns a stage's weights by position; the first stage is 0.
+
+        Shapes:
+            - output: ``(kept samples, edges, *positions)``; ``(kept samples, edges)``
+              where weights do not differ by position
+
+        Raises:
+            DataError: If the collection has no weights by position.
+        """
+        return self.by_position.arrays[stage]
 
     @property
     def samples(self) -> int:
@@ -126,9 +168,12 @@ class Collection:
             DataError: If it is not known.
         """
         if name not in self.columns:
+            hint = "give collection_of more"
+            if name in COLUMNS[:2] and not self.classes:
+                hint = "the samples of this collection have no classes"
             raise DataError(
                 f"this needs the {name} of each sample, got "
-                f"{', '.join(self.columns) or 'none'}; give collection_of more"
+                f"{', '.join(self.columns) or 'none'}; {hint}"
             )
         return self.columns[name]
 
@@ -141,6 +186,7 @@ def collection_of(
     labels: Int[Tensor, " samples"] | None = None,
     classes: Sequence[str] | None = None,
     image_size: int | None = None,
+    inputs: Tensor | None = None,
 ) -> Collection:
     """Returns the collection of what a network returned, in memory.
 
@@ -154,10 +200,12 @@ def collection_of(
         classes: Names of the classes; by default their numbers.
         image_size: Height and width of the images, pixels: gives ``expected_macs`` of a
             ``Network``.
+        inputs: The images or tokens that the model was given: the collection then keeps
+            them, and the weights by position, of every sample.
 
     Raises:
         ModelError: If the adjacency does not fit the model's stages.
-        DataError: If logits or labels do not fit the samples or the classes.
+        DataError: If logits, labels or inputs do not fit the samples or the classes.
 
     Example:
         >>> from ddw_graph import create_model
@@ -178,7 +226,7 @@ def collection_of(
             )
         price = cost(model, image_size)
     samples = len(pairs[0][1])
-    for name, given in (("logits", logits), ("labels", labels)):
+    for name, given in (("logits", logits), ("labels", labels), ("inputs", inputs)):
         if given is not None and len(given) != samples:
             raise DataError(
                 f"{name} must be those of {samples} samples, got {len(given)}"
@@ -199,6 +247,10 @@ def collection_of(
     if price is not None:
         columns["expected_macs"] = price.expected_macs([m for _, m in pairs])
     arrays = tuple(sample_weights(m, s.plan).cpu().numpy() for s, m in pairs)
+    kept = None
+    if inputs is not None:
+        full = (position_weights(m, s.plan).cpu().numpy() for s, m in pairs)
+        kept = Positions(tuple(full), input_array(inputs))
     work = price.work if price else [None] * len(pairs)
     numbers = {name: c.detach().cpu().double().numpy() for name, c in columns.items()}
     return Collection(
@@ -207,6 +259,7 @@ def collection_of(
         _checked(numbers, len(classes), "a collection"),
         tuple(classes),
         _other_macs(price) if price else 0,
+        kept=kept,
     )
 
 
@@ -216,12 +269,14 @@ def sample_rows(
 ) -> Float[Tensor, "rows columns"]:
     """Returns what is collected of a batch, a row for each sample, on its device.
 
-    In float64: a number for each edge of each stage, then ``COLUMNS``.
+    In float64: a number for each edge of each stage, then the columns of
+    ``columns_of``. Samples with a prediction at each position, such as windows of a
+    text, have no class; their loss is the mean over positions.
 
     Args:
         output: What the network returned.
         network: The network.
-        price: Its cost for the images.
+        price: Its cost for the samples.
 
     Raises:
         DataError: If the batch has no labels.
@@ -229,14 +284,15 @@ def sample_rows(
     if output.labels is None:
         raise DataError("a collection needs batches of images and labels, got images")
     logits, labels = output.logits, output.labels
+    loss = functional.cross_entropy(
+        logits.movedim(-1, 1), labels, reduction="none"
+    ).reshape(len(labels), -1)
+    known: tuple[Tensor, ...] = (loss.mean(1),)
+    if logits.ndim == 2:
+        known = (labels, logits.argmax(1), *known)
     pairs = zip(output.adjacency, network.stages, strict=True)
     weights = [sample_weights(matrix, stage.plan) for matrix, stage in pairs]
-    known = (
-        labels,
-        logits.argmax(1),
-        functional.cross_entropy(logits, labels, reduction="none"),
-        price.expected_macs(output.adjacency),
-    )
+    known = (*known, price.expected_macs(output.adjacency))
     columns = (*weights, *(each[:, None] for each in known))
     return torch.cat([column.double() for column in columns], 1)
 
@@ -250,11 +306,12 @@ def from_rows(
     """Returns the collection of rows of ``sample_rows``, in memory.
 
     Raises:
-        DataError: If a label is not the number of a class, or a loss is not finite.
+        DataError: If samples have classes and there are none or the reverse, a label is
+            not the number of a class, or a loss is not finite.
     """
     stages = tuple(map(StageEdges.of, network.stages, price.work))
-    *arrays, known = _split(rows, stages)
-    columns = dict(zip(COLUMNS, known.T, strict=True))
+    *arrays, known = _split(rows, stages, classes)
+    columns = dict(zip(columns_of(classes), known.T, strict=True))
     return Collection(
         stages,
         tuple(array.astype(np.float32) for array in arrays),
@@ -265,10 +322,18 @@ def from_rows(
 
 
 def _split(
-    rows: Float[Tensor, "rows columns"], stages: Sequence[StageEdges]
+    rows: Float[Tensor, "rows columns"],
+    stages: Sequence[StageEdges],
+    classes: Sequence[str],
 ) -> list[np.ndarray]:
     """Returns the weights of each stage, and then the columns, of ``sample_rows``."""
     ends = np.cumsum([len(stage.edges) for stage in stages])
+    names = columns_of(classes)
+    if rows.shape[1] != ends[-1] + len(names):
+        raise DataError(
+            f"a collection of samples {'with' if classes else 'without'} classes needs "
+            f"{' '.join(names)} of each, got {rows.shape[1] - ends[-1]} numbers"
+        )
     return list(np.split(rows.cpu().numpy(), ends, axis=1))
 
 
@@ -280,13 +345,14 @@ class CollectionWriter:
 
     ``stage-K.npy`` holds the effective multipliers, float32, ``(samples, edges)``;
     ``samples.csv`` label, prediction, loss and expected MACs; ``collection.json`` the
-    edges, their MACs, and the classes.
+    edges, their MACs, and the classes. Samples without classes, such as windows of a
+    text, have no label and no prediction.
 
     Args:
         folder: Where the collection goes.
         network: The network.
-        price: Its cost for the images.
-        classes: The name of each class.
+        price: Its cost for the samples.
+        classes: The name of each class; none where samples have no classes.
         count: The number of samples that there must be at the end; None for any.
         overwrite: Whether a folder that exists may be replaced.
 
@@ -304,7 +370,7 @@ class CollectionWriter:
         folder: Path,
         network: Network,
         price: NetworkCost,
-        classes: Sequence[str],
+        classes: Sequence[str] = (),
         count: int | None = None,
         *,
         overwrite: bool = False,
@@ -327,14 +393,15 @@ class CollectionWriter:
         self._partial.mkdir(parents=True)
         with ExitStack() as files:
             self._arrays = [
-                files.enter_context(_weights_path(self._partial, place).open("wb"))
-                for place in range(len(self.stages))
+                files.enter_context(
+                    ArrayWriter(_weights_path(self._partial, place), (len(s.edges),))
+                )
+                for place, s in enumerate(self.stages)
             ]
-            self._write_headers()
             path = self._partial / "samples.csv"
             table = files.enter_context(path.open("w", newline=""))
             self._table = csv.writer(table, lineterminator="\n")
-            self._table.writerow(COLUMNS)
+            self._table.writerow(columns_of(self.classes))
             self._open = files.pop_all()
         return self
 
@@ -342,17 +409,23 @@ class CollectionWriter:
         """Adds the samples of a batch.
 
         Raises:
-            DataError: If the batch has no labels.
+            DataError: If the batch has no labels, or samples have classes and there are
+                none, or the reverse.
         """
         self.add_rows(sample_rows(output, self.network, self.price))
 
     def add_rows(self, rows: Float[Tensor, "rows columns"]) -> None:
-        """Adds samples: rows of ``sample_rows``, on any device."""
-        *weights, known = _split(rows, self.stages)
-        for file, array in zip(self._arrays, weights, strict=True):
-            file.write(array.astype("<f4").tobytes())
-        classes, floats = known[:, :2].astype(int).tolist(), known[:, 2:].tolist()
-        self._table.writerows(map(list.__add__, classes, floats))
+        """Adds samples: rows of ``sample_rows``, on any device.
+
+        Raises:
+            DataError: If the rows have other columns than those of ``columns_of``.
+        """
+        *weights, known = _split(rows, self.stages, self.classes)
+        for writer, array in zip(self._arrays, weights, strict=True):
+            writer.add(array)
+        whole = len(columns_of(self.classes)) - 2  # label and prediction
+        numbers, floats = known[:, :whole].astype(int).tolist(), known[:, whole:]
+        self._table.writerows(map(list.__add__, numbers, floats.tolist()))
         self.samples += len(rows)
 
     def __exit__(
@@ -363,21 +436,11 @@ class CollectionWriter:
     ) -> None:
         """Lets the folder appear, or removes what was written after an exception."""
         try:
-            with self._open:
-                if kind is None:
-                    self._write_headers()
+            self._open.__exit__(kind, error, trace)
             if kind is None:
                 self._finish()
         finally:
             shutil.rmtree(self._partial, ignore_errors=True)
-
-    def _write_headers(self) -> None:
-        """Writes how many rows an array has; NumPy leaves room for a larger number."""
-        for file, stage in zip(self._arrays, self.stages, strict=True):
-            file.seek(0)
-            shape = self.samples, len(stage.edges)
-            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
 
     def _finish(self) -> None:
         if not self.samples or self.count not in (None, self.samples):
@@ -401,6 +464,7 @@ class CollectionWriter:
             return
         # collection.json goes first and comes last: without it there is no collection.
         (self.folder / "collection.json").unlink(missing_ok=True)
+        remove_positions(self.folder)
         derived = (self.folder / "edges.csv", self.folder / "samples.parquet")
         for stale in (*self.folder.glob("stage-*.npy"), *derived):
             stale.unlink(missing_ok=True)
@@ -458,11 +522,12 @@ def open_collection(folder: Path) -> Collection:
             f"{path} must hold a whole collection: {reason_of(error)}"
         ) from error
     arrays = tuple(
-        _mapped(_weights_path(folder, place), (samples, len(stage.edges)))
+        mapped_array(_weights_path(folder, place), (samples, len(stage.edges)))
         for place, stage in enumerate(stages)
     )
-    columns = _read_columns(folder / "samples.csv", samples, len(classes))
-    return Collection(stages, arrays, columns, classes, other, folder)
+    columns = _read_columns(folder / "samples.csv", samples, classes)
+    kept = read_positions(folder, [len(stage.edges) for stage in stages], samples)
+    return Collection(stages, arrays, columns, classes, other, folder, kept)
 
 
 def stage_adjacencies(
@@ -493,19 +558,6 @@ def stage_adjacencies(
     return pairs
 
 
-def edge_weights(matrix: Tensor, plan: StagePlan) -> Weights:
-    """Returns the weights in a stage's adjacency, detached, in float32 or float64.
-
-    Shapes:
-        - matrix: ``(batch, N, N, ...)``
-        - output: ``(batch, edges, ...)``, in the wiring's order of edges
-    """
-    sources, targets = plan.ends
-    values = matrix.detach()[:, targets, sources]
-    # NumPy has no bfloat16, and in it a mean would be rounded.
-    return values.to(torch.promote_types(values.dtype, torch.float32))
-
-
 def sample_weights(matrix: Tensor, plan: StagePlan) -> Float[Tensor, "batch edges"]:
     """Returns the weights of ``edge_weights`` averaged to one for each sample."""
     return by_sample(edge_weights(matrix, plan))
@@ -526,33 +578,22 @@ def _other_macs(price: NetworkCost) -> int:
     return ends + sum(work.terminals for work in price.work)
 
 
-def _mapped(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """Returns the array of a file, mapped from disk; never an object."""
-    try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, TypeError, EOFError, ArithmeticError) as error:
-        raise DataError(f"{path} must hold a whole array: {error}") from error
-    if array.shape != shape or array.dtype != np.float32:
-        raise DataError(
-            f"{path} must hold float32 of shape {shape}, got {array.dtype} of shape "
-            f"{array.shape}"
-        )
-    return array
-
-
-def _read_columns(path: Path, samples: int, classes: int) -> dict[str, np.ndarray]:
+def _read_columns(
+    path: Path, samples: int, classes: Sequence[str]
+) -> dict[str, np.ndarray]:
+    names = columns_of(classes)
     try:
         with path.open(encoding="utf-8-sig") as file:
             header, *rows = (line.split(",") for line in islice(file, samples + 2))
-        if ",".join(header).strip() != ",".join(COLUMNS) or len(rows) != samples:
+        if ",".join(header).strip() != ",".join(names) or len(rows) != samples:
             raise ValueError(f"got {len(rows)} rows for {samples} samples")
-        table = np.array(rows, dtype=np.float64)
-        return _checked(dict(zip(COLUMNS, table.T, strict=True)), classes, str(path))
+        columns = dict(zip(names, np.array(rows, dtype=np.float64).T, strict=True))
+        return _checked(columns, len(classes), str(path))
     except (OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
-            f"{path} must hold {', '.join(COLUMNS)}: {reason_of(error)}"
+            f"{path} must hold {', '.join(names)}: {reason_of(error)}"
         ) from error
 
 

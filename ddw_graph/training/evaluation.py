@@ -15,13 +15,24 @@ from torch.utils.data import Dataset
 
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import NetworkCost, cost
+from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output, outputs
 from ddw_graph.training.budget_term import mac_shares
-from ddw_graph.training.collection import COLUMNS, CollectionWriter, sample_rows
 from ddw_graph.training.edge_log import weight_sums, weighted_edges
-from ddw_graph.training.loading import batch_sizes, batches
+from ddw_graph.training.loading import batches
+from ddw_graph.training.shared_collection import shared_collection
 from ddw_graph.training.world import World
+
+TOKENS = 2**15
+"""Tokens that are evaluated at a time."""
+
+
+def default_batch(network: Network) -> int:
+    """Returns the samples to evaluate at a time: 250 images, or ``TOKENS`` tokens."""
+    if isinstance(network, LanguageModel):
+        return max(1, TOKENS // network.context)
+    return 250
 
 
 @dataclass(frozen=True)
@@ -96,22 +107,24 @@ def evaluate(
         raise DataError("evaluation needs at least one image, got none")
     price = price or cost(network, images[0][0].shape[-1])
     with ExitStack() as stack:
-        writer: CollectionWriter | None = None
-        if collection is not None and world.leads:
-            writer = stack.enter_context(
-                CollectionWriter(
-                    collection, network, price, classes, count_images, overwrite=True
-                )
+        add = None
+        if collection is not None:
+            kept = shared_collection(
+                collection,
+                network,
+                price,
+                classes,
+                count=count_images,
+                batch_size=batch_size,
+                world=world,
             )
-        rows = []
+            add = stack.enter_context(kept)
         for output in outputs(network, loader):
             # Summed on the device: to read each value would be to wait for it.
             sums += _sums(output, price)
             weights += weight_sums(edges, output.adjacency)
-            if writer is not None and world.size == 1:
-                writer.add(output)
-            elif collection is not None:
-                rows.append(sample_rows(output, network, price))
+            if add is not None:
+                add(output)
         loss, correct, among, share, count = world.total(sums).tolist()
         weights = world.total(weights).cpu()
         if not math.isfinite(loss):
@@ -119,12 +132,6 @@ def evaluate(
                 f"the loss over these images must be finite, got {loss}: an image or a "
                 "weight is not"
             )
-        if collection is not None and world.size > 1:
-            edges_in_all = sum(len(stage.plan.edges) for stage in network.stages)
-            width = edges_in_all + len(COLUMNS)
-            table = _gathered(rows, width, count_images, batch_size, world, device)
-            if writer is not None:
-                writer.add_rows(table)
     return Evaluation(
         loss=loss / count,
         accuracy=correct / count,
@@ -150,27 +157,3 @@ def _sums(output: Output, price: NetworkCost) -> Float[Tensor, " 5"]:
             torch.full((), len(labels), dtype=torch.float64, device=logits.device),
         ]
     )
-
-
-def _gathered(
-    rows: Sequence[Tensor],
-    width: int,
-    count: int,
-    batch_size: int,
-    world: World,
-    device: torch.device,
-) -> Float[Tensor, "images columns"]:
-    """Returns the rows of all processes, in the order of the images."""
-    own = torch.cat(
-        [
-            batch.tensor_split(world.size)[world.rank]
-            for batch in torch.split(
-                torch.arange(count), batch_sizes(count, batch_size)
-            )
-        ]
-    )
-    # Each process fills its own rows, if it has some, and the sum is the whole.
-    table = torch.zeros(count, width, dtype=torch.float64, device=device)
-    if rows:
-        table[own.to(device)] = torch.cat(list(rows))
-    return world.total(table)

@@ -17,9 +17,6 @@ from ddw_graph.training.prediction import Prediction
 from ddw_graph.training.task import Evaluating
 from ddw_graph.training.text_data import TextData
 
-TOKENS = 2**15
-"""Tokens that are evaluated at a time."""
-
 OF_IMAGES = ("augment", "mixup", "cutmix", "budget")
 """Values of a recipe that have no meaning for a text."""
 
@@ -51,12 +48,6 @@ class Language(Prediction):
     def test(self) -> Dataset[Any]:
         """The windows to test on."""
         return self.data.inputs("test", self.network)
-
-    @property
-    def test_batch_size(self) -> int:
-        """Windows that are evaluated at a time."""
-        context: int = self.network.context
-        return max(1, TOKENS // context)
 
     def check(self, execution: Execution) -> None:
         """Checks that the network reads this text, and that the recipe is for texts.

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.edge_log import edge_rows, write_edge_log
-from ddw_graph.training.evaluation import evaluate
+from ddw_graph.training.evaluation import default_batch, evaluate
 from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import Recipe
@@ -34,11 +34,6 @@ class Prediction(Task):
         self.recipe: Recipe = recipe
         self.data: Any = data
         self.bad = data.bad
-
-    @property
-    def test_batch_size(self) -> int:
-        """Samples that are evaluated at a time."""
-        return 250
 
     @property
     @abstractmethod
@@ -69,14 +64,12 @@ class Prediction(Task):
         found = evaluate(
             network,
             self.test,
-            batch_size=self.test_batch_size,
+            batch_size=default_batch(network),
             workers=now.workers,
             price=self.price,
             world=now.world,
             classes=self.data.classes,
-            collection=now.folder / "analysis"
-            if now.last and self.data.classes
-            else None,
+            collection=now.folder / "analysis" if now.last else None,
         )
         with now.world.together(found.weights.device):
             if now.world.leads:

@@ -353,3 +353,16 @@ def decode(encoder: Any, tokens: Tensor) -> str:
         return bytes(numbers).decode(errors="replace")
     text: str = encoder.decode(numbers)
     return text
+
+
+def vocabulary_texts(encoder: Any, vocabulary: int) -> list[str]:
+    """Returns the text of each token, of bytes above 127 their hex.
+
+    Example:
+        >>> vocabulary_texts(None, 256)[97], len(vocabulary_texts(None, 256)[200])
+        ('a', 4)
+    """
+    if encoder is None:
+        numbers = range(vocabulary)
+        return [bytes([n]).decode("ascii", "backslashreplace") for n in numbers]
+    return [encoder.decode([n], skip_special_tokens=False) for n in range(vocabulary)]

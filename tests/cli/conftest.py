@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import SHARED, succeeds
+from tests.training.text import DYNAMIC, text_positions
 
 
 @pytest.fixture(scope="package")
@@ -14,6 +15,15 @@ def analyzed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("analyzed") / "run"
     succeeds("train", *SHARED, "--out", folder)
     succeeds("analyze", folder, "--parquet")
+    return folder
+
+
+@pytest.fixture(scope="package")
+def positioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns two analyses of windows of tokens, with weights by position."""
+    folder = tmp_path_factory.mktemp("positioned")
+    for name, edges in (("dynamic", DYNAMIC), ("learned", "learned")):
+        text_positions(folder / name, edges=edges)
     return folder
 
 

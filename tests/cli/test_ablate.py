@@ -179,8 +179,15 @@ def test_a_test_of_instances_overwrites_nothing_else(
         (("ablate", "table4", "--model", "odd"), "got 'odd'"),
         (("ablate", "table6", "--n", "5", "--model", "resnet18"), "resnet18 takes"),
         (("train", "--log-steps", "5"), "--log-steps needs --tensorboard"),
-        (("plot", "a", "b", "--what", "weights"), "weights are of one RUN, got 2"),
-        (("plot", "a", "b", "--kind", "mean"), "--kind mean is of the weights"),
+        (("plot", "a", "b", "--kind", "sample"), "--kind sample is of one RUN, got 2"),
+        (("plot", "a", "a", "--kind", "mean"), "RUNs must be different ones"),
+        (("plot", "a", "b", "--kind", "mean"), "a must hold an analysis"),
+        (
+            ("plot", "a", "--what", "curves", "--kind", "mean"),
+            "--kind mean is of --what weights",
+        ),
+        (("plot", "a", "--edge", "1:0-5"), "--edge needs --kind positions"),
+        (("plot", "a", "--kind", "positions", "--edge", "0-5"), "such as 1:0-5, got"),
         (("plot", "{}", "--what", "curves"), "must hold config.json"),
     ],
 )

@@ -2,19 +2,22 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from ddw_graph.analysis.collect import sample_table
+from ddw_graph.analysis.collect import collect, keep_positions, sample_table
 from ddw_graph.analysis.statistics.observations import ANSWERS
 from ddw_graph.analysis.statistics.tables import TABLES
-from ddw_graph.cli.plot import KINDS
+from ddw_graph.cli.plot import KINDS, SEVERAL
 from ddw_graph.cli.statistics import WHAT
 from ddw_graph.training.collection import open_collection
-from tests.cli.command import call
+from ddw_graph.training.text_data import EMBEDDED_TEXT
+from tests.analysis.test_collect import CLASSES, some_images, some_model
+from tests.cli.command import call, succeeds
 
 
 def test_every_table_has_a_line_in_the_help() -> None:
@@ -25,13 +28,15 @@ def test_every_table_has_a_line_in_the_help() -> None:
 
 @pytest.mark.parametrize("what", WHAT)
 def test_every_table_prints_writes_and_is_json(
-    what: str, analyzed: Path, tmp_path: Path
+    what: str, analyzed: Path, positioned: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "table.csv"
+    out, folder = tmp_path / "table.csv", analyzed / "analysis"
+    if what in ("positions", "tokens"):
+        analyzed = folder = positioned / "dynamic"
     result = call("statistics", analyzed, "--what", what, "--out", out, "--rows", 2)
     assert result.exit_code == 0, result.output
     written = pd.read_csv(out)
-    told = call("statistics", analyzed / "analysis", "--what", what, "--json")
+    told = call("statistics", folder, "--what", what, "--json")
     table = pd.read_json(io.StringIO(told.stdout), orient="records")
     assert list(table) == list(written) and len(table) == len(written)
     assert all(str(column) in result.stdout for column in table)
@@ -66,13 +71,87 @@ def test_parquet_holds_what_the_arrays_do(analyzed: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_picture_is_drawn(
-    kind: str, analyzed: Path, tmp_path: Path
+    kind: str, analyzed: Path, positioned: Path, tmp_path: Path
 ) -> None:
+    if kind in ("positions", "tokens"):
+        analyzed = positioned / "dynamic"
     of = ("--sample", 7) if kind == "sample" else ()
     result = call("plot", analyzed, "--kind", kind, *of, "--out", tmp_path)
     assert result.exit_code == 0, result.output
     (line,) = result.stdout.split()
     assert Path(line).stem == ("sample-7" if kind == "sample" else kind)
+
+
+@pytest.mark.parametrize("kind", SEVERAL)
+def test_runs_stand_beside_each_other(
+    kind: str, positioned: Path, tmp_path: Path
+) -> None:
+    runs = positioned / "learned", positioned / "dynamic"
+    result = call("plot", *runs, "--kind", kind, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in tmp_path.iterdir()] == [f"{kind}.png"]
+
+
+def test_positions_are_added_to_an_analysis(analyzed: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(analyzed, run)
+    before = open_collection(run)
+    with_none = call("statistics", run, "--what", "positions")
+    assert with_none.exit_code == 2 and "analyze RUN --positions" in with_none.stderr
+    result = call("analyze", run, "--positions", 3)
+    assert result.exit_code == 0, result.output
+    collection = open_collection(run)
+    np.testing.assert_array_equal(collection.rows(), before.rows())
+    for place in range(3):  # whose weights do not differ by position
+        np.testing.assert_allclose(
+            collection.positions(place), before.weights(place)[:3], rtol=1e-4
+        )
+    assert collection.by_position.inputs.shape[0] == 3
+    too_many = call("analyze", run, "--positions", 101)
+    assert too_many.exit_code == 2 and "1 to 100 samples, got 101" in too_many.stderr
+
+
+def test_a_text_has_an_analysis_with_its_tokens(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    network = ("--model", "gpt_tiny", "--depth", 1, "--width", 8, "--heads", 1)
+    data = ("--data", "text", "--context", 16, "--holdout", 400, "--epoch-tokens", 400)
+    edges = ("--edges", "dynamic:per=position,router_std=1")
+    succeeds("train", *network, *data, *edges, "--epochs", 1, "--out", run)
+    succeeds("analyze", run, "--positions", 3)
+    collection = open_collection(run)
+    kept = collection.by_position
+    assert (collection.samples, collection.classes, kept.samples) == (24, (), 3)
+    result = json.loads((run / "result.json").read_text())
+    assert collection.column("loss").mean() == pytest.approx(result["test_loss"])
+    means = collection.positions(0).mean(2)
+    np.testing.assert_allclose(means, collection.weights(0)[:3], rtol=1e-4)
+    text = "".join(kept.vocabulary[token] for token in kept.tokens[0])
+    assert text in EMBEDDED_TEXT.read_text()
+    page = call("explore", run, "--out", tmp_path / "page.html")
+    assert page.exit_code == 2 and "the page shows images" in page.stderr
+    assert len(kept.vocabulary) == 256 and kept.vocabulary[233] == "\\xe9"
+
+
+def test_maps_are_of_a_sample_and_its_edges(tmp_path: Path) -> None:
+    images, model = some_images(), some_model("dynamic:per=position,router_std=1")
+    for name in "ab":
+        found = collect(model, images, tmp_path / name, classes=CLASSES)
+        keep_positions(found, model, images, 2)
+    options = ("--kind", "positions", "--sample", 1)
+    result = call("plot", tmp_path / "a", *options, "--edge", "2:1-4")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "a" / "positions-1.png").exists()
+    both = call("plot", tmp_path / "a", tmp_path / "b", *options)
+    assert both.exit_code == 2 and "maps of positions are of one RUN" in both.stderr
+
+
+def test_samples_without_classes_have_no_tables_of_classes(positioned: Path) -> None:
+    for what in ("classes", "information", "unusual", "class-share"):
+        result = call("statistics", positioned / "dynamic", "--what", what)
+        assert result.exit_code == 2 and result.stderr.count("\n") == 1
+        assert "have no classes" in result.stderr
+    shown = call("statistics", positioned / "dynamic", "--what", "tokens")
+    assert "\x1b" not in shown.stdout and "\\x1b[2J" in shown.stdout
 
 
 def test_pictures_are_of_classes_and_samples_that_are_there(

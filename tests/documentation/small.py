@@ -39,6 +39,10 @@ APPENDED = {
     "ddw-graph train --data text": f"{TEXT} --threads 1",
     "ddw-graph train --data folder": f"{FILES} --threads 1",
     "ddw-graph train --data shards": f"{FILES} --threads 1",
+    "ddw-graph train --data text": (
+        "--epochs 1 --epoch-tokens 400 --holdout 400 --depth 1 --width 8 --heads 1 "
+        "--context 16 --device cpu --threads 1"
+    ),
     "ddw-graph train --data folder --root /data/imagenet": (
         f"{FILES} --threads 1 --root imagenet --out runs/imagenet --processes 1"
     ),

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from ddw_graph.training.collection import (
     open_collection,
     sample_rows,
 )
+from ddw_graph.training.shared_collection import shared_collection
+from ddw_graph.training.world import World
+from tests.training.text import TOKENS, token_network, token_outputs
 
 CLASSES = ("a", "b", "c")
 IMAGES = torch.rand(10, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -113,6 +117,103 @@ def test_what_is_not_complete_never_appears(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="images and labels"), writer:
         writer.add(output)
     assert list(tmp_path.iterdir()) == []
+
+
+def text_collection(folder: Path, batch: int = 4) -> Collection:
+    """Writes windows of tokens, which have a loss and no class."""
+    model = token_network()
+    with CollectionWriter(folder, model, cost(model), overwrite=True) as writer:
+        for output in token_outputs(model, batch=batch):
+            writer.add(output)
+    return open_collection(folder)
+
+
+def test_samples_without_classes_have_losses_only(tmp_path: Path) -> None:
+    collection = text_collection(tmp_path / "a")
+    assert (collection.samples, collection.classes) == (10, ())
+    assert list(collection.columns) == ["loss", "expected_macs"]
+    (output,) = token_outputs(token_network(), batch=10)
+    assert output.labels is not None
+    losses = [
+        np.mean([-row[t] for row, t in zip(window, following, strict=True)])
+        for window, following in zip(
+            output.logits.log_softmax(-1).tolist(), output.labels.tolist(), strict=True
+        )
+    ]
+    np.testing.assert_allclose(collection.column("loss"), losses, rtol=1e-5)
+    means = output.adjacency[0][:, 1:, 0].mean((2, 3))
+    np.testing.assert_allclose(collection.weights(0)[:, :3], means, rtol=1e-5)
+    for name in ("label", "prediction"):
+        with pytest.raises(DataError, match="have no classes") as caught:
+            collection.column(name)
+        assert "\n" not in str(caught.value)
+
+
+def test_columns_go_with_classes(tmp_path: Path) -> None:
+    model, text = network(), token_network()
+    (images,) = outputs(model, [(IMAGES, LABELS)])
+    (windows,) = token_outputs(text, batch=10)
+    with pytest.raises(DataError, match="with classes needs label .*, got 2 numbers"):
+        with CollectionWriter(tmp_path / "a", text, cost(text), CLASSES) as writer:
+            writer.add(windows)
+    with pytest.raises(DataError, match="without classes needs loss .*, got 4 numbers"):
+        with CollectionWriter(tmp_path / "a", model, cost(model, 8)) as writer:
+            writer.add(images)
+    assert list(tmp_path.iterdir()) == []
+
+
+@dataclass(frozen=True)
+class Share(World):
+    """One of several processes that run one after another, the last one first."""
+
+    totals: list[torch.Tensor] = field(default_factory=list)
+
+    def total(self, values: torch.Tensor) -> torch.Tensor:
+        self.totals.append(values.clone())
+        return sum(self.totals[1:], self.totals[0])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_several_processes_write_what_one_does(tmp_path: Path, size: int) -> None:
+    model = token_network()
+    totals: list[torch.Tensor] = []
+    for rank in reversed(range(size)):
+        with shared_collection(
+            tmp_path / "a",
+            model,
+            cost(model),
+            count=10,
+            batch_size=4,
+            world=Share(rank, size, totals=totals),
+        ) as add:
+            for batch in torch.split(TOKENS, 4):
+                part = batch.tensor_split(size)[rank]
+                for output in token_outputs(model, part) if len(part) else ():
+                    add(output)
+    assert len(totals) == (size if size > 1 else 0)
+    found, alone = open_collection(tmp_path / "a"), text_collection(tmp_path / "b")
+    np.testing.assert_allclose(found.rows(), alone.rows(), rtol=1e-5)
+    for name in ("loss", "expected_macs"):
+        np.testing.assert_allclose(found.column(name), alone.column(name), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "label,prediction," + text,
+        lambda text: text.replace("loss,", ""),
+        lambda text: ",".join(COLUMNS) + "\n" + "0,0,1,1\n" * 10,
+    ],
+)
+def test_damaged_losses_are_one_line(
+    tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    text_collection(tmp_path / "a")
+    path = tmp_path / "a" / "samples.csv"
+    path.write_text(change(path.read_text()))
+    with pytest.raises(DataError, match="must hold loss, expected_macs") as caught:
+        open_collection(tmp_path / "a")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_user_gives_what_is_known() -> None:

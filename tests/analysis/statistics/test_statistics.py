@@ -1,5 +1,7 @@
 """Streamed statistics are those of plain loops over samples and edges."""
 
+from dataclasses import replace
+
 import networkx as nx
 import numpy as np
 import pandas as pd
@@ -405,3 +407,23 @@ def test_what_never_varies_is_no_observation() -> None:
     none = stored([dag], [np.ones((6, 10))], labels, constant=range(10))
     with pytest.raises(DataError, match="are constant"):
         observations(none, none)
+
+
+def test_samples_without_classes_have_the_tables_that_need_none(
+    collection: Collection,
+) -> None:
+    known = {name: collection.column(name) for name in ("loss", "expected_macs")}
+    bare = replace(collection, columns=known, classes=())
+    for table, lost in (
+        (cluster_table, {"accuracy", "of a", "of b", "of c"}),
+        (loss_group_table, {"accuracy", "unusualness"}),
+        (difficulty_table, {"right", "wrong"}),
+    ):
+        whole, found = table(collection), table(bare)
+        expected = whole.drop(columns=[*lost])
+        pd.testing.assert_frame_equal(found, expected.head(len(found)))
+    assert len(difficulty_table(bare)) == 4
+    for table in (class_table, class_share_table, class_distance_table, unusual_table):
+        with pytest.raises(DataError, match="have no classes") as caught:
+            table(bare)
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,50 @@
+"""A small language model, and what it returns for windows of tokens."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ddw_graph import Stage
+from ddw_graph.generators import complete
+from ddw_graph.nn.cost import cost
+from ddw_graph.nn.language_model import LanguageModel
+from ddw_graph.nn.outputs import Output, outputs
+from ddw_graph.training.collection import Collection, CollectionWriter, open_collection
+from ddw_graph.training.positions import position_writer
+
+TOKENS = torch.randint(5, (10, 6), generator=torch.Generator().manual_seed(0))
+WORDS = ("a", "b", "$", "\x1b[2J", "\n")
+DYNAMIC = "dynamic:per=position,router_std=1,bias=0"
+
+
+def mixer(in_channels: int, out_channels: int, stride: int) -> nn.Module:
+    norm = nn.LayerNorm(in_channels)
+    return nn.Sequential(norm, nn.Linear(in_channels, out_channels))
+
+
+def token_network(edges: str = DYNAMIC) -> LanguageModel:
+    torch.manual_seed(0)
+    stage = Stage(complete(2), 8, 8, operation=mixer, edges=edges, channel_axis=-1)
+    stem, head = nn.Embedding(7, 8), nn.Linear(8, 7)
+    return LanguageModel(stem, [stage], head, vocabulary=7, context=6)
+
+
+def token_outputs(
+    network: LanguageModel, tokens: Tensor = TOKENS, batch: int = 4
+) -> list[Output]:
+    """Returns the outputs for windows, of which each token follows the one before."""
+    parts = torch.split(tokens, batch)
+    return list(outputs(network, [(part, part.roll(-1, 1)) for part in parts]))
+
+
+def text_positions(folder: Path, batch: int = 4, edges: str = DYNAMIC) -> Collection:
+    """Returns the collection of 10 windows with the positions of all."""
+    model = token_network(edges)
+    with CollectionWriter(folder, model, cost(model)) as writer:
+        for output in token_outputs(model, batch=batch):
+            writer.add(output)
+    with position_writer(folder, model, WORDS) as positions:
+        for output in token_outputs(model, batch=batch):
+            positions.add(output)
+    return open_collection(folder)
