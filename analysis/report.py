@@ -73,7 +73,7 @@ def write_report(
     collections = {
         entry: run.analysis
         for entry, run in runs.items()
-        if not entry.edges.startswith("fixed") and (run.path / "analysis").is_dir()
+        if not entry.edges.startswith("fixed")
     }
     if collections:
         labelled = {entry.label: each for entry, each in collections.items()}

@@ -43,8 +43,8 @@ SECTIONS = {
     ),
     "Results": (
         *("results/table1", "results/fashion-mnist", "results/dynamic-wiring"),
-        *("results/edge-map", "results/quick-comparison", "results/rewiring", "performance"),
-        *("models-benchmark", "wiring-benchmark"),
+        *("results/edge-map", "results/quick-comparison", "results/rewiring"),
+        *("performance", "models-benchmark", "wiring-benchmark"),
     ),
     "Reference": ("commands", "api/index"),
     "Project": ("contributing", "changelog"),

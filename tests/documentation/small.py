@@ -26,8 +26,8 @@ TINY = "--data fashion_mnist --root {fashion}"
 FEW = "--epochs 1 --per-class 2 --batch-size 8 --warmup-epochs 0 --device cpu"
 FILES = f"{FEW} --image-size 32 --workers 0 --learning-rate 0.01"
 TEXT = (
-    "--epochs 1 --batch-size 8 --warmup-epochs 0 --device cpu --epoch-tokens 500 "
-    "--depth 1 --width 8 --heads 1 --context 32"
+    "--epochs 1 --epoch-tokens 400 --holdout 400 --warmup-epochs 0 --device cpu "
+    "--depth 1 --width 8 --heads 1 --context 16"
 )
 APPENDED = {
     "ddw-graph build": "",
@@ -36,13 +36,9 @@ APPENDED = {
     "ddw-graph models": "",
     "ddw-graph train": f"{FEW} {TINY} --threads 1",
     "ddw-graph train --holdout": f"{FEW} {TINY} --threads 1 --holdout 20",
-    "ddw-graph train --data text": f"{TEXT} --threads 1",
     "ddw-graph train --data folder": f"{FILES} --threads 1",
     "ddw-graph train --data shards": f"{FILES} --threads 1",
-    "ddw-graph train --data text": (
-        "--epochs 1 --epoch-tokens 400 --holdout 400 --depth 1 --width 8 --heads 1 "
-        "--context 16 --device cpu --threads 1"
-    ),
+    "ddw-graph train --data text": f"{TEXT} --threads 1",
     "ddw-graph train --data folder --root /data/imagenet": (
         f"{FILES} --threads 1 --root imagenet --out runs/imagenet --processes 1"
     ),
