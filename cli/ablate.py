@@ -110,7 +110,7 @@ def ablate(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run the map of edges, one of the paper's ablations, or the test of instances.
+    """Run the map of edges, an ablation, or the test of instances.
 
     edges: every kind of edges on one network and data, each at the learning rate that
     is best for it on held-out data; differences to fixed edges, parameters, MACs, time

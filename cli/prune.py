@@ -60,7 +60,7 @@ def prune(
     trained = Run(run)
     model = trained.network(device=place)
     data = run_data(trained, options, workers=workers)
-    loader = batches(data.train_inputs(), 250, workers=workers)
+    loader = batches(data.inputs("train", model), 250, workers=workers)
     small = pruned(model, (images for images, _ in loader))
     save(small, file, overwrite=overwrite)
     report: dict[str, Any] = {"file": str(file)}
@@ -72,7 +72,7 @@ def prune(
             "parameters": price.parameters,
             "total_macs": price.total_macs,
             "test_accuracy": evaluate(
-                network, data.test_inputs(), workers=workers
+                network, data.inputs("test", network), workers=workers
             ).accuracy,
         }
     if as_json:

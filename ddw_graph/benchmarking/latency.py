@@ -141,7 +141,7 @@ def latency(
     timed: list[Timed] = []
     for name in names:
         source, variants = _variants(name, edges, wiring)
-        pixels = size or source.image_size
+        pixels = getattr(source.network.stem, "image_size", size) or source.image_size
         if pixels is None:
             raise RunError(f"--size is needed for {name}, which does not say its own")
         x = _images(source, batch, pixels, images).to(run.device)
@@ -300,7 +300,7 @@ def _asked_for(variant: Variant, x: Tensor) -> tuple[float, float]:
 def _exported(network: Network, x: Tensor) -> Any:
     """Returns a session of the exported network, which computes what it does."""
     wrapped = Outputs(plain(network), adjacency=False).eval()
-    content = onnx_bytes(program_of(wrapped, x.shape[1:]), ["logits"], {})
+    content = onnx_bytes(program_of(wrapped, x.expand(2, *x.shape[1:])), ["logits"], {})
     opened = session(content, threads=torch.get_num_threads())
     parity(wrapped, running(opened), [x])  # both engines compute the same
     return opened

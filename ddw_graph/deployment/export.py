@@ -6,7 +6,6 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from torch import Tensor, nn
 import ddw_graph
 from ddw_graph.atomic import check_free, write_bytes
 from ddw_graph.deployment import onnx
-from ddw_graph.deployment.parity import Parity, Runs, noise, parity
+from ddw_graph.deployment.parity import BATCHES, Parity, Runs, parity
 from ddw_graph.deployment.trained import Trained, stage_edges
 from ddw_graph.errors import ExportError, ModelError
+from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
 
 FORMATS = {".onnx": "onnx", ".pt2": "torch"}
@@ -82,10 +82,11 @@ def export(
 ) -> Exported:
     """Writes a network to a file that runs without this library.
 
-    The file takes any number of float32 images at a time and computes what the network
-    does in evaluation mode. Gates stay as multiplications: a closed edge weighs 0, and
-    every node is computed. The file's outputs are compared with the network's before it
-    is kept; it appears as a whole or not at all.
+    The file takes any number of float32 images at a time, or of texts of at most the
+    context of a language model, and computes what the network does in evaluation mode.
+    Gates stay as multiplications: a closed edge weighs 0, and every node is computed.
+    The file's outputs are compared with the network's before it is kept; it appears as
+    a whole or not at all.
 
     Args:
         model: The network, with what its images and classes are where that is known.
@@ -119,16 +120,24 @@ def export(
         onnx.check_installed()
     check_free(path, overwrite=overwrite)
     _check_writable(path.parent)  # now, and not when all has been made
-    shape = _shape(source, image_size)
+    size = _size(source, image_size)
     network = plain(source.network)
     matrices = range(1, 1 + len(network.stages)) if adjacency else ()
     outputs = ("logits", *(f"adjacency_{stage}" for stage in matrices))
     wrapped = Outputs(network, adjacency).eval()
-    metadata = _metadata(source, network, shape, adjacency)
+    metadata = _metadata(source, network, size, adjacency)
+    generator = torch.Generator().manual_seed(0)
+    batches = [
+        network.example(size, batch=batch, generator=generator) for batch in BATCHES
+    ]
+    text = isinstance(network, LanguageModel)
     try:
-        program = program_of(wrapped, shape)
+        most = batches[0].shape[1] if text else None
+        program = program_of(wrapped, batches[-1], max_tokens=most)
         if chosen == "onnx":
-            content = onnx.onnx_bytes(program, outputs, metadata)
+            content = onnx.onnx_bytes(
+                program, outputs, metadata, name="tokens" if text else "images"
+            )
             opened = onnx.session(content, threads=torch.get_num_threads())
             runs = onnx.running(opened)
         else:
@@ -138,7 +147,9 @@ def export(
         raise ExportError(
             f"this network cannot be exported to {chosen}: {_reason(error)}"
         ) from error
-    found = parity(wrapped, runs, noise(shape))
+    if text:  # which may be shorter
+        batches[0] = batches[0][:, : max(1, len(batches[0][0]) // 2)]
+    found = parity(wrapped, runs, batches)
     write_bytes(path, [content], overwrite=overwrite)
     return Exported(path, chosen, len(content), outputs, metadata, found)
 
@@ -165,7 +176,14 @@ def _check_writable(folder: Path) -> None:
         ) from error
 
 
-def _shape(source: Trained, image_size: int | None) -> tuple[int, int, int]:
+def _size(source: Trained, image_size: int | None) -> int:
+    """Returns height and width of an image; of a language model 0."""
+    if isinstance(source.network, LanguageModel):
+        if image_size is not None:
+            raise ExportError(
+                f"image_size is for images, got {image_size} for a language model"
+            )
+        return 0
     size = source.image_size if image_size is None else image_size
     if size is None:
         raise ExportError(
@@ -174,7 +192,7 @@ def _shape(source: Trained, image_size: int | None) -> tuple[int, int, int]:
         )
     if size < 1:
         raise ExportError(f"image_size must be at least 1 pixel, got {size}")
-    return source.network.in_channels, size, size
+    return size
 
 
 def plain(network: Network) -> Network:
@@ -194,15 +212,14 @@ def plain(network: Network) -> Network:
 
 
 def _metadata(
-    source: Trained, network: Network, shape: Sequence[int], adjacency: bool
+    source: Trained, network: Network, size: int, adjacency: bool
 ) -> dict[str, Any]:
     """Returns a file's metadata: what anybody needs to run it."""
-    channels, size, _ = shape
-    found: dict[str, Any] = {
-        "ddw_graph": ddw_graph.__version__,
-        "channels": channels,
-        "image_size": size,
-    }
+    found: dict[str, Any] = {"ddw_graph": ddw_graph.__version__}
+    if isinstance(network, LanguageModel):
+        found |= {"vocabulary": network.vocabulary, "context": network.context}
+    else:
+        found |= {"channels": network.in_channels, "image_size": size}
     prepared = source.transform
     if prepared is not None:
         values = prepared.as_dict()
@@ -218,15 +235,20 @@ def _metadata(
 
 @torch.no_grad()
 def program_of(
-    wrapped: nn.Module, shape: Sequence[int]
+    wrapped: nn.Module, batch: Tensor, *, max_tokens: int | None = None
 ) -> torch.export.ExportedProgram:
-    """Returns the graph of a network, for any number of images at a time."""
-    # Two images: torch.export would take a number of one for a constant.
-    images = torch.zeros(2, *shape)
+    """Returns the graph of a network, for any number of inputs at a time.
+
+    Args:
+        wrapped: The network.
+        batch: Two inputs or more: torch.export would take one for a constant.
+        max_tokens: Most tokens of a text; None for images.
+    """
+    free: dict[int, Any] = {0: torch.export.Dim("batch")}
+    if max_tokens is not None and max_tokens > 1:
+        free[1] = torch.export.Dim("tokens", max=max_tokens)
     with warnings.catch_warnings(action="ignore"):
-        program = torch.export.export(
-            wrapped, (images,), dynamic_shapes=({0: torch.export.Dim("batch")},)
-        )
+        program = torch.export.export(wrapped, (batch,), dynamic_shapes=(free,))
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine
     return program

@@ -39,6 +39,8 @@ def onnx_bytes(
     program: torch.export.ExportedProgram,
     outputs: Sequence[str],
     metadata: Mapping[str, Any],
+    *,
+    name: str = "images",
 ) -> bytes:
     """Returns the content of an ONNX file.
 
@@ -46,6 +48,7 @@ def onnx_bytes(
         program: The network.
         outputs: Name of each output.
         metadata: Values by name; the file holds each as JSON.
+        name: Name of the input.
     """
     from onnxscript import optimizer
 
@@ -57,7 +60,7 @@ def onnx_bytes(
             # Its search for patterns takes minutes for a large wiring, and onnxruntime
             # repeats it when it loads a file.
             optimize=False,
-            input_names=["images"],
+            input_names=[name],
             output_names=list(outputs),
         )
         assert made is not None
@@ -102,8 +105,10 @@ def running(opened: Any) -> Runs:
         opened: A session.
     """
 
-    def run(images: Tensor) -> list[Tensor]:
-        arrays = opened.run(None, {"images": images.numpy()})
+    (entering,) = opened.get_inputs()
+
+    def run(batch: Tensor) -> list[Tensor]:
+        arrays = opened.run(None, {entering.name: batch.numpy()})
         return [torch.from_numpy(array) for array in arrays]
 
     return run

@@ -42,16 +42,6 @@ class Parity:
     batches: tuple[int, ...] = BATCHES
 
 
-def noise(shape: Sequence[int]) -> list[Tensor]:
-    """Returns batches of images of noise, the same each time.
-
-    Args:
-        shape: Channels, height and width of an image.
-    """
-    generator = torch.Generator().manual_seed(0)
-    return [torch.randn(batch, *shape, generator=generator) for batch in BATCHES]
-
-
 @torch.no_grad()
 def parity(network: nn.Module, exported: Runs, batches: Sequence[Tensor]) -> Parity:
     """Returns how far an exported network's outputs are from the network's.
@@ -68,7 +58,7 @@ def parity(network: nn.Module, exported: Runs, batches: Sequence[Tensor]) -> Par
     Args:
         network: In float32; returns a tuple: logits, and adjacencies if any.
         exported: Returns the file's outputs, in the same order.
-        batches: Images in float32.
+        batches: Images in float32, or tokens.
 
     Raises:
         ExportError: If an output differs from both by more than is allowed, has another
@@ -78,13 +68,14 @@ def parity(network: nn.Module, exported: Runs, batches: Sequence[Tensor]) -> Par
         >>> class Twice(nn.Module):
         ...     def forward(self, x):
         ...         return (2 * x.flatten(1),)
-        >>> parity(Twice(), lambda x: [x.flatten(1) + x.flatten(1)], noise((1, 2, 2)))
-        Parity(logits=0.0, adjacency=None, rounding=0.0, batches=(1, 5))
+        >>> parity(Twice(), lambda x: [x.flatten(1) + x.flatten(1)], [torch.ones(1, 2)])
+        Parity(logits=0.0, adjacency=None, rounding=0.0, batches=(1,))
     """
     exact = copy.deepcopy(network).double()
     pairs: list[list[tuple[float, float]]] = []
     for x in batches:
-        wanted, rounded, found = exact(x.double()), network(x), exported(x)
+        precise = x.double() if x.is_floating_point() else x
+        wanted, rounded, found = exact(precise), network(x), exported(x)
         if len(wanted) != len(found):
             raise ExportError(
                 f"the file must have {len(wanted)} outputs, got {len(found)}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from ddw_graph.errors import ModelError, RunError, UserError
 from ddw_graph.models import image_size
+from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
 from ddw_graph.training.run import Run, kept_network
 from ddw_graph.training.transform import Transform
@@ -34,7 +35,8 @@ class Trained:
             return self.trained_size
         name = (self.network.config or {}).get("name")
         try:
-            return None if name is None else image_size(name)
+            own = getattr(self.network.stem, "image_size", None)
+            return own or (None if name is None else image_size(name))
         except ModelError:  # a network of the caller's own
             return None
 
@@ -83,6 +85,8 @@ def trained(path: Path, *, run: Path | None = None, device: str = "cpu") -> Trai
 
 
 def _of_run(network: Network, run: Run) -> Trained:
+    if isinstance(network, LanguageModel):
+        return Trained(network)
     return Trained(network, run.classes, run.transform, run.image_size)
 
 

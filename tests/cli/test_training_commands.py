@@ -165,7 +165,7 @@ def test_trains_toward_a_budget_and_tells_what_is_expected(tmp_path: Path) -> No
         (("train", "--wiring", "ws:k=3,p=0.5"), "k must be even with 2 <= k < n"),
         (("train", "--wiring", "ws:k=4,p=1.5"), "in [0, 1], got p=1.5"),
         (("train", "--wiring", "ba:m=9"), "got m=9"),
-        (("train", "--edges", "static"), "attention, receiver, got 'static'"),
+        (("train", "--edges", "static"), "got 'static'"),
         (("train", "--transition", "sources"), "stage 1: transition 'sources' needs"),
         (("train", "--data", "mnist"), "data must be one of"),
         (("train", "--data", "cifar10"), "must have a root folder"),

@@ -280,3 +280,17 @@ def test_a_folder_that_may_not_be_written_to_is_named(
     monkeypatch.setattr(export_module, "program_of", lambda *_: pytest.fail("made"))
     with pytest.raises(ExportError, match="can be written to, got Permission denied"):
         export(closing_network(n=2), tmp_path / "a.pt2")
+
+
+@pytest.mark.parametrize("name", ["text.pt2", "text.onnx"])
+@pytest.mark.cpu_seconds(8, reason="exports a network")
+def test_a_language_model_takes_texts_of_any_length(tmp_path: Path, name: str) -> None:
+    if name.endswith(".onnx"):
+        pytest.importorskip("onnxruntime")
+    shape = {"depth": 1, "width": 8, "heads": 2, "context": 12}
+    network: Any = create_model("gpt_tiny", edges="attention", **shape)
+    found = export(network, tmp_path / name, adjacency=True)
+    assert found.outputs == ("logits", "adjacency_1")
+    assert found.metadata["context"] == 12 and found.parity.logits < 1e-5
+    with pytest.raises(ExportError, match="image_size is for images"):
+        export(network, tmp_path / f"b{name}", image_size=8)
