@@ -34,7 +34,7 @@ COMMANDS = {
     "predict": "Name the classes of images, and how each was wired.",
     "generate": "Continue a text with the language model of a trained RUN.",
     "export": "Write a network to an ONNX or torch.export file.",
-    "plot": "Draw curves of RUNs, or edge weights of an analyzed RUN.",
+    "plot": "Draw curves of RUNs, or edge weights of analyzed RUNs.",
     "learn": "Predict an image's class, or a run's result, from wirings only.",
     "detect": "Train detectors on wired backbones, and use them.",
     "explore": "Write a page of the paths that images take in a RUN.",
