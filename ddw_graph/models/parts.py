@@ -14,6 +14,7 @@ from ddw_graph.generators import vgg
 from ddw_graph.models.branches import BlockParts, split_block
 from ddw_graph.nn.arguments import check_one_of
 from ddw_graph.nn.edge_weights import Edges
+from ddw_graph.nn.host_network import HostNetwork, Run
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import projection_1x1
 from ddw_graph.nn.stage import Stage
@@ -36,6 +37,8 @@ class StageParts:
         entrance: What runs before the input node.
         exit: What runs on the output node's sum.
         channel_axis: The features' axis of channels; see ``Stage``.
+        run: The blocks that the stage takes the place of, where it stays in the
+            network.
     """
 
     operations: Sequence[nn.Module]
@@ -47,6 +50,7 @@ class StageParts:
     entrance: nn.Module | None
     exit: nn.Module | None
     channel_axis: int = 1
+    run: Run | None = None
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,11 @@ class Parts:
 
     Args:
         node: What a node is: ``block`` or ``branch``.
-        stem: What runs before the first stage.
+        stem: What runs before the first stage; the network itself, where its own
+            forward runs the stages.
         stages: The stages.
         head: What runs behind the last stage.
-        in_channels: Channels of an image.
+        in_channels: Channels of an image; 0 where the network takes other inputs.
         num_classes: Number of logits.
     """
 
@@ -68,6 +73,11 @@ class Parts:
     head: nn.Module
     in_channels: int
     num_classes: int
+
+    @property
+    def runs(self) -> list[Run]:
+        """The blocks of each stage, where the network's own forward runs them."""
+        return [stage.run for stage in self.stages if stage.run is not None]
 
     @property
     def is_network(self) -> bool:
@@ -118,13 +128,18 @@ def with_nodes(parts: Parts, node: str) -> Parts:
 def kept_shortcut(block: nn.Module) -> nn.Module | None:
     """Returns a copy of a block's projection for the nodes after it, if it has one."""
     try:
-        return copy.deepcopy(split_block(block).projection)
+        return copy.deepcopy(split_block(block)[0].projection)
     except ModelError:
         return None  # A block need not have a branch to be a node.
 
 
 def _branches(stage: StageParts) -> StageParts:
-    blocks = [split_block(block) for block in stage.operations]
+    blocks = [b for block in stage.operations for b in split_block(block, stage.run)]
+    if stage.channel_axis == -1 and not any(block.has_shortcut for block in blocks):
+        raise ModelError(
+            "a block to split adds a branch to a shortcut in its own forward, got a "
+            f"{type(stage.operations[0]).__name__} that does not; take node='block'"
+        )
     first, *others = blocks
     if any(block.projection is not None for block in others):
         raise ModelError(
@@ -160,7 +175,7 @@ def _begins_with(activation: nn.Module | None, branch: nn.Module) -> nn.Module:
 def _unrolled(blocks: Sequence[BlockParts]) -> nx.DiGraph:
     """Returns which branches are in the sum that each node receives.
 
-    A block without a shortcut starts the sum anew. Where the first one has none this is
+    A branch without a shortcut starts the sum anew. Where the first one has none this is
     ``generators.residual``, where all have one the complete DAG.
     """
     dag = nx.DiGraph()
@@ -215,6 +230,11 @@ def parts_of_network(network: Network) -> Parts:
             f"{config.get('name', 'one of your own')}; create_model makes RandWire's "
             "with any wiring"
         )
+    runs: Sequence[Run | None] = [None] * len(network.stages)
+    if isinstance(network, HostNetwork):
+        stem, head, runs = network.model, nn.Identity(), network.runs
+    else:
+        stem, head = network.stem, network.head
     stages = [
         StageParts(
             operations=list(stage.operations),
@@ -226,17 +246,12 @@ def parts_of_network(network: Network) -> Parts:
             entrance=stage.entrance,
             exit=stage.exit,
             channel_axis=stage.plan.channel_axis,
+            run=run,
         )
-        for stage in network.stages
+        for stage, run in zip(network.stages, runs, strict=True)
     ]
-    return Parts(
-        node,
-        network.stem,
-        stages,
-        network.head,
-        network.in_channels,
-        config["num_classes"],
-    )
+    classes = config["num_classes"]
+    return Parts(node, stem, stages, head, network.in_channels, classes)
 
 
 def _kept_projection(stage: Stage, node: str) -> nn.Module | None:
@@ -293,7 +308,12 @@ def build_network(
             stages.append(_stage(each, dag, edges, kept, config["drop_path"]))
         except ModelError as error:
             raise ModelError(f"stage {place}: {error}") from error
-    network = Network(parts.stem, stages, parts.head, in_channels=parts.in_channels)
+    sizes = {"in_channels": parts.in_channels}
+    network = (
+        HostNetwork(parts.stem, stages, parts.runs, **sizes)
+        if parts.runs
+        else Network(parts.stem, stages, parts.head, **sizes)
+    )
     network.config = dict(config)
     return network
 

@@ -77,7 +77,7 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
                     f"{' and '.join(sorted(found))}"
                 )
             config[key] = found.pop()
-    small = Network(small.stem, stages, small.head, in_channels=small.in_channels)
+    small = small.with_stages(stages)
     small.config = config
     # New modules are in training mode, and copied ones may be frozen.
     return small if network.training else small.eval()

@@ -1,16 +1,21 @@
 """Backbones as stages of DAGs: your own rewired, or one of a library by its name."""
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import networkx as nx
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
-from ddw_graph.errors import ModelError
+from ddw_graph.errors import ModelError, ShareWarning
 from ddw_graph.generators.stages import Wiring, stage_wirings
 from ddw_graph.models.backbones import library_model, name_of
+from ddw_graph.models.examples import Inputs, examples
+from ddw_graph.models.hosting import host_parts
 from ddw_graph.models.parts import (
     Parts,
     after_pruning,
@@ -18,10 +23,13 @@ from ddw_graph.models.parts import (
     parts_of_network,
     with_nodes,
 )
+from ddw_graph.models.share import HALF, share_in_stages
 from ddw_graph.models.splitting import split_backbone
 from ddw_graph.nn.arguments import check_integers
+from ddw_graph.nn.dynamic import Dynamic
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import edge_settings, edge_text, kind_name, saved_text
+from ddw_graph.nn.host_network import HostNetwork, Run
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import evaluating
 from ddw_graph.wiring import edge_list, to_dict
@@ -55,8 +63,10 @@ def create_backbone(
     if node is None:
         original = kind_name(settings) == "fixed" and wiring is None
         node = "block" if original else "branch"
+    check_integers(num_classes=num_classes, in_channels=in_channels)
+    model = library_model(name, num_classes=num_classes, in_channels=in_channels)
     return _wired(
-        _library_parts(name, node, num_classes, in_channels),
+        split_backbone(model, node),
         name,
         edges=settings,
         wiring=wiring,
@@ -84,27 +94,24 @@ def restore_backbone(
     name, node = config["name"], config["node"]
     classes, channels = config["num_classes"], config["in_channels"]
     if name is not None:
-        parts = _library_parts(name, node, classes, channels)
+        backbone = library_model(name, num_classes=classes, in_channels=channels)
     elif backbone is None:
         raise ModelError(
             "this network was rewired from your own backbone: backbone must be given, "
             "got None"
         )
+    if "runs" in config:
+        runs = [Run(**run) for run in config["runs"]]
+        parts = with_nodes(host_parts(backbone, runs, channels, classes), node)
     else:
         parts = split_backbone(backbone, node)
-        if (parts.num_classes, parts.in_channels) != (classes, channels):
-            raise ModelError(
-                f"the backbone must have {classes} classes and {channels} channels, "
-                f"got {parts.num_classes} and {parts.in_channels}"
-            )
+    if (parts.num_classes, parts.in_channels) != (classes, channels):
+        raise ModelError(
+            f"the backbone must have {classes} classes and {channels} channels, "
+            f"got {parts.num_classes} and {parts.in_channels}"
+        )
     parts = after_pruning(parts, config.get("nodes"))
     return build_network(parts, dags, config, edges=edges)
-
-
-def _library_parts(name: str, node: str, num_classes: int, in_channels: int) -> Parts:
-    check_integers(num_classes=num_classes, in_channels=in_channels)
-    model = library_model(name, num_classes=num_classes, in_channels=in_channels)
-    return split_backbone(model, node)
 
 
 def rewire(
@@ -116,11 +123,15 @@ def rewire(
     neutral: bool = True,
     drop_path: float = 0.0,
     seed: int = 0,
+    inputs: Inputs | None = None,
 ) -> Network:
     """Returns a copy of your network, with its weights, as stages of DAGs.
 
-    It takes any network of torchvision or timm that is a chain of stages of blocks:
-    ResNet, ResNeXt, RegNet, MobileNet, EfficientNet, ConvNeXt and more.
+    It takes any network with chains of blocks: ResNets, ConvNeXt, ViT, Swin and most
+    others of torchvision and timm, GPT-2, Llama, BERT and more of transformers, or your
+    own. Where the network is not a stem, stages and a head, its own forward runs the
+    stages, and a ``HostNetwork`` is returned: it takes what the network takes, and
+    whatever a block takes beside its features reaches every node.
 
     With a neutral start the new network computes what the old one does: the edges that
     it had weigh 1 and new ones 0. They learn from there.
@@ -137,11 +148,18 @@ def rewire(
         neutral: Whether to start neutral, for which the wiring must have the edges that
             the network had. Otherwise edges start as their settings say.
         drop_path: As for ``create_model``, like ``seed``.
+        inputs: What the network is called with: a tensor, a list of arguments, or a
+            dictionary of them by name. By default images, or the tokens of a language
+            model of transformers.
 
     Raises:
-        ModelError: If the network is no chain of stages of blocks, or a neutral start
-            is not possible.
+        ModelError: If the network has no chain of blocks, or a neutral start is not
+            possible.
         WiringError: If a wiring is none, or does not fit the stages.
+
+    Warns:
+        ShareWarning: If the stages hold less than half of the parameters; see
+            ``share_in_stages``.
 
     Example:
         >>> import torch
@@ -164,11 +182,12 @@ def rewire(
         name, nodes = config["name"], config.get("nodes")
         had = {edge_text(stage.edges) for stage in copied.stages}
     else:
-        parts = split_backbone(copied, node or "block")
+        parts = split_backbone(copied, node or "block", inputs=inputs)
         name = name_of(
             copied, num_classes=parts.num_classes, in_channels=parts.in_channels
         )
         nodes, had = None, {"fixed"}
+    _check_causal(copied, settings)
     if neutral and had != {"fixed"}:
         raise ModelError(
             "a neutral start is made from edges that weigh 1, got a network with "
@@ -196,7 +215,10 @@ def rewire(
     for module in network.modules():
         module.training = modes.get(module, module.training)
     if neutral:
-        _check_same(model, network)
+        _check_same(model, network, inputs)
+    share = share_in_stages(network)
+    if share.share < HALF:
+        warnings.warn(str(share), ShareWarning, stacklevel=2)
     return network
 
 
@@ -232,26 +254,52 @@ def _wired(
         "neutral": had if neutral else None,
         "wirings": [to_dict(dag) for dag in dags],
     }
+    if parts.runs:
+        config["runs"] = [asdict(run) for run in parts.runs]
     if nodes is not None:  # of a pruned network
         config["nodes"] = nodes
     return build_network(parts, dags, config, edges=edges)
 
 
-@torch.no_grad()
-def _check_same(model: nn.Module, network: Network) -> None:
-    """Checks that two networks return the same logits for images of noise."""
-    parameter = next(model.parameters())
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(2, network.in_channels, 64, 64, generator=generator)
-    noise = noise.to(parameter.device, parameter.dtype)
-    with evaluating(model), evaluating(network):
-        wanted: Tensor = model(noise)
-        found = network(noise)
-    tolerance = torch.finfo(parameter.dtype).eps ** 0.5 * max(1, wanted.abs().max())
-    difference = (found - wanted).abs().max().item()
-    if not difference <= tolerance:
+def _check_causal(model: nn.Module, edges: Edges) -> None:
+    """Checks that the edges of a model that generates do not see later tokens."""
+    model = model.model if isinstance(model, HostNetwork) else model
+    generates = getattr(model, "can_generate", lambda: False)()
+    if generates and isinstance(edges, Dynamic) and edges.per == "sample":
         raise ModelError(
-            f"the rewired network must compute what the {type(model).__name__} does, "
-            f"got logits that differ by {difference:.2g}: it is not of the form that "
-            "rewire knows"
+            "edges of a model that generates must not see later tokens, got a "
+            f"{type(model).__name__} with {edge_text(edges)} edges, which average over "
+            "all tokens; take edges='dynamic:per=position'"
         )
+
+
+@torch.no_grad()
+def _check_same(model: nn.Module, network: Network, inputs: Inputs | None) -> None:
+    """Checks that two networks return the same for an example of their inputs."""
+    parameter = next(model.parameters())
+    host = model.model if isinstance(model, HostNetwork) else model
+    # Small images first, which are cheap.
+    for example in examples(host, inputs, first=(64,)):
+        args, kwargs = example.like(parameter)
+        try:
+            with evaluating(model):
+                wanted = _floats(model(*args, **kwargs))
+        except Exception:  # an image of another size than it takes
+            continue
+        with evaluating(network):
+            found = _floats(network(*args, **kwargs))
+        break
+    limit = torch.finfo(parameter.dtype).eps ** 0.5
+    for one, other in zip(found, wanted, strict=True):
+        difference = (one - other).abs().max().item()
+        if not difference <= limit * max(1, other.abs().max().item()):
+            raise ModelError(
+                f"the rewired network must compute what the {type(model).__name__} "
+                f"does, got outputs that differ by {difference:.2g}: it is not of the "
+                "form that rewire knows"
+            )
+
+
+def _floats(output: Any) -> list[Tensor]:
+    leaves = tree_leaves(output)
+    return [x for x in leaves if isinstance(x, Tensor) and x.is_floating_point()]

@@ -80,6 +80,10 @@ class Network(nn.Module):
         logits: Tensor = self.head(outputs[-1])
         return (logits, matrices) if return_adjacency else logits
 
+    def with_stages(self, stages: Sequence[Stage]) -> "Network":
+        """Returns a network of other stages that shares all else with this one."""
+        return Network(self.stem, stages, self.head, in_channels=self.in_channels)
+
 
 def check_images(x: Tensor, channels: int) -> None:
     """Checks that images have the channels that a network takes.
