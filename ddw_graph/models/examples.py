@@ -1,6 +1,7 @@
 """Calls that a network takes: images of its size, or the tokens of a language model."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -67,7 +68,6 @@ def examples(
     if inputs is not None:
         yield _given(inputs)
         return
-    config = getattr(model, "config", None)
     main = getattr(model, "main_input_name", "pixel_values")
     if main == "input_ids" and hasattr(model, "dummy_inputs"):
         ids: dict[str, Tensor] = dict(model.dummy_inputs)  # type: ignore[arg-type]
@@ -77,9 +77,9 @@ def examples(
         yield Example((), ids | {"attention_mask": mask})
         yield Example((), ids)
         return
-    channels = getattr(config, "num_channels", None) or _channels(model)
+    sizes = dict.fromkeys([*((n, n) for n in first), *_sizes(model)])
     generator = torch.Generator().manual_seed(0)
-    for height, width in dict.fromkeys([*((n, n) for n in first), *_sizes(model)]):
+    for channels, (height, width) in product(_channels(model), sizes):
         noise = torch.randn(2, channels, height, width, generator=generator)
         yield Example((noise,), {})
 
@@ -92,15 +92,22 @@ def _given(inputs: Inputs) -> Example:
     return Example(tuple(inputs), {})
 
 
-def _channels(model: nn.Module) -> int:
-    """Returns the channels of the images that a network takes."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            return module.in_channels
-    raise ModelError(
-        "a network to rewire needs 2-D convolutions for its images, or inputs= that "
-        f"show what it takes, got {type(model).__name__} without"
-    )
+def _channels(model: nn.Module) -> list[int]:
+    """Returns the channels of the images that a network may take."""
+    convolution = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    known: Any = getattr(model, "pretrained_cfg", None) or {}
+    channels = [
+        getattr(getattr(model, "config", None), "num_channels", None),
+        getattr(convolution, "in_channels", None),
+        known.get("input_size", (None,))[0],
+    ]
+    found = [*dict.fromkeys(n for n in channels if isinstance(n, int))]
+    if not found:
+        raise ModelError(
+            "a network to rewire needs 2-D convolutions for its images, or inputs= "
+            f"that show what it takes, got {type(model).__name__} without"
+        )
+    return found
 
 
 def _sizes(model: nn.Module) -> Iterator[tuple[int, int]]:

@@ -28,7 +28,7 @@ def runs_of(
             other arguments.
     """
     runs: list[list[Call]] = []
-    reasons = []
+    reasons: list[str] = []
     for call in blocks.values():
         reason = _not_a_run(probe, runs[-1][-1], call) if runs else ""
         if reason is None:
@@ -38,7 +38,7 @@ def runs_of(
             reasons.append(reason)
     found = [run_of(run) for run in runs if len(run) > 1]
     if not found:
-        reason = next(filter(None, reasons), "only one keeps the shape of its features")
+        reason = next(filter(None, reasons), "no two blocks are in one stage")
         raise ModelError(
             "a network to rewire has blocks that follow each other, got a "
             f"{type(model).__name__} in which {reason}; nor is it a stem, stages and a "
@@ -74,10 +74,13 @@ def may_start(call: Call) -> bool:
 
 
 def _not_a_run(probe: Probe, before: Call, call: Call) -> str | None:
-    """Returns why a block cannot be in the stage of the one before; None if it can."""
+    """Returns why a block cannot be in the stage of the one before; None if it can.
+
+    The reason is empty where another stage begins.
+    """
     names = f"{before.path} and {call.path}"
     if before.parent != call.parent or not call.keeps_shape:
-        return f"{names} are of two stages"
+        return ""
     if call.x is not before.y or call.versions[0] != before.versions[1]:
         return f"something runs between {names}"
     others = [

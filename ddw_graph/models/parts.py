@@ -39,6 +39,7 @@ class StageParts:
         channel_axis: The features' axis of channels; see ``Stage``.
         run: The blocks that the stage takes the place of, where it stays in the
             network.
+        exact: Whether the wiring computes what the backbone does, to rounding.
     """
 
     operations: Sequence[nn.Module]
@@ -51,6 +52,7 @@ class StageParts:
     exit: nn.Module | None
     channel_axis: int = 1
     run: Run | None = None
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Parts:
         They are not where something follows the sum of a branch and its shortcut: in
         the unrolled form it follows every longer sum too.
         """
-        return self.node == "block" or all(stage.exit is None for stage in self.stages)
+        return all(stage.exact for stage in self.stages)
 
 
 def with_nodes(parts: Parts, node: str) -> Parts:
@@ -163,6 +165,7 @@ def _branches(stage: StageParts) -> StageParts:
         wiring=_unrolled(blocks),
         projection=first.projection,
         exit=blocks[-1].activation,
+        exact=all(block.activation is None for block in blocks),
     )
 
 
@@ -247,6 +250,7 @@ def parts_of_network(network: Network) -> Parts:
             exit=stage.exit,
             channel_axis=stage.plan.channel_axis,
             run=run,
+            exact=node == "block" or stage.exit is None,
         )
         for stage, run in zip(network.stages, runs, strict=True)
     ]

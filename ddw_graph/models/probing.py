@@ -57,10 +57,19 @@ class Call:
 
     @property
     def channel_axis(self) -> int:
-        """The axis of channels: the one whose size most of its parameters have."""
-        sizes = [size for p in self.module.parameters() for size in p.shape]
-        first, last = sizes.count(self.y.shape[1]), sizes.count(self.y.shape[-1])
-        return 1 if first > last or (first == last and self.y.ndim > 3) else -1
+        """The axis of channels: the one whose size its first weights take.
+
+        Where both axes have it, or none, the first one is for images.
+        """
+        for parameter in self.module.parameters():
+            shape = parameter.shape
+            sizes = [n for n in shape[:2] if n > 1] or [n for n in shape if n > 1]
+            fits = [axis for axis in (1, -1) if self.x.shape[axis] in sizes[-1:]]
+            if len(fits) == 1:
+                return fits[0]
+            if fits:
+                break
+        return 1 if self.x.ndim == 4 else -1
 
 
 @dataclass
@@ -71,6 +80,7 @@ class Probe:
         example: What it was called with.
         calls: The calls of modules, in the order in which they ended.
         output: What it returned.
+        makers: Names of modules that returned more than features.
         readers: For the features that a call returned, by ``id``, the names of the
             modules in whose forward a function of torch read them.
     """
@@ -78,13 +88,14 @@ class Probe:
     example: Example
     calls: list[Call] = field(default_factory=list)
     output: Any = None
+    makers: list[str] = field(default_factory=list)
     readers: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
 def probe(model: nn.Module, inputs: Inputs | None = None) -> Probe:
     """Returns what a network does in evaluation with features that it takes.
 
-    It runs without data where it can.
+    It runs without data where it can: on images.
 
     Args:
         model: The network.
@@ -96,7 +107,8 @@ def probe(model: nn.Module, inputs: Inputs | None = None) -> Probe:
     known = list(examples(model, inputs))
     reason: Exception | None = None
     with evaluating(model), torch.no_grad():
-        for meta in (True, False):
+        # What a network does with tokens may depend on their values, such as padding.
+        for meta in (True, False) if known[0].image_channels else (False,):
             for example in known:
                 try:
                     return _watched(model, example, meta=meta)
@@ -139,7 +151,8 @@ def _watched(model: nn.Module, example: Example, *, meta: bool) -> Probe:
             given = [(None, None), *enumerate(args[1:]), *kwargs.items()]
             keys = [[key for key, x in given if x is each] for each in output[1:]]
             if not all(keys):
-                return  # it makes more than features
+                found.makers.append(path)
+                return
             output, returns = output[0], [key[0] for key in keys]
         x = args[0] if args else None
         if _is_features(x, example.batch) and _is_features(output, example.batch):
@@ -177,5 +190,5 @@ def _without_data(model: nn.Module) -> dict[str, Tensor]:
     return {
         name: torch.empty_like(tensor, device="meta")
         for named in (model.named_parameters, model.named_buffers)
-        for name, tensor in named(remove_duplicate=False)
+        for name, tensor in named()
     }

@@ -43,6 +43,8 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
     """
     if network.config is None:
         raise ModelError("a network to prune needs a config, got one without")
+    if not network.in_channels:
+        raise ModelError("a network to prune takes images, got one of other inputs")
     opened = _ever_open(network, batches)
     small = copy.deepcopy(network)
     config: dict[str, Any] = small.config or {}

@@ -91,13 +91,22 @@ def _blocks(model: nn.Module, probe: Probe) -> dict[str, Call]:
         outer = {path: call for path, call in found.items() if path not in inside}
         if outer:
             return {path: call for path, call in outer.items() if may_start(call)}
-    repeated = next((c.path for c in probe.calls if times[c.path] > 1 and _computes(c.module)), None)
+    causes = [
+        *(f"{path} returns more than features" for path in probe.makers),
+        *(f"{path} runs {n} times" for path, n in times.items() if n > 1),
+    ]
+    cause = next((c for c in causes if _is_listed(model, c.partition(" ")[0])), "")
     raise ModelError(
         "a network to rewire has stages of blocks: modules of one class, each with two "
         "weight matrices or more, that follow each other and keep the shape of the "
         f"features; got a {type(model).__name__}, which has none"
-        + (f" ({repeated} runs {times[repeated]} times)" if repeated else "")
+        + (f" ({cause})" if cause else "")
     )
+
+
+def _is_listed(model: nn.Module, path: str) -> bool:
+    """Returns whether a module could be a block: one of a list, with weights."""
+    return path[-1:].isdigit() and _computes(model.get_submodule(path))
 
 
 def _kind(call: Call) -> tuple[type[nn.Module], str]:
@@ -173,6 +182,8 @@ def _parts(
         runs[-1].append(call)
         value = node
     head = glue(output_of(graph), "the head")
+    if max(map(len, runs)) == 1:
+        raise ModelError(f"no two blocks of a {type(model).__name__} are in one stage")
     stem, entrances[0] = entrances[0], None
     stages = [
         replace(stage_parts(model, run_of(run)), entrance=entrance, run=None)

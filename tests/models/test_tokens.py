@@ -1,0 +1,164 @@
+"""Networks on tokens, or with their channels last, rewired: small ones of libraries."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torchvision.models import SwinTransformer, VisionTransformer
+
+from ddw_graph import Network, load, rewire, save
+from ddw_graph.models import rewiring
+from ddw_graph.nn.host_network import HostNetwork
+from tests.models.test_backbones import spread
+
+FULL = pytest.mark.full
+
+VIT: dict[str, Any] = {
+    "img_size": 32,
+    "patch_size": 8,
+    "embed_dim": 32,
+    "depth": 3,
+    "num_heads": 2,
+    "num_classes": 5,
+}
+MIXER: dict[str, Any] = {
+    "img_size": 64,  # its patches have a size of their own
+    "embed_dim": 32,
+    "num_blocks": 3,
+    "num_classes": 5,
+}
+TIMM: dict[str, dict[str, Any]] = {
+    "vit_tiny_patch16_224": VIT,
+    "deit_tiny_distilled_patch16_224": VIT,
+    "deit3_small_patch16_224": VIT,
+    "beit_base_patch16_224": VIT,
+    "eva02_tiny_patch14_224": VIT,
+    "cait_xxs24_224": VIT | {"depth_token_only": 1},
+    "mixer_s32_224": MIXER,
+    "resmlp_12_224": MIXER,
+    "gmlp_ti16_224": MIXER,
+    "xcit_nano_12_p16_224": VIT | {"depth": 2},
+    "swin_tiny_patch4_window7_224": {
+        "img_size": 32,
+        "patch_size": 4,
+        "window_size": 4,
+        "embed_dim": 16,
+        "depths": (2, 2),
+        "num_heads": (2, 2),
+        "num_classes": 5,
+    },
+    "mambaout_femto": {"depths": (2, 2), "dims": (16, 32), "num_classes": 5},
+}
+OWN_FORWARD = {"eva02_tiny_patch14_224", "xcit_nano_12_p16_224"}
+"""Networks whose blocks take more than features."""
+WHOLE = {
+    # Steps between the additions, or that depend on values; a mask of the class token.
+    "swin_tiny_patch4_window7_224",
+    "xcit_nano_12_p16_224",
+}
+"""Networks whose blocks do not split into branches."""
+QUICK = {
+    "vit_tiny_patch16_224",
+    "eva02_tiny_patch14_224",
+    "mixer_s32_224",
+    "swin_tiny_patch4_window7_224",
+}
+"""Networks of the default tier."""
+
+NAMES = [pytest.param(n, marks=() if n in QUICK else FULL) for n in TIMM]
+
+
+@pytest.fixture(autouse=True)
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the search for a name, which none of these has."""
+    monkeypatch.setattr(rewiring, "name_of", lambda model, **sizes: None)
+
+
+def original(name: str) -> nn.Module:
+    timm = pytest.importorskip("timm")
+    return spread(timm.create_model(name, **TIMM[name])).eval()
+
+
+def images(size: int = 32) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(2, 3, size, size, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_logits_and_gradients_are_the_networks(name: str) -> None:
+    old = original(name)
+    new = rewire(old, edges="dynamic")
+    assert isinstance(new, HostNetwork) == (name in OWN_FORWARD)
+    assert_same(old, new)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_blocks_have_two_branches_each(name: str) -> None:
+    old = original(name)
+    if name in WHOLE:
+        with pytest.raises(rewiring.ModelError, match="stage 1: |nothing follows the addition"):
+            rewire(old, node="branch")
+        return
+    blocks = [stage.plan.nodes - 2 for stage in rewire(old).stages]
+    new = rewire(old, edges="dynamic", node="branch")
+    branches = 1 if name in ("mambaout_femto", "gmlp_ti16_224") else 2
+    assert [stage.plan.nodes - 2 for stage in new.stages] == [
+        branches * n for n in blocks
+    ]
+    assert_same(old, new)
+
+
+def assert_same(old: nn.Module, new: Network) -> None:
+    """Asserts that logits and the gradients of the old parameters are the same."""
+    for model in (old, new):
+        model.eval()
+        model.zero_grad()
+    x = images(64 if type(old).__name__ == "MlpMixer" else 32)
+    wanted, found = old(x), new(x)
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+    for logits in (wanted, found):
+        logits.square().mean().backward()
+    grads = _grads(new)
+    for weights, grad in _grads(old).items():
+        torch.testing.assert_close(grads[weights], grad, rtol=1e-6, atol=1e-9)
+
+
+def _grads(model: nn.Module) -> dict[bytes, Tensor]:
+    """Returns gradients by the values of their parameters: names differ."""
+    return {
+        parameter.detach().numpy().tobytes(): parameter.grad
+        for parameter in model.parameters()
+        if parameter.grad is not None and parameter.unique().numel() > 1
+    }
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        VisionTransformer(32, 8, 3, 2, 32, 64, num_classes=5),
+        pytest.param(
+            SwinTransformer([4, 4], 16, [2, 2], [2, 2], [4, 4], num_classes=5),
+            marks=FULL,
+        ),
+    ],
+)
+def test_torchvisions_are_taken_too(model: nn.Module) -> None:
+    old = spread(model).eval()
+    assert_same(old, rewire(old, edges="dynamic"))
+
+
+@pytest.mark.parametrize("edges", ["dynamic", "dynamic:per=position", "attention"])
+def test_adjacencies_have_the_axes_of_the_features(edges: str) -> None:
+    new = rewire(original("vit_tiny_patch16_224"), edges=edges)
+    logits, (matrix,) = new(images(), return_adjacency=True)
+    assert matrix.shape == (2, 5, 5) + (() if edges == "dynamic" else (17, 1))
+    torch.testing.assert_close(new(images(), adjacency=[matrix]), logits)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "eva02_tiny_patch14_224"])
+def test_saved_it_is_loaded_with_its_backbone(name: str, tmp_path: Any) -> None:
+    new = rewire(original(name), edges="dynamic:norm=rms").eval()
+    save(new, tmp_path / "new.safetensors")
+    again = load(tmp_path / "new.safetensors", backbone=original(name))
+    torch.testing.assert_close(again(images()), new(images()), rtol=0, atol=0)
