@@ -18,7 +18,6 @@ from unittest.mock import patch
 
 import timm
 import torch
-import torchvision
 from torch import Tensor, nn
 from torchvision import models
 
@@ -32,10 +31,29 @@ from ddw_graph.nn.host_network import HostNetwork
 
 SMALLEST = (
     *("atto", "femto", "pico", "zepto", "nano", "xxs", "xxt", "tiny", "_t", "micro"),
-    *("mini", "xs", "_ti", "lite", "small", "_s", "_m0", "m1", "_b0", "050", "18", "_b_"),
+    *(
+        "mini",
+        "xs",
+        "_ti",
+        "lite",
+        "small",
+        "_s",
+        "_m0",
+        "m1",
+        "_b0",
+        "050",
+        "18",
+        "_b_",
+    ),
 )
 """Parts of names of small networks, the smallest first."""
-SECONDS = 300
+DEPTHS = {
+    "timm/aimv2_1b_patch14_224": 2,
+    "timm/deepseek_vit_412m": 2,
+    "timm/eva_large_patch14_196": 2,
+}
+"""Networks that are large in every size: so many blocks will do."""
+SECONDS = 600
 """Most time for a network."""
 
 
@@ -60,8 +78,14 @@ def families() -> Iterator[tuple[str, str]]:
 def _smallest(names: list[str]) -> str:
     def size(name: str) -> tuple[int, int, int, str]:
         places = [k for k, part in enumerate(SMALLEST) if part in name]
-        numbers = [int(n) for n in re.findall(r"_(\d+)$|_r?(\d{3})$", name) for n in n if n]
-        return min(places, default=len(SMALLEST)), *map(sum, (numbers, [len(name)])), name
+        numbers = [
+            int(n) for n in re.findall(r"_(\d+)$|_r?(\d{3})$", name) for n in n if n
+        ]
+        return (
+            min(places, default=len(SMALLEST)),
+            *map(sum, (numbers, [len(name)])),
+            name,
+        )
 
     return min(names, key=size)
 
@@ -80,7 +104,14 @@ def spread(model: nn.Module) -> nn.Module:
 def row(name: str, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
     """Returns what rewiring a network gives: its stages and its difference."""
     torch.manual_seed(0)
-    model = spread(library_model(name, num_classes=10, in_channels=3)).eval().to(dtype)
+    library, _, own = name.partition("/")
+    depth = {"depth": DEPTHS[name]} if name in DEPTHS else {}
+    model = (
+        timm.create_model(own, num_classes=10, **depth)
+        if library == "timm"
+        else library_model(name, num_classes=10, in_channels=3)
+    )
+    model = spread(model).eval().to(dtype)
     found: dict[str, Any] = {"class": type(model).__name__, "dtype": str(dtype)}
     with warnings.catch_warnings(), patch.object(rewiring, "_check_same"):
         warnings.simplefilter("ignore", ShareWarning)

@@ -77,14 +77,14 @@ def _graph(block: nn.Module, run: Run | None) -> tuple[fx.Graph, list[str]]:
     """Returns the graph of a block and the names of its arguments behind the first."""
     if run is None:
         return trace(block), []
-    every: dict[int | str, bool] = dict(enumerate(run.args)) | dict(run.kwargs)
+    nones: dict[int | str, bool] = {**dict(enumerate(run.args)), **run.kwargs}
     try:
+        every = dict.fromkeys(nones, False)
         return trace(block, arguments=every), [*map(argument_name, every)]
     except ModelError:
         # What was None may choose other steps, such as those of a cross attention.
-        given = [key for key in every if not every[key]]
-        left = {key: None if every[key] else False for key in every}
-        return trace(block, arguments=left), [*map(argument_name, given)]
+        given = [argument_name(key) for key, is_none in nones.items() if not is_none]
+        return trace(block, arguments=nones), given
 
 
 def _split(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import vgg
 from ddw_graph.models.parts import Parts, StageParts, kept_shortcut
-from ddw_graph.models.probing import Call, Probe
+from ddw_graph.models.probing import Call, Probe, same
 from ddw_graph.nn.host_network import Run
 
 
@@ -83,34 +83,15 @@ def _not_a_run(probe: Probe, before: Call, call: Call) -> str | None:
         return ""
     if call.x is not before.y or call.versions[0] != before.versions[1]:
         return f"something runs between {names}"
-    others = [
-        path
-        for path in sorted(probe.readers[id(before.y)])
-        if not f"{path}.".startswith((f"{before.path}.", f"{call.path}."))
-    ]
-    if others:
-        owner = others[0] or "the network itself"
-        return f"{owner} reads what {before.path} returns"
-    if not _same(before.args, call.args) or not _same(before.kwargs, call.kwargs):
+    for running in sorted(probe.readers[id(before.y)]):
+        if before.path not in running and call.path not in running:
+            owner = running[-1] if running[1:] else "the network itself"
+            return f"{owner} reads what {before.path} returns"
+    if not same(before.args, call.args) or not same(before.kwargs, call.kwargs):
         return f"{names} take different arguments beside the features"
     if before.returns != call.returns:
         return f"{names} return different tuples"
     return None
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Returns whether two arguments are the same object, or hold the same ones."""
-    if one is other:
-        return True
-    if type(one) is not type(other) or isinstance(one, Tensor):
-        return False
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(
-            _same(one[key], other[key]) for key in one
-        )
-    if isinstance(one, tuple | list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return isinstance(one, bool | int | float | str) and one == other
 
 
 def _stride(call: Call) -> int | None:

@@ -130,13 +130,20 @@ def with_nodes(parts: Parts, node: str) -> Parts:
 def kept_shortcut(block: nn.Module) -> nn.Module | None:
     """Returns a copy of a block's projection for the nodes after it, if it has one."""
     try:
-        return copy.deepcopy(split_block(block)[0].projection)
+        branches = split_block(block)
     except ModelError:
         return None  # A block need not have a branch to be a node.
+    # Not one that weights follow, or another branch: it has not the output's width.
+    following = branches[0].activation
+    weights = following.parameters() if following else ()
+    if len(branches) > 1 or any(parameter.ndim > 1 for parameter in weights):
+        return None
+    return copy.deepcopy(branches[0].projection)
 
 
 def _branches(stage: StageParts) -> StageParts:
-    blocks = [b for block in stage.operations for b in split_block(block, stage.run)]
+    split = [split_block(block, stage.run) for block in stage.operations]
+    blocks = [branch for branches in split for branch in branches]
     if stage.channel_axis == -1 and not any(block.has_shortcut for block in blocks):
         raise ModelError(
             "a block to split adds a branch to a shortcut in its own forward, got a "
@@ -234,6 +241,8 @@ def parts_of_network(network: Network) -> Parts:
             "with any wiring"
         )
     runs: Sequence[Run | None] = [None] * len(network.stages)
+    stem: nn.Module
+    head: nn.Module
     if isinstance(network, HostNetwork):
         stem, head, runs = network.model, nn.Identity(), network.runs
     else:

@@ -81,15 +81,17 @@ class Probe:
         calls: The calls of modules, in the order in which they ended.
         output: What it returned.
         makers: Names of modules that returned more than features.
-        readers: For the features that a call returned, by ``id``, the names of the
-            modules in whose forward a function of torch read them.
+        readers: For the features that a call returned, by ``id``, where a function of
+            torch read them: the names of the modules that were running.
     """
 
     example: Example
     calls: list[Call] = field(default_factory=list)
     output: Any = None
     makers: list[str] = field(default_factory=list)
-    readers: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    readers: dict[int, set[tuple[str, ...]]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
 
 
 def probe(model: nn.Module, inputs: Inputs | None = None) -> Probe:
@@ -137,7 +139,7 @@ def _watched(model: nn.Module, example: Example, *, meta: bool) -> Probe:
             if getattr(func, "__name__", "") not in ("__get__", "size", "dim"):
                 for x in tree_leaves((args, kwargs)):
                     if isinstance(x, Tensor) and id(x) in known:
-                        found.readers[id(x)].add(running[-1][0] if running else "")
+                        found.readers[id(x)].add(tuple(path for path, _ in running))
             return func(*args, **kwargs)
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
@@ -149,12 +151,12 @@ def _watched(model: nn.Module, example: Example, *, meta: bool) -> Probe:
         returns = None
         if isinstance(output, tuple) and output:
             given = [(None, None), *enumerate(args[1:]), *kwargs.items()]
-            keys = [[key for key, x in given if x is each] for each in output[1:]]
+            keys = [[key for key, x in given if same(x, each)] for each in output[1:]]
             if not all(keys):
                 found.makers.append(path)
                 return
             output, returns = output[0], [key[0] for key in keys]
-        x = args[0] if args else None
+        x: Any = args[0] if args else None
         if _is_features(x, example.batch) and _is_features(output, example.batch):
             versions = version, output._version
             call = Call(path, module, x, output, args[1:], kwargs, returns, versions)
@@ -169,7 +171,9 @@ def _watched(model: nn.Module, example: Example, *, meta: bool) -> Probe:
     try:
         with Watch():
             found.output = (
-                functional_call(model, _without_data(model), args, kwargs)
+                functional_call(
+                    model, _without_data(model), args, kwargs, tie_weights=False
+                )
                 if meta
                 else model(*args, **kwargs)
             )
@@ -186,9 +190,28 @@ def _is_features(x: Any, batch: int) -> bool:
 
 
 def _without_data(model: nn.Module) -> dict[str, Tensor]:
-    """Returns a network's parameters and buffers, on the device without data."""
+    """Returns a network's parameters and buffers, on the device without data.
+
+    Each stands under one name: a module that has two would not get its own back.
+    """
     return {
-        name: torch.empty_like(tensor, device="meta")
-        for named in (model.named_parameters, model.named_buffers)
-        for name, tensor in named()
+        f"{path}.{name}".removeprefix("."): torch.empty_like(tensor, device="meta")
+        for path, module in model.named_modules()
+        for named in (module.named_parameters, module.named_buffers)
+        for name, tensor in named(recurse=False, remove_duplicate=False)
     }
+
+
+def same(one: Any, other: Any) -> bool:
+    """Returns whether two arguments are the same object, or hold the same ones."""
+    if one is other:
+        return True
+    if type(one) is not type(other) or isinstance(one, Tensor):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(
+            same(one[key], other[key]) for key in one
+        )
+    if isinstance(one, tuple | list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return isinstance(one, bool | int | float | str) and one == other

@@ -131,6 +131,8 @@ def _kinds_of_blocks(
         for one, other in pairwise(siblings[parent]):
             same = type(one.module) is type(other.module)
             follows = one.y.shape == other.x.shape and other.keeps_shape
+            if containers:  # not a stem and its body
+                follows = follows and one.keeps_shape
             if same and follows and _computes(other.module):
                 kinds.add(_kind(other))
         taken = tuple(f"{call.path}." for call in calls if _kind(call) in kinds)

@@ -16,7 +16,7 @@ def trace(
     model: nn.Module,
     opened: Collection[str] = ("",),
     *,
-    arguments: Mapping[int | str, bool | None] = MappingProxyType({}),
+    arguments: Mapping[int | str, bool] = MappingProxyType({}),
 ) -> fx.Graph:
     """Returns the graph of a forward in which the modules of some paths are opened.
 
@@ -28,8 +28,8 @@ def trace(
     Args:
         model: The module.
         opened: Names of the modules within that are opened.
-        arguments: The arguments behind the features, by place from 0 or name; one of
-            which this says None is None. All others have their defaults.
+        arguments: The arguments behind the features, by place from 0 or name, and
+            whether each is None. All others have their defaults.
 
     Raises:
         ModelError: If ``torch.fx`` cannot trace the module, or it takes other steps in
@@ -81,7 +81,7 @@ def _arguments(node: fx.Node) -> dict[Any, Any]:
 def _frozen_trace(
     model: nn.Module,
     opened: Collection[str],
-    arguments: Mapping[int | str, bool | None],
+    arguments: Mapping[int | str, bool],
 ) -> fx.Graph:
     """Returns the graph of a forward in the model's mode."""
 
@@ -96,10 +96,10 @@ def _frozen_trace(
                 self.create_proxy("placeholder", name, (), {})
                 for name in ("x", *map(argument_name, arguments))
             )
-            given = dict(zip(arguments, others, strict=True))
-            for key, value in arguments.items():
-                if value is None:
-                    given[key] = None
+            given = {
+                key: None if is_none else proxy
+                for (key, is_none), proxy in zip(arguments.items(), others, strict=True)
+            }
             args = [value for key, value in given.items() if isinstance(key, int)]
             kwargs = {k: value for k, value in given.items() if isinstance(k, str)}
             return partial(root_fn, **kwargs), [self.root, x, *args]

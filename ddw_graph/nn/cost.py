@@ -87,7 +87,7 @@ class StageWork:
 class NetworkCost(Cost):
     """Cost of a network with its parts: the stem, each stage, the head.
 
-    Where the network's own forward runs the stages, one part, ``other``, is before them.
+    Where the network's own forward runs the stages, a part ``other`` is before them.
     """
 
     parts: tuple[Cost, ...] = ()

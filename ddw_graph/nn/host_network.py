@@ -49,7 +49,7 @@ class Run:
         """
         if self.returns is None:
             return y
-        given: dict[int | str | None, Any] = {**dict(enumerate(args)), **kwargs}
+        given: dict[Any, Any] = dict(enumerate(args)) | kwargs
         return y, *(given.get(key) for key in self.returns)
 
 
@@ -116,9 +116,7 @@ class HostNetwork(Network):
 
     def with_stages(self, stages: Sequence[Stage]) -> Network:
         """Returns the network with other stages; they take the place of its own."""
-        return HostNetwork(
-            self.model, stages, self.runs, in_channels=self.in_channels
-        )
+        return HostNetwork(self.model, stages, self.runs, in_channels=self.in_channels)
 
     def forward(
         self,

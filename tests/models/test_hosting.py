@@ -61,7 +61,7 @@ class Loop(nn.Module):
                 y, none, mask = y
                 assert none is None
             seen.append(y)
-        y = self.head(seen[-1])
+        y: Tensor = self.head(seen[-1])
         return y.mean(1)
 
 
@@ -170,6 +170,25 @@ def changing(mask: Tensor, place: int) -> Tensor:
     return mask * place
 
 
+class Shared(nn.Module):
+    """A block that computes with another's module too."""
+
+    def __init__(self, shared: nn.Module) -> None:
+        super().__init__()
+        self.shared, self.own = shared, nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Any:
+        return x + self.own(self.shared(x))
+
+
+def test_a_network_whose_modules_have_two_names_keeps_its_weights() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.Flatten(2), nn.Linear(4, 4))
+    model.append(nn.Sequential(*[Shared(model[2]) for _ in range(2)]))
+    model.append(nn.Flatten())
+    new = rewire(model, inputs=torch.randn(2, 3, 8, 8))
+    assert not any(p.is_meta for p in (*model.parameters(), *new.parameters()))
+
+
 @pytest.mark.parametrize(
     ("model", "cause"),
     [
@@ -203,9 +222,7 @@ def test_a_branch_refuses_an_argument_that_was_none() -> None:
                 raise ValueError
             return x + self.two(self.one(x) * mask)
 
-    new = rewired(
-        Loop(Optional), node="branch", inputs={**tokens(), "scale": None}
-    )
+    new = rewired(Loop(Optional), node="branch", inputs={**tokens(), "scale": None})
     with pytest.raises(ModelError, match="got scale too; take node='block'"):
         new(**tokens(), scale=2.0)
 
@@ -254,5 +271,7 @@ def test_the_share_is_reported_and_a_small_one_warned_of() -> None:
     assert share.share == inside / (inside + 21)
     assert share.outside == {"model.head": 21}
     old.add_module("large", nn.Linear(100, 100))
-    with pytest.warns(ShareWarning, match=r"3% of .* outside are model.large \(10,100\)"):
+    with pytest.warns(
+        ShareWarning, match=r"3% of .* outside are model.large \(10,100\)"
+    ):
         rewired(old)
