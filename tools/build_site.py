@@ -42,8 +42,8 @@ SECTIONS = {
     ),
     "Results": (
         *("results/table1", "results/fashion-mnist", "results/dynamic-wiring"),
-        *("results/quick-comparison", "results/rewiring", "performance"),
-        *("models-benchmark", "wiring-benchmark"),
+        *("results/quick-comparison", "results/rewiring", "results/rewired-networks"),
+        *("performance", "models-benchmark", "wiring-benchmark"),
     ),
     "Reference": ("commands", "api/index"),
     "Project": ("contributing", "changelog"),

@@ -77,7 +77,8 @@ def _graph(block: nn.Module, run: Run | None) -> tuple[fx.Graph, list[str]]:
     """Returns the graph of a block and the names of its arguments behind the first."""
     if run is None:
         return trace(block), []
-    nones: dict[int | str, bool] = {**dict(enumerate(run.args)), **run.kwargs}
+    nones: dict[int | str, bool] = dict(enumerate(run.args))
+    nones.update(run.kwargs.items())
     try:
         every = dict.fromkeys(nones, False)
         return trace(block, arguments=every), [*map(argument_name, every)]

@@ -185,8 +185,8 @@ def _begins_with(activation: nn.Module | None, branch: nn.Module) -> nn.Module:
 def _unrolled(blocks: Sequence[BlockParts]) -> nx.DiGraph:
     """Returns which branches are in the sum that each node receives.
 
-    A branch without a shortcut starts the sum anew. Where the first one has none this is
-    ``generators.residual``, where all have one the complete DAG.
+    A branch without a shortcut starts the sum anew. Where the first one has none this
+    is ``generators.residual``, where all have one the complete DAG.
     """
     dag = nx.DiGraph()
     dag.add_nodes_from(range(len(blocks) + 2))

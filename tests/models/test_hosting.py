@@ -61,8 +61,8 @@ class Loop(nn.Module):
                 y, none, mask = y
                 assert none is None
             seen.append(y)
-        y: Tensor = self.head(seen[-1])
-        return y.mean(1)
+        logits: Tensor = self.head(seen[-1]).mean(1)
+        return logits
 
 
 def tokens() -> dict[str, Tensor]:
