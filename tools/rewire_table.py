@@ -190,66 +190,73 @@ def main() -> None:
         options.table.write_text(table(rows))
 
 
+PAGE = """# Which networks rewire takes
+
+One network of each family of timm and torchvision, as small as the family has, with
+random weights in float64, by `python tools/rewire_table.py rewire.jsonl
+docs/results/rewired-networks.md` ({versions}).
+
+`rewire(model, edges="dynamic")` takes {taken} of {all} networks: {last} have stages on
+tokens or on images with their channels last, and in {host} the network's own forward
+runs the stages. Logits differ by at most {worst:.1g} of the largest logit. In {low}
+networks the stages hold less than half of the parameters, of which `rewire` warns.
+
+*Blocks*: the nodes of each stage. *Own forward*: a `HostNetwork`.
+
+| module | network | blocks | channels | own forward | share | difference |
+| --- | --- | --- | --- | --- | --- | --- |
+{rows}
+
+## Refused
+
+*No blocks*: no two modules of one class, each with two weight matrices or more, follow
+each other and keep the shape of the features.
+
+| module | network | reason |
+| --- | --- | --- |
+{refused}
+"""
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Returns the page with the table."""
     taken = [row for row in rows if "share" in row]
-    others = [row for row in rows if "share" not in row]
-    low = sum(row["share"] < HALF for row in taken)
-    last = sum("channels last" in row["features"] for row in taken)
-    whole = sum(row["way"] == "own forward" for row in taken)
-    worst = max(row["difference"] for row in taken)
-    lines = [
-        "# Which networks rewire takes",
-        "",
-        "One network of each family of timm and torchvision, as small as the family has,",
-        "with random weights in float64, by `python tools/rewire_table.py rewire.jsonl",
-        "docs/results/rewired-networks.md` (timm "
-        f"{timm.__version__}, torchvision {torchvision.__version__.partition('+')[0]}).",
-        "",
-        f'`rewire(model, edges="dynamic")` takes {len(taken)} of {len(rows)} networks:',
-        f"{last} have stages on tokens or on images with their channels last, and in",
-        f"{whole} the network's own forward runs the stages. Logits differ by at most",
-        f"{worst:.1g} of the largest logit. In {low} networks the stages hold less than half",
-        "of the parameters, of which `rewire` warns.",
-        "",
-        "*Blocks*: the nodes of each stage. *Own forward*: a `HostNetwork`.",
-        "",
-        "| module | network | blocks | channels | own forward | share | difference |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+    tv = torchvision.__version__.partition("+")[0]
+    return PAGE.format(
+        versions=f"timm {timm.__version__}, torchvision {tv}",
+        taken=len(taken),
+        all=len(rows),
+        last=sum("last" in row["features"] for row in taken),
+        host=sum(row["way"] == "own forward" for row in taken),
+        worst=max(row["difference"] for row in taken),
+        low=sum(row["share"] < HALF for row in taken),
+        rows="\n".join(map(_taken, taken)),
+        refused="\n".join(_refused(row) for row in rows if row not in taken),
+    )
+
+
+def _taken(row: dict[str, Any]) -> str:
+    """Returns the line of a network that was rewired."""
+    name = row["network"]
+    depth = f", {DEPTHS[name]} blocks" if name in DEPTHS else ""
+    cells = [
+        row["module"],
+        name.partition("/")[2] + depth,
+        " ".join(map(str, row["stages"])),
+        row["features"].replace("channels ", ""),
+        "yes" if row["way"] == "own forward" else "",
+        f"{row['share']:.0%}",
+        f"{row['difference']:.1g}",
     ]
-    for row in taken:
-        cells = [
-            row["module"],
-            row["network"].partition("/")[2]
-            + (
-                f", {DEPTHS[row['network']]} blocks" if row["network"] in DEPTHS else ""
-            ),
-            " ".join(map(str, row["stages"])),
-            row["features"].replace("channels ", ""),
-            "yes" if row["way"] == "own forward" else "",
-            f"{row['share']:.0%}",
-            f"{row['difference']:.1g}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        "## Refused",
-        "",
-        "*No blocks*: no two modules of one class, each with two weight matrices or more,",
-        "follow each other and keep the shape of the features.",
-        "",
-        "| module | network | reason |",
-        "| --- | --- | --- |",
-    ]
-    for row in others:
-        reason = row.get("refusal") or row["fault"]
-        start, end = "a network to rewire has stages of blocks: ", "which has none"
-        if reason.startswith(start):
-            reason = "no blocks" + reason.partition(end)[2]
-        lines.append(
-            f"| {row['module']} | {row['network'].partition('/')[2]} | {reason} |"
-        )
-    return "\n".join(lines) + "\n"
+    return f"| {' | '.join(cells)} |"
+
+
+def _refused(row: dict[str, Any]) -> str:
+    """Returns the line of a network that was not."""
+    reason = row.get("refusal") or row["fault"]
+    if reason.startswith("a network to rewire has stages of blocks: "):
+        reason = "no blocks" + reason.partition("which has none")[2]
+    return f"| {row['module']} | {row['network'].partition('/')[2]} | {reason} |"
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def _not_a_run(probe: Probe, before: Call, call: Call) -> str | None:
     names = f"{before.path} and {call.path}"
     if before.parent != call.parent or not call.keeps_shape:
         return ""
-    if call.x is not before.y or call.versions[0] != before.versions[1]:
+    if call.x is not before.y:
         return f"something runs between {names}"
     for running in sorted(probe.readers[id(before.y)]):
         if before.path not in running and call.path not in running:

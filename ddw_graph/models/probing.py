@@ -27,7 +27,6 @@ class Call:
         args: The arguments behind the first.
         kwargs: The arguments by name.
         returns: What stood behind ``y`` in the tuple that it returned; see ``Run``.
-        versions: How often ``x`` and ``y`` had been changed in place by then.
     """
 
     path: str
@@ -37,7 +36,6 @@ class Call:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     returns: list[int | str | None] | None
-    versions: tuple[int, int]
 
     @property
     def parent(self) -> str:
@@ -80,7 +78,8 @@ class Probe:
         example: What it was called with.
         calls: The calls of modules, in the order in which they ended.
         output: What it returned.
-        makers: Names of modules that returned more than features.
+        others: The names of modules that do not map features to features as a block
+            does, each with what they do.
         readers: For the features that a call returned, by ``id``, where a function of
             torch read them: the names of the modules that were running.
     """
@@ -88,7 +87,7 @@ class Probe:
     example: Example
     calls: list[Call] = field(default_factory=list)
     output: Any = None
-    makers: list[str] = field(default_factory=list)
+    others: dict[str, str] = field(default_factory=dict)
     readers: dict[int, set[tuple[str, ...]]] = field(
         default_factory=lambda: defaultdict(set)
     )
@@ -129,7 +128,7 @@ def _watched(model: nn.Module, example: Example, *, meta: bool) -> Probe:
     found = Probe(example)
     known: dict[int, Tensor] = {}  # alive, so that no id is given again
     paths = {module: path for path, module in model.named_modules()}
-    running: list[tuple[str, int]] = []
+    running: list[str] = []
 
     class Watch(TorchFunctionMode):
         def __torch_function__(
@@ -139,27 +138,28 @@ def _watched(model: nn.Module, example: Example, *, meta: bool) -> Probe:
             if getattr(func, "__name__", "") not in ("__get__", "size", "dim"):
                 for x in tree_leaves((args, kwargs)):
                     if isinstance(x, Tensor) and id(x) in known:
-                        found.readers[id(x)].add(tuple(path for path, _ in running))
+                        found.readers[id(x)].add(tuple(running))
             return func(*args, **kwargs)
 
     def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-        x = args[0] if args else None
-        running.append((paths[module], x._version if isinstance(x, Tensor) else 0))
+        running.append(paths[module])
 
     def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        path, version = running.pop()
+        path = running.pop()
         returns = None
         if isinstance(output, tuple) and output:
             given = [(None, None), *enumerate(args[1:]), *kwargs.items()]
             keys = [[key for key, x in given if same(x, each)] for each in output[1:]]
             if not all(keys):
-                found.makers.append(path)
+                found.others[path] = "returns more than features"
                 return
             output, returns = output[0], [key[0] for key in keys]
         x: Any = args[0] if args else None
+        by_name = any(_is_features(each, example.batch) for each in kwargs.values())
+        if not args and by_name:
+            found.others[path] = "takes its features by name"
         if _is_features(x, example.batch) and _is_features(output, example.batch):
-            versions = version, output._version
-            call = Call(path, module, x, output, args[1:], kwargs, returns, versions)
+            call = Call(path, module, x, output, args[1:], kwargs, returns)
             found.calls.append(call)
             known[id(output)] = output
 

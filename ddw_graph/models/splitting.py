@@ -91,11 +91,9 @@ def _blocks(model: nn.Module, probe: Probe) -> dict[str, Call]:
         outer = {path: call for path, call in found.items() if path not in inside}
         if outer:
             return {path: call for path, call in outer.items() if may_start(call)}
-    causes = [
-        *(f"{path} returns more than features" for path in probe.makers),
-        *(f"{path} runs {n} times" for path, n in times.items() if n > 1),
-    ]
-    cause = next((c for c in causes if _is_listed(model, c.partition(" ")[0])), "")
+    causes = probe.others | {p: f"runs {n} times" for p, n in times.items() if n > 1}
+    listed = (path for path in causes if _is_listed(model, path))
+    cause = next((f"{path} {causes[path]}" for path in listed), "")
     raise ModelError(
         "a network to rewire has stages of blocks: modules of one class, each with two "
         "weight matrices or more, that follow each other and keep the shape of the "

@@ -38,6 +38,26 @@ class InTuple(Block):
         return super().forward(x, mask, scale=scale), None, mask
 
 
+class Making(Block):
+    """Returns a tensor of its own behind the features."""
+
+    def forward(self, x: Tensor, mask: Tensor, *, scale: float = 1.0) -> Any:
+        return super().forward(x, mask, scale=scale), None, mask * scale
+
+
+class ByName(nn.Module):
+    """Hands features to a block by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.ModuleList([Block(), Block()])
+
+    def forward(self, x: Tensor, mask: Tensor, *, scale: float = 1.0) -> Any:
+        for block in self.inner:
+            x = block(x=x, mask=mask)
+        return x
+
+
 class Loop(nn.Module):
     """Hands its blocks a mask and a scale, with a step between two of them."""
 
@@ -138,7 +158,8 @@ def test_adjacencies_are_returned_and_taken_without_a_state() -> None:
 def test_nothing_is_skipped_where_a_sample_has_arguments_of_its_own() -> None:
     new = rewired(Loop(), edges="dynamic:gate=hard", neutral=False).eval()
     closed = torch.diag(torch.ones(5), -1).double().repeat(2, 1, 1)
-    closed[0, 2, 1], closed[0, 2, 0] = 0, 1  # the first sample leaves out a node
+    closed[0, 2, 1], closed[0, 3, 1] = 0, 1  # the first sample leaves out a node
+    closed[0, 3, 2] = 0
     with torch.no_grad():
         found = new(**tokens(), adjacency=[closed])
     with torch.enable_grad():
@@ -201,6 +222,11 @@ def test_a_network_whose_modules_have_two_names_keeps_its_weights() -> None:
             "something runs between blocks.0 and blocks.1|reads what blocks.0 returns",
         ),
         (lambda: Loop(blocks=1), "stages of blocks"),
+        (
+            lambda: Loop(ByName, blocks=1),
+            "blocks.0.inner.0 takes its features by name",
+        ),
+        (lambda: Loop(Making), "blocks.0 returns more than features"),
         (lambda: nn.Linear(3, 3), "takes, got a Linear that fails"),
     ],
 )
