@@ -44,7 +44,9 @@ def runs_of(
             f"{type(model).__name__} in which {reason}; nor is it a stem, stages and a "
             f"head: {refusal}"
         ) from refusal
-    return found
+    # In the order of the network's modules, as those who look for stages find them.
+    order = [path for path, _ in model.named_modules()]
+    return sorted(found, key=lambda run: order.index(run.paths[0]))
 
 
 def run_of(calls: Sequence[Call]) -> Run:

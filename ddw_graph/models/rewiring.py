@@ -284,11 +284,17 @@ def _check_same(model: nn.Module, network: Network, inputs: Inputs | None) -> No
         try:
             with evaluating(model):
                 wanted = _floats(model(*args, **kwargs))
-        except Exception:  # an image of another size than it takes
+        except Exception:  # images of another size than it takes
             continue
-        with evaluating(network):
-            found = _floats(network(*args, **kwargs))
-        break
+        if all(x.isfinite().all() for x in wanted):
+            break
+    else:
+        raise ModelError(
+            "a neutral start is checked on what the network takes, got a "
+            f"{type(host).__name__} that fails on every example: give inputs="
+        )
+    with evaluating(network):
+        found = _floats(network(*args, **kwargs))
     limit = torch.finfo(parameter.dtype).eps ** 0.5
     for one, other in zip(found, wanted, strict=True):
         difference = (one - other).abs().max().item()

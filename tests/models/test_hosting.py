@@ -270,6 +270,19 @@ def test_rewired_again_it_takes_other_wirings() -> None:
     torch.testing.assert_close(again(**tokens()), fixed(**tokens()))
 
 
+def test_a_neutral_start_cannot_be_checked_without_inputs() -> None:
+    with pytest.raises(ModelError, match="got a ImageLike that fails on every example"):
+        rewire(rewired(ImageLike(), edges="fixed"), edges="learned")
+
+
+class ImageLike(Loop):
+    """Has a convolution, and takes no images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Conv2d(3, 3, 3)
+
+
 def test_its_cost_counts_the_stages_and_all_else() -> None:
     new = rewired(Loop()).float()
     inputs = {name: x[:1].float() for name, x in tokens().items()}
