@@ -291,7 +291,8 @@ def _check_same(model: nn.Module, network: Network, inputs: Inputs | None) -> No
     else:
         raise ModelError(
             "a neutral start is checked on what the network takes, got a "
-            f"{type(host).__name__} that fails on every example: give inputs="
+            f"{type(host).__name__} that fails, or returns NaN, on every example: give "
+            "inputs="
         )
     with evaluating(network):
         found = _floats(network(*args, **kwargs))
