@@ -57,6 +57,7 @@ class Run:
 class _Call:
     """The adjacencies of one call of a network, by the place of the stage."""
 
+    runs: tuple[Run, ...]
     given: Sequence[Tensor] | None
     asked: bool
     returned: dict[int, Tensor]
@@ -140,7 +141,7 @@ class HostNetwork(Network):
             return self.model(*args, **kwargs)
         if adjacency is not None:
             check_count(adjacency, len(self.runs))
-        with _calling(_Call(adjacency, return_adjacency, {})) as call:
+        with _calling(_Call(self.runs, adjacency, return_adjacency, {})) as call:
             output = self.model(*args, **kwargs)
         if not return_adjacency:
             return output
@@ -172,7 +173,8 @@ class _InPlace(nn.Module):
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Returns the stage's output in the form of a block's."""
         call = _CALL.get()
-        if call is None:
+        # Another network's, if it runs this one.
+        if call is None or not any(run is self.run for run in call.runs):
             y = self.stage(x, *args, **kwargs)
         else:
             given = None if call.given is None else call.given[self.place]

@@ -1,5 +1,6 @@
 """Networks whose own forward runs the stages: the same function, every argument."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -153,6 +154,21 @@ def test_adjacencies_are_returned_and_taken_without_a_state() -> None:
     torch.testing.assert_close(new(**tokens()), plain, rtol=0, atol=0)
     with pytest.raises(ModelError, match="each of 1 stages, got 2"):
         new(**tokens(), adjacency=[chain, chain])
+
+
+def test_a_network_within_another_is_not_taken_for_it() -> None:
+    inner = moved(rewired(Loop()))
+    outer = rewired(Loop())
+    wanted, (matrix,) = outer(**tokens(), return_adjacency=True)
+
+    def run_inner(*_: object) -> None:
+        inner(**tokens())
+
+    outer.get_submodule("model.head").register_forward_hook(run_inner)
+    copied = copy.deepcopy(outer)
+    for network in (outer, copied):
+        logits, (found,) = network(**tokens(), return_adjacency=True)
+        torch.testing.assert_close((logits, found), (wanted, matrix))
 
 
 def test_nothing_is_skipped_where_a_sample_has_arguments_of_its_own() -> None:
