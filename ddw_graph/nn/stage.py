@@ -213,7 +213,8 @@ class Stage(nn.Module):
         Args:
             x: Features of the stage before.
             args: What every operation takes beside its features, such as a mask. Then
-                no sample is skipped, as it may belong to these too.
+                nothing is skipped: arguments may be of each sample, or be filled by
+                each node, as a cache is.
             adjacency: Multipliers of your choice, in a shape that the stage returns,
                 with 1 sample for all where wanted: they take the place of the stage's
                 weights, and an edge at 0 is closed.

@@ -171,16 +171,17 @@ def test_a_network_within_another_is_not_taken_for_it() -> None:
         torch.testing.assert_close((logits, found), (wanted, matrix))
 
 
-def test_nothing_is_skipped_where_a_sample_has_arguments_of_its_own() -> None:
-    new = rewired(Loop(), edges="dynamic:gate=hard", neutral=False).eval()
-    closed = torch.diag(torch.ones(5), -1).double().repeat(2, 1, 1)
-    closed[0, 2, 1], closed[0, 3, 1] = 0, 1  # the first sample leaves out a node
-    closed[0, 3, 2] = 0
+def test_a_dead_node_with_arguments_runs_too_and_may_fill_a_cache() -> None:
+    new = rewired(Loop()).eval()
+    ran: list[int] = []
+    for node, operation in enumerate(new.stages[0].operations, start=1):
+        operation.register_forward_hook(lambda *_, node=node: ran.append(node))
+    closed = torch.diag(torch.ones(5), -1)[None].double()
+    closed[0, 2, 1], closed[0, 3, 1], closed[0, 3, 2] = 0, 1, 0
     with torch.no_grad():
         found = new(**tokens(), adjacency=[closed])
-    with torch.enable_grad():
-        wanted = new(**tokens(), adjacency=[closed])
-    torch.testing.assert_close(found, wanted)
+    assert ran == [1, 2, 3, 4]
+    torch.testing.assert_close(found, new(**tokens(), adjacency=[closed]))
 
 
 def in_place(seen: list[Tensor], place: int) -> Tensor:
