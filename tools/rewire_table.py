@@ -79,14 +79,8 @@ def families() -> Iterator[tuple[str, str]]:
 def _smallest(names: list[str]) -> str:
     def size(name: str) -> tuple[int, int, int, str]:
         places = [k for k, part in enumerate(SMALLEST) if part in name]
-        numbers = [
-            int(n) for n in re.findall(r"_(\d+)$|_r?(\d{3})$", name) for n in n if n
-        ]
-        return (
-            min(places, default=len(SMALLEST)),
-            *map(sum, (numbers, [len(name)])),
-            name,
-        )
+        number = sum(map(int, re.findall(r"_r?(\d+)$", name)))
+        return min([*places, len(SMALLEST)]), number, len(name), name
 
     return min(names, key=size)
 
@@ -106,7 +100,7 @@ def row(name: str, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
     """Returns what rewiring a network gives: its stages and its difference."""
     torch.manual_seed(0)
     library, _, own = name.partition("/")
-    depth = {"depth": DEPTHS[name]} if name in DEPTHS else {}
+    depth: dict[str, Any] = {"depth": DEPTHS[name]} if name in DEPTHS else {}
     model = (
         timm.create_model(own, num_classes=10, **depth)
         if library == "timm"
