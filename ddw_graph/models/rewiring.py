@@ -143,8 +143,9 @@ def rewire(
         wiring: As for ``create_model``; n is the number of a stage's blocks. By default
             the complete DAG, and for fixed edges that of the network.
         node: What a node is. ``block``, the default: the whole block. ``branch``: what
-            a block adds to its shortcut, as in the paper; neutral where nothing follows
-            the addition (MobileNetV2, EfficientNet).
+            a block adds to its shortcut, as in the paper, or each of two branches of a
+            Transformer's block; neutral where nothing follows the addition
+            (MobileNetV2, EfficientNet, ViT, Llama).
         neutral: Whether to start neutral, for which the wiring must have the edges that
             the network had. Otherwise edges start as their settings say.
         drop_path: As for ``create_model``, like ``seed``.
@@ -175,6 +176,7 @@ def rewire(
     """
     settings = edge_settings(edges)
     copied = copy.deepcopy(model)
+    modes = {module: module.training for module in copied.modules()}
     if isinstance(copied, Network):
         parts = parts_of_network(copied)
         parts = with_nodes(parts, node or parts.node)
@@ -208,7 +210,6 @@ def rewire(
         seed=seed,
         nodes=nodes,
     )
-    modes = {module: module.training for module in copied.modules()}
     if not model.training:
         network.eval()
     # A copied shortcut keeps the modes that it was copied with.

@@ -279,6 +279,15 @@ def test_saved_with_its_runs_it_is_loaded_without_inputs(tmp_path: Any) -> None:
         load(tmp_path / "new.safetensors", backbone=Loop(InTuple, blocks=3))
 
 
+def test_every_module_has_the_mode_of_the_network() -> None:
+    old = Loop().eval()
+    old.blocks[1].train()
+    new = rewired(old, node="branch")
+    training = {name for name, module in new.named_modules() if module.training}
+    stage = "model.blocks.0.stage.operations"
+    assert training == {f"{stage}.{n}.piece.{m}" for n, m in [(1, "one"), (1, "two")]}
+
+
 def test_rewired_again_it_takes_other_wirings() -> None:
     fixed = rewired(Loop(), edges="fixed")
     again = rewired(fixed, wiring=complete(4))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import SwinTransformer, VisionTransformer
 
-from ddw_graph import Network, load, rewire, save
+from ddw_graph import Network, load, prune, rewire, save
 from ddw_graph.errors import ModelError
 from ddw_graph.models import rewiring
 from ddw_graph.nn.host_network import HostNetwork
@@ -174,3 +174,17 @@ def test_saved_it_is_loaded_with_its_backbone(name: str, tmp_path: Any) -> None:
     save(new, tmp_path / "new.safetensors")
     again = load(tmp_path / "new.safetensors", backbone=original(name))
     torch.testing.assert_close(again(images()), new(images()), rtol=0, atol=0)
+
+
+def test_what_runs_its_stages_itself_is_pruned_too(tmp_path: Any) -> None:
+    shut = "dynamic:gate=hard,bias=0,threshold=0.5,router_std=1"
+    old = original("eva02_tiny_patch14_224")
+    new = rewire(old, edges=shut, neutral=False).eval()
+    small = prune(new, [images()])
+    assert isinstance(small, HostNetwork)
+    before, after = (n.stages[0].dag.number_of_edges() for n in (new, small))
+    assert after < before
+    torch.testing.assert_close(small(images()), new(images()))
+    save(small, tmp_path / "small.safetensors")
+    again = load(tmp_path / "small.safetensors", backbone=old)
+    torch.testing.assert_close(again(images()), small(images()), rtol=0, atol=0)
