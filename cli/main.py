@@ -11,6 +11,7 @@ import click
 
 from ddw_graph import __version__
 from ddw_graph.errors import (
+    ShareWarning,
     UnfinishedWarning,
     UserError,
     first_sentence,
@@ -145,7 +146,7 @@ def _told(show: Callable[..., None]) -> Callable[..., None]:
     """Returns what shows a warning: one of ours in a line, others as they were."""
 
     def told(message: Warning | str, *rest: Any, **more: Any) -> None:
-        if isinstance(message, UnfinishedWarning):
+        if isinstance(message, UnfinishedWarning | ShareWarning):
             _tell(str(message))
         else:
             show(message, *rest, **more)

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from ddw_graph.models import prune as prune
     from ddw_graph.models import rewire as rewire
     from ddw_graph.models import save as save
+    from ddw_graph.models import share_in_stages as share_in_stages
     from ddw_graph.nn.dynamic import Dynamic as Dynamic
     from ddw_graph.nn.edge_weights import EdgeWeights as EdgeWeights
     from ddw_graph.nn.edge_weights import Gated as Gated
     from ddw_graph.nn.edges import edge_kind as edge_kind
+    from ddw_graph.nn.host_network import HostNetwork as HostNetwork
     from ddw_graph.nn.network import Network as Network
     from ddw_graph.nn.receiver import Receiver as Receiver
     from ddw_graph.nn.sinkhorn import Sinkhorn as Sinkhorn

@@ -50,6 +50,10 @@ class UnfinishedWarning(UserWarning):
     """
 
 
+class ShareWarning(UserWarning):
+    """The stages of a rewired network hold less than half of its parameters."""
+
+
 def reason_of(error: Exception) -> str:
     """Returns the message of an error in one line, or its kind where it has none."""
     return " ".join(str(error).split()) or type(error).__name__

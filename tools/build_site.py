@@ -44,6 +44,7 @@ SECTIONS = {
     "Results": (
         *("results/table1", "results/fashion-mnist", "results/dynamic-wiring"),
         *("results/edge-map", "results/quick-comparison", "results/rewiring"),
+        "results/rewired-networks",
         *("performance", "models-benchmark", "wiring-benchmark"),
     ),
     "Reference": ("commands", "api/index"),

@@ -6,6 +6,7 @@ from ddw_graph.models.features import FeatureNetwork
 from ddw_graph.models.files import load, save
 from ddw_graph.models.pruning import prune
 from ddw_graph.models.rewiring import rewire
+from ddw_graph.models.share import share_in_stages
 
 __all__ = [
     "FeatureNetwork",
@@ -18,4 +19,5 @@ __all__ = [
     "prune",
     "rewire",
     "save",
+    "share_in_stages",
 ]

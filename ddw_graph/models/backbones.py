@@ -165,9 +165,13 @@ def name_of(model: nn.Module, *, num_classes: int, in_channels: int) -> str | No
     if any(map(is_altered, model.modules())):
         return None
     wanted = _structure(model)
+    sizes = {"num_classes": num_classes, "in_channels": in_channels}
     for name in _candidates(model):
-        with NoData():
-            made = library_model(name, num_classes=num_classes, in_channels=in_channels)
+        try:
+            with NoData():
+                made = library_model(name, **sizes)
+        except RuntimeError:  # its constructor computes with its weights
+            made = library_model(name, **sizes)
         if _structure(made) == wanted:
             return name
     return None

@@ -13,6 +13,7 @@ from ddw_graph.errors import ModelError
 from ddw_graph.models.tracing import output_of, trace
 from ddw_graph.nn.arguments import is_integer
 from ddw_graph.nn.features import Features
+from ddw_graph.nn.host_network import HostNetwork
 from ddw_graph.nn.network import Network, check_images, run_stages
 from ddw_graph.nn.stage import Stage
 
@@ -60,8 +61,9 @@ class FeatureNetwork(nn.Module):
     """Returns the features of a network at several resolutions, in timm's sense.
 
     A level is the last features of a resolution, from half the image's on; in a ResNet
-    level 0 is the stem before its pooling, and levels 1 to 4 are the stages. Nothing
-    behind the last level returned runs. Parameters keep their names.
+    level 0 is the stem before its pooling, and levels 1 to 4 are the stages. Features
+    with their channels last are no level. Nothing behind the last level returned runs.
+    Parameters keep their names.
 
     Args:
         network: The network, whose modules this one shares.
@@ -87,6 +89,11 @@ class FeatureNetwork(nn.Module):
         self, network: Network, out_indices: Sequence[int] | None = None
     ) -> None:
         super().__init__()
+        if isinstance(network, HostNetwork):
+            raise ModelError(
+                "a feature pyramid needs a network with a stem, stages and a head, got "
+                f"a {type(network.model).__name__} whose own forward runs the stages"
+            )
         graph = trace(network.stem)
         stem = fx.GraphModule(network.stem, graph)
         known = _levels(network, stem)
@@ -162,7 +169,8 @@ def _levels(network: Network, stem: fx.GraphModule) -> list[Level]:
     with torch.no_grad():
         for place, stage in enumerate(network.stages):
             x = copy.deepcopy(stage).to("meta").eval()(x)
-            _add(levels, x.shape, place, None)
+            if stage.plan.channel_axis == 1:
+                _add(levels, x.shape, place, None)
     return [levels[reduction] for reduction in sorted(levels) if reduction > 1]
 
 

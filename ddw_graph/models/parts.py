@@ -4,7 +4,6 @@ import copy
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import networkx as nx
@@ -15,13 +14,14 @@ from ddw_graph.generators import vgg
 from ddw_graph.models.branches import BlockParts, split_block
 from ddw_graph.nn.arguments import check_one_of
 from ddw_graph.nn.edge_weights import Edges
+from ddw_graph.nn.host_network import HostNetwork, Run
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import projection_1x1
 from ddw_graph.nn.stage import Stage
 from ddw_graph.wiring import check, computing_nodes, edge_list
 
 NODES = ("block", "branch")
-WIRED = ("node", "edges", "drop_path", "neutral", "wirings", "nodes")
+WIRED = ("node", "edges", "drop_path", "neutral", "wirings", "runs", "nodes")
 """Entries of a configuration that a wiring makes; the others make the parts."""
 
 
@@ -39,6 +39,9 @@ class StageParts:
         entrance: What runs before the input node.
         exit: What runs on the output node's sum.
         channel_axis: The features' axis of channels; see ``Stage``.
+        run: The blocks that the stage takes the place of, where it stays in the
+            network.
+        exact: Whether the wiring computes what the backbone does, to rounding.
     """
 
     operations: Sequence[nn.Module]
@@ -50,6 +53,8 @@ class StageParts:
     entrance: nn.Module | None
     exit: nn.Module | None
     channel_axis: int = 1
+    run: Run | None = None
+    exact: bool = True
 
 
 @dataclass(frozen=True)
@@ -58,13 +63,15 @@ class Parts:
 
     Args:
         node: What a node is: ``block`` or ``branch``.
-        stem: What runs before the first stage.
+        stem: What runs before the first stage; the network itself, where its own
+            forward runs the stages.
         stages: The stages.
         head: What runs behind the last stage.
-        in_channels: Channels of an image; 0 for a language model.
+        in_channels: Channels of an image; 0 where the network takes other inputs.
         num_classes: Number of logits; 0 for a language model.
         origin: Entries of the configuration that make the parts again.
-        make: Makes the network of stem, stages and head; by default a ``Network``.
+        make: Makes the network of its stages; by default a ``Network``, or where its
+            own forward runs the stages a ``HostNetwork``.
     """
 
     node: str
@@ -74,7 +81,12 @@ class Parts:
     in_channels: int
     num_classes: int
     origin: Mapping[str, Any] = field(default_factory=dict)
-    make: Callable[..., Network] | None = None
+    make: Callable[[Sequence[Stage]], Network] | None = None
+
+    @property
+    def runs(self) -> list[Run]:
+        """The blocks of each stage, where the network's own forward runs them."""
+        return [stage.run for stage in self.stages if stage.run is not None]
 
     @property
     def is_network(self) -> bool:
@@ -83,7 +95,7 @@ class Parts:
         They are not where something follows the sum of a branch and its shortcut: in
         the unrolled form it follows every longer sum too.
         """
-        return self.node == "block" or all(stage.exit is None for stage in self.stages)
+        return all(stage.exact for stage in self.stages)
 
 
 def with_nodes(parts: Parts, node: str) -> Parts:
@@ -125,13 +137,25 @@ def with_nodes(parts: Parts, node: str) -> Parts:
 def kept_shortcut(block: nn.Module) -> nn.Module | None:
     """Returns a copy of a block's projection for the nodes after it, if it has one."""
     try:
-        return copy.deepcopy(split_block(block).projection)
+        branches = split_block(block)
     except ModelError:
         return None  # A block need not have a branch to be a node.
+    # Not one that weights follow, or another branch: it has not the output's width.
+    following = branches[0].activation
+    weights = following.parameters() if following else ()
+    if len(branches) > 1 or any(parameter.ndim > 1 for parameter in weights):
+        return None
+    return copy.deepcopy(branches[0].projection)
 
 
 def _branches(stage: StageParts) -> StageParts:
-    blocks = [split_block(block) for block in stage.operations]
+    split = [split_block(block, stage.run) for block in stage.operations]
+    blocks = [branch for branches in split for branch in branches]
+    if stage.channel_axis == -1 and not any(block.has_shortcut for block in blocks):
+        raise ModelError(
+            "a block to split adds a branch to a shortcut in its own forward, got a "
+            f"{type(stage.operations[0]).__name__} that does not; take node='block'"
+        )
     first, *others = blocks
     if any(block.projection is not None for block in others):
         raise ModelError(
@@ -155,6 +179,7 @@ def _branches(stage: StageParts) -> StageParts:
         wiring=_unrolled(blocks),
         projection=first.projection,
         exit=blocks[-1].activation,
+        exact=all(block.activation is None for block in blocks),
     )
 
 
@@ -167,8 +192,8 @@ def _begins_with(activation: nn.Module | None, branch: nn.Module) -> nn.Module:
 def _unrolled(blocks: Sequence[BlockParts]) -> nx.DiGraph:
     """Returns which branches are in the sum that each node receives.
 
-    A block without a shortcut starts the sum anew. Where the first one has none this is
-    ``generators.residual``, where all have one the complete DAG.
+    A branch without a shortcut starts the sum anew. Where the first one has none this
+    is ``generators.residual``, where all have one the complete DAG.
     """
     dag = nx.DiGraph()
     dag.add_nodes_from(range(len(blocks) + 2))
@@ -222,6 +247,13 @@ def parts_of_network(network: Network) -> Parts:
             f"{config.get('name', 'one of your own')}; create_model makes RandWire's "
             "with any wiring"
         )
+    runs: Sequence[Run | None] = [None] * len(network.stages)
+    stem: nn.Module
+    head: nn.Module
+    if isinstance(network, HostNetwork):
+        stem, head, runs = network.model, nn.Identity(), network.runs
+    else:
+        stem, head = network.stem, network.head
     stages = [
         StageParts(
             operations=list(stage.operations),
@@ -233,14 +265,16 @@ def parts_of_network(network: Network) -> Parts:
             entrance=stage.entrance,
             exit=stage.exit,
             channel_axis=stage.plan.channel_axis,
+            run=run,
+            exact=node == "block" or stage.exit is None,
         )
-        for stage in network.stages
+        for stage, run in zip(network.stages, runs, strict=True)
     ]
     return Parts(
         node,
-        network.stem,
+        stem,
         stages,
-        network.head,
+        head,
         network.in_channels,
         config.get("num_classes", 0),
         {key: value for key, value in config.items() if key not in WIRED},
@@ -303,8 +337,13 @@ def build_network(
             stages.append(_stage(each, dag, edges, kept, config["drop_path"]))
         except ModelError as error:
             raise ModelError(f"stage {place}: {error}") from error
-    make = parts.make or partial(Network, in_channels=parts.in_channels)
-    network = make(parts.stem, stages, parts.head)
+    sizes = {"in_channels": parts.in_channels}
+    if parts.make is not None:
+        network = parts.make(stages)
+    elif parts.runs:
+        network = HostNetwork(parts.stem, stages, parts.runs, **sizes)
+    else:
+        network = Network(parts.stem, stages, parts.head, **sizes)
     network.config = dict(config)
     return network
 

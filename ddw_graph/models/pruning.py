@@ -43,6 +43,8 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
     """
     if network.config is None:
         raise ModelError("a network to prune needs a config, got one without")
+    if not network.in_channels:
+        raise ModelError("a network to prune takes images, got one of other inputs")
     opened = _ever_open(network, batches)
     small = copy.deepcopy(network)
     config: dict[str, Any] = small.config or {}
@@ -78,7 +80,7 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
                     f"{' and '.join(sorted(found))}"
                 )
             config[key] = found.pop()
-    small = small.with_stages(small.stem, stages, small.head)
+    small = small.with_stages(stages)
     small.config = config
     # New modules are in training mode, and copied ones may be frozen.
     return small if network.training else small.eval()

@@ -1,16 +1,21 @@
 """Backbones as stages of DAGs: your own rewired, or one of a library by its name."""
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import networkx as nx
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
-from ddw_graph.errors import ModelError
+from ddw_graph.errors import ModelError, ShareWarning
 from ddw_graph.generators.stages import Wiring, stage_wirings
 from ddw_graph.models.backbones import library_model, name_of
+from ddw_graph.models.examples import Inputs, examples
+from ddw_graph.models.hosting import host_parts
 from ddw_graph.models.parts import (
     Parts,
     after_pruning,
@@ -18,10 +23,12 @@ from ddw_graph.models.parts import (
     parts_of_network,
     with_nodes,
 )
+from ddw_graph.models.share import HALF, share_in_stages
 from ddw_graph.models.splitting import split_backbone
 from ddw_graph.nn.arguments import check_integers
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import edge_settings, edge_text, kind_name, saved_text
+from ddw_graph.nn.host_network import HostNetwork, Run
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import evaluating
 from ddw_graph.wiring import edge_attributes, edge_list, to_dict
@@ -55,8 +62,10 @@ def create_backbone(
     if node is None:
         original = kind_name(settings) == "fixed" and wiring is None
         node = "block" if original else "branch"
+    check_integers(num_classes=num_classes, in_channels=in_channels)
+    model = library_model(name, num_classes=num_classes, in_channels=in_channels)
     return wired(
-        _library_parts(name, node, num_classes, in_channels),
+        split_backbone(model, node),
         name,
         edges=settings,
         wiring=wiring,
@@ -84,27 +93,24 @@ def restore_backbone(
     name, node = config["name"], config["node"]
     classes, channels = config["num_classes"], config["in_channels"]
     if name is not None:
-        parts = _library_parts(name, node, classes, channels)
+        backbone = library_model(name, num_classes=classes, in_channels=channels)
     elif backbone is None:
         raise ModelError(
             "this network was rewired from your own backbone: backbone must be given, "
             "got None"
         )
+    if "runs" in config:
+        runs = [Run(**run) for run in config["runs"]]
+        parts = with_nodes(host_parts(backbone, runs, channels, classes), node)
     else:
         parts = split_backbone(backbone, node)
-        if (parts.num_classes, parts.in_channels) != (classes, channels):
-            raise ModelError(
-                f"the backbone must have {classes} classes and {channels} channels, "
-                f"got {parts.num_classes} and {parts.in_channels}"
-            )
+    if (parts.num_classes, parts.in_channels) != (classes, channels):
+        raise ModelError(
+            f"the backbone must have {classes} classes and {channels} channels, "
+            f"got {parts.num_classes} and {parts.in_channels}"
+        )
     parts = after_pruning(parts, config.get("nodes"))
     return build_network(parts, dags, config, edges=edges)
-
-
-def _library_parts(name: str, node: str, num_classes: int, in_channels: int) -> Parts:
-    check_integers(num_classes=num_classes, in_channels=in_channels)
-    model = library_model(name, num_classes=num_classes, in_channels=in_channels)
-    return split_backbone(model, node)
 
 
 def rewire(
@@ -116,11 +122,15 @@ def rewire(
     neutral: bool = True,
     drop_path: float = 0.0,
     seed: int = 0,
+    inputs: Inputs | None = None,
 ) -> Network:
     """Returns a copy of your network, with its weights, as stages of DAGs.
 
-    It takes any network of torchvision or timm that is a chain of stages of blocks:
-    ResNet, ResNeXt, RegNet, MobileNet, EfficientNet, ConvNeXt and more.
+    It takes any network with chains of blocks: ResNets, ConvNeXt, ViT, Swin and most
+    others of torchvision and timm, GPT-2, Llama, BERT and more of transformers, or your
+    own. Where the network is not a stem, stages and a head, its own forward runs the
+    stages, and a ``HostNetwork`` is returned: it takes what the network takes, and
+    whatever a block takes beside its features reaches every node.
 
     With a neutral start the new network computes what the old one does: the edges that
     it had weigh 1 and new ones 0. They learn from there.
@@ -132,16 +142,24 @@ def rewire(
         wiring: As for ``create_model``; n is the number of a stage's blocks. By default
             the complete DAG, and for fixed edges that of the network.
         node: What a node is. ``block``, the default: the whole block. ``branch``: what
-            a block adds to its shortcut, as in the paper; neutral where nothing follows
-            the addition (MobileNetV2, EfficientNet).
+            a block adds to its shortcut, as in the paper, or each of two branches of a
+            Transformer's block; neutral where nothing follows the addition
+            (MobileNetV2, EfficientNet, ViT, Llama).
         neutral: Whether to start neutral, for which the wiring must have the edges that
             the network had. Otherwise edges start as their settings say.
         drop_path: As for ``create_model``, like ``seed``.
+        inputs: What the network is called with: a tensor, a list of arguments, or a
+            dictionary of them by name. By default images, or the tokens of a language
+            model of transformers.
 
     Raises:
-        ModelError: If the network is no chain of stages of blocks, or a neutral start
-            is not possible.
+        ModelError: If the network has no chain of blocks, or a neutral start is not
+            possible.
         WiringError: If a wiring is none, or does not fit the stages.
+
+    Warns:
+        ShareWarning: If the stages hold less than half of the parameters; see
+            ``share_in_stages``.
 
     Example:
         >>> import torch
@@ -157,6 +175,7 @@ def rewire(
     """
     settings = edge_settings(edges)
     copied = copy.deepcopy(model)
+    modes = {module: module.training for module in copied.modules()}
     if isinstance(copied, Network):
         parts = parts_of_network(copied)
         parts = with_nodes(parts, node or parts.node)
@@ -164,7 +183,7 @@ def rewire(
         name, nodes = config["name"], config.get("nodes")
         had = {edge_text(stage.edges) for stage in copied.stages}
     else:
-        parts = split_backbone(copied, node or "block")
+        parts = split_backbone(copied, node or "block", inputs=inputs)
         name = name_of(
             copied, num_classes=parts.num_classes, in_channels=parts.in_channels
         )
@@ -189,14 +208,17 @@ def rewire(
         seed=seed,
         nodes=nodes,
     )
-    modes = {module: module.training for module in copied.modules()}
+    _check_causal(model, network)
     if not model.training:
         network.eval()
     # A copied shortcut keeps the modes that it was copied with.
     for module in network.modules():
         module.training = modes.get(module, module.training)
     if neutral:
-        _check_same(model, network)
+        _check_same(model, network, inputs)
+    share = share_in_stages(network)
+    if share.share < HALF:
+        warnings.warn(str(share), ShareWarning, stacklevel=2)
     return network
 
 
@@ -248,28 +270,61 @@ def wired(
         "neutral": had if neutral else None,
         "wirings": [to_dict(dag) for dag in dags],
     }
+    if parts.runs:
+        config["runs"] = [asdict(run) for run in parts.runs]
     if nodes is not None:  # of a pruned network
         config["nodes"] = nodes
     return build_network(parts, dags, config, edges=edges)
 
 
+def _check_causal(model: nn.Module, network: Network) -> None:
+    """Checks that the edges of a model that generates do not see later tokens."""
+    host = model.model if isinstance(model, HostNetwork) else model
+    generates = getattr(host, "can_generate", lambda: False)()
+    for stage in network.stages:
+        if generates and stage.weights.sees_all_positions:
+            raise ModelError(
+                "edges of a model that generates must not see later tokens, got a "
+                f"{type(host).__name__} with {edge_text(stage.edges)} edges, which "
+                "average over all tokens; take edges='dynamic:per=position'"
+            )
+
+
 @torch.no_grad()
-def _check_same(model: nn.Module, network: Network) -> None:
-    """Checks that two networks return the same logits for images of noise."""
+def _check_same(model: nn.Module, network: Network, inputs: Inputs | None) -> None:
+    """Checks that two networks return the same for an example of their inputs."""
     parameter = next(model.parameters())
-    generator = torch.Generator().manual_seed(0)
-    size = getattr(network.stem, "image_size", 64)
-    noise = network.example(size, batch=2, generator=generator).to(parameter.device)
-    if noise.is_floating_point():
-        noise = noise.to(parameter.dtype)
-    with evaluating(model), evaluating(network):
-        wanted: Tensor = model(noise)
-        found = network(noise)
-    tolerance = torch.finfo(parameter.dtype).eps ** 0.5 * max(1, wanted.abs().max())
-    difference = (found - wanted).abs().max().item()
-    if not difference <= tolerance:
+    host = model.model if isinstance(model, HostNetwork) else model
+    # Small images first, which are cheap.
+    for example in examples(host, inputs, first=(64,)):
+        args, kwargs = example.like(parameter)
+        try:
+            with evaluating(model):
+                wanted = _floats(model(*args, **kwargs))
+        except Exception:  # images of another size than it takes
+            continue
+        if all(x.isfinite().all() for x in wanted):
+            break
+    else:
         raise ModelError(
-            f"the rewired network must compute what the {type(model).__name__} does, "
-            f"got logits that differ by {difference:.2g}: it is not of the form that "
-            "rewire knows, or a wiring's attribute weights compute something else"
+            "a neutral start is checked on what the network takes, got a "
+            f"{type(host).__name__} that fails, or returns NaN, on every example: give "
+            "inputs="
         )
+    with evaluating(network):
+        found = _floats(network(*args, **kwargs))
+    limit = torch.finfo(parameter.dtype).eps ** 0.5
+    for one, other in zip(found, wanted, strict=True):
+        difference = (one - other).abs().max().item()
+        if not difference <= limit * max(1, other.abs().max().item()):
+            raise ModelError(
+                f"the rewired network must compute what the {type(model).__name__} "
+                f"does, got outputs that differ by {difference:.2g}: it is not of the "
+                "form that rewire knows, or a wiring's attribute weights compute "
+                "something else"
+            )
+
+
+def _floats(output: Any) -> list[Tensor]:
+    leaves = tree_leaves(output)
+    return [x for x in leaves if isinstance(x, Tensor) and x.is_floating_point()]

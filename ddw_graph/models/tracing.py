@@ -1,7 +1,9 @@
 """Tracing with ``torch.fx``: the graph of a forward, and pieces of it as modules."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import partial
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
 from torch import fx, nn
@@ -10,20 +12,33 @@ from ddw_graph.errors import ModelError
 from ddw_graph.nn.outputs import evaluating
 
 
-def trace(model: nn.Module, opened: Collection[str] = ("",)) -> fx.Graph:
+def trace(
+    model: nn.Module,
+    opened: Collection[str] = ("",),
+    *,
+    arguments: Mapping[int | str, bool] = MappingProxyType({}),
+) -> fx.Graph:
     """Returns the graph of a forward in which the modules of some paths are opened.
+
+    Its inputs are the features, called ``x``, and some of the arguments.
 
     It reads ``self.training`` where an argument of a step is the mode, such as that of
     ``functional.dropout``; a plain trace would freeze it.
+
+    Args:
+        model: The module.
+        opened: Names of the modules within that are opened.
+        arguments: The arguments behind the features, by place from 0 or name, and
+            whether each is None. All others have their defaults.
 
     Raises:
         ModelError: If ``torch.fx`` cannot trace the module, or it takes other steps in
             training than in evaluation.
     """
     with evaluating(model):
-        graph = _frozen_trace(model, opened)
+        graph = _frozen_trace(model, opened, arguments)
         model.train()
-        training = _frozen_trace(model, opened)
+        training = _frozen_trace(model, opened, arguments)
     for node, other in zip_longest([*graph.nodes], training.nodes):
         steps = [each and (each.op, each.target) for each in (node, other)]
         if steps[0] != steps[1] or not _follows_mode(node, other):
@@ -63,12 +78,31 @@ def _arguments(node: fx.Node) -> dict[Any, Any]:
     return dict(enumerate(node.args)) | node.kwargs
 
 
-def _frozen_trace(model: nn.Module, opened: Collection[str]) -> fx.Graph:
+def _frozen_trace(
+    model: nn.Module,
+    opened: Collection[str],
+    arguments: Mapping[int | str, bool],
+) -> fx.Graph:
     """Returns the graph of a forward in the model's mode."""
 
     class Tracer(fx.Tracer):
         def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
             return module_qualified_name not in opened
+
+        def create_args_for_root(
+            self, root_fn: Any, is_module: bool, concrete_args: Any = None
+        ) -> tuple[Any, list[Any]]:
+            x, *others = (
+                self.create_proxy("placeholder", name, (), {})
+                for name in ("x", *map(argument_name, arguments))
+            )
+            given = {
+                key: None if is_none else proxy
+                for (key, is_none), proxy in zip(arguments.items(), others, strict=True)
+            }
+            args = [value for key, value in given.items() if isinstance(key, int)]
+            kwargs = {k: value for k, value in given.items() if isinstance(k, str)}
+            return partial(root_fn, **kwargs), [self.root, x, *args]
 
     try:
         return Tracer().trace(model)
@@ -80,12 +114,28 @@ def _frozen_trace(model: nn.Module, opened: Collection[str]) -> fx.Graph:
         ) from error
 
 
+def argument_name(key: int | str) -> str:
+    """Returns the name of an argument, given by its place or name, in a trace."""
+    return f"args_{key}" if isinstance(key, int) else key
+
+
 def between(
-    model: nn.Module, graph: fx.Graph, entering: fx.Node, leaving: fx.Node
+    model: nn.Module,
+    graph: fx.Graph,
+    entering: fx.Node,
+    leaving: fx.Node,
+    arguments: Collection[str] = (),
 ) -> fx.GraphModule | None:
     """Returns the module that maps one value of a trace to another; None for itself.
 
     Its modules are those of ``model``, under the same names.
+
+    Args:
+        model: What was traced.
+        graph: Its graph.
+        entering: The value that the module takes.
+        leaving: The value that it returns.
+        arguments: Names of inputs of the trace that it may take by name.
 
     Raises:
         LookupError: If ``leaving`` depends on other values than ``entering``.
@@ -94,7 +144,7 @@ def between(
         return None
     needed = steps_before(leaving, entering)
     for node in needed:
-        if node.op == "placeholder":
+        if node.op == "placeholder" and node.target not in arguments:
             raise LookupError(node.name)
     piece = fx.Graph()
     copies = {entering: piece.placeholder("x")}

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -20,6 +19,7 @@ from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import edge_settings, kind_name
 from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
+from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.transformer import STD, Branches, attention, block, mlp
 
 NODES = ("branch", "block")
@@ -345,8 +345,12 @@ def transformer_parts(origin: Mapping[str, Any], node: str) -> Parts:
     if causal:
         vocabulary, context = shape.vocabulary, shape.context
         embedding = TokenEmbedding(vocabulary, context, width, dropout)
-        make = partial(LanguageModel, vocabulary=vocabulary, context=context)
         head: nn.Module = TokenHead(embedding.tokens)
+
+        def make(stages: Sequence[Stage]) -> Network:
+            sizes = {"vocabulary": vocabulary, "context": context}
+            return LanguageModel(embedding, stages, head, **sizes)
+
         parts = Parts(node, embedding, [stage], head, 0, 0, origin, make)
     else:
         classes, channels = origin["num_classes"], origin["in_channels"]

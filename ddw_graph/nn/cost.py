@@ -1,7 +1,7 @@
 """Cost of a network: parameters, and multiply-adds (MACs) by two conventions."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -9,10 +9,12 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from ddw_graph.nn.constant import Constant
 from ddw_graph.nn.features import by_sample
+from ddw_graph.nn.host_network import HostNetwork
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.stage import Stage
@@ -70,6 +72,11 @@ class StageWork:
     edges: tuple[int, ...]
 
     @property
+    def total_macs(self) -> int:
+        """What all of it takes."""
+        return self.terminals + sum(self.nodes) + sum(self.edges)
+
+    @property
     def nodes(self) -> tuple[int, ...]:
         """What each node takes for a sample in which it is alive."""
         pairs = zip(self.operations, self.weighing, strict=True)
@@ -78,7 +85,10 @@ class StageWork:
 
 @dataclass(frozen=True)
 class NetworkCost(Cost):
-    """Cost of a network with its parts: the stem, each stage, the head."""
+    """Cost of a network with its parts: the stem, each stage, the head.
+
+    Where the network's own forward runs the stages, a part ``other`` is before them.
+    """
 
     parts: tuple[Cost, ...] = ()
     work: tuple[StageWork, ...] = ()
@@ -108,7 +118,7 @@ class NetworkCost(Cost):
                 Where weights differ by position or channel, an edge counts by the share
                 of them in which it is open.
         """
-        terminals = self.parts[0].total_macs + self.parts[-1].total_macs
+        terminals = self.total_macs - sum(work.total_macs for work in self.work)
         total = adjacency[0].new_full((len(adjacency[0]),), terminals, dtype=FLOAT)
         for work, matrix in zip(self.work, adjacency, strict=True):
             source, target = _constant(work.plan.edges).on(matrix.device).T
@@ -144,7 +154,12 @@ def _without_value(weights: Tensor) -> Tensor:
     return sizes - sizes.detach()
 
 
-def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost:
+def cost(
+    model: Network,
+    image_size: int | tuple[int, int] = 224,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+) -> NetworkCost:
     """Returns what a network costs for one image with every edge open.
 
     Counted on a copy without data, so that nothing is computed and the model is left
@@ -154,6 +169,11 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
         model: The network.
         image_size: Height and width of the image, pixels; one number for both, or two.
             Of a language model the text is as long as its context, whatever this is.
+        inputs: What a network that takes other inputs is called with, by name: one
+            sample.
+
+    Raises:
+        ModelError: If the network takes other inputs, and ``inputs`` is not given.
 
     Example:
         >>> from ddw_graph import create_model
@@ -166,25 +186,27 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
         # Apart, or what nodes share would count for the first of them.
         apart = [copy.deepcopy(operation) for operation in stage.operations]
         stage.operations = nn.ModuleList(apart)
-    sample = model.example(image_size, device="meta")
     sizes: dict[nn.Module, tuple[int, int]] = {}
 
-    def note(module: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        sizes[module] = inputs[0][0].numel(), output[0].numel()
+    def note(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        sizes[module] = args[0][0].numel(), output[0].numel()
 
     for stage in shadow.stages:
         stage.register_forward_hook(note)
         if stage.entrance is not None:
             stage.entrance.register_forward_hook(note)
+    args = () if inputs else (model.example(image_size, device="meta"),)
+    kwargs = tree_map_only(Tensor, lambda x: x.to("meta"), dict(inputs or {}))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        shadow(sample)
+        shadow(*args, **kwargs)
     flops = {
         name: sum(by_operator.values())
         for name, by_operator in counter.get_flop_counts().items()
     }
 
     def macs(name: str) -> int:
-        return int(flops.get(f"{type(shadow).__name__}.{name}", 0)) // 2
+        kind = type(shadow).__name__
+        return int(flops.get(f"{kind}.{name}" if name else kind, 0)) // 2
 
     counted: set[int] = set()
 
@@ -193,13 +215,15 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
         counted.update(own)  # a head may share those of the stem
         return sum(own.values())
 
-    parts = [Cost("stem", parameters(model.stem), macs("stem"))]
+    names = {module: name for name, module in shadow.named_modules()}
+    hosted = isinstance(model, HostNetwork)
+    parts = [] if hosted else [Cost("stem", parameters(model.stem), macs("stem"))]
     works = []
     for place, stage in enumerate(shadow.stages):
         entering, leaving = sizes[stage]
         if stage.entrance is not None:
             entering = sizes[stage.entrance][1]
-        work = _work(stage, f"stages.{place}", macs, entering, leaving)
+        work = _work(stage, names[stage], macs, entering, leaving)
         works.append(work)
         parts.append(
             Cost(
@@ -210,9 +234,13 @@ def cost(model: Network, image_size: int | tuple[int, int] = 224) -> NetworkCost
                 sum(work.weighing),
             )
         )
-    parts.append(Cost("head", parameters(model.head), macs("head")))
-    names = ("parameters", "macs", "aggregation", "weighing")
-    total = {name: sum(getattr(part, name) for part in parts) for name in names}
+    if hosted:  # its own forward runs the stages
+        others = macs("") - sum(macs(names[stage]) for stage in shadow.stages)
+        parts.insert(0, Cost("other", parameters(model), others))
+    else:
+        parts.append(Cost("head", parameters(model.head), macs("head")))
+    figures = ("parameters", "macs", "aggregation", "weighing")
+    total = {name: sum(getattr(part, name) for part in parts) for name in figures}
     return NetworkCost(part="network", parts=tuple(parts), work=tuple(works), **total)
 
 

@@ -55,12 +55,14 @@ class LanguageModel(Network):
                     "over positions: dynamic edges need per=position"
                 )
 
-    def with_stages(
-        self, stem: nn.Module, stages: Sequence[Stage], head: nn.Module
-    ) -> "LanguageModel":
-        """Returns a language model of other parts that takes the same inputs."""
+    def with_stages(self, stages: Sequence[Stage]) -> "LanguageModel":
+        """Returns a language model of other stages that shares all else."""
         return LanguageModel(
-            stem, stages, head, vocabulary=self.vocabulary, context=self.context
+            self.stem,
+            stages,
+            self.head,
+            vocabulary=self.vocabulary,
+            context=self.context,
         )
 
     def check(self, x: Tensor) -> None:

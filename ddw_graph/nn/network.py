@@ -51,12 +51,6 @@ class Network(nn.Module):
         for place, stage in enumerate(self.stages, start=1):
             stage.label = f"stage {place}"
 
-    def with_stages(
-        self, stem: nn.Module, stages: Sequence[Stage], head: nn.Module
-    ) -> "Network":
-        """Returns a network of other parts that takes the same inputs."""
-        return Network(stem, stages, head, in_channels=self.in_channels)
-
     def check(self, x: Tensor) -> None:
         """Checks that an input is a batch of images with the network's channels.
 
@@ -80,7 +74,14 @@ class Network(nn.Module):
             batch: Number of inputs.
             generator: Draws them; by default torch's own.
             device: Where they are.
+
+        Raises:
+            ModelError: If the network takes no images.
         """
+        if not self.in_channels:
+            raise ModelError(
+                f"a {type(self).__name__} that takes no images needs inputs="
+            )
         height, width = (size, size) if isinstance(size, int) else size
         shape = batch, self.in_channels, height, width
         return torch.randn(shape, generator=generator, device=device)
@@ -112,6 +113,10 @@ class Network(nn.Module):
         )
         logits: Tensor = self.head(outputs[-1])
         return (logits, matrices) if return_adjacency else logits
+
+    def with_stages(self, stages: Sequence[Stage]) -> "Network":
+        """Returns a network of other stages that shares all else with this one."""
+        return Network(self.stem, stages, self.head, in_channels=self.in_channels)
 
 
 def check_images(x: Tensor, channels: int) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 import networkx as nx
 import torch
@@ -209,18 +210,23 @@ class Stage(nn.Module):
     def forward(
         self,
         x: Features,
-        *,
+        *args: Any,
         adjacency: Tensor | None = None,
         return_adjacency: bool = False,
+        **kwargs: Any,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Returns the stage's output, with the adjacency where it is asked for.
 
         Args:
             x: Features of the stage before.
+            args: What every operation takes beside its features, such as a mask. Then
+                nothing is skipped: arguments may be of each sample, or be filled by
+                each node, as a cache is.
             adjacency: Multipliers of your choice, in a shape that the stage returns,
                 with 1 sample for all where wanted: they take the place of the stage's
                 weights, and an edge at 0 is closed.
             return_adjacency: Whether to return the effective multipliers too.
+            kwargs: As ``args``, by name.
 
         Raises:
             ModelError: If features or ``adjacency`` have another shape, or the latter
@@ -233,7 +239,7 @@ class Stage(nn.Module):
         if adjacency is not None:
             adjacency = adjacency.to(x.device)
             check_adjacency(adjacency, plan, self.label, x)
-        skips = self._skips(x)
+        skips = not (args or kwargs) and self._skips(x)
         y: Tensor | None = x
         if self.projection is not None:
             y = self._checkpointed(self.projection, partial(self.projection, x))
@@ -247,7 +253,7 @@ class Stage(nn.Module):
             effective += [edge.weight for edge in edges] if return_adjacency else ()
             is_alive = alive(edges)
             samples = alive_samples(is_alive, x.shape[0]) if skips else None
-            y = self._computed(node, edges, samples)
+            y = self._computed(node, edges, samples, args, kwargs)
             if node < plan.nodes - 1:
                 sent.append(self._sent(node, x, y, is_alive, adjacency, skips))
         if y is None:
@@ -352,7 +358,12 @@ class Stage(nn.Module):
         return constants + own
 
     def _computed(
-        self, node: int, edges: Sequence[Edge], samples: Tensor | None
+        self,
+        node: int,
+        edges: Sequence[Edge],
+        samples: Tensor | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Tensor | None:
         """Returns what a node makes of its inputs; None where every edge is closed."""
         read = [(edge.x, edge.weight) for edge in edges if edge.x is not None]
@@ -368,9 +379,15 @@ class Stage(nn.Module):
         if node not in self.places:
             return gather(inputs, weights)
         operation = self.operations[self.places[node]]
-        y = self._checkpointed(
-            operation, lambda: computed(operation, gather(inputs, weights), samples)
-        )
+
+        def compute() -> Tensor:
+            total = gather(inputs, weights)
+            if not args and not kwargs:
+                return computed(operation, total, samples)
+            y: Tensor = operation(total, *args, **kwargs)
+            return y
+
+        y = self._checkpointed(operation, compute)
         what = f"what node {node} of {self.label} computes"
         check_features(y, self.channels, self.plan, what, inputs[0].ndim, inputs[0])
         return y

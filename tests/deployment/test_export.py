@@ -287,7 +287,7 @@ def test_a_folder_that_may_not_be_written_to_is_named(
 def test_a_language_model_takes_texts_of_any_length(tmp_path: Path, name: str) -> None:
     if name.endswith(".onnx"):
         pytest.importorskip("onnxruntime")
-    shape = {"depth": 1, "width": 8, "heads": 2, "context": 12}
+    shape: Any = {"depth": 1, "width": 8, "heads": 2, "context": 12}
     network: Any = create_model("gpt_tiny", edges="attention", **shape)
     found = export(network, tmp_path / name, adjacency=True)
     assert found.outputs == ("logits", "adjacency_1")

@@ -31,7 +31,7 @@ def blocks_of(model: nn.Module) -> Iterator[tuple[nn.Module, int]]:
 
 
 def assert_parts_make_the_block(block: nn.Module, in_channels: int) -> BlockParts:
-    parts = split_block(block)
+    (parts,) = split_block(block)
     x = torch.randn(2, in_channels, 4, 4, dtype=torch.float64)
     for training in (False, True):
         for module in (block, parts.branch, parts.projection, parts.activation):
@@ -85,7 +85,7 @@ def test_the_parts_of_timms_blocks_make_them_too(name: str, projections: int) ->
 
 def test_the_modules_are_the_blocks_own() -> None:
     block = models.get_model("resnet18").get_submodule("layer2.0")
-    parts = split_block(block)
+    (parts,) = split_block(block)
     assert parts.projection is not None and parts.activation is not None
     made = (parts.branch, parts.projection, parts.activation)
     own = {id(parameter) for parameter in block.parameters()}
@@ -96,7 +96,7 @@ def test_what_branch_and_shortcut_share_goes_two_ways() -> None:
     timm = pytest.importorskip("timm")
     # A block of the second version normalises before both.
     block = timm.create_model("resnetv2_18").get_submodule("stages.1.blocks.0")
-    parts = split_block(block)
+    (parts,) = split_block(block)
     assert parts.projection is not None
     branch, projection = (
         {id(parameter) for parameter in part.parameters()}
@@ -108,7 +108,7 @@ def test_what_branch_and_shortcut_share_goes_two_ways() -> None:
 
 def test_a_block_without_an_addition_is_all_branch() -> None:
     block = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU())
-    assert split_block(block) == BlockParts(block, False, None, None)
+    assert split_block(block) == [BlockParts(block, False, None, None)]
 
 
 class Block(nn.Module):
@@ -159,7 +159,8 @@ def test_a_scaled_addition_is_none_and_a_scaled_shortcut_a_projection() -> None:
 
 def test_dropout_in_a_branch_follows_its_mode() -> None:
     x = torch.ones(64, 4, 4, 4)
-    branch = split_block(Block(dropping).eval()).branch
+    (parts,) = split_block(Block(dropping).eval())
+    branch = parts.branch
     assert (branch.train()(x) == 0).float().mean() > 0.3
     torch.testing.assert_close(branch.eval()(x), branch(x))
     with pytest.raises(ModelError, match="the same steps in training and evaluation"):
@@ -186,9 +187,8 @@ def test_what_a_block_does_only_in_training_is_kept_or_refused(forward: Any) -> 
 @pytest.mark.parametrize(
     ("forward", "rule"),
     [
-        (lambda b, x: (y := b.one(x)) + b.two(y), "adds a branch to a shortcut once"),
-        (lambda b, x: torch.add(x, b.one(x)) * x, "adds a branch to a shortcut once"),
-        (lambda b, x: (y := x + b.one(x)) + b.two(y), "to a shortcut once"),
+        (lambda b, x: (y := b.one(x)) + b.two(y), "adds each branch to a shortcut"),
+        (lambda b, x: torch.add(x, b.one(x)) * x, "adds each branch to a shortcut"),
         (lambda b, x: x + b.one(x) if x.sum() > 0 else x, "torch.fx can trace, got a"),
     ],
 )

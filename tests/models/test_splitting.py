@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchvision import models
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.backbones import library_model
+from ddw_graph.models.backbones import NoData, library_model
 from ddw_graph.models.splitting import split_backbone
 from tests.models.test_backbones import spread
 
@@ -139,43 +139,62 @@ def test_dropout_without_a_module_follows_the_mode_again() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "alexnet",
-        "densenet121",
-        pytest.param("vgg16_bn", marks=FULL),
-        pytest.param("swin_t", marks=FULL),
-    ],
+    ["alexnet", "densenet121", pytest.param("vgg16_bn", marks=FULL)],
 )
 def test_a_network_without_blocks_is_told_what_a_block_is(name: str) -> None:
     _refused(
         models.get_model(name, num_classes=5),
-        "stages of blocks: modules of one class, each with two convolutions or more",
+        "stages of blocks: modules of one class, each with two weight matrices or more",
     )
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "rule"),
+    ("name", "blocks", "axes"),
     [
-        ("vit_b_16", {}, "takes images of any size, got a VisionTransformer"),
-        (
-            "googlenet",
-            {"init_weights": False},
-            "must take the same steps in training and evaluation, got a GoogLeNet",
-        ),
+        ("torchvision/vit_b_16", [12], {-1}),
+        pytest.param("torchvision/swin_t", [2, 2, 6, 2], {-1}, marks=FULL),
+        ("timm/mixer_s32_224", [8], {-1}),
+        ("timm/resmlp_12_224", [12], {-1}),
+        pytest.param("timm/gmlp_ti16_224", [30], {-1}, marks=FULL),
+        pytest.param("timm/beit_base_patch16_224", [12], {-1}, marks=FULL),
+        ("timm/tiny_vit_5m_224", [2, 2, 6, 2], {1, -1}),
+        # Features of 64 pixels and inner widths of 64.
+        pytest.param("timm/botnet26t_256", [2, 2, 2, 2], {1}, marks=FULL),
     ],
 )
-def test_a_network_that_is_no_chain_is_told_its_rule(
-    name: str, settings: dict[str, Any], rule: str
+def test_a_block_keeps_the_shape_of_any_features(
+    name: str, blocks: list[int], axes: set[int]
 ) -> None:
-    _refused(models.get_model(name, num_classes=5, **settings), rule)
+    if name.startswith("timm"):
+        pytest.importorskip("timm")
+    with NoData():
+        model = library_model(name, num_classes=5, in_channels=3)
+    found = split_backbone(model)
+    assert [len(stage.operations) for stage in found.stages] == blocks
+    assert {stage.channel_axis for stage in found.stages} == axes
+    assert found.runs == []
 
 
-def test_a_network_whose_branches_meet_again_is_told_its_rule() -> None:
-    timm = pytest.importorskip("timm")
-    _refused(
-        timm.create_model("hrnet_w18_small", num_classes=5),
-        "a chain of blocks, each of which has one input",
-    )
+@pytest.mark.parametrize(
+    ("name", "blocks"),
+    [
+        # Other steps in training, branches that meet, arguments beside the features.
+        ("torchvision/inception_v3", [2, 4, 2]),
+        ("timm/hrnet_w18_small", [2] * 9),
+        ("timm/xcit_nano_12_p16_224", [12, 2]),
+        pytest.param("timm/eva02_tiny_patch14_224", [12], marks=FULL),
+        pytest.param("timm/pvt_v2_b0", [2, 2, 2, 2], marks=FULL),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The default weight init:FutureWarning")
+def test_what_is_no_chain_runs_its_stages_itself(name: str, blocks: list[int]) -> None:
+    if name.startswith("timm"):
+        pytest.importorskip("timm")
+    with NoData():
+        model = library_model(name, num_classes=5, in_channels=3)
+    found = split_backbone(model)
+    assert [len(run.paths) for run in found.runs] == blocks
+    assert found.stem is model
 
 
 def choosing(network: Small, x: Tensor) -> Tensor:
@@ -198,20 +217,13 @@ def growing() -> Small:
 @pytest.mark.parametrize(
     ("model", "rule"),
     [
-        (nn.Linear(3, 4), "needs 2-D convolutions, got Linear"),
+        (nn.Linear(3, 4), "needs 2-D convolutions for its images"),
         (nn.Conv2d(3, 4, 3), r"returns logits \(batch, classes\), got a Conv2d"),
         (
             Small(ending=lambda net, x: (x, x)),
             r"logits \(batch, classes\), got a Small",
         ),
         (Small(pool=False), r"returns logits \(batch, classes\), got a Small"),
-        (
-            Small(step=lambda net, x: x + net.conv(net.image)),
-            "has one input, the block before it, got a Small",
-        ),
-        (growing(), "keeps the resolution or divides it by a whole number"),
-        (Small(silent), "that torch.fx can trace, got a Small: TypeError"),
-        (Small(choosing), "got a Small"),
         (
             nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
             "stages of blocks",
@@ -220,6 +232,27 @@ def growing() -> Small:
 )
 def test_each_rule_is_told_in_one_line(model: nn.Module, rule: str) -> None:
     _refused(model, rule)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Small(step=lambda net, x: x + net.conv(net.image)),
+        Small(silent),
+        Small(choosing),
+    ],
+)
+def test_what_cannot_be_traced_runs_its_stages_itself(model: Small) -> None:
+    assert [run.paths for run in split_backbone(model).runs] == [
+        ["first.0", "first.1"],
+        ["second.0", "second.1"],
+    ]
+
+
+def test_a_block_that_enlarges_images_is_in_no_stage() -> None:
+    found = split_backbone(growing())
+    assert [len(stage.operations) for stage in found.stages] == [2, 1]
+    assert found.stages[1].entrance is not None
 
 
 def _refused(model: nn.Module, rule: str) -> None:

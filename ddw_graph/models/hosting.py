@@ -1,0 +1,161 @@
+"""Runs of blocks whose stages stay in the network, whose own forward runs them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from ddw_graph.errors import ModelError
+from ddw_graph.generators import vgg
+from ddw_graph.models.parts import Parts, StageParts, kept_shortcut
+from ddw_graph.models.probing import Call, Probe, same
+from ddw_graph.nn.host_network import Run
+
+
+def runs_of(
+    model: nn.Module, probe: Probe, blocks: Mapping[str, Call], refusal: ModelError
+) -> list[Run]:
+    """Returns the runs of blocks that a stage in the network can take the place of.
+
+    Args:
+        model: The network.
+        probe: What it did.
+        blocks: Its blocks by path, in the order of running.
+        refusal: Why it cannot be split into a stem, stages and a head.
+
+    Raises:
+        ModelError: If no block runs on what the one before returned, and on the same
+            other arguments.
+    """
+    runs: list[list[Call]] = []
+    reasons: list[str] = []
+    for call in blocks.values():
+        reason = _not_a_run(probe, runs[-1][-1], call) if runs else ""
+        if reason is None:
+            runs[-1].append(call)
+        else:
+            runs.append([call])
+            reasons.append(reason)
+    found = [run_of(run) for run in runs if len(run) > 1]
+    if not found:
+        reason = next(filter(None, reasons), "no two blocks are in one stage")
+        raise ModelError(
+            "a network to rewire has blocks that follow each other, got a "
+            f"{type(model).__name__} in which {reason}; nor is it a stem, stages and a "
+            f"head: {refusal}"
+        ) from refusal
+    # In the order of the network's modules, as those who look for stages find them.
+    order = [path for path, _ in model.named_modules()]
+    return sorted(found, key=lambda run: order.index(run.paths[0]))
+
+
+def run_of(calls: Sequence[Call]) -> Run:
+    """Returns the run of some blocks."""
+    first, axis = calls[0], calls[-1].channel_axis
+    return Run(
+        [call.path for call in calls],
+        in_channels=first.x.shape[axis],
+        channels=first.y.shape[axis],
+        stride=1 if first.keeps_shape else _stride(first) or 1,
+        channel_axis=axis,
+        args=[each is None for each in first.args],
+        kwargs={name: each is None for name, each in first.kwargs.items()},
+        returns=first.returns,
+    )
+
+
+def may_start(call: Call) -> bool:
+    """Returns whether a stage may begin with a block.
+
+    Only images, with their channels first, change width or stride in a stage.
+    """
+    if call.keeps_shape:
+        return True
+    is_image = call.channel_axis == 1 and call.x.ndim == call.y.ndim == 4
+    return is_image and call.is_plain and _stride(call) is not None
+
+
+def _not_a_run(probe: Probe, before: Call, call: Call) -> str | None:
+    """Returns why a block cannot be in the stage of the one before; None if it can.
+
+    The reason is empty where another stage begins.
+    """
+    names = f"{before.path} and {call.path}"
+    if before.parent != call.parent or not call.keeps_shape:
+        return ""
+    if call.x is not before.y:
+        return f"something runs between {names}"
+    for running in sorted(probe.readers[id(before.y)]):
+        if before.path not in running and call.path not in running:
+            owner = running[-1] if running[1:] else "the network itself"
+            return f"{owner} reads what {before.path} returns"
+    if not same(before.args, call.args) or not same(before.kwargs, call.kwargs):
+        return f"{names} take different arguments beside the features"
+    if before.returns != call.returns:
+        return f"{names} return different tuples"
+    return None
+
+
+def _stride(call: Call) -> int | None:
+    """Returns the stride of a block of images; None for one that enlarges them."""
+    before, after = call.x.shape[2:], call.y.shape[2:]
+    stride = -(-before[0] // after[0])
+    fits = all(-(-b // stride) == a for b, a in zip(before, after, strict=True))
+    return stride if fits else None
+
+
+def host_parts(
+    model: nn.Module, runs: Sequence[Run], in_channels: int, num_classes: int
+) -> Parts:
+    """Returns the parts of a network whose own forward runs the stages.
+
+    Args:
+        model: The network.
+        runs: The runs of blocks that stages take the place of.
+        in_channels: As for ``Parts``, like ``num_classes``.
+
+    Raises:
+        ModelError: If the network has no such blocks.
+    """
+    stages = [stage_parts(model, run) for run in runs]
+    return Parts("block", model, stages, nn.Identity(), in_channels, num_classes)
+
+
+def stage_parts(model: nn.Module, run: Run) -> StageParts:
+    """Returns the parts of the stage that takes the place of a run.
+
+    Raises:
+        ModelError: If the network has no such blocks.
+    """
+    try:
+        blocks = [model.get_submodule(path) for path in run.paths]
+    except AttributeError as error:
+        raise ModelError(
+            f"the backbone must have the blocks {', '.join(run.paths)}, got a "
+            f"{type(model).__name__} without: {error}"
+        ) from error
+    return StageParts(
+        operations=blocks if run.returns is None else [*map(FirstOutput, blocks)],
+        wiring=vgg(len(blocks)),
+        in_channels=run.in_channels,
+        channels=run.channels,
+        stride=run.stride,
+        projection=kept_shortcut(blocks[0]) if run.channel_axis == 1 else None,
+        entrance=None,
+        exit=None,
+        channel_axis=run.channel_axis,
+        run=run,
+    )
+
+
+class FirstOutput(nn.Module):
+    """Returns the features of a block that returns a tuple."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Returns the first of what the block does."""
+        y: Tensor = self.block(*args, **kwargs)[0]
+        return y

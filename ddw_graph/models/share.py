@@ -1,0 +1,79 @@
+"""The share of a rewired network's parameters that its stages hold."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from ddw_graph.nn.network import Network
+
+HALF = 0.5
+"""The share below which ``rewire`` warns."""
+
+
+@dataclass(frozen=True)
+class StageShare:
+    """The share of the stages, and what is outside.
+
+    Args:
+        share: The nodes' parameters over all that the network had before.
+        outside: The parameters of each module outside, the largest first.
+    """
+
+    share: float
+    outside: dict[str, int]
+
+    def __str__(self) -> str:
+        """Returns the share and the largest modules outside."""
+        largest = [f"{name} ({n:,})" for name, n in [*self.outside.items()][:3]]
+        more = f" and {len(self.outside) - 3} more" if len(self.outside) > 3 else ""
+        return (
+            f"the stages hold {self.share:.0%} of the parameters; outside are "
+            f"{', '.join(largest) or 'none'}{more}"
+        )
+
+
+def share_in_stages(network: Network) -> StageShare:
+    """Returns the share of a network's parameters that are in the nodes of its stages.
+
+    Edge weights and projections, which a network did not have before, do not count.
+
+    Args:
+        network: A network that ``rewire`` or ``create_model`` returned.
+
+    Example:
+        >>> from torchvision.models import resnet18
+        >>> from ddw_graph import rewire
+        >>> share = share_in_stages(rewire(resnet18()))
+        >>> round(share.share, 3), share.outside
+        (0.955, {'head.fc': 513000, 'stem.conv1': 9408, 'stem.bn1': 128})
+    """
+    nodes = [node for stage in network.stages for node in stage.operations]
+    inside = {parameter for node in nodes for parameter in node.parameters()}
+    new = {
+        parameter
+        for stage in network.stages
+        for module in (stage.weights, stage.projection)
+        if module is not None
+        for parameter in module.parameters()
+    }
+    outside: dict[str, int] = {}
+    counted = inside | new
+
+    def count(name: str, module: nn.Module) -> None:
+        own = {*module.parameters()}
+        if own.isdisjoint(inside | new) and name not in ("stem", "head"):
+            if numbers := sum(parameter.numel() for parameter in own - counted):
+                outside[name] = numbers
+            counted.update(own)
+            return
+        for key, child in module.named_children():
+            count(f"{name}.{key}".removeprefix("."), child)
+        for key, parameter in module.named_parameters(recurse=False):
+            if parameter not in counted:
+                outside[f"{name}.{key}".removeprefix(".")] = parameter.numel()
+                counted.add(parameter)
+
+    count("", network)
+    within = sum(parameter.numel() for parameter in inside)
+    ordered = sorted(outside.items(), key=lambda item: -item[1])
+    return StageShare(within / (within + sum(outside.values())), dict(ordered))
