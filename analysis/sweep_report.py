@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ddw_graph.analysis.pictures import MARKERS, legend_below, plain, styled
 from ddw_graph.analysis.report_files import write_files
+from ddw_graph.experiments.summary import metric_of
 from ddw_graph.training.run_folder import RunFolder
 
 PANELS = {
@@ -38,7 +39,9 @@ def write_sweep_report(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[
 
 @styled
 def graph_figure(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figure:
-    """Returns accuracies over clustering coefficient and average path length.
+    """Returns scores over clustering coefficient and average path length.
+
+    A score is the accuracy on the test images, or a language model's held-out loss.
 
     A faint point is a run, a full one the mean over the seeds of a setting. Colours are
     generators, markers edges: each setting of them, or their kinds where those are more
@@ -54,7 +57,8 @@ def graph_figure(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figu
         Xie et al. 2019, arXiv:1904.01569; You et al. 2020, arXiv:2007.06559, Fig. 4.
     """
     table = pd.DataFrame(rows)
-    table["accuracy"] = 100 * table["test_accuracy"]
+    metric = metric_of(rows)
+    table["score"] = metric.scale * table[metric.key]
     table["family"] = table["wiring"].astype(str).str.partition(":")[0]
     table["kind"] = table["edges"].astype(str)
     if table["kind"].nunique() > len(MARKERS):
@@ -74,10 +78,10 @@ def graph_figure(rows: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Figu
                 "marker": MARKERS[kinds.index(kind) % len(MARKERS)],
                 "linestyle": "none",
             }
-            ax.plot(group["x"], group["accuracy"], markersize=3.5, alpha=0.35, **look)
-            mean = group[["x", "accuracy"]].mean()
+            ax.plot(group["x"], group["score"], markersize=3.5, alpha=0.35, **look)
+            mean = group[["x", "score"]].mean()
             ax.plot(*mean, markersize=6, label=plain(f"{family} {kind}"), **look)
-        ax.set(xlabel=label, title=f"Accuracy over {label}")
-    panels[0].set_ylabel("test accuracy, %")
+        ax.set(xlabel=label, title=f"{metric.name.capitalize()} over {label}")
+    panels[0].set_ylabel(metric.title)
     legend_below(figure, panels, ncols=4)
     return figure

@@ -105,10 +105,12 @@ class TrainingProgress:
 
 
 def _line(row: Row) -> str:
-    """Returns the line of an epoch: of a classifier, or of a detector."""
+    """Returns the line of an epoch."""
+    from ddw_graph.training.log import score_text
+
     words = [f"epoch {row['epoch']:.0f}: train loss {row['train_loss']:.3f}"]
     if "test_accuracy" in row:
-        words.append(f"test accuracy {100 * row['test_accuracy']:.2f} %")
+        words.append(score_text(row))
         words.append(f"expected MACs {100 * row['test_macs_share']:.0f} %")
     words += [f"{name} {row[name]:.3f}" for name in ("AP", "AP50") if name in row]
     return ", ".join([*words, f"{row['train_seconds']:.1f} s"])

@@ -119,6 +119,7 @@ def train(
     from ddw_graph.cli.progress import shown_progress
     from ddw_graph.training.launch import new_network, started_network
     from ddw_graph.training.launch import train as train_network
+    from ddw_graph.training.log import score_text
 
     chosen = chosen_recipe(recipe, options)
     execution = chosen_execution(options)
@@ -165,13 +166,10 @@ def train(
     if as_json:
         click.echo(json.dumps(result))
     else:
-        found = f"test accuracy {100 * result['test_accuracy']:.2f} %"
+        found = score_text(result)
         if "test_perplexity" in result:
-            found = (
-                f"held-out loss {result['test_loss']:.4f} nats a token (perplexity "
-                f"{result['test_perplexity']:.2f}, {result['test_bits_per_byte']:.3f} "
-                "bits a byte)"
-            )
+            perplexity, bits = result["test_perplexity"], result["test_bits_per_byte"]
+            found += f" (perplexity {perplexity:.2f}, {bits:.3f} bits a byte)"
         click.echo(
             f"{out}: {found} after {result['epochs']} epochs, "
             f"{result['parameters']:,} parameters, "

@@ -25,7 +25,11 @@ from ddw_graph.sweeping.settings import (
 )
 
 SEARCHES = ("grid", "random", "optuna")
-DIRECTIONS = {"test_accuracy": "maximize", "total_macs": "minimize"}
+DIRECTIONS = {
+    "test_accuracy": "maximize",
+    "test_loss": "minimize",
+    "total_macs": "minimize",
+}
 """What a search may look for, and the way that is better."""
 
 HEAD: dict[str, Any] = {
@@ -131,7 +135,8 @@ def spec_of(table: Mapping[str, Any]) -> SweepSpec:
     head = {key: value for key, value in table.items() if key not in ("fixed", "axes")}
     search = head.get("search", "grid")
     if search == "optuna":
-        head.setdefault("objective", "test_accuracy")
+        text = table.get("fixed", {}).get("data") == "text"
+        head.setdefault("objective", "test_loss" if text else "test_accuracy")
     wanted = head.pop("objective", ())
     objective = (wanted,) if isinstance(wanted, str) else tuple(map(str, wanted))
     fixed = table.get("fixed", {})

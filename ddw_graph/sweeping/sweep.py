@@ -18,6 +18,7 @@ from ddw_graph.sweeping.folder import (
 from ddw_graph.sweeping.plan import SweepPlan, run_name
 from ddw_graph.sweeping.search import OptunaSearch
 from ddw_graph.training.lock import lock
+from ddw_graph.training.log import score_text
 from ddw_graph.training.run_folder import RunFolder
 
 
@@ -229,7 +230,7 @@ class _Driver:
     def _end(self, name: str, result: dict[str, Any] | None) -> None:
         self._close(name, result)
         if result is not None:
-            self._say(f"{name}: test accuracy {100 * result['test_accuracy']:.2f} %")
+            self._say(f"{name}: {score_text(result)}")
 
     def _close(self, name: str, result: dict[str, Any] | None) -> None:
         self.done[name] = result

@@ -4,8 +4,9 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ddw_graph.errors import RunError
 
@@ -37,6 +38,18 @@ def json_log(history: Sequence[Row]) -> str:
         {"epoch": 1, "train_loss": 0.5}
     """
     return "".join(json.dumps(row, allow_nan=False) + "\n" for row in history)
+
+
+def score_text(row: Mapping[str, Any]) -> str:
+    """Returns how a network did, from a row of its log or its result.
+
+    Example:
+        >>> score_text({"test_accuracy": 0.5, "test_loss": 1.0})
+        'test accuracy 50.00 %'
+    """
+    if "test_perplexity" in row:
+        return f"held-out loss {row['test_loss']:.4f} nats a token"
+    return f"test accuracy {100 * row['test_accuracy']:.2f} %"
 
 
 def finished_epochs(folder: Path) -> int:
