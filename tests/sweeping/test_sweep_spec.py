@@ -31,7 +31,7 @@ from tests.sweeping.small import plan
         ({"objective": "test_accuracy"}, "optuna, and no other, .* with search grid"),
         (
             {"search": "optuna", "trials": 1, "objective": ["speed"]},
-            "objective must be of test_accuracy, test_loss, total_macs, each once, got 'speed'",
+            "objective must be of test_accuracy, test_loss, total_macs, each once",
         ),
         ({"search": "optuna", "trials": 1, "objective": []}, "has an objective, got"),
         ({"equal_macs": 1}, "equal_macs must be true or false, got 1"),
