@@ -60,6 +60,11 @@ WITH_RUNS = {
     "half, once and twice the recipe's]",
 )
 @click.option(
+    "--trials",
+    type=click.Path(path_type=Path),
+    help="Of edges: the tuning.csv of another map, whose best rates are taken.",
+)
+@click.option(
     "--run",
     "runs",
     multiple=True,
@@ -98,6 +103,7 @@ def ablate(
     name: str,
     kinds: tuple[str, ...],
     rates: tuple[float, ...],
+    trials: Path | None,
     runs: tuple[Path, ...],
     seeds: int,
     model: str | None,
@@ -143,7 +149,14 @@ def ablate(
         run_ablation,
         runs_of,
     )
-    from ddw_graph.experiments.edge_map import FACTORS, edge_map, map_rows, tuned
+    from ddw_graph.experiments.edge_map import (
+        FACTORS,
+        edge_map,
+        map_rows,
+        read_trials,
+        tuned,
+        with_best_rates,
+    )
     from ddw_graph.experiments.groups import groups
     from ddw_graph.experiments.step_costs import entry_costs
     from ddw_graph.training.launch import usable_device
@@ -155,7 +168,9 @@ def ablate(
     if name not in ("edges", "instances"):
         refuse_options(context, name, {"kinds"})
     if name != "edges":
-        refuse_options(context, name, {"rates"})
+        refuse_options(context, name, {"rates", "trials"})
+    if trials is not None:
+        refuse_options(context, "--trials", {"rates"})
     place = usable_device(device)
     if runs:
         refuse_options(context, "--run", set(context.params) - WITH_RUNS)
@@ -184,11 +199,15 @@ def ablate(
         **options,
     )
     if name == "edges":
-        factors = rates or tuple(factor * trained.learning_rate for factor in FACTORS)
-        with run_bar(comparison.recipe.epochs) as show:
-            comparison, trials = tuned(
-                comparison, factors, out, jobs=jobs, progress=show
-            )
+        if trials is not None:
+            tried: list[Any] = read_trials(trials)
+            comparison = with_best_rates(comparison, tried)
+        else:
+            wanted = rates or tuple(f * trained.learning_rate for f in FACTORS)
+            with run_bar(comparison.recipe.epochs) as show:
+                comparison, tried = tuned(
+                    comparison, wanted, out, jobs=jobs, progress=show
+                )
         ablation = replace(
             ablation, entries=comparison.entries, reference=comparison.entries[0]
         )
@@ -205,7 +224,7 @@ def ablate(
     tables: dict[str, Any] = {}
     if name == "edges":
         table = map_rows(ablation, table, entry_costs(comparison, out))
-        tables = {"tuning": trials}
+        tables = {"tuning": tried}
     written = write_ablation(ablation, comparison, rows, table, out, tables)
     if as_json:
         click.echo(json.dumps({"runs": rows, "summary": table}))

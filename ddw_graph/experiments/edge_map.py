@@ -1,11 +1,12 @@
 """A map of kinds of edges: each at its own learning rate, on one network and data."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ddw_graph.errors import RunError
+from ddw_graph.errors import RunError, reason_of
 from ddw_graph.experiments.ablations import Ablation
 from ddw_graph.experiments.compare import Comparison, Entry, run_comparison, start
 from ddw_graph.experiments.runs import Progress
@@ -121,17 +122,56 @@ def tuned(
         source=source,
     )
     rows = run_comparison(trials, folder / "tuning", jobs=jobs, progress=progress)
-    metric = metric_of(rows)
-    found = {row["entry"]: row[metric.key] for row in rows}
-    best = max if metric is ACCURACY else min
-    chosen = tuple(
-        best(
-            (replace(entry, learning_rate=rate) for rate in rates),
-            key=lambda each: found[each.label],
-        )
-        for entry in comparison.entries
-    )
-    return replace(comparison, entries=chosen), rows
+    return with_best_rates(comparison, rows), rows
+
+
+def with_best_rates(
+    comparison: Comparison, trials: Sequence[Mapping[str, Any]]
+) -> Comparison:
+    """Returns a comparison with the learning rate of each entry's best trial.
+
+    Args:
+        comparison: Its entries have no rates yet.
+        trials: The rows that ``tuned`` returned, such as those of shorter runs.
+
+    Raises:
+        RunError: If an entry has no trial.
+    """
+    chosen = []
+    for entry in comparison.entries:
+        scores = {}
+        for row in trials:
+            label, _, rate = str(row["entry"]).rpartition(" learning_rate=")
+            if label == entry.label:
+                metric = metric_of(trials)
+                sign = 1 if metric is ACCURACY else -1
+                scores[float(rate)] = sign * float(row[metric.key])
+        if not scores:
+            raise RunError(f"trials must have each entry, got none of {entry.label}")
+        best = max(scores, key=scores.__getitem__)
+        chosen.append(replace(entry, learning_rate=best))
+    return replace(comparison, entries=tuple(chosen))
+
+
+def read_trials(path: Path) -> list[dict[str, str]]:
+    """Returns the rows of the ``tuning.csv`` of a map.
+
+    Raises:
+        RunError: If the file holds no trials.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+        if not rows:
+            raise ValueError("no row")
+        for row in rows:
+            float(row[metric_of(rows).key])
+            float(row["entry"].rpartition("=")[2])
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise RunError(
+            f"{path} must be the tuning.csv of a map, got {reason_of(error)}"
+        ) from error
+    return rows
 
 
 def name_of(entry: Entry) -> str:

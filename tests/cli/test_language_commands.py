@@ -98,4 +98,14 @@ def test_texts_are_compared_and_mapped(text: Path, tmp_path: Path) -> None:
     assert summary["learning_rate"].tolist() == [0.01, 0.01]
     assert summary["step_ratio"][0] == 1 and (summary["saved_mb"] > 0).all()
     assert len(pd.read_csv(folder / "tuning.csv")) == 4
+    words = ("ablate", "edges", *common, "--edges", "learned", "--seeds", 1)
+    again = ("--trials", folder / "tuning.csv", "--out", tmp_path / "again")
+    told = json.loads(succeeds(*words, *again, "--json").stdout)
+    assert [row["learning_rate"] for row in told["summary"]] == [0.01, 0.01]
+    assert not (tmp_path / "again" / "tuning").exists()
+    for more in (("--rates", "0.1"), ("--edges", "attention")):
+        assert call(*words, *again, *more).exit_code == 2
+    (tmp_path / "bad.csv").write_text("entry,test_loss\nx,y\n")
+    result = call(*words, "--trials", tmp_path / "bad.csv", "--out", tmp_path / "c")
+    assert result.exit_code == 2 and "tuning.csv of a map" in result.stderr
     assert "time of a step" in (folder / "report.md").read_text()
