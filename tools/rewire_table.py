@@ -204,7 +204,7 @@ networks the stages hold less than half of the parameters, of which `rewire` war
 ## Refused
 
 *No blocks*: no two modules of one class, each with two weight matrices or more, follow
-each other and keep the shape of the features.
+each other and keep the shape of the features; the pair that comes nearest is named.
 
 | module | network | reason |
 | --- | --- | --- |
@@ -248,8 +248,8 @@ def _taken(row: dict[str, Any]) -> str:
 def _refused(row: dict[str, Any]) -> str:
     """Returns the line of a network that was not."""
     reason = row.get("refusal") or row["fault"]
-    if reason.startswith("a network to rewire has stages of blocks: "):
-        reason = "no blocks" + reason.partition("which has none")[2]
+    if reason.startswith("a network to rewire must have stages of blocks: "):
+        reason = "no blocks: " + reason.partition(" in which ")[2]
     return f"| {row['module']} | {row['network'].partition('/')[2]} | {reason} |"
 
 

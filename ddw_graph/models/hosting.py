@@ -28,19 +28,24 @@ def runs_of(
             other arguments.
     """
     runs: list[list[Call]] = []
-    reasons: list[str] = []
+    reasons: list[tuple[bool, bool, int, str]] = []  # the nearest to a run is least
     for call in blocks.values():
-        reason = _not_a_run(probe, runs[-1][-1], call) if runs else ""
+        before = runs[-1][-1] if runs else None
+        reason = _not_a_run(probe, before, call) if before else ""
         if reason is None:
             runs[-1].append(call)
-        else:
-            runs.append([call])
-            reasons.append(reason)
+            continue
+        runs.append([call])
+        if before:
+            apart = before.parent != call.parent
+            depth = call.path.count(".")
+            reasons.append((apart, not call.keeps_shape, depth, reason))
     found = [run_of(run) for run in runs if len(run) > 1]
     if not found:
-        reason = next(filter(None, reasons), "no two blocks are in one stage")
+        one = (False, False, 0, f"{next(iter(blocks))} is the only block")
+        *_, reason = min(reasons, key=lambda each: each[:3], default=one)
         raise ModelError(
-            "a network to rewire has blocks that follow each other, got a "
+            "a network to rewire must have blocks that follow each other, got a "
             f"{type(model).__name__} in which {reason}; nor is it a stem, stages and a "
             f"head: {refusal}"
         ) from refusal
@@ -76,14 +81,17 @@ def may_start(call: Call) -> bool:
 
 
 def _not_a_run(probe: Probe, before: Call, call: Call) -> str | None:
-    """Returns why a block cannot be in the stage of the one before; None if it can.
-
-    The reason is empty where another stage begins.
-    """
+    """Returns why a block cannot be in the stage of the one before; None if it can."""
     names = f"{before.path} and {call.path}"
-    if before.parent != call.parent or not call.keeps_shape:
-        return ""
+    if before.parent != call.parent:
+        return f"{names} are not in one module"
+    if not call.keeps_shape:
+        shapes = f"{tuple(call.x.shape)} to {tuple(call.y.shape)}"
+        return f"{call.path} maps {shapes}, another shape"
     if call.x is not before.y:
+        sources = (each.path for each in probe.calls if each.y is call.x)
+        if source := next(sources, ""):
+            return f"{call.path} takes what {source} returns, not {before.path}"
         return f"something runs between {names}"
     for running in sorted(probe.readers[id(before.y)]):
         if before.path not in running and call.path not in running:

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from ddw_graph.errors import ModelError, first_sentence
 from ddw_graph.models.examples import Example, Inputs, examples
@@ -70,6 +70,18 @@ class Call:
         return 1 if self.x.ndim == 4 else -1
 
 
+class Shapes(NamedTuple):
+    """The shapes that a module took, first or by name, and returned."""
+
+    path: str
+    module: nn.Module
+    x: Any
+    y: Any
+
+    def __str__(self) -> str:
+        return f"{self.path} ({type(self.module).__name__})"
+
+
 @dataclass
 class Probe:
     """What a network did in one forward.
@@ -78,8 +90,7 @@ class Probe:
         example: What it was called with.
         calls: The calls of modules, in the order in which they ended.
         output: What it returned.
-        others: The names of modules that do not map features to features as a block
-            does, each with what they do.
+        shapes: All calls of modules, with features or not, in the same order.
         readers: For the features that a call returned, by ``id``, where a function of
             torch read them: the names of the modules that were running.
     """
@@ -87,7 +98,7 @@ class Probe:
     example: Example
     calls: list[Call] = field(default_factory=list)
     output: Any = None
-    others: dict[str, str] = field(default_factory=dict)
+    shapes: list[Shapes] = field(default_factory=list)
     readers: dict[int, set[tuple[str, ...]]] = field(
         default_factory=lambda: defaultdict(set)
     )
@@ -146,18 +157,16 @@ def _watched(model: nn.Module, example: Example, *, meta: bool) -> Probe:
 
     def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         path = running.pop()
+        taken = _shapes(args[0] if args else kwargs)
+        found.shapes.append(Shapes(path, module, taken, _shapes(output)))
         returns = None
         if isinstance(output, tuple) and output:
             given = [(None, None), *enumerate(args[1:]), *kwargs.items()]
             keys = [[key for key, x in given if same(x, each)] for each in output[1:]]
             if not all(keys):
-                found.others[path] = "returns more than features"
                 return
             output, returns = output[0], [key[0] for key in keys]
         x: Any = args[0] if args else None
-        by_name = any(_is_features(each, example.batch) for each in kwargs.values())
-        if not args and by_name:
-            found.others[path] = "takes its features by name"
         if _is_features(x, example.batch) and _is_features(output, example.batch):
             call = Call(path, module, x, output, args[1:], kwargs, returns)
             found.calls.append(call)
@@ -181,6 +190,13 @@ def _watched(model: nn.Module, example: Example, *, meta: bool) -> Probe:
         for hook in hooks:
             hook.remove()
     return found
+
+
+def _shapes(tree: Any) -> Any:
+    """Returns the shapes of tensors, in the tuples, lists and dicts that hold them."""
+    return tree_map(
+        lambda x: tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__, tree
+    )
 
 
 def _is_features(x: Any, batch: int) -> bool:

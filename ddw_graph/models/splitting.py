@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 from ddw_graph.errors import ModelError
 from ddw_graph.models.examples import Inputs
 from ddw_graph.models.hosting import host_parts, may_start, run_of, runs_of, stage_parts
+from ddw_graph.models.nearest import matrices, nearest
 from ddw_graph.models.parts import Parts, StageParts, with_nodes
 from ddw_graph.models.probing import Call, Probe, probe
 from ddw_graph.models.tracing import between, output_of, trace
@@ -91,20 +92,12 @@ def _blocks(model: nn.Module, probe: Probe) -> dict[str, Call]:
         outer = {path: call for path, call in found.items() if path not in inside}
         if outer:
             return {path: call for path, call in outer.items() if may_start(call)}
-    causes = probe.others | {p: f"runs {n} times" for p, n in times.items() if n > 1}
-    listed = (path for path in causes if _is_listed(model, path))
-    cause = next((f"{path} {causes[path]}" for path in listed), "")
+    cause = nearest(model, probe)
     raise ModelError(
-        "a network to rewire has stages of blocks: modules of one class, each with two "
-        "weight matrices or more, that follow each other and keep the shape of the "
-        f"features; got a {type(model).__name__}, which has none"
-        + (f" ({cause})" if cause else "")
+        "a network to rewire must have stages of blocks: modules of one class, each "
+        "with two weight matrices or more, that follow each other and keep the shape "
+        f"of the features; got a {type(model).__name__} in which {cause}"
     )
-
-
-def _is_listed(model: nn.Module, path: str) -> bool:
-    """Returns whether a module could be a block: one of a list, with weights."""
-    return path[-1:].isdigit() and _computes(model.get_submodule(path))
 
 
 def _kind(call: Call) -> tuple[type[nn.Module], str]:
@@ -131,15 +124,10 @@ def _kinds_of_blocks(
             follows = one.y.shape == other.x.shape and other.keeps_shape
             if containers:  # not a stem and its body
                 follows = follows and one.keeps_shape
-            if same and follows and _computes(other.module):
+            if same and follows and matrices(other.module) > 1:
                 kinds.add(_kind(other))
         taken = tuple(f"{call.path}." for call in calls if _kind(call) in kinds)
     return kinds
-
-
-def _computes(module: nn.Module) -> bool:
-    """Returns whether a module holds two weight matrices or more."""
-    return sum(parameter.ndim > 1 for parameter in module.parameters()) > 1
 
 
 def _trace(model: nn.Module, blocks: dict[str, Call]) -> fx.Graph:

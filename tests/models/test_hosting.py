@@ -241,9 +241,9 @@ def test_a_network_whose_modules_have_two_names_keeps_its_weights() -> None:
         (lambda: Loop(blocks=1), "stages of blocks"),
         (
             lambda: Loop(ByName, blocks=1),
-            "blocks.0.inner.0 takes its features by name",
+            r"blocks.0.inner.1 \(Block\) maps {'x': .* not one tensor",
         ),
-        (lambda: Loop(Making), "blocks.0 returns more than features"),
+        (lambda: Loop(Making), r"blocks.1 \(Making\) maps .* to \(\(.* not one tensor"),
         (lambda: nn.Linear(3, 3), "takes, got a Linear that fails"),
     ],
 )

@@ -138,14 +138,47 @@ def test_dropout_without_a_module_follows_the_mode_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["alexnet", "densenet121", pytest.param("vgg16_bn", marks=FULL)],
+    ("name", "cause"),
+    [
+        (
+            "torchvision/alexnet",
+            r"stages of blocks: .* features.3 \(Conv2d\) has 1 weight matrix",
+        ),
+        (
+            "torchvision/densenet121",
+            r"denselayer2 \(_DenseLayer\) maps \[.*\] to \(2, 32, .* not one tensor",
+        ),
+        ("timm/rexnet_100", r"features.1 .*\(2, 16, .* to \(2, 27, .*another shape"),
+        pytest.param("timm/resnest14d", r"layer2 \(Sequential\) maps", marks=FULL),
+        pytest.param("timm/tnt_s_patch16_224", r"blocks.1 .* not one", marks=FULL),
+        pytest.param("timm/dla34", "level3 maps .*another shape", marks=FULL),
+        pytest.param("timm/pnasnet5large", "cell_3 takes what cell_1", marks=FULL),
+        pytest.param("torchvision/vgg16_bn", "has 1 weight matrix", marks=FULL),
+    ],
 )
-def test_a_network_without_blocks_is_told_what_a_block_is(name: str) -> None:
-    _refused(
-        models.get_model(name, num_classes=5),
-        "stages of blocks: modules of one class, each with two weight matrices or more",
-    )
+def test_a_network_without_blocks_is_told_what_comes_nearest(
+    name: str, cause: str
+) -> None:
+    if name.startswith("timm"):
+        pytest.importorskip("timm")
+    with NoData():
+        _refused(library_model(name, num_classes=5, in_channels=3), cause)
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ([Block(3, 3), nn.Identity(), Block(3, 3)], r"\.1 \(Identity\) runs between"),
+        ([Block(3, 4), Block(4, 8)], r"1 \(Block\) maps .* to \(2, 8, "),
+        ([Block(3, 3)] * 2, r"0 \(Block\) runs 2 times"),
+        ([Block(3, 3)], r"0.0 \(Block\) has no sibling"),
+    ],
+)
+def test_the_rule_that_siblings_break_is_named(
+    body: list[nn.Module], cause: str
+) -> None:
+    end = nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    _refused(nn.Sequential(nn.Sequential(*body), *end), cause)
 
 
 @pytest.mark.parametrize(
