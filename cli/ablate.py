@@ -180,10 +180,11 @@ def ablate(
         _test(given, data, out, shuffle_seed, place, workers, as_json)
         return
     trained, source = chosen_recipe(recipe, options), data_source(options)
-    if model is None:
-        model = "gpt_tiny" if source.name == "text" else "randwire_tiny"
+    model = model or source.default_model
     if name == "edges":
         ablation = edge_map(model, kinds)
+    elif source.name == "text":
+        raise click.UsageError(f"{name} is for images, got --data text")
     else:
         ablation = instances(model, kinds) if kinds else ABLATIONS[name](model)
     comparison = comparison_of(
@@ -286,6 +287,9 @@ def _check_same_images(runs: Sequence[Path]) -> None:
     from ddw_graph.errors import RunError
     from ddw_graph.training.run import Run
 
+    for run in runs:
+        if Run(run).config.get("task") != "classification":
+            raise RunError(f"runs must be of images, got {run}")
     first = Run(runs[0]).config["data"]
     for run in runs[1:]:
         if Run(run).config["data"] != first:

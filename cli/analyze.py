@@ -70,6 +70,7 @@ def analyze(
     from ddw_graph.analysis.parquet import check_parquet, write_parquet
     from ddw_graph.analysis.statistics.edges import stage_table, write_edge_table
     from ddw_graph.cli.progress import bar
+    from ddw_graph.errors import DataError
     from ddw_graph.training.launch import usable_device
     from ddw_graph.training.run import Run
     from ddw_graph.training.text_data import tokenizer_of, vocabulary_texts
@@ -87,6 +88,11 @@ def analyze(
         data: Any = run_data(trained, options, workers=workers)
         network = trained.network(device=usable_device(device))
         images = data.inputs(split, network)
+        if kept and data.digest != trained.config["data"].get("digest"):
+            raise DataError(
+                f"positions are those of the samples in {folder}, got other samples "
+                f"from {data.name}, which have changed; --overwrite analyzes them"
+            )
     if not kept:
         with bar() as progress:
             task = progress.add_task("samples", total=len(images))

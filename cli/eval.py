@@ -27,9 +27,7 @@ from ddw_graph.cli.training_options import (
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=250,
-    show_default=True,
-    help="Images at a time.",
+    help="Samples at a time.  [default: 250 images; of a text 32,768 tokens]",
 )
 @WORKERS_OPTION
 @DEVICE_OPTION
@@ -39,7 +37,7 @@ def eval(
     split: str,
     out: Path | None,
     overwrite: bool,
-    batch_size: int,
+    batch_size: int | None,
     workers: int,
     device: str,
     as_json: bool,

@@ -29,6 +29,7 @@ from ddw_graph.models import create_model
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.dynamic import DynamicWeights
 from ddw_graph.nn.edges import edge_text
+from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
 from ddw_graph.training.pictures import ImageFiles, picture_files
 from ddw_graph.training.run import Run as TrainedRun
@@ -141,7 +142,12 @@ def latency(
     timed: list[Timed] = []
     for name in names:
         source, variants = _variants(name, edges, wiring)
-        pixels = getattr(source.network.stem, "image_size", size) or source.image_size
+        own = source.network.image_size
+        if isinstance(source.network, LanguageModel):
+            raise RunError(f"latency is that of images, got the language model {name}")
+        if size and own not in (None, size):
+            raise RunError(f"--size must be {own}, the size of {name}, got {size}")
+        pixels = own or size or source.image_size
         if pixels is None:
             raise RunError(f"--size is needed for {name}, which does not say its own")
         x = _images(source, batch, pixels, images).to(run.device)

@@ -35,7 +35,7 @@ class Trained:
             return self.trained_size
         name = (self.network.config or {}).get("name")
         try:
-            own = getattr(self.network.stem, "image_size", None)
+            own = self.network.image_size
             return own or (None if name is None else image_size(name))
         except ModelError:  # a network of the caller's own
             return None

@@ -163,10 +163,9 @@ class Comparison:
 
     def __post_init__(self) -> None:
         """Checks entries, seeds and steps."""
-        task = TASKS["language" if self.source.name == "text" else "classification"]
         check_steps(
             self.recipe,
-            task.fewest,
+            TASKS[self.source.task].fewest,
             self.execution.accumulate,
             self.checkpoint_steps,
         )
@@ -208,7 +207,7 @@ class Comparison:
         return {
             "budget": replace(self.entries[0], learning_rate=None).label,
             "recipe": self.recipe.as_dict(),
-            "model": self.model,
+            "model": self.model or self.source.default_model,
             "channels": self.channels,
             "settings": dict(self.settings),
             "execution": self.execution.as_dict(),
@@ -243,7 +242,7 @@ def tasks(comparison: Comparison, data: Any, folder: Path) -> list[Task]:
         ModelError: If a network cannot be built, or not at this budget.
     """
     made = []
-    name = comparison.model or data.default_model
+    name = comparison.model or comparison.source.default_model
     settings = {**settings_for(name, data), **comparison.settings}
     counted = TotalMacs(data.image_size)
     for seed in comparison.seeds:

@@ -91,8 +91,8 @@ def tuned(
     """Returns a comparison with the best learning rate of each entry, and the trials.
 
     Each entry is trained once at each rate, with a seed of its own, on the training
-    data less a part that is held out: as much as the test data, unless the source says
-    how much. The test data are not read.
+    data less a part that is held out: as much as the test data, or a fifth of the
+    training data where that is less. The test data are not read.
 
     Args:
         comparison: Its entries have no rates yet.
@@ -102,15 +102,19 @@ def tuned(
         progress: Called about twice a second.
 
     Raises:
-        RunError: If there are no rates, or a run failed.
+        RunError: If there are no rates, the source has a holdout, or a run failed.
     """
+    if comparison.source.holdout is not None:
+        raise RunError(
+            "a map holds out a part of the training data itself, got holdout="
+            f"{comparison.source.holdout}; leave it out"
+        )
     if not rates or len(set(rates)) < len(rates):
         raise RunError(f"rates must be given, and differ, got {[*rates]}")
-    source = comparison.source
-    data = source.load()
+    data = comparison.source.load()
     start(comparison, data, folder)
-    if source.holdout is None:
-        source = replace(source, holdout=len(data.test))
+    most = min(len(data.test), len(data.train) // 5)
+    source = replace(comparison.source, holdout=most - most % max(1, len(data.classes)))
     trials = replace(
         comparison,
         entries=tuple(

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ddw_graph.experiments.groups import Group
-from ddw_graph.experiments.summary import ACCURACY, by_entry, scores
-from ddw_graph.training.evaluation import evaluate
+from ddw_graph.experiments.summary import ACCURACY, LOSS, by_entry, scores
+from ddw_graph.training.evaluation import default_batch, evaluate
 from ddw_graph.training.run import Run
 
 MEANS = ("top5_accuracy", "loss", "macs_share")
@@ -17,7 +17,7 @@ def evaluations(
     data: Any,
     *,
     split: str = "test",
-    batch_size: int = 250,
+    batch_size: int | None = None,
     device: str = "cpu",
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -30,7 +30,7 @@ def evaluations(
         groups: Runs by their configuration.
         data: The images or the text.
         split: ``test`` or ``train``: which of them.
-        batch_size: Images at a time.
+        batch_size: Samples at a time; by default that of ``default_batch``.
         device: Where to compute.
         workers: Processes that load images.
         progress: Hears of runs done and runs in all.
@@ -52,7 +52,7 @@ def evaluations(
         found = evaluate(
             network,
             images.inputs(split, network),
-            batch_size=batch_size,
+            batch_size=batch_size or default_batch(network),
             workers=workers,
         )
         rows.append(
@@ -60,6 +60,7 @@ def evaluations(
                 "entry": name,
                 "seed": seed,
                 "run": str(run.path),
+                "task": data.task,
                 "data": data.name,
                 "digest": data.digest,
                 "split": split,
@@ -79,13 +80,14 @@ def evaluations(
 def evaluation_summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Returns a row for each configuration: means over its seeds.
 
-    Beside its accuracy (see ``scores``) stand its top-5 accuracy, in percent, the
-    loss, and the share of its MACs that an image asks for.
+    Beside its score (see ``scores``; accuracy, or of a text the loss) stand its top-5
+    accuracy, in percent, the loss, and the share of its MACs that a sample asks for.
 
     Args:
         rows: A row for each run, from ``evaluations``.
     """
-    table = scores(rows, ACCURACY._replace(key="accuracy"))
+    metric = LOSS if rows[0]["task"] == "language" else ACCURACY
+    table = scores(rows, metric._replace(key=metric.name))
     for row, group in zip(table, by_entry(rows).values(), strict=True):
         row |= {key: statistics.fmean(run[key] for run in group) for key in MEANS}
         row["top5_accuracy"] *= 100

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from ddw_graph.training.evaluation import default_batch
 from ddw_graph.training.loading import batches
 from ddw_graph.training.run import Run
 from ddw_graph.training.timing import inference_times
@@ -28,8 +29,10 @@ def run_times(
         RunError: If a folder holds no trained run.
     """
     models = {str(run): Run(run).network(device=device) for run in runs}
-    inputs = data.inputs("test", next(iter(models.values())))
-    images, _ = next(batches(inputs, min(64, len(inputs))))
+    first = next(iter(models.values()))
+    inputs = data.inputs("test", first)
+    size = min(64, default_batch(first), len(inputs))
+    images, _ = next(batches(inputs, size))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -208,7 +208,7 @@ def rewire(
         seed=seed,
         nodes=nodes,
     )
-    _check_causal(model, network)
+    _check_causal(model, network, inputs)
     if not model.training:
         network.eval()
     # A copied shortcut keeps the modes that it was copied with.
@@ -277,17 +277,41 @@ def wired(
     return build_network(parts, dags, config, edges=edges)
 
 
-def _check_causal(model: nn.Module, network: Network) -> None:
-    """Checks that the edges of a model that generates do not see later tokens."""
+@torch.no_grad()
+def _check_causal(model: nn.Module, network: Network, inputs: Inputs | None) -> None:
+    """Checks that edges do not see later tokens where the model does not."""
+    seeing = [each for each in network.stages if each.weights.sees_all_positions]
+    if not seeing or not _is_causal(model, inputs):
+        return
+    raise ModelError(
+        "edges of a model that does not see later tokens must not see them, got a "
+        f"{type(model).__name__} with {edge_text(seeing[0].edges)} edges, which "
+        "average over all tokens; take edges='dynamic:per=position'"
+    )
+
+
+def _is_causal(model: nn.Module, inputs: Inputs | None) -> bool:
+    """Returns whether another last token changes nothing before it."""
     host = model.model if isinstance(model, HostNetwork) else model
-    generates = getattr(host, "can_generate", lambda: False)()
-    for stage in network.stages:
-        if generates and stage.weights.sees_all_positions:
-            raise ModelError(
-                "edges of a model that generates must not see later tokens, got a "
-                f"{type(host).__name__} with {edge_text(stage.edges)} edges, which "
-                "average over all tokens; take edges='dynamic:per=position'"
-            )
+    example = next(examples(host, inputs)).like(next(model.parameters()))
+    others = [
+        name
+        for name, x in (*enumerate(example.args), *example.kwargs.items())
+        if name in (0, "input_ids") and isinstance(x, Tensor) and x.dtype == torch.long
+    ]
+    if not others:
+        return False
+    args: dict[Any, Any] = dict(enumerate(example.args)) | example.kwargs
+    tokens = args[others[0]].clone()
+    # In the last sample, which has no padding.
+    tokens[-1, -1] = (tokens[-1, -1] + 1) % (tokens.max() + 1)
+    args[others[0]] = tokens
+    changed = [args[place] for place in range(len(example.args))]
+    with evaluating(model):
+        before = _floats(model(*example.args, **example.kwargs))[0][-1]
+        named = {name: args[name] for name in example.kwargs}
+        after = _floats(model(*changed, **named))[0][-1]
+    return before.ndim > 1 and torch.allclose(before[:-1], after[:-1], atol=1e-6)
 
 
 @torch.no_grad()

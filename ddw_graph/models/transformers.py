@@ -21,6 +21,7 @@ from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.transformer import STD, Branches, attention, block, mlp
+from ddw_graph.wiring import MAX_NODES
 
 NODES = ("branch", "block")
 CAUSAL_EDGES = "dynamic:per=position"
@@ -384,6 +385,10 @@ def _shape(default: Shape, **changes: int | None) -> Shape:
     check_integers(**given)
     values: dict[str, Any] = default._asdict() | given
     shape = Shape(**values)
+    if 2 * shape.depth > MAX_NODES - 2:
+        raise ModelError(
+            f"depth must be at most {(MAX_NODES - 2) // 2}, got {shape.depth}"
+        )
     if shape.patch and shape.image_size % shape.patch:
         raise ModelError(
             f"image_size must be a multiple of patch, got {shape.image_size} for "

@@ -115,6 +115,11 @@ class HostNetwork(Network):
         """The stages, in the order of their runs."""
         return [self.model.get_submodule(run.paths[0]).stage for run in self.runs]  # type: ignore[misc]
 
+    @property
+    def image_size(self) -> int | None:
+        """None: the network says itself which images it takes."""
+        return None
+
     def with_stages(self, stages: Sequence[Stage]) -> Network:
         """Returns the network with other stages; they take the place of its own."""
         return HostNetwork(self.model, stages, self.runs, in_channels=self.in_channels)

@@ -138,6 +138,7 @@ class LanguageModel(Network):
                 if temperature == 0:
                     chosen = logits.argmax(-1, keepdim=True)
                 else:
+                    logits = logits - logits.amax(-1, keepdim=True)
                     shares = (logits / temperature).softmax(-1)
                     chosen = torch.multinomial(shares, 1, generator=generator)
                 text = torch.cat((text, chosen.to(text.dtype)), dim=1)

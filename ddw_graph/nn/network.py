@@ -51,6 +51,12 @@ class Network(nn.Module):
         for place, stage in enumerate(self.stages, start=1):
             stage.label = f"stage {place}"
 
+    @property
+    def image_size(self) -> int | None:
+        """Height and width of its images, pixels; None where it takes any."""
+        size: int | None = getattr(self.stem, "image_size", None)
+        return size
+
     def check(self, x: Tensor) -> None:
         """Checks that an input is a batch of images with the network's channels.
 

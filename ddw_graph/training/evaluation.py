@@ -25,13 +25,17 @@ from ddw_graph.training.shared_collection import shared_collection
 from ddw_graph.training.world import World
 
 TOKENS = 2**15
-"""Tokens that are evaluated at a time."""
+"""Tokens that are evaluated at a time, at most."""
+
+LOGITS = 2**28
+"""Logits of tokens that are evaluated at a time, at most: 1 GB."""
 
 
 def default_batch(network: Network) -> int:
     """Returns the samples to evaluate at a time: 250 images, or ``TOKENS`` tokens."""
     if isinstance(network, LanguageModel):
-        return max(1, TOKENS // network.context)
+        tokens = min(TOKENS, LOGITS // network.vocabulary)
+        return max(1, tokens // network.context)
     return 250
 
 

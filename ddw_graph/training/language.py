@@ -91,8 +91,11 @@ class Language(Prediction):
         """Returns the figures of classification, with perplexity and bits a byte."""
         row = super().evaluate(network, now)
         loss = row["test_loss"]
-        bits = loss / math.log(2) * len(self.data.test) / self.data.test_bytes
-        return {**row, "test_perplexity": math.exp(loss), "test_bits_per_byte": bits}
+        return {
+            **row,
+            "test_perplexity": math.exp(min(loss, 700.0)),  # of any more, no float
+            "test_bits_per_byte": loss / math.log(2) / self.data.bytes_per_token,
+        }
 
     def result(self, network: Any, history: Sequence[Row]) -> dict[str, Any]:
         """Returns accuracy, losses, perplexity, bits a byte, time and cost."""

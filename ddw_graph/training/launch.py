@@ -235,6 +235,8 @@ def new_network(
         ModelError: If it cannot be built.
     """
     if recipe.budget is not None:
+        if data.task == "language":
+            raise RunError(f"budget is for images, got {recipe.budget} for a text")
         settings.setdefault("edges", CLOSING_EDGES)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

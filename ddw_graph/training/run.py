@@ -166,8 +166,11 @@ class Run:
                 f"{self.path} must be the run of a language model, got one of the task "
                 f"{self.config.get('task')}"
             )
-        source = self.source
-        encoder = None if source is None else tokenizer_of(source.tokenizer)
+        wanted = self.config["data"].get("tokenizer")
+        path = self.source.tokenizer if wanted and self.source else None
+        encoder = tokenizer_of(path)
+        if path is not None and file_digest(path)[:16] != wanted:
+            raise DataError(f"{path} must be the tokenizer of {self.path}, got another")
         return partial(encode, encoder), partial(decode, encoder)
 
     def adapt(self, data: Any) -> Any:

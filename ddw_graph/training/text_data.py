@@ -129,8 +129,10 @@ class TextData:
         train: Tokens to train on.
         test: Tokens to test on.
         vocabulary: Number of different tokens.
-        test_bytes: Bytes of the text to test on.
+        bytes_per_token: Bytes of the text for each token: of the files to test on, or
+            where the text is cut, of all of it.
         digest: Tells texts of the same name apart.
+        tokenizer: Digest of the tokenizer's file; empty where tokens are bytes.
         holdout: Tokens at the end of the text to train on that are tested on, in place
             of the text's own; None where they are not.
         epoch_tokens: Tokens of an epoch; None for all.
@@ -141,8 +143,9 @@ class TextData:
     train: Tokens
     test: Tokens
     vocabulary: int
-    test_bytes: int
+    bytes_per_token: float
     digest: str
+    tokenizer: str = ""
     holdout: int | None = None
     epoch_tokens: int | None = None
     source: "DataSource | None" = None
@@ -177,7 +180,11 @@ class TextData:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what identifies this text, ready for JSON."""
-        chosen = {"holdout": self.holdout, "epoch_tokens": self.epoch_tokens}
+        chosen = {
+            "tokenizer": self.tokenizer or None,
+            "holdout": self.holdout,
+            "epoch_tokens": self.epoch_tokens,
+        }
         return {
             "name": self.name,
             "vocabulary": self.vocabulary,
@@ -201,7 +208,7 @@ def load_text(
             hidden ones are left out. By default the embedded text: the beginning of the
             Bible in the King James Version.
         tokenizer: A file of Hugging Face's ``tokenizers``; by default tokens are bytes.
-            The tokens of a file are kept beside it, in ``NAME.DIGEST.tokens``.
+            The tokens of a file are kept in the user's cache.
         holdout: Tokens at the end of the text to train on that are tested on.
 
     Raises:
@@ -215,14 +222,20 @@ def load_text(
     try:
         train = Tokens.of([_tokens(path, encoder, key, digest) for path in train_files])
         test = Tokens.of([_tokens(path, encoder, key, digest) for path in test_files])
-    except OSError as error:
+        of_test = test_files or train_files
+        size = sum(path.stat().st_size for path in of_test)
+    except (OSError, ValueError) as error:
         raise DataError(f"{root} must be readable, got {reason_of(error)}") from error
-    if holdout is not None and not 0 < holdout < len(train):
-        raise DataError(f"holdout must be in [1, {len(train)}) tokens, got {holdout}")
+    bytes_per_token = size / max(1, len(test if test_files else train))
     if not test_files:
         cut = round((1 - HELD_OUT) * len(train))
         train, test = train.part(0, cut), train.part(cut, len(train))
     if holdout is not None:
+        if not 0 < holdout < len(train):
+            raise DataError(
+                f"holdout must be in [1, {len(train)}), the tokens to train on, got "
+                f"{holdout}"
+            )
         cut = len(train) - holdout
         train, test = train.part(0, cut), train.part(cut, len(train))
         digest.update(f"held out {holdout}".encode())
@@ -235,9 +248,10 @@ def load_text(
         "text",
         train,
         test,
-        256 if encoder is None else encoder.get_vocab_size(),
-        _bytes(test, encoder),
+        256 if encoder is None else _vocabulary(encoder),
+        bytes_per_token,
         digest.hexdigest()[:16],
+        key[:16],
         holdout,
     )
 
@@ -248,11 +262,18 @@ def _files(root: Path) -> tuple[list[Path], list[Path]]:
         return [root], []
     if not root.is_dir():
         raise DataError(f"a text must be a file or a folder, got {root}")
-    parts = {path.stem: path for path in sorted(root.iterdir())}
-    test = parts.get("val") or parts.get("test")
-    if "train" in parts and test is not None:
-        return _below(parts["train"]), _below(test)
-    return _below(root), []
+    parts: dict[str, list[Path]] = {"train": [], "val": [], "test": []}
+    for path in sorted(root.iterdir()):
+        if path.stem in parts and not path.name.startswith("."):
+            parts[path.stem].append(path)
+    test = parts["val"] or parts["test"]
+    if not parts["train"] or not test:
+        return _below(root), []
+    for found in (parts["train"], test):
+        if len(found) > 1:
+            names = " and ".join(path.name for path in found)
+            raise DataError(f"{root} must have one part of a name, got {names}")
+    return _below(parts["train"][0]), _below(test[0])
 
 
 def _below(root: Path) -> list[Path]:
@@ -262,11 +283,7 @@ def _below(root: Path) -> list[Path]:
     found = []
     for folder, names, files in os.walk(root):
         names[:] = [name for name in names if not name.startswith(".")]
-        found += [
-            Path(folder, name)
-            for name in files
-            if not name.startswith(".") and not name.endswith(".tokens")
-        ]
+        found += [Path(folder, name) for name in files if not name.startswith(".")]
     if not found:
         raise DataError(f"a folder of text must hold files, got none in {root}")
     return sorted(found)
@@ -283,17 +300,24 @@ def _tokens(path: Path, encoder: Any, key: str, digest: Any) -> np.ndarray:
     digest.update(own.digest())
     if encoder is None:
         return text
-    kind = np.dtype("<u2" if encoder.get_vocab_size() <= 2**16 else "<u4")
-    kept = path.with_name(f"{path.name}.{own.hexdigest()[:8]}{key[:8]}.tokens")
+    kind = np.dtype("<u2" if _vocabulary(encoder) <= 2**16 else "<u4")
+    kept = _cache() / f"{own.hexdigest()}-{key}.tokens"
     if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
         pieces = (np.array(ids, kind).tobytes() for ids in _encoded(path, encoder))
-        write_bytes(kept, list(pieces), overwrite=False)
-    if not kept.stat().st_size:
-        return np.empty(0, kind)
-    tokens = np.memmap(kept, kind, "r")
-    if int(tokens.max()) >= encoder.get_vocab_size():
-        raise DataError(f"{kept} must hold tokens of this tokenizer: remove it")
-    return tokens
+        write_bytes(kept, pieces, overwrite=True)
+    return np.memmap(kept, kind, "r") if kept.stat().st_size else np.empty(0, kind)
+
+
+def _cache() -> Path:
+    """Returns the folder in which the tokens of texts are kept."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "ddw_graph"
+
+
+def _vocabulary(encoder: Any) -> int:
+    """Returns one more than the largest token, which may have gaps before it."""
+    return 1 + max(encoder.get_vocab().values(), default=0)
 
 
 def _encoded(path: Path, encoder: Any) -> Iterator[list[int]]:
@@ -302,19 +326,12 @@ def _encoded(path: Path, encoder: Any) -> Iterator[list[int]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             while lines := file.readlines(PIECE):
                 yield encoder.encode("".join(lines), add_special_tokens=False).ids
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} must be UTF-8 for a tokenizer, got {error}") from error
-
-
-def _bytes(tokens: Tokens, encoder: Any) -> int:
-    """Returns the bytes of the text that tokens stand for."""
-    if encoder is None:
-        return len(tokens)
-    count = 0
-    for start in range(0, len(tokens), PIECE):
-        piece = tokens.read(start, min(PIECE, len(tokens) - start))
-        count += len(encoder.decode(piece.tolist(), skip_special_tokens=False).encode())
-    return count
+    except OSError:
+        raise
+    except Exception as error:  # no UTF-8, or whatever the library raises
+        raise DataError(
+            f"{path} must be UTF-8 that the tokenizer knows, got {reason_of(error)}"
+        ) from error
 
 
 def tokenizer_of(path: Path | None) -> Any:
@@ -333,7 +350,11 @@ def tokenizer_of(path: Path | None) -> Any:
             "tokenizers"
         ) from error
     try:
-        return Tokenizer.from_str(path.read_bytes().decode())
+        encoder = Tokenizer.from_str(path.read_bytes().decode())
+        # Of single inputs to a model, which a text to train on is not.
+        encoder.no_truncation()
+        encoder.no_padding()
+        return encoder
     except Exception as error:  # the library raises plain exceptions
         raise DataError(
             f"{path} must be a file of tokenizers, got {reason_of(error)}"
@@ -342,7 +363,10 @@ def tokenizer_of(path: Path | None) -> Any:
 
 def encode(encoder: Any, text: str) -> Tensor:
     """Returns the tokens of a text, ``(tokens,)``: bytes where there is no encoder."""
-    tokens = [*text.encode()] if encoder is None else encoder.encode(text).ids
+    if encoder is None:
+        tokens = [*text.encode(errors="surrogateescape")]
+    else:
+        tokens = encoder.encode(text, add_special_tokens=False).ids
     return torch.tensor(tokens, dtype=torch.long)
 
 

@@ -1,6 +1,7 @@
 """Commands on a text, as a user calls them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -73,6 +74,45 @@ def test_a_vit_takes_the_size_of_its_images(tmp_path: Path) -> None:
         *("--out", tmp_path / "run"),
     )
     assert Run(tmp_path / "run").model_config["image_size"] == 28
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("ablate", "instances", "--run", "RUN", "--out", "OUT"), "must be of images"),
+        (("ablate", "gates", "--data", "text", "--out", "OUT"), "is for images"),
+        (("bench", "latency", "--network", "RUN", "--quick"), "latency is that of"),
+        (("explore", "RUN", "--out", "OUT"), "image"),
+        (("train", "--data", "text", "--budget", 0.5, "--out", "OUT"), "budget is for"),
+        (("train", "--data", "text", "--holdout", 899_900, "--out", "OUT"), "holdout"),
+        (("predict", "RUN", "RUN"), ""),
+        (("learn", "classes", "RUN"), "classes"),
+    ],
+)
+def test_what_a_text_is_not_for_is_one_line(
+    run: Path, words: tuple[object, ...], message: str, tmp_path: Path
+) -> None:
+    paths = {"RUN": run, "OUT": tmp_path / "out"}
+    result = call(*(paths.get(str(word), word) for word in words))
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out" / "result.json").exists()
+
+
+def test_positions_are_those_of_the_same_text(
+    run: Path, text: Path, tmp_path: Path
+) -> None:
+    copied = tmp_path / "run"
+    shutil.copytree(run, copied)
+    succeeds("analyze", copied, "--positions", 2)
+    before = text.read_text()
+    text.write_text(before[::-1])
+    try:
+        result = call("analyze", copied, "--positions", 2)
+    finally:
+        text.write_text(before)
+    assert result.exit_code == 2 and "other samples" in result.stderr
 
 
 @pytest.mark.cpu_seconds(6, reason="trains eight small runs and times four")

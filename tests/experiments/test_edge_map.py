@@ -73,6 +73,13 @@ def test_every_network_of_a_map_can_be_built(model: str) -> None:
     assert name_of(dense) == "DenseFormer"
 
 
+def test_a_map_holds_out_its_own_part(tmp_path: Path) -> None:
+    source = DataSource("text", tmp_path / "text.txt", holdout=100)
+    plan = comparison(tmp_path, source=source)
+    with pytest.raises(RunError, match="holds out a part of the training data itself"):
+        tuned(plan, [0.1], tmp_path / "map")
+
+
 def test_kinds_of_ones_choice() -> None:
     assert [entry.edges for entry in edge_map("gpt_tiny", ["learned"]).entries] == [
         "fixed",

@@ -206,3 +206,18 @@ def test_the_loss_and_gradient_checkpointing_of_the_library_work() -> None:
         getattr(network.model, name) for name in names if hasattr(network.model, name)
     )()
     torch.testing.assert_close(gradient(), wanted)
+
+
+@pytest.mark.parametrize(
+    "make", [*DECODERS.values(), lambda: original("gpt2").transformer]
+)
+def test_edges_that_pool_are_refused_where_later_tokens_are_hidden(
+    make: Callable[[], Any],
+) -> None:
+    with pytest.raises(ModelError, match="per=position"):
+        rewire(make().eval(), edges="dynamic")
+
+
+def test_edges_that_pool_are_taken_where_all_tokens_are_seen() -> None:
+    network = rewire(original("bert"), edges="dynamic")
+    assert len(network.stages) == 1

@@ -223,6 +223,7 @@ def test_cost_counts_every_product() -> None:
     [
         (lambda: gpt(heads=3), "heads must divide the width, got 3"),
         (lambda: gpt(depth=0), "depth must be at least 1, got 0"),
+        (lambda: gpt(depth=10**9), "depth must be at most 4999"),
         (lambda: vit(patch=3), "image_size must be a multiple of patch, got 8"),
         (lambda: gpt(node="layer"), "node must be one of branch, block"),
         (lambda: gpt(num_classes=3), "got num_classes, a setting of"),

@@ -16,7 +16,7 @@ from ddw_graph.training.keys import Key
 from ddw_graph.training.launch import new_network
 from ddw_graph.training.loading import training_batches
 from ddw_graph.training.recipe import parameter_groups
-from ddw_graph.training.text_data import Tokens, Windows
+from ddw_graph.training.text_data import Tokens, Windows, encode, tokenizer_of
 
 TINY: Any = {"depth": 1, "width": 16, "heads": 2, "context": 16}
 EDGES = "dynamic:per=position,bias=0,gate=none,norm=rms"
@@ -112,7 +112,10 @@ def test_a_part_can_be_held_out(tmp_path: Path) -> None:
     assert cut.digest != data.digest
 
 
-def test_a_tokenizer_makes_the_tokens(tmp_path: Path) -> None:
+def test_a_tokenizer_makes_the_tokens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     tokenizers = pytest.importorskip("tokenizers")
     path = text_file(tmp_path)
     model = tokenizers.Tokenizer(tokenizers.models.BPE())
@@ -132,7 +135,8 @@ def test_a_tokenizer_makes_the_tokens(tmp_path: Path) -> None:
     wanted = model.encode(text.decode()).ids
     found = [*first.train.read(0, len(first.train))]
     assert wanted[: len(found)] == [int(token) for token in found]
-    assert first.test_bytes == pytest.approx(300, abs=12)
+    whole = len(first.train) + len(first.test)
+    assert first.bytes_per_token == pytest.approx(len(text) / whole)
     run = train(
         new_network(first, small_recipe(), seed=0, **TINY),
         first,
@@ -142,6 +146,9 @@ def test_a_tokenizer_makes_the_tokens(tmp_path: Path) -> None:
     )
     encode, decode = run.tokenizer()
     assert decode(encode("a graph of nodes")) == "a graph of nodes"
+    file.write_text(file.read_text() + " ")
+    with pytest.raises(DataError, match="must be the tokenizer of"):
+        run.tokenizer()
     file.write_text("{}")
     with pytest.raises(DataError, match="must be a file of tokenizers"):
         run.tokenizer()
@@ -245,6 +252,7 @@ def test_what_does_not_go_together_is_refused(
         ({"per_class": 3}, "per_class=3 is for data"),
         ({"image_size": 8}, "image_size=8 is for data"),
         ({"holdout": 10**9}, "holdout must be in"),
+        ({"holdout": 950_000}, "holdout must be in"),
         ({"epoch_tokens": 0}, "epoch_tokens must be at least 1"),
         ({"tokenizer": Path("nowhere")}, "nowhere"),
     ],
@@ -260,3 +268,49 @@ def test_an_empty_folder_or_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").touch()
     with pytest.raises(DataError, match="must have 2 tokens"):
         load_data("text", root=tmp_path / "empty.txt")
+
+
+def word_level(path: Path) -> Any:
+    """Returns a tokenizer with settings that training must leave aside."""
+    tokenizers = pytest.importorskip("tokenizers")
+    words = {"[CLS]": 0, "[UNK]": 1, "[PAD]": 2, "the": 3, "graph": 70_000}
+    model = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    model.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    model.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A", special_tokens=[("[CLS]", 0)]
+    )
+    model.enable_truncation(max_length=8)
+    model.enable_padding(pad_id=2, length=5000)
+    model.save(str(path))
+    return path
+
+
+def test_a_tokenizers_settings_for_single_inputs_are_left_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "text.txt").write_text("the graph other " * 40)
+    data = load_data(
+        "text", root=tmp_path / "text.txt", tokenizer=word_level(tmp_path / "t.json")
+    )
+    whole = [*data.train.read(0, len(data.train)), *data.test.read(0, len(data.test))]
+    assert [int(token) for token in whole] == [3, 70_000, 1] * 40
+    assert data.vocabulary == 70_001
+    assert data.bytes_per_token == 16 / 3
+    found = encode(tokenizer_of(tmp_path / "t.json"), "the graph")
+    assert found.tolist() == [3, 70_000]
+    assert [path.suffix for path in (tmp_path / "cache").rglob("*.*")] == [".tokens"]
+    (tmp_path / "text.txt").write_bytes(b"\xff\xfe" * 30)
+    with pytest.raises(DataError, match="must be UTF-8"):
+        load_data("text", root=tmp_path / "text.txt", tokenizer=tmp_path / "t.json")
+
+
+def test_two_parts_of_one_name_are_refused(tmp_path: Path) -> None:
+    for name in ("train.txt", "train.md", "val.txt"):
+        (tmp_path / name).write_text("abcdef")
+    with pytest.raises(DataError, match=r"train.md and train.txt"):
+        load_data("text", root=tmp_path)
+
+
+def test_any_bytes_can_be_a_prompt() -> None:
+    assert encode(None, b"\xff".decode(errors="surrogateescape")).tolist() == [255]
