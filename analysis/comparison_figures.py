@@ -1,6 +1,7 @@
 """Pictures of a comparison: accuracies, and accuracy over time and over MACs."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -30,9 +31,9 @@ def accuracy_figure(rows: Rows, summary: Rows) -> Figure:
         runs = [metric.scale * value for value in runs]
         draw_scores(left, y, runs, row[metric.name], color="C0", marker="o")
         draw_difference(right, y, row, "difference", color="C1", marker="o")
-    left.set(xlabel=f"{metric.title} (line: mean)", title=metric.name.capitalize())
+    left.set(xlabel=f"{metric.title}\n(line: mean)", title=metric.name.capitalize())
     right.set(
-        xlabel=f"{metric.unit}, paired by seed, against {names[0]}",
+        xlabel=fill(f"{metric.unit}, paired by seed, against {names[0]}", 34),
         title="Difference with its 95 % interval",
     )
     return figure
