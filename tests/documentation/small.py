@@ -25,10 +25,11 @@ EACH = {"train": 8, "t10k": 4}
 TINY = "--data fashion_mnist --root {fashion}"
 FEW = "--epochs 1 --per-class 2 --batch-size 8 --warmup-epochs 0 --device cpu"
 FILES = f"{FEW} --image-size 32 --workers 0 --learning-rate 0.01"
-TEXT = (
-    "--epochs 1 --epoch-tokens 400 --holdout 400 --warmup-epochs 0 --device cpu "
-    "--depth 1 --width 8 --heads 1 --context 16"
+WHOLE_TEXT = (
+    "--epochs 1 --epoch-tokens 400 --warmup-epochs 0 --device cpu --depth 1 --width 8 "
+    "--heads 1 --context 16"
 )
+TEXT = f"{WHOLE_TEXT} --holdout 400"
 APPENDED = {
     "ddw-graph build": "",
     "ddw-graph draw": "",
@@ -45,7 +46,9 @@ APPENDED = {
     "ddw-graph compare": f"{FEW} {TINY} --seeds 1 --jobs 1",
     "ddw-graph compare --holdout": f"{FEW} {TINY} --seeds 1 --jobs 1 --holdout 20",
     "ddw-graph compare --data text": f"{TEXT} --seeds 1 --jobs 1",
-    "ddw-graph ablate edges": f"{TEXT} --seeds 1 --jobs 1 --rates 0.01 --edges learned",
+    "ddw-graph ablate edges": (
+        f"{WHOLE_TEXT} --seeds 1 --jobs 1 --rates 0.01 --edges learned"
+    ),
     "ddw-graph generate": "--tokens 5 --device cpu",
     "ddw-graph ablate": f"{FEW} {TINY} --seeds 1 --jobs 1",
     "ddw-graph ablate --run": "--device cpu",
