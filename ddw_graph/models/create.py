@@ -89,18 +89,19 @@ def create_model(
             other backbone that ``rewire`` takes.
         features_only: Whether to return a ``FeatureNetwork``, which has no head.
         out_indices: The levels that it returns; see there.
-        settings: As follows, and those of ``create_randwire`` for RandWire's networks,
+        settings: See below, and those of ``create_randwire`` for RandWire's networks,
             of ``create_gpt`` for language models, of ``create_vit`` for vision
             Transformers, and of ``create_backbone`` for all others. None stands for the
             default.
 
-    Settings of all networks:
+    Keyword Args:
         wiring: A DAG for every stage, a list of one DAG a stage, a function from n to
             a DAG, or a text such as ``"ws:k=4,p=0.75"``. By default the complete DAG;
             for static edges see the family.
-        edges: A kind of edge weights, ``dynamic`` by default; see ``Stage``.
-        num_classes: Number of classes, 1000 by default.
-        in_channels: Channels of an image, 3 by default.
+        edges: A kind of edge weights, ``dynamic`` by default, and of language models
+            ``dynamic:per=position``; see ``Stage``.
+        num_classes: Number of classes, 1000 by default; not of language models.
+        in_channels: Channels of an image, 3 by default; not of language models.
         drop_path: Probability that, in training, a sample loses one input of a node.
         seed: Fixes the random graphs; each stage draws its own. Weights come from
             torch's generator.
