@@ -16,7 +16,7 @@ from ddw_graph.analysis.markdown import (
 from ddw_graph.analysis.report_files import write_files
 from ddw_graph.experiments.ablations import Ablation, runs_of
 from ddw_graph.experiments.compare import Comparison
-from ddw_graph.experiments.summary import ACCURACY, LOSS, summary
+from ddw_graph.experiments.summary import metric_of_summary, summary
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -53,7 +53,7 @@ def ablation_table(ablation: Ablation, table: Rows) -> str:
             return number(value, ".2f")
         return f"{value:.2f} ({value - reference:+.2f})"
 
-    metric = LOSS if "loss" in table[0] else ACCURACY
+    metric = metric_of_summary(table)
     to = f" to {ablation.reference.label}"
     columns: dict[str, Column] = {
         **({"known as": "{name}"} if "name" in table[0] else {}),

@@ -13,7 +13,7 @@ from ddw_graph.analysis.pictures import plain, styled
 from ddw_graph.analysis.report_files import write_files
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.experiments.compare import Comparison
-from ddw_graph.experiments.summary import ACCURACY, LOSS, summary
+from ddw_graph.experiments.summary import metric_of_summary, summary
 from ddw_graph.training.run import Run
 from ddw_graph.wiring import from_dict
 
@@ -35,7 +35,7 @@ COLUMNS: dict[str, Column] = {
 
 def markdown_summary(table: Sequence[Mapping[str, Any]]) -> str:
     """Returns a comparison's summary as a Markdown table."""
-    metric = LOSS if "loss" in table[0] else ACCURACY
+    metric = metric_of_summary(table)
     return markdown_rows(score_columns("wiring and edges", metric) | COLUMNS, table)
 
 

@@ -159,7 +159,7 @@ def ablate(
     )
     from ddw_graph.experiments.groups import groups
     from ddw_graph.experiments.step_costs import entry_costs
-    from ddw_graph.training.launch import usable_device
+    from ddw_graph.training.launch import TASKS, usable_device
     from ddw_graph.training.run import Run
 
     context = click.get_current_context()
@@ -180,7 +180,7 @@ def ablate(
         _test(given, data, out, shuffle_seed, place, workers, as_json)
         return
     trained, source = chosen_recipe(recipe, options), data_source(options)
-    model = model or source.default_model
+    model = model or TASKS[source.task].default_model
     if name == "edges":
         ablation = edge_map(model, kinds)
     elif source.name == "text":

@@ -27,13 +27,13 @@ def figure_table(report: dict[str, Any]) -> str:
 def evaluation_table(table: Sequence[Mapping[str, Any]]) -> str:
     """Returns the rows of ``evaluation_summary`` as a Markdown table."""
     from ddw_graph.analysis.markdown import markdown_rows, score_columns
-    from ddw_graph.experiments.summary import ACCURACY, LOSS
+    from ddw_graph.experiments.summary import ACCURACY, metric_of_summary
 
-    text = "loss_std" in table[0]
+    metric = metric_of_summary(table)
     of_images = {"top-5 accuracy, %": "{top5_accuracy:.2f}", "loss": "{loss:.4f}"}
     columns = {
-        **score_columns("run", LOSS if text else ACCURACY),
-        **({} if text else of_images),
+        **score_columns("run", metric),
+        **(of_images if metric is ACCURACY else {}),
         "share of the MACs, %": lambda row: f"{100 * row['macs_share']:.1f}",
     }
     return markdown_rows(columns, table)

@@ -4,7 +4,7 @@
 
 Writes FOLDER/train.txt and FOLDER/val.txt: the source files below the folder ``Lib`` of
 the Python that runs this, in the order of their paths; every fiftieth file is held out.
-Python 3.11 gives 28 MB.
+Python 3.11.7 gives 31.5 MB.
 """
 
 import sys

@@ -2,7 +2,7 @@
 
 Results are appended to a file as they come; run the same command again to resume.
 
-    python tools/rewire_table.py rewire.jsonl docs/results/rewire.md
+    python tools/rewire_table.py rewire.jsonl docs/results/rewired-networks.md
 """
 
 import argparse
@@ -32,20 +32,8 @@ from ddw_graph.nn.host_network import HostNetwork
 
 SMALLEST = (
     *("atto", "femto", "pico", "zepto", "nano", "xxs", "xxt", "tiny", "_t", "micro"),
-    *(
-        "mini",
-        "xs",
-        "_ti",
-        "lite",
-        "small",
-        "_s",
-        "_m0",
-        "m1",
-        "_b0",
-        "050",
-        "18",
-        "_b_",
-    ),
+    *("mini", "xs", "_ti", "lite", "small", "_s", "_m0", "m1", "_b0", "050", "18"),
+    "_b_",
 )
 """Parts of names of small networks, the smallest first."""
 DEPTHS = {

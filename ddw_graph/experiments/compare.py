@@ -189,6 +189,11 @@ class Comparison:
                     f"{entry.edges} edges of {self.model}"
                 )
 
+    @property
+    def network_name(self) -> str:
+        """Name of the network."""
+        return self.model or TASKS[self.source.task].default_model
+
     def recipe_of(self, entry: Entry) -> Recipe:
         """Returns the recipe with an entry's own values."""
         recipe = self.recipe
@@ -207,7 +212,7 @@ class Comparison:
         return {
             "budget": replace(self.entries[0], learning_rate=None).label,
             "recipe": self.recipe.as_dict(),
-            "model": self.model or self.source.default_model,
+            "model": self.network_name,
             "channels": self.channels,
             "settings": dict(self.settings),
             "execution": self.execution.as_dict(),
@@ -242,7 +247,7 @@ def tasks(comparison: Comparison, data: Any, folder: Path) -> list[Task]:
         ModelError: If a network cannot be built, or not at this budget.
     """
     made = []
-    name = comparison.model or comparison.source.default_model
+    name = comparison.network_name
     settings = {**settings_for(name, data), **comparison.settings}
     counted = TotalMacs(data.image_size)
     for seed in comparison.seeds:

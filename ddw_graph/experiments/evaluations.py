@@ -6,7 +6,7 @@ from typing import Any
 
 from ddw_graph.experiments.groups import Group
 from ddw_graph.experiments.summary import ACCURACY, LOSS, by_entry, scores
-from ddw_graph.training.evaluation import default_batch, evaluate
+from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.run import Run
 
 MEANS = ("top5_accuracy", "loss", "macs_share")
@@ -52,7 +52,7 @@ def evaluations(
         found = evaluate(
             network,
             images.inputs(split, network),
-            batch_size=batch_size or default_batch(network),
+            batch_size=batch_size,
             workers=workers,
         )
         rows.append(

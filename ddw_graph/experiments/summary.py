@@ -82,6 +82,11 @@ def metric_of(rows: Sequence[Mapping[str, Any]]) -> Metric:
     return LOSS if "test_perplexity" in rows[0] else ACCURACY
 
 
+def metric_of_summary(table: Sequence[Mapping[str, Any]]) -> Metric:
+    """Returns what the rows of ``scores`` are compared by."""
+    return LOSS if f"{LOSS.name}_std" in table[0] else ACCURACY
+
+
 def scores(rows: Sequence[Mapping[str, Any]], metric: Metric) -> list[dict[str, Any]]:
     """Returns a row for each entry: its score, and the difference to the first's.
 

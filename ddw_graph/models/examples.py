@@ -47,6 +47,12 @@ class Example(NamedTuple):
         return Example(args, kwargs)
 
 
+def float_tensors(output: Any) -> list[Tensor]:
+    """Returns the tensors of floats in what a network returned."""
+    leaves = tree_leaves(output)
+    return [x for x in leaves if isinstance(x, Tensor) and x.is_floating_point()]
+
+
 def examples(
     model: nn.Module, inputs: Inputs | None = None, *, first: Sequence[int] = ()
 ) -> Iterator[Example]:

@@ -9,12 +9,11 @@ from typing import Any
 import networkx as nx
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 from ddw_graph.errors import ModelError, ShareWarning
 from ddw_graph.generators.stages import Wiring, stage_wirings
 from ddw_graph.models.backbones import library_model, name_of
-from ddw_graph.models.examples import Inputs, examples
+from ddw_graph.models.examples import Inputs, examples, float_tensors
 from ddw_graph.models.hosting import host_parts
 from ddw_graph.models.parts import (
     Parts,
@@ -308,9 +307,9 @@ def _is_causal(model: nn.Module, inputs: Inputs | None) -> bool:
     args[others[0]] = tokens
     changed = [args[place] for place in range(len(example.args))]
     with evaluating(model):
-        before = _floats(model(*example.args, **example.kwargs))[0][-1]
+        before = float_tensors(model(*example.args, **example.kwargs))[0][-1]
         named = {name: args[name] for name in example.kwargs}
-        after = _floats(model(*changed, **named))[0][-1]
+        after = float_tensors(model(*changed, **named))[0][-1]
     return before.ndim > 1 and torch.allclose(before[:-1], after[:-1], atol=1e-6)
 
 
@@ -324,7 +323,7 @@ def _check_same(model: nn.Module, network: Network, inputs: Inputs | None) -> No
         args, kwargs = example.like(parameter)
         try:
             with evaluating(model):
-                wanted = _floats(model(*args, **kwargs))
+                wanted = float_tensors(model(*args, **kwargs))
         except Exception:  # images of another size than it takes
             continue
         if all(x.isfinite().all() for x in wanted):
@@ -336,7 +335,7 @@ def _check_same(model: nn.Module, network: Network, inputs: Inputs | None) -> No
             "inputs="
         )
     with evaluating(network):
-        found = _floats(network(*args, **kwargs))
+        found = float_tensors(network(*args, **kwargs))
     limit = torch.finfo(parameter.dtype).eps ** 0.5
     for one, other in zip(found, wanted, strict=True):
         difference = (one - other).abs().max().item()
@@ -347,8 +346,3 @@ def _check_same(model: nn.Module, network: Network, inputs: Inputs | None) -> No
                 "form that rewire knows, or a wiring's attribute weights compute "
                 "something else"
             )
-
-
-def _floats(output: Any) -> list[Tensor]:
-    leaves = tree_leaves(output)
-    return [x for x in leaves if isinstance(x, Tensor) and x.is_floating_point()]

@@ -12,10 +12,9 @@ from dataclasses import replace
 from itertools import pairwise
 
 from torch import Tensor, fx, nn
-from torch.utils._pytree import tree_leaves
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.examples import Inputs
+from ddw_graph.models.examples import Inputs, float_tensors
 from ddw_graph.models.hosting import host_parts, may_start, run_of, runs_of, stage_parts
 from ddw_graph.models.nearest import matrices, nearest
 from ddw_graph.models.parts import Parts, StageParts, with_nodes
@@ -43,7 +42,7 @@ def split_backbone(
         [2, 2, 2, 2]
     """
     found = probe(model, inputs)
-    logits = next((x for x in _tensors(found.output)), None)
+    logits = next(iter(float_tensors(found.output)), None)
     in_channels = found.example.image_channels
     if logits is None or (in_channels and not _is_logits(found.output)):
         raise ModelError(
@@ -64,12 +63,6 @@ def split_backbone(
         runs = runs_of(model, found, blocks, error)
         parts = host_parts(model, runs, *sizes)
     return with_nodes(parts, node)
-
-
-def _tensors(output: object) -> list[Tensor]:
-    """Returns the tensors of floats in what a network returned."""
-    every = [output] if isinstance(output, Tensor) else tree_leaves(output)
-    return [x for x in every if isinstance(x, Tensor) and x.is_floating_point()]
 
 
 def _is_logits(output: object) -> bool:

@@ -2,10 +2,25 @@
 
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from ddw_graph.errors import DataError
+
+
+def check_format(content: Any, name: str, version: int) -> None:
+    """Checks which format a JSON object says that it has.
+
+    Raises:
+        ValueError: If it is another one.
+        KeyError: If it says none.
+    """
+    if (content["format"], content["version"]) != (name, version):
+        raise ValueError(
+            f"it must be {name} of version {version}, got "
+            f"{content['format']!r} of version {content['version']!r}"
+        )
 
 
 class ArrayWriter:

@@ -34,6 +34,7 @@ class Classification(Prediction):
     """
 
     name = "classification"
+    default_model = "randwire_tiny"
     fewest = 2
 
     data: ImageData

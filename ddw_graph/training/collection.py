@@ -28,7 +28,7 @@ from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.stage import Stage
-from ddw_graph.training.array_file import ArrayWriter, mapped_array
+from ddw_graph.training.array_file import ArrayWriter, check_format, mapped_array
 from ddw_graph.training.positions import (
     Positions,
     edge_weights,
@@ -485,11 +485,7 @@ def open_collection(folder: Path) -> Collection:
     path = folder / "collection.json"
     try:
         content: Any = json.loads(path.read_bytes())
-        if (content["format"], content["version"]) != (FORMAT, VERSION):
-            raise ValueError(
-                f"it must be {FORMAT} of version {VERSION}, got "
-                f"{content['format']!r} of version {content['version']!r}"
-            )
+        check_format(content, FORMAT, VERSION)
         stages = tuple(
             StageEdges(
                 int(stage["nodes"]),

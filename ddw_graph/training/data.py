@@ -113,11 +113,6 @@ class DataSource:
         """What is learned from such data: ``classification`` or ``language``."""
         return "language" if self.name == "text" else "classification"
 
-    @property
-    def default_model(self) -> str:
-        """The network that is trained on such data where none is named."""
-        return "gpt_tiny" if self.name == "text" else "randwire_tiny"
-
     def as_dict(self) -> dict[str, Any]:
         """Returns the values by name, ready for JSON, with absolute paths."""
         paths = {

@@ -68,7 +68,7 @@ def evaluate(
     network: Network,
     images: Dataset[Any],
     *,
-    batch_size: int = 250,
+    batch_size: int | None = None,
     workers: int = 0,
     price: NetworkCost | None = None,
     world: World = World(),  # noqa: B008 (frozen)
@@ -81,7 +81,7 @@ def evaluate(
         network: The network.
         images: Images and classes, such as ``ImageData.test_inputs`` gives; or windows
             of a text and what follows each token.
-        batch_size: Images at a time.
+        batch_size: Samples at a time; by default that of ``default_batch``.
         workers: Processes that load images.
         price: What the network costs; computed by default.
         world: The processes that evaluate, each its part of every batch.
@@ -92,6 +92,8 @@ def evaluate(
     Raises:
         DataError: If there is no image, one cannot be read, or the loss is not finite.
     """
+    if batch_size is None:
+        batch_size = default_batch(network)
     device = next(network.parameters()).device
     # Of loss, right predictions, those among five, shares of MACs, and predictions.
     sums = torch.zeros(5, dtype=torch.float64, device=device)

@@ -55,7 +55,6 @@ class ImageData:
     source: "DataSource | None" = None
 
     task = "classification"
-    default_model = "randwire_tiny"
 
     def __post_init__(self) -> None:
         """Checks classes and images."""

@@ -37,6 +37,7 @@ class Language(Prediction):
     """
 
     name = "language"
+    default_model = "gpt_tiny"
     data: TextData
 
     @cached_property

@@ -238,12 +238,11 @@ def new_network(
         if data.task == "language":
             raise RunError(f"budget is for images, got {recipe.budget} for a text")
         settings.setdefault("edges", CLOSING_EDGES)
+    name = model or TASKS[data.task].default_model
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network: Network = create_model(
-            model or data.default_model,
-            seed=seed,
-            **{**settings_for(model or data.default_model, data), **settings},
+            name, seed=seed, **{**settings_for(name, data), **settings}
         )
     return network
 

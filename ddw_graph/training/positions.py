@@ -18,7 +18,7 @@ from ddw_graph.nn.features import Weights
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output
 from ddw_graph.nn.plan import StagePlan
-from ddw_graph.training.array_file import ArrayWriter, mapped_array
+from ddw_graph.training.array_file import ArrayWriter, check_format, mapped_array
 
 FORMAT = "ddw_graph.positions"
 VERSION = 1
@@ -196,11 +196,7 @@ def read_positions(
         return None
     try:
         content: Any = json.loads(path.read_bytes())
-        if (content["format"], content["version"]) != (FORMAT, VERSION):
-            raise ValueError(
-                f"it must be {FORMAT} of version {VERSION}, got "
-                f"{content['format']!r} of version {content['version']!r}"
-            )
+        check_format(content, FORMAT, VERSION)
         count = int(content["samples"])
         axes = [tuple(map(int, shape)) for shape in content["positions"]]
         shape = tuple(map(int, content["input"]))

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.edge_log import edge_rows, write_edge_log
-from ddw_graph.training.evaluation import default_batch, evaluate
+from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import Recipe
@@ -26,6 +26,9 @@ class Prediction(Task):
         data: What it is trained on.
         recipe: How it is trained.
     """
+
+    default_model: str
+    """The network that is trained where none is named."""
 
     def __init__(
         self, network: Network, data: ImageData | TextData, recipe: Recipe
@@ -64,7 +67,6 @@ class Prediction(Task):
         found = evaluate(
             network,
             self.test,
-            batch_size=default_batch(network),
             workers=now.workers,
             price=self.price,
             world=now.world,

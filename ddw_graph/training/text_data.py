@@ -4,7 +4,8 @@ import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
+from functools import cached_property
+from hashlib import file_digest, sha256
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ HELD_OUT = 0.1
 """Share of a text, at its end, that is tested on."""
 
 PIECE = 2**22
-"""Bytes that are read, or encoded, at a time."""
+"""Bytes that are encoded at a time."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Tokens:
         """Returns all tokens of some arrays, one after the other."""
         return cls(tuple(pieces), 0, sum(map(len, pieces)))
 
+    @cached_property
+    def _ends(self) -> list[int]:
+        """The first place behind each array."""
+        return [*accumulate(map(len, self.pieces))]
+
     def __len__(self) -> int:
         """Returns the number of tokens."""
         return self.stop - self.start
@@ -58,8 +64,7 @@ class Tokens:
 
     def read(self, start: int, count: int) -> np.ndarray:
         """Returns some tokens, int64."""
-        ends = [*accumulate(map(len, self.pieces))]
-        place = self.start + start
+        ends, place = self._ends, self.start + start
         read: list[np.ndarray] = []
         while count:
             index = bisect_right(ends, place)
@@ -151,7 +156,6 @@ class TextData:
     source: "DataSource | None" = None
 
     task = "language"
-    default_model = "gpt_tiny"
     bad: tuple[BadImage, ...] = ()
     classes: tuple[str, ...] = ()
     image_size = 0
@@ -294,9 +298,8 @@ def _tokens(path: Path, encoder: Any, key: str, digest: Any) -> np.ndarray:
     if not path.stat().st_size:
         return np.empty(0, np.uint8)
     text = np.memmap(path, np.uint8, "r")
-    own = sha256()
-    for start in range(0, len(text), PIECE):
-        own.update(text[start : start + PIECE].tobytes())
+    with path.open("rb") as file:
+        own = file_digest(file, "sha256")
     digest.update(own.digest())
     if encoder is None:
         return text

@@ -16,7 +16,7 @@ def text_drawing(dag: nx.DiGraph) -> str:
     Rows hear and columns feed, as in the adjacency matrix: ``#`` is an edge, ``.``
     none. A row ends with its node's number, which heads the column below it; the last
     lines repeat the numbers, read downwards. ``=`` marks identity nodes.
-    Above ``MAX_COLUMNS`` nodes a row lists the nodes that it hears instead.
+    Above ``MAX_COLUMNS`` nodes a row lists its inputs instead.
 
     Args:
         dag: The wiring.

@@ -33,10 +33,10 @@ def run(text: Path) -> Path:
 
 
 def test_a_trained_text_is_evaluated_again(run: Path) -> None:
-    told = json.loads(succeeds("eval", run, "--json").stdout)
+    printed = json.loads(succeeds("eval", run, "--json").stdout)
     wanted = Run(run).result
     assert wanted is not None
-    assert told["runs"][0]["loss"] == pytest.approx(wanted["test_loss"], rel=1e-6)
+    assert printed["runs"][0]["loss"] == pytest.approx(wanted["test_loss"], rel=1e-6)
 
 
 def test_text_is_generated(run: Path) -> None:
@@ -140,8 +140,8 @@ def test_texts_are_compared_and_mapped(text: Path, tmp_path: Path) -> None:
     assert len(pd.read_csv(folder / "tuning.csv")) == 4
     words = ("ablate", "edges", *common, "--edges", "learned", "--seeds", 1)
     again = ("--trials", folder / "tuning.csv", "--out", tmp_path / "again")
-    told = json.loads(succeeds(*words, *again, "--json").stdout)
-    assert [row["learning_rate"] for row in told["summary"]] == [0.01, 0.01]
+    printed = json.loads(succeeds(*words, *again, "--json").stdout)
+    assert [row["learning_rate"] for row in printed["summary"]] == [0.01, 0.01]
     assert not (tmp_path / "again" / "tuning").exists()
     for more in (("--rates", "0.1"), ("--edges", "attention")):
         assert call(*words, *again, *more).exit_code == 2
