@@ -60,6 +60,11 @@ WITH_RUNS = {
     "half, once and twice the recipe's]",
 )
 @click.option(
+    "--router-rates",
+    callback=numbers,
+    help="Of edges: what --router-lr is chosen from.  [default: 0.01,0.1,1]",
+)
+@click.option(
     "--trials",
     type=click.Path(path_type=Path),
     help="Of edges: the tuning.csv of another map, whose best rates are taken.",
@@ -103,6 +108,7 @@ def ablate(
     name: str,
     kinds: tuple[str, ...],
     rates: tuple[float, ...],
+    router_rates: tuple[float, ...],
     trials: Path | None,
     runs: tuple[Path, ...],
     seeds: int,
@@ -118,8 +124,8 @@ def ablate(
 ) -> None:
     """Run the map of edges, an ablation, or the test of instances.
 
-    edges: every kind of edges on one network and data, each at the learning rate that
-    is best for it on held-out data; differences to fixed edges, parameters, MACs, time
+    edges: every kind of edges on one network and data, each at the rates that are
+    best for it on held-out data; differences to fixed edges, parameters, MACs, time
     and memory of a step.
     table4: DDW against RandWire's generators. table6: fixed, learned and dynamic
     edges, and the original network. fig3: routers that begin with a bias of 3, 0, -3.
@@ -151,6 +157,7 @@ def ablate(
     )
     from ddw_graph.experiments.edge_map import (
         FACTORS,
+        ROUTER_RATES,
         edge_map,
         map_rows,
         read_trials,
@@ -168,9 +175,9 @@ def ablate(
     if name not in ("edges", "instances"):
         refuse_options(context, name, {"kinds"})
     if name != "edges":
-        refuse_options(context, name, {"rates", "trials"})
+        refuse_options(context, name, {"rates", "router_rates", "trials"})
     if trials is not None:
-        refuse_options(context, "--trials", {"rates"})
+        refuse_options(context, "--trials", {"rates", "router_rates"})
     place = usable_device(device)
     if runs:
         refuse_options(context, "--run", set(context.params) - WITH_RUNS)
@@ -207,7 +214,12 @@ def ablate(
             wanted = rates or tuple(f * trained.learning_rate for f in FACTORS)
             with run_bar(comparison.recipe.epochs) as show:
                 comparison, tried = tuned(
-                    comparison, wanted, out, jobs=jobs, progress=show
+                    comparison,
+                    wanted,
+                    router_rates or ROUTER_RATES,
+                    out,
+                    jobs=jobs,
+                    progress=show,
                 )
         ablation = replace(
             ablation, entries=comparison.entries, reference=comparison.entries[0]

@@ -28,6 +28,10 @@ ORIGINAL = "original"
 """The wiring of an entry that is a backbone as its library has it."""
 
 
+RATES = ("learning_rate", "router_lr")
+"""What an entry may have of its own, beside the network, that a map tunes."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """A wiring and a kind of edges, as texts.
@@ -40,6 +44,7 @@ class Entry:
         node: What a node of a backbone or Transformer is; by default as for
             ``create_model``.
         learning_rate: In place of the recipe's.
+        router_lr: In place of the recipe's.
     """
 
     wiring: str
@@ -47,6 +52,7 @@ class Entry:
     budget: float | None = None
     node: str | None = None
     learning_rate: float | None = None
+    router_lr: float | None = None
 
     @property
     def label(self) -> str:
@@ -55,9 +61,15 @@ class Entry:
             "budget": self.budget,
             "node": self.node,
             "learning_rate": self.learning_rate,
+            "router_lr": self.router_lr,
         }
         words = [f"{key}={value}" for key, value in more.items() if value is not None]
         return " ".join((self.wiring, self.edges, *words))
+
+    @property
+    def untuned(self) -> "Entry":
+        """The entry without rates of its own."""
+        return replace(self, learning_rate=None, router_lr=None)
 
     @property
     def folder(self) -> str:
@@ -196,12 +208,11 @@ class Comparison:
 
     def recipe_of(self, entry: Entry) -> Recipe:
         """Returns the recipe with an entry's own values."""
-        recipe = self.recipe
-        if entry.budget is not None:
-            recipe = replace(recipe, budget=entry.budget)
-        if entry.learning_rate is not None:
-            recipe = replace(recipe, learning_rate=entry.learning_rate)
-        return recipe
+        own = {key: getattr(entry, key) for key in ("budget", *RATES)}
+        return replace(
+            self.recipe,
+            **{key: value for key, value in own.items() if value is not None},
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what all runs share, ready for JSON.
@@ -210,7 +221,7 @@ class Comparison:
         gain entries and seeds, and each run's own configuration holds its own.
         """
         return {
-            "budget": replace(self.entries[0], learning_rate=None).label,
+            "budget": self.entries[0].untuned.label,
             "recipe": self.recipe.as_dict(),
             "model": self.network_name,
             "channels": self.channels,

@@ -1,4 +1,4 @@
-"""A map of kinds of edges: each at its own learning rate, on one network and data."""
+"""A map of kinds of edges: each at its own rates, on one network and data."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,13 @@ from typing import Any
 
 from ddw_graph.errors import RunError, reason_of
 from ddw_graph.experiments.ablations import Ablation
-from ddw_graph.experiments.compare import Comparison, Entry, run_comparison, start
+from ddw_graph.experiments.compare import (
+    RATES,
+    Comparison,
+    Entry,
+    run_comparison,
+    start,
+)
 from ddw_graph.experiments.runs import Progress
 from ddw_graph.experiments.summary import ACCURACY, metric_of
 from ddw_graph.models.transformers import GPT, VIT
@@ -51,10 +57,13 @@ NAMES = {
 """Entries under the name of the paper whose wiring and edges they are."""
 
 TUNING_SEED = 1000
-"""The seed of the runs that choose learning rates, none of those that are compared."""
+"""The seed of the runs that choose rates, none of those that are compared."""
 
 FACTORS = (0.5, 1.0, 2.0)
 """Learning rates to choose from, in multiples of the recipe's."""
+
+ROUTER_RATES = (0.01, 0.1, 1.0)
+"""Rates of the edge weights to choose from, in multiples of the learning rate."""
 
 
 def edge_map(model: str, edges: Sequence[str] = ()) -> Ablation:
@@ -74,7 +83,7 @@ def edge_map(model: str, edges: Sequence[str] = ()) -> Ablation:
     )
     return Ablation(
         "edges",
-        "What edge weights are worth: each kind at its own learning rate",
+        "What edge weights are worth: each kind at its own learning rates",
         tuple(dict.fromkeys((FIXED, *entries))),
         FIXED,
     )
@@ -83,20 +92,24 @@ def edge_map(model: str, edges: Sequence[str] = ()) -> Ablation:
 def tuned(
     comparison: Comparison,
     rates: Sequence[float],
+    router_rates: Sequence[float],
     folder: Path,
     *,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> tuple[Comparison, list[dict[str, Any]]]:
-    """Returns a comparison with the best learning rate of each entry, and the trials.
+    """Returns a comparison with the best rates of each entry, and the trials.
 
     Each entry is trained once at each rate, with a seed of its own, on the training
     data less a part that is held out: as much as the test data, or a fifth of the
-    training data where that is less. The test data are not read.
+    training data where that is less. The test data are not read. At the middle learning
+    rate each entry first chooses the rate of its edge weights (``router_lr``), unless
+    they are fixed; with that, its learning rate.
 
     Args:
         comparison: Its entries have no rates yet.
         rates: The learning rates to choose from.
+        router_rates: What ``router_lr`` is chosen from.
         folder: The comparison's folder; the trials go to ``tuning`` in it.
         jobs: Processes; see ``run_all``.
         progress: Called about twice a second.
@@ -109,30 +122,46 @@ def tuned(
             "a map holds out a part of the training data itself, got holdout="
             f"{comparison.source.holdout}; leave it out"
         )
-    if not rates or len(set(rates)) < len(rates):
-        raise RunError(f"rates must be given, and differ, got {[*rates]}")
+    for values in (rates, router_rates):
+        if not values or len(set(values)) < len(values):
+            raise RunError(f"rates must be given, and differ, got {[*values]}")
     data = comparison.source.load()
     start(comparison, data, folder)
     most = min(len(data.test), len(data.train) // 5)
     source = replace(comparison.source, holdout=most - most % max(1, len(data.classes)))
-    trials = replace(
-        comparison,
-        entries=tuple(
-            replace(entry, learning_rate=rate)
-            for entry in comparison.entries
-            for rate in rates
-        ),
-        seeds=(TUNING_SEED,),
-        source=source,
-    )
-    rows = run_comparison(trials, folder / "tuning", jobs=jobs, progress=progress)
+
+    def tried(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+        unique = tuple(dict.fromkeys(entries))
+        trials = replace(
+            comparison, entries=unique, seeds=(TUNING_SEED,), source=source
+        )
+        rows = run_comparison(trials, folder / "tuning", jobs=jobs, progress=progress)
+        return [
+            {**row, "entry": entry.untuned.label, **rates_of(entry)}
+            for entry, row in zip(unique, rows, strict=True)
+        ]
+
+    middle = sorted(rates)[len(rates) // 2]
+    first = [
+        replace(entry, learning_rate=middle, router_lr=router_rate)
+        for entry in comparison.entries
+        for router_rate in ((None,) if entry.edges == "fixed" else router_rates)
+    ]
+    best = with_best_rates(comparison, tried(first)).entries
+    second = [replace(entry, learning_rate=rate) for entry in best for rate in rates]
+    rows = tried([*first, *second])
     return with_best_rates(comparison, rows), rows
+
+
+def rates_of(entry: Entry) -> dict[str, float | None]:
+    """Returns the rates of an entry, as columns."""
+    return {key: getattr(entry, key) for key in RATES}
 
 
 def with_best_rates(
     comparison: Comparison, trials: Sequence[Mapping[str, Any]]
 ) -> Comparison:
-    """Returns a comparison with the learning rate of each entry's best trial.
+    """Returns a comparison with the rates of each entry's best trial.
 
     Args:
         comparison: Its entries have no rates yet.
@@ -141,19 +170,16 @@ def with_best_rates(
     Raises:
         RunError: If an entry has no trial.
     """
+    metric = metric_of(trials)
+    sign = 1 if metric is ACCURACY else -1
     chosen = []
     for entry in comparison.entries:
-        scores = {}
-        for row in trials:
-            label, _, rate = str(row["entry"]).rpartition(" learning_rate=")
-            if label == entry.label:
-                metric = metric_of(trials)
-                sign = 1 if metric is ACCURACY else -1
-                scores[float(rate)] = sign * float(row[metric.key])
-        if not scores:
+        rows = [row for row in trials if row["entry"] == entry.label]
+        if not rows:
             raise RunError(f"trials must have each entry, got none of {entry.label}")
-        best = max(scores, key=scores.__getitem__)
-        chosen.append(replace(entry, learning_rate=best))
+        best = max(rows, key=lambda row: sign * float(row[metric.key]))
+        found: dict[str, Any] = {key: float(best[key]) for key in RATES if best[key]}
+        chosen.append(replace(entry, **found))
     return replace(comparison, entries=tuple(chosen))
 
 
@@ -169,8 +195,13 @@ def read_trials(path: Path) -> list[dict[str, str]]:
         if not rows:
             raise ValueError("no row")
         for row in rows:
-            float(row[metric_of(rows).key])
-            float(row["entry"].rpartition("=")[2])
+            _ = row["entry"]
+            for value in (
+                row[metric_of(rows).key],
+                row["learning_rate"],
+                row["router_lr"] or 1,
+            ):
+                float(value)
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunError(
             f"{path} must be the tuning.csv of a map, got {reason_of(error)}"
@@ -180,7 +211,7 @@ def read_trials(path: Path) -> list[dict[str, str]]:
 
 def name_of(entry: Entry) -> str:
     """Returns the name of the paper whose wiring and edges an entry has, or none."""
-    return NAMES.get(replace(entry, learning_rate=None), "")
+    return NAMES.get(entry.untuned, "")
 
 
 def map_rows(
@@ -188,7 +219,7 @@ def map_rows(
     table: Sequence[Mapping[str, Any]],
     costs: Mapping[str, Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Returns the rows of a summary with each entry's name, rate and cost of a step.
+    """Returns the rows of a summary with each entry's name, rates and cost of a step.
 
     Args:
         ablation: The map, its entries with rates.
@@ -199,7 +230,7 @@ def map_rows(
     return [
         {
             "name": name_of(entries[row["entry"]]),
-            "learning_rate": entries[row["entry"]].learning_rate,
+            **rates_of(entries[row["entry"]]),
             **row,
             **costs[row["entry"]],
         }

@@ -137,7 +137,7 @@ def test_texts_are_compared_and_mapped(text: Path, tmp_path: Path) -> None:
     summary = pd.read_csv(folder / "summary.csv")
     assert summary["learning_rate"].tolist() == [0.01, 0.01]
     assert summary["step_ratio"][0] == 1 and (summary["saved_mb"] > 0).all()
-    assert len(pd.read_csv(folder / "tuning.csv")) == 4
+    assert len(pd.read_csv(folder / "tuning.csv")) == 6
     words = ("ablate", "edges", *common, "--edges", "learned", "--seeds", 1)
     again = ("--trials", folder / "tuning.csv", "--out", tmp_path / "again")
     printed = json.loads(succeeds(*words, *again, "--json").stdout)

@@ -36,13 +36,20 @@ def comparison(folder: Path, **changes: Any) -> Comparison:
 
 def test_each_entry_gets_its_best_rate_on_held_out_data(tmp_path: Path) -> None:
     plan = comparison(tmp_path)
-    chosen, trials = tuned(plan, [1e-6, 0.01], tmp_path / "map", jobs=1)
+    chosen, trials = tuned(plan, [0.01, 1e-6], [1.0, 0.1], tmp_path / "map", jobs=1)
     # A rate that changes nothing is worse than one that learns.
     assert [entry.learning_rate for entry in chosen.entries] == [0.01, 0.01]
-    assert len(trials) == 4 and {row["seed"] for row in trials} == {TUNING_SEED}
+    fixed, routed = ([r for r in trials if r["edges"] == e.edges] for e in plan.entries)
+    assert [row["router_lr"] for row in fixed] == [None, None]
+    # The second trial of a rate of the edge weights, then the other learning rate.
+    tried = {row["router_lr"]: row["test_loss"] for row in routed[:2]}
+    best = min(tried, key=tried.__getitem__)
+    assert [row["router_lr"] for row in routed] == [1.0, 0.1, best]
+    assert [entry.router_lr for entry in chosen.entries] == [None, best]
+    assert len(trials) == 5 and {row["seed"] for row in trials} == {TUNING_SEED}
     folder = tmp_path / "map" / "tuning" / "runs"
     sizes = {path: Run(path).config["data"] for path in folder.glob("*/*")}
-    assert len(sizes) == 4
+    assert len(sizes) == 5
     for data in sizes.values():
         assert (data["train"], data["test"]) == (768, 96)  # of 864 to train on
         assert data["holdout"] == 96
@@ -50,8 +57,9 @@ def test_each_entry_gets_its_best_rate_on_held_out_data(tmp_path: Path) -> None:
 
 def test_rates_must_differ(tmp_path: Path) -> None:
     for rates in ([], [0.1, 0.1]):
-        with pytest.raises(RunError, match="rates must be given, and differ"):
-            tuned(comparison(tmp_path), rates, tmp_path / "map")
+        for both in ((rates, [1.0]), ([0.1], rates)):
+            with pytest.raises(RunError, match="rates must be given, and differ"):
+                tuned(comparison(tmp_path), *both, tmp_path / "map")
 
 
 @pytest.mark.parametrize("model", ["gpt_tiny", "vit_tiny", "randwire_tiny"])
@@ -77,7 +85,7 @@ def test_a_map_holds_out_its_own_part(tmp_path: Path) -> None:
     source = DataSource("text", tmp_path / "text.txt", holdout=100)
     plan = comparison(tmp_path, source=source)
     with pytest.raises(RunError, match="holds out a part of the training data itself"):
-        tuned(plan, [0.1], tmp_path / "map")
+        tuned(plan, [0.1], [1.0], tmp_path / "map")
 
 
 def test_kinds_of_ones_choice() -> None:
