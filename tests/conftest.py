@@ -1,4 +1,4 @@
-"""What every test needs: one thread, the same random numbers, few images, a limit."""
+"""What every test needs: one thread, the same random numbers, few images."""
 
 import json
 import os
@@ -14,7 +14,6 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests.cpu_time import CpuTime
 from tests.same_process import SameProcess
 
 for profile, examples in (("default", 8), ("full", 60)):
@@ -25,10 +24,8 @@ torch.set_num_threads(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Loads the tier's profile of hypothesis, and watches the time that tests take."""
+    """Loads the tier's profile of hypothesis."""
     settings.load_profile("full" if of_full_tier(config) else "default")
-    # Registered rather than written here: hooks of this file would miss the doctests.
-    config.pluginmanager.register(CpuTime(), "cpu time")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,7 +13,6 @@ SLOW = ("docs/backbones.md",)
 
 
 @pytest.mark.usefixtures("all_images")
-@pytest.mark.cpu_seconds(20, reason="a page's examples show the real thing")
 @pytest.mark.parametrize(
     "page",
     [

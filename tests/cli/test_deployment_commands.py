@@ -66,7 +66,6 @@ def predicted(*arguments: object) -> list[Any]:
     return images
 
 
-@pytest.mark.cpu_seconds(8, reason="exports a network, and checks what was written")
 def test_exports_and_says_how_far_it_is_from_the_network(
     run: Path, tmp_path: Path
 ) -> None:

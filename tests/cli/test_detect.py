@@ -70,7 +70,6 @@ def test_starts_from_a_trained_classifier(data: Path, tmp_path: Path) -> None:
     assert other.exit_code == 2 and "configuration: weights is" in other.stderr
 
 
-@pytest.mark.cpu_seconds(4, reason="trains a detector, with TensorBoard")
 def test_all_that_trainings_have_is_there_for_detectors(
     data: Path, tmp_path: Path
 ) -> None:
@@ -208,7 +207,6 @@ def test_names_broken_images_and_does_the_rest(
 
 
 @pytest.mark.full
-@pytest.mark.cpu_seconds(4, reason="trains a classifier and two detectors")
 def test_images_are_normalised_as_those_of_the_classifier(
     data: Path, tmp_path: Path
 ) -> None:
@@ -285,7 +283,6 @@ def test_what_cannot_be_trained_is_one_line_and_2(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.cpu_seconds(4, reason="reads a detector for each of many mistakes")
 def test_what_cannot_be_detected_is_one_line_and_2(
     data: Path, other: Path, trained: Path, tmp_path: Path
 ) -> None:

@@ -115,7 +115,6 @@ def test_positions_are_those_of_the_same_text(
     assert result.exit_code == 2 and "other samples" in result.stderr
 
 
-@pytest.mark.cpu_seconds(6, reason="trains eight small runs and times four")
 def test_texts_are_compared_and_mapped(text: Path, tmp_path: Path) -> None:
     common = ("--data", "text", "--root", text, *TINY, "--epochs", 1, "--jobs", 1)
     succeeds(

@@ -14,7 +14,6 @@ def call(*arguments: str) -> Result:
     return command.call("models", *arguments)
 
 
-@pytest.mark.cpu_seconds(5, reason="counts ResNet-18 with each kind of edges")
 def test_says_what_networks_cost() -> None:
     result = call("randwire_tiny", "resnet18", "--json")
     assert result.exit_code == 0, result.output

@@ -55,7 +55,6 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Work]]:
     return found
 
 
-@pytest.mark.cpu_seconds(5, reason="trains two runs and draws the report of the sweep")
 def test_makes_the_table_and_the_picture(
     tmp_path: Path, asked: list[tuple[int, Work]]
 ) -> None:
@@ -86,7 +85,6 @@ def test_makes_the_table_and_the_picture(
 
 
 @pytest.mark.usefixtures("asked")
-@pytest.mark.cpu_seconds(5, reason="trains two runs and draws two reports of the sweep")
 def test_reports_what_has_finished_so_far(tmp_path: Path) -> None:
     path, out = spec(tmp_path, epochs=1, seeds=1), tmp_path / "out"
     done = call("sweep", path, "--out", out, "--jobs", 1, "--device", "cpu")

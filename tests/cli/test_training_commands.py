@@ -50,7 +50,6 @@ def test_plots_and_replaces_nothing(analyzed: Path, tmp_path: Path) -> None:
     assert (tmp_path / "mean.svg").read_text() == "mine"
 
 
-@pytest.mark.cpu_seconds(5, reason="a comparison whole, with its report")
 def test_compares_two_kinds_of_edges(tmp_path: Path) -> None:
     pair = ("--edges", "fixed", "--edges", "learned", "--seeds", 1, "--jobs", 1)
     small = ("compare", *SMALL, "--n", 1, "--wiring", "resnet", *pair)

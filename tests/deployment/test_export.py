@@ -120,7 +120,6 @@ def test_a_file_names_no_place_of_this_machine(files: dict[str, Exported]) -> No
 
 
 @pytest.mark.full
-@pytest.mark.cpu_seconds(6, reason="exports a network, and checks what was written")
 def test_the_network_stays_unchanged(tmp_path: Path) -> None:
     network = one_stage().double().train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
@@ -283,7 +282,6 @@ def test_a_folder_that_may_not_be_written_to_is_named(
 
 
 @pytest.mark.parametrize("name", ["text.pt2", "text.onnx"])
-@pytest.mark.cpu_seconds(8, reason="exports a network")
 def test_a_language_model_takes_texts_of_any_length(tmp_path: Path, name: str) -> None:
     if name.endswith(".onnx"):
         pytest.importorskip("onnxruntime")

@@ -104,7 +104,6 @@ def test_the_log_has_the_terms_of_the_loss(tmp_path: Path, data: CocoData) -> No
     ],
     ids=str,
 )
-@pytest.mark.cpu_seconds(4, reason="trains two detectors")
 def test_resumed_equals_uninterrupted(
     tmp_path: Path, data: CocoData, changes: dict[str, Any], options: dict[str, Any]
 ) -> None:

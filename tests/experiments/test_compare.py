@@ -127,7 +127,6 @@ def test_the_search_ends_where_no_network_is_closer() -> None:
     assert min(abs(macs / budget - 1) for macs in near) >= off
 
 
-@pytest.mark.cpu_seconds(5, reason="counts, trains and times four runs")
 @pytest.mark.parametrize(
     "fixtures", [(), pytest.param(("real_processes", "all_images"), marks=FULL)]
 )

@@ -54,9 +54,8 @@ LARGE = {
 }
 OF_A_FAMILY = {"resnet50", "resnet101", "resnext50_32x4d", "regnet_x_1_6gf"}
 """Those of which a smaller one is of the same family."""
-SLOW = pytest.mark.cpu_seconds(5, reason="eleven million parameters in float64")
 NAMES = [
-    pytest.param(name, marks=pytest.mark.full if name in LARGE else SLOW)
+    pytest.param(name, marks=[pytest.mark.full] if name in LARGE else [])
     for name in BACKBONES
 ]
 
@@ -152,7 +151,6 @@ def test_with_fixed_edges_it_is_the_librarys_own(name: str) -> None:
     assert_same(old, new)
 
 
-@pytest.mark.cpu_seconds(4, reason="a network of timm's and ours, forward and back")
 @pytest.mark.parametrize(
     "name", ["regnet_y_600mf", pytest.param("regnet_x_600mf", marks=pytest.mark.full)]
 )

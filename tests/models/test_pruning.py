@@ -70,7 +70,6 @@ MAKE: dict[str, Any] = {
 LARGE = ("resnet50", "whole blocks", "rewired, deep")
 
 
-@pytest.mark.cpu_seconds(4, reason="prunes, saves and loads a network whole")
 @pytest.mark.parametrize(
     "name",
     [

@@ -39,7 +39,6 @@ def row_of(answer: Answer, model: str) -> dict[str, Any]:
 
 
 @pytest.mark.full
-@pytest.mark.cpu_seconds(6, reason="fits a graph network to as much as shows a rule")
 def test_one_edge_that_decides_the_class_is_found(tmp_path: Path) -> None:
     answer = predict_classes(one_edge_decides(tmp_path / "a", 240), folds=2)
     assert row_of(answer, NETWORK)["score"] > 90
@@ -48,7 +47,6 @@ def test_one_edge_that_decides_the_class_is_found(tmp_path: Path) -> None:
     assert chance["score"] < 40 and chance[NETWORK] == "better"
 
 
-@pytest.mark.cpu_seconds(4, reason="fits a graph network to as much as shows a rule")
 def test_shuffled_labels_are_predicted_by_chance_only(tmp_path: Path) -> None:
     collection = one_edge_decides(tmp_path / "a", 240, shuffle=True)
     answer = predict_classes(collection, epochs=10, folds=2)
