@@ -1,4 +1,4 @@
-"""Pictures of a comparison: accuracies, and accuracy over time and over MACs."""
+"""Pictures of an experiment: scores, and over time, MACs and properties of graphs."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
@@ -13,6 +13,11 @@ from ddw_graph.experiments.summary import metric_of
 
 Rows = Sequence[Mapping[str, Any]]
 
+PANELS = {
+    "clustering": "clustering coefficient",
+    "average_path_length": "average path length",
+}
+
 
 @styled
 def accuracy_figure(rows: Rows, summary: Rows) -> Figure:
@@ -24,7 +29,7 @@ def accuracy_figure(rows: Rows, summary: Rows) -> Figure:
         summary: A row for each entry, from ``ddw_graph.experiments.summary.summary``.
     """
     metric = metric_of(rows)
-    names = [row["entry"] for row in summary]
+    names = [row.get("name") or row["entry"] for row in summary]
     figure, left, right = paired_panels(names, 1.3 + 0.45 * len(names))
     for y, row in enumerate(summary):
         runs = [r[metric.key] for r in rows if r["entry"] == row["entry"]]
@@ -92,6 +97,8 @@ def budget_figure(rows: Rows, summary: Rows) -> Figure:
     points["budget_label"] = [
         "" if pd.isna(budget) else f"budget {budget:g}" for budget in points["budget"]
     ]
+    if "inference_ms" not in points:
+        points["inference_ms"] = float("nan")
     share = points["expected_macs"] / points["total_macs"]
     points["macs_label"] = [f"{part:.1%}" for part in share]
     figure = Figure(figsize=(8.5, 3.9), layout="constrained")
@@ -128,4 +135,50 @@ def budget_figure(rows: Rows, summary: Rows) -> Figure:
     axes[1].set_xlabel("expected MACs of an image, M")
     axes[1].set_title("Expected MACs and their share")
     legend_below(figure, axes)
+    return figure
+
+
+@styled
+def graph_figure(rows: Rows) -> Figure:
+    """Returns scores over clustering coefficient and average path length.
+
+    A score is the accuracy on the test images, or a language model's held-out loss.
+
+    A faint point is a run, a full one the mean over the seeds of an entry. Colours are
+    generators, markers edges: each setting of them, or their kinds where those are more
+    than there are markers. Properties are those of the nodes that compute,
+    directions left aside, means over the stages; a run without a path length is left
+    out of that panel.
+
+    Args:
+        rows: A row for each run, from ``ddw_graph.experiments.table.table``.
+
+    Source:
+        Xie et al. 2019, arXiv:1904.01569; You et al. 2020, arXiv:2007.06559, Fig. 4.
+    """
+    table = pd.DataFrame(rows)
+    metric = metric_of(rows)
+    table["score"] = metric.scale * table[metric.key]
+    table["family"] = table["wiring"].astype(str).str.partition(":")[0]
+    table["kind"] = table["edges"].astype(str)
+    if table["kind"].nunique() > len(MARKERS):
+        table["kind"] = table["kind"].str.partition(":")[0]
+    families, kinds = (list(table[name].unique()) for name in ("family", "kind"))
+    figure = Figure(figsize=(8.5, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for ax, (column, label) in zip(panels, PANELS.items(), strict=True):
+        points = table.assign(x=table[column].astype(float)).dropna(subset="x")
+        for _, group in points.groupby("entry", sort=False):
+            family, kind = group[["family", "kind"]].iloc[0]
+            look = {
+                "color": f"C{families.index(family) % 7}",
+                "marker": MARKERS[kinds.index(kind) % len(MARKERS)],
+                "linestyle": "none",
+            }
+            ax.plot(group["x"], group["score"], markersize=3.5, alpha=0.35, **look)
+            mean = group[["x", "score"]].mean()
+            ax.plot(*mean, markersize=6, label=plain(f"{family} {kind}"), **look)
+        ax.set(xlabel=label, title=f"{metric.name.capitalize()} over {label}")
+    panels[0].set_ylabel(metric.title)
+    legend_below(figure, panels, ncols=4)
     return figure

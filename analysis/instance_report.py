@@ -13,7 +13,6 @@ from ddw_graph.analysis.comparison_figures import (
     draw_scores,
     paired_panels,
 )
-from ddw_graph.analysis.learning_curves import curve_figure
 from ddw_graph.analysis.markdown import Column, difference, markdown_rows
 from ddw_graph.analysis.pictures import MARKERS, legend_below, plain, styled
 from ddw_graph.analysis.report_files import write_files
@@ -129,34 +128,22 @@ def variation_figure(varied: Rows) -> Figure:
     return figure
 
 
-def write_instances(
-    rows: Rows,
-    varied: Rows,
-    folder: Path,
-    *,
-    runs: Rows = (),
-    curves: pd.DataFrame | None = None,
-    about: Sequence[str] = (),
-) -> list[Path]:
+def write_instances(rows: Rows, varied: Rows, folder: Path) -> list[Path]:
     """Writes the report of a test of instances, and returns the paths of its files.
 
-    ``wirings.csv``, ``variation.csv``, ``summary.csv``, ``report.md``, and ``wirings``
-    and ``variation`` as PNG and SVG.
+    ``wirings.csv``, ``variation.csv``, ``summary.csv``, ``report.md``, ``wirings.png``
+    and ``variation.png``.
 
     Args:
         rows: A row for each run and kind of wirings, from ``instance_tests``.
         varied: A row for each run and stage, from there too.
         folder: Where to.
-        runs: A row for each run that was trained for it, for ``runs.csv``.
-        curves: Their learning curves, for ``curves``.
-        about: Paragraphs on how the networks were trained.
     """
     table = instance_summary(rows)
     lines = [f"- {entry}: {words}." for entry, words in verdicts(table).items()]
     differ = sum(row["changed"] for row in rows if row["wiring"] == "own")
     parts = [
         "# Instances: does a network need each image's own wiring?",
-        *about,
         "Each trained network is evaluated on the test images with each image's own "
         "wiring, with the mean wiring of the training images, with that of another "
         "image of the class, and with that of any other image. "
@@ -171,17 +158,12 @@ def write_instances(
         variation_table(varied).rstrip(),
         "![Shares of variance](variation.png)",
     ]
-    tables = {"wirings": rows, "variation": varied, "summary": table}
-    pictures = {
-        "wirings": instance_figure(rows, table),
-        "variation": variation_figure(varied),
-    }
-    if curves is not None:
-        pictures["curves"] = curve_figure(curves)
     return write_files(
         folder,
-        tables=tables | ({"runs": runs} if runs else {}),
+        tables={"wirings": rows, "variation": varied, "summary": table},
         texts={"report.md": "\n\n".join(parts) + "\n"},
-        pictures=pictures,
-        formats=("png", "svg"),
+        pictures={
+            "wirings": instance_figure(rows, table),
+            "variation": variation_figure(varied),
+        },
     )

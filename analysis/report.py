@@ -1,21 +1,210 @@
-"""The report of a comparison: tables and pictures, from its folder."""
+"""The report of an experiment: tables, pictures and a page, from its folder."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.comparison_figures import accuracy_figure, budget_figure
+from ddw_graph.analysis.comparison_figures import (
+    accuracy_figure,
+    budget_figure,
+    graph_figure,
+)
 from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
-from ddw_graph.analysis.markdown import Column, markdown_rows, score_columns
+from ddw_graph.analysis.learning_curves import curve_figure, curves_of
+from ddw_graph.analysis.markdown import Column, markdown_rows, number, score_columns
 from ddw_graph.analysis.pictures import plain, styled
 from ddw_graph.analysis.report_files import write_files
 from ddw_graph.analysis.wiring_drawing import draw_wiring
-from ddw_graph.experiments.compare import Comparison
+from ddw_graph.errors import RunError
+from ddw_graph.experiments.folder import ExperimentFolder
+from ddw_graph.experiments.groups import Group
+from ddw_graph.experiments.plan import label
+from ddw_graph.experiments.spec import Spec
 from ddw_graph.experiments.summary import metric_of_summary, summary
+from ddw_graph.experiments.table import table
+from ddw_graph.models.paper import paper_figures
 from ddw_graph.training.run import Run
+from ddw_graph.training.run_folder import read_json, write_json
 from ddw_graph.wiring import from_dict
+
+Rows = Sequence[Mapping[str, Any]]
+
+MOST_DRAWN = 6
+"""Entries above which wirings and weights are not drawn one by one."""
+
+MOST_CURVES = 12
+"""Entries above which learning curves cannot be distinguished."""
+
+FEWEST_GRAPHS = 6
+"""Wirings from which on scores are drawn over their properties."""
+
+
+COST_COLUMNS: dict[str, Column] = {
+    "inference, ms a sample": "{inference_ms:.3f}",
+    "time of a step, ratio": "{step_ratio:.2f}",
+    "saved for backward, MB": "{saved_mb:.0f}",
+}
+
+
+def describe_report(folder: Path, spec: Spec, *, part: bool) -> None:
+    """Writes ``report.json``: what a report has beside the results of the runs.
+
+    Args:
+        folder: The folder of the report.
+        spec: The experiment that it is about.
+        part: Whether the experiment is the folder's parent, and the report is about the
+            entries of ``spec`` only; otherwise it is about all runs in the folder.
+    """
+    about = {
+        label(entry.settings): {
+            "name": entry.name,
+            "paper": {key: list(place) for key, place in entry.paper.items()},
+            "reference": entry.reference,
+        }
+        for entry in spec.entries
+    }
+    path = folder / "report.json"
+    before = read_json(path) if path.exists() else {}
+    if not part:
+        about = before.get("about", {}) | about
+    content = {"title": spec.title, "notes": list(spec.notes), "part": part}
+    costs = before.get("costs", {})
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, {**content, "about": about, "costs": costs})
+
+
+def runs_reported(folder: Path) -> dict[str, dict[int, Path]]:
+    """Returns the finished runs of a report: by entry, then by seed.
+
+    Raises:
+        RunError: If the folder holds no experiment.
+    """
+    about = _about(folder)
+    experiment = ExperimentFolder(folder.parent if about["part"] else folder)
+    found: dict[str, dict[int, Path]] = {}
+    for row in _rows(experiment, about):
+        run = experiment.run(row["run"])
+        found.setdefault(row["entry"], {})[row["seed"]] = run
+    return found
+
+
+def write_costs(folder: Path, costs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Writes into ``report.json`` what the network of each entry costs."""
+    write_json(folder / "report.json", _about(folder) | {"costs": dict(costs)})
+
+
+def write_report(
+    folder: Path, tables: Mapping[str, Rows] | None = None
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[Path]]:
+    """Writes the report of an experiment, of the runs that have finished.
+
+    ``runs.csv`` and ``summary.csv``, ``report.md``, ``accuracy.png`` and
+    ``curves.png``; of few entries ``wirings.png``, ``edge_weights.png`` and, for each
+    entry, Fig. 4 and Fig. 5; of entries with a budget ``budget.png``; of many wirings
+    ``graphs.png``.
+
+    Args:
+        folder: The folder of the report.
+        tables: Other tables to write, by name.
+
+    Returns:
+        A row for each run, a row for each entry, and the files.
+
+    Raises:
+        RunError: If the folder holds no experiment.
+    """
+    about = _about(folder)
+    experiment = ExperimentFolder(folder.parent if about["part"] else folder)
+    rows = _rows(experiment, about)
+    if not rows:
+        return [], [], []
+    entries = about["about"]
+    reference = next((key for key, one in entries.items() if one["reference"]), None)
+    found = summary(rows, reference)
+    for row in found:
+        own = entries.get(row["entry"], {})
+        if any(one["name"] for one in entries.values()):
+            row["name"] = own.get("name", "")
+        row |= about["costs"].get(row["entry"], {})
+        for title in _papers(entries):
+            place = own.get("paper", {}).get(title)
+            row[f"paper, {title}"] = (
+                paper_figures(place[0])[place[1], place[2]] if place else None
+            )
+    title = about["title"] or "Runs"
+    pictures = _pictures(experiment, rows, found, title)
+    parts = [
+        f"# {title}",
+        _described(experiment, rows),
+        report_table(found).rstrip(),
+        *about["notes"],
+        *(f"![{name}]({name}.png)" for name in pictures),
+    ]
+    written = write_files(
+        folder,
+        tables={"runs": rows, "summary": found, **(tables or {})},
+        texts={"report.md": "\n\n".join(parts) + "\n"},
+        pictures=pictures,
+    )
+    return rows, found, written
+
+
+def report_table(found: Rows) -> str:
+    """Returns a summary as a Markdown table.
+
+    The paper's accuracies have their differences to the same reference.
+    """
+    first, metric = found[0], metric_of_summary(found)
+    others = f" to {first['entry']}" if len(found) > 1 else ""
+    columns: dict[str, Column] = {
+        **({"known as": "{name}"} if "name" in first else {}),
+        **score_columns("wiring and edges", metric, others),
+        "parameters": "{parameters:,.0f}",
+        "MACs, M": lambda row: f"{row['macs'] / 1e6:.2f}",
+        "total MACs, M": lambda row: f"{row['total_macs'] / 1e6:.2f}",
+        "expected MACs, M (share of total)": _expected,
+        "training, s": "{train_seconds:.1f}",
+        **{
+            name: form
+            for name, form in COST_COLUMNS.items()
+            if any(str(form).strip("{").partition(":")[0] in row for row in found)
+        },
+        **{
+            f"paper: {key.partition(', ')[2]}, % (difference)": partial(
+                _of_paper, key=key, first=first
+            )
+            for key in first
+            if key.startswith("paper, ")
+        },
+    }
+    return markdown_rows(columns, found)
+
+
+def _about(folder: Path) -> dict[str, Any]:
+    path = folder / "report.json"
+    if not path.is_file():
+        raise RunError(f"a report's folder must hold report.json, got {folder}")
+    value = read_json(path)
+    kinds = {"title": str, "notes": list, "part": bool, "about": dict, "costs": dict}
+    if not isinstance(value, dict) or not all(
+        isinstance(value.get(key), kind) for key, kind in kinds.items()
+    ):
+        raise RunError(f"{path} must describe a report; run the same command again")
+    return value
+
+
+def _rows(
+    experiment: ExperimentFolder, about: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    rows = table(experiment)
+    return [row for row in rows if not about["part"] or row["entry"] in about["about"]]
+
+
+def _papers(entries: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(key for one in entries.values() for key in one["paper"]))
 
 
 def _expected(row: Mapping[str, Any]) -> str:
@@ -23,70 +212,73 @@ def _expected(row: Mapping[str, Any]) -> str:
     return "–" if macs is None else f"{macs / 1e6:.2f} ({macs / row['total_macs']:.0%})"
 
 
-COLUMNS: dict[str, Column] = {
-    "parameters": "{parameters:,.0f}",
-    "MACs, M": lambda row: f"{row['macs'] / 1e6:.2f}",
-    "total MACs, M": lambda row: f"{row['total_macs'] / 1e6:.2f}",
-    "expected MACs, M (share of total)": _expected,
-    "training, s": "{train_seconds:.1f}",
-    "inference, ms an image": "{inference_ms:.3f}",
-}
+def _of_paper(row: Mapping[str, Any], key: str, first: Mapping[str, Any]) -> str:
+    value, reference = row[key], first[key]
+    if value is None or reference is None or row is first:
+        return number(value, ".2f")
+    return f"{value:.2f} ({value - reference:+.2f})"
 
 
-def markdown_summary(table: Sequence[Mapping[str, Any]]) -> str:
-    """Returns a comparison's summary as a Markdown table."""
-    metric = metric_of_summary(table)
-    return markdown_rows(score_columns("wiring and edges", metric) | COLUMNS, table)
+def _described(experiment: ExperimentFolder, rows: Rows) -> str:
+    """Returns in a sentence how the networks were trained."""
+    run = experiment.plan(rows[0]["run"])
+    recipes = [experiment.plan(row["run"]).recipe for row in rows]
+    epochs, sizes = (
+        sorted({getattr(recipe, key) for recipe in recipes})
+        for key in ("epochs", "batch_size")
+    )
+    seeds = sorted({row["seed"] for row in rows})
+    plural = "" if epochs == [1] else "s"
+    return (
+        f"{rows[0]['model']} on {run.source.name}: {_listed(epochs)} epoch{plural}, "
+        f"batches of {_listed(sizes)}, seeds {_listed(seeds)}."
+    )
 
 
-def write_report(
-    comparison: Comparison, rows: Sequence[Mapping[str, Any]], folder: Path
-) -> list[Path]:
-    """Writes a comparison's tables and pictures, and returns their paths.
+def _listed(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values))
 
-    Everything is made from the runs in the folder: ``runs.csv``, ``summary.csv`` and
-    ``summary.md``, ``accuracy.png``, ``wirings.png``, where an entry has a budget
-    ``budget.png``, and of the first seed's networks that carry weights
-    ``edge_weights.png`` and each one's Fig. 4 and Fig. 5.
 
-    Args:
-        comparison: What was compared.
-        rows: A row for each run, from ``run_comparison``.
-        folder: The comparison's folder.
-    """
-    table = summary(rows)
-    runs = {
-        entry: Run(folder / "runs" / entry.folder / f"seed-{comparison.seeds[0]}")
-        for entry in comparison.entries
-    }
-    # Entries that differ only in their budgets share a wiring.
-    wirings = {
-        (entry.wiring, entry.edges): run.model_config["wirings"][0]
-        for entry, run in runs.items()
-    }
-    pictures = {
-        "accuracy": accuracy_figure(rows, table),
-        "wirings": _wirings([(name, wiring) for (name, _), wiring in wirings.items()]),
-    }
-    if any(entry.budget is not None for entry in comparison.entries):
-        pictures["budget"] = budget_figure(rows, table)
+def _pictures(
+    experiment: ExperimentFolder, rows: Rows, found: Rows, title: str
+) -> dict[str, Figure]:
+    by_entry: dict[str, dict[int, Path]] = {}
+    for row in rows:
+        run = experiment.run(row["run"])
+        by_entry.setdefault(row["entry"], {})[row["seed"]] = run
+    names = {row["entry"]: row.get("name") or row["entry"] for row in found}
+    pictures: dict[str, Figure] = {"accuracy": accuracy_figure(rows, found)}
+    if len(by_entry) <= MOST_CURVES:
+        groups = [Group(names[entry], runs) for entry, runs in by_entry.items()]
+        pictures["curves"] = curve_figure(curves_of(groups), title=title)
+    if any(row.get("budget") is not None for row in rows):
+        pictures["budget"] = budget_figure(rows, found)
+    wirings = {row["wiring"] for row in rows}
+    if len(wirings) >= FEWEST_GRAPHS:
+        pictures["graphs"] = graph_figure(rows)
+    if len(by_entry) > MOST_DRAWN:
+        return pictures
+    first = {entry: Run(next(iter(runs.values()))) for entry, runs in by_entry.items()}
+    drawn = {row["wiring"]: first[row["entry"]] for row in reversed(rows)}
+    pictures["wirings"] = _wirings(
+        [
+            (name, run.model_config["wirings"][0])
+            for name, run in reversed(drawn.items())
+        ]
+    )
     collections = {
         entry: run.analysis
-        for entry, run in runs.items()
-        if not entry.edges.startswith("fixed")
+        for entry, run in first.items()
+        if not run.model_config["edges"].startswith("fixed")
     }
     if collections:
-        labelled = {entry.label: each for entry, each in collections.items()}
+        labelled = {names[entry]: each for entry, each in collections.items()}
         pictures["edge_weights"] = weight_histograms(labelled)
     for entry, collection in collections.items():
+        name = first[entry].path.name
         for column in ("mean", "std"):
-            pictures[f"{column}-{entry.folder}"] = weight_heatmaps(collection, column)
-    return write_files(
-        folder,
-        tables={"runs": rows, "summary": table},
-        texts={"summary.md": markdown_summary(table)},
-        pictures=pictures,
-    )
+            pictures[f"{column}-{name}"] = weight_heatmaps(collection, column)
+    return pictures
 
 
 @styled

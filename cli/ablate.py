@@ -1,57 +1,49 @@
-"""The command that runs the paper's ablations."""
+"""The command that runs the paper's ablations and the map of kinds of edges."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddw_graph.cli.execution_options import chosen_execution, execution_options
-from ddw_graph.cli.options import JSON_OPTION, refuse_options
+from ddw_graph.cli.execution_options import execution_options
+from ddw_graph.cli.experiment import (
+    Runner,
+    given_settings,
+    run_and_report,
+    runner_options,
+)
+from ddw_graph.cli.options import refuse_options
 from ddw_graph.cli.training_options import (
-    CHECKPOINT_STEPS_OPTION,
     DEFAULT_DATA,
-    DEVICE_OPTION,
     HEAD_OPTION,
-    JOBS_OPTION,
     MODEL_OPTION,
     SEEDS_OPTION,
     STAGE_N_OPTION,
-    WORKERS_OPTION,
-    chosen_recipe,
-    common_source,
     data_options,
-    data_source,
-    network_settings,
     numbers,
     recipe_options,
     shape_options,
 )
 
 if TYPE_CHECKING:
-    from ddw_graph.experiments.groups import Group
-    from ddw_graph.training.image_data import ImageData
+    from ddw_graph.experiments.spec import Spec
 
-NAMES = ("edges", "table4", "table6", "fig3", "gates", "instances")
-WITH_RUNS = {
-    *("name", "runs", "data", "root", "image_size", "download", "device"),
-    *("per_class", "holdout", "bad_images", "workers"),
-    *("shuffle_seed", "out", "as_json"),
-}
-"""What has a meaning where the networks are trained already."""
+PLANS = ("table4", "table6", "fig3", "gates")
+"""The plans in ``ddw_graph/experiments/plans``."""
+
+OF_MAP = {"kinds", "rates", "router_rates", "trials"}
 
 
 @click.command()
-@click.argument("name", type=click.Choice(NAMES))
+@click.argument("name", type=click.Choice(["edges", *PLANS]))
 @click.option(
     "--edges",
     "kinds",
     multiple=True,
-    help="Of edges: kinds to compare with fixed ones.  [default: those of the "
-    "literature]  Of instances: settings to test beside dynamic, such as "
-    "dynamic:bias=0,gate=none.  [default: dynamic:bias=0]  May be given often.",
+    help="Of edges: a kind to compare with fixed ones; may be given often.  [default: "
+    "those of the literature]",
 )
 @click.option(
     "--rates",
@@ -69,243 +61,140 @@ WITH_RUNS = {
     type=click.Path(path_type=Path),
     help="Of edges: the tuning.csv of another map, whose best rates are taken.",
 )
-@click.option(
-    "--run",
-    "runs",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="Of instances: a trained run to test, and train nothing; may be given often.",
-)
 @SEEDS_OPTION
 @MODEL_OPTION
 @STAGE_N_OPTION
 @click.option("--channels", type=float, help="C of complete dynamic.")
 @HEAD_OPTION
 @shape_options
-@data_options(default=f"{DEFAULT_DATA}; with --run the runs' own")
+@data_options(default=DEFAULT_DATA)
 @recipe_options
 @execution_options
-@DEVICE_OPTION
-@WORKERS_OPTION
-@CHECKPOINT_STEPS_OPTION
-@JOBS_OPTION
-@click.option(
-    "--shuffle-seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Of instances: fixes the shuffles.",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("ablations"),
-    show_default=True,
-    help="Folder: new, empty, or that of other ablations, whose runs are shared.",
-)
-@JSON_OPTION
+@runner_options("ablations")
 def ablate(
     name: str,
     kinds: tuple[str, ...],
     rates: tuple[float, ...],
     router_rates: tuple[float, ...],
     trials: Path | None,
-    runs: tuple[Path, ...],
     seeds: int,
-    model: str | None,
-    recipe: str | None,
-    device: str,
-    workers: int,
-    jobs: int | None,
-    shuffle_seed: int,
     out: Path,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Run the map of edges, an ablation, or the test of instances.
+    """Run one of the paper's ablations, or the map of kinds of edges.
 
-    edges: every kind of edges on one network and data, each at the rates that are
-    best for it on held-out data; differences to fixed edges, parameters, MACs, time
-    and memory of a step.
+    edges: every kind of edges on one network and data, each at the rates that are best
+    for it on held-out data; differences to fixed edges, parameters, MACs, time and
+    memory of a step.
     table4: DDW against RandWire's generators. table6: fixed, learned and dynamic
     edges, and the original network. fig3: routers that begin with a bias of 3, 0, -3.
-    gates: psi, hard, eq5, none. instances: trained networks with each image's own
-    wiring, the mean one, and wirings shuffled within the class and over all images.
+    gates: psi, hard, eq5, none.
 
-    Every network has the total MACs of the complete DAG with dynamic edges. Ablations
-    with the same --out share their runs; the report is in OUT/NAME.
+    Every network has the total MACs of the first entry. Ablations with the same --out
+    share their runs; the report is in OUT/NAME.
 
     \b
     ddw-graph ablate edges --data text --seeds 6 --out map
     ddw-graph ablate table4 --out ablations
-    ddw-graph ablate instances --edges dynamic:bias=0,gate=none --out ablations
-    ddw-graph ablate instances --run runs/ddw-0 --run runs/ddw-1 --out tested
     """
-    from ddw_graph.analysis.ablation_report import (
-        ablation_summary,
-        ablation_table,
-        described,
-        write_ablation,
+    from ddw_graph.experiments.axes import Choices
+    from ddw_graph.experiments.spec import Spec, read_spec
+
+    if name != "edges":
+        refuse_options(click.get_current_context(), name, OF_MAP)
+    if trials is not None:
+        refuse_options(
+            click.get_current_context(), "--trials", {"rates", "router_rates"}
+        )
+    runner = Runner(options)
+    text = options["data"] == "text"
+    if text and name != "edges":
+        raise click.UsageError(f"{name} is for images, got --data text")
+    model = options["model"] or ("gpt_tiny" if text else "randwire_tiny")
+    fixed = given_settings()
+    tables = None
+    if name == "edges":
+        from ddw_graph.experiments.edge_map import edge_map
+
+        spec = Spec(
+            {},
+            fixed,
+            edge_map(model, kinds),
+            equal_macs=True,
+            title="What edge weights are worth: each kind at its own rates",
+        )
+        spec, tables = _tuned(spec, runner, out, rates, router_rates, trials)
+    else:
+        spec = _of_model(read_spec(_plan_file(name)), model)
+        spec = replace(spec, fixed={**spec.fixed, **fixed})
+    spec = replace(spec, axes={"seed": Choices(tuple(range(seeds)))})
+    run_and_report(
+        spec,
+        runner,
+        out,
+        part=name,
+        steps=name == "edges",
+        tables=tables,
+        as_json=as_json,
     )
-    from ddw_graph.cli.progress import run_bar, tell_written
-    from ddw_graph.experiments.ablations import (
-        ABLATIONS,
-        comparison_of,
-        instances,
-        run_ablation,
-        runs_of,
+
+
+def _plan_file(name: str) -> Path:
+    import ddw_graph.experiments
+
+    (folder,) = ddw_graph.experiments.__path__
+    return Path(folder) / "plans" / f"{name}.toml"
+
+
+def _of_model(spec: "Spec", model: str) -> "Spec":
+    """Returns an ablation with the paper's figures of one network, if it has them."""
+    from ddw_graph.experiments.settings import BACKBONE_NAMES
+
+    name = BACKBONE_NAMES.get(model)
+    if name is None or not any(name in entry.paper for entry in spec.entries):
+        return spec
+    entries = tuple(
+        replace(entry, paper={k: v for k, v in entry.paper.items() if k == name})
+        for entry in spec.entries
     )
+    return replace(spec, entries=entries)
+
+
+def _tuned(
+    spec: "Spec",
+    runner: Runner,
+    out: Path,
+    rates: Sequence[float],
+    router_rates: Sequence[float],
+    trials: Path | None,
+) -> tuple["Spec", dict[str, Sequence[Mapping[str, Any]]]]:
+    """Returns a map with the rates of its entries, and the table of its trials."""
     from ddw_graph.experiments.edge_map import (
         FACTORS,
         ROUTER_RATES,
-        edge_map,
-        map_rows,
         read_trials,
         tuned,
         with_best_rates,
     )
-    from ddw_graph.experiments.groups import groups
-    from ddw_graph.experiments.step_costs import entry_costs
-    from ddw_graph.training.launch import TASKS, usable_device
-    from ddw_graph.training.run import Run
+    from ddw_graph.experiments.folder import ExperimentFolder
+    from ddw_graph.experiments.plan import Plan
+    from ddw_graph.experiments.settings import data_source, recipe
+    from ddw_graph.experiments.table import table
 
-    context = click.get_current_context()
-    if name != "instances":
-        refuse_options(context, name, {"runs", "shuffle_seed"})
-    if name not in ("edges", "instances"):
-        refuse_options(context, name, {"kinds"})
-    if name != "edges":
-        refuse_options(context, name, {"rates", "router_rates", "trials"})
     if trials is not None:
-        refuse_options(context, "--trials", {"rates", "router_rates"})
-    place = usable_device(device)
-    if runs:
-        refuse_options(context, "--run", set(context.params) - WITH_RUNS)
-        given = groups(runs)
-        _check_same_images(runs)
-        data = common_source([Run(runs[0])], options).load()
-        _test(given, data, out, shuffle_seed, place, workers, as_json)
-        return
-    trained, source = chosen_recipe(recipe, options), data_source(options)
-    model = model or TASKS[source.task].default_model
-    if name == "edges":
-        ablation = edge_map(model, kinds)
-    elif source.name == "text":
-        raise click.UsageError(f"{name} is for images, got --data text")
-    else:
-        ablation = instances(model, kinds) if kinds else ABLATIONS[name](model)
-    comparison = comparison_of(
-        ablation,
-        tuple(range(seeds)),
-        trained,
-        source,
-        settings=network_settings(options),
-        execution=chosen_execution(options),
-        model=model,
-        device=place,
-        workers=workers,
-        **options,
+        found = read_trials(trials)
+        return with_best_rates(spec, found), {"tuning": found}
+
+    def run(trial: "Spec") -> list[dict[str, Any]]:
+        runner.run(Plan(trial, data_source(trial.fixed).load()), out / "tuning")
+        return table(ExperimentFolder(out / "tuning"))
+
+    usual = recipe(spec.fixed).learning_rate
+    chosen, tried = tuned(
+        spec,
+        rates or [factor * usual for factor in FACTORS],
+        router_rates or ROUTER_RATES,
+        run,
     )
-    if name == "edges":
-        if trials is not None:
-            tried: list[Any] = read_trials(trials)
-            comparison = with_best_rates(comparison, tried)
-        else:
-            wanted = rates or tuple(f * trained.learning_rate for f in FACTORS)
-            with run_bar(comparison.recipe.epochs) as show:
-                comparison, tried = tuned(
-                    comparison,
-                    wanted,
-                    router_rates or ROUTER_RATES,
-                    out,
-                    jobs=jobs,
-                    progress=show,
-                )
-        ablation = replace(
-            ablation, entries=comparison.entries, reference=comparison.entries[0]
-        )
-    with run_bar(comparison.recipe.epochs) as show:
-        rows = run_ablation(ablation, comparison, out, jobs=jobs, progress=show)
-    if name == "instances":
-        found = runs_of(ablation, comparison, out)
-        data = comparison.source.load()
-        about = (described(comparison),)
-        folder = out / name
-        _test(found, data, folder, shuffle_seed, place, workers, as_json, rows, about)
-        return
-    table = ablation_summary(ablation, rows)
-    tables: dict[str, Any] = {}
-    if name == "edges":
-        table = map_rows(ablation, table, entry_costs(comparison, out))
-        tables = {"tuning": tried}
-    written = write_ablation(ablation, comparison, rows, table, out, tables)
-    if as_json:
-        click.echo(json.dumps({"runs": rows, "summary": table}))
-    else:
-        click.echo(ablation_table(ablation, table))
-    tell_written(written)
-
-
-def _test(
-    groups: "Sequence[Group]",
-    data: "ImageData",
-    folder: Path,
-    seed: int,
-    device: str,
-    workers: int,
-    as_json: bool,
-    runs: Sequence[dict[str, Any]] = (),
-    about: Sequence[str] = (),
-) -> None:
-    """Tests the wirings of trained networks, writes the report, and prints it."""
-    from ddw_graph.analysis.instance_report import instance_table, write_instances
-    from ddw_graph.analysis.learning_curves import curves_of
-    from ddw_graph.cli.progress import bar, tell_written
-    from ddw_graph.experiments.instance_runs import instance_tests
-    from ddw_graph.experiments.instance_summary import instance_summary, verdicts
-
-    with bar() as progress:
-        task = progress.add_task("runs tested", total=None)
-        rows, varied = instance_tests(
-            groups,
-            data,
-            folder,
-            seed=seed,
-            device=device,
-            workers=workers,
-            progress=lambda done, of: progress.update(task, completed=done, total=of),
-        )
-    curves = curves_of(groups) if runs else None
-    written = write_instances(
-        rows, varied, folder, runs=runs, curves=curves, about=about
-    )
-    table = instance_summary(rows)
-    if as_json:
-        told = {"wirings": rows, "variation": varied, "summary": table}
-        click.echo(json.dumps({**told, "verdicts": verdicts(table)}))
-    else:
-        click.echo(instance_table(table))
-        for entry, words in verdicts(table).items():
-            click.echo(f"{entry}: {words}")
-    tell_written(written)
-
-
-def _check_same_images(runs: Sequence[Path]) -> None:
-    """Checks that runs were trained on the same images.
-
-    Raises:
-        RunError: If they were not, or one does not say on which.
-    """
-    from ddw_graph.errors import RunError
-    from ddw_graph.training.run import Run
-
-    for run in runs:
-        if Run(run).config.get("task") != "classification":
-            raise RunError(f"runs must be of images, got {run}")
-    first = Run(runs[0]).config["data"]
-    for run in runs[1:]:
-        if Run(run).config["data"] != first:
-            raise RunError(
-                "runs that are tested together must be of the same images, got others "
-                f"in {run} than in {runs[0]}"
-            )
+    return chosen, {"tuning": tried}

@@ -1,27 +1,25 @@
 """The command that compares wirings and kinds of edges."""
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ddw_graph.cli.execution_options import chosen_execution, execution_options
-from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.execution_options import execution_options
+from ddw_graph.cli.experiment import (
+    Runner,
+    given_settings,
+    run_and_report,
+    runner_options,
+)
 from ddw_graph.cli.training_options import (
-    CHECKPOINT_STEPS_OPTION,
     DEFAULT_DATA,
-    DEVICE_OPTION,
     HEAD_OPTION,
-    JOBS_OPTION,
     MODEL_OPTION,
     SEEDS_OPTION,
     STAGE_N_OPTION,
-    WORKERS_OPTION,
-    chosen_recipe,
     data_options,
-    data_source,
-    network_settings,
     numbers,
     recipe_options,
     shape_options,
@@ -58,31 +56,17 @@ from ddw_graph.cli.training_options import (
 @data_options(default=DEFAULT_DATA)
 @recipe_options
 @execution_options
-@DEVICE_OPTION
-@WORKERS_OPTION
-@CHECKPOINT_STEPS_OPTION
-@JOBS_OPTION
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("comparison"),
-    show_default=True,
-    help="Folder: new, empty, or that of the same comparison, which then goes on.",
-)
-@JSON_OPTION
+@runner_options("comparison")
 def compare(
     wirings: tuple[str, ...],
     kinds: tuple[str, ...],
     budgets: tuple[float, ...],
     seeds: int,
-    recipe: str | None,
-    device: str,
-    jobs: int | None,
     out: Path,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Train wirings and edges beside each other at equal budget.
+    """Train wirings and edges at an equal budget, and compare them.
 
     Every --wiring with every --edges; without either, DDW (complete, dynamic) and
     RandWire's ER, BA and WS (learned). The first entry sets the budget: the width of
@@ -91,7 +75,7 @@ def compare(
 
     With --budget, dynamic edges (by default dynamic:gate=hard,bias=1.5,threshold=0.5
     on the complete DAG) are trained toward each share of the same dense MACs; expected
-    MACs and measured time are told apart, and drawn in budget.png.
+    MACs and measured time are drawn in budget.png.
 
     \b
     ddw-graph compare --out comparison
@@ -99,31 +83,63 @@ def compare(
     ddw-graph compare --data text --edges fixed --edges attention --out texts
     ddw-graph compare --budget 1.0,0.7,0.5 --router-lr 3 --out budgets
     """
-    from ddw_graph.analysis.report import markdown_summary, write_report
-    from ddw_graph.cli.progress import run_bar, tell_written
-    from ddw_graph.experiments.compare import Comparison, entries, run_comparison
-    from ddw_graph.experiments.summary import summary
+    from ddw_graph.experiments.spec import spec_of
     from ddw_graph.models.transformers import CAUSAL_EDGES
-    from ddw_graph.training.launch import usable_device
 
-    trained = chosen_recipe(recipe, options, budgets=bool(budgets))
-    source = data_source(options)
-    dynamic = CAUSAL_EDGES if source.name == "text" else "dynamic"
-    comparison = Comparison(
-        entries(wirings, kinds, budgets, dynamic=dynamic),
-        tuple(range(seeds)),
-        trained,
-        source,
-        settings=network_settings(options),
-        execution=chosen_execution(options),
-        device=usable_device(device),
-        **options,
+    dynamic = CAUSAL_EDGES if options["data"] == "text" else "dynamic"
+    spec = spec_of(
+        {
+            "title": "Comparison",
+            "equal_macs": True,
+            "fixed": given_settings(),
+            "entries": entries(wirings, kinds, budgets, dynamic=dynamic),
+            "axes": {"seed": [*range(seeds)]},
+        }
     )
-    with run_bar(comparison.recipe.epochs) as show:
-        rows = run_comparison(comparison, out, jobs=jobs, progress=show)
-    written = write_report(comparison, rows, out)
-    if as_json:
-        click.echo(json.dumps({"runs": rows, "summary": summary(rows)}))
-    else:
-        click.echo(markdown_summary(summary(rows)))
-    tell_written(written)
+    run_and_report(spec, Runner(options), out, as_json=as_json)
+
+
+def entries(
+    wirings: Sequence[str],
+    kinds: Sequence[str],
+    budgets: Sequence[float],
+    *,
+    dynamic: str,
+) -> list[dict[str, Any]]:
+    """Returns the grid of wirings and kinds of edges, or the default without either.
+
+    Wirings without kinds have ``learned`` and dynamic edges each; kinds without wirings
+    are on the complete DAG. With budgets, dynamic edges have an entry for each of them,
+    by default ``CLOSING_EDGES``, and edges of other kinds one without.
+
+    Args:
+        wirings: The wirings.
+        kinds: The kinds of edges.
+        budgets: See ``Recipe``.
+        dynamic: The dynamic edges where no kinds are given.
+    """
+    from ddw_graph.nn.edges import is_static
+    from ddw_graph.training.budget_term import CLOSING_EDGES
+
+    if not wirings and not kinds and not budgets:
+        return [
+            {"wiring": "complete", "edges": dynamic},
+            *(
+                {"wiring": wiring, "edges": "learned"}
+                for wiring in ("er:p=0.2", "ba:m=5", "ws:k=4,p=0.75")
+            ),
+        ]
+    kinds = kinds or ((CLOSING_EDGES,) if budgets else ("learned", dynamic))
+    closing = [kind for kind in kinds if not is_static(kind)]
+    if budgets and not closing:
+        raise click.UsageError(f"--budget needs dynamic edges, got {', '.join(kinds)}")
+    return [
+        {
+            "wiring": wiring,
+            "edges": kind,
+            **({} if budget is None else {"budget": budget}),
+        }
+        for wiring in wirings or ("complete",)
+        for kind in kinds
+        for budget in (budgets if budgets and kind in closing else (None,))
+    ]

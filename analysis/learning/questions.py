@@ -27,7 +27,7 @@ from ddw_graph.analysis.learning.graphs import (
     wirings_graph,
 )
 from ddw_graph.errors import DataError
-from ddw_graph.sweeping.table import graph_properties
+from ddw_graph.experiments.table import graph_properties
 from ddw_graph.training.collection import Collection
 from ddw_graph.training.run import Run
 from ddw_graph.wiring import edge_list, from_dict

@@ -10,6 +10,10 @@ from ddw_graph.nn.network import Network
 TOLERANCE = 0.03
 """Networks within this share of each other's total MACs have the same budget."""
 
+OWN_WIDTH_TOLERANCE = 0.1
+"""The same for networks whose width cannot be chosen, backbones and Transformers:
+dynamic edges add projections that are 5 % of MobileNetV2, as in Table 6."""
+
 AIM = 0.005
 """The search stops at this share."""
 
@@ -96,34 +100,6 @@ def matched_channels(
     return best
 
 
-def check_budget(
-    label: str,
-    model: Network,
-    total_macs: int,
-    *,
-    counted: TotalMacs,
-    tolerance: float = TOLERANCE,
-) -> None:
-    """Checks that a network whose width cannot be chosen keeps a budget.
-
-    Args:
-        label: The network in words.
-        model: The network.
-        total_macs: The budget, MACs of everything for one image.
-        counted: Counts them.
-        tolerance: How far off they may be, as a share.
-
-    Raises:
-        ModelError: If its total MACs are further off.
-    """
-    off = counted(model) / total_macs - 1
-    if abs(off) > tolerance:
-        raise ModelError(
-            f"networks are compared within {tolerance:.0%} of the same total MACs, and "
-            f"a backbone's width is its own, got {label} at {off:+.1%} of {total_macs}"
-        )
-
-
 def network_at_budget(
     label: str,
     model: Network,
@@ -131,7 +107,6 @@ def network_at_budget(
     total_macs: int,
     *,
     counted: TotalMacs,
-    tolerance: float = TOLERANCE,
 ) -> Network:
     """Returns a network of the width that keeps a budget, or checks that it does.
 
@@ -141,14 +116,22 @@ def network_at_budget(
         make: Makes the network of a C.
         total_macs: The budget, MACs of everything for one image.
         counted: Counts them.
-        tolerance: How far off a network may be whose width is its own, as a share.
 
     Raises:
-        ModelError: If its width is its own, or none is close enough.
+        ModelError: If none is close enough, or its width cannot be chosen and it is
+            not within ``OWN_WIDTH_TOLERANCE``.
     """
     assert model.config is not None
-    start = model.config.get("channels")
-    if start is None:
-        check_budget(label, model, total_macs, counted=counted, tolerance=tolerance)
+    off = counted(model) / total_macs - 1
+    if abs(off) <= AIM:
         return model
-    return make(matched_channels(make, total_macs, counted=counted, start=start))
+    start = model.config.get("channels")
+    if start is not None:
+        return make(matched_channels(make, total_macs, counted=counted, start=start))
+    if abs(off) > OWN_WIDTH_TOLERANCE:
+        raise ModelError(
+            f"networks are compared within {OWN_WIDTH_TOLERANCE:.0%} of the same total "
+            f"MACs where their width cannot be chosen, got {label} at {off:+.1%} of "
+            f"{total_macs}"
+        )
+    return model

@@ -1,4 +1,4 @@
-"""How trained runs do on images, beside each other."""
+"""How trained runs do on images or texts."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence

@@ -1,19 +1,15 @@
-"""Finished runs sorted by what they are runs of: all but the seed."""
+"""Finished runs grouped by what they are runs of: everything but the seed."""
 
 import json
-import re
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ddw_graph.errors import RunError
+from ddw_graph.experiments.folder import ExperimentFolder
+from ddw_graph.experiments.plan import label
 from ddw_graph.training.run import Run
-
-SEED = re.compile(r"seed=\d+")
-"""The part of a sweep's run's name that says its seed."""
-
-DIGEST = re.compile(r"-[0-9a-f]{8}$")
-"""What tells runs of a sweep apart whose names would not, by their seeds as well."""
+from ddw_graph.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -21,7 +17,7 @@ class Group:
     """Runs of one configuration and different seeds.
 
     Args:
-        name: That of their folder, without the seed.
+        name: Of runs of an experiment their entry, else the name of the first folder.
         runs: Their folders, by seed.
     """
 
@@ -29,107 +25,87 @@ class Group:
     runs: dict[int, Path]
 
 
-def groups(folders: Sequence[Path]) -> list[Group]:
-    """Returns runs by their configuration, in the order of the first of each.
+def runs_in(folders: Sequence[Path]) -> list[Path]:
+    """Returns folders with those of experiments replaced by their finished runs.
 
-    Two draws of a random wiring are of one configuration. A comparison gives each draw
-    the width that its budget asks for, so runs in one folder of a comparison, each
-    named for its seed, may differ in width.
+    Raises:
+        RunError: If an experiment has no finished run.
+    """
+    found: list[Path] = []
+    for path in folders:
+        if not (path / "runs.json").is_file():
+            found.append(path)
+            continue
+        folder = ExperimentFolder(path)
+        names = [name for name in folder.planned() if folder.result(name) is not None]
+        if not names:
+            raise RunError(f"an experiment must have a finished run, got {path}")
+        found += map(folder.run, names)
+    return found
+
+
+def groups(folders: Sequence[Path]) -> list[Group]:
+    """Returns runs grouped by their configuration, in the order of the first of each.
+
+    Two draws of a random wiring are of one configuration.
 
     Args:
         folders: Folders of runs, finished or not.
 
     Raises:
-        RunError: If a folder holds no run, or one without a seed, or two
-            have the same seed and configuration.
+        RunError: If a folder holds no run, or two have the same seed and configuration.
     """
     found: dict[str, dict[int, Path]] = {}
-    for folder, (seed, key) in zip(folders, _keys(folders), strict=True):
+    names: dict[str, str] = {}
+    for folder, (seed, key, name) in zip(folders, _keys(folders), strict=True):
         runs = found.setdefault(key, {})
+        names.setdefault(key, name)
         if seed in runs:
             raise RunError(
                 f"runs of one configuration must differ in their seeds, got seed {seed}"
                 f" in {runs[seed]} and in {folder}"
             )
         runs[seed] = folder
-    firsts = [next(iter(runs.values())) for runs in found.values()]
-    names = [_name(first) for first in firsts]
+    counts = list(names.values())
     return [
-        # A name that two configurations have would tell neither.
+        # A name that two configurations have would identify neither.
         Group(
-            name if names.count(name) == 1 else str(first), dict(sorted(runs.items()))
+            names[key]
+            if counts.count(names[key]) == 1
+            else str(next(iter(runs.values()))),
+            dict(sorted(runs.items())),
         )
-        for name, first, runs in zip(names, firsts, found.values(), strict=True)
+        for key, runs in found.items()
     ]
 
 
-def _keys(folders: Sequence[Path]) -> list[tuple[int, str]]:
-    """Returns the seed of each run, and what it is a run of.
+def _keys(folders: Sequence[Path]) -> list[tuple[int, str, str]]:
+    """Returns the seed of each run, what it is a run of, and a name for that.
 
     Initial weights count only where runs of one seed differ in nothing else: those of
     new networks follow from the seed, those of networks to start from do not.
     """
     runs = list(map(Run, folders))
-    keys = [(run.seed, _without_seed(run)) for run in runs]
-    if len(set(keys)) == len(keys):
+    keys = [(run.seed, *_without_seed(run)) for run in runs]
+    if len({key[:2] for key in keys}) == len(keys):
         return keys
     return [
-        (seed, f"{key} {run.config.get('weights')}")
-        for run, (seed, key) in zip(runs, keys, strict=True)
+        (seed, f"{key} {run.config.get('weights')}", name)
+        for run, (seed, key, name) in zip(runs, keys, strict=True)
     ]
 
 
-def check_none_left_out(
-    folder: Path,
-    there: Set[tuple[str, int]],
-    wanted: Set[tuple[str, int]],
-    *,
-    what: str,
-    by: str,
-) -> None:
-    """Checks that what a folder's tables tell of is among what will replace them.
-
-    Args:
-        folder: The folder.
-        there: Entry and seed of what the tables tell of.
-        wanted: Likewise of what they are to tell of.
-        what: What entries and seeds are of, in words.
-        by: What replaces the tables, in words.
-
-    Raises:
-        RunError: If something is left out.
-    """
-    lost = sorted(f"{label} with seed {seed}" for label, seed in there - wanted)
-    if lost:
-        raise RunError(
-            f"{folder} holds {what} that this {by} leaves out, {lost[0]} among them; "
-            "name all of them, or take another folder"
-        )
-
-
-def _of_comparison(run: Path) -> bool:
-    return run.resolve().name.startswith("seed-")
-
-
-def _name(run: Path) -> str:
-    """Returns what a run is called, without its seed where its folder names it.
-
-    Of a comparison's ``ENTRY/seed-3`` it is ``ENTRY``, of a sweep's
-    ``seed=3,edges=fixed`` the rest.
-    """
-    path = run.resolve()
-    if _of_comparison(run):
-        return path.parent.name
-    parts = DIGEST.sub("", path.name).split(",")
-    rest = [part for part in parts if not SEED.fullmatch(part)]
-    return path.name if rest == parts or not rest else ",".join(rest)
-
-
-def _without_seed(run: Run) -> str:
-    """Returns a run's configuration but for what its seed draws."""
+def _without_seed(run: Run) -> tuple[str, str]:
+    """Returns a run's configuration but for what its seed draws, and its name."""
+    path = run.path.resolve()
+    experiment = ExperimentFolder(path.parent.parent)
+    if experiment.job(path.name, ".json").is_file():
+        # An experiment gives each draw of a wiring the width that its budget needs.
+        point = experiment.plan(path.name).point
+        shared = RunFolder(experiment.path).content()["config"]
+        of = {key: value for key, value in point.items() if key != "seed"}
+        return json.dumps([shared, of], sort_keys=True), label(point)
     model = dict(run.model_config)
-    if _of_comparison(run.path):
-        model["channels"] = str(run.path.resolve().parent)
     wirings = []
     for wiring in model.get("wirings", ()):
         arguments = dict(wiring.get("arguments") or {})
@@ -137,8 +113,8 @@ def _without_seed(run: Run) -> str:
         arguments.pop("seed", None)
         kept = {key: value for key, value in wiring.items() if key not in drawn}
         wirings.append({**kept, "arguments": arguments})
-    shared = dict(run.config)
-    del shared["seed"]
-    shared.pop("weights", None)
-    shared["model"] = {**model, "wirings": wirings}
-    return json.dumps(shared, sort_keys=True)
+    config = dict(run.config)
+    del config["seed"]
+    config.pop("weights", None)
+    config["model"] = {**model, "wirings": wirings}
+    return json.dumps(config, sort_keys=True), path.name

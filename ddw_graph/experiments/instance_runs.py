@@ -1,14 +1,14 @@
 """The test of instances for many trained runs, each once."""
 
-import csv
 import hashlib
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ddw_graph.atomic import is_draft
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.groups import Group, check_none_left_out
+from ddw_graph.experiments.groups import Group
 from ddw_graph.experiments.instances import WIRINGS, instance_test
 from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import weights_digest
@@ -30,17 +30,17 @@ def instance_tests(
 ) -> tuple[Rows, Rows]:
     """Returns a row for each run and kind of wirings, and one for each run and stage.
 
-    What was found of a network is kept in the folder ``tested`` and not found again.
+    They are of all runs that the folder has tests of. What was found of a network is
+    kept in the folder ``tested`` and not computed again.
 
     Args:
         groups: Runs by their configuration.
         data: The images; each network sees them prepared as it was trained.
-        folder: Where the results go: new, empty, or that of an earlier test of no other
-            runs, which gains what is new.
+        folder: Where the results go: new, empty, or that of an earlier test.
         seed: Fixes the shuffles; each run adds its own seed.
         device: Where to test.
         workers: Processes that load images.
-        progress: Hears of runs done and runs in all.
+        progress: Called with the number of runs done and of all.
 
     Raises:
         RunError: If a run is not trained, or has no dynamic edges, or the folder holds
@@ -49,90 +49,79 @@ def instance_tests(
     """
     if seed < 0:
         raise RunError(f"the seed of shuffles must be at least 0, got {seed}")
-    rows: Rows = []
-    varied: Rows = []
-    runs = [(g.name, own, run) for g in groups for own, run in g.runs.items()]
-    _check_nothing_lost(folder, {(name, own) for name, own, _ in runs})
-    (folder / "tested").mkdir(parents=True, exist_ok=True)
+    tested = folder / "tested"
+    there = folder.iterdir() if folder.exists() and not tested.is_dir() else ()
+    if not all(map(is_draft, there)):
+        raise RunError(
+            "a test of instances needs an empty or a new folder, or that of an earlier "
+            f"one, got {folder}"
+        )
+    tested.mkdir(parents=True, exist_ok=True)
+    runs = [
+        (group.name, own, run) for group in groups for own, run in group.runs.items()
+    ]
     for done, (name, own, run) in enumerate(runs, start=1):
-        found = _found(run, data, folder / "tested", (seed, own), device, workers)
-        about = {"entry": name, "seed": own}
-        rows += [{**about, **row} for row in found["wirings"]]
-        varied += [
-            {**about, "stage": stage, **row}
-            for stage, row in enumerate(found["stages"], start=1)
-        ]
+        _test(run, name, own, data, tested, (seed, own), device, workers)
         if progress:
             progress(done, len(runs))
-    return rows, varied
+    found = [_read(path) for path in sorted(tested.glob("*.json"))]
+    order = {name: place for place, (name, _, _) in enumerate(reversed(runs))}
+    found.sort(key=lambda each: (-order.get(each["entry"], -1), each["seed"]))
+    about = [{"entry": each["entry"], "seed": each["seed"]} for each in found]
+    wirings = [
+        {**own, **row}
+        for own, each in zip(about, found, strict=True)
+        for row in each["wirings"]
+    ]
+    stages = [
+        {**own, "stage": stage, **row}
+        for own, each in zip(about, found, strict=True)
+        for stage, row in enumerate(each["stages"], start=1)
+    ]
+    return wirings, stages
 
 
-def _check_nothing_lost(folder: Path, wanted: Set[tuple[str, int]]) -> None:
-    """Checks that what is in a folder is a test whose runs are all among those wanted.
-
-    Raises:
-        RunError: If it is not.
-    """
-    if not folder.exists():
-        return
-    tables = folder / "wirings.csv"
-    names = {path.name for path in folder.iterdir()}
-    # An ablation leaves the results of its runs there first.
-    if "tested" not in names and names - {"result.json"}:
-        raise RunError(
-            "a test of instances needs an empty or a new folder, or that of an "
-            f"earlier one, got {folder}"
-        )
-    if not tables.exists():
-        return
-    try:
-        with tables.open(newline="", encoding="utf-8-sig") as file:
-            there = {(row["entry"], int(row["seed"])) for row in csv.DictReader(file)}
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise RunError(
-            f"{tables} must hold tests by entry and seed, got {error!r}"
-        ) from error
-    check_none_left_out(folder, there, wanted, what="tests", by="one")
-
-
-def _found(
+def _test(
     run: Path,
+    name: str,
+    own: int,
     data: ImageData,
     folder: Path,
     seeds: tuple[int, int],
     device: str,
     workers: int,
-) -> dict[str, Rows]:
-    """Returns what the test of a run found, now or before."""
+) -> None:
+    """Tests a run, unless that was done before, and writes what was found."""
     trained = Run(run)
-    own = trained.adapt(data)
+    images = trained.adapt(data)
     model = trained.network(device=device)
-    known = weights_digest(model), own.as_dict(), own.transform, seeds
+    known = weights_digest(model), images.as_dict(), images.transform, seeds
     digest = hashlib.sha256(repr(known).encode())
     path = folder / f"{digest.hexdigest()[:16]}.json"
     if path.exists():
-        found = read_json(path)
-        if not _is_whole(found):
-            raise RunError(
-                f"{path} must hold a test of instances; without the file it is made "
-                "again"
-            )
-        kept: dict[str, Rows] = found
-        return kept
-    tested, varied = instance_test(model, own, seed=seeds, workers=workers)
-    made = {
-        "wirings": [asdict(each) for each in tested],
-        "stages": [asdict(each) for each in varied],
-    }
-    write_json(path, made)
-    return made
+        found = _read(path)
+    else:
+        tested, varied = instance_test(model, images, seed=seeds, workers=workers)
+        found = {
+            "wirings": [asdict(each) for each in tested],
+            "stages": [asdict(each) for each in varied],
+        }
+    write_json(path, {**found, "entry": name, "seed": own})
 
 
-def _is_whole(found: Any) -> bool:
-    return (
+def _read(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    if not (
         isinstance(found, dict)
+        and isinstance(found.get("entry"), str)
+        and isinstance(found.get("seed"), int)
         and isinstance(found.get("stages"), list)
         and isinstance(found.get("wirings"), list)
         and all(isinstance(row, dict) for row in found["wirings"] + found["stages"])
         and [row.get("wiring") for row in found["wirings"]] == list(WIRINGS)
-    )
+    ):
+        raise RunError(
+            f"{path} must hold a test of instances; delete it to test that run again"
+        )
+    kept: dict[str, Any] = found
+    return kept

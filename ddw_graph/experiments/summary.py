@@ -1,4 +1,4 @@
-"""What a comparison found: means over seeds, and paired differences."""
+"""What an experiment found: means over seeds, and paired differences."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -73,6 +73,9 @@ class Metric(NamedTuple):
     digits: int
 
 
+COSTS = ("parameters", "macs", "total_macs", "expected_macs", "train_seconds")
+"""Columns of a run's row that a summary averages."""
+
 ACCURACY = Metric("test_accuracy", "accuracy", 100, "accuracy, %", "points", 2)
 LOSS = Metric("test_loss", "loss", 1, "held-out loss, nats a token", "nats", 4)
 
@@ -87,36 +90,39 @@ def metric_of_summary(table: Sequence[Mapping[str, Any]]) -> Metric:
     return LOSS if f"{LOSS.name}_std" in table[0] else ACCURACY
 
 
-def scores(rows: Sequence[Mapping[str, Any]], metric: Metric) -> list[dict[str, Any]]:
-    """Returns a row for each entry: its score, and the difference to the first's.
+def scores(
+    rows: Sequence[Mapping[str, Any]], metric: Metric, reference: str | None = None
+) -> list[dict[str, Any]]:
+    """Returns a row for each entry: its score, and the difference to the reference.
 
-    Scores are means over seeds. Differences are paired by seed; None where the first
-    entry lacks one of the seeds.
+    The reference comes first. Scores are means over seeds. Differences are paired by
+    seed; None where the two share no seed.
 
     Args:
         rows: A row for each run, at least one, with ``entry`` and ``seed``.
         metric: What is compared.
+        reference: The entry that differences are to; by default the first.
     """
-    key, scale = metric.key, metric.scale
     entries = by_entry(rows)
+    if reference in entries:
+        entries = {reference: entries[reference]} | entries
     first = next(iter(entries))
-    to = {row["seed"]: scale * row[key] for row in entries[first]}
+    to = {row["seed"]: metric.scale * row[metric.key] for row in entries[first]}
     table = []
     for entry, group in entries.items():
-        values = [scale * row[key] for row in group]
-        paired = entry != first and all(row["seed"] in to for row in group)
-        found = (
-            paired_difference(values, [to[row["seed"]] for row in group])
-            if paired
-            else None
-        )
+        values = {row["seed"]: metric.scale * row[metric.key] for row in group}
+        pairs = [(values[seed], to[seed]) for seed in values if seed in to]
+        found = paired_difference(*zip(*pairs, strict=True)) if pairs else None
+        if entry == first:
+            found = None
+        scored = list(values.values())
         table.append(
             {
                 "entry": entry,
                 "seeds": len(group),
-                metric.name: statistics.fmean(values),
+                metric.name: statistics.fmean(scored),
                 f"{metric.name}_std": (
-                    statistics.stdev(values) if len(group) > 1 else None
+                    statistics.stdev(scored) if len(group) > 1 else None
                 ),
                 "difference": found.mean if found else None,
                 "difference_low": found.low if found else None,
@@ -126,23 +132,16 @@ def scores(rows: Sequence[Mapping[str, Any]], metric: Metric) -> list[dict[str, 
     return table
 
 
-def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Returns a row for each entry of a comparison: means over its seeds.
+def summary(
+    rows: Sequence[Mapping[str, Any]], reference: str | None = None
+) -> list[dict[str, Any]]:
+    """Returns a row for each entry of an experiment: means over its seeds.
 
     After its score (see ``scores`` and ``metric_of``) follows what it costs.
     """
-    table = scores(rows, metric_of(rows))
-    for row, group in zip(table, by_entry(rows).values(), strict=True):
-
-        def mean(key: str, group: list[Mapping[str, Any]] = group) -> float:
-            return statistics.fmean(run[key] for run in group)
-
-        row |= {
-            "parameters": mean("parameters"),
-            "macs": mean("macs"),
-            "total_macs": mean("total_macs"),
-            "expected_macs": mean("expected_macs"),
-            "train_seconds": mean("train_seconds"),
-            "inference_ms": group[0]["inference_ms"],
-        }
+    table = scores(rows, metric_of(rows), reference)
+    entries = by_entry(rows)
+    for row in table:
+        for key in COSTS:
+            row[key] = statistics.fmean(run[key] for run in entries[row["entry"]])
     return table

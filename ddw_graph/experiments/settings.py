@@ -1,4 +1,4 @@
-"""What a sweep may set: the options of ``train``, by name, with their kinds."""
+"""What an experiment may set: the options of ``train``, by name, with their kinds."""
 
 import math
 from collections.abc import Mapping
@@ -8,9 +8,10 @@ from types import NoneType
 from typing import Any, get_args
 
 from ddw_graph.errors import ModelError, RunError, UserError
+from ddw_graph.experiments.axes import Value
+from ddw_graph.models.backbones import is_backbone
 from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
-from ddw_graph.sweeping.axes import Value
 from ddw_graph.training.budget_term import check_closing
 from ddw_graph.training.data import DataSource
 from ddw_graph.training.execution import Execution
@@ -80,6 +81,19 @@ ARGUMENTS: dict[str, Kind] = {
 }
 """Arguments of generators."""
 
+ORIGINAL = "original"
+"""The wiring that a network has without this library: a backbone as its library builds
+it. RandWire's networks have none; the chain with shortcuts, without weights, takes its
+place, which is to them what a residual network is to a backbone."""
+
+BACKBONE_NAMES = {
+    "resnet18": "ResNet-18",
+    "resnet50": "ResNet-50",
+    "resnet101": "ResNet-101",
+    "mobilenet_v2": "MobileNetV2-1.0",
+}
+"""The networks of Table 6 under the paper's names."""
+
 WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
 
 
@@ -101,10 +115,10 @@ def typed(where: str, value: object, kind: Kind) -> Value:
 
 
 def data_source(settings: Mapping[str, Value]) -> DataSource:
-    """Returns where the images of a sweep come from."""
+    """Returns where the samples of an experiment come from."""
     given: dict[str, Any] = {key: settings[key] for key in DATA if key in settings}
     name = given.pop("data", "fashion_mnist_mini")
-    # Whole, so that a run finds them wherever it is trained.
+    # Absolute, so that a run finds them wherever it is trained.
     paths: dict[str, Any] = {
         key: Path(given.pop(key)).resolve()
         for key in ("root", "tokenizer")
@@ -161,6 +175,11 @@ def network(
     """
     given: dict[str, Any] = {key: settings[key] for key in NETWORK if key in settings}
     wanted = recipe(settings)
+    if given.get("wiring") == ORIGINAL:
+        if given.get("edges", "fixed") != "fixed":
+            raise RunError(f"original has fixed edges, got {given['edges']}")
+        backbone = is_backbone(given.get("model", ""))
+        given |= {"wiring": None if backbone else "resnet", "edges": "fixed"}
     if wanted.budget is not None and "edges" in given:
         check_closing(edge_settings(given["edges"]))
     if channels is not None:
@@ -174,7 +193,7 @@ def network(
 
 
 def normal(name: str, value: Value) -> Value:
-    """Returns a value as every way to write it is written: ``dynamic:bias=0.0``."""
+    """Returns a value in its one form: ``dynamic:bias=0`` of ``dynamic:bias=0.0``."""
     if name == "edges":
         return edge_text(edge_settings(str(value)))
     return value

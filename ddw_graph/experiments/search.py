@@ -6,38 +6,38 @@ from typing import Any
 import numpy as np
 
 from ddw_graph.errors import RunError
-from ddw_graph.sweeping.axes import Point, Range, Value, drawn
-from ddw_graph.sweeping.folder import SweepFolder
-from ddw_graph.sweeping.plan import run_name
-from ddw_graph.sweeping.spec import DIRECTIONS, SweepSpec
+from ddw_graph.experiments.axes import Point, Range, Value, drawn
+from ddw_graph.experiments.folder import ExperimentFolder
+from ddw_graph.experiments.plan import run_name
+from ddw_graph.experiments.spec import DIRECTIONS, Spec
 
 POINT = "point"
 """The attribute of a trial that keeps its point."""
 
 
 class OptunaSearch:
-    """Asks optuna for points, and tells it what came of them.
+    """Asks optuna for points, and tells it their results.
 
     Its journal, ``optuna.log``, is lines of JSON. What the search does next follows
-    from the results in it alone: with one job, one that was interrupted goes on as if
-    it had not been. Only the process that drives the sweep may open it.
+    only from the results in it: with one job, a search that was interrupted resumes as
+    if it had not been. Only the process that drives the experiment may open it.
 
     Args:
-        spec: The sweep.
+        spec: The experiment.
         folder: Its folder.
 
     Raises:
         RunError: If optuna is not there, or the journal is damaged.
     """
 
-    def __init__(self, spec: SweepSpec, folder: SweepFolder) -> None:
+    def __init__(self, spec: Spec, folder: ExperimentFolder) -> None:
         optuna = import_optuna()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.optuna = optuna
         self.spec = spec
         path = folder.path / "optuna.log"
         if path.exists():
-            # Who was killed while writing leaves half a line, which spoils the next.
+            # A process that was killed while writing leaves half a line.
             text = path.read_bytes()
             whole = text[: text.rfind(b"\n") + 1]
             if whole != text:
@@ -69,15 +69,15 @@ class OptunaSearch:
         """How many trials there are."""
         return len(self.study.trials)
 
-    def more(self, count: int) -> None:
+    def ask(self, count: int) -> None:
         """Asks for trials, as many as ``count``, and not more than are wanted."""
         assert self.spec.trials is not None
         for _ in range(min(count, self.spec.trials - self.asked)):
             self.study.sampler = self._sampler(self.asked)
             self._take(self.study.ask())
 
-    def told(self, results: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Hears what came of runs: a result, or None of one that failed."""
+    def tell(self, results: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Passes on the results of runs, None for one that failed."""
         state = self.optuna.trial.TrialState
         for number, name in list(self.open.items()):
             if name not in results:
@@ -135,7 +135,7 @@ class _OptunaChooser:
         self.trial = trial
 
     def choice(self, name: str, among: Sequence[Value]) -> int:
-        """Returns the place of one of the values."""
+        """Returns the index of one of the values."""
         return among.index(self.trial.suggest_categorical(name, list(among)))
 
     def number(self, name: str, among: Range) -> int | float:
@@ -166,7 +166,7 @@ def import_optuna() -> Any:
 def _no_lock() -> Any:
     """Returns a lock that is always free.
 
-    Who opens the journal holds the sweep's own lock; optuna's would outlive its owner.
+    Whoever opens the journal holds the experiment's lock; optuna's outlives its owner.
     """
     from optuna.storages.journal import JournalFileOpenLock
 

@@ -1,19 +1,17 @@
-"""From the points of a sweep to planned runs."""
+"""From the description of an experiment to planned runs."""
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ddw_graph.errors import RunError, UserError
-from ddw_graph.experiments.equal_macs import TotalMacs, network_at_budget
-from ddw_graph.experiments.runs import PlannedRun
-from ddw_graph.sweeping.axes import (
+from ddw_graph.experiments.axes import (
+    Choices,
     Point,
     Range,
     Value,
@@ -22,14 +20,16 @@ from ddw_graph.sweeping.axes import (
     first,
     grid,
 )
-from ddw_graph.sweeping.settings import (
+from ddw_graph.experiments.equal_macs import TotalMacs, network_at_budget
+from ddw_graph.experiments.planned_run import PlannedRun
+from ddw_graph.experiments.settings import (
     data_source,
     execution,
     network,
     recipe,
     seed,
 )
-from ddw_graph.sweeping.spec import SweepSpec
+from ddw_graph.experiments.spec import Entry, Spec
 from ddw_graph.training.launch import TASKS
 from ddw_graph.training.loop import check_steps
 
@@ -38,31 +38,38 @@ LONGEST_NAME = 120
 
 
 @dataclass(frozen=True)
-class SweepPlan:
-    """A sweep with its images: what turns points into runs.
+class Plan:
+    """An experiment with its data: it turns points into runs.
 
     Args:
-        spec: The sweep.
-        data: The images.
+        spec: The experiment.
+        data: The images or the text.
     """
 
-    spec: SweepSpec
+    spec: Spec
     data: Any
-
-    @cached_property
-    def budget(self) -> int | None:
-        """Total MACs of the first network, where all are to have as many."""
-        if not self.spec.equal_macs:
-            return None
-        model = network(self.settings(first(self.spec.axes)), self.data)
-        return self._counted(model)
+    _budgets: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def _counted(self) -> TotalMacs:
         return TotalMacs(self.data.image_size)
 
+    @property
+    def first(self) -> Point:
+        """The point of the first entry and the first value of each axis."""
+        entries = self.spec.entries
+        return {**(entries[0].settings if entries else {}), **first(self.spec.axes)}
+
+    def budget(self, settings: Mapping[str, Value]) -> int:
+        """Returns the total MACs of the first network of the seed of some settings."""
+        own = seed(settings)
+        if own not in self._budgets:
+            model = network(self.settings({**self.first, "seed": own}), self.data)
+            self._budgets[own] = self._counted(model)
+        return self._budgets[own]
+
     def settings(self, point: Point) -> dict[str, Value]:
-        """Returns all settings of a point, those that are fixed too."""
+        """Returns all settings of a point, with those that are fixed."""
         return {**self.spec.fixed, **point}
 
     def epochs(self, point: Point) -> int:
@@ -72,45 +79,55 @@ class SweepPlan:
     def points(self) -> list[Point]:
         """Returns the points of a grid, or of a random search, in their order.
 
-        More trials leave those before them as they are.
+        Those of a grid are in the order of their seeds first, so that all entries of a
+        seed are trained before those of the next. More trials leave those before them
+        unchanged.
 
         Raises:
             RunError: If there are fewer points than trials.
         """
-        if self.spec.search == "grid":
-            return grid(self.spec.axes)
-        assert self.spec.trials is not None
-        chooser = Chance(self.spec.search_seed)
-        found: list[Point] = []
+        spec = self.spec
+        if spec.search == "grid":
+            found = [
+                {**entry.settings, **point}
+                for entry in spec.entries or (Entry({}),)
+                for point in grid(spec.axes)
+            ]
+            seeds = spec.axes.get("seed")
+            if isinstance(seeds, Choices):
+                found.sort(key=lambda point: seeds.values.index(point["seed"]))
+            return found
+        assert spec.trials is not None
+        chooser = Chance(spec.search_seed)
+        found = []
         misses = 0
-        while len(found) < self.spec.trials:
-            point = drawn(self.spec.axes, chooser)
+        while len(found) < spec.trials:
+            point = drawn(spec.axes, chooser)
             misses = misses + 1 if point in found else 0
             if not misses:
                 found.append(point)
             elif misses > 1000:
                 raise RunError(
                     f"trials must be at most the points that the axes have, got "
-                    f"{self.spec.trials} and found {len(found)}"
+                    f"{spec.trials} and found {len(found)}"
                 )
         return found
 
-    def run(self, point: Point, folder: Path) -> PlannedRun:
-        """Returns the run of a point, in a folder of its own under ``folder``.
+    def run(self, point: Point) -> PlannedRun:
+        """Returns the run of a point.
 
         Raises:
             UserError: If it cannot be built, or a value is out of range.
         """
         settings = self.settings(point)
-        name = run_name(point)
         try:
             model = network(settings, self.data)
-            if self.budget is not None:
+            if self.spec.equal_macs:
                 model = network_at_budget(
-                    name,
+                    label(point),
                     model,
                     lambda channels: network(settings, self.data, channels),
-                    self.budget,
+                    self.budget(settings),
                     counted=self._counted,
                 )
             assert model.config is not None
@@ -118,7 +135,7 @@ class SweepPlan:
             fewest = TASKS[self.data.task].fewest
             check_steps(trained, fewest, computed.accumulate, None)
             return PlannedRun(
-                folder / name,
+                point,
                 model.config,
                 trained,
                 data_source(settings),
@@ -126,8 +143,9 @@ class SweepPlan:
                 execution=computed,
             )
         except UserError as error:
-            told = ", ".join(f"{key} = {value!r}" for key, value in point.items())
-            raise type(error)(f"{error} (at {told or 'the fixed settings'})") from error
+            where = ", ".join(f"{key} = {value!r}" for key, value in point.items())
+            message = f"{error} (at {where or 'the fixed settings'})"
+            raise type(error)(message) from error
 
     def check_ends(self) -> None:
         """Checks the network and the recipe at each end of each axis.
@@ -136,34 +154,48 @@ class SweepPlan:
             UserError: If one cannot be built, or a value is out of range.
         """
         for point in ends(self.spec.axes):
-            self.run(point, Path())
+            self.run(point)
 
     def shared(self) -> dict[str, Any]:
-        """Returns what all runs share, ready for JSON: a sweep may gain points."""
+        """Returns what all runs of a folder share, ready for JSON.
+
+        Its points are not among it: an experiment may gain some.
+        """
         spec = self.spec
         shared: dict[str, Any] = {
             "fixed": dict(spec.fixed),
-            "axes": sorted(spec.axes),
             "data": self.data.as_dict(),
-            "search": spec.search,
-            "equal_macs": self.budget,
+            "budget": None,
         }
-        if spec.search != "grid":
-            shared["search_seed"] = spec.search_seed
-        if spec.objective:
+        if spec.equal_macs:
+            shared["budget"] = label(self.first)
+        if spec.search == "optuna":
             shared["objective"] = list(spec.objective)
+            shared["search_seed"] = spec.search_seed
             shared["space"] = {name: repr(axis) for name, axis in spec.axes.items()}
         return shared
 
 
+def label(point: Mapping[str, Value]) -> str:
+    """Returns a point without its seed in words, as reports call it.
+
+    Example:
+        >>> label({"wiring": "complete", "edges": "dynamic", "budget": 0.5, "seed": 0})
+        'complete dynamic budget=0.5'
+    """
+    bare = [str(point[key]) for key in ("wiring", "edges") if key in point]
+    rest = (key for key in point if key not in ("wiring", "edges", "seed"))
+    return " ".join([*bare, *(f"{key}={point[key]}" for key in rest)]) or "run"
+
+
 class Chance:
-    """Chooses by chance, each time the same for the same seed."""
+    """Chooses by chance, the same for the same seed."""
 
     def __init__(self, seed: int) -> None:
         self.generator = np.random.default_rng(seed)
 
     def choice(self, name: str, among: Any) -> int:
-        """Returns the place of one of the values."""
+        """Returns the index of one of the values."""
         return int(self.generator.integers(len(among)))
 
     def number(self, name: str, among: Range) -> int | float:
@@ -191,7 +223,7 @@ def number_at(among: Range, share: float) -> int | float:
 
 
 def run_name(point: Mapping[str, Value]) -> str:
-    """Returns the name of a point's run, of which each point has its own.
+    """Returns the name of a point's run; no two points have the same.
 
     Example:
         >>> run_name({"wiring": "ws:k=4,p=0.5", "edges": "learned", "seed": 0})
@@ -203,6 +235,6 @@ def run_name(point: Mapping[str, Value]) -> str:
     exact = re.fullmatch(r"[A-Za-z0-9.=,_+-]+", name) and len(name) <= LONGEST_NAME
     if exact and all("_" not in str(value) for value in point.values()):
         return name
-    # What a name cannot hold, a digest tells apart.
+    # A digest distinguishes what a name cannot hold.
     digest = sha256("\n".join(parts).encode()).hexdigest()[:8]
     return f"{re.sub(r'[^A-Za-z0-9.=,_+-]+', '_', name)[:LONGEST_NAME]}-{digest}"

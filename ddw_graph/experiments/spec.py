@@ -1,4 +1,4 @@
-"""The description of a sweep: a TOML file, checked before anything runs."""
+"""The description of an experiment: a TOML file, checked before anything runs."""
 
 import tomllib
 from collections.abc import Mapping
@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import RunError, UserError
-from ddw_graph.sweeping.axes import (
+from ddw_graph.experiments.axes import (
     Axis,
     Choices,
     Family,
+    Point,
     Range,
     Value,
     Wirings,
 )
-from ddw_graph.sweeping.settings import (
+from ddw_graph.experiments.settings import (
     ARGUMENTS,
     DATA,
+    ORIGINAL,
     SETTINGS,
     Kind,
     normal,
@@ -30,33 +32,62 @@ DIRECTIONS = {
     "test_loss": "minimize",
     "total_macs": "minimize",
 }
-"""What a search may look for, and the way that is better."""
+"""What a search may optimise, and in which direction."""
 
 HEAD: dict[str, Any] = {
+    "title": str,
+    "notes": list,
     "search": str,
     "trials": int,
     "search_seed": int,
     "objective": str | list,
     "equal_macs": bool,
     "fixed": dict,
+    "entries": list,
     "axes": dict,
 }
+ABOUT: dict[str, Any] = {"name": str, "paper": dict, "reference": bool}
+"""What an entry holds beside settings."""
+
 RANGE = {"min", "max", "log"}
 
 
 @dataclass(frozen=True)
-class SweepSpec:
-    """A sweep as its file tells it; see ``docs/sweeps.md``.
+class Entry:
+    """Settings that some runs share, such as a wiring with a kind of edges.
+
+    Args:
+        settings: The settings.
+        name: The name under which it is known.
+        paper: Where the paper's accuracy of it stands, by a title: table, row and
+            column of ``paper_figures``.
+        reference: Whether differences are to this entry.
+    """
+
+    settings: Point
+    name: str = ""
+    paper: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    reference: bool = False
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An experiment as its file describes it; see ``docs/sweeps.md``.
+
+    Its runs are every entry with every point of the axes.
 
     Args:
         axes: What varies.
         fixed: What all runs share.
+        entries: Settings that vary together.
         search: ``grid`` for every combination, ``random`` or ``optuna`` for some.
         trials: How many of them, unless it is a grid.
         search_seed: Fixes what the search draws.
-        objective: What ``optuna`` looks for.
+        objective: What ``optuna`` optimises.
         equal_macs: Whether every network gets the width that gives it the total MACs
-            of the first.
+            of the first of its seed.
+        title: Title of the report.
+        notes: Paragraphs of the report.
 
     Raises:
         RunError: If these do not fit each other.
@@ -64,14 +95,17 @@ class SweepSpec:
 
     axes: Mapping[str, Axis]
     fixed: Mapping[str, Value] = field(default_factory=dict)
+    entries: tuple[Entry, ...] = ()
     search: str = "grid"
     trials: int | None = None
     search_seed: int = 0
     objective: tuple[str, ...] = ()
     equal_macs: bool = False
+    title: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Checks what one value asks of another."""
+        """Checks what one value requires of another."""
         if self.search not in SEARCHES:
             names = ", ".join(SEARCHES)
             raise RunError(f"search must be one of {names}, got {self.search!r}")
@@ -84,21 +118,29 @@ class SweepSpec:
             rule = "search_seed must be in [0, 2**32)"
             raise RunError(f"{rule}, got {self.search_seed}")
         if bool(self.objective) != (self.search == "optuna"):
-            told = f"objective = {list(self.objective)} with search {self.search}"
-            raise RunError(f"search optuna, and no other, has an objective, got {told}")
+            given = f"objective = {list(self.objective)} with search {self.search}"
+            raise RunError(f"only search optuna has an objective, got {given}")
         for name in self.objective:
             if name not in DIRECTIONS or self.objective.count(name) > 1:
                 known = ", ".join(DIRECTIONS)
                 raise RunError(f"objective must be of {known}, each once, got {name!r}")
-        for name in self.axes:
-            if name in self.fixed:
-                raise RunError(f"{name} must be fixed or an axis, got it in both")
-        if self.equal_macs and "channels" in self.axes:
-            raise RunError("equal_macs chooses channels, got axes.channels too")
+        if self.entries and self.search != "grid":
+            raise RunError(f"entries need search grid, got search {self.search}")
+        varied = {key for entry in self.entries for key in entry.settings}
+        for name in {*self.axes, *varied}:
+            if name in self.fixed or (name in self.axes and name in varied):
+                raise RunError(
+                    f"{name} must be fixed, an axis or of entries, got it twice"
+                )
+        for place, entry in enumerate(self.entries):
+            if entry.settings in [other.settings for other in self.entries[:place]]:
+                raise RunError(f"entries must differ, got {entry.settings} twice")
+        if self.equal_macs and "channels" in {*self.axes, *varied}:
+            raise RunError("equal_macs chooses channels, got channels that vary too")
 
 
-def read_spec(path: Path) -> SweepSpec:
-    """Returns the sweep that a TOML file describes.
+def read_spec(path: Path) -> Spec:
+    """Returns the experiment that a TOML file describes.
 
     Raises:
         RunError: If the file cannot be read, or a key or a value in it is wrong.
@@ -115,8 +157,8 @@ def read_spec(path: Path) -> SweepSpec:
         raise type(error)(f"{path}: {error}") from error
 
 
-def spec_of(table: Mapping[str, Any]) -> SweepSpec:
-    """Returns the sweep that a table of TOML describes.
+def spec_of(table: Mapping[str, Any]) -> Spec:
+    """Returns the experiment that a table of TOML describes.
 
     Raises:
         RunError: If a key or a value is wrong.
@@ -125,31 +167,61 @@ def spec_of(table: Mapping[str, Any]) -> SweepSpec:
         >>> spec_of({"axes": {"seed": [0, 1]}}).axes
         {'seed': Choices(values=(0, 1))}
     """
-    _check_keys("a sweep", table, HEAD)
-    for key, value in table.items():
-        kind = HEAD[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
-            words = {int: "an integer", bool: "true or false", dict: "a table"}
-            rule = words.get(kind, "a text" if kind is str else "a text or a list")
-            raise RunError(f"{key} must be {rule}, got {value!r}")
-    head = {key: value for key, value in table.items() if key not in ("fixed", "axes")}
-    search = head.get("search", "grid")
-    if search == "optuna":
+    _check_keys("an experiment", table, HEAD)
+    _check_kinds("", table, HEAD)
+    parts = ("fixed", "entries", "axes", "notes", "objective")
+    head = {key: value for key, value in table.items() if key not in parts}
+    objective = table.get("objective", ())
+    if head.get("search") == "optuna" and not objective:
         text = table.get("fixed", {}).get("data") == "text"
-        head.setdefault("objective", "test_loss" if text else "test_accuracy")
-    wanted = head.pop("objective", ())
-    objective = (wanted,) if isinstance(wanted, str) else tuple(map(str, wanted))
-    fixed = table.get("fixed", {})
-    _check_keys("fixed", fixed, SETTINGS)
-    axes = table.get("axes", {})
+        objective = "test_loss" if text else "test_accuracy"
+    fixed, axes = table.get("fixed", {}), table.get("axes", {})
+    entries = table.get("entries", [])
+    if not (fixed or axes or entries):
+        raise RunError("an experiment must have fixed, entries or axes, got none")
     varied = {key: kind for key, kind in SETTINGS.items() if key not in DATA}
+    _check_keys("fixed", fixed, SETTINGS)
     _check_keys("axes", axes, varied)
-    return SweepSpec(
+    for entry in entries:
+        if not isinstance(entry, dict):
+            raise RunError(f"entries must be tables, got {entry!r}")
+        _check_keys("an entry", entry, {**ABOUT, **varied})
+        _check_kinds("entries.", {k: entry[k] for k in ABOUT if k in entry}, ABOUT)
+    return Spec(
         {key: _axis(f"axes.{key}", key, value) for key, value in axes.items()},
         {key: _value(f"fixed.{key}", key, value) for key, value in fixed.items()},
-        objective=objective,
+        tuple(map(_entry, entries)),
+        objective=(objective,) if isinstance(objective, str) else (*objective,),
+        notes=tuple(map(str, table.get("notes", ()))),
         **head,
     )
+
+
+def _entry(table: Mapping[str, Any]) -> Entry:
+    about = {key: value for key, value in table.items() if key in ABOUT}
+    for title, place in about.get("paper", {}).items():
+        if not isinstance(place, list) or len(place) != 3:
+            raise RunError(
+                f"paper must give table, row and column, got {title} = {place!r}"
+            )
+        about["paper"] = about["paper"] | {title: tuple(map(str, place))}
+    settings = {
+        key: _value(f"entries.{key}", key, value)
+        for key, value in table.items()
+        if key not in ABOUT
+    }
+    return Entry(settings, **about)
+
+
+def _check_kinds(
+    where: str, table: Mapping[str, Any], kinds: Mapping[str, Any]
+) -> None:
+    words = {int: "an integer", bool: "true or false", dict: "a table", list: "a list"}
+    for key, value in table.items():
+        kind = kinds[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+            rule = words.get(kind, "a text" if kind is str else "a text or a list")
+            raise RunError(f"{where}{key} must be {rule}, got {value!r}")
 
 
 def _check_keys(where: str, table: Mapping[str, Any], known: Mapping[str, Any]) -> None:
@@ -163,7 +235,7 @@ def _check_keys(where: str, table: Mapping[str, Any], known: Mapping[str, Any]) 
 def _value(where: str, key: str, value: object) -> Value:
     found = typed(where, value, SETTINGS[key])
     try:
-        if key == "wiring":
+        if key == "wiring" and found != ORIGINAL:
             return Family(str(found)).text({})
         return normal(key, found)
     except UserError as error:
@@ -219,8 +291,8 @@ def _choices_or_range(
             new = normal(key, typed(where, one, kind))
         except UserError as error:
             words = str(error)
-            told = words if words.startswith(where) else f"{where}: {words}"
-            raise type(error)(told) from error
+            message = words if words.startswith(where) else f"{where}: {words}"
+            raise type(error)(message) from error
         if new in found:
             raise RunError(f"{where} must hold each value once, got {one!r} twice")
         found.append(new)

@@ -1,4 +1,4 @@
-"""What a training step takes: time, in turns, and memory."""
+"""What the trained networks of an experiment cost: inference and training step."""
 
 import statistics
 from collections.abc import Callable, Mapping
@@ -10,10 +10,57 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ddw_graph.experiments.compare import Comparison, run_folder
+from ddw_graph.training.evaluation import default_batch
 from ddw_graph.training.loading import batches
 from ddw_graph.training.run import Run
-from ddw_graph.training.timing import paired_times
+from ddw_graph.training.timing import inference_times, paired_times
+
+
+def costs(
+    runs: Mapping[str, Path],
+    data: Any,
+    *,
+    steps: bool = False,
+    device: str = "cpu",
+    rounds: int = 7,
+) -> dict[str, dict[str, Any]]:
+    """Returns what the network of each run costs, by the name of the run.
+
+    The networks take turns, on one thread. ``inference_ms`` is milliseconds a sample of
+    the test data; with ``steps`` see ``step_costs`` too.
+
+    Args:
+        runs: Folders of trained runs.
+        data: Their images or text.
+        steps: Whether training steps are measured, for batches of the first recipe.
+        device: Where to compute.
+        rounds: Times that each network runs after one that is not counted.
+
+    Raises:
+        RunError: If a folder holds no trained run.
+    """
+    models = {name: Run(run).network(device=device) for name, run in runs.items()}
+    first = next(iter(models.values()))
+    inputs = data.inputs("test", first)
+    size = min(64, default_batch(first), len(inputs))
+    samples, _ = next(batches(inputs, size))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        times = inference_times(models, samples.to(device), rounds=rounds)
+        found: dict[str, dict[str, Any]] = {
+            name: {"inference_ms": value} for name, value in times.items()
+        }
+        if steps:
+            recipe = Run(next(iter(runs.values()))).config["recipe"]
+            size = min(recipe["batch_size"], len(inputs))
+            samples, targets = next(batches(inputs, size))
+            batch = samples.to(device), targets.to(device)
+            for name, more in step_costs(models, batch, rounds=rounds).items():
+                found[name] |= more
+    finally:
+        torch.set_num_threads(threads)
+    return found
 
 
 def step_costs(
@@ -23,7 +70,7 @@ def step_costs(
 
     The networks take turns. ``step_ms`` is the median, milliseconds; ``step_ratio`` the
     median over rounds of the time over that of the first network; ``saved_mb`` what
-    autograd keeps for the backward pass, MB, parameters left out; on a GPU ``peak_mb``
+    autograd keeps for the backward pass, MB, without parameters; on a GPU ``peak_mb``
     is the peak of allocated memory too.
 
     Args:
@@ -37,9 +84,9 @@ def step_costs(
     device = batch[0].device
     times = paired_times(acts, rounds=rounds, device=device)
     first = next(iter(times.values()))
-    costs: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, seconds in times.items():
-        costs[name] = {
+        found[name] = {
             "step_ms": 1000 * statistics.median(seconds),
             "step_ratio": statistics.median(
                 own / other for own, other in zip(seconds, first, strict=True)
@@ -49,36 +96,8 @@ def step_costs(
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             acts[name]()
-            costs[name]["peak_mb"] = torch.cuda.max_memory_allocated(device) / 1e6
-    return costs
-
-
-def entry_costs(comparison: Comparison, folder: Path) -> dict[str, dict[str, Any]]:
-    """Returns the cost of a step of each entry's trained network, by its label.
-
-    Of the first seed, for a batch of the recipe, on one thread; see ``step_costs``.
-
-    Args:
-        comparison: A comparison that has run.
-        folder: Its folder.
-
-    Raises:
-        RunError: If a run is not trained.
-    """
-    seed, device = comparison.seeds[0], comparison.device
-    models = {
-        entry.label: Run(run_folder(folder, entry, seed)).network(device=device)
-        for entry in comparison.entries
-    }
-    inputs = comparison.source.load().inputs("test", next(iter(models.values())))
-    size = min(comparison.recipe.batch_size, len(inputs))
-    samples, targets = next(batches(inputs, size))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return step_costs(models, (samples.to(device), targets.to(device)))
-    finally:
-        torch.set_num_threads(threads)
+            found[name]["peak_mb"] = torch.cuda.max_memory_allocated(device) / 1e6
+    return found
 
 
 def _step(model: nn.Module, batch: tuple[Tensor, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""The runs of a sweep as jobs of Slurm, handed over by submitit."""
+"""The runs of an experiment as jobs of Slurm, submitted by submitit."""
 
 import os
 import secrets
@@ -7,13 +7,14 @@ import subprocess
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from getpass import getuser
 from typing import Any
 
 from ddw_graph.errors import RunError
-from ddw_graph.sweeping.folder import SweepFolder
-from ddw_graph.sweeping.worker import CRASHED, Work, attempt
+from ddw_graph.experiments.folder import ExperimentFolder
+from ddw_graph.experiments.planned_run import Work
+from ddw_graph.experiments.worker import CRASHED, attempt
 from ddw_graph.training.run_folder import read_json, write_json
 
 LARGEST_ARRAY = 1000
@@ -42,6 +43,10 @@ UNSURE = ("UNKNOWN", "PREEMPTED", "REVOKED", "REQUEUED")
 class SlurmOptions:
     """What each run asks Slurm for.
 
+    Example:
+        >>> SlurmOptions.from_text("time=240,partition=gpu").time
+        240
+
     Args:
         partition: The partition; by default the cluster's.
         time: Minutes that an attempt may take. A run that needs more goes on from its
@@ -63,6 +68,26 @@ class SlurmOptions:
             value = getattr(self, name)
             if value < least:
                 raise RunError(f"{name} must be at least {least}, got {value}")
+
+    @classmethod
+    def from_text(cls, text: str) -> "SlurmOptions":
+        """Returns the options of a text such as ``time=240,partition=gpu``.
+
+        Raises:
+            RunError: If it is no such text.
+        """
+        kinds = {field.name: field.type for field in fields(cls)}
+        values: dict[str, Any] = {}
+        for part in text.split(","):
+            key, _, value = part.partition("=")
+            whole = kinds.get(key) is int
+            if key not in kinds or not value or (whole and not value.isdecimal()):
+                raise RunError(
+                    f"Slurm's settings are {', '.join(kinds)}, each with =VALUE, got "
+                    f"{part!r} in {text!r}"
+                )
+            values[key] = int(value) if whole else value
+        return cls(**values)
 
     def as_parameters(self) -> dict[str, Any]:
         """Returns them by submitit's names."""
@@ -130,7 +155,7 @@ class SlurmExecutor:
 
     def __init__(
         self,
-        folder: SweepFolder,
+        folder: ExperimentFolder,
         jobs: int,
         options: SlurmOptions,
         work: Work = Work(),  # noqa: B008 (frozen)
@@ -158,7 +183,7 @@ class SlurmExecutor:
         own.mkdir(mode=0o700)
         self.submitit = Submitit(folder=own)
         self.submitit.update_parameters(
-            job_name="ddw-graph-sweep",
+            job_name="ddw-graph",
             array_parallelism=jobs,
             stderr_to_stdout=True,
             **options.as_parameters(),

@@ -1,9 +1,10 @@
-"""The folder of a sweep: what is planned, and how each of its runs stands.
+"""The folder of an experiment: what is planned, and the status of each run.
 
-``runs/NAME`` is a run's folder, as ``train`` makes it. ``jobs`` holds for each run
-``NAME.json`` (its plan), ``NAME.lock`` (held by whoever trains it),
-``NAME.state.json`` (its last attempt, written by whoever holds the lock) and
-``NAME.log`` (what it printed). All of it is JSON and text: reading it runs no code.
+``runs/NAME`` is a run's folder, as ``train`` makes it. ``runs.json`` lists the planned
+runs. ``jobs`` holds for each run ``NAME.json`` (its plan), ``NAME.lock`` (held by the
+process that trains it), ``NAME.state.json`` (its last attempt, written by the holder of
+the lock) and ``NAME.log`` (what it printed). All of it is JSON and text: reading it
+runs no code.
 """
 
 import os
@@ -11,18 +12,14 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.runs import PlannedRun
-from ddw_graph.sweeping.axes import Point
-from ddw_graph.training.data import DataSource
-from ddw_graph.training.execution import Execution
+from ddw_graph.experiments.planned_run import PlannedRun
 from ddw_graph.training.lock import is_locked, lock
 from ddw_graph.training.log import finished_epochs
-from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import read_json, write_json
 
@@ -34,13 +31,13 @@ class Attempt:
     """The last attempt at a run.
 
     Args:
-        number: How many there were, this one counted.
+        number: How many there were, including this one.
         began: When, in seconds since 1970.
         host: On which machine.
         pid: In which process.
         failure: Why it ended without a result; None while it has not.
-        by_user: Whether what failed is what the user gave, which fails again.
-        again: Whether the sweep tries again.
+        by_user: Whether the settings are at fault, so that it would fail again.
+        again: Whether there will be another attempt.
     """
 
     number: int = 0
@@ -54,7 +51,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Status:
-    """How a run stands.
+    """The status of a run.
 
     Args:
         run: Its name.
@@ -74,18 +71,15 @@ class Status:
         """Returns it ready for JSON."""
         kept = asdict(self.attempt)
         return {
-            "run": self.run,
-            "state": self.state,
-            "epochs": self.epochs,
-            "of": self.of,
+            **{key: getattr(self, key) for key in ("run", "state", "epochs", "of")},
             "attempts": kept["number"],
             **{key: kept[key] for key in ("host", "pid", "failure")},
         }
 
 
 @dataclass(frozen=True)
-class SweepFolder:
-    """The folder of a sweep.
+class ExperimentFolder:
+    """The folder of an experiment.
 
     Args:
         path: The folder.
@@ -93,56 +87,48 @@ class SweepFolder:
 
     path: Path
 
-    @property
-    def runs(self) -> Path:
-        """Where the runs' folders are."""
-        return self.path / "runs"
+    def run(self, name: str) -> Path:
+        """Returns the folder of a run."""
+        return self.path / "runs" / name
+
+    def job(self, name: str, ending: str) -> Path:
+        """Returns one of the files that describe a run."""
+        return self.path / "jobs" / f"{name}{ending}"
 
     @property
     def driver_lock(self) -> Path:
-        """What the sweep that goes on holds."""
+        """The lock that the process holds that drives the experiment."""
         return self.path / "driver.lock"
 
-    def job(self, name: str, ending: str) -> Path:
-        """Returns one of the files beside a run's folder."""
-        return self.path / "jobs" / f"{name}{ending}"
-
-    def runs_planned(self) -> dict[str, int]:
+    def planned(self) -> dict[str, int]:
         """Returns the planned runs, in their order, each with its epochs.
 
         Raises:
-            RunError: If the folder holds no sweep.
+            RunError: If the folder holds no experiment.
         """
-        path = self.path / "sweep.json"
+        path = self.path / "runs.json"
         if not path.is_file():
-            raise RunError(f"a sweep's folder must hold sweep.json, got {self.path}")
-        value = read_json(path)
-        runs = value.get("runs") if isinstance(value, dict) else None
+            raise RunError(
+                f"an experiment's folder must hold runs.json, got {self.path}"
+            )
+        runs = read_json(path)
         if not isinstance(runs, dict) or not all(
             Path(name).name == name and isinstance(epochs, int)
             for name, epochs in runs.items()
         ):
-            raise RunError(f"{path} must hold a sweep's runs with their epochs")
+            raise RunError(f"{path} must hold names of runs with their epochs")
         return runs
 
-    def write_runs(self, runs: Mapping[str, int]) -> None:
+    def write_planned(self, runs: Mapping[str, int]) -> None:
         """Writes which runs are planned, each with its epochs."""
-        write_json(self.path / "sweep.json", {"runs": dict(runs)})
+        write_json(self.path / "runs.json", dict(runs))
 
-    def write_plan(self, point: Point, run: PlannedRun) -> None:
+    def write_plan(self, name: str, run: PlannedRun) -> None:
         """Writes the plan of a run."""
-        plan = {
-            "point": point,
-            "model": run.model,
-            "recipe": run.recipe.as_dict(),
-            "execution": run.execution.as_dict(),
-            "source": run.source.as_dict(),
-            "seed": run.seed,
-        }
-        write_json(self.job(run.folder.name, ".json"), plan)
+        write_json(self.job(name, ".json"), run.as_dict())
 
-    def plan(self, name: str) -> tuple[Point, PlannedRun]:
-        """Returns a run's point and its plan.
+    def plan(self, name: str) -> PlannedRun:
+        """Returns the plan of a run.
 
         Raises:
             RunError: If there is none, or it is damaged.
@@ -150,21 +136,13 @@ class SweepFolder:
         path = self.job(name, ".json")
         value = read_json(path)
         try:
-            run = PlannedRun(
-                self.runs / name,
-                dict(value["model"]),
-                Recipe(**value["recipe"]),
-                DataSource.from_dict(value["source"]),
-                int(value["seed"]),
-                execution=Execution(**value["execution"]),
-            )
-            return dict(value["point"]), run
+            return PlannedRun.from_dict(value)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path} must hold the plan of a run: {error}") from error
 
     def result(self, name: str) -> dict[str, Any] | None:
-        """Returns the result of a run, None of one that has not finished."""
-        run = self.runs / name
+        """Returns the result of a run, None if it has not finished."""
+        run = self.run(name)
         return Run(run).result if (run / "config.json").exists() else None
 
     def attempt(self, name: str) -> Attempt:
@@ -179,7 +157,7 @@ class SweepFolder:
         return Attempt(**value)
 
     def write_attempt(self, name: str, attempt: Attempt) -> None:
-        """Writes the last attempt at a run, by whoever holds its lock."""
+        """Writes the last attempt at a run; for the holder of its lock."""
         write_json(self.job(name, ".state.json"), asdict(attempt))
 
     def is_training(self, name: str) -> bool:
@@ -187,36 +165,35 @@ class SweepFolder:
         return is_locked(self.job(name, ".lock"))
 
     def status(self, name: str, of: int) -> Status:
-        """Returns how a run of so many epochs stands, whoever trains it."""
-        # Before the result is looked for, lest a run that ends between looks killed.
+        """Returns the status of a run of so many epochs, wherever it is trained."""
+        # Before the result is read: a run that ends in between must not look killed.
         attempt, trains = self.attempt(name), self.is_training(name)
-        epochs = finished_epochs(self.runs / name)
+        epochs = finished_epochs(self.run(name))
         if self.result(name) is not None:
-            state, epochs = "finished", of
-        elif trains:
+            return Status(name, "finished", of, of, attempt)
+        if trains:
             state = "running"
         elif attempt.number == 0 and attempt.failure is None:
             state = "waiting"
         else:
             state = "waiting" if attempt.again else "failed"
-            if attempt.failure is None:
-                told = "it was ended from outside; the same command goes on"
-                attempt = Attempt(**asdict(attempt) | {"failure": told})
+            killed = "it was killed; run the same command again to resume"
+            attempt = replace(attempt, failure=attempt.failure or killed)
         return Status(name, state, epochs, of, attempt)
 
     def statuses(self) -> list[Status]:
-        """Returns how every run stands."""
-        return [self.status(name, of) for name, of in self.runs_planned().items()]
+        """Returns the status of every run."""
+        return [self.status(name, of) for name, of in self.planned().items()]
 
 
 def this_attempt(number: int) -> Attempt:
-    """Returns an attempt that begins here and now."""
+    """Returns an attempt that begins now, in this process."""
     return Attempt(number, time.time(), socket.gethostname(), os.getpid())
 
 
 @contextmanager
-def driver_of(folder: SweepFolder) -> Iterator[None]:
-    """Makes this process the only one that drives a sweep, for a while.
+def only_driver(folder: ExperimentFolder) -> Iterator[None]:
+    """Makes this process the only one that drives an experiment, for a while.
 
     Raises:
         RunError: If another one does.
@@ -225,9 +202,8 @@ def driver_of(folder: SweepFolder) -> Iterator[None]:
     with lock(folder.driver_lock) as taken:
         if not taken:
             raise RunError(
-                f"{folder.path} is being swept by {name.read_text()}; "
-                "look on with --status"
+                f"{folder.path} is in use by {name.read_text()}; look at it with "
+                "ddw-graph status"
             )
-        me = f"process {os.getpid()} on {socket.gethostname()}"
-        name.write_text(me)
+        name.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         yield

@@ -1,4 +1,4 @@
-"""Axes of a sweep: what may vary, and the points between."""
+"""Axes of an experiment: what may vary, and the points between."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -100,7 +100,7 @@ Axis: TypeAlias = Range | Choices | Wirings
 
 @runtime_checkable
 class Chooser(Protocol):
-    """Who chooses among values: chance, or a search that learns."""
+    """What chooses among values: chance, or a search that learns."""
 
     def choice(self, name: str, among: Sequence[Value]) -> int:
         """Returns the place of one of the values."""

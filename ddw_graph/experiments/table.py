@@ -1,10 +1,11 @@
-"""The table of a sweep: a row for each run that has finished."""
+"""The table of an experiment: a row for each run that has finished."""
 
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from ddw_graph.sweeping.folder import SweepFolder
+from ddw_graph.experiments.folder import ExperimentFolder
+from ddw_graph.experiments.plan import label
 from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.wiring import describe, from_dict
 
@@ -34,26 +35,28 @@ def graph_properties(wirings: Sequence[dict[str, Any]]) -> dict[str, float | Non
     }
 
 
-def table(folder: SweepFolder) -> list[dict[str, Any]]:
-    """Returns a row for each run that has finished, in the order of the sweep.
+def table(folder: ExperimentFolder) -> list[dict[str, Any]]:
+    """Returns a row for each run that has finished, in the order of the plan.
 
-    Columns are ``run``, ``model``, ``wiring`` and ``edges``, every other axis, the
-    seed, ``channels``, the figures of the result, and those of ``graph_properties``.
+    Columns are ``entry`` (see ``label``), ``run``, ``model``, ``wiring`` and ``edges``,
+    every other setting that varies, the seed, ``channels``, the figures of the result,
+    and those of ``graph_properties``.
     """
     fixed = RunFolder(folder.path).content()["config"].get("fixed", {})
     rows = []
-    for name in folder.runs_planned():
+    for name in folder.planned():
         result = folder.result(name)
         if result is None:
             continue
-        point, run = folder.plan(name)
+        run = folder.plan(name)
         rows.append(
             {
+                "entry": label(run.point),
                 "run": name,
                 "model": fixed.get("model", run.model["name"]),
                 "wiring": fixed.get("wiring", "default"),
                 "edges": fixed.get("edges", run.model["edges"].partition(":")[0]),
-                **point,
+                **run.point,
                 "seed": run.seed,
                 "channels": run.model.get("channels"),
                 **result,

@@ -1,0 +1,256 @@
+"""What the commands that run experiments share: options, progress and the report."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from ddw_graph.cli.execution_options import THREADS
+from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.progress import bar, tell_written
+from ddw_graph.cli.training_options import (
+    CHECKPOINT_STEPS_OPTION,
+    DEVICE_OPTION,
+    WORKERS_OPTION,
+)
+from ddw_graph.errors import printable
+
+if TYPE_CHECKING:
+    from ddw_graph.experiments.folder import ExperimentFolder, Status
+    from ddw_graph.experiments.plan import Plan
+    from ddw_graph.experiments.processes import Executor
+    from ddw_graph.experiments.runner import Outcome
+    from ddw_graph.experiments.spec import Spec
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+MOST_SHOWN = 40
+"""Entries above which the summary is not printed."""
+
+
+def runner_options(out: str) -> Callable[[Command], Command]:
+    """Returns a decorator that adds the options of where and how runs are trained.
+
+    Args:
+        out: The default of ``--out``.
+    """
+    options = (
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            default=Path(out),
+            show_default=True,
+            help="Folder: new, empty, or that of the same experiment, which resumes "
+            "and gains the runs that it does not have.",
+        ),
+        click.option(
+            "--jobs",
+            type=int,
+            help="Runs at once.  [default: one a core, or a GPU; with --slurm 16]",
+        ),
+        click.option(
+            "--threads",
+            type=THREADS,
+            help="Threads of each run.  [default: OMP_NUM_THREADS, or one]",
+        ),
+        click.option(
+            "--retries",
+            type=click.IntRange(min=0),
+            default=2,
+            show_default=True,
+            help="Further attempts at a run that crashed or was killed.",
+        ),
+        click.option(
+            "--slurm",
+            metavar="SETTINGS",
+            help="Train in jobs of Slurm that get these, such as "
+            "time=240,partition=gpu,gpus=1,cpus=8,memory=32GB.",
+        ),
+        DEVICE_OPTION,
+        WORKERS_OPTION,
+        CHECKPOINT_STEPS_OPTION,
+        JSON_OPTION,
+    )
+
+    def decorated(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+def given_settings() -> dict[str, Any]:
+    """Returns the settings of runs that were given on the command line, by name."""
+    from ddw_graph.experiments.settings import SETTINGS
+
+    context = click.get_current_context()
+    found = {}
+    for name, value in context.params.items():
+        given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
+        if name in SETTINGS and given and value is not None:
+            found[name] = str(value) if isinstance(value, Path) else value
+    return found
+
+
+class Runner:
+    """Runs experiments as the options of a command say, and shows their progress.
+
+    Args:
+        options: The values of ``runner_options``.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        from ddw_graph.experiments.planned_run import Work
+        from ddw_graph.experiments.slurm import SlurmOptions
+        from ddw_graph.training.launch import usable_device
+
+        self.jobs: int | None = options["jobs"]
+        self.threads: int | None = options["threads"]
+        self.retries: int = options["retries"]
+        slurm = options["slurm"]
+        self.slurm = None if slurm is None else SlurmOptions.from_text(slurm)
+        device = options["device"]
+        if self.slurm is None:
+            usable_device(device)
+        self.work = Work(device, options["workers"], options["checkpoint_steps"])
+
+    def run(self, plan: "Plan", path: Path) -> "Outcome":
+        """Runs what has no result yet."""
+        from ddw_graph.experiments.runner import run_experiment
+
+        progress = ExperimentProgress()
+        with progress.bar:
+            return run_experiment(
+                plan, path, self.place, retries=self.retries, listener=progress
+            )
+
+    def place(self, folder: "ExperimentFolder") -> "Executor":
+        """Returns what trains the runs of a folder."""
+        from ddw_graph.experiments.processes import ProcessExecutor
+        from ddw_graph.experiments.slurm import SlurmExecutor
+
+        if self.slurm is not None:
+            options = replace(self.slurm, cpus=self.threads or self.slurm.cpus)
+            return SlurmExecutor(folder, self.jobs or 16, options, self.work)
+        waiting = [name for name in folder.planned() if folder.result(name) is None]
+        runs = len(waiting) or None
+        return ProcessExecutor(
+            folder, self.jobs, self.work, runs=runs, threads=self.threads
+        )
+
+
+def run_and_report(
+    spec: "Spec",
+    runner: Runner,
+    out: Path,
+    *,
+    part: str | None = None,
+    steps: bool = False,
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    as_json: bool,
+) -> None:
+    """Runs an experiment, writes its report and prints it.
+
+    Exits with 1 if a run has failed.
+
+    Args:
+        spec: The experiment.
+        runner: Runs it.
+        out: Its folder.
+        part: Name of the report's folder in ``out``, which reports may share; by
+            default the report is in ``out`` itself.
+        steps: Whether training steps are measured too.
+        tables: Other tables of the report.
+        as_json: Whether to print JSON.
+    """
+    from ddw_graph.analysis.report import describe_report
+    from ddw_graph.experiments.plan import Plan
+    from ddw_graph.experiments.settings import data_source
+
+    data = data_source(spec.fixed).load()
+    outcome = runner.run(Plan(spec, data), out)
+    folder = out / part if part else out
+    describe_report(folder, spec, part=part is not None)
+    if spec.entries:
+        _measure(folder, data, steps=steps, device=runner.work.device)
+    report(folder, outcome=outcome, tables=tables, as_json=as_json)
+    if outcome.failed:
+        click.get_current_context().exit(1)
+
+
+def _measure(folder: Path, data: Any, *, steps: bool, device: str) -> None:
+    """Measures what the networks of a report cost, those of one seed in turns."""
+    from ddw_graph.analysis.report import runs_reported, write_costs
+    from ddw_graph.experiments.costs import costs
+    from ddw_graph.training.launch import usable_device
+
+    runs = {
+        entry: next(iter(of.values())) for entry, of in runs_reported(folder).items()
+    }
+    if runs:
+        place = usable_device(device)
+        write_costs(folder, costs(runs, data, steps=steps, device=place))
+
+
+def report(
+    folder: Path,
+    *,
+    outcome: "Outcome | None" = None,
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    as_json: bool,
+) -> None:
+    """Writes the report of an experiment, and prints its summary."""
+    from ddw_graph.analysis.report import report_table, write_report
+
+    rows, found, written = write_report(folder, tables)
+    if as_json:
+        printed: dict[str, Any] = {"runs": rows, "summary": found}
+        if outcome:
+            printed["failed"] = [status.as_dict() for status in outcome.failed]
+            printed["best"] = outcome.best
+        click.echo(json.dumps(printed))
+    else:
+        if 0 < len(found) <= MOST_SHOWN:
+            click.echo(report_table(found))
+        for name in outcome.best if outcome else ():
+            click.echo(f"best: {name}")
+        if outcome and outcome.failed:
+            click.echo(counts(outcome.statuses), err=True)
+    tell_written(written)
+
+
+class ExperimentProgress:
+    """Shows an experiment while it runs, on stderr."""
+
+    def __init__(self) -> None:
+        self.bar = bar()
+        self.task = self.bar.add_task("", total=None)
+
+    def statuses(self, statuses: "Sequence[Status]") -> None:
+        """Moves the bar, which counts epochs."""
+        self.bar.update(
+            self.task,
+            completed=sum(status.epochs for status in statuses),
+            total=sum(status.of for status in statuses),
+            description=f"{counts(statuses)}; epochs",
+        )
+
+    def line(self, line: str) -> None:
+        """Prints a line."""
+        if self.bar.disable:
+            click.echo(printable(line), err=True)
+        else:
+            self.bar.console.print(printable(line), highlight=False, markup=False)
+
+
+def counts(statuses: "Sequence[Status]") -> str:
+    """Returns how many runs have each state, in words."""
+    found = Counter(status.state for status in statuses)
+    states = ("finished", "running", "failed", "waiting")
+    return ", ".join(f"{found[state]} {state}" for state in states)

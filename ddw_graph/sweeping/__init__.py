@@ -1,1 +1,0 @@
-"""Sweeps: many runs over axes, here or on a cluster, each result once."""
