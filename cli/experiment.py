@@ -50,7 +50,7 @@ def runner_options(out: str) -> Callable[[Command], Command]:
         ),
         click.option(
             "--jobs",
-            type=int,
+            type=click.IntRange(min=1),
             help="Runs at once.  [default: one a core, or a GPU; with --slurm 16]",
         ),
         click.option(

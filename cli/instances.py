@@ -46,7 +46,8 @@ def instances(
 ) -> None:
     """Test whether trained RUNs need each image's own wiring.
 
-    A RUN is a run's folder, or that of an experiment, which stands for all of its runs.
+    A RUN is a run's folder, or that of an experiment, which stands for all of its runs
+    with dynamic edges.
     Each network is evaluated on the test images with each image's own wiring, with the
     mean one of the training images, with another image's of the class, and with that of
     any other image. Differences are paired by seed.
@@ -64,7 +65,7 @@ def instances(
     from ddw_graph.training.run import Run
 
     place = usable_device(device)
-    folders = runs_in(runs)
+    folders = runs_in(runs, dynamic=True)
     found = groups(folders)
     _check_same_images(folders)
     data = common_source([Run(folders[0])], options).load()

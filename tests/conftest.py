@@ -3,8 +3,8 @@
 import json
 import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 # Before torch is imported anywhere, also in the processes that tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -14,13 +14,14 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests.same_process import SameProcess
-
 for profile, examples in (("default", 8), ("full", 60)):
     settings.register_profile(
         profile, deadline=None, max_examples=examples, derandomize=True
     )
 torch.set_num_threads(1)
+
+PROCESSES: list[Any] = []
+"""What trains the runs of an experiment outside of tests."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -77,8 +78,12 @@ def cheap_training(few_images: Path) -> Iterator[None]:
     takes as long as an epoch here. Shared fixtures train too, hence the scope; the
     doctests in ``ddw_graph`` are outside of it.
     """
+    from ddw_graph.experiments import processes
     from ddw_graph.nn.cost import NetworkCost, cost
     from ddw_graph.nn.network import Network
+    from tests.experiments.small import InThisProcess
+
+    PROCESSES.append(processes.ProcessExecutor)
 
     known: dict[tuple[str, str, int], NetworkCost] = {}
 
@@ -92,15 +97,16 @@ def cheap_training(few_images: Path) -> Iterator[None]:
         for module in ("evaluation", "prediction"):
             patch.setattr(f"ddw_graph.training.{module}.cost", counted_once)
         patch.setattr("ddw_graph.training.data.EMBEDDED", few_images)
-        patch.setattr("ddw_graph.experiments.runs.ProcessPoolExecutor", SameProcess)
+        patch.setattr("ddw_graph.experiments.processes.ProcessExecutor", InThisProcess)
         yield
 
 
 @pytest.fixture
 def real_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the runs of an experiment train in processes of their own."""
-    pool = "ddw_graph.experiments.runs.ProcessPoolExecutor"
-    monkeypatch.setattr(pool, ProcessPoolExecutor)
+    from ddw_graph.experiments import processes
+
+    monkeypatch.setattr(processes, "ProcessExecutor", PROCESSES[0])
 
 
 @pytest.fixture

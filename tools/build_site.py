@@ -54,7 +54,7 @@ SECTIONS = {
 
 ROOMS = (
     *("wiring", "generators", "nn", "models", "training", "detection", "experiments"),
-    *("sweeping", "deployment", "benchmarking", "analysis"),
+    *("deployment", "benchmarking", "analysis"),
 )
 """The packages of the reference; commands have a page of their own."""
 

@@ -37,7 +37,7 @@ seed = [0, 1]
 TOML
 export PYTHONPATH=$here${PYTHONPATH:+:$PYTHONPATH}
 "$python" -m ddw_graph.cli.main sweep "$folder/sweep.toml" --out "$folder/sweep" \
-  --executor slurm --jobs 2 --time 10 --device cpu >"$folder/out" 2>"$folder/err" &
+  --slurm time=10 --jobs 2 --device cpu >"$folder/out" 2>"$folder/err" &
 sweep=$!
 
 # The first job that has written a checkpoint loses its process, as if memory ran out.

@@ -8,6 +8,7 @@ from pathlib import Path
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.folder import ExperimentFolder
 from ddw_graph.experiments.plan import label
+from ddw_graph.nn.edges import is_static
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import RunFolder
 
@@ -25,11 +26,15 @@ class Group:
     runs: dict[int, Path]
 
 
-def runs_in(folders: Sequence[Path]) -> list[Path]:
+def runs_in(folders: Sequence[Path], *, dynamic: bool = False) -> list[Path]:
     """Returns folders with those of experiments replaced by their finished runs.
 
+    Args:
+        folders: Folders of runs or experiments.
+        dynamic: Whether runs of experiments with static edges are left out.
+
     Raises:
-        RunError: If an experiment has no finished run.
+        RunError: If an experiment has no such run.
     """
     found: list[Path] = []
     for path in folders:
@@ -37,10 +42,19 @@ def runs_in(folders: Sequence[Path]) -> list[Path]:
             found.append(path)
             continue
         folder = ExperimentFolder(path)
-        names = [name for name in folder.planned() if folder.result(name) is not None]
-        if not names:
-            raise RunError(f"an experiment must have a finished run, got {path}")
-        found += map(folder.run, names)
+        runs = [
+            folder.run(name)
+            for name in folder.planned()
+            if folder.result(name) is not None
+        ]
+        if dynamic:
+            runs = [
+                run for run in runs if not is_static(Run(run).model_config["edges"])
+            ]
+        if not runs:
+            which = "a finished run" + " with dynamic edges" * dynamic
+            raise RunError(f"an experiment must have {which}, got {path}")
+        found += runs
     return found
 
 

@@ -172,13 +172,11 @@ def spec_of(table: Mapping[str, Any]) -> Spec:
     parts = ("fixed", "entries", "axes", "notes", "objective")
     head = {key: value for key, value in table.items() if key not in parts}
     objective = table.get("objective", ())
-    if head.get("search") == "optuna" and not objective:
+    if head.get("search") == "optuna" and "objective" not in table:
         text = table.get("fixed", {}).get("data") == "text"
         objective = "test_loss" if text else "test_accuracy"
     fixed, axes = table.get("fixed", {}), table.get("axes", {})
     entries = table.get("entries", [])
-    if not (fixed or axes or entries):
-        raise RunError("an experiment must have fixed, entries or axes, got none")
     varied = {key: kind for key, kind in SETTINGS.items() if key not in DATA}
     _check_keys("fixed", fixed, SETTINGS)
     _check_keys("axes", axes, varied)
@@ -187,7 +185,7 @@ def spec_of(table: Mapping[str, Any]) -> Spec:
             raise RunError(f"entries must be tables, got {entry!r}")
         _check_keys("an entry", entry, {**ABOUT, **varied})
         _check_kinds("entries.", {k: entry[k] for k in ABOUT if k in entry}, ABOUT)
-    return Spec(
+    spec = Spec(
         {key: _axis(f"axes.{key}", key, value) for key, value in axes.items()},
         {key: _value(f"fixed.{key}", key, value) for key, value in fixed.items()},
         tuple(map(_entry, entries)),
@@ -195,6 +193,9 @@ def spec_of(table: Mapping[str, Any]) -> Spec:
         notes=tuple(map(str, table.get("notes", ()))),
         **head,
     )
+    if not table:
+        raise RunError("an experiment must have fixed, entries or axes, got none")
+    return spec
 
 
 def _entry(table: Mapping[str, Any]) -> Entry:

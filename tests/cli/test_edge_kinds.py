@@ -17,7 +17,7 @@ from ddw_graph.training.loading import batches
 from ddw_graph.training.run import Run
 from tests.analysis.explorer.pages import data_of, stage_of
 from tests.cli.command import call, succeeds
-from tests.sweeping.small import images
+from tests.experiments.small import images
 
 ROOT = Path(__file__).parents[2]
 

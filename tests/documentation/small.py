@@ -51,11 +51,11 @@ APPENDED = {
     ),
     "ddw-graph generate": "--tokens 5 --device cpu",
     "ddw-graph ablate": f"{FEW} {TINY} --seeds 1 --jobs 1",
-    "ddw-graph ablate --run": "--device cpu",
+    "ddw-graph instances": "--device cpu",
     "ddw-graph sweep": "--jobs 1 --device cpu",
     "ddw-graph sweep --dry-run": "",
-    "ddw-graph sweep --status": "",
-    "ddw-graph sweep --report": "",
+    "ddw-graph status": "",
+    "ddw-graph report": "",
     "ddw-graph eval": "--device cpu",
     "ddw-graph analyze": "--device cpu",
     "ddw-graph statistics": "",
@@ -122,7 +122,7 @@ srun, in tests/training/test_world.py and by tools/try_slurm.sh.
 """
 
 NOT_RUN = {
-    "ddw-graph sweep --executor": "needs a Slurm: tests/sweeping/test_slurm.py, and "
+    "ddw-graph sweep --slurm": "needs a Slurm: tests/experiments/test_slurm.py, and "
     "tests/test_tools.py on a real one where there is",
     "tools/try_slurm.sh": "needs a Slurm: tests/test_tools.py",
     ".venv/bin/python tools/build_site.py": "tests/test_site.py builds the site",

@@ -31,7 +31,7 @@ from tests.documentation.small import (
     fits,
     sweep_file,
 )
-from tests.sweeping.small import Here
+from tests.experiments.small import InThisProcess
 from tests.training.idx import write_fashion_mnist
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -146,8 +146,7 @@ def test_every_command_of_a_page_runs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        "ddw_graph.sweeping.executors.LocalExecutor",
-        lambda folder, jobs, work, *, runs: Here(folder),
+        "ddw_graph.experiments.processes.ProcessExecutor", InThisProcess
     )
     for put in BEFORE.get(page, ()):
         put(tmp_path, kept)

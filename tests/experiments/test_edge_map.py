@@ -8,49 +8,54 @@ import torch
 from torch import nn
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.compare import Comparison, Entry
-from ddw_graph.experiments.edge_map import (
-    FIXED,
-    TUNING_SEED,
-    edge_map,
-    name_of,
-    tuned,
-)
-from ddw_graph.experiments.step_costs import step_costs
+from ddw_graph.experiments.axes import Choices
+from ddw_graph.experiments.costs import step_costs
+from ddw_graph.experiments.edge_map import TUNING_SEED, edge_map, tuned
+from ddw_graph.experiments.folder import ExperimentFolder
+from ddw_graph.experiments.plan import Plan, label
+from ddw_graph.experiments.runner import run_experiment
+from ddw_graph.experiments.settings import data_source
+from ddw_graph.experiments.spec import Spec
+from ddw_graph.experiments.table import table
 from ddw_graph.models import create_model
-from ddw_graph.training import Run, recipe_named
-from ddw_graph.training.data import DataSource
+from ddw_graph.training import Run
+from tests.experiments.small import InThisProcess
 
 
-def comparison(folder: Path, **changes: Any) -> Comparison:
+def spec(folder: Path, **changes: Any) -> Spec:
     (folder / "text.txt").write_text("a b c d e f g h\n" * 60)
-    settings: dict[str, Any] = {
-        "entries": (FIXED, Entry("complete", "attention")),
-        "seeds": (0,),
-        "recipe": recipe_named("language", epochs=1, batch_size=8),
-        "source": DataSource("text", folder / "text.txt"),
-        "settings": {"depth": 1, "width": 8, "heads": 1, "context": 16},
+    fixed = {
+        **{"data": "text", "root": str(folder / "text.txt"), "recipe": "language"},
+        **{"epochs": 1, "batch_size": 8},
+        **{"depth": 1, "width": 8, "heads": 1, "context": 16, **changes},
     }
-    return Comparison(**settings | changes)
+    return Spec({}, fixed, edge_map("gpt_tiny", ["attention"]), equal_macs=True)
 
 
-def test_each_entry_gets_its_best_rate_on_held_out_data(tmp_path: Path) -> None:
-    plan = comparison(tmp_path)
-    chosen, trials = tuned(plan, [0.01, 1e-6], [1.0, 0.1], tmp_path / "map", jobs=1)
-    # A rate that changes nothing is worse than one that learns.
-    assert [entry.learning_rate for entry in chosen.entries] == [0.01, 0.01]
-    fixed, routed = ([r for r in trials if r["edges"] == e.edges] for e in plan.entries)
+def test_each_entry_gets_its_best_rates_on_held_out_data(tmp_path: Path) -> None:
+    folder = ExperimentFolder(tmp_path / "trials")
+
+    def run(trials: Spec) -> list[dict[str, Any]]:
+        assert trials.axes == {"seed": Choices((TUNING_SEED,))}
+        plan = Plan(trials, data_source(trials.fixed).load())
+        run_experiment(plan, folder.path, InThisProcess)
+        return table(folder)
+
+    chosen, trials = tuned(spec(tmp_path), [0.01, 1e-6], [1.0, 0.1], run)
+    fixed, routed = (
+        [r for r in trials if r["edges"] == e] for e in ("fixed", "attention")
+    )
     assert [row["router_lr"] for row in fixed] == [None, None]
     # The second trial of a rate of the edge weights, then the other learning rate.
     tried = {row["router_lr"]: row["test_loss"] for row in routed[:2]}
     best = min(tried, key=tried.__getitem__)
     assert [row["router_lr"] for row in routed] == [1.0, 0.1, best]
-    assert [entry.router_lr for entry in chosen.entries] == [None, best]
-    assert len(trials) == 5 and {row["seed"] for row in trials} == {TUNING_SEED}
-    folder = tmp_path / "map" / "tuning" / "runs"
-    sizes = {path: Run(path).config["data"] for path in folder.glob("*/*")}
+    # A rate that changes nothing is worse than one that learns.
+    assert [entry.settings.get("router_lr") for entry in chosen.entries] == [None, best]
+    assert [entry.settings["learning_rate"] for entry in chosen.entries] == [0.01, 0.01]
+    sizes = [Run(folder.run(name)).config["data"] for name in folder.planned()]
     assert len(sizes) == 5
-    for data in sizes.values():
+    for data in sizes:
         assert (data["train"], data["test"]) == (768, 96)  # of 864 to train on
         assert data["holdout"] == 96
 
@@ -59,7 +64,7 @@ def test_rates_must_differ(tmp_path: Path) -> None:
     for rates in ([], [0.1, 0.1]):
         for both in ((rates, [1.0]), ([0.1], rates)):
             with pytest.raises(RunError, match="rates must be given, and differ"):
-                tuned(comparison(tmp_path), *both, tmp_path / "map")
+                tuned(spec(tmp_path), *both, lambda trials: [])
 
 
 @pytest.mark.parametrize("model", ["gpt_tiny", "vit_tiny", "randwire_tiny"])
@@ -67,29 +72,20 @@ def test_every_network_of_a_map_can_be_built(model: str) -> None:
     settings: dict[str, Any] = {"n": 6, "channels": 4}
     if model != "randwire_tiny":
         settings = {"depth": 6, "width": 8, "heads": 1}
-    entries = edge_map(model).entries
-    assert entries[0] == FIXED and len(set(entries)) == len(entries) > 6
+    entries = edge_map(model)
+    assert entries[0].reference and not any(entry.reference for entry in entries[1:])
+    assert len({label(entry.settings) for entry in entries}) == len(entries) > 6
     for entry in entries:
-        create_model(
-            model,
-            wiring=entry.wiring,
-            edges=entry.edges,
-            node=entry.node,
-            **settings,
-        )
-    dense = Entry("complete", "learned:form=free", node="block", learning_rate=1.0)
-    assert name_of(dense) == "DenseFormer"
+        create_model(model, **entry.settings, **settings)
 
 
 def test_a_map_holds_out_its_own_part(tmp_path: Path) -> None:
-    source = DataSource("text", tmp_path / "text.txt", holdout=100)
-    plan = comparison(tmp_path, source=source)
     with pytest.raises(RunError, match="holds out a part of the training data itself"):
-        tuned(plan, [0.1], [1.0], tmp_path / "map")
+        tuned(spec(tmp_path, holdout=100), [0.1], [1.0], lambda trials: [])
 
 
 def test_kinds_of_ones_choice() -> None:
-    assert [entry.edges for entry in edge_map("gpt_tiny", ["learned"]).entries] == [
+    assert [e.settings["edges"] for e in edge_map("gpt_tiny", ["learned"])] == [
         "fixed",
         "learned",
     ]

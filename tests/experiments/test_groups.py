@@ -6,9 +6,14 @@ from typing import Any
 import pytest
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.groups import groups
-from ddw_graph.sweeping.plan import run_name
-from ddw_graph.training.run_folder import RunFolder
+from ddw_graph.experiments.folder import ExperimentFolder
+from ddw_graph.experiments.groups import groups, runs_in
+from ddw_graph.experiments.plan import run_name
+from ddw_graph.experiments.planned_run import PlannedRun
+from ddw_graph.training.data import DataSource
+from ddw_graph.training.recipe import Recipe
+from ddw_graph.training.run_folder import RunFolder, write_json
+from tests.experiments.small import RESULT
 from tests.training.small import small_config
 
 
@@ -40,41 +45,37 @@ def test_a_group_is_all_but_the_seed(tmp_path: Path) -> None:
     assert found[3].runs == {0: runs[4], 1: runs[5]}
 
 
-def test_draws_of_a_comparison_differ_in_width(tmp_path: Path) -> None:
-    runs = [
-        run(tmp_path / name / f"seed-{seed}", seed, channels=width)
-        for name, seed, width in (("a", 0, 4), ("a", 1, 5), ("b", 0, 4))
+def test_runs_of_an_experiment_are_grouped_by_their_entries(tmp_path: Path) -> None:
+    points: list[dict[str, Any]] = [
+        {"wiring": wiring, "seed": seed}
+        for seed in (0, 1)
+        for wiring in ("complete", "file:a/b.json", "file:a_b.json")
     ]
+    for folder, epochs in (("x", 1), ("y", 2)):
+        RunFolder(tmp_path / folder).start({"fixed": {"epochs": epochs}}, resume=False)
+        (tmp_path / folder / "jobs").mkdir()
+        planned = {run_name(point): 1 for point in points}
+        write_json(tmp_path / folder / "runs.json", planned)
+        for width, point in enumerate(points, start=4):
+            plan = PlannedRun(point, {}, Recipe(), DataSource(), point["seed"])
+            experiment = ExperimentFolder(tmp_path / folder)
+            experiment.write_plan(run_name(point), plan)
+            path = experiment.run(run_name(point))
+            # The width that the budget gives to a draw does not tell groups apart.
+            run(path, point["seed"], channels=width)
+            write_json(path / "result.json", RESULT)
+    runs = runs_in([tmp_path / "x"])
+    assert len(runs) == 6
     found = groups(runs)
     assert [(group.name, list(group.runs)) for group in found] == [
-        ("a", [0, 1]),
-        ("b", [0]),
+        (wiring, [0, 1]) for wiring in ("complete", "file:a/b.json", "file:a_b.json")
     ]
-
-
-def test_a_group_of_a_sweep_is_not_called_by_a_seed(tmp_path: Path) -> None:
-    point: dict[str, Any] = {"edges": "dynamic:bias=0.0,router_std=1.0"}
-    points = [{"seed": seed, **point} for seed in (0, 1)]
-    names = [run_name(each) for each in points]
-    assert all("-" in name for name in names)  # with digests that know the seed
-    runs = [
-        *(run(tmp_path / name, seed) for seed, name in enumerate(names)),
-        run(tmp_path / "seed=0,edges=fixed", 0, recipe=2),
-        run(tmp_path / "seed=1,edges=fixed", 1, recipe=2),
-        run(tmp_path / "router_lr=2,seed=0", 0, recipe=3),
-        run(tmp_path / "seed=3", 3, recipe=4),
-        run(tmp_path / "a" / "seed=0", 0, recipe=5, channels=4),
-        run(tmp_path / "b" / "seed=1", 1, recipe=5, channels=8),
-    ]
-    found = groups(runs)
-    assert [(group.name, list(group.runs)) for group in found] == [
-        ("edges=dynamic_bias=0.0_router_std=1.0", [0, 1]),
-        ("edges=fixed", [0, 1]),
-        ("router_lr=2", [0]),
-        ("seed=3", [3]),
-        ("seed=0", [0]),
-        ("seed=1", [1]),
-    ]
+    both = groups(runs_in([tmp_path / "x", tmp_path / "y"]))
+    assert len(both) == 6 and both[0].name == str(runs[0])
+    with pytest.raises(RunError, match="must have a finished run"):
+        for path in runs:
+            (path / "result.json").unlink()
+        runs_in([tmp_path / "x"])
 
 
 def test_names_that_tell_nothing_are_paths(tmp_path: Path) -> None:

@@ -121,14 +121,18 @@ def test_a_network_is_tested_once(tmp_path: Path) -> None:
     found = instance_tests(group, data, tmp_path / "out")
     kept = list((tmp_path / "out" / "tested").iterdir())
     assert len(kept) == 2 and len(found[0]) == 8 and len(found[1]) == 6
+    assert [row["seed"] for row in found[0]] == [0] * 4 + [1] * 4
     told = read_json(kept[0])
     told["wirings"][0]["accuracy"] = -1.0
     write_json(kept[0], told)
     again, _ = instance_tests(group, data, tmp_path / "out")
     assert [row["accuracy"] for row in again].count(-1.0) == 1
-    other, _ = instance_tests(group, data, tmp_path / "out", seed=1)
+    # A part of the runs loses nothing of the others, and other shuffles are others.
+    part = [Group("ddw", {0: runs[0]})]
+    assert instance_tests(part, data, tmp_path / "out")[0] == again
+    other, _ = instance_tests(group, data, tmp_path / "other", seed=1)
     assert all(row["accuracy"] >= 0 for row in other)
-    write_json(kept[0], {"wirings": []})
+    write_json(kept[0], {"wirings": [], "entry": "a", "seed": 0})
     with pytest.raises(RunError, match="must hold a test of instances"):
         instance_tests(group, data, tmp_path / "out")
 

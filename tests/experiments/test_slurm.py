@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ddw_graph.sweeping.folder import SweepFolder
-from ddw_graph.sweeping.slurm import SlurmExecutor, SlurmOptions
-from ddw_graph.sweeping.worker import CRASHED
+from ddw_graph.experiments.folder import ExperimentFolder
+from ddw_graph.experiments.slurm import SlurmExecutor, SlurmOptions
+from ddw_graph.experiments.worker import CRASHED
 from ddw_graph.training.run_folder import write_json
 
 COMMANDS = {
@@ -30,7 +30,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path.chmod(0o755)
     monkeypatch.setenv("SLURM", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
-    monkeypatch.setattr("ddw_graph.sweeping.slurm.DELAY", 0)
+    monkeypatch.setattr("ddw_graph.experiments.slurm.DELAY", 0)
     (tmp_path / "queue").write_text("7\n")
     return tmp_path
 
@@ -57,7 +57,7 @@ def test_a_job_ends_when_slurm_has_done_with_it(
         (slurm / "state").write_text(state)
     (slurm / "queue").write_text("7\n" if in_queue else "")
     (slurm / "sweep").mkdir()
-    executor = SlurmExecutor(SweepFolder(slurm / "sweep"), 1, SlurmOptions())
+    executor = SlurmExecutor(ExperimentFolder(slurm / "sweep"), 1, SlurmOptions())
     executor.start(["a"])
     assert executor.active() == ({"a"} if active else set())
 
@@ -65,7 +65,7 @@ def test_a_job_ends_when_slurm_has_done_with_it(
 def test_new_attempts_wait_until_fewer_run_than_may(slurm: Path) -> None:
     (slurm / "state").write_text("RUNNING")
     (slurm / "sweep").mkdir()
-    executor = SlurmExecutor(SweepFolder(slurm / "sweep"), 2, SlurmOptions())
+    executor = SlurmExecutor(ExperimentFolder(slurm / "sweep"), 2, SlurmOptions())
     assert executor.room > 100
     executor.start(["a"])
     assert executor.room == 1
@@ -78,7 +78,7 @@ def test_jobs_of_before_are_asked_for_at_once(slurm: Path) -> None:
     (slurm / "sweep" / "slurm").mkdir(parents=True)
     ids = {f"run-{number}": str(number) for number in range(20)}
     write_json(slurm / "sweep" / "slurm" / "jobs.json", ids)
-    executor = SlurmExecutor(SweepFolder(slurm / "sweep"), 1, SlurmOptions())
+    executor = SlurmExecutor(ExperimentFolder(slurm / "sweep"), 1, SlurmOptions())
     executor.watcher._delay_s = 60
     executor.active()
     assert executor.watcher._num_calls == 1
@@ -86,7 +86,7 @@ def test_jobs_of_before_are_asked_for_at_once(slurm: Path) -> None:
 
 LIMIT = """
 import os, signal, time
-from ddw_graph.sweeping.slurm import end_at_the_limit
+from ddw_graph.experiments.slurm import end_at_the_limit
 
 def over(number, frame):
     raise RuntimeError("Job not requeued because: timed-out")
