@@ -64,7 +64,11 @@ DEVICE_OPTION = click.option(
     "--device", default="auto", show_default=True, help="Such as cpu or cuda."
 )
 SEEDS_OPTION = click.option(
-    "--seeds", default=3, show_default=True, help="Runs of each, paired."
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Runs of each, paired.",
 )
 MODEL_OPTION = click.option(
     "--model",

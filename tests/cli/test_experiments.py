@@ -1,4 +1,4 @@
-"""The commands that run experiments, as a user calls them and as somebody kills them."""
+"""The commands that run experiments, as users call them and as somebody kills them."""
 
 import json
 import os

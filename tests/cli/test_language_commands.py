@@ -79,7 +79,7 @@ def test_a_vit_takes_the_size_of_its_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("ablate", "instances", "--run", "RUN", "--out", "OUT"), "must be of images"),
+        (("instances", "RUN", "--out", "OUT"), "must be of images"),
         (("ablate", "gates", "--data", "text", "--out", "OUT"), "is for images"),
         (("bench", "latency", "--network", "RUN", "--quick"), "latency is that of"),
         (("explore", "RUN", "--out", "OUT"), "image"),

@@ -115,7 +115,7 @@ def test_trains_toward_a_budget_and_tells_what_is_expected(tmp_path: Path) -> No
         (("train", "--mixup", "nan"), "mixup must be finite and at least 0, got nan"),
         (("train", "--device", "meta"), "can use here with float64, got 'meta'"),
         (("compare", "--device", "abacus"), "can use here with float64, got 'abacus'"),
-        (("compare", "--seeds", "0"), "seeds must be given"),
+        (("compare", "--seeds", "0"), "0 is not in the range"),
         (("compare", "--wiring", "loops"), "loops"),
         (("train", "--gamma", "0.5"), "--gamma needs --schedule step"),
         (("train", "--step-epochs", "2"), "--step-epochs needs --schedule step"),
