@@ -15,8 +15,8 @@ from ddw_graph.errors import (
     UnfinishedWarning,
     UserError,
     first_sentence,
-    printable,
 )
+from ddw_graph.printable import printable
 
 COMMANDS = {
     "build": "Build a wiring, say what it is, and write it.",

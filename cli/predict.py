@@ -12,7 +12,7 @@ import click
 from ddw_graph.cli.file_names import as_text
 from ddw_graph.cli.options import JSON_OPTION, RUN_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
-from ddw_graph.errors import printable
+from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
     from ddw_graph.deployment.predict import Prediction

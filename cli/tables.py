@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ddw_graph.errors import printable
+from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
