@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from ddw_graph.analysis.statistics.unusual import unusual_table as unusual_table
     from ddw_graph.analysis.wiring_drawing import draw_wiring as draw_wiring
     from ddw_graph.analysis.wiring_figures import sample_figure as sample_figure
+    from ddw_graph.training.collecting import collection_of as collection_of
     from ddw_graph.training.collection import Collection as Collection
-    from ddw_graph.training.collection import collection_of as collection_of
     from ddw_graph.training.collection import open_collection as open_collection
 
 import_lazily(__name__)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ddw_graph.nn import features
 from ddw_graph.nn.plan import StagePlan
-from ddw_graph.training.collection import stage_adjacencies
-from ddw_graph.training.positions import edge_weights
+from ddw_graph.training.collecting import stage_adjacencies
+from ddw_graph.training.position_writer import edge_weights
 
 
 def adjacency_frame(

@@ -15,17 +15,11 @@ from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import outputs
-from ddw_graph.training.collection import (
-    COLUMNS,
-    Collection,
-    CollectionWriter,
-    from_rows,
-    open_collection,
-    sample_rows,
-)
+from ddw_graph.training.collecting import CollectionWriter, from_rows, sample_rows
+from ddw_graph.training.collection import COLUMNS, Collection, open_collection
 from ddw_graph.training.evaluation import default_batch
 from ddw_graph.training.loading import batches
-from ddw_graph.training.positions import position_writer
+from ddw_graph.training.position_writer import position_writer
 
 
 def collect(

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data  # slow to import: seconds
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.collection import Collection, StageEdges, collection_of
+from ddw_graph.training.collecting import collection_of
+from ddw_graph.training.collection import Collection, StageEdges
 from ddw_graph.wiring import edge_list
 
 NODE_FEATURES = ("place", "in_degree", "out_degree", "input", "output", "stage")

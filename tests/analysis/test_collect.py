@@ -22,12 +22,8 @@ from ddw_graph.analysis.statistics.edges import (
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.collection import (
-    Collection,
-    StageEdges,
-    collection_of,
-    open_collection,
-)
+from ddw_graph.training.collecting import collection_of
+from ddw_graph.training.collection import Collection, StageEdges, open_collection
 
 CLASSES = ("a", "b", "c")
 

@@ -9,12 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ddw_graph.generators import from_text
-from ddw_graph.training.collection import (
-    FORMAT,
-    VERSION,
-    Collection,
-    open_collection,
-)
+from ddw_graph.training.collection import FORMAT, VERSION, Collection, open_collection
 from ddw_graph.training.run_folder import write_json
 from ddw_graph.wiring import edge_list, to_dict
 

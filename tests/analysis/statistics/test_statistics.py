@@ -37,7 +37,8 @@ from ddw_graph.analysis.statistics.paths import dominant_table, path_table
 from ddw_graph.analysis.statistics.unusual import unusual_table, unusualness
 from ddw_graph.errors import DataError
 from ddw_graph.generators import complete, watts_strogatz
-from ddw_graph.training.collection import Collection, collection_of
+from ddw_graph.training.collecting import collection_of
+from ddw_graph.training.collection import Collection
 from tests.analysis.statistics.naive import random_weights, stored
 from tests.strategies import wirings
 
