@@ -7,13 +7,13 @@ from typing import Any
 
 from ddw_graph.analysis.comparison_figures import accuracy_figure
 from ddw_graph.analysis.learning_curves import curve_figure, curves_of
-from ddw_graph.analysis.markdown import (
+from ddw_graph.analysis.report_files import (
     Column,
-    markdown_rows,
+    markdown_table,
     number,
     score_columns,
+    write_files,
 )
-from ddw_graph.analysis.report_files import write_files
 from ddw_graph.experiments.ablations import Ablation, runs_of
 from ddw_graph.experiments.compare import Comparison
 from ddw_graph.experiments.summary import metric_of_summary, summary
@@ -66,7 +66,7 @@ def ablation_table(ablation: Ablation, table: Rows) -> str:
             for name in ablation.paper
         },
     }
-    return markdown_rows(columns, table)
+    return markdown_table(columns, table)
 
 
 def described(comparison: Comparison) -> str:

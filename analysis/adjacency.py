@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
+from ddw_graph.analysis.statistics.positions import position_axes
 from ddw_graph.nn import features
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.training.collecting import stage_adjacencies
@@ -78,17 +79,6 @@ def _keys(place: int, plan: StagePlan, sizes: Sequence[int]) -> pd.DataFrame:
             # A type that knows NA, for stages without this axis.
             frame[name] = pd.array(index, dtype="Int64")
     return frame
-
-
-def position_axes(count: int) -> list[str]:
-    """Returns the names of axes of positions.
-
-    Example:
-        >>> position_axes(1), position_axes(2)
-        (['position'], ['height', 'width'])
-    """
-    few = {1: ["position"], 2: ["height", "width"]}
-    return few.get(count, [f"position_{axis}" for axis in range(1, count + 1)])
 
 
 def _axes(plan: StagePlan, count: int) -> list[str]:

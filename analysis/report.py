@@ -8,9 +8,13 @@ from matplotlib.figure import Figure
 
 from ddw_graph.analysis.comparison_figures import accuracy_figure, budget_figure
 from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
-from ddw_graph.analysis.markdown import Column, markdown_rows, score_columns
 from ddw_graph.analysis.pictures import plain, styled
-from ddw_graph.analysis.report_files import write_files
+from ddw_graph.analysis.report_files import (
+    Column,
+    markdown_table,
+    score_columns,
+    write_files,
+)
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.experiments.compare import Comparison
 from ddw_graph.experiments.summary import metric_of_summary, summary
@@ -36,7 +40,7 @@ COLUMNS: dict[str, Column] = {
 def markdown_summary(table: Sequence[Mapping[str, Any]]) -> str:
     """Returns a comparison's summary as a Markdown table."""
     metric = metric_of_summary(table)
-    return markdown_rows(score_columns("wiring and edges", metric) | COLUMNS, table)
+    return markdown_table(score_columns("wiring and edges", metric) | COLUMNS, table)
 
 
 def write_report(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
@@ -26,7 +26,7 @@ same place, but different waves."""
 
 
 class GraphNetwork(nn.Module):
-    """Predicts something of a network from the graph of its wirings.
+    """Predicts a label from the graph of a network's wirings.
 
     Each edge starts as a function of its two nodes and its own features, in either
     direction. Nodes receive along and against the edges, by a convolution of GINE a
@@ -35,7 +35,7 @@ class GraphNetwork(nn.Module):
     depends on the numbering of nodes.
 
     Args:
-        outputs: Classes, or 1 for a number.
+        outputs: Number of classes.
         edge_features: Columns of ``edge_attr``.
         hidden: Features of a node and of an edge.
         layers: Number of convolutions.
@@ -44,9 +44,11 @@ class GraphNetwork(nn.Module):
         - output: ``(graphs, outputs)``
 
     Example:
-        >>> from ddw_graph.analysis.learning.graphs import wirings_graph
-        >>> from ddw_graph.generators import vgg
-        >>> GraphNetwork(3).eval()(wirings_graph([vgg(4)])).shape
+        >>> from ddw_graph import Stage, analysis, generators
+        >>> stage = Stage(generators.complete(1), 8, 8, edges="learned")
+        >>> _, adjacency = stage(torch.zeros(1, 8, 4, 4), return_adjacency=True)
+        >>> (graph,) = analysis.to_pyg(adjacency, stage)
+        >>> GraphNetwork(3).eval()(graph).shape
         torch.Size([1, 3])
 
     Source:
@@ -97,39 +99,32 @@ class GraphNetwork(nn.Module):
 
 def network_predictions(
     graphs: Sequence[Data],
-    y: Shaped[np.ndarray, " graphs"],
+    labels: Int[np.ndarray, " graphs"],
     train: Int[np.ndarray, " train"],
     test: Int[np.ndarray, " test"],
     *,
     epochs: int,
     seed: int,
-) -> Shaped[np.ndarray, " test"]:
+) -> Int[np.ndarray, " test"]:
     """Fits a graph network to some graphs and returns its predictions for others.
 
-    Classes (integers) are fitted by cross-entropy; numbers, in the mean and standard
-    deviation of the training graphs, by squared error. AdamW, a cosine schedule and a
-    fixed number of epochs: nothing is chosen by what is held out.
+    AdamW, a cosine schedule and a fixed number of epochs: nothing is chosen by what is
+    held out.
 
     Args:
         graphs: All graphs.
-        y: The class or the number of each.
+        labels: The label of each, from 0.
         train: Places of those to fit to, at least two.
         test: Places of those to predict.
         epochs: Passes over the training graphs.
         seed: Fixes initial weights and the order of graphs.
     """
-    numbers = y.dtype.kind == "f"
-    known = torch.from_numpy(y[train])
-    mean, std = (y[train].mean(), y[train].std() or 1.0) if numbers else (0, 1)
-    targets = ((known - mean) / std).float() if numbers else known
     size = min(32, max(2, len(train) // 2))  # several steps an epoch for few graphs too
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        network = GraphNetwork(
-            1 if numbers else int(y.max()) + 1, graphs[0].edge_attr.shape[1]
-        )
+        network = GraphNetwork(int(labels.max()) + 1, graphs[0].edge_attr.shape[1])
         loader = DataLoader(
-            [(graphs[place], t) for place, t in zip(train, targets, strict=True)],
+            [(graphs[place], int(labels[place])) for place in train],
             size,
             shuffle=True,
             drop_last=len(train) % size == 1,  # batch normalisation needs two graphs
@@ -138,12 +133,9 @@ def network_predictions(
         steps = epochs * len(loader)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(epochs):
-            for batch, labels in loader:
+            for batch, targets in loader:
                 optimizer.zero_grad()
-                if numbers:
-                    loss = functional.mse_loss(network(batch)[:, 0], labels)
-                else:
-                    loss = functional.cross_entropy(network(batch), labels)
+                loss = functional.cross_entropy(network(batch), targets)
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
@@ -151,5 +143,4 @@ def network_predictions(
         network.eval()
         with torch.no_grad():
             held_out = DataLoader([graphs[place] for place in test], 128)
-            found = torch.cat([network(batch) for batch in held_out]).double().numpy()
-    return mean + std * found[:, 0] if numbers else found.argmax(1)
+            return torch.cat([network(batch).argmax(1) for batch in held_out]).numpy()

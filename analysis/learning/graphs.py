@@ -1,9 +1,8 @@
 """Wirings as graphs of PyTorch Geometric."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import copy
 
-import networkx as nx
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -13,7 +12,6 @@ from torch_geometric.data import Data  # slow to import: seconds
 from ddw_graph.errors import DataError
 from ddw_graph.training.collecting import collection_of
 from ddw_graph.training.collection import Collection, StageEdges
-from ddw_graph.wiring import edge_list
 
 NODE_FEATURES = ("place", "in_degree", "out_degree", "input", "output", "stage")
 """Columns of ``x``: place in the topological order, from 0 to 1; number of incoming and
@@ -69,24 +67,6 @@ def collection_graphs(collection: Collection) -> list[Data]:
         DataError: If the samples' labels are not known.
     """
     return _graphs(collection.stages, collection.rows(), collection.column("label"))
-
-
-def wirings_graph(wirings: Iterable[nx.DiGraph]) -> Data:
-    """Returns a network's wirings as one graph, every edge a constant 1.
-
-    Example:
-        >>> from ddw_graph.generators import vgg
-        >>> wirings_graph([vgg(1), vgg(2)]).num_edges
-        5
-    """
-    stages = []
-    for dag in wirings:
-        edges = np.array(edge_list(dag))
-        macs = np.zeros(len(dag), np.int64), np.zeros(len(edges), np.int64)
-        stages.append(StageEdges(len(dag), edges, np.ones(len(edges), np.bool_), *macs))
-    count = sum(len(stage.edges) for stage in stages)
-    (graph,) = _graphs(stages, np.ones((1, count)), None)
-    return graph
 
 
 def _structure(stages: Sequence[StageEdges]) -> Data:

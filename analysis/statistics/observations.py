@@ -1,6 +1,6 @@
 """The observations of section 4.5 of the paper, tested on a trained network."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,9 +16,8 @@ SMALLEST = 0.05
 ANSWERS = ("yes", "no", "no significant effect")
 
 
-@dataclass(frozen=True)
-class Observation:
-    """Something that the paper saw in its networks, as a difference that can be tested.
+class Observation(NamedTuple):
+    """A difference that the paper saw in its networks.
 
     Args:
         name: A word for it.
@@ -67,7 +66,7 @@ def observations(
 
     The effect is a difference between two groups, relative to the mean over all
     weighted edges, positive where it agrees with the paper. Along nodes: a node's value
-    is the mean of its weighted output edges, less the mean of its stage; the front half
+    is the mean of its weighted output edges minus the mean of its stage; the front half
     of each stage's nodes is compared with the rear half. Along stages: the edges of the
     first stage are compared with those of the last. The interval is Welch's of 95 %.
 
@@ -103,24 +102,24 @@ def observations(
     tables = [edge_table(each) for each in (trained, untrained)]
     edges, before = (table[~table["constant"]] for table in tables)
     rows = []
-    for observation in OBSERVATIONS:
-        relative, low, high = _effect(observation, edges)
-        at_start, *_ = _effect(observation, before)
+    for each in OBSERVATIONS:
+        relative, low, high = _effect(each, edges)
+        untrained_effect, *_ = _effect(each, before)
         holds = ANSWERS[2]
-        if low > smallest >= at_start:
+        if low > smallest >= untrained_effect:
             holds = ANSWERS[0]
-        elif high < -smallest <= at_start:
+        elif high < -smallest <= untrained_effect:
             holds = ANSWERS[1]
         rows.append(
             {
-                "observation": observation.name,
-                "claim": observation.claim,
+                "observation": each.name,
+                "claim": each.claim,
                 "holds": holds,
                 "relative": relative,
                 "low": low,
                 "high": high,
-                "untrained": at_start,
-                "correlation": _correlation(observation, edges),
+                "untrained": untrained_effect,
+                "correlation": _correlation(_units(each, edges), each.along),
             }
         )
     return pd.DataFrame(rows)
@@ -138,23 +137,22 @@ def observation_summary(tables: pd.DataFrame) -> pd.DataFrame:
     """
     answers = {name: tables["holds"] == name for name in ANSWERS}
     groups = tables.assign(**answers).groupby(["observation", "claim"], sort=False)
-    counts = groups[list(ANSWERS)].sum()
-    columns = ["relative", "correlation"]
-    spread = groups[columns].std().add_suffix("_std")
-    return counts.join([groups[columns].mean(), spread]).reset_index()
+    found = groups[["relative", "correlation"]]
+    stds = found.std().add_suffix("_std")
+    return groups[list(ANSWERS)].sum().join([found.mean(), stds]).reset_index()
 
 
 def _check_same(trained: Collection, untrained: Collection) -> None:
     """Checks that two collections are of the same wirings and samples."""
-    stages = [[s.edges.tolist() for s in each.stages] for each in (trained, untrained)]
     one, other = (
-        each.columns.get("label", np.empty(0)) for each in (trained, untrained)
+        ([s.edges.tolist() for s in each.stages], each.columns.get("label"))
+        for each in (trained, untrained)
     )
-    if stages[0] != stages[1]:
+    if one[0] != other[0]:
         raise DataError(
             "the untrained network must have the wirings of the trained one"
         )
-    if trained.samples != untrained.samples or not np.array_equal(one, other):
+    if trained.samples != untrained.samples or not np.array_equal(one[1], other[1]):
         raise DataError(
             f"both networks must be given the same samples, got {trained.samples} and "
             f"{untrained.samples}, or others"
@@ -163,11 +161,11 @@ def _check_same(trained: Collection, untrained: Collection) -> None:
 
 def _units(observation: Observation, edges: pd.DataFrame) -> pd.DataFrame:
     """Returns what is compared: nodes or edges, with their stage, place and value."""
+    edges = edges.rename(columns={observation.column: "value"})
     if observation.along == "stage":
-        units = edges[["stage", observation.column]].assign(place=edges["stage"])
-        return units.rename(columns={observation.column: "value"})
-    means = edges.groupby(["stage", "source"])[observation.column].mean()
-    units = means.rename("value").rename_axis(["stage", "place"]).reset_index()
+        return edges[["stage", "value"]].assign(place=edges["stage"])
+    edges = edges.rename(columns={"source": "place"})
+    units = edges.groupby(["stage", "place"])["value"].mean().reset_index()
     units["value"] -= units.groupby("stage")["value"].transform("mean")
     return units
 
@@ -181,17 +179,16 @@ def _effect(
     """
     units = _units(observation, edges)
     size = float(edges[observation.column].abs().mean())
+    if not size:
+        return 0.0, 0.0, 0.0
     places = units["place"]
     if observation.along == "stage":
         is_first = (places == places.min()) & (places < places.max())
         is_last = places == places.max()
     else:
-        ranks, count = (
-            units.groupby("stage")["place"].transform(f) for f in ("rank", "size")
-        )
+        by_stage = units.groupby("stage")["place"]
+        ranks, count = by_stage.rank(), by_stage.transform("size")
         is_first, is_last = ranks <= count // 2, ranks > count - count // 2
-    if not size:
-        return 0.0, 0.0, 0.0
     last, first = (
         observation.sign * units.loc[group, "value"].to_numpy() / size
         for group in (is_last, is_first)
@@ -205,12 +202,11 @@ def _effect(
     return effect, float(found.low), float(found.high)
 
 
-def _correlation(observation: Observation, edges: pd.DataFrame) -> float:
+def _correlation(units: pd.DataFrame, along: str) -> float:
     """Returns Spearman's correlation; of nodes, averaged over stages by their nodes."""
-    units = _units(observation, edges)
-    along = "stage" if observation.along == "node" else lambda _: 0
     found, sizes = [], []
-    for _, group in units.groupby(along):
+    groups = units.groupby("stage") if along == "node" else [(0, units)]
+    for _, group in groups:
         # One place, or one value, has no order.
         if group["place"].nunique() > 1 and group["value"].nunique() > 1:
             found.append(spearmanr(group["place"], group["value"]).statistic)

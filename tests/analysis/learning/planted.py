@@ -1,4 +1,4 @@
-"""Collections and runs in which what is to be predicted was planted."""
+"""Collections in which what is to be predicted was planted."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -10,8 +10,7 @@ import pandas as pd
 
 from ddw_graph.generators import from_text
 from ddw_graph.training.collection import FORMAT, VERSION, Collection, open_collection
-from ddw_graph.training.run_folder import write_json
-from ddw_graph.wiring import edge_list, to_dict
+from ddw_graph.wiring import edge_list
 
 CLASSES = ("a", "b", "c")
 
@@ -65,31 +64,3 @@ def one_edge_decides(
     return stored(
         folder, dags, weights, draw.permutation(labels) if shuffle else labels
     )
-
-
-def sources_decide(
-    folder: Path, runs: int = 48, *, copies: int = 1, finished: int | None = None
-) -> Path:
-    """Returns a folder of runs in which the share of sources decides the accuracy.
-
-    Args:
-        folder: The folder.
-        runs: How many different wirings.
-        copies: Runs of each wiring.
-        finished: How many runs have finished; all by default.
-    """
-    for seed in range(runs):
-        p = (0.1, 0.3, 0.5)[seed % 3]
-        dags = [from_text(f"er:p={p}", n=8, seed=2 * seed + k) for k in range(2)]
-        share = float(np.mean([len(dag.succ[0]) / 8 for dag in dags]))
-        for copy in range(copies):
-            run = folder / f"run-{seed:02}-{copy}"
-            run.mkdir(parents=True)
-            model = {"wirings": [to_dict(dag) for dag in dags], "channels": 4 + copy}
-            config = {"model": model, "seed": seed}
-            write_json(run / "config.json", {"config": config, "environment": {}})
-            if finished is None or seed < finished:
-                result = {"test_accuracy": share, "train_loss": 1.0, "total_macs": 9}
-                about = {"epochs": 1, "model_sha256": "0"}
-                write_json(run / "result.json", {**result, **about})
-    return folder
