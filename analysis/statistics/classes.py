@@ -30,7 +30,6 @@ def class_moments(collection: Collection, stage: int) -> Moments:
     """Returns mean and variance of each weighted edge in each class.
 
     Args:
-        collection: Weights of samples with labels.
         stage: Which stage, from 0.
     """
     labels = collection.column("label")
@@ -65,9 +64,6 @@ def class_offsets(moments: Moments) -> Float[np.ndarray, "classes edges"]:
 def class_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each weighted edge and class.
 
-    Args:
-        collection: Weights of samples with labels.
-
     Returns:
         Columns ``stage``, ``source``, ``target``, ``class`` (its name), ``samples``,
         ``mean``, ``std`` (of the population). Classes without a sample have no row.
@@ -100,7 +96,6 @@ def information_table(collection: Collection, *, levels: int = 8) -> pd.DataFram
     information to first order).
 
     Args:
-        collection: Weights of samples with labels.
         levels: How many levels; with 1 the states are closed and open.
 
     Returns:

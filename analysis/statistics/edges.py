@@ -36,7 +36,6 @@ def check_weighted(collection: Collection, name: str | None = None) -> None:
     """Checks that a collection has edges that carry weights.
 
     Args:
-        collection: Weights of samples.
         name: What the message calls it; by default its folder.
 
     Raises:
@@ -72,7 +71,6 @@ def edge_blocks(
     """Yields the weights of a few edges at a time, in float64, all samples of each.
 
     Args:
-        collection: Weights of samples.
         place: Which stage, from 0.
         edges: The places of the edges; each slice is a part of these.
     """
@@ -171,7 +169,6 @@ def weight_histogram(
     """Returns the share of all weights of a stage's weighted edges in each bin.
 
     Args:
-        collection: Weights of samples.
         stage: Which stage, from 0.
         bins: Bounds of the bins, ascending; weights outside them are not counted.
     """

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr, ttest_ind
+from scipy.stats import ttest_ind
 
 from ddw_graph.analysis.statistics.edges import check_weighted, edge_table
 from ddw_graph.errors import DataError
@@ -20,43 +20,29 @@ class Observation(NamedTuple):
     """A difference that the paper saw in its networks.
 
     Args:
-        name: A word for it.
         claim: The paper's, in a sentence.
         column: The column of the table of edges that differs.
         along: ``node``: front and rear nodes. ``stage``: the first and the last stage.
         sign: 1 where the rear or the last is larger, -1 where it is smaller.
     """
 
-    name: str
     claim: str
     column: str
     along: str
     sign: int
 
 
-OBSERVATIONS = (
-    Observation(
-        "front-weights",
-        "output edges of nodes in the front have larger weights",
-        "mean",
-        "node",
-        -1,
+OBSERVATIONS = {
+    "front-weights": Observation(
+        "output edges of nodes in the front have larger weights", "mean", "node", -1
     ),
-    Observation(
-        "rear-variance",
-        "output edges of nodes in the back vary more over samples",
-        "std",
-        "node",
-        1,
+    "rear-variance": Observation(
+        "output edges of nodes in the back vary more over samples", "std", "node", 1
     ),
-    Observation(
-        "deep-variance",
-        "edges of deeper stages vary more over samples",
-        "std",
-        "stage",
-        1,
+    "deep-variance": Observation(
+        "edges of deeper stages vary more over samples", "std", "stage", 1
     ),
-)
+}
 
 
 def observations(
@@ -85,8 +71,7 @@ def observations(
     Returns:
         Columns ``observation``, ``claim``, ``holds``, ``relative`` (the effect),
         ``low``, ``high`` (its interval), ``untrained`` (the untrained network's
-        effect), ``correlation`` (Spearman's of place and value, averaged over stages by
-        their nodes; not part of the verdict).
+        effect).
 
     Raises:
         DataError: If every edge is constant, the collections are of other wirings or
@@ -102,7 +87,7 @@ def observations(
     tables = [edge_table(each) for each in (trained, untrained)]
     edges, before = (table[~table["constant"]] for table in tables)
     rows = []
-    for each in OBSERVATIONS:
+    for name, each in OBSERVATIONS.items():
         relative, low, high = _effect(each, edges)
         untrained_effect, *_ = _effect(each, before)
         holds = ANSWERS[2]
@@ -112,14 +97,13 @@ def observations(
             holds = ANSWERS[1]
         rows.append(
             {
-                "observation": each.name,
+                "observation": name,
                 "claim": each.claim,
                 "holds": holds,
                 "relative": relative,
                 "low": low,
                 "high": high,
                 "untrained": untrained_effect,
-                "correlation": _correlation(_units(each, edges), each.along),
             }
         )
     return pd.DataFrame(rows)
@@ -133,13 +117,12 @@ def observation_summary(tables: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns ``observation``, ``claim``, the number of networks with each answer, and
-        mean and standard deviation over networks of ``relative`` and ``correlation``.
+        mean and standard deviation over networks of ``relative``.
     """
     answers = {name: tables["holds"] == name for name in ANSWERS}
     groups = tables.assign(**answers).groupby(["observation", "claim"], sort=False)
-    found = groups[["relative", "correlation"]]
-    stds = found.std().add_suffix("_std")
-    return groups[list(ANSWERS)].sum().join([found.mean(), stds]).reset_index()
+    effects = groups["relative"].agg(relative="mean", relative_std="std")
+    return groups[list(ANSWERS)].sum().join(effects).reset_index()
 
 
 def _check_same(trained: Collection, untrained: Collection) -> None:
@@ -159,17 +142,6 @@ def _check_same(trained: Collection, untrained: Collection) -> None:
         )
 
 
-def _units(observation: Observation, edges: pd.DataFrame) -> pd.DataFrame:
-    """Returns what is compared: nodes or edges, with their stage, place and value."""
-    edges = edges.rename(columns={observation.column: "value"})
-    if observation.along == "stage":
-        return edges[["stage", "value"]].assign(place=edges["stage"])
-    edges = edges.rename(columns={"source": "place"})
-    units = edges.groupby(["stage", "place"])["value"].mean().reset_index()
-    units["value"] -= units.groupby("stage")["value"].transform("mean")
-    return units
-
-
 def _effect(
     observation: Observation, edges: pd.DataFrame
 ) -> tuple[float, float, float]:
@@ -177,20 +149,21 @@ def _effect(
 
     The middle node of a stage is left out where their number is odd.
     """
-    units = _units(observation, edges)
-    size = float(edges[observation.column].abs().mean())
+    values, stage = edges[observation.column], edges["stage"]
+    size = float(values.abs().mean())
     if not size:
         return 0.0, 0.0, 0.0
-    places = units["place"]
     if observation.along == "stage":
-        is_first = (places == places.min()) & (places < places.max())
-        is_last = places == places.max()
+        is_first = (stage == stage.min()) & (stage < stage.max())
+        is_last = stage == stage.max()
     else:
-        by_stage = units.groupby("stage")["place"]
-        ranks, count = by_stage.rank(), by_stage.transform("size")
+        values = values.groupby([stage, edges["source"]]).mean()
+        by_stage = values.groupby("stage")
+        values = values - by_stage.transform("mean")
+        ranks, count = by_stage.cumcount() + 1, by_stage.transform("size")
         is_first, is_last = ranks <= count // 2, ranks > count - count // 2
     last, first = (
-        observation.sign * units.loc[group, "value"].to_numpy() / size
+        observation.sign * values[group].to_numpy() / size
         for group in (is_last, is_first)
     )
     if min(len(first), len(last)) < 2:
@@ -200,15 +173,3 @@ def _effect(
         return effect, effect, effect
     found = ttest_ind(last, first, equal_var=False).confidence_interval(0.95)
     return effect, float(found.low), float(found.high)
-
-
-def _correlation(units: pd.DataFrame, along: str) -> float:
-    """Returns Spearman's correlation; of nodes, averaged over stages by their nodes."""
-    found, sizes = [], []
-    groups = units.groupby("stage") if along == "node" else [(0, units)]
-    for _, group in groups:
-        # One place, or one value, has no order.
-        if group["place"].nunique() > 1 and group["value"].nunique() > 1:
-            found.append(spearmanr(group["place"], group["value"]).statistic)
-            sizes.append(len(group))
-    return float(np.average(found, weights=sizes)) if found else float("nan")

@@ -24,17 +24,6 @@ class Moments(NamedTuple):
     variance: Float[np.ndarray, " places"]
 
 
-def position_axes(count: int) -> list[str]:
-    """Returns the names of axes of positions.
-
-    Example:
-        >>> position_axes(1), position_axes(2)
-        (['position'], ['height', 'width'])
-    """
-    few = {1: ["position"], 2: ["height", "width"]}
-    return few.get(count, [f"position_{axis}" for axis in range(1, count + 1)])
-
-
 def position_table(collection: Collection, *, by: str = "stage") -> pd.DataFrame:
     """Returns a row for each group of a stage's edges at each position.
 
@@ -62,7 +51,8 @@ def position_table(collection: Collection, *, by: str = "stage") -> pd.DataFrame
         sizes = collection.positions(place).shape[2:]
         if sizes and len(weighted_edges(collection, place)):
             indices = np.indices(sizes).reshape(len(sizes), -1)
-            columns = dict(zip(position_axes(len(sizes)), indices, strict=True))
+            axes = ["position"] if len(sizes) == 1 else ["height", "width"]
+            columns = dict(zip(axes, indices, strict=True))
             tables.append(_table(collection, place, by, moments, columns))
     if not tables:
         raise DataError(
@@ -145,7 +135,6 @@ def _table(
     """Returns a stage's rows: each group of edges at each of some places.
 
     Args:
-        collection: The collection.
         place: Which stage, from 0.
         by: Which edges are one group.
         moments: Returns mean and variance at each place of an edge's weights,

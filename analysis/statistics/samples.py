@@ -41,9 +41,6 @@ def unusualness(collection: Collection) -> Float[np.ndarray, " samples"]:
     could not be compared between two networks, whose weights have different scales. An
     edge that varies by no more than the resolution of float32 does not count; where no
     edge varies, all samples have 0, as the only sample of a class does.
-
-    Args:
-        collection: Weights of samples with labels.
     """
     total, edges = np.zeros(collection.samples), 0
     labels = collection.column("label")
@@ -62,9 +59,6 @@ def unusualness(collection: Collection) -> Float[np.ndarray, " samples"]:
 
 def unusual_table(collection: Collection) -> pd.DataFrame:
     """Returns the samples, the most unusual wirings first.
-
-    Args:
-        collection: Weights of samples with labels.
 
     Returns:
         The columns of ``sample_table``, with ``unusualness`` after ``sample``.

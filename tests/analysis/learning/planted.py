@@ -21,6 +21,7 @@ def stored(
     weights: Sequence[np.ndarray],
     labels: np.ndarray,
     constant: Callable[[int, int], bool] = lambda i, j: False,
+    classes: Sequence[str] = CLASSES,
 ) -> Collection:
     """Writes a collection of these wirings and weights, and opens it."""
     folder.mkdir(parents=True)
@@ -41,7 +42,7 @@ def stored(
         "format": FORMAT,
         "version": VERSION,
         "samples": len(labels),
-        "classes": CLASSES,
+        "classes": list(classes),
         "other_macs": 0,
         "stages": stages,
     }
@@ -53,7 +54,11 @@ def stored(
 
 
 def one_edge_decides(
-    folder: Path, samples: int = 150, *, shuffle: bool = False
+    folder: Path,
+    samples: int = 150,
+    *,
+    shuffle: bool = False,
+    classes: Sequence[str] = CLASSES,
 ) -> Collection:
     """Returns a collection in which the class decides one edge's weight, no other."""
     dags = [from_text("complete", n=3, seed=0) for _ in range(2)]
@@ -61,6 +66,5 @@ def one_edge_decides(
     labels = draw.permutation(np.arange(samples) % 3)
     weights = [draw.uniform(0.4, 0.6, (samples, dag.number_of_edges())) for dag in dags]
     weights[1][:, 4] = 0.4 + 0.1 * labels + draw.normal(0, 0.01, samples)
-    return stored(
-        folder, dags, weights, draw.permutation(labels) if shuffle else labels
-    )
+    labels = draw.permutation(labels) if shuffle else labels
+    return stored(folder, dags, weights, labels, classes=classes)
