@@ -12,33 +12,26 @@ from ddw_graph.printable import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WHAT = ("curves", "weights")
 KINDS = (
-    *("histogram", "mean", "std", "positions", "tokens"),
+    *("curves", "histogram", "mean", "std", "positions", "tokens"),
     *("classes", "sample", "learning"),
 )
-USUAL = KINDS[:3]
-SEVERAL = KINDS[:5]
+SEVERAL = KINDS[:6]
 """Kinds that show several runs beside each other."""
 
 
 @click.command()
 @RUNS_ARGUMENT
 @click.option(
-    "--what",
-    type=click.Choice(WHAT),
-    help="curves: loss and accuracy over epochs. weights: those of the edges, of "
-    "analyzed RUNs.  [default: weights of one RUN, curves of several]",
-)
-@click.option(
     "--kind",
     "kinds",
     type=click.Choice(KINDS),
     multiple=True,
-    help="Of weights: histogram of all, mean (Fig. 4) or std (Fig. 5) of each edge, "
-    "mean weights over positions or tokens (of analyze --positions; of images maps of "
-    "a sample), mean wirings of classes, the wiring of a sample, learning of each edge "
-    "over epochs; may be given often.  [default: histogram, mean, std]",
+    help="Curves of loss and accuracy over epochs; the others are of edge weights: "
+    "histogram of all, mean (Fig. 4) or std (Fig. 5) of each edge, mean over positions "
+    "or tokens (of analyze --positions; of images maps of a sample), mean of classes, "
+    "those of a sample, of each edge over epochs (learning); may be given often.  "
+    "[default: histogram, mean, std of one RUN, curves of several]",
 )
 @click.option(
     "--sample",
@@ -71,7 +64,6 @@ SEVERAL = KINDS[:5]
 @OVERWRITE_OPTION
 def plot(
     runs: tuple[Path, ...],
-    what: str | None,
     kinds: tuple[str, ...],
     sample: int | None,
     edges: tuple[str, ...],
@@ -93,7 +85,7 @@ def plot(
 
     \b
     ddw-graph plot comparison/runs/*/seed-* --out pictures
-    ddw-graph plot runs/ddw --what curves
+    ddw-graph plot runs/ddw --kind curves
     ddw-graph plot runs/ddw --kind mean --kind std
     ddw-graph plot runs/ddw --kind sample --sample 17 --format svg
     ddw-graph plot runs/learned runs/ddw --kind mean --kind positions
@@ -105,33 +97,27 @@ def plot(
     ):
         if value and not set(of) & set(kinds):
             raise click.UsageError(f"{option} needs --kind {' or '.join(of)}")
-    what = what or ("weights" if kinds or len(runs) == 1 else "curves")
-    if what == "curves":
-        if kinds:
-            raise click.UsageError(f"--kind {kinds[0]} is of --what weights")
-        figures = _curves(runs)
-    else:
-        if len({run.resolve() for run in runs}) < len(runs):
-            raise click.UsageError("RUNs must be different ones, got one twice")
-        for kind in kinds if len(runs) > 1 else ():
-            if kind not in SEVERAL:
-                raise click.UsageError(f"--kind {kind} is of one RUN, got {len(runs)}")
-        figures = _weights(runs, kinds or USUAL, sample or 0, edges, classes)
-    target = out or (runs[0] if len(runs) == 1 else Path())
-    inside = runs[0] / "analysis"
-    if out is None and what == "weights" and len(runs) == 1 and inside.is_dir():
-        target = inside
+    kinds = kinds or (("curves",) if len(runs) > 1 else ("histogram", "mean", "std"))
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise click.UsageError("RUNs must be different ones, got one twice")
+    for kind in kinds if len(runs) > 1 else ():
+        if kind not in SEVERAL:
+            raise click.UsageError(f"--kind {kind} is of one RUN, got {len(runs)}")
     from ddw_graph.analysis.pictures import save_figure
 
-    for name, figure in figures:
+    for name, figure in _figures(runs, kinds, sample or 0, edges, classes):
+        target = out or (runs[0] if len(runs) == 1 else Path())
+        inside = runs[0] / "analysis"
+        if out is None and len(runs) == 1 and name != "curves" and inside.is_dir():
+            target = inside
         target.mkdir(parents=True, exist_ok=True)
         path = target / f"{name}.{ending}"
         save_figure(figure, path, overwrite=overwrite)
         click.echo(printable(str(path)))
 
 
-def _curves(runs: tuple[Path, ...]) -> "Iterator[tuple[str, Figure]]":
-    """Yields the picture of the learning curves of runs, with its name."""
+def _curves(runs: tuple[Path, ...]) -> "Figure":
+    """Returns the picture of the learning curves of runs."""
     from ddw_graph.analysis.learning_curves import curve_figure, curves_of
     from ddw_graph.experiments.groups import groups
     from ddw_graph.training.log import finished_epochs
@@ -143,22 +129,25 @@ def _curves(runs: tuple[Path, ...]) -> "Iterator[tuple[str, Figure]]":
         for run in young:
             name = printable(str(run))
             click.echo(f"{name} has no epoch yet and is left out", err=True)
-    yield "curves", curve_figure(curves_of(found))
+    return curve_figure(curves_of(found))
 
 
-def _weights(
+def _figures(
     runs: tuple[Path, ...],
     kinds: tuple[str, ...],
     sample: int,
     edges: tuple[str, ...],
     classes: tuple[str, ...],
 ) -> "Iterator[tuple[str, Figure]]":
-    """Yields pictures of the edge weights of runs, each with its name."""
+    """Yields pictures of runs, each with its name."""
     from ddw_graph.analysis import figures, position_figures, wiring_figures
     from ddw_graph.training.collection import open_collection
 
     chosen = [position_figures.edge_named(edge) for edge in edges]
     for kind in kinds:
+        if kind == "curves":
+            yield kind, _curves(runs)
+            continue
         if kind == "learning":
             from ddw_graph.training.run import Run
 

@@ -20,6 +20,9 @@ from torch_geometric.nn import (
 
 from ddw_graph.analysis.learning.graphs import NODE_FEATURES
 
+WIDTH = 32
+"""Features of a node and of an edge within the network."""
+
 WAVES = 4
 """Frequencies that encode a node's place: neighbours in a long order have nearly the
 same place, but different waves."""
@@ -37,8 +40,6 @@ class GraphNetwork(nn.Module):
     Args:
         outputs: Number of classes.
         edge_features: Columns of ``edge_attr``.
-        hidden: Features of a node and of an edge.
-        layers: Number of convolutions.
 
     Shapes:
         - output: ``(graphs, outputs)``
@@ -55,24 +56,17 @@ class GraphNetwork(nn.Module):
         Hu et al. 2020, arXiv:1905.12265 (GINE).
     """
 
-    def __init__(
-        self, outputs: int, edge_features: int = 2, hidden: int = 32, layers: int = 2
-    ) -> None:
+    def __init__(self, outputs: int, edge_features: int = 2) -> None:
         super().__init__()
         features = len(NODE_FEATURES) + 2 * WAVES
-
-        def mlp(inputs: int) -> MLP:
-            return MLP([inputs, hidden, hidden], norm=None)
-
-        self.nodes = nn.Sequential(nn.BatchNorm1d(features), mlp(features))
-        self.edges = mlp(2 * hidden + edge_features + 1)
-        self.layers = nn.ModuleList(GINEConv(mlp(hidden)) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers))
-        self.last = mlp(3 * hidden)
+        self.nodes = nn.Sequential(nn.BatchNorm1d(features), _mlp(features))
+        self.edges = _mlp(2 * WIDTH + edge_features + 1)
+        self.layers = nn.ModuleList(GINEConv(_mlp(WIDTH)) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2))
+        self.last = _mlp(3 * WIDTH)
         # Means of one wiring's samples are nearly the same; this scales what differs.
-        self.head = nn.Sequential(
-            nn.BatchNorm1d(4 * hidden), nn.Linear(4 * hidden, outputs)
-        )
+        norm = nn.BatchNorm1d(4 * WIDTH)
+        self.head = nn.Sequential(norm, nn.Linear(4 * WIDTH, outputs))
 
     def forward(self, graph: Data) -> Float[Tensor, "graphs outputs"]:
         """Returns the outputs for each graph of a batch, or for a single one."""
@@ -87,14 +81,16 @@ class GraphNetwork(nn.Module):
             nodes = norm(nodes + layer(nodes, both, edges))
         edges = edges[: len(source)]
         edges = self.last(torch.cat([nodes[source], nodes[target], edges], 1))
-        batch = graph.batch
-        if batch is None:
-            batch = source.new_zeros(len(nodes))
+        batch = source.new_zeros(len(nodes)) if graph.batch is None else graph.batch
         pools = (global_mean_pool, global_max_pool, global_add_pool)
         pooled = [pool(nodes, batch) for pool in pools]
         pooled.append(global_mean_pool(edges, batch[source]))
         outputs: Tensor = self.head(torch.cat(pooled, 1))
         return outputs
+
+
+def _mlp(inputs: int) -> MLP:
+    return MLP([inputs, WIDTH, WIDTH], norm=None)
 
 
 def network_predictions(

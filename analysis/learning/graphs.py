@@ -69,13 +69,37 @@ def collection_graphs(collection: Collection) -> list[Data]:
     return _graphs(collection.stages, collection.rows(), collection.column("label"))
 
 
+def _graphs(
+    stages: Sequence[StageEdges],
+    weights: Float[np.ndarray, "samples edges"],
+    labels: Tensor | np.ndarray | Sequence[float] | None,
+) -> list[Data]:
+    """Returns a graph for each sample: what they share, and each one's weights."""
+    y = None if labels is None else torch.as_tensor(labels).cpu()
+    if y is not None and y.shape != (len(weights),):
+        raise DataError(
+            f"labels must be one for each of {len(weights)} samples, got the shape "
+            f"{tuple(y.shape)}"
+        )
+    shared = _structure(stages)
+    graphs = []
+    for sample, row in enumerate(torch.from_numpy(weights).float()):
+        graph = copy(shared)
+        graph.edge_weight = row.clone()
+        graph.edge_attr = torch.stack([row, shared.edge_constant.float()], 1)
+        graph.sample = torch.tensor([sample])
+        if y is not None:
+            graph.y = y[sample].reshape(1).clone()
+        graphs.append(graph)
+    return graphs
+
+
 def _structure(stages: Sequence[StageEdges]) -> Data:
     """Returns what the graphs of a network have in common."""
     sizes = np.array([stage.nodes for stage in stages])
     starts = sizes.cumsum() - sizes
-    source, target = np.concatenate(
-        [stage.edges + start for stage, start in zip(stages, starts, strict=True)]
-    ).T
+    ends = [stage.edges + start for stage, start in zip(stages, starts, strict=True)]
+    source, target = np.concatenate(ends).T
     place = np.repeat(np.arange(len(sizes)), sizes)
     node = np.arange(len(place)) - starts[place]
     last = sizes[place] - 1
@@ -95,28 +119,3 @@ def _structure(stages: Sequence[StageEdges]) -> Data:
         node=torch.from_numpy(node),
         node_stage=torch.from_numpy(place),
     )
-
-
-def _graphs(
-    stages: Sequence[StageEdges],
-    weights: Float[np.ndarray, "samples edges"],
-    labels: Tensor | np.ndarray | Sequence[float] | None,
-) -> list[Data]:
-    """Returns a graph for each sample: what they share, and each one's weights."""
-    shared = _structure(stages)
-    y = None if labels is None else torch.as_tensor(labels).cpu()
-    if y is not None and y.shape != (len(weights),):
-        raise DataError(
-            f"labels must be one for each of {len(weights)} samples, got the shape "
-            f"{tuple(y.shape)}"
-        )
-    graphs = []
-    for sample, row in enumerate(torch.from_numpy(weights).float()):
-        graph = copy(shared)
-        graph.edge_weight = row.clone()
-        graph.edge_attr = torch.stack([row, shared.edge_constant.float()], 1)
-        graph.sample = torch.tensor([sample])
-        if y is not None:
-            graph.y = y[sample].reshape(1).clone()
-        graphs.append(graph)
-    return graphs

@@ -106,7 +106,7 @@ def test_curves_of_several_runs_and_of_one(ablations: Path, tmp_path: Path) -> N
     assert several.exit_code == 0, several.output
     assert Path(several.stdout.strip()) == tmp_path / "curves.svg"
     text = (tmp_path / "curves.svg").read_text()
-    assert "complete_dynamic (2 runs, mean and sd)" in text
+    assert "complete_dynamic (2 runs, mean and std)" in text
     young = tmp_path / "young"
     young.mkdir()
     config = json.loads((runs[0] / "config.json").read_text())
@@ -115,9 +115,9 @@ def test_curves_of_several_runs_and_of_one(ablations: Path, tmp_path: Path) -> N
     assert beside.exit_code == 0, beside.output
     assert f"{young} has no epoch yet and is left out" in beside.stderr
     assert (tmp_path / "beside/curves.svg").read_text() == text
-    alone = call("plot", runs[0], "--what", "curves", "--out", tmp_path)
+    alone = call("plot", runs[0], "--kind", "curves", "--out", tmp_path)
     assert alone.exit_code == 0 and (tmp_path / "curves.png").stat().st_size
-    again = call("plot", runs[0], "--what", "curves", "--out", tmp_path)
+    again = call("plot", runs[0], "--kind", "curves", "--out", tmp_path)
     assert again.exit_code == 0  # the same picture is left alone
     other = call("plot", *runs, "--out", tmp_path)
     assert other.exit_code == 2 and "curves.png is there already" in other.stderr
@@ -136,7 +136,7 @@ def test_damaged_logs_are_one_line(ablations: Path, tmp_path: Path) -> None:
     ):
         if text is not None:
             (run / "log.csv").write_text(text)
-        result = call("plot", run, "--what", "curves")
+        result = call("plot", run, "--kind", "curves")
         assert result.exit_code == 2 and words in result.stderr
         assert result.stderr.count("\n") == 1 and str(run) in result.stderr
 
@@ -183,12 +183,12 @@ def test_a_test_of_instances_overwrites_nothing_else(
         (("plot", "a", "a", "--kind", "mean"), "RUNs must be different ones"),
         (("plot", "a", "b", "--kind", "mean"), "a must hold an analysis"),
         (
-            ("plot", "a", "--what", "curves", "--kind", "mean"),
-            "--kind mean is of --what weights",
+            ("plot", "a", "--kind", "curves", "--sample", "1"),
+            "--sample needs --kind sample or positions",
         ),
         (("plot", "a", "--edge", "1:0-5"), "--edge needs --kind positions"),
         (("plot", "a", "--kind", "positions", "--edge", "0-5"), "such as 1:0-5, got"),
-        (("plot", "{}", "--what", "curves"), "must hold config.json"),
+        (("plot", "{}", "--kind", "curves"), "must hold config.json"),
     ],
 )
 def test_a_mistake_is_one_line(
