@@ -119,8 +119,10 @@ def weight_histograms(collections: Collection | Mapping[str, Collection]) -> Fig
     axes = figure.subplots(1, stages, sharey=True, squeeze=False)[0]
     for stage, ax in enumerate(axes):
         for name, collection in found.items():
-            if stage < len(collection.stages):
-                share = weight_histogram(collection, stage, bins)
+            if stage >= len(collection.stages):
+                continue
+            share = weight_histogram(collection, stage, bins)
+            if share.any():  # it has edges that carry weights
                 ax.stairs(100 * share, bins, label=plain(name), linewidth=1.4)
         ax.set(title=f"stage {stage + 1}", xlabel="weight", xlim=(bins[0], bins[-1]))
         # Weights that hardly differ fill one bin: a log scale shows the others.

@@ -3,7 +3,7 @@
 A table is a pandas DataFrame, or rows by the names of their columns.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Row = Mapping[str, Any]
-Table = pd.DataFrame | Sequence[Row]
+Table = pd.DataFrame | Iterable[Row]
 Column = str | Callable[[Row], str]
 
 
@@ -46,11 +46,12 @@ def markdown_table(columns: Mapping[str, Column], table: Table) -> str:
         except TypeError:  # None has no digits
             return "–"
 
+    rows: Any = table
     if isinstance(table, pd.DataFrame):
         objects = table.astype(object)
-        table = objects.where(objects.notna(), None).to_dict("records")
+        rows = objects.where(objects.notna(), None).to_dict("records")
     lines = [list(columns), ["---"] * len(columns)]
-    lines += [[cell(column, row) for column in columns.values()] for row in table]
+    lines += [[cell(column, row) for column in columns.values()] for row in rows]
     return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
 
 

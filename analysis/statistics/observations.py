@@ -128,7 +128,10 @@ def observation_summary(tables: pd.DataFrame) -> pd.DataFrame:
 def _check_same(trained: Collection, untrained: Collection) -> None:
     """Checks that two collections are of the same wirings and samples."""
     one, other = (
-        ([s.edges.tolist() for s in each.stages], each.columns.get("label"))
+        (
+            [stage.edges.tolist() for stage in each.stages],
+            each.columns.get("label", np.empty(0)),
+        )
         for each in (trained, untrained)
     )
     if one[0] != other[0]:

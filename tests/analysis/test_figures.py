@@ -13,7 +13,7 @@ from ddw_graph.analysis.figures import (
     weight_heatmaps,
     weight_histograms,
 )
-from ddw_graph.analysis.pictures import save_figure
+from ddw_graph.analysis.pictures import rendered, save_figure
 from ddw_graph.analysis.wiring_figures import learning_figure, sample_figure
 from ddw_graph.errors import DataError, FileError
 from ddw_graph.training.edge_log import EdgeRow
@@ -29,6 +29,20 @@ def test_the_histogram_holds_every_weight_once() -> None:
     assert sum(values) == pytest.approx(100)
     counts, _ = np.histogram(weights[:, 1:].astype(np.float32), 50, (0, 1))
     np.testing.assert_allclose(values, counts)
+
+
+def test_a_stage_without_weights_is_an_empty_panel() -> None:
+    collection = stored(np.full((4, 3), 0.5), [False] * 3)
+    constant = replace(collection.stages[0], constant=np.ones(3, bool))
+    both = replace(
+        collection,
+        stages=(constant, *collection.stages),
+        arrays=2 * collection.arrays,
+    )
+    for figure in (weight_histograms(both), weight_heatmaps(both)):
+        assert rendered(figure, ".png")
+    first, second = weight_histograms(both).axes
+    assert (len(first.patches), len(second.patches)) == (0, 1)
 
 
 @pytest.mark.parametrize("column", ["mean", "std"])
