@@ -84,11 +84,14 @@ def position_figure(
         for nth, key in enumerate(edges or lines[name]):
             if key[0] != place + 1:
                 continue
-            line, look = lines[name][key], {"color": colours(scale(key[-1]))}
+            line = lines[name][key]
+            look: dict[str, Any] = {"color": colours(scale(key[-1])), "linewidth": 1.2}
             if edges:
-                look = {"color": f"C{nth}", "label": _text(key)}
-            draw = ax.plot if len(line) > 1 else ax.axhline
-            draw(line if len(line) > 1 else line[0], linewidth=1.2, **look)
+                look |= {"color": f"C{nth}", "label": _text(key)}
+            if len(line) > 1:
+                ax.plot(line, **look)
+            else:
+                ax.axhline(line[0], **look)
         ax.set_xlabel("position")
     next(iter(panels.values())).set_ylabel("mean weight")
     if edges:
@@ -120,11 +123,11 @@ def _lines(
     tables = [weight_table(collection, by=by)]
     if axes:
         tables.append(position_table(collection, by=by))
-    return {
-        key: rows["mean"].to_numpy()
-        for table in tables
-        for key, rows in table.groupby(group_keys(by))
-    }
+    lines: dict[Any, np.ndarray] = {}
+    for table in tables:
+        for key, rows in table.groupby(group_keys(by)):
+            lines[key] = rows["mean"].to_numpy()
+    return lines
 
 
 @styled
@@ -152,9 +155,11 @@ def token_figure(
         table = token_table(collection, by="distance", count=count)
         tokens = table.drop_duplicates("token")
         words[name] = [_word(w) for w in tokens["text" if "text" in table else "token"]]
-        for stage, rows in table.groupby("stage"):
-            matrix = rows.pivot(index="token", columns="distance", values="mean")
-            matrices[name, stage - 1] = matrix.loc[tokens["token"]]
+        for place in range(len(collection.stages)):
+            rows = table[table["stage"] == place + 1]
+            if not rows.empty:
+                matrix = rows.pivot(index="token", columns="distance", values="mean")
+                matrices[name, place] = matrix.loc[tokens["token"]]
     finite = np.concatenate([matrix.to_numpy().ravel() for matrix in matrices.values()])
     scale = scale_between(finite.min(), finite.max())
     height = 0.17 * max(map(len, words.values())) + 1.1
