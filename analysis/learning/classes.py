@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ddw_graph.analysis.learning.graph_network import network_predictions
 from ddw_graph.analysis.learning.graphs import collection_graphs
-from ddw_graph.analysis.report_files import difference, markdown_table
+from ddw_graph.analysis.report_files import Column, difference, markdown_table
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
@@ -46,7 +46,7 @@ class Answer:
 
     def markdown(self) -> str:
         """Returns the summary as a Markdown table."""
-        columns = {
+        columns: dict[str, Column] = {
             "model": "{model}",
             "accuracy, %": "{accuracy:.1f}",
             "std": "{std:.1f}",
