@@ -143,7 +143,8 @@ def write_files(
 
 def csv_bytes(table: Table) -> bytes:
     """Returns a table as CSV, with printable texts."""
-    return printable_table(pd.DataFrame(table)).to_csv(index=False).encode()
+    rows: Any = table
+    return printable_table(pd.DataFrame(rows)).to_csv(index=False).encode()
 
 
 def printable_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from hypothesis import given
@@ -19,7 +20,8 @@ HOSTILE = st.text(st.characters() | st.sampled_from('\x1b\n\r|\u202e\x9b\t,"'))
 @given(name=HOSTILE, value=st.none() | st.integers(-9, 9))
 def test_a_row_is_a_line_and_holds_no_command(name: str, value: int | None) -> None:
     rows = [{"name": name, "x": value}, {"name": "b", "x": 1}]
-    for table in (rows, pd.DataFrame(rows)):
+    tables: list[Any] = [rows, pd.DataFrame(rows)]
+    for table in tables:
         text = markdown_table({"name": "{name}", "x": "{x:.1f}"}, table)
         assert text.count("\n") == len(text.splitlines()) == 4
         assert text.replace("\n", "").isprintable()
