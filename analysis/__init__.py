@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from ddw_graph.analysis.adjacency import adjacency_frame as adjacency_frame
     from ddw_graph.analysis.collect import collect as collect
     from ddw_graph.analysis.collect import keep_positions as keep_positions
-    from ddw_graph.analysis.collect import sample_table as sample_table
     from ddw_graph.analysis.explorer.explore import explorer_page as explorer_page
     from ddw_graph.analysis.figures import class_heatmaps as class_heatmaps
     from ddw_graph.analysis.figures import weight_heatmaps as weight_heatmaps
@@ -22,37 +21,26 @@ if TYPE_CHECKING:
     from ddw_graph.analysis.position_figures import position_figure as position_figure
     from ddw_graph.analysis.position_figures import position_maps as position_maps
     from ddw_graph.analysis.position_figures import token_figure as token_figure
-    from ddw_graph.analysis.statistics.classes import (
-        class_distance_table as class_distance_table,
-    )
-    from ddw_graph.analysis.statistics.classes import (
-        class_share_table as class_share_table,
-    )
     from ddw_graph.analysis.statistics.classes import class_table as class_table
-    from ddw_graph.analysis.statistics.clusters import cluster_table as cluster_table
-    from ddw_graph.analysis.statistics.difficulty import (
-        difficulty_table as difficulty_table,
-    )
-    from ddw_graph.analysis.statistics.difficulty import (
-        loss_group_table as loss_group_table,
-    )
-    from ddw_graph.analysis.statistics.edges import depth_table as depth_table
-    from ddw_graph.analysis.statistics.edges import edge_table as edge_table
-    from ddw_graph.analysis.statistics.edges import node_table as node_table
-    from ddw_graph.analysis.statistics.edges import stage_table as stage_table
-    from ddw_graph.analysis.statistics.information import (
+    from ddw_graph.analysis.statistics.classes import (
         information_table as information_table,
     )
+    from ddw_graph.analysis.statistics.edges import edge_table as edge_table
+    from ddw_graph.analysis.statistics.edges import weight_table as weight_table
     from ddw_graph.analysis.statistics.observations import observations as observations
     from ddw_graph.analysis.statistics.paths import dominant_table as dominant_table
     from ddw_graph.analysis.statistics.paths import path_table as path_table
     from ddw_graph.analysis.statistics.positions import position_table as position_table
     from ddw_graph.analysis.statistics.positions import token_table as token_table
-    from ddw_graph.analysis.statistics.unusual import unusual_table as unusual_table
+    from ddw_graph.analysis.statistics.samples import (
+        difficulty_table as difficulty_table,
+    )
+    from ddw_graph.analysis.statistics.samples import sample_table as sample_table
+    from ddw_graph.analysis.statistics.samples import unusual_table as unusual_table
     from ddw_graph.analysis.wiring_drawing import draw_wiring as draw_wiring
     from ddw_graph.analysis.wiring_figures import sample_figure as sample_figure
+    from ddw_graph.training.collecting import collection_of as collection_of
     from ddw_graph.training.collection import Collection as Collection
-    from ddw_graph.training.collection import collection_of as collection_of
     from ddw_graph.training.collection import open_collection as open_collection
 
 import_lazily(__name__)

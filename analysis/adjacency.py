@@ -6,33 +6,25 @@ import numpy as np
 import pandas as pd
 from torch import Tensor, nn
 
-from ddw_graph.nn import features
-from ddw_graph.nn.plan import StagePlan
-from ddw_graph.training.collection import stage_adjacencies
-from ddw_graph.training.positions import edge_weights
+from ddw_graph.training.collecting import collection_of
 
 
 def adjacency_frame(
-    adjacency: Tensor | Sequence[Tensor], model: nn.Module, *, by_sample: bool = True
+    adjacency: Tensor | Sequence[Tensor], model: nn.Module
 ) -> pd.DataFrame:
     """Returns a row for each edge of each stage and sample.
 
     Rows are sorted by sample, stage, source and target. A closed edge has a row, with
-    weight 0.
+    weight 0. Weights that differ by channel or position are averaged.
 
     Args:
         adjacency: What the model returned with ``return_adjacency=True``: a tensor for
             each stage, on any device, in any precision.
         model: The model that returned it: a ``Stage`` or a module that contains stages.
-        by_sample: Whether weights that differ by channel or position are averaged to
-            one for each sample. Otherwise each has a row, with its indices on the axes
-            that have more than one element.
 
     Returns:
         Columns ``sample`` (from 0), ``stage`` (from 1), ``source``, ``target`` and
-        ``weight``. Without ``by_sample`` the axes' columns precede ``weight``:
-        ``channel``, and ``position``, or ``height`` and ``width``, or ``position_1``,
-        ``position_2``, ...; NA in a stage whose weights do not differ along the axis.
+        ``weight``.
 
     Raises:
         ModelError: If the adjacency does not fit the model's stages.
@@ -51,49 +43,14 @@ def adjacency_frame(
         4       1      1       0       2     0.5
         5       1      1       1       2     0.5
     """
-    keys, weights = [], []
-    for place, (stage, matrix) in enumerate(
-        stage_adjacencies(adjacency, model), start=1
-    ):
-        values = edge_weights(matrix, stage.plan)
-        if by_sample:
-            values = features.by_sample(values)
-        keys.append(_keys(place, stage.plan, values.shape[2:]))
-        weights.append(values.flatten(1).cpu().numpy())
-    key = pd.concat(keys, ignore_index=True)
-    samples = len(weights[0])
-    frame = key.take(np.tile(np.arange(len(key)), samples)).reset_index(drop=True)
-    frame.insert(0, "sample", np.repeat(np.arange(samples), len(key)))
-    return frame.assign(weight=np.concatenate(weights, 1).ravel())
-
-
-def _keys(place: int, plan: StagePlan, sizes: Sequence[int]) -> pd.DataFrame:
-    """Returns a row for each weight of one sample of a stage: what it belongs to."""
-    edge, *indices = np.indices((len(plan.edges), *sizes)).reshape(1 + len(sizes), -1)
-    source, target = np.array(plan.edges).T
-    frame = pd.DataFrame({"stage": place, "source": source[edge]})
-    frame["target"] = target[edge]
-    for name, size, index in zip(_axes(plan, len(sizes)), sizes, indices, strict=True):
-        if size > 1:
-            # A type that knows NA, for stages without this axis.
-            frame[name] = pd.array(index, dtype="Int64")
-    return frame
-
-
-def position_axes(count: int) -> list[str]:
-    """Returns the names of axes of positions.
-
-    Example:
-        >>> position_axes(1), position_axes(2)
-        (['position'], ['height', 'width'])
-    """
-    few = {1: ["position"], 2: ["height", "width"]}
-    return few.get(count, [f"position_{axis}" for axis in range(1, count + 1)])
-
-
-def _axes(plan: StagePlan, count: int) -> list[str]:
-    """Returns the names of a feature's axes after the batch."""
-    if not count:
-        return []
-    channel, positions = ["channel"], position_axes(count - 1)
-    return channel + positions if plan.channel_axis == 1 else positions + channel
+    collection = collection_of(adjacency, model)
+    ends = [
+        (place, source, target)
+        for place, stage in enumerate(collection.stages, start=1)
+        for source, target in stage.edges.tolist()
+    ]
+    keys = pd.DataFrame(ends, columns=["stage", "source", "target"])
+    samples = collection.samples
+    frame = keys.take(np.tile(np.arange(len(keys)), samples)).reset_index(drop=True)
+    frame.insert(0, "sample", np.repeat(np.arange(samples), len(keys)))
+    return frame.assign(weight=collection.rows().ravel())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ddw_graph.analysis.markdown import Column, markdown_rows
+from ddw_graph.analysis.report_files import Column, markdown_table
 from ddw_graph.models.paper import paper_figures
 
 UNITS = {"seconds": (1e3, "ms"), "bytes": (1e-6, "MB")}
@@ -63,7 +63,7 @@ def benchmark_tables(report: Mapping[str, Any]) -> str:
     rows = report["measurements"]
     for name in dict.fromkeys(row["benchmark"] for row in rows):
         of_name = [row for row in rows if row["benchmark"] == name]
-        parts += [f"### {name}", markdown_rows(MEASUREMENTS, of_name)]
+        parts += [f"### {name}", markdown_table(MEASUREMENTS, of_name)]
     for curve in report["curves"]:
         keys = ("sizes", "seconds", "ratios")
         columns: dict[str, Column] = {
@@ -74,7 +74,7 @@ def benchmark_tables(report: Mapping[str, Any]) -> str:
         points = zip(*(curve[key] for key in keys), strict=True)
         parts += [
             f"### {curve['benchmark']} with {curve['axis']}: {curve['act']}",
-            markdown_rows(columns, (dict(zip(keys, p, strict=True)) for p in points)),
+            markdown_table(columns, (dict(zip(keys, p, strict=True)) for p in points)),
             f"Exponent: {_spread(curve['exponent'])}",
         ]
     if report.get("latencies"):
@@ -86,7 +86,7 @@ def benchmark_tables(report: Mapping[str, Any]) -> str:
 
 def _latencies(rows: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """Returns latencies in the form of Table 3, with the paper's rows under ours."""
-    table = markdown_rows(LATENCIES, sorted(rows, key=lambda row: row["batch"]))
+    table = markdown_table(LATENCIES, sorted(rows, key=lambda row: row["batch"]))
     paper = paper_figures("table3")
     for name in dict.fromkeys(name for name, _ in paper):
         top1, latency = (paper[name, column] for column in ("top1", "latency"))

@@ -1,6 +1,6 @@
 """What remains of a sample's wiring if its lighter edges are closed."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -8,8 +8,7 @@ from jaxtyping import Bool, Float, Int
 from ddw_graph.training.collection import StageEdges
 
 
-@dataclass(frozen=True)
-class Closed:
+class Closed(NamedTuple):
     """What remains of the wirings of some samples in a stage.
 
     Args:
@@ -35,7 +34,7 @@ def closed_below(
 
     Args:
         stage: The edges of the stage.
-        weights: What each edge weighs for each sample.
+        weights: The weight of each edge for each sample.
         tau: The threshold; at 0 the wiring is unchanged.
 
     Example:

@@ -6,7 +6,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
@@ -15,17 +14,11 @@ from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import outputs
-from ddw_graph.training.collection import (
-    COLUMNS,
-    Collection,
-    CollectionWriter,
-    from_rows,
-    open_collection,
-    sample_rows,
-)
+from ddw_graph.training.collecting import CollectionWriter, from_rows, sample_rows
+from ddw_graph.training.collection import Collection, open_collection
 from ddw_graph.training.evaluation import default_batch
 from ddw_graph.training.loading import batches
-from ddw_graph.training.positions import position_writer
+from ddw_graph.training.position_writer import position_writer
 
 
 def collect(
@@ -175,23 +168,3 @@ def keep_positions(
                     )
             writer.add(output)
     return open_collection(collection.folder)
-
-
-def sample_table(collection: Collection) -> pd.DataFrame:
-    """Returns a row for each sample: what is known of it besides its weights.
-
-    Args:
-        collection: Weights of samples.
-
-    Returns:
-        Columns ``sample`` (its row, from 0), ``label`` and ``prediction`` (names of
-        classes), ``loss``, ``expected_macs``, those that are known.
-    """
-    table = pd.DataFrame({"sample": range(collection.samples)})
-    names = pd.Series(collection.classes, dtype=object)
-    for name in COLUMNS:
-        if name in collection.columns:
-            column = collection.column(name)
-            is_class = name in ("label", "prediction")
-            table[name] = names[column].to_numpy() if is_class else column
-    return table

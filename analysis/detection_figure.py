@@ -1,7 +1,7 @@
 """Pictures of detections: images with their boxes."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -72,10 +72,8 @@ def detection_figure(
         if scene.truth is not None:
             for bounds in scene.truth["boxes"].tolist():
                 _draw(ax, bounds, "white", "--")
-        for bounds, label, sure in zip(
-            *(scene.found[key].tolist() for key in ("boxes", "labels", "scores")),
-            strict=True,
-        ):
+        found = (scene.found[key].tolist() for key in ("boxes", "labels", "scores"))
+        for bounds, label, sure in zip(*found, strict=True):
             if sure >= score:
                 words = f"{categories[label - 1].name} {sure:.2f}"
                 _draw(ax, bounds, f"C{(label - 1) % 10}", "-", words)
@@ -88,26 +86,15 @@ def _draw(
 ) -> None:
     """Draws a box of ``x1 y1 x2 y2``, pixels, with words above it."""
     x1, y1, x2, y2 = bounds
+    look: dict[str, Any] = {
+        "fill": False,
+        "edgecolor": colour,
+        "linewidth": 1.2,
+        "linestyle": line,
+    }
     # Pixel 0 is drawn from -0.5 to 0.5.
-    ax.add_patch(
-        Rectangle(
-            (x1 - 0.5, y1 - 0.5),
-            x2 - x1,
-            y2 - y1,
-            fill=False,
-            edgecolor=colour,
-            linewidth=1.2,
-            linestyle=line,
-        )
-    )
+    ax.add_patch(Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, **look))
     if words:
-        ax.text(
-            x1,
-            y1 - 1,
-            plain(words),
-            fontsize=5,
-            color="white",
-            va="bottom",
-            clip_on=True,
-            bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
-        )
+        box = {"facecolor": colour, "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
+        look = {"fontsize": 5, "color": "white", "va": "bottom", "clip_on": True}
+        ax.text(x1, y1 - 1, plain(words), bbox=box, **look)

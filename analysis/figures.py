@@ -1,6 +1,6 @@
 """Pictures of edge weights: histograms, and matrices (Figs. 4 and 5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -24,11 +24,8 @@ from ddw_graph.training.collection import Collection
 
 BINS = 50
 
-MAX_CLASSES = 20
-"""Classes that a picture has room for."""
-
-IN_A_ROW = 10
-"""Classes in a row of the picture; further ones stand below them."""
+MAX_CLASSES = 10
+"""Classes that a picture has room for; others are drawn by name."""
 
 CONSTANT: Any = {"hatch": "////", "fill": False, "edgecolor": "0.75", "linewidth": 0}
 """How the cell of a constant edge looks."""
@@ -44,6 +41,20 @@ def named(collections: Collection | Mapping[str, Collection]) -> dict[str, Colle
 def scale_between(low: float, high: float) -> Normalize:
     """Returns a scale of colours; it has a width even where all numbers are one."""
     return Normalize(low, high if high > low else low + 1e-9)
+
+
+def scale_around_zero(arrays: Iterable[np.ndarray]) -> Normalize:
+    """Returns a scale of colours from -x to x that holds all numbers."""
+    reach = max(float(np.abs(array).max(initial=0)) for array in arrays) or 1e-9
+    return Normalize(-reach, reach)
+
+
+def colour_bar(
+    figure: Figure, panels: Iterable[Axes], scale: Normalize, cmap: str, label: str = ""
+) -> None:
+    """Adds a bar of colours beside panels."""
+    mappable = ScalarMappable(scale, cmap)
+    figure.colorbar(mappable, ax=list(panels), shrink=0.8, label=label)
 
 
 def panel_grid(
@@ -84,46 +95,41 @@ def panel_grid(
 
 
 @styled
-def weight_histograms(
-    collections: Collection | Mapping[str, Collection], *, title: str = "Edge weights"
-) -> Figure:
+def weight_histograms(collections: Collection | Mapping[str, Collection]) -> Figure:
     """Returns histograms of edge weights: a panel a stage, a line a collection.
 
     Weights of all weighted edges and all samples count; constant edges do not.
 
     Args:
         collections: Weights of samples; several by the names that the legend shows.
-        title: Title of the figure.
 
     Raises:
         DataError: If every edge of a collection is constant.
     """
-    collections = named(collections)
-    for name, collection in collections.items():
+    found = named(collections)
+    for name, collection in found.items():
         check_weighted(collection, name)
-    stages = max(len(collection.stages) for collection in collections.values())
-    weights = [
-        collection.weights(stage)
-        for collection in collections.values()
-        for stage in range(len(collection.stages))
-    ]
+    arrays = [array for collection in found.values() for array in collection.arrays]
     # Those of a rewired network may be negative, or more than 1.
-    low = min(float(each.min(initial=0)) for each in weights)
-    high = max(float(each.max(initial=1)) for each in weights)
+    low = min(float(array.min(initial=0)) for array in arrays)
+    high = max(float(array.max(initial=1)) for array in arrays)
     bins = np.linspace(low, high, BINS + 1)
+    stages = max(len(collection.stages) for collection in found.values())
     figure = Figure(figsize=(2.9 * stages + 0.6, 3.4), layout="constrained")
     axes = figure.subplots(1, stages, sharey=True, squeeze=False)[0]
     for stage, ax in enumerate(axes):
-        for name, collection in collections.items():
-            if stage < len(collection.stages):
-                share = weight_histogram(collection, stage, bins)
+        for name, collection in found.items():
+            if stage >= len(collection.stages):
+                continue
+            share = weight_histogram(collection, stage, bins)
+            if share.any():  # it has edges that carry weights
                 ax.stairs(100 * share, bins, label=plain(name), linewidth=1.4)
         ax.set(title=f"stage {stage + 1}", xlabel="weight", xlim=(bins[0], bins[-1]))
         # Weights that hardly differ fill one bin: a log scale shows the others.
         ax.set_yscale("log")
     axes[0].set_ylabel("share of weights, %")
-    figure.suptitle(title)
-    if len(collections) > 1:
+    figure.suptitle("Edge weights")
+    if len(found) > 1:
         legend_below(figure, axes)
     return figure
 
@@ -141,7 +147,7 @@ def weight_heatmaps(
     Args:
         collections: Weights of samples; several, such as those of learned and of
             dynamic edges, by the names that the figure shows.
-        column: ``mean``, ``std``, ``min``, ``max`` or ``open``.
+        column: ``mean`` or ``std``.
 
     Raises:
         DataError: If every edge is constant, or there is no such column.
@@ -149,17 +155,10 @@ def weight_heatmaps(
     Source:
         DDW, Figs. 4 and 5.
     """
-    words = {
-        "mean": "Mean",
-        "std": "Standard deviation",
-        "min": "Minimum",
-        "max": "Maximum",
-        "open": "Share of open samples",
-    }
+    words = {"mean": "Mean", "std": "Standard deviation"}
     if column not in words:
         raise DataError(f"column must be {', '.join(words)}, got {column!r}")
-    found = named(collections)
-    matrices = {}
+    found, matrices = named(collections), {}
     for name, collection in found.items():
         check_weighted(collection, name)
         edges = edge_table(collection)
@@ -169,27 +168,25 @@ def weight_heatmaps(
             matrices[name, place] = edge_matrix(stage, values)
     finite = np.concatenate([m[np.isfinite(m)] for m in matrices.values()])
     low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-    if column == "std":
-        low = 0.0
+    scale = scale_between(0.0 if column == "std" else low, high)
     figure, panels = panel_grid(found, (3.1, 3.0), layout="compressed")
-    scale = scale_between(low, high)
     for (name, place), ax in panels.items():
         stage = found[name].stages[place]
-        image = ax.imshow(matrices[name, place], cmap="viridis_r", norm=scale)
+        ax.imshow(matrices[name, place], cmap="viridis_r", norm=scale)
         for source, target in stage.edges[stage.constant]:
             ax.add_patch(Rectangle((source - 0.5, target - 0.5), 1, 1, **CONSTANT))
         ax.set(xlabel="from node", ylabel="" if place else "to node")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(False)
-    figure.colorbar(image, ax=list(panels.values()), shrink=0.8)
+    colour_bar(figure, panels.values(), scale, "viridis_r")
     figure.suptitle(f"{words[column]} of each edge's weight over samples")
     return figure
 
 
 @styled
 def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figure:
-    """Returns how the mean wiring of each class deviates from that of all samples.
+    """Returns how the mean wiring of each class differs from that of all samples.
 
     A column a class, a row a stage; in a matrix rows are targets and columns sources.
     Orange edges are heavier in the class than elsewhere, purple ones lighter; one scale
@@ -205,10 +202,7 @@ def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figur
     check_weighted(collection)
     stages = range(len(collection.stages))
     moments = [class_moments(collection, place) for place in stages]
-    count = moments[0].samples
-    known = [
-        name for name, samples in zip(collection.classes, count, strict=True) if samples
-    ]
+    known = [collection.classes[k] for k in np.flatnonzero(moments[0].samples)]
     for name in classes:
         if name not in known:
             raise DataError(
@@ -217,33 +211,21 @@ def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figur
             )
     shown = [collection.classes.index(n) for n in (classes or known[:MAX_CLASSES])]
     off = [class_offsets(each)[shown] for each in moments]
-    reach = max((float(np.abs(each).max(initial=0)) for each in off), default=0) or 1e-9
-    scale = Normalize(-reach, reach)
-    columns = min(len(shown), IN_A_ROW)
-    rows = len(stages) * -(-len(shown) // columns)
-    size = (1.15 * columns + 1.4, 1.15 * rows + 0.9)
+    scale = scale_around_zero(off)
+    size = (1.15 * len(shown) + 1.4, 1.15 * len(stages) + 0.9)
     figure = Figure(figsize=size, layout="compressed")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for ax in grid.ravel():
-        ax.axis("off")
-    for nth, label in enumerate(shown):
-        above, column = divmod(nth, columns)
-        for place in stages:
-            ax = grid[above * len(stages) + place, column]
-            ax.axis("on")
-            matrix = edge_matrix(collection.stages[place], off[place][nth])
+    grid = figure.subplots(len(stages), len(shown), squeeze=False)
+    for place, row in zip(stages, grid, strict=True):
+        row[0].set_ylabel(f"stage {place + 1}")
+        for ax, values in zip(row, off[place], strict=True):
+            matrix = edge_matrix(collection.stages[place], values)
             ax.imshow(matrix, cmap="PuOr_r", norm=scale)
             ax.set(xticks=[], yticks=[])
             ax.grid(False)
-            if not place:
-                ax.set_title(plain(collection.classes[label]))
-            if not column:
-                ax.set_ylabel(f"stage {place + 1}")
-    figure.colorbar(
-        ScalarMappable(scale, "PuOr_r"),
-        ax=grid.ravel().tolist(),
-        shrink=0.8,
-        label="weight less the\nmean of all samples",
+    for ax, label in zip(grid[0], shown, strict=True):
+        ax.set_title(plain(collection.classes[label]))
+    colour_bar(
+        figure, grid.flat, scale, "PuOr_r", "weight minus the\nmean of all samples"
     )
     which = "each class"
     if not classes and len(known) > MAX_CLASSES:

@@ -13,9 +13,13 @@ from ddw_graph.analysis.comparison_figures import (
     draw_scores,
     paired_panels,
 )
-from ddw_graph.analysis.markdown import Column, difference, markdown_rows
 from ddw_graph.analysis.pictures import MARKERS, legend_below, plain, styled
-from ddw_graph.analysis.report_files import write_files
+from ddw_graph.analysis.report_files import (
+    Column,
+    difference,
+    markdown_table,
+    write_files,
+)
 from ddw_graph.experiments.instance_summary import instance_summary, verdicts
 from ddw_graph.experiments.instances import WIRINGS
 
@@ -37,12 +41,12 @@ def instance_table(table: Rows) -> str:
         "evaluated with the wiring": lambda row: WORDS[row["wiring"]],
         "seeds": "{seeds}",
         "accuracy, %": "{accuracy:.2f}",
-        "sd": "{accuracy_std:.2f}",
+        "std": "{accuracy_std:.2f}",
         "own minus this, points (95 % interval)": difference("own_minus_this"),
         "loss": "{loss:.4f}",
         "predictions changed": "{changed:.1f}",
     }
-    return markdown_rows(columns, table)
+    return markdown_table(columns, table)
 
 
 def variation_table(varied: Rows) -> str:
@@ -51,12 +55,11 @@ def variation_table(varied: Rows) -> str:
         "wiring and edges": "{entry}",
         "stage": "{stage}",
         "edges": "{edges}",
-        "sd of a weight over images": "{std:.4f}",
+        "std of a weight over images": "{std:.4f}",
         "variance between images, of all": "{image_share:.1%}",
         "between classes, of that": "{class_share:.1%}",
     }
-    known: Any = _varied_means(varied).astype(object)
-    return markdown_rows(columns, known.where(known.notna(), None).to_dict("records"))
+    return markdown_table(columns, _varied_means(varied))
 
 
 def _varied_means(varied: Rows) -> pd.DataFrame:

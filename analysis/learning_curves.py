@@ -63,7 +63,7 @@ def curve_figure(curves: pd.DataFrame, *, title: str | None = None) -> Figure:
             colour, epoch = f"C{place}", rows["epoch"].to_numpy()
             runs = int(rows["runs"].iloc[0])
             label = plain(str(name))
-            label += f" ({runs} runs, mean and sd)" if runs > 1 else ""
+            label += f" ({runs} runs, mean and std)" if runs > 1 else ""
             for split, line in LINES.items():
                 mean, std = (
                     unit * rows[f"{split}_{what}{end}"].to_numpy()

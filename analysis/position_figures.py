@@ -8,16 +8,21 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ddw_graph.analysis.figures import named, panel_grid, scale_between
+from ddw_graph.analysis.figures import (
+    colour_bar,
+    named,
+    panel_grid,
+    scale_around_zero,
+    scale_between,
+)
 from ddw_graph.analysis.pictures import legend_below, plain, styled
 from ddw_graph.analysis.statistics.edges import (
-    edge_table,
-    node_table,
+    group_keys,
+    weight_table,
     weighted_edges,
 )
 from ddw_graph.analysis.statistics.positions import position_table, token_table
@@ -35,17 +40,18 @@ def edge_named(text: str) -> Ends:
     """Returns stage, source and target of an edge by its name.
 
     Raises:
-        DataError: If it is no such name.
+        DataError: If the text is not a name of an edge.
 
     Example:
         >>> edge_named("1:0-5")
         (1, 0, 5)
     """
-    if not re.fullmatch(r"\d{1,9}:\d{1,9}-\d{1,9}", text, re.ASCII):
+    found = re.fullmatch(r"(\d{1,9}):(\d{1,9})-(\d{1,9})", text, re.ASCII)
+    if not found:
         raise DataError(
             f"an edge is named as stage:source-target, such as 1:0-5, got {text!r}"
         )
-    stage, source, target = map(int, re.split("[:-]", text))
+    stage, source, target = map(int, found.groups())
     return stage, source, target
 
 
@@ -55,9 +61,9 @@ def position_figure(
 ) -> Figure:
     """Returns mean weights over positions: a line for each distance, or some edges.
 
-    The mean is over the kept samples, and over the edges of one distance, the target's
-    number less the source's. Weights that do not differ by position are level lines.
-    One scale for all panels.
+    The mean is over samples, and over the edges of one distance, the target's number
+    minus the source's. Weights that do not differ by position are level lines. One
+    scale for all panels.
 
     Args:
         collections: Collections with weights by position along one axis; several by the
@@ -69,21 +75,19 @@ def position_figure(
             edge is not there or constant.
     """
     found = named(collections)
-    for collection in found.values():
-        for edge in edges:
-            _place(collection, edge)
+    lines = {name: _lines(each, edges) for name, each in found.items()}
     figure, panels = panel_grid(found, (3.4, 3.0), share=True)
     colours = matplotlib.colormaps["viridis"]
-    scale = Normalize(1, 1.15 * _longest(found))  # the palest is too pale
+    longest = max(key[-1] for each in lines.values() for key in each)
+    scale = Normalize(1, 1.15 * longest)  # the palest is too pale
     for (name, place), ax in panels.items():
-        collection = found[name]
-        for label, line in _lines(collection, place, edges).items():
-            look: dict[str, Any] = {"linewidth": 1.2}
-            if not edges:
-                look["color"] = colours(scale(label))
-            else:
-                look["label"] = label
-                look["color"] = f"C{[_text(edge) for edge in edges].index(label)}"
+        for nth, key in enumerate(edges or lines[name]):
+            if key[0] != place + 1:
+                continue
+            line = lines[name][key]
+            look: dict[str, Any] = {"color": colours(scale(key[-1])), "linewidth": 1.2}
+            if edges:
+                look |= {"color": f"C{nth}", "label": _text(key)}
             if len(line) > 1:
                 ax.plot(line, **look)
             else:
@@ -93,13 +97,37 @@ def position_figure(
     if edges:
         legend_below(figure, panels.values(), ncols=4)
     else:
-        figure.colorbar(
-            ScalarMappable(scale, colours),
-            ax=list(panels.values()),
-            label="target less source, nodes",
-        )
+        words = "target minus source, nodes"
+        colour_bar(figure, panels.values(), scale, "viridis", words)
     figure.suptitle("Mean weight at each position")
     return figure
+
+
+def _lines(
+    collection: Collection, edges: Sequence[Ends]
+) -> dict[tuple[int, ...], Float[np.ndarray, " positions"]]:
+    """Returns mean weights over positions by stage and distance, or by edge.
+
+    One number where they do not differ by position.
+    """
+    for edge in edges:
+        _place(collection, edge)
+    stages = range(len(collection.stages))
+    axes = max(collection.positions(place).ndim - 2 for place in stages)
+    if axes > 1:
+        raise DataError(
+            f"lines need positions along one axis, got {axes}; position_maps draws "
+            "those of images"
+        )
+    by = "edge" if edges else "distance"
+    tables = [weight_table(collection, by=by)]
+    if axes:
+        tables.append(position_table(collection, by=by))
+    lines: dict[Any, np.ndarray] = {}
+    for table in tables:
+        for key, rows in table.groupby(group_keys(by)):
+            lines[key] = rows["mean"].to_numpy()
+    return lines
 
 
 @styled
@@ -124,15 +152,13 @@ def token_figure(
     matrices: dict[tuple[str, int], pd.DataFrame] = {}
     words: dict[str, list[str]] = {}
     for name, collection in found.items():
-        table = token_table(collection, count=count)
-        stage = table["stage"].iloc[0]
-        tokens = table[table["stage"] == stage].drop_duplicates("token")
-        names = tokens["text"] if "text" in tokens else tokens["token"]
-        words[name] = [_word(word) for word in names]
+        table = token_table(collection, by="distance", count=count)
+        tokens = table.drop_duplicates("token")
+        words[name] = [_word(w) for w in tokens["text" if "text" in table else "token"]]
         for place in range(len(collection.stages)):
             rows = table[table["stage"] == place + 1]
-            matrix = rows.pivot(index="token", columns="distance", values="mean")
-            if not matrix.empty:
+            if not rows.empty:
+                matrix = rows.pivot(index="token", columns="distance", values="mean")
                 matrices[name, place] = matrix.loc[tokens["token"]]
     finite = np.concatenate([matrix.to_numpy().ravel() for matrix in matrices.values()])
     scale = scale_between(finite.min(), finite.max())
@@ -145,14 +171,12 @@ def token_figure(
         matrix = matrices[key]
         distances = matrix.columns.to_numpy()
         box = distances[0] - 0.5, distances[-1] + 0.5, len(matrix) - 0.5, -0.5
-        image = ax.imshow(
-            matrix, cmap="viridis_r", norm=scale, extent=box, aspect="auto"
-        )
+        ax.imshow(matrix, cmap="viridis_r", norm=scale, extent=box, aspect="auto")
         ax.set_yticks(range(len(matrix)), words[key[0]], fontsize=7, family="monospace")
-        ax.set_xlabel("target less source")
+        ax.set_xlabel("target minus source")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.grid(False)
-    figure.colorbar(image, ax=list(panels.values()), label="mean weight")
+    colour_bar(figure, panels.values(), scale, "viridis_r", "mean weight")
     figure.suptitle("Mean weight at each token")
     return figure
 
@@ -163,7 +187,7 @@ def position_maps(
 ) -> Figure:
     """Returns the weights of edges over the positions of an image, beside the image.
 
-    A row a stage. Each map is an edge's weight less its mean over positions, which its
+    A row a stage. Each map is an edge's weight minus its mean over positions, which its
     title has: orange is heavier, purple lighter; one scale for all.
 
     Args:
@@ -182,98 +206,51 @@ def position_maps(
             f"sample must be one of those with positions, in [0, {kept.samples - 1}], "
             f"got {sample}"
         )
-    chosen: dict[int, list[int]] = {}
-    for place in range(len(collection.stages)):
-        if collection.positions(place).ndim == 4:
-            weights = collection.positions(place)[sample]
-            varies = np.ptp(weights.reshape(len(weights), -1), 1)
-            weighted = weighted_edges(collection, place)
-            most = weighted[np.argsort(-varies[weighted], kind="stable")]
-            chosen[place] = sorted(most[:MAPS].tolist())
-    if not chosen or kept.inputs.ndim != 4:
+    stages = range(len(collection.stages))
+    with_maps = [k for k in stages if collection.positions(k).ndim == 4]
+    if not with_maps or kept.inputs.ndim != 4:
         raise DataError(
             "maps need images with weights that differ by position along height and "
             "width, got none"
         )
-    if edges:
-        places = [(edge, *_place(collection, edge)) for edge in edges]
-        for edge, place, _ in places:
-            if place not in chosen:
-                raise DataError(f"{_text(edge)} has no weights by position")
-        chosen = {
-            place: [e for _, at, e in places if at == place]
-            for place in sorted({place for _, place, _ in places})
-        }
-    maps = {
-        (place, e): np.asarray(collection.positions(place)[sample, e], np.float64)
-        for place, each in chosen.items()
-        for e in each
-    }
-    reach = max(float(np.abs(m - m.mean()).max()) for m in maps.values()) or 1e-9
-    scale = Normalize(-reach, reach)
-    columns = 1 + max(map(len, chosen.values()))
-    size = (1.5 * columns + 1.4, 1.65 * len(chosen) + 0.7)
+    places = [_place(collection, edge) for edge in edges]
+    for edge, (place, _) in zip(edges, places, strict=True):
+        if place not in with_maps:
+            raise DataError(f"{_text(edge)} has no weights by position")
+    for place in with_maps if not edges else ():
+        weights = collection.positions(place)[sample]
+        weighted = weighted_edges(collection, place)
+        varies = np.ptp(weights.reshape(len(weights), -1)[weighted], 1)
+        most = weighted[np.argsort(-varies, kind="stable")[:MAPS]]
+        places += [(place, e) for e in sorted(most.tolist())]
+    rows: dict[int, list[tuple[int, np.ndarray]]] = {}
+    for place, e in sorted(places, key=lambda each: each[0]):
+        weights = np.asarray(collection.positions(place)[sample, e], np.float64)
+        rows.setdefault(place, []).append((e, weights))
+    off = [w - w.mean() for each in rows.values() for _, w in each]
+    scale, columns = scale_around_zero(off), 1 + max(map(len, rows.values()))
+    size = (1.5 * columns + 1.4, 1.65 * len(rows) + 0.7)
     figure = Figure(figsize=size, layout="compressed")
-    grid = figure.subplots(len(chosen), columns, squeeze=False)
-    for ax in grid.ravel():
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for ax in grid.flat:
         ax.axis("off")
-    for row, (place, each) in zip(grid, chosen.items(), strict=True):
-        picture = _picture(kept.inputs[sample])
-        row[0].imshow(picture, cmap="gray")
-        row[0].set_title(f"stage {place + 1}")
-        for ax, e in zip(row[1:], each, strict=False):
-            weights = maps[place, e]
+    for (image, *axes), (place, each) in zip(grid, rows.items(), strict=True):
+        image.imshow(_picture(kept.inputs[sample]), cmap="gray")
+        image.set_title(f"stage {place + 1}")
+        for ax, (e, weights) in zip(axes, each, strict=False):
             ax.imshow(weights - weights.mean(), cmap="PuOr_r", norm=scale)
-            source, target = collection.stages[place].edges[e].tolist()
-            name = _text((place + 1, source, target))
+            name = _text((place + 1, *collection.stages[place].edges[e].tolist()))
             ax.set_title(f"{name}\nmean {weights.mean():.3g}", fontsize=8)
-    figure.colorbar(
-        ScalarMappable(scale, "PuOr_r"),
-        ax=grid.ravel().tolist(),
-        shrink=0.8,
-        label="weight less its mean\nover positions",
-    )
+    words = "weight minus its mean\nover positions"
+    colour_bar(figure, grid.flat, scale, "PuOr_r", words)
     figure.suptitle(f"Weights over the positions of sample {sample}")
     return figure
 
 
-def _longest(collections: Mapping[str, Collection]) -> int:
-    """Returns the largest distance of an edge."""
-    return max(
-        int((stage.edges[:, 1] - stage.edges[:, 0]).max())
-        for collection in collections.values()
-        for stage in collection.stages
-    )
-
-
-def _lines(
-    collection: Collection, place: int, edges: Sequence[Ends]
-) -> dict[Any, Float[np.ndarray, " positions"]]:
-    """Returns mean weights over a stage's positions, one where they do not differ.
-
-    By distance, or by the names of the edges that are of this stage.
-    """
-    axes = collection.positions(place).ndim - 2
-    if axes > 1:
-        raise DataError(
-            f"lines need positions along one axis, got {axes}; position_maps draws "
-            "those of images"
-        )
-    by = "edge" if edges else "distance"
-    if axes:
-        table = position_table(collection, by=by)
-    else:
-        table = node_table(collection, by=by) if not edges else edge_table(collection)
-    table = table[table["stage"] == place + 1]
-    if not edges:
-        return {key: rows["mean"].to_numpy() for key, rows in table.groupby(by)}
-    lines = {}
-    for edge in edges:
-        stage, source, target = edge
-        if stage == place + 1:
-            rows = table[(table["source"] == source) & (table["target"] == target)]
-            lines[_text(edge)] = rows["mean"].to_numpy()
-    return lines
+def has_maps(collection: Collection) -> bool:
+    """Returns whether weights differ by position along height and width."""
+    stages = range(len(collection.stages))
+    return any(collection.positions(place).ndim == 4 for place in stages)
 
 
 def _place(collection: Collection, edge: Ends) -> tuple[int, int]:
@@ -290,9 +267,8 @@ def _place(collection: Collection, edge: Ends) -> tuple[int, int]:
     raise DataError(f"an edge must be there and carry weights, got {_text(edge)}")
 
 
-def _text(edge: Ends) -> str:
-    stage, source, target = edge
-    return f"{stage}:{source}-{target}"
+def _text(edge: tuple[int, ...]) -> str:
+    return "{}:{}-{}".format(*edge)
 
 
 def _word(token: Any) -> str:
@@ -304,12 +280,5 @@ def _picture(image: np.ndarray) -> np.ndarray:
     """Returns an image from 0 to 1, its channels last; grey where it is no colours."""
     image = image.astype(np.float64)
     shown = image.transpose(1, 2, 0) if len(image) == 3 else image.mean(0)
-    low, high = shown.min(), shown.max()
-    scaled: np.ndarray = (shown - low) / (high - low or 1)
+    scaled: np.ndarray = (shown - shown.min()) / (np.ptp(shown) or 1)
     return scaled
-
-
-def has_maps(collection: Collection) -> bool:
-    """Returns whether weights differ by position along height and width."""
-    stages = range(len(collection.stages))
-    return any(collection.positions(place).ndim == 4 for place in stages)

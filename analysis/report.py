@@ -14,9 +14,14 @@ from ddw_graph.analysis.comparison_figures import (
 )
 from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
 from ddw_graph.analysis.learning_curves import curve_figure, curves_of
-from ddw_graph.analysis.markdown import Column, markdown_rows, number, score_columns
 from ddw_graph.analysis.pictures import plain, styled
-from ddw_graph.analysis.report_files import write_files
+from ddw_graph.analysis.report_files import (
+    Column,
+    markdown_table,
+    number,
+    score_columns,
+    write_files,
+)
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.folder import ExperimentFolder
@@ -180,7 +185,7 @@ def report_table(found: Rows) -> str:
             if key.startswith("paper, ")
         },
     }
-    return markdown_rows(columns, found)
+    return markdown_table(columns, found)
 
 
 def _about(folder: Path) -> dict[str, Any]:

@@ -121,12 +121,10 @@ def _ink(dag: nx.DiGraph, weights: Mapping[Edge, float] | None) -> Ink:
     colours = {edge: COLOURS[edge[0] % len(COLOURS)] for edge in sorted(dag.edges)}
     if weights is None:
         return {edge: (colour, 1.0) for edge, colour in colours.items()}
-    for edge in colours:
-        if edge not in weights:
-            raise WiringError(f"every edge needs a weight, {edge} has none")
+    for edge in sorted(colours.keys() ^ weights.keys()):
+        got = "an edge without weight" if edge in colours else "a weight without edge"
+        raise WiringError(f"weights must be those of the edges, got {got}: {edge}")
     for edge, weight in weights.items():
-        if edge not in colours:
-            raise WiringError(f"weights are those of edges, the wiring has no {edge}")
         if not np.isfinite(weight):
             raise WiringError(f"weights must be finite, got {weight} for {edge}")
     most = max(map(abs, weights.values())) or 1.0

@@ -1,20 +1,23 @@
 """Pictures of the wiring of a sample, and of weights over the epochs of a run."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 import pandas as pd
-from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.collect import sample_table
+from ddw_graph.analysis.figures import colour_bar
 from ddw_graph.analysis.pictures import plain, styled
+from ddw_graph.analysis.statistics.samples import sample_table
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
-from ddw_graph.training.edge_log import EdgeRow
+
+if TYPE_CHECKING:
+    from ddw_graph.training.edge_log import EdgeRow
 
 
 @styled
@@ -59,7 +62,7 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
 
 
 @styled
-def learning_figure(rows: Sequence[EdgeRow]) -> Figure:
+def learning_figure(rows: "Sequence[EdgeRow]") -> Figure:
     """Returns the weight of each edge over epochs: a column a stage.
 
     Above is its mean over the test images, below its standard deviation. A line is an
@@ -90,12 +93,7 @@ def learning_figure(rows: Sequence[EdgeRow]) -> Figure:
         below.xaxis.get_major_locator().set_params(integer=True)
     grid[0, 0].set_ylabel("mean weight")
     grid[1, 0].set_ylabel("standard deviation")
-    figure.colorbar(
-        ScalarMappable(scale, colours),
-        ax=grid.ravel().tolist(),
-        shrink=0.6,
-        label="source of the edge",
-    )
+    colour_bar(figure, grid.flat, scale, "viridis", "source of the edge")
     figure.suptitle("Each edge's weight as the network learns")
     return figure
 

@@ -24,7 +24,8 @@ from ddw_graph.analysis.statistics.tables import TABLES
 from ddw_graph.benchmarking.spread import ratio, spread
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.collection import Collection, StageEdges
+from ddw_graph.training.collecting import stage_edges
+from ddw_graph.training.collection import Collection
 from ddw_graph.training.loading import batches
 from ddw_graph.training.memory import keep_memory
 
@@ -76,7 +77,7 @@ def collecting(model: Network, size: int, count: int, rounds: int) -> None:
 def synthetic(model: Network, size: int, samples: int, folder: Path) -> Collection:
     """Returns a collection of weights that depend on the class, written in chunks."""
     folder.mkdir()
-    stages = tuple(map(StageEdges.of, model.stages, cost(model, size).work))
+    stages = tuple(map(stage_edges, model.stages, cost(model, size).work))
     generator = np.random.default_rng(0)
     labels = generator.integers(CLASSES, size=samples)
     arrays = []

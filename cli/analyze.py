@@ -15,6 +15,7 @@ from ddw_graph.cli.training_options import (
     data_options,
     run_data,
 )
+from ddw_graph.printable import printable
 
 
 @click.command()
@@ -68,7 +69,8 @@ def analyze(
     """
     from ddw_graph.analysis.collect import collect, keep_positions
     from ddw_graph.analysis.parquet import check_parquet, write_parquet
-    from ddw_graph.analysis.statistics.edges import stage_table, write_edge_table
+    from ddw_graph.analysis.report_files import write_files
+    from ddw_graph.analysis.statistics.edges import edge_table, weight_table
     from ddw_graph.cli.progress import bar
     from ddw_graph.errors import DataError
     from ddw_graph.training.launch import usable_device
@@ -118,19 +120,21 @@ def analyze(
             vocabulary=texts,
             workers=workers,
         )
-    write_edge_table(collection)
+    assert collection.folder is not None, "it has just been written"
+    write_files(collection.folder, tables={"edges": edge_table(collection)})
     if parquet:
         write_parquet(collection)
-    table = stage_table(collection)
+    table = weight_table(collection)
     macs = float(collection.column("expected_macs").mean())
     if as_json:
         stages = table.to_dict(orient="records")
         found = {"samples": collection.samples, "expected_macs": macs, "stages": stages}
         click.echo(json.dumps(found))
         return
+    name, count = printable(str(folder)), collection.samples
     click.echo(
-        f"{folder}: {collection.samples} samples, {macs / 1e6:.2f}M expected MACs "
-        "a sample; weighted edges only:"
+        f"{name}: {count} samples, {macs / 1e6:.2f}M expected MACs a sample; weighted "
+        "edges only:"
     )
     if table.empty:
         click.echo("every edge is constant: there are no weights to describe")

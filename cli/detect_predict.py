@@ -11,7 +11,7 @@ from ddw_graph.cli.detection_options import DETECTOR_ARGUMENT, PATH, score_optio
 from ddw_graph.cli.file_names import as_text
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION
-from ddw_graph.errors import printable
+from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
     from torch import Tensor

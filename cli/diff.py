@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ddw_graph.cli.options import JSON_OPTION, N_OPTION, SEED_OPTION, wiring
+from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
     from ddw_graph.wiring import WiringDiff
@@ -40,6 +41,7 @@ def _lines(first: str, second: str, found: "WiringDiff") -> list[str]:
         ("-", first, found.nodes[0], found.only_first),
         ("+", second, found.nodes[1], found.only_second),
     ):
+        name = printable(name)
         lines.append(f"{mark} {name}: {nodes} nodes, {found.shared + len(only)} edges")
     lines.append(f"{found.shared} shared, similarity {found.similarity:.3f}")
     lines += [f"- {i} -> {j}" for i, j in found.only_first]

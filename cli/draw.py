@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ddw_graph.cli.options import N_OPTION, OVERWRITE_OPTION, SEED_OPTION, wiring
+from ddw_graph.printable import printable
 
 
 @click.command()
@@ -51,6 +52,7 @@ def draw(
 
         figure = draw_wiring(dag, style=style)
         written = save_figure(figure, out, overwrite=overwrite)
-        click.echo(f"{'wrote' if written else 'unchanged:'} {out}", err=True)
+        word = "wrote" if written else "unchanged:"
+        click.echo(f"{word} {printable(str(out))}", err=True)
     if text or out is None:
         click.echo(text_drawing(dag))

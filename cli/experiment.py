@@ -18,7 +18,7 @@ from ddw_graph.cli.training_options import (
     DEVICE_OPTION,
     WORKERS_OPTION,
 )
-from ddw_graph.errors import printable
+from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
     from ddw_graph.experiments.folder import ExperimentFolder, Status

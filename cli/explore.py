@@ -77,6 +77,10 @@ def explore(
 
     check_free(out, overwrite=overwrite)
     networks, data = _demo(options) if demo else _trained(runs, device, options)
+    images = data.test_inputs() if split == "test" else data.train_inputs()
+    count = len(images)  # type: ignore[arg-type]
+    if count < samples:
+        click.echo(f"{split} has {count} images, fewer than {samples}", err=True)
     with bar() as progress:
         task = progress.add_task("images", total=None)
         text = explorer_page(

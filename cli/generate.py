@@ -49,7 +49,7 @@ def generate(
     """
     import torch
 
-    from ddw_graph.errors import printable
+    from ddw_graph.printable import printable
     from ddw_graph.training.launch import usable_device
     from ddw_graph.training.run import Run
 

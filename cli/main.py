@@ -15,8 +15,8 @@ from ddw_graph.errors import (
     UnfinishedWarning,
     UserError,
     first_sentence,
-    printable,
 )
+from ddw_graph.printable import printable
 
 COMMANDS = {
     "build": "Build a wiring, say what it is, and write it.",
@@ -39,7 +39,7 @@ COMMANDS = {
     "generate": "Continue a text with the language model of a trained RUN.",
     "export": "Write a network to an ONNX or torch.export file.",
     "plot": "Draw curves of RUNs, or edge weights of analyzed RUNs.",
-    "learn": "Predict an image's class, or a run's result, from wirings only.",
+    "learn": "Predict an image's class from its wiring only.",
     "detect": "Train detectors on wired backbones, and use them.",
     "explore": "Write a page of the paths that images take in a RUN.",
     "bench": "Measure time and memory, each relative to something known.",

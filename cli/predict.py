@@ -12,7 +12,7 @@ import click
 from ddw_graph.cli.file_names import as_text
 from ddw_graph.cli.options import JSON_OPTION, RUN_OPTION
 from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
-from ddw_graph.errors import printable
+from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
     from ddw_graph.deployment.predict import Prediction
@@ -96,7 +96,8 @@ def predict(
         nonlocal bad
         bad += len(images)
         for image in images:
-            click.echo(f"{printable(image.name)} is left out: {image.reason}", err=True)
+            words = f"{image.name} is left out: {image.reason}"
+            click.echo(printable(words), err=True)
 
     found = predictor.predictions(
         files,
@@ -140,9 +141,9 @@ def _csv_lines(found: "Iterator[Prediction]", names: int) -> Iterator[str]:
     yield _csv_line(["file", *header, "open_edges", "alive_nodes", "expected_macs"])
     for each in found:
         pairs = zip(each.classes, each.probabilities, strict=True)
-        cells = [cell for name, p in pairs for cell in (name, f"{p:.6f}")]
+        cells = [cell for name, p in pairs for cell in (printable(name), f"{p:.6f}")]
         wiring = [each.open_edges, each.alive_nodes, each.expected_macs]
-        yield _csv_line([as_text(each.file), *cells, *map(str, wiring)])
+        yield _csv_line([printable(each.file), *cells, *map(str, wiring)])
 
 
 def _csv_line(cells: Sequence[str]) -> str:

@@ -8,68 +8,38 @@ from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.tables import printed
 
 WHAT = {
-    "edges": "mean, deviation and openness of each edge",
-    "stages": "the weighted edges of each stage together",
-    "classes": "mean and deviation of each edge in each class",
-    "class-share": "the part of an edge's variance that lies between classes",
-    "class-distances": "how far apart the mean wirings of two classes are",
-    "depths": "edges by the depth of their source and target",
-    "sources": "edges by their source",
-    "targets": "edges by their target",
-    "distances": "edges by the number of their target less that of their source",
-    "positions": "weights at each position, of the samples of --positions",
-    "tokens": "weights at the commonest tokens, of the samples of --positions",
-    "information": "entropy of an edge's state, and its information on the class",
+    "weights": "mean, std and openness of the edges of each stage (or --by)",
+    "positions": "weights at each position, of the samples of analyze --positions",
+    "tokens": "weights at the most frequent tokens, of the same samples",
+    "classes": "mean and std of each edge in each class",
+    "information": "what each edge's weight reveals of the class",
     "paths": "of each sample: open paths, effective depth, the dominant path",
     "dominant": "how many samples have the same dominant path",
-    "unusual": "the samples whose wirings are the furthest from their class's",
-    "clusters": "kinds of wirings, and the classes that they hold",
-    "difficulty": "a wiring's cost, depth and unusualness against the loss",
-    "loss-groups": "the same in groups from the least to the largest loss",
+    "unusual": "the samples whose wirings are furthest from their class's",
+    "difficulty": "correlation of a wiring's cost, depth, ... with the loss",
 }
 
+GROUPED = ("weights", "positions", "tokens")
+"""Tables whose rows are groups of edges."""
 
-OF_ALL_EDGES = {"edges", "paths", "dominant", "difficulty", "loss-groups"}
+OF_ALL_EDGES = ("paths", "dominant", "difficulty")
 """Tables that include constant edges."""
 
 
 @click.command(
-    epilog="\b\n" + "\n".join(f"{name:<16} {words}" for name, words in WHAT.items())
+    epilog="\b\n" + "\n".join(f"{name:<12} {words}" for name, words in WHAT.items())
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
-    "--what", type=click.Choice(list(WHAT)), default="stages", show_default=True
-)
-@click.option(
-    "--levels",
-    type=int,
-    default=8,
-    show_default=True,
-    help="Of information: levels of an open edge.",
-)
-@click.option(
-    "--clusters", type=int, default=10, show_default=True, help="How many clusters."
-)
-@click.option(
-    "--groups", type=int, default=10, show_default=True, help="How many loss-groups."
+    "--what", type=click.Choice(list(WHAT)), default="weights", show_default=True
 )
 @click.option(
     "--by",
-    type=click.Choice(["edge", "source", "target", "distance", "stage"]),
-    default="distance",
-    show_default=True,
-    help="Of positions and tokens: a row for which edges.",
+    type=click.Choice(["stage", "source", "target", "distance", "edge"]),
+    help="Of weights, positions and tokens: which edges of a stage are one row.  "
+    "[default: stage]",
 )
-@click.option(
-    "--tokens", type=int, default=20, show_default=True, help="How many tokens."
-)
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Where clusters begin.",
-)
+@click.option("--tokens", type=int, help="Of tokens: how many.  [default: 20]")
 @click.option(
     "--rows",
     type=click.IntRange(min=1),
@@ -83,12 +53,8 @@ OF_ALL_EDGES = {"edges", "paths", "dominant", "difficulty", "loss-groups"}
 def statistics(
     run: Path,
     what: str,
-    levels: int,
-    clusters: int,
-    groups: int,
-    by: str,
-    tokens: int,
-    seed: int,
+    by: str | None,
+    tokens: int | None,
     rows: int,
     out: Path | None,
     overwrite: bool,
@@ -96,33 +62,34 @@ def statistics(
 ) -> None:
     """Print tables of the wirings of an analyzed RUN.
 
-    RUN is a finished run, or the folder of an analysis. Constant edges are left out,
-    except in the table of edges, which names them, and in those of paths.
+    RUN is a finished run, or the folder of an analysis. Constant edges are left out of
+    tables of weights.
 
     \b
     ddw-graph statistics runs/ddw --what information
     ddw-graph statistics runs/ddw --what paths --out paths.csv
     ddw-graph statistics runs/ddw --what positions --by edge
     """
+    if by is not None and what not in GROUPED:
+        raise click.UsageError(f"--by needs --what {', '.join(GROUPED)}")
+    if tokens is not None and what != "tokens":
+        raise click.UsageError("--tokens needs --what tokens")
+    from ddw_graph.analysis.report_files import csv_bytes
     from ddw_graph.analysis.statistics.edges import check_weighted
     from ddw_graph.analysis.statistics.tables import TABLES
     from ddw_graph.atomic import write_bytes
     from ddw_graph.training.collection import open_collection
 
-    settings: dict[str, dict[str, int | str]] = {
-        "information": {"levels": levels},
-        "clusters": {"clusters": clusters, "seed": seed},
-        "loss-groups": {"groups": groups},
-        "positions": {"by": by},
-        "tokens": {"by": by, "count": tokens},
-    }
+    given = {"by": by, "count": tokens}
     collection = open_collection(run)
     if what not in OF_ALL_EDGES:
         check_weighted(collection, str(run))
-    table = TABLES[what](collection, **settings.get(what, {}))
+    settings = {name: value for name, value in given.items() if value is not None}
+    table = TABLES[what](collection, **settings)
+    if tokens is not None and (found := table["token"].nunique()) < tokens:
+        click.echo(f"the samples have {found} different tokens only", err=True)
     if out is not None:
-        written = table.to_csv(index=False).encode()
-        write_bytes(out, [written], overwrite=overwrite)
+        write_bytes(out, [csv_bytes(table)], overwrite=overwrite)
     if as_json:
         click.echo(table.to_json(orient="records", double_precision=15))
         return

@@ -7,7 +7,7 @@ import click
 
 from ddw_graph.cli.experiment import counts
 from ddw_graph.cli.options import JSON_OPTION
-from ddw_graph.errors import printable
+from ddw_graph.printable import printable
 
 
 @click.command()

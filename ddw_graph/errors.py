@@ -59,16 +59,6 @@ def reason_of(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def printable(text: str) -> str:
-    """Returns a text of which no character is a command to a terminal.
-
-    Example:
-        >>> print(printable("a\\x1b[2J"))
-        a\\x1b[2J
-    """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def first_sentence(error: Exception) -> str:
     """Returns the first sentence of an error, or its kind where it says nothing."""
     first = str(error).strip().partition("\n")[0].partition(". ")[0]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ddw_graph.analysis.explorer.thumbnails import Thumbnails, data_uri
 from ddw_graph.analysis.statistics.edges import check_weighted
-from ddw_graph.analysis.statistics.unusual import unusualness
+from ddw_graph.analysis.statistics.samples import unusualness
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from torch_geometric.data import Data
@@ -20,13 +20,16 @@ from torch_geometric.nn import (
 
 from ddw_graph.analysis.learning.graphs import NODE_FEATURES
 
+WIDTH = 32
+"""Features of a node and of an edge within the network."""
+
 WAVES = 4
 """Frequencies that encode a node's place: neighbours in a long order have nearly the
 same place, but different waves."""
 
 
 class GraphNetwork(nn.Module):
-    """Predicts something of a network from the graph of its wirings.
+    """Predicts a label from the graph of a network's wirings.
 
     Each edge starts as a function of its two nodes and its own features, in either
     direction. Nodes receive along and against the edges, by a convolution of GINE a
@@ -35,42 +38,35 @@ class GraphNetwork(nn.Module):
     depends on the numbering of nodes.
 
     Args:
-        outputs: Classes, or 1 for a number.
+        outputs: Number of classes.
         edge_features: Columns of ``edge_attr``.
-        hidden: Features of a node and of an edge.
-        layers: Number of convolutions.
 
     Shapes:
         - output: ``(graphs, outputs)``
 
     Example:
-        >>> from ddw_graph.analysis.learning.graphs import wirings_graph
-        >>> from ddw_graph.generators import vgg
-        >>> GraphNetwork(3).eval()(wirings_graph([vgg(4)])).shape
+        >>> from ddw_graph import Stage, analysis, generators
+        >>> stage = Stage(generators.complete(1), 8, 8, edges="learned")
+        >>> _, adjacency = stage(torch.zeros(1, 8, 4, 4), return_adjacency=True)
+        >>> (graph,) = analysis.to_pyg(adjacency, stage)
+        >>> GraphNetwork(3).eval()(graph).shape
         torch.Size([1, 3])
 
     Source:
         Hu et al. 2020, arXiv:1905.12265 (GINE).
     """
 
-    def __init__(
-        self, outputs: int, edge_features: int = 2, hidden: int = 32, layers: int = 2
-    ) -> None:
+    def __init__(self, outputs: int, edge_features: int = 2) -> None:
         super().__init__()
         features = len(NODE_FEATURES) + 2 * WAVES
-
-        def mlp(inputs: int) -> MLP:
-            return MLP([inputs, hidden, hidden], norm=None)
-
-        self.nodes = nn.Sequential(nn.BatchNorm1d(features), mlp(features))
-        self.edges = mlp(2 * hidden + edge_features + 1)
-        self.layers = nn.ModuleList(GINEConv(mlp(hidden)) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(layers))
-        self.last = mlp(3 * hidden)
+        self.nodes = nn.Sequential(nn.BatchNorm1d(features), _mlp(features))
+        self.edges = _mlp(2 * WIDTH + edge_features + 1)
+        self.layers = nn.ModuleList(GINEConv(_mlp(WIDTH)) for _ in range(2))
+        self.norms = nn.ModuleList(nn.LayerNorm(WIDTH) for _ in range(2))
+        self.last = _mlp(3 * WIDTH)
         # Means of one wiring's samples are nearly the same; this scales what differs.
-        self.head = nn.Sequential(
-            nn.BatchNorm1d(4 * hidden), nn.Linear(4 * hidden, outputs)
-        )
+        norm = nn.BatchNorm1d(4 * WIDTH)
+        self.head = nn.Sequential(norm, nn.Linear(4 * WIDTH, outputs))
 
     def forward(self, graph: Data) -> Float[Tensor, "graphs outputs"]:
         """Returns the outputs for each graph of a batch, or for a single one."""
@@ -85,9 +81,7 @@ class GraphNetwork(nn.Module):
             nodes = norm(nodes + layer(nodes, both, edges))
         edges = edges[: len(source)]
         edges = self.last(torch.cat([nodes[source], nodes[target], edges], 1))
-        batch = graph.batch
-        if batch is None:
-            batch = source.new_zeros(len(nodes))
+        batch = source.new_zeros(len(nodes)) if graph.batch is None else graph.batch
         pools = (global_mean_pool, global_max_pool, global_add_pool)
         pooled = [pool(nodes, batch) for pool in pools]
         pooled.append(global_mean_pool(edges, batch[source]))
@@ -95,41 +89,38 @@ class GraphNetwork(nn.Module):
         return outputs
 
 
+def _mlp(inputs: int) -> MLP:
+    return MLP([inputs, WIDTH, WIDTH], norm=None)
+
+
 def network_predictions(
     graphs: Sequence[Data],
-    y: Shaped[np.ndarray, " graphs"],
+    labels: Int[np.ndarray, " graphs"],
     train: Int[np.ndarray, " train"],
     test: Int[np.ndarray, " test"],
     *,
     epochs: int,
     seed: int,
-) -> Shaped[np.ndarray, " test"]:
+) -> Int[np.ndarray, " test"]:
     """Fits a graph network to some graphs and returns its predictions for others.
 
-    Classes (integers) are fitted by cross-entropy; numbers, in the mean and standard
-    deviation of the training graphs, by squared error. AdamW, a cosine schedule and a
-    fixed number of epochs: nothing is chosen by what is held out.
+    AdamW, a cosine schedule and a fixed number of epochs: nothing is chosen by what is
+    held out.
 
     Args:
         graphs: All graphs.
-        y: The class or the number of each.
+        labels: The label of each, from 0.
         train: Places of those to fit to, at least two.
         test: Places of those to predict.
         epochs: Passes over the training graphs.
         seed: Fixes initial weights and the order of graphs.
     """
-    numbers = y.dtype.kind == "f"
-    known = torch.from_numpy(y[train])
-    mean, std = (y[train].mean(), y[train].std() or 1.0) if numbers else (0, 1)
-    targets = ((known - mean) / std).float() if numbers else known
     size = min(32, max(2, len(train) // 2))  # several steps an epoch for few graphs too
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        network = GraphNetwork(
-            1 if numbers else int(y.max()) + 1, graphs[0].edge_attr.shape[1]
-        )
+        network = GraphNetwork(int(labels.max()) + 1, graphs[0].edge_attr.shape[1])
         loader = DataLoader(
-            [(graphs[place], t) for place, t in zip(train, targets, strict=True)],
+            [(graphs[place], int(labels[place])) for place in train],
             size,
             shuffle=True,
             drop_last=len(train) % size == 1,  # batch normalisation needs two graphs
@@ -138,12 +129,9 @@ def network_predictions(
         steps = epochs * len(loader)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         for _ in range(epochs):
-            for batch, labels in loader:
+            for batch, targets in loader:
                 optimizer.zero_grad()
-                if numbers:
-                    loss = functional.mse_loss(network(batch)[:, 0], labels)
-                else:
-                    loss = functional.cross_entropy(network(batch), labels)
+                loss = functional.cross_entropy(network(batch), targets)
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
@@ -151,5 +139,4 @@ def network_predictions(
         network.eval()
         with torch.no_grad():
             held_out = DataLoader([graphs[place] for place in test], 128)
-            found = torch.cat([network(batch) for batch in held_out]).double().numpy()
-    return mean + std * found[:, 0] if numbers else found.argmax(1)
+            return torch.cat([network(batch).argmax(1) for batch in held_out]).numpy()

@@ -1,9 +1,8 @@
 """Wirings as graphs of PyTorch Geometric."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from copy import copy
 
-import networkx as nx
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -11,8 +10,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data  # slow to import: seconds
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.collection import Collection, StageEdges, collection_of
-from ddw_graph.wiring import edge_list
+from ddw_graph.training.collecting import collection_of
+from ddw_graph.training.collection import Collection, StageEdges
 
 NODE_FEATURES = ("place", "in_degree", "out_degree", "input", "output", "stage")
 """Columns of ``x``: place in the topological order, from 0 to 1; number of incoming and
@@ -70,31 +69,37 @@ def collection_graphs(collection: Collection) -> list[Data]:
     return _graphs(collection.stages, collection.rows(), collection.column("label"))
 
 
-def wirings_graph(wirings: Iterable[nx.DiGraph]) -> Data:
-    """Returns a network's wirings as one graph, every edge a constant 1.
-
-    Example:
-        >>> from ddw_graph.generators import vgg
-        >>> wirings_graph([vgg(1), vgg(2)]).num_edges
-        5
-    """
-    stages = []
-    for dag in wirings:
-        edges = np.array(edge_list(dag))
-        macs = np.zeros(len(dag), np.int64), np.zeros(len(edges), np.int64)
-        stages.append(StageEdges(len(dag), edges, np.ones(len(edges), np.bool_), *macs))
-    count = sum(len(stage.edges) for stage in stages)
-    (graph,) = _graphs(stages, np.ones((1, count)), None)
-    return graph
+def _graphs(
+    stages: Sequence[StageEdges],
+    weights: Float[np.ndarray, "samples edges"],
+    labels: Tensor | np.ndarray | Sequence[float] | None,
+) -> list[Data]:
+    """Returns a graph for each sample: what they share, and each one's weights."""
+    y = None if labels is None else torch.as_tensor(labels).cpu()
+    if y is not None and y.shape != (len(weights),):
+        raise DataError(
+            f"labels must be one for each of {len(weights)} samples, got the shape "
+            f"{tuple(y.shape)}"
+        )
+    shared = _structure(stages)
+    graphs = []
+    for sample, row in enumerate(torch.from_numpy(weights).float()):
+        graph = copy(shared)
+        graph.edge_weight = row.clone()
+        graph.edge_attr = torch.stack([row, shared.edge_constant.float()], 1)
+        graph.sample = torch.tensor([sample])
+        if y is not None:
+            graph.y = y[sample].reshape(1).clone()
+        graphs.append(graph)
+    return graphs
 
 
 def _structure(stages: Sequence[StageEdges]) -> Data:
     """Returns what the graphs of a network have in common."""
     sizes = np.array([stage.nodes for stage in stages])
     starts = sizes.cumsum() - sizes
-    source, target = np.concatenate(
-        [stage.edges + start for stage, start in zip(stages, starts, strict=True)]
-    ).T
+    ends = [stage.edges + start for stage, start in zip(stages, starts, strict=True)]
+    source, target = np.concatenate(ends).T
     place = np.repeat(np.arange(len(sizes)), sizes)
     node = np.arange(len(place)) - starts[place]
     last = sizes[place] - 1
@@ -114,28 +119,3 @@ def _structure(stages: Sequence[StageEdges]) -> Data:
         node=torch.from_numpy(node),
         node_stage=torch.from_numpy(place),
     )
-
-
-def _graphs(
-    stages: Sequence[StageEdges],
-    weights: Float[np.ndarray, "samples edges"],
-    labels: Tensor | np.ndarray | Sequence[float] | None,
-) -> list[Data]:
-    """Returns a graph for each sample: what they share, and each one's weights."""
-    shared = _structure(stages)
-    y = None if labels is None else torch.as_tensor(labels).cpu()
-    if y is not None and y.shape != (len(weights),):
-        raise DataError(
-            f"labels must be one for each of {len(weights)} samples, got the shape "
-            f"{tuple(y.shape)}"
-        )
-    graphs = []
-    for sample, row in enumerate(torch.from_numpy(weights).float()):
-        graph = copy(shared)
-        graph.edge_weight = row.clone()
-        graph.edge_attr = torch.stack([row, shared.edge_constant.float()], 1)
-        graph.sample = torch.tensor([sample])
-        if y is not None:
-            graph.y = y[sample].reshape(1).clone()
-        graphs.append(graph)
-    return graphs

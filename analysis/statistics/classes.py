@@ -1,13 +1,18 @@
-"""How edge weights differ between classes."""
+"""How edge weights differ between classes, and what they reveal of the class."""
 
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from scipy.stats import entropy
 
 from ddw_graph.analysis.statistics.edges import edge_blocks, edge_rows, weighted_edges
+from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
+
+MOST_LEVELS = 256
+"""Levels of an open edge; more would separate single samples, and fill the memory."""
 
 
 class Moments(NamedTuple):
@@ -25,7 +30,6 @@ def class_moments(collection: Collection, stage: int) -> Moments:
     """Returns mean and variance of each weighted edge in each class.
 
     Args:
-        collection: Weights of samples with labels.
         stage: Which stage, from 0.
     """
     labels = collection.column("label")
@@ -42,7 +46,7 @@ def class_moments(collection: Collection, stage: int) -> Moments:
 
 
 def class_offsets(moments: Moments) -> Float[np.ndarray, "classes edges"]:
-    """Returns how the mean of each class is off from the mean of all samples.
+    """Returns how the mean of each class differs from the mean of all samples.
 
     Exactly 0 where the means of all classes are the same. Classes without a sample have
     0 too.
@@ -59,9 +63,6 @@ def class_offsets(moments: Moments) -> Float[np.ndarray, "classes edges"]:
 
 def class_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each weighted edge and class.
-
-    Args:
-        collection: Weights of samples with labels.
 
     Returns:
         Columns ``stage``, ``source``, ``target``, ``class`` (its name), ``samples``,
@@ -83,63 +84,84 @@ def class_table(collection: Collection) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def class_share_table(collection: Collection) -> pd.DataFrame:
-    """Returns a row for each weighted edge: its variance between classes.
+def information_table(collection: Collection, *, levels: int = 8) -> pd.DataFrame:
+    """Returns a row for each weighted edge: what its weight reveals of the class.
 
-    A share does not show size; ``std`` does.
+    Two measures: the share of its variance that lies between classes, and the mutual
+    information of class and state. An edge's state is closed, or open at one of some
+    levels of equal width between its least and its largest open weight.
+
+    Estimates are too high where samples are few; the columns of chance are what would
+    be found on average if weight and class had nothing to do with each other (of the
+    information to first order).
 
     Args:
-        collection: Weights of samples with labels.
+        levels: How many levels; with 1 the states are closed and open.
 
     Returns:
         Columns ``stage``, ``source``, ``target``, ``std`` (over all samples),
-        ``class_share`` (eta squared, NaN where the weight never changes), ``chance``
-        (the share that classes drawn at random would have).
+        ``class_share`` (eta squared, NaN where the weight never changes),
+        ``share_chance``, ``states`` (that occur), ``entropy`` (of the state),
+        ``information`` and ``information_chance``, in bits.
+
+    Raises:
+        DataError: If ``levels`` is less than 1 or more than ``MOST_LEVELS``.
+
+    Source:
+        Chance: Miller 1955; Roulston 1999.
     """
+    if not 1 <= levels <= MOST_LEVELS:
+        raise DataError(f"levels must be in [1, {MOST_LEVELS}], got {levels}")
+    labels, classes = collection.column("label"), len(collection.classes)
     tables = []
     for place in range(len(collection.stages)):
         moments = class_moments(collection, place)
         share = moments.samples / collection.samples
         between = share @ class_offsets(moments) ** 2
         total = between + share @ moments.variance
+        freedom = np.count_nonzero(moments.samples) - 1
         columns = {
             "std": np.sqrt(total),
             "class_share": pd.Series(between) / total,
-            "chance": (np.count_nonzero(moments.samples) - 1)
-            / max(collection.samples - 1, 1),
+            "share_chance": freedom / max(collection.samples - 1, 1),
         }
-        edges = weighted_edges(collection, place)
-        tables.append(edge_rows(collection, place, edges, columns))
+        edges, rows = weighted_edges(collection, place), []
+        for _, block in edge_blocks(collection, place, edges):
+            for weights in block.T:
+                states = _states(weights, levels) * classes + labels
+                counts = np.bincount(states, minlength=(levels + 1) * classes)
+                rows.append(_information(counts.reshape(levels + 1, classes)))
+        found = pd.DataFrame(columns).join(pd.DataFrame(rows))
+        tables.append(edge_rows(collection, place, edges, found))
     return pd.concat(tables, ignore_index=True)
 
 
-def class_distance_table(collection: Collection) -> pd.DataFrame:
-    """Returns a row for each pair of classes: how far apart their mean wirings are.
+def _states(
+    weights: Float[np.ndarray, " samples"], levels: int
+) -> Int[np.ndarray, " samples"]:
+    """Returns 0 where an edge is closed, elsewhere the level of its weight, from 1."""
+    states = np.zeros(len(weights), np.int64)
+    is_open = weights != 0
+    if is_open.any():
+        found = weights[is_open]
+        width = np.ptp(found) / levels or 1.0
+        level = ((found - found.min()) / width).astype(np.int64)
+        states[is_open] = 1 + np.minimum(level, levels - 1)
+    return states
 
-    Args:
-        collection: Weights of samples with labels.
 
-    Returns:
-        Columns ``class``, ``other``, ``distance`` (root mean square over all weighted
-        edges of the difference of their means), ``correlation`` (over edges, of how
-        the two deviate from the mean of all samples; NaN where one does not). Each pair
-        once, and each class with itself.
-    """
-    moments = [class_moments(collection, k) for k in range(len(collection.stages))]
-    count = moments[0].samples
-    (seen,) = np.nonzero(count)
-    means = np.hstack([each.mean for each in moments])[seen]
-    off = np.hstack([class_offsets(each) for each in moments])[seen]
-    rows = []
-    for i, one in enumerate(seen):
-        for j, other in enumerate(seen[i:], start=i):
-            sizes = np.linalg.norm(off[i]) * np.linalg.norm(off[j])
-            rows.append(
-                {
-                    "class": collection.classes[one],
-                    "other": collection.classes[other],
-                    "distance": np.sqrt(((means[i] - means[j]) ** 2).mean()),
-                    "correlation": off[i] @ off[j] / sizes if sizes else np.nan,
-                }
-            )
-    return pd.DataFrame(rows)
+def _information(counts: Int[np.ndarray, "states classes"]) -> dict[str, float]:
+    """Returns the row of an edge from how often each state occurs in each class."""
+    states, classes = (int(counts.any(axis).sum()) for axis in (1, 0))
+    of_state, of_class, of_both = (
+        float(entropy(each, base=2))
+        for each in (counts.sum(1), counts.sum(0), counts.ravel())
+    )
+    freedom = (states - 1) * (classes - 1)
+    return {
+        "states": states,
+        "entropy": of_state,
+        # Of independent counts the sum is 0 but for rounding.
+        "information": max(0.0, of_state + of_class - of_both),
+        "information_chance": float(freedom / (2 * counts.sum() * np.log(2))),
+    }

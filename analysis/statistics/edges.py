@@ -1,4 +1,4 @@
-"""The weight of each edge over samples: of edges, stages and depths."""
+"""The weight of each edge over samples: of single edges, and of groups of them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,20 +7,35 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection, StageEdges
-from ddw_graph.wiring.description import longest_path_layers
 
 BLOCK = 2**20
 """Weights in memory at a time, 8 MB: tables read all samples of a few edges."""
+
+
+GROUPS = {
+    "stage": [],
+    "source": ["source"],
+    "target": ["target"],
+    "distance": ["distance"],
+    "edge": ["source", "target"],
+}
+"""Which edges of a stage are one group, and the columns that name it. The distance is
+the target's number minus the source's."""
+
+
+def group_keys(by: str) -> list[str]:
+    """Returns the columns that name a group of edges, a name of ``GROUPS``."""
+    if by not in GROUPS:
+        raise DataError(f"by must be {', '.join(GROUPS)}, got {by!r}")
+    return ["stage", *GROUPS[by]]
 
 
 def check_weighted(collection: Collection, name: str | None = None) -> None:
     """Checks that a collection has edges that carry weights.
 
     Args:
-        collection: Weights of samples.
         name: What the message calls it; by default its folder.
 
     Raises:
@@ -56,7 +71,6 @@ def edge_blocks(
     """Yields the weights of a few edges at a time, in float64, all samples of each.
 
     Args:
-        collection: Weights of samples.
         place: Which stage, from 0.
         edges: The places of the edges; each slice is a part of these.
     """
@@ -100,76 +114,36 @@ def edge_table(collection: Collection) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def stage_table(collection: Collection) -> pd.DataFrame:
-    """Returns a row for each stage: its weighted edges together.
+def weight_table(collection: Collection, *, by: str = "stage") -> pd.DataFrame:
+    """Returns a row for each group of a stage's edges: their weights over samples.
 
     Args:
         collection: Weights of samples; constant edges are left out.
+        by: Which edges are one group, a name of ``GROUPS``.
 
     Returns:
-        Columns ``stage``, ``edges`` (that carry weights), ``mean`` (of their means),
-        ``std`` (mean of their standard deviations over samples), ``spread`` (standard
-        deviation of their means), ``open`` (mean share of samples).
+        Columns ``stage``, those that ``GROUPS`` names, ``edges`` (their number),
+        ``mean`` (of their means), ``std`` (mean of their standard deviations over
+        samples), ``std_edges`` (standard deviation of their means), ``open`` (mean
+        share of samples).
+
+    Raises:
+        DataError: If ``by`` is unknown.
     """
-    return _grouped(edge_table(collection), ["stage"])
-
-
-def node_table(collection: Collection, *, by: str) -> pd.DataFrame:
-    """Returns a row for each source, target or distance of edges in each stage.
-
-    Args:
-        collection: Weights of samples; constant edges are left out.
-        by: ``source`` or ``target``, a node; or ``distance``: the target's number less
-            the source's.
-
-    Returns:
-        Columns ``stage``, ``source``, ``target`` or ``distance``, and those of
-        ``stage_table``.
-    """
-    edges = edge_table(collection)
-    distance = edges["target"] - edges["source"]
-    return _grouped(edges.assign(distance=distance), ["stage", by])
-
-
-def _grouped(edges: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Returns the weighted edges of ``edge_table`` in groups."""
-    groups = edges[~edges["constant"]].groupby(by)
-    return groups.agg(
-        edges=("mean", "size"),
-        mean=("mean", "mean"),
-        std=("std", "mean"),
-        spread=("mean", lambda means: means.std(ddof=0)),
-        open=("open", "mean"),
-    ).reset_index()
-
-
-def depth_table(collection: Collection) -> pd.DataFrame:
-    """Returns a row for each depth of source and target in each stage.
-
-    A node's depth is the number of edges on the longest path from the input to it.
-
-    Args:
-        collection: Weights of samples; constant edges are left out.
-
-    Returns:
-        Columns ``stage``, ``source_depth``, ``target_depth``, and those of
-        ``stage_table``.
-    """
-    edges = edge_table(collection)
-    depths = [longest_path_layers(stage.dag()) for stage in collection.stages]
-    for end in ("source", "target"):
-        edges[f"{end}_depth"] = [
-            depths[stage - 1][node]
-            for stage, node in zip(edges["stage"], edges[end], strict=True)
-        ]
-    return _grouped(edges, ["stage", "source_depth", "target_depth"])
-
-
-def write_edge_table(collection: Collection) -> None:
-    """Writes the table of ``edge_table`` into the collection's folder."""
-    assert collection.folder is not None, "the collection lies in a folder"
-    path, table = collection.folder / "edges.csv", edge_table(collection)
-    write_bytes(path, [table.to_csv(index=False).encode()], overwrite=True)
+    keys, edges = group_keys(by), edge_table(collection)
+    edges["distance"] = edges["target"] - edges["source"]
+    return (
+        edges[~edges["constant"]]
+        .groupby(keys)
+        .agg(
+            edges=("mean", "size"),
+            mean=("mean", "mean"),
+            std=("std", "mean"),
+            std_edges=("mean", lambda means: means.std(ddof=0)),
+            open=("open", "mean"),
+        )
+        .reset_index()
+    )
 
 
 def edge_matrix(
@@ -195,7 +169,6 @@ def weight_histogram(
     """Returns the share of all weights of a stage's weighted edges in each bin.
 
     Args:
-        collection: Weights of samples.
         stage: Which stage, from 0.
         bins: Bounds of the bins, ascending; weights outside them are not counted.
     """

@@ -1,10 +1,10 @@
 """The observations of section 4.5 of the paper, tested on a trained network."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr, ttest_ind
+from scipy.stats import ttest_ind
 
 from ddw_graph.analysis.statistics.edges import check_weighted, edge_table
 from ddw_graph.errors import DataError
@@ -16,48 +16,33 @@ SMALLEST = 0.05
 ANSWERS = ("yes", "no", "no significant effect")
 
 
-@dataclass(frozen=True)
-class Observation:
-    """Something that the paper saw in its networks, as a difference that can be tested.
+class Observation(NamedTuple):
+    """A difference that the paper saw in its networks.
 
     Args:
-        name: A word for it.
         claim: The paper's, in a sentence.
         column: The column of the table of edges that differs.
         along: ``node``: front and rear nodes. ``stage``: the first and the last stage.
         sign: 1 where the rear or the last is larger, -1 where it is smaller.
     """
 
-    name: str
     claim: str
     column: str
     along: str
     sign: int
 
 
-OBSERVATIONS = (
-    Observation(
-        "front-weights",
-        "output edges of nodes in the front have larger weights",
-        "mean",
-        "node",
-        -1,
+OBSERVATIONS = {
+    "front-weights": Observation(
+        "output edges of nodes in the front have larger weights", "mean", "node", -1
     ),
-    Observation(
-        "rear-variance",
-        "output edges of nodes in the back vary more over samples",
-        "std",
-        "node",
-        1,
+    "rear-variance": Observation(
+        "output edges of nodes in the back vary more over samples", "std", "node", 1
     ),
-    Observation(
-        "deep-variance",
-        "edges of deeper stages vary more over samples",
-        "std",
-        "stage",
-        1,
+    "deep-variance": Observation(
+        "edges of deeper stages vary more over samples", "std", "stage", 1
     ),
-)
+}
 
 
 def observations(
@@ -67,7 +52,7 @@ def observations(
 
     The effect is a difference between two groups, relative to the mean over all
     weighted edges, positive where it agrees with the paper. Along nodes: a node's value
-    is the mean of its weighted output edges, less the mean of its stage; the front half
+    is the mean of its weighted output edges minus the mean of its stage; the front half
     of each stage's nodes is compared with the rear half. Along stages: the edges of the
     first stage are compared with those of the last. The interval is Welch's of 95 %.
 
@@ -86,8 +71,7 @@ def observations(
     Returns:
         Columns ``observation``, ``claim``, ``holds``, ``relative`` (the effect),
         ``low``, ``high`` (its interval), ``untrained`` (the untrained network's
-        effect), ``correlation`` (Spearman's of place and value, averaged over stages by
-        their nodes; not part of the verdict).
+        effect).
 
     Raises:
         DataError: If every edge is constant, the collections are of other wirings or
@@ -103,24 +87,23 @@ def observations(
     tables = [edge_table(each) for each in (trained, untrained)]
     edges, before = (table[~table["constant"]] for table in tables)
     rows = []
-    for observation in OBSERVATIONS:
-        relative, low, high = _effect(observation, edges)
-        at_start, *_ = _effect(observation, before)
+    for name, each in OBSERVATIONS.items():
+        relative, low, high = _effect(each, edges)
+        untrained_effect, *_ = _effect(each, before)
         holds = ANSWERS[2]
-        if low > smallest >= at_start:
+        if low > smallest >= untrained_effect:
             holds = ANSWERS[0]
-        elif high < -smallest <= at_start:
+        elif high < -smallest <= untrained_effect:
             holds = ANSWERS[1]
         rows.append(
             {
-                "observation": observation.name,
-                "claim": observation.claim,
+                "observation": name,
+                "claim": each.claim,
                 "holds": holds,
                 "relative": relative,
                 "low": low,
                 "high": high,
-                "untrained": at_start,
-                "correlation": _correlation(observation, edges),
+                "untrained": untrained_effect,
             }
         )
     return pd.DataFrame(rows)
@@ -134,42 +117,32 @@ def observation_summary(tables: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns ``observation``, ``claim``, the number of networks with each answer, and
-        mean and standard deviation over networks of ``relative`` and ``correlation``.
+        mean and standard deviation over networks of ``relative``.
     """
     answers = {name: tables["holds"] == name for name in ANSWERS}
     groups = tables.assign(**answers).groupby(["observation", "claim"], sort=False)
-    counts = groups[list(ANSWERS)].sum()
-    columns = ["relative", "correlation"]
-    spread = groups[columns].std().add_suffix("_std")
-    return counts.join([groups[columns].mean(), spread]).reset_index()
+    effects = groups["relative"].agg(relative="mean", relative_std="std")
+    return groups[list(ANSWERS)].sum().join(effects).reset_index()
 
 
 def _check_same(trained: Collection, untrained: Collection) -> None:
     """Checks that two collections are of the same wirings and samples."""
-    stages = [[s.edges.tolist() for s in each.stages] for each in (trained, untrained)]
     one, other = (
-        each.columns.get("label", np.empty(0)) for each in (trained, untrained)
+        (
+            [stage.edges.tolist() for stage in each.stages],
+            each.columns.get("label", np.empty(0)),
+        )
+        for each in (trained, untrained)
     )
-    if stages[0] != stages[1]:
+    if one[0] != other[0]:
         raise DataError(
             "the untrained network must have the wirings of the trained one"
         )
-    if trained.samples != untrained.samples or not np.array_equal(one, other):
+    if trained.samples != untrained.samples or not np.array_equal(one[1], other[1]):
         raise DataError(
             f"both networks must be given the same samples, got {trained.samples} and "
             f"{untrained.samples}, or others"
         )
-
-
-def _units(observation: Observation, edges: pd.DataFrame) -> pd.DataFrame:
-    """Returns what is compared: nodes or edges, with their stage, place and value."""
-    if observation.along == "stage":
-        units = edges[["stage", observation.column]].assign(place=edges["stage"])
-        return units.rename(columns={observation.column: "value"})
-    means = edges.groupby(["stage", "source"])[observation.column].mean()
-    units = means.rename("value").rename_axis(["stage", "place"]).reset_index()
-    units["value"] -= units.groupby("stage")["value"].transform("mean")
-    return units
 
 
 def _effect(
@@ -179,21 +152,21 @@ def _effect(
 
     The middle node of a stage is left out where their number is odd.
     """
-    units = _units(observation, edges)
-    size = float(edges[observation.column].abs().mean())
-    places = units["place"]
-    if observation.along == "stage":
-        is_first = (places == places.min()) & (places < places.max())
-        is_last = places == places.max()
-    else:
-        ranks, count = (
-            units.groupby("stage")["place"].transform(f) for f in ("rank", "size")
-        )
-        is_first, is_last = ranks <= count // 2, ranks > count - count // 2
+    values, stage = edges[observation.column], edges["stage"]
+    size = float(values.abs().mean())
     if not size:
         return 0.0, 0.0, 0.0
+    if observation.along == "stage":
+        is_first = (stage == stage.min()) & (stage < stage.max())
+        is_last = stage == stage.max()
+    else:
+        values = values.groupby([stage, edges["source"]]).mean()
+        by_stage = values.groupby("stage")
+        values = values - by_stage.transform("mean")
+        ranks, count = by_stage.cumcount() + 1, by_stage.transform("size")
+        is_first, is_last = ranks <= count // 2, ranks > count - count // 2
     last, first = (
-        observation.sign * units.loc[group, "value"].to_numpy() / size
+        observation.sign * values[group].to_numpy() / size
         for group in (is_last, is_first)
     )
     if min(len(first), len(last)) < 2:
@@ -203,16 +176,3 @@ def _effect(
         return effect, effect, effect
     found = ttest_ind(last, first, equal_var=False).confidence_interval(0.95)
     return effect, float(found.low), float(found.high)
-
-
-def _correlation(observation: Observation, edges: pd.DataFrame) -> float:
-    """Returns Spearman's correlation; of nodes, averaged over stages by their nodes."""
-    units = _units(observation, edges)
-    along = "stage" if observation.along == "node" else lambda _: 0
-    found, sizes = [], []
-    for _, group in units.groupby(along):
-        # One place, or one value, has no order.
-        if group["place"].nunique() > 1 and group["value"].nunique() > 1:
-            found.append(spearmanr(group["place"], group["value"]).statistic)
-            sizes.append(len(group))
-    return float(np.average(found, weights=sizes)) if found else float("nan")

@@ -16,9 +16,6 @@ def path_table(collection: Collection) -> pd.DataFrame:
     A path leads from input to output over open edges; it carries the product of the
     sizes of their weights. What operations compute is not considered.
 
-    Args:
-        collection: Weights of samples.
-
     Returns:
         Columns ``sample`` (its row, from 0), ``stage``, ``open_edges``, ``alive_nodes``
         (that compute), ``open_paths``, ``depth`` (effective: edges on a path,
@@ -38,9 +35,6 @@ def path_table(collection: Collection) -> pd.DataFrame:
 
 def dominant_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each dominant path of each stage, the most frequent first.
-
-    Args:
-        collection: Weights of samples.
 
     Returns:
         Columns ``stage``, ``dominant``, ``samples``, ``part`` (of all samples),

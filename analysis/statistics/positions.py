@@ -7,23 +7,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from ddw_graph.analysis.adjacency import position_axes
 from ddw_graph.analysis.statistics.edges import (
     check_weighted,
     edge_rows,
+    group_keys,
     weighted_edges,
 )
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
-
-BY = {
-    "edge": ["source", "target"],
-    "source": ["source"],
-    "target": ["target"],
-    "distance": ["distance"],
-    "stage": [],
-}
-"""What tables by position have a row for, and the columns that name it."""
 
 
 class Moments(NamedTuple):
@@ -33,19 +24,18 @@ class Moments(NamedTuple):
     variance: Float[np.ndarray, " places"]
 
 
-def position_table(collection: Collection, *, by: str = "distance") -> pd.DataFrame:
+def position_table(collection: Collection, *, by: str = "stage") -> pd.DataFrame:
     """Returns a row for each group of a stage's edges at each position.
 
     Args:
         collection: A collection with weights by position; constant edges are left out,
             and stages whose weights do not differ by position.
-        by: ``edge``, ``source``, ``target``, ``distance`` (the target's number less the
-            source's) or ``stage``: which edges are one group.
+        by: Which edges are one group, a name of ``GROUPS``.
 
     Returns:
-        Columns ``stage``, ``source``, ``target`` or ``distance``, then ``position``, or
-        ``height`` and ``width`` (from 0), ``edges``, ``mean`` and ``std`` (of the
-        population), over the kept samples and the group's edges.
+        Columns ``stage``, those that ``GROUPS`` names, then ``position``, or ``height``
+        and ``width`` (from 0), ``edges``, ``mean`` and ``std`` (of the population),
+        over the kept samples and the group's edges.
 
     Raises:
         DataError: If the collection has no weights by position, or none differs.
@@ -57,16 +47,23 @@ def position_table(collection: Collection, *, by: str = "distance") -> pd.DataFr
         return Moments(weights[0] + off.mean(0), off.var(0))
 
     tables = []
-    for place in _differing(collection):
+    for place in range(len(collection.stages)):
         sizes = collection.positions(place).shape[2:]
-        indices = np.indices(sizes).reshape(len(sizes), -1)
-        columns = dict(zip(position_axes(len(sizes)), indices, strict=True))
-        tables.append(_table(collection, place, by, moments, columns))
+        if sizes and len(weighted_edges(collection, place)):
+            indices = np.indices(sizes).reshape(len(sizes), -1)
+            axes = ["position"] if len(sizes) == 1 else ["height", "width"]
+            columns = dict(zip(axes, indices, strict=True))
+            tables.append(_table(collection, place, by, moments, columns))
+    if not tables:
+        raise DataError(
+            "this needs weights that differ by position, such as those of "
+            "dynamic:per=position, attention or receiver; no stage's do"
+        )
     return pd.concat(tables, ignore_index=True)
 
 
 def token_table(
-    collection: Collection, *, by: str = "distance", count: int = 20
+    collection: Collection, *, by: str = "stage", count: int = 20
 ) -> pd.DataFrame:
     """Returns a row for each group of a stage's edges at each of the commonest tokens.
 
@@ -80,10 +77,9 @@ def token_table(
         count: How many tokens, the most frequent ones in the kept samples.
 
     Returns:
-        Columns ``stage``, ``source``, ``target`` or ``distance``, then ``token``, its
-        ``text`` if it is known, ``count`` (positions at which it stands), ``edges``,
-        ``mean`` and ``std`` (of the population), over these positions and the group's
-        edges.
+        Columns ``stage``, those that ``GROUPS`` names, then ``token``, its ``text`` if
+        it is known, ``count`` (positions at which it stands), ``edges``, ``mean`` and
+        ``std`` (of the population), over these positions and the group's edges.
 
     Raises:
         DataError: If the collection has no weights by position, its samples are no
@@ -129,26 +125,6 @@ def token_table(
     return pd.concat(tables, ignore_index=True)
 
 
-def _differing(collection: Collection) -> list[int]:
-    """Returns the stages whose weights differ by position.
-
-    Raises:
-        DataError: If there is none.
-    """
-    found = [
-        place
-        for place in range(len(collection.stages))
-        if collection.positions(place).ndim > 2
-        and len(weighted_edges(collection, place))
-    ]
-    if not found:
-        raise DataError(
-            "this needs weights that differ by position, such as those of "
-            "dynamic:per=position, attention or receiver; no stage's do"
-        )
-    return found
-
-
 def _table(
     collection: Collection,
     place: int,
@@ -159,20 +135,16 @@ def _table(
     """Returns a stage's rows: each group of edges at each of some places.
 
     Args:
-        collection: The collection.
         place: Which stage, from 0.
         by: Which edges are one group.
         moments: Returns mean and variance at each place of an edge's weights,
             ``(samples, positions)``.
         columns: What names the places.
     """
-    if by not in BY:
-        raise DataError(f"by must be {', '.join(BY)}, got {by!r}")
     edges, full = weighted_edges(collection, place), collection.positions(place)
     ends = edge_rows(collection, place, edges, {})
     ends["distance"] = ends["target"] - ends["source"]
-    tables = []
-    keys = ["stage", *BY[by]]
+    tables, keys = [], group_keys(by)
     for key, group in ends.groupby(keys).indices.items():
         found = [
             moments(full[:, edge].astype(np.float64).reshape(len(full), -1))
@@ -184,6 +156,7 @@ def _table(
         variance = np.mean([each.variance for each in found], 0) + off.var(0)
         names = dict(zip(keys, key if isinstance(key, tuple) else (key,), strict=True))
         numbers = {"mean": mean[0] + off.mean(0), "std": np.sqrt(variance)}
-        rows = {**names, **columns, "edges": len(group), **numbers}
-        tables.append(pd.DataFrame(rows))
+        tables.append(
+            pd.DataFrame({**names, **columns, "edges": len(group), **numbers})
+        )
     return pd.concat(tables, ignore_index=True)

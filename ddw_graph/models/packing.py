@@ -20,8 +20,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 import ddw_graph
-from ddw_graph.errors import CheckpointError, ModelError, UserError, printable
+from ddw_graph.errors import CheckpointError, ModelError, UserError
 from ddw_graph.nn.finite import first_not_finite
+from ddw_graph.printable import printable
 
 FORMAT = "ddw_graph.model"
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from torch.utils.data import Dataset, Subset
 
 from ddw_graph.atomic import write_bytes
-from ddw_graph.errors import DataError, UserError, printable
+from ddw_graph.errors import DataError, UserError
+from ddw_graph.printable import printable
 from ddw_graph.training.loading import batches
 from ddw_graph.training.pictures import UnreadableError
 from ddw_graph.training.world import World

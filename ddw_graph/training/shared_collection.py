@@ -11,7 +11,8 @@ from torch import Tensor
 from ddw_graph.nn.cost import NetworkCost
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output
-from ddw_graph.training.collection import CollectionWriter, columns_of, sample_rows
+from ddw_graph.training.collecting import CollectionWriter, sample_rows
+from ddw_graph.training.collection import columns_of
 from ddw_graph.training.loading import batch_sizes
 from ddw_graph.training.world import World
 

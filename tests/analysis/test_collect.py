@@ -12,22 +12,19 @@ from hypothesis import strategies as st
 from torch.utils.data import TensorDataset
 
 from ddw_graph import create_model
-from ddw_graph.analysis.collect import collect, sample_table
+from ddw_graph.analysis.collect import collect
 from ddw_graph.analysis.statistics.edges import (
     edge_matrix,
     edge_table,
-    stage_table,
     weight_histogram,
+    weight_table,
 )
+from ddw_graph.analysis.statistics.samples import sample_table
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.collection import (
-    Collection,
-    StageEdges,
-    collection_of,
-    open_collection,
-)
+from ddw_graph.training.collecting import collection_of
+from ddw_graph.training.collection import Collection, StageEdges, open_collection
 
 CLASSES = ("a", "b", "c")
 
@@ -121,11 +118,11 @@ def test_constant_edges_are_left_out() -> None:
     weights = np.array([[1.0, 0.25, 0.0], [1.0, 0.75, 0.5]])
     collection = stored(weights, [True, False, False])
     table = edge_table(collection)
-    stages = stage_table(collection)
+    stages = weight_table(collection)
     assert stages["edges"].tolist() == [2]
     assert stages["mean"].tolist() == [0.375]
     assert stages["std"].tolist() == [0.25]
-    assert stages["spread"].tolist() == [0.125]
+    assert stages["std_edges"].tolist() == [0.125]
     assert stages["open"].tolist() == [0.75]
     matrix = edge_matrix(collection.stages[0], table["mean"][1:].to_numpy())
     expected = np.full((3, 3), np.nan)
@@ -158,12 +155,3 @@ def test_an_interrupted_collection_leaves_none(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         collected(some_model(), some_images(), tmp_path / "a", progress=stop)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_pandas_reads_back_what_was_written(tmp_path: Path) -> None:
-    from ddw_graph.analysis.statistics.edges import write_edge_table
-
-    collection = collected(some_model(), some_images(), tmp_path / "a")
-    write_edge_table(collection)
-    written = pd.read_csv(tmp_path / "a" / "edges.csv")
-    pd.testing.assert_frame_equal(written, edge_table(collection))

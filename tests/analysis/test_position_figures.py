@@ -65,7 +65,7 @@ def test_learned_and_dynamic_edges_share_a_scale(texts: dict[str, Collection]) -
 
 def test_lines_are_the_table_of_positions(texts: dict[str, Collection]) -> None:
     level, lines, *_ = position_figure(texts).axes
-    table = position_table(texts["dynamic"])
+    table = position_table(texts["dynamic"], by="distance")
     expected = [rows["mean"].tolist() for _, rows in table.groupby("distance")]
     assert heights(lines) == expected
     assert heights(level) == [[0.5, 0.5]] * 3
@@ -91,7 +91,7 @@ def test_rows_are_the_table_of_tokens(texts: dict[str, Collection]) -> None:
     panels = [ax for ax in figure.axes if ax.images]
     assert [ax.get_title() for ax in panels] == ["learned", "dynamic"]
     for matrix, collection in zip(shown(figure), texts.values(), strict=True):
-        table = token_table(collection, count=4)
+        table = token_table(collection, by="distance", count=4)
         tokens = table["token"][:4]
         assert tokens.tolist() != sorted(tokens)
         expected = table.pivot(index="token", columns="distance", values="mean")

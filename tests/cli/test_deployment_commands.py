@@ -138,6 +138,21 @@ def test_the_script_transforms_images_as_evaluation_does(
     np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-5, atol=1e-6)
 
 
+def test_a_name_of_a_file_keeps_its_line(
+    run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    name = 'a\nb\x1b[2J",\u202e.png'
+    (tmp_path / name).write_bytes((pictures / "0.png").read_bytes())
+    (tmp_path / f"bad {name}").write_bytes(b"")
+    for options, count in (((), 2), (("--csv",), 2)):
+        result = call("predict", run, tmp_path, *options)
+        assert result.exit_code == 1 and len(result.stdout.splitlines()) == count
+        assert all(c == "\n" or c.isprintable() for c in result.output)
+    (row,) = csv.DictReader(io.StringIO(result.stdout))
+    assert row["file"] == str(tmp_path / 'a\\nb\\x1b[2J",\\u202e.png')
+    assert json.loads(call("predict", run, tmp_path, "--json").stdout)["images"]
+
+
 def test_predicts_as_a_table_as_csv_and_as_json(run: Path, pictures: Path) -> None:
     table = call("predict", run, pictures)
     assert table.exit_code == 0, table.output

@@ -29,9 +29,14 @@ def test_draws_a_file(prefix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+    ("style", "suffix", "magic"),
+    [
+        ("auto", "png", b"\x89PNG"),
+        ("arcs", "pdf", b"%PDF"),
+        ("layered", "svg", b"<?xml"),
+        ("matrix", "png", b"\x89PNG"),
+    ],
 )
-@pytest.mark.parametrize("style", ["auto", "arcs", "layered", "matrix"])
 def test_draws_a_picture(style: str, suffix: str, magic: bytes, tmp_path: Path) -> None:
     out = tmp_path / f"a.{suffix}"
     result = draw("ws:k=4,p=0.75", "--n", 8, "--out", out, "--style", style)

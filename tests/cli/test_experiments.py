@@ -86,25 +86,6 @@ def test_a_sweep_makes_table_and_report(
     assert json.loads(succeeds("report", out, "--json").stdout)["runs"] == []
 
 
-def test_many_wirings_are_drawn_over_their_properties(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from ddw_graph.analysis.comparison_figures import graph_figure
-
-    wirings = ["complete", "vgg", "resnet", "densenet", "er:p=0.2", "er:p=0.8"]
-    rows = [
-        {
-            **{"entry": f"{wiring} {edges}", "wiring": wiring, "edges": edges},
-            **{"clustering": place / 10, "average_path_length": place or None},
-            **{"test_accuracy": 0.5},
-        }
-        for place, wiring in enumerate(wirings)
-        for edges in ("fixed", "learned")
-    ]
-    left, right = graph_figure(rows).axes
-    assert [len(ax.lines) for ax in (left, right)] == [24, 20]
-
-
 def test_compares_two_kinds_of_edges(tmp_path: Path) -> None:
     pair = ("--edges", "fixed", "--edges", "learned", "--seeds", 2)
     small = ("compare", *SMALL, "--n", 1, "--wiring", "resnet", *pair)

@@ -52,6 +52,8 @@ def test_a_run_and_two_beside_each_other(trained: Path, tmp_path: Path) -> None:
     assert page["about"] == "fashion_mnist_mini, train"
     # The run's own data: four images of each class.
     assert max(page["numbers"]) < 40
+    few = call("explore", trained, *options, "--samples", 99, "--overwrite")
+    assert few.exit_code == 0 and "train has 40 images, fewer than 99" in few.stderr
 
 
 @pytest.mark.parametrize(

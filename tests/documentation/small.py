@@ -291,7 +291,6 @@ BEFORE: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
     ),
     "docs/distributed.md": (lambda folder, kept: _images(folder),),
     "docs/explore.md": (runs(ddw="ddw", half="half"),),
-    "docs/learning-from-wirings.md": (_sweep("docs/learning-from-wirings.md"),),
     "docs/models-benchmark.md": (scripts,),
     "docs/own-generator.md": (tree,),
     "docs/performance.md": (scripts,),

@@ -76,7 +76,7 @@ def test_every_network_of_a_map_can_be_built(model: str) -> None:
     assert entries[0].reference and not any(entry.reference for entry in entries[1:])
     assert len({label(entry.settings) for entry in entries}) == len(entries) > 6
     for entry in entries:
-        create_model(model, **entry.settings, **settings)
+        create_model(model, **{**entry.settings, **settings})
 
 
 def test_a_map_holds_out_its_own_part(tmp_path: Path) -> None:

@@ -230,9 +230,9 @@ def test_runs_share_cores_threads_and_gpus(
     assert ProcessExecutor(folder, 2, threads=3).threads == 3
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert ProcessExecutor(folder, 2).threads == 5
-    for wrong in ({"jobs": 0}, {"threads": 0}):
+    for jobs, threads in ((0, None), (None, 0)):
         with pytest.raises(RunError, match="must be at least 1, got 0"):
-            ProcessExecutor(folder, **wrong)
+            ProcessExecutor(folder, jobs, threads=threads)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert ProcessExecutor(folder).jobs == 2

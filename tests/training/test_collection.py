@@ -17,14 +17,8 @@ from ddw_graph.generators import complete
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import outputs
-from ddw_graph.training.collection import (
-    COLUMNS,
-    Collection,
-    CollectionWriter,
-    collection_of,
-    open_collection,
-    sample_rows,
-)
+from ddw_graph.training.collecting import CollectionWriter, collection_of, sample_rows
+from ddw_graph.training.collection import COLUMNS, Collection, open_collection
 from ddw_graph.training.shared_collection import shared_collection
 from ddw_graph.training.world import World
 from tests.training.text import TOKENS, token_network, token_outputs

@@ -14,13 +14,9 @@ from ddw_graph.analysis.collect import collect, keep_positions
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.collection import (
-    Collection,
-    CollectionWriter,
-    collection_of,
-    open_collection,
-)
-from ddw_graph.training.positions import position_writer
+from ddw_graph.training.collecting import CollectionWriter, collection_of
+from ddw_graph.training.collection import Collection, open_collection
+from ddw_graph.training.position_writer import position_writer
 from tests.analysis.test_collect import CLASSES, some_images, some_model
 from tests.training.text import (
     TOKENS,

@@ -10,8 +10,9 @@ from ddw_graph.generators import complete
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.outputs import Output, outputs
-from ddw_graph.training.collection import Collection, CollectionWriter, open_collection
-from ddw_graph.training.positions import position_writer
+from ddw_graph.training.collecting import CollectionWriter
+from ddw_graph.training.collection import Collection, open_collection
+from ddw_graph.training.position_writer import position_writer
 
 TOKENS = torch.randint(5, (10, 6), generator=torch.Generator().manual_seed(0))
 WORDS = ("a", "b", "$", "\x1b[2J", "\n")

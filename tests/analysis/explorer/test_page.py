@@ -15,7 +15,7 @@ from ddw_graph.analysis.explorer.demo import ACCURACY, MODEL, demo_network
 from ddw_graph.analysis.explorer.explore import explorer_page
 from ddw_graph.analysis.explorer.payload import encoded, network, payload
 from ddw_graph.analysis.explorer.thumbnails import Thumbnails
-from ddw_graph.analysis.statistics.unusual import unusualness
+from ddw_graph.analysis.statistics.samples import unusualness
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import COLUMNS, Collection
 from ddw_graph.training.data import load_data

@@ -1,4 +1,4 @@
-"""Collections and runs in which what is to be predicted was planted."""
+"""Collections in which what is to be predicted was planted."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,14 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ddw_graph.generators import from_text
-from ddw_graph.training.collection import (
-    FORMAT,
-    VERSION,
-    Collection,
-    open_collection,
-)
-from ddw_graph.training.run_folder import write_json
-from ddw_graph.wiring import edge_list, to_dict
+from ddw_graph.training.collection import FORMAT, VERSION, Collection, open_collection
+from ddw_graph.wiring import edge_list
 
 CLASSES = ("a", "b", "c")
 
@@ -27,6 +21,7 @@ def stored(
     weights: Sequence[np.ndarray],
     labels: np.ndarray,
     constant: Callable[[int, int], bool] = lambda i, j: False,
+    classes: Sequence[str] = CLASSES,
 ) -> Collection:
     """Writes a collection of these wirings and weights, and opens it."""
     folder.mkdir(parents=True)
@@ -47,7 +42,7 @@ def stored(
         "format": FORMAT,
         "version": VERSION,
         "samples": len(labels),
-        "classes": CLASSES,
+        "classes": list(classes),
         "other_macs": 0,
         "stages": stages,
     }
@@ -59,7 +54,11 @@ def stored(
 
 
 def one_edge_decides(
-    folder: Path, samples: int = 150, *, shuffle: bool = False
+    folder: Path,
+    samples: int = 150,
+    *,
+    shuffle: bool = False,
+    classes: Sequence[str] = CLASSES,
 ) -> Collection:
     """Returns a collection in which the class decides one edge's weight, no other."""
     dags = [from_text("complete", n=3, seed=0) for _ in range(2)]
@@ -67,34 +66,5 @@ def one_edge_decides(
     labels = draw.permutation(np.arange(samples) % 3)
     weights = [draw.uniform(0.4, 0.6, (samples, dag.number_of_edges())) for dag in dags]
     weights[1][:, 4] = 0.4 + 0.1 * labels + draw.normal(0, 0.01, samples)
-    return stored(
-        folder, dags, weights, draw.permutation(labels) if shuffle else labels
-    )
-
-
-def sources_decide(
-    folder: Path, runs: int = 48, *, copies: int = 1, finished: int | None = None
-) -> Path:
-    """Returns a folder of runs in which the share of sources decides the accuracy.
-
-    Args:
-        folder: The folder.
-        runs: How many different wirings.
-        copies: Runs of each wiring.
-        finished: How many runs have finished; all by default.
-    """
-    for seed in range(runs):
-        p = (0.1, 0.3, 0.5)[seed % 3]
-        dags = [from_text(f"er:p={p}", n=8, seed=2 * seed + k) for k in range(2)]
-        share = float(np.mean([len(dag.succ[0]) / 8 for dag in dags]))
-        for copy in range(copies):
-            run = folder / f"run-{seed:02}-{copy}"
-            run.mkdir(parents=True)
-            model = {"wirings": [to_dict(dag) for dag in dags], "channels": 4 + copy}
-            config = {"model": model, "seed": seed}
-            write_json(run / "config.json", {"config": config, "environment": {}})
-            if finished is None or seed < finished:
-                result = {"test_accuracy": share, "train_loss": 1.0, "total_macs": 9}
-                about = {"epochs": 1, "model_sha256": "0"}
-                write_json(run / "result.json", {**result, **about})
-    return folder
+    labels = draw.permutation(labels) if shuffle else labels
+    return stored(folder, dags, weights, labels, classes=classes)

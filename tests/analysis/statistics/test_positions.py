@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddw_graph.analysis.statistics.edges import edge_table, node_table
-from ddw_graph.analysis.statistics.positions import BY, position_table, token_table
+from ddw_graph.analysis.statistics.edges import GROUPS, edge_table, weight_table
+from ddw_graph.analysis.statistics.positions import position_table, token_table
 from ddw_graph.errors import DataError
 from ddw_graph.generators import complete, watts_strogatz
 from ddw_graph.training.collection import Collection
@@ -57,7 +57,7 @@ def key(by: str, source: int, target: int) -> tuple[int, ...]:
 
 
 def check(table: pd.DataFrame, names: list[str], expected: Rows) -> None:
-    """Checks that a table has the mean and the deviation of each list of weights."""
+    """Checks that a table has the mean and the std of each list of weights."""
     assert len(table) == len(expected)
     for row in table.to_dict(orient="records"):
         weights = expected[tuple(row[name] for name in names)]
@@ -65,7 +65,7 @@ def check(table: pd.DataFrame, names: list[str], expected: Rows) -> None:
         assert row["std"] == pytest.approx(np.std(weights))
 
 
-@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("by", GROUPS)
 @pytest.mark.parametrize("make", [images, text])
 def test_positions_are_those_of_loops(make: Any, by: str) -> None:
     made, expected = make(), defaultdict(list)
@@ -78,15 +78,16 @@ def test_positions_are_those_of_loops(make: Any, by: str) -> None:
                     expected[row].append(float(weights[b, e, *at]))
     table = position_table(made, by=by)
     axes = ["position"] if made.by_position.inputs.ndim == 2 else ["height", "width"]
-    assert list(table) == ["stage", *BY[by], *axes, "edges", "mean", "std"]
-    check(table, ["stage", *BY[by], *axes], expected)
+    assert list(table) == ["stage", *GROUPS[by], *axes, "edges", "mean", "std"]
+    check(table, ["stage", *GROUPS[by], *axes], expected)
     edges = {row: len(each) / KEPT for row, each in expected.items()}
     assert table["edges"].tolist() == [
-        edges[row] for row in table[["stage", *BY[by], *axes]].itertuples(index=False)
+        edges[row]
+        for row in table[["stage", *GROUPS[by], *axes]].itertuples(index=False)
     ]
 
 
-@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("by", GROUPS)
 @pytest.mark.parametrize("count", [2, 20])
 def test_tokens_are_those_of_loops(by: str, count: int) -> None:
     made = text()
@@ -104,7 +105,7 @@ def test_tokens_are_those_of_loops(by: str, count: int) -> None:
                     row = place + 1, *key(by, source, target), token
                     expected[row].append(float(weights[b, e, t]))
     table = token_table(made, by=by, count=count)
-    names = ["stage", *BY[by], "token"]
+    names = ["stage", *GROUPS[by], "token"]
     assert list(table) == [*names, "count", "edges", "mean", "std"]
     check(table, names, expected)
     assert (table["count"] == [(tokens == t).sum() for t in table["token"]]).all()
@@ -114,8 +115,8 @@ def test_tokens_are_those_of_loops(by: str, count: int) -> None:
     pd.testing.assert_frame_equal(named.drop(columns="text"), table)
 
 
-@pytest.mark.parametrize("by", ["source", "target", "distance"])
-def test_nodes_are_those_of_loops(by: str) -> None:
+@pytest.mark.parametrize("by", GROUPS)
+def test_groups_are_those_of_loops(by: str) -> None:
     made = images()
     edges = edge_table(made)
     edges = edges[~edges["constant"]]
@@ -123,14 +124,17 @@ def test_nodes_are_those_of_loops(by: str) -> None:
     for edge in edges.to_dict(orient="records"):
         group = edge["stage"], *key(by, edge["source"], edge["target"])
         groups[group].append(edge)
-    table = node_table(made, by=by)
-    assert list(table)[:2] == ["stage", by] and len(table) == len(groups)
+    table = weight_table(made, by=by)
+    names = ["stage", *GROUPS[by]]
+    assert list(table) == [*names, "edges", "mean", "std", "std_edges", "open"]
+    assert len(table) == len(groups)
     for row in table.to_dict(orient="records"):
-        same = groups[row["stage"], row[by]]
+        same = groups[tuple(row[name] for name in names)]
         assert row["edges"] == len(same)
         assert row["mean"] == pytest.approx(np.mean([e["mean"] for e in same]))
         assert row["std"] == pytest.approx(np.mean([e["std"] for e in same]))
-        assert row["spread"] == pytest.approx(np.std([e["mean"] for e in same]))
+        assert row["std_edges"] == pytest.approx(np.std([e["mean"] for e in same]))
+        assert row["open"] == pytest.approx(np.mean([e["open"] for e in same]))
 
 
 def test_a_table_that_cannot_be_made_says_why() -> None:
@@ -146,5 +150,5 @@ def test_a_table_that_cannot_be_made_says_why() -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match="at least 1, got 0"):
         token_table(text(), count=0)
-    with pytest.raises(DataError, match="by must be edge"):
+    with pytest.raises(DataError, match="by must be stage"):
         position_table(text(), by="node")

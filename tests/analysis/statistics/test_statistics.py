@@ -12,32 +12,23 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from ddw_graph import create_model
-from ddw_graph.analysis.statistics.classes import (
-    class_distance_table,
-    class_share_table,
-    class_table,
-)
-from ddw_graph.analysis.statistics.clusters import (
-    cluster_table,
-    wiring_clusters,
-)
-from ddw_graph.analysis.statistics.difficulty import (
-    difficulty_table,
-    loss_group_table,
-    sample_measures,
-)
-from ddw_graph.analysis.statistics.edges import depth_table, edge_table
-from ddw_graph.analysis.statistics.information import information_table
+from ddw_graph.analysis.statistics.classes import class_table, information_table
+from ddw_graph.analysis.statistics.edges import edge_table
 from ddw_graph.analysis.statistics.observations import (
     ANSWERS,
     observation_summary,
     observations,
 )
 from ddw_graph.analysis.statistics.paths import dominant_table, path_table
-from ddw_graph.analysis.statistics.unusual import unusual_table, unusualness
+from ddw_graph.analysis.statistics.samples import (
+    difficulty_table,
+    unusual_table,
+    unusualness,
+)
 from ddw_graph.errors import DataError
 from ddw_graph.generators import complete, watts_strogatz
-from ddw_graph.training.collection import Collection, collection_of
+from ddw_graph.training.collecting import collection_of
+from ddw_graph.training.collection import Collection
 from tests.analysis.statistics.naive import random_weights, stored
 from tests.strategies import wirings
 
@@ -84,55 +75,29 @@ def test_classes_are_counted_apart(collection: Collection) -> None:
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
 
 
-def test_the_share_of_classes_is_that_of_an_analysis_of_variance(
-    collection: Collection,
-) -> None:
-    labels = collection.column("label")
-    table = class_share_table(collection)
-    assert table["chance"].unique() == pytest.approx([2 / (SAMPLES - 1)])
-    for row, (_, _, _, w) in zip(table.itertuples(), columns(collection), strict=True):
-        f, _ = stats.f_oneway(*(w[labels == c] for c in range(3)))
-        share = f * 2 / (f * 2 + SAMPLES - 3)
-        assert row.class_share == pytest.approx(share)
-        assert row.std == pytest.approx(w.std())
-    assert table["class_share"].max() > 0.8
-
-
-def test_distances_of_classes_are_those_of_their_means(collection: Collection) -> None:
-    labels = collection.column("label")
-    weights = np.array([w for *_, w in columns(collection)]).T
-    means = np.array([weights[labels == c].mean(0) for c in range(3)])
-    off = means - weights.mean(0)
-    table = class_distance_table(collection)
-    pairs = [(i, j) for i in range(3) for j in range(i, 3)]
-    assert table["class"].tolist() == ["abc"[i] for i, _ in pairs]
-    assert table["other"].tolist() == ["abc"[j] for _, j in pairs]
-    for (i, j), row in zip(pairs, table.itertuples(), strict=True):
-        distance = np.sqrt(((means[i] - means[j]) ** 2).mean())
-        assert row.distance == pytest.approx(distance, abs=1e-12)
-        cosine = off[i] @ off[j] / np.sqrt((off[i] @ off[i]) * (off[j] @ off[j]))
-        assert row.correlation == pytest.approx(cosine)
-
-
 @pytest.mark.parametrize("levels", [1, 4])
-def test_information_is_that_of_the_table_of_states(
+def test_information_is_that_of_plain_tables(
     collection: Collection, levels: int
 ) -> None:
     labels = collection.column("label")
     table = information_table(collection, levels=levels)
+    assert table["share_chance"].unique() == pytest.approx([2 / (SAMPLES - 1)])
     for row, (_, _, _, w) in zip(table.itertuples(), columns(collection), strict=True):
+        f, _ = stats.f_oneway(*(w[labels == c] for c in range(3)))
+        assert row.class_share == pytest.approx(f * 2 / (f * 2 + SAMPLES - 3))
+        assert row.std == pytest.approx(w.std())
         is_open = w[w != 0]
         bounds = np.linspace(is_open.min(), is_open.max(), levels + 1)
         level = np.clip(np.searchsorted(bounds, w, side="right"), 1, levels)
         counts = pd.crosstab(np.where(w == 0, 0, level), labels).to_numpy()
-        state = counts.sum(1) / SAMPLES
-        assert row.entropy == pytest.approx(stats.entropy(state, base=2))
-        joint = counts / SAMPLES
-        independent = np.outer(joint.sum(1), joint.sum(0))
-        known = stats.entropy(joint.ravel(), independent.ravel(), base=2)
+        assert row.entropy == pytest.approx(stats.entropy(counts.sum(1), base=2))
+        independent = np.outer(counts.sum(1), counts.sum(0)).ravel()
+        known = stats.entropy(counts.ravel(), independent, base=2)
         assert row.information == pytest.approx(known, abs=1e-12)
-        free = (counts.shape[0] - 1) * (counts.shape[1] - 1)
-        assert row.chance == pytest.approx(free / (2 * SAMPLES * np.log(2)))
+        freedom = (counts.shape[0] - 1) * (counts.shape[1] - 1)
+        chance = freedom / (2 * SAMPLES * np.log(2))
+        assert row.information_chance == pytest.approx(chance)
+    assert table["class_share"].max() > 0.8
     with pytest.raises(DataError, match=r"levels must be in \[1, 256\], got 0"):
         information_table(collection, levels=0)
 
@@ -176,8 +141,8 @@ def test_unusual_is_far_from_its_class(collection: Collection) -> None:
     np.testing.assert_allclose(unusualness(collection), expected)
     # 1 is usual: in the square mean of all samples.
     assert (unusualness(collection) ** 2).mean() == pytest.approx(1)
-    table = unusual_table(collection, count=5)
-    order = np.argsort(-expected)[:5]
+    table = unusual_table(collection)
+    order = np.argsort(-expected)
     assert table["sample"].tolist() == order.tolist()
     assert table["label"].tolist() == [collection.classes[c] for c in labels[order]]
 
@@ -194,42 +159,6 @@ def test_one_sample_of_a_class_and_rounding_are_not_unusual() -> None:
     assert (found**2).tolist() == pytest.approx([2 / 3, 8 / 3, 2 / 3, 0])
 
 
-def test_clusters_find_the_kinds_that_are_there() -> None:
-    dag = complete(3)
-    generator = np.random.default_rng(0)
-    kinds = np.repeat([2, 0, 1], [25, 20, 15])
-    centres = generator.random((3, dag.number_of_edges()))
-    weights = centres[kinds] + generator.normal(0, 0.01, (60, 10))
-    made = stored([dag], [weights], kinds)
-    found = wiring_clusters(made, clusters=3, seed=0)
-    # Numbered by size: 25 of class c, 20 of a, 15 of b.
-    assert found.tolist() == np.repeat([0, 1, 2], [25, 20, 15]).tolist()
-    table = cluster_table(made, clusters=3, seed=0)
-    assert table["samples"].tolist() == [25, 20, 15]
-    assert table[["of a", "of b", "of c"]].to_numpy().tolist() == [
-        [0, 0, 25],
-        [20, 0, 0],
-        [0, 15, 0],
-    ]
-    told = pd.DataFrame(made.columns).groupby(np.repeat([0, 1, 2], [25, 20, 15]))
-    right = told.apply(lambda rows: (rows["label"] == rows["prediction"]).mean())
-    assert table["accuracy"].tolist() == pytest.approx(right.tolist())
-    macs = told["expected_macs"].mean().tolist()
-    assert table["expected_macs"].tolist() == pytest.approx(macs)
-    with pytest.raises(DataError, match=r"clusters must be in \[2, 60\]"):
-        wiring_clusters(made, clusters=61, seed=0)
-
-
-def test_constant_edges_make_no_clusters() -> None:
-    weights = np.full((30, 10), 0.5)
-    weights[:, 4] = np.repeat([0.2, 0.8], 15)
-    # A constant edge that would say otherwise, were it asked.
-    weights[:, 1] = 9 * (np.arange(30) % 2)
-    made = stored([complete(3)], [weights], np.arange(30) % 3, constant=[1])
-    found = wiring_clusters(made, clusters=2, seed=0)
-    assert len(set(found[:15])) == len(set(found[15:])) == 1
-
-
 def test_dominant_paths_are_counted_by_stage(collection: Collection) -> None:
     table = dominant_table(collection)
     groups = path_table(collection).groupby(["stage", "dominant"])["share"]
@@ -241,53 +170,34 @@ def test_dominant_paths_are_counted_by_stage(collection: Collection) -> None:
     assert order == sorted(order) and len(order) > 4
 
 
-def test_depths_are_those_of_the_longest_path(collection: Collection) -> None:
-    edges = edge_table(collection)
-    table = depth_table(collection)
-    assert table["edges"].sum() == (~edges["constant"]).sum()
-    # In a complete DAG a node's depth is its place.
-    first = table[table["stage"] == 1]
-    weighted = edges[(edges["stage"] == 1) & ~edges["constant"]]
-    for column in ("mean", "std", "open"):
-        assert first[column].tolist() == pytest.approx(weighted[column].tolist())
-    assert first["source_depth"].tolist() == weighted["source"].tolist()
-
-
 def test_difficulty_is_a_rank_correlation_with_the_loss(
     collection: Collection,
 ) -> None:
-    measures = sample_measures(collection)
-    paths = path_table(collection)
-    for column in ("open_edges", "depth"):
-        total = [paths[paths["sample"] == s][column].sum() for s in range(SAMPLES)]
-        assert measures[column].tolist() == pytest.approx(total)
+    known = {name: collection.column(name) for name in collection.columns}
+    paths = path_table(collection).groupby("sample")
+    measures = {
+        "expected_macs": known["expected_macs"],
+        "open_edges": paths["open_edges"].sum().to_numpy(),
+        "depth": paths["depth"].sum().to_numpy(),
+        "share": paths["share"].mean().to_numpy(),
+        "unusualness": unusualness(collection),
+    }
     table = difficulty_table(collection).set_index("measure")
-    for name, row in table.iterrows():
-        rho = stats.spearmanr(measures[str(name)], measures["loss"]).statistic
+    assert list(table.index) == list(measures)
+    right = known["label"] == known["prediction"]
+    for name, values in measures.items():
+        row = table.loc[name]
+        rho = stats.spearmanr(values, known["loss"]).statistic
         assert row["correlation"] == pytest.approx(rho)
         reach = 1.96 * np.sqrt((1 + rho**2 / 2) / (SAMPLES - 3))
         bounds = np.tanh(np.arctanh(rho) + np.array([-reach, reach]))
         assert [row["low"], row["high"]] == pytest.approx(list(bounds))
-        kinds = [measures.loc[measures["right"] == r, str(name)] for r in (True, False)]
-        means = [values.mean() for values in kinds]
+        means = values[right].mean(), values[~right].mean()
         assert [row["right"], row["wrong"]] == pytest.approx(means)
-    told = pd.DataFrame(collection.columns)
-    assert measures["right"].tolist() == (told["label"] == told["prediction"]).tolist()
-    for column in ("loss", "expected_macs"):
-        assert measures[column].tolist() == told[column].tolist()
-    shares = paths.groupby("sample")["share"].mean()
-    assert measures["share"].tolist() == pytest.approx(shares.tolist())
-    assert measures["unusualness"].tolist() == unusualness(collection).tolist()
-    groups = loss_group_table(collection, groups=4)
-    assert groups["group"].tolist() == [1, 2, 3, 4]
-    assert groups["samples"].tolist() == [15] * 4
-    by_loss = measures.sort_values("loss")
-    quarters = [by_loss.iloc[15 * k : 15 * k + 15] for k in range(4)]
-    for column, of in (("loss", "loss"), ("accuracy", "right"), ("depth", "depth")):
-        expected = [quarter[of].mean() for quarter in quarters]
-        assert groups[column].tolist() == pytest.approx(expected)
-    with pytest.raises(DataError, match=r"groups must be in \[1, 60\], got 61"):
-        loss_group_table(collection, groups=61)
+    bare = replace(collection, columns={"loss": known["loss"]} | known, classes=())
+    without = difficulty_table(bare).set_index("measure")
+    assert list(without) == ["correlation", "low", "high"]
+    pd.testing.assert_frame_equal(without, table.iloc[:4, :3])
 
 
 def planted(sign: int, noise: float, seed: int = 0) -> Collection:
@@ -312,7 +222,6 @@ def test_observations_hold_where_they_were_planted(sign: int, holds: str) -> Non
     assert (np.sign(table["relative"]) == sign).all()
     assert (table["low"] < table["relative"]).all()
     assert (table["relative"] < table["high"]).all()
-    assert (np.sign(table["correlation"]) == sign * np.array([-1, 1, 1])).all()
 
 
 def test_an_effect_is_that_of_plain_loops_and_its_interval_is_welchs() -> None:
@@ -385,11 +294,9 @@ def test_what_several_networks_show_is_counted_and_averaged() -> None:
     tables[0]["relative"] *= 5  # so that no mean is a median
     summary = observation_summary(pd.concat(tables))
     assert summary[list(ANSWERS)].to_numpy().tolist() == [[2, 1, 0]] * 3
-    for column in ("correlation", "relative"):
-        values = np.array([table[column] for table in tables])
-        assert summary[column].tolist() == pytest.approx(values.mean(0))
-        std = values.std(0, ddof=1)
-        assert summary[f"{column}_std"].tolist() == pytest.approx(std)
+    values = np.array([table["relative"] for table in tables])
+    assert summary["relative"].tolist() == pytest.approx(values.mean(0))
+    assert summary["relative_std"].tolist() == pytest.approx(values.std(0, ddof=1))
 
 
 def test_what_never_varies_is_no_observation() -> None:
@@ -399,8 +306,7 @@ def test_what_never_varies_is_no_observation() -> None:
     same = stored([dag], [np.full((6, 10), 0.7)], labels)
     assert not edge_table(same)["std"].any()
     assert (observations(same, same)["holds"] == "no significant effect").all()
-    assert class_share_table(same)["class_share"].isna().all()
-    assert class_distance_table(same)["correlation"].isna().all()
+    assert information_table(same)["class_share"].isna().all()
     assert not unusualness(same).any()
     with pytest.raises(DataError, match="weights that differ between samples"):
         unusual_table(same)
@@ -409,21 +315,10 @@ def test_what_never_varies_is_no_observation() -> None:
         observations(none, none)
 
 
-def test_samples_without_classes_have_the_tables_that_need_none(
-    collection: Collection,
-) -> None:
+def test_tables_of_classes_need_classes(collection: Collection) -> None:
     known = {name: collection.column(name) for name in ("loss", "expected_macs")}
     bare = replace(collection, columns=known, classes=())
-    for table, lost in (
-        (cluster_table, {"accuracy", "of a", "of b", "of c"}),
-        (loss_group_table, {"accuracy", "unusualness"}),
-        (difficulty_table, {"right", "wrong"}),
-    ):
-        whole, found = table(collection), table(bare)
-        expected = whole.drop(columns=[*lost])
-        pd.testing.assert_frame_equal(found, expected.head(len(found)))
-    assert len(difficulty_table(bare)) == 4
-    for table in (class_table, class_share_table, class_distance_table, unusual_table):
+    for table in (class_table, information_table, unusual_table):
         with pytest.raises(DataError, match="have no classes") as caught:
             table(bare)
         assert "\n" not in str(caught.value)

@@ -1,16 +1,16 @@
-"""The picture of a sweep shows each run, and each setting's mean over its seeds."""
+"""The picture of graphs shows each run, and each entry's mean over its seeds."""
 
 from typing import Any
 
 import numpy as np
 
-from ddw_graph.analysis.sweep_report import graph_figure
+from ddw_graph.analysis.comparison_figures import graph_figure
 
 
 def row(
     wiring: str, seed: int, accuracy: float, **graph: float | None
 ) -> dict[str, Any]:
-    known = {"wiring": wiring, "edges": "learned", "seed": seed}
+    known = {"entry": wiring, "wiring": wiring, "edges": "learned", "seed": seed}
     return {**known, "test_accuracy": accuracy, **graph}
 
 
@@ -18,10 +18,10 @@ def looks(biases: int) -> set[tuple[str, str]]:
     """Returns the markers of settings that differ in their bias, with their names."""
     rows = [
         row("ws", 0, 0.8, clustering=0.2, average_path_length=2.0)
-        | {"edges": f"dynamic:bias={bias}"}
+        | {"entry": bias, "edges": f"dynamic:bias={bias}"}
         for bias in range(biases)
     ]
-    lines = graph_figure(rows, ["edges", "seed"]).axes[0].lines[1::2]
+    lines = graph_figure(rows).axes[0].lines[1::2]
     assert len(lines) == biases
     return {(str(line.get_marker()), str(line.get_label())) for line in lines}
 
@@ -37,7 +37,7 @@ def test_the_picture_has_each_run_and_the_mean_of_each_setting() -> None:
         row("ws:k=4,p=0.5", 1, 0.9, clustering=0.4, average_path_length=3.0),
         row("complete", 0, 0.7, clustering=1.0, average_path_length=None),
     ]
-    left, right = graph_figure(rows, ["wiring", "seed"]).axes
+    left, right = graph_figure(rows).axes
     drawn = [line.get_xydata() for line in left.lines]
     expected = [[(0.2, 80), (0.4, 90)], [(0.3, 85)], [(1.0, 70)], [(1.0, 70)]]
     for found, wanted in zip(drawn, expected, strict=True):
