@@ -168,7 +168,6 @@ def report_table(found: Rows) -> str:
         **({"known as": "{name}"} if "name" in first else {}),
         **score_columns("wiring and edges", metric, others),
         "parameters": "{parameters:,.0f}",
-        "MACs, M": lambda row: f"{row['macs'] / 1e6:.2f}",
         "total MACs, M": lambda row: f"{row['total_macs'] / 1e6:.2f}",
         "expected MACs, M (share of total)": _expected,
         "training, s": "{train_seconds:.1f}",

@@ -123,7 +123,7 @@ def _price(
         "edge_weights": edges,
         "image_size": size,
         "params": found.parameters,
-        "macs": found.macs,
+        "layer_macs": found.layer_macs,
         "total_macs": found.total_macs,
     }
 
@@ -173,8 +173,8 @@ def _summary(
         rows += [
             ("model", f"{price['model']}, {price['edge_weights']} edges, {size} px"),
             ("params", f"{price['params'] / 1e6:.2f}M"),
-            ("MACs", f"{price['macs'] / 1e6:.0f}M of convolutions and FC"),
-            ("", f"{price['total_macs'] / 1e6:.0f}M of everything"),
+            ("total MACs", f"{price['total_macs'] / 1e6:.0f}M"),
+            ("layer MACs", f"{price['layer_macs'] / 1e6:.0f}M of convolutions and FC"),
         ]
     origin = ", ".join(f"{key}={value}" for key, value in arguments.items())
     return [

@@ -46,21 +46,21 @@ def models(names: tuple[str, ...], table1: bool, table2: bool, as_json: bool) ->
             for edges, price in prices(name).items():
                 row[edges] = {
                     "params": price.parameters,
-                    "macs": price.macs,
+                    "layer_macs": price.layer_macs,
                     "total_macs": price.total_macs,
                 }
             rows.append(row)
     if as_json:
         click.echo(json.dumps(rows))
         return
-    header = ("network", "px", "edges", "params, M", "MACs, M", "total MACs, M")
+    header = ("network", "px", "edges", "params, M", "layer MACs, M", "total MACs, M")
     lines = [
         (
             row["network"] if edges == "fixed" else "",
             str(row["image_size"]) if edges == "fixed" else "",
             edges,
             f"{row[edges]['params'] / 1e6:.3f}",
-            f"{row[edges]['macs'] / 1e6:.1f}",
+            f"{row[edges]['layer_macs'] / 1e6:.1f}",
             f"{row[edges]['total_macs'] / 1e6:.1f}",
         )
         for row in rows
@@ -86,7 +86,7 @@ def _table1(as_json: bool) -> None:
         "params, M: paper",
         "ours",
         "difference",
-        "MACs, M: paper",
+        "layer MACs, M: paper",
         "ours",
         "difference",
         "total MACs, M",
@@ -99,8 +99,8 @@ def _table1(as_json: bool) -> None:
             f"{row.parameters:.3f}",
             f"{row.parameters - row.paper_parameters:+.3f}",
             f"{row.paper_macs:.0f}",
-            f"{row.macs:.1f}",
-            f"{100 * (row.macs / row.paper_macs - 1):+.2f} %",
+            f"{row.layer_macs:.1f}",
+            f"{100 * (row.layer_macs / row.paper_macs - 1):+.2f} %",
             f"{row.total_macs:.1f}",
         )
         for row in rows

@@ -67,7 +67,7 @@ def predict(
     """Name the classes of images, and how each was wired.
 
     Of each image: the most probable classes, open edges and alive nodes of its wiring,
-    and the MACs that it asks for. Images are prepared as the RUN's evaluation does; RUN
+    and its expected MACs. Images are prepared as the RUN's evaluation does; RUN
     may be a saved network too. Those that cannot be read are named on stderr and left
     out, and the exit code is then 1.
 
@@ -157,15 +157,15 @@ def _table(
 ) -> Iterator[str]:
     """Yields lines whose columns line up, as wide as the longest file name."""
     wide = max(4, *(len(printable(name)) for name in files))
-    edges, nodes = about["edges"], about["nodes"]
-    of_edges, of_nodes = f"of {edges} edges", f"of {nodes} nodes"
-    header = f"{'file':{wide}}  {of_edges}  {of_nodes}  MACs, M  classes"
+    of_edges = f"of {about['edges']} edges"
+    of_nodes = f"of {about['computing']} computing nodes"
+    header = f"{'file':{wide}}  {of_edges}  {of_nodes}  expected MACs, M  classes"
     yield header
     for each in found:
         pairs = zip(each.classes, each.probabilities, strict=True)
         classes = ", ".join(f"{printable(name)} {100 * p:.1f} %" for name, p in pairs)
         yield (
             f"{printable(each.file):{wide}}  {each.open_edges:>{len(of_edges)}}  "
-            f"{each.alive_nodes:>{len(of_nodes)}}  {each.expected_macs / 1e6:7.2f}  "
+            f"{each.alive_nodes:>{len(of_nodes)}}  {each.expected_macs / 1e6:16.2f}  "
             f"{classes}"
         )

@@ -67,7 +67,7 @@ def prune(
     for name, network in (("before", model), ("after", small)):
         price = cost(network, data.image_size)
         report[name] = {
-            "nodes": sum(len(stage.dag) for stage in network.stages),
+            "computing": sum(len(stage.plan.computing) for stage in network.stages),
             "edges": sum(stage.dag.number_of_edges() for stage in network.stages),
             "parameters": price.parameters,
             "total_macs": price.total_macs,
@@ -81,8 +81,8 @@ def prune(
     for name in ("before", "after"):
         row = report[name]
         click.echo(
-            f"{name}: {row['nodes']} nodes, {row['edges']} edges, "
-            f"{row['parameters']:,} parameters, {row['total_macs'] / 1e6:.2f}M MACs, "
+            f"{name}: {row['computing']} computing nodes, {row['edges']} edges, "
+            f"{row['parameters']:,} parameters, {row['total_macs'] / 1e6:.2f}M total MACs, "
             f"test accuracy {100 * row['test_accuracy']:.2f} %"
         )
     click.echo(str(file))

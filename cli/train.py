@@ -173,6 +173,6 @@ def train(
         click.echo(
             f"{out}: {found} after {result['epochs']} epochs, "
             f"{result['parameters']:,} parameters, "
-            f"{result['macs'] / 1e6:.2f}M MACs, expected MACs "
-            f"{result['expected_macs'] / result['total_macs']:.0%} of all"
+            f"{result['total_macs'] / 1e6:.2f}M total MACs, expected MACs "
+            f"{result['expected_macs'] / result['total_macs']:.0%} of the total"
         )

@@ -28,9 +28,7 @@ def check_free(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     if not path.parent.is_dir():
         raise FileError(f"{path} needs its folder, got no {path.parent}")
     if os.path.lexists(path) and not overwrite:
-        raise FileError(
-            f"{path} is there already; replace it with --overwrite (overwrite=True)"
-        )
+        raise FileError(f"{path} is there already; replace it with --overwrite")
 
 
 def write_bytes(
@@ -71,7 +69,7 @@ def write_bytes(
             if not overwrite:
                 raise FileError(
                     f"{path} is there already, with other content; replace it with "
-                    "--overwrite (overwrite=True)"
+                    "--overwrite"
                 )
         os.replace(draft, path)
     except OSError as error:

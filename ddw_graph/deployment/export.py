@@ -187,7 +187,7 @@ def _size(source: Trained, image_size: int | None) -> int:
     size = source.image_size if image_size is None else image_size
     if size is None:
         raise ExportError(
-            "image_size (--image-size) must be given for a network without a run or a "
+            "--image-size must be given for a network without a run or a "
             "known name, got none"
         )
     if size < 1:

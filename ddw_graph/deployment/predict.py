@@ -73,7 +73,7 @@ class Predictor:
         if self.trained.classes is None or self.trained.transform is None:
             raise RunError(
                 "predictions need a run, which knows classes and transform of images, "
-                "got a network only; give the run with run= (--run)"
+                "got a network only; give the run with --run"
             )
 
     @property
@@ -95,7 +95,7 @@ class Predictor:
         return {
             "transform": self.transform.as_dict(),
             "edges": sum(len(stage.plan.edges) for stage in stages),
-            "nodes": sum(len(stage.plan.computing) for stage in stages),
+            "computing": sum(len(stage.plan.computing) for stage in stages),
             "total_macs": price.total_macs,
             "stages": stage_edges(self.trained.network),
         }

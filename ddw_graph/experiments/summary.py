@@ -73,7 +73,7 @@ class Metric(NamedTuple):
     digits: int
 
 
-COSTS = ("parameters", "macs", "total_macs", "expected_macs", "train_seconds")
+COSTS = ("parameters", "total_macs", "expected_macs", "train_seconds")
 """Columns of a run's row that a summary averages."""
 
 ACCURACY = Metric("test_accuracy", "accuracy", 100, "accuracy, %", "points", 2)

@@ -30,8 +30,8 @@ class Cost:
     Args:
         part: What it is the cost of.
         parameters: Number of parameters.
-        macs: MACs of convolutions and fully connected layers, edge weights left out:
-            the paper's convention in Tables 1, 4 and 5.
+        layer_macs: MACs of convolutions and fully connected layers, edge weights left
+            out: the paper's convention in Tables 1, 4 and 5.
         aggregation: MACs of the weighted sums: one for each element of each input.
         weighing: MACs of what weighs the edges, as ``EdgeWeights.macs`` reports them:
             of dynamic edges the routers, and the additions of their pooling.
@@ -39,14 +39,14 @@ class Cost:
 
     part: str
     parameters: int
-    macs: int
+    layer_macs: int
     aggregation: int = 0
     weighing: int = 0
 
     @property
     def total_macs(self) -> int:
         """MACs of everything that this counts."""
-        return self.macs + self.aggregation + self.weighing
+        return self.layer_macs + self.aggregation + self.weighing
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the figures by name, ready for JSON."""
@@ -239,7 +239,7 @@ def cost(
         parts.insert(0, Cost("other", parameters(model), others))
     else:
         parts.append(Cost("head", parameters(model.head), macs("head")))
-    figures = ("parameters", "macs", "aggregation", "weighing")
+    figures = ("parameters", "layer_macs", "aggregation", "weighing")
     total = {name: sum(getattr(part, name) for part in parts) for name in figures}
     return NetworkCost(part="network", parts=tuple(parts), work=tuple(works), **total)
 

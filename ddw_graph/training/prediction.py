@@ -91,7 +91,6 @@ class Prediction(Task):
             "epochs": len(history),
             "train_seconds": sum(row["train_seconds"] for row in history),
             "parameters": price.parameters,
-            "macs": price.macs,
             "total_macs": price.total_macs,
             "expected_macs": last["test_macs_share"] * price.total_macs,
         }

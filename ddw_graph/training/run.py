@@ -27,7 +27,7 @@ from ddw_graph.training.transform import Transform
 
 PREDICTION = (
     *("test_accuracy", "test_loss", "train_seconds"),
-    *("parameters", "macs", "total_macs", "expected_macs"),
+    *("parameters", "total_macs", "expected_macs"),
 )
 NUMBERS = {
     "classification": PREDICTION,
@@ -59,7 +59,7 @@ class Run:
         ...     recipe = recipe_named("small", epochs=1)
         ...     run = train(network, data, recipe, seed=0, folder=f"{folder}/run")
         ...     sorted(run.result)[:3], len(run.log), run.analysis.samples
-        (['epochs', 'expected_macs', 'macs'], 1, 20)
+        (['epochs', 'expected_macs', 'parameters'], 1, 20)
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

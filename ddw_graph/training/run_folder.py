@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import pickle
 import platform
 import warnings
 import zipfile
@@ -215,6 +216,8 @@ class RunFolder:
             missing = {"model", "optimizer", "history"} - set(state)
         except Exception as error:  # a damaged file can make the reader raise anything
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if isinstance(error, pickle.UnpicklingError):
+                reason = "it holds more than tensors, numbers and text"
             raise RunError(f"{path} must be a whole checkpoint: {reason}") from error
         if missing:
             raise RunError(f"{path} must be a checkpoint, it lacks {sorted(missing)}")

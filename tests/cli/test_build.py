@@ -176,7 +176,7 @@ def test_the_cost_of_a_network() -> None:
         "randwire_tiny", wiring="ws:k=4,p=0.75", edges="learned", n=6, seed=2
     )
     assert printed["params"] == sum(p.numel() for p in model.parameters())
-    assert printed["macs"] == cost(model, image_size=28).macs
+    assert printed["layer_macs"] == cost(model, image_size=28).layer_macs
     assert printed["total_macs"] == cost(model, image_size=28).total_macs
     assert (printed["model"], printed["edge_weights"]) == ("randwire_tiny", "learned")
     assert "M of convolutions and FC" in build(*WS, *options[:-1]).stdout

@@ -158,7 +158,7 @@ def test_predicts_as_a_table_as_csv_and_as_json(run: Path, pictures: Path) -> No
     assert table.exit_code == 0, table.output
     assert table.stderr.startswith("images: grey, short side resized to 8 px, centre")
     header, *lines = table.stdout.splitlines()
-    assert "of 18 edges  of 6 nodes  MACs, M  classes" in header and len(lines) == 4
+    assert "of 18 edges  of 6 computing nodes  expected MACs, M  classes" in header and len(lines) == 4
     assert lines[0].startswith(f"{pictures}/0.png ")
     images = predicted(run, pictures)
     for line, image in zip(lines, images, strict=True):
@@ -202,7 +202,7 @@ def test_predicts_with_a_saved_network(
     saved = tmp_path / "net.safetensors"
     saved.write_bytes((run / "model.safetensors").read_bytes())
     alone = call("predict", saved, pictures)
-    assert alone.exit_code == 2 and "give the run with run= (--run)" in alone.stderr
+    assert alone.exit_code == 2 and "give the run with --run" in alone.stderr
     assert predicted(saved, pictures, "--run", run) == predicted(run, pictures)
 
 

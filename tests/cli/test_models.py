@@ -22,7 +22,7 @@ def test_says_what_networks_cost() -> None:
     found = cost(create_model("randwire_tiny", edges="learned"), 28)
     assert tiny["learned"] == {
         "params": found.parameters,
-        "macs": found.macs,
+        "layer_macs": found.layer_macs,
         "total_macs": found.total_macs,
     }
     assert resnet["fixed"]["params"] == 11_689_512

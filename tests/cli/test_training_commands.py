@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import RunFolder
+from tests.analysis.explorer.pages import data_of
 from tests.cli.command import SHARED, SMALL, call, succeeds
 from tests.training.photographs import members, shard, shards
 
@@ -80,7 +82,7 @@ def test_trains_toward_a_budget_and_tells_what_is_expected(tmp_path: Path) -> No
     assert config["model"]["edges"] == "dynamic:bias=1.5,gate=hard,threshold=0.5"
     result = json.loads((run / "result.json").read_text())
     share = result["expected_macs"] / result["total_macs"]
-    assert f"expected MACs {share:.0%} of all" in done.stdout
+    assert f"expected MACs {share:.0%} of the total" in done.stdout
     assert f"expected MACs {100 * share:.0f} %" in done.stderr
 
 
@@ -429,6 +431,20 @@ def test_prunes_what_never_opens(tmp_path: Path) -> None:
     told = json.loads(done.stdout)
     assert told["after"]["edges"] < told["before"]["edges"]
     assert told["after"]["total_macs"] < told["before"]["total_macs"]
+    # One quantity under one name: what training, prediction and the page report.
+    result = json.loads((run / "result.json").read_text())
+    assert result["total_macs"] == told["before"]["total_macs"]
+    image = tmp_path / "a.png"
+    Image.new("L", (28, 28)).save(image)
+    about = json.loads(call("predict", run, image, "--json").stdout)
+    for name in ("total_macs", "computing", "edges"):
+        assert about[name] == told["before"][name]
+    assert call("explore", run, "--samples", 10, "--out", tmp_path / "p").exit_code == 0
+    page = data_of((tmp_path / "p").read_text())["networks"][0]
+    stages = page["stages"]
+    assert about["total_macs"] == page["otherMacs"] + sum(
+        sum(stage["edgeMacs"]) + sum(stage["nodeMacs"]) for stage in stages
+    )
     small = load(run / "pruned.safetensors")
     counted = sum(stage.dag.number_of_edges() for stage in small.stages)
     assert counted == told["after"]["edges"]

@@ -18,7 +18,7 @@ from ddw_graph.training.run_folder import RunFolder, write_json
 
 FIGURES = (
     *("test_accuracy", "test_loss", "train_loss", "train_seconds", "parameters"),
-    *("macs", "total_macs", "expected_macs"),
+    *("total_macs", "expected_macs"),
 )
 RESULT: dict[str, Any] = dict.fromkeys(FIGURES, 1.0) | {"epochs": 1, "model_sha256": ""}
 """The result of a run."""

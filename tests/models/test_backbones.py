@@ -191,7 +191,7 @@ def test_with_fixed_edges_it_costs_what_the_librarys_own_does(name: str) -> None
         new = create_model(name, edges="fixed")
     price = cost(new, image_size=64)
     assert stages(new) == NODES[name]
-    assert price.macs == counter.get_total_flops() // 2
+    assert price.layer_macs == counter.get_total_flops() // 2
     assert price.parameters == PARAMETERS[name]
     assert price.parameters == sum(p.numel() for p in old.parameters())
     assert price.weighing == 0
@@ -204,7 +204,7 @@ def test_what_lies_between_stages_is_paid_for_too(name: str) -> None:
     price = cost(rewire(old, edges="fixed"), image_size=64)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         old.to("meta").eval()(torch.empty(1, 3, 64, 64, device="meta"))
-    assert price.macs == counter.get_total_flops() // 2
+    assert price.layer_macs == counter.get_total_flops() // 2
     assert price.parameters == sum(p.numel() for p in old.parameters())
 
 

@@ -47,7 +47,7 @@ def test_randwire_small_costs_what_table_4_says(
                 "randwire_small", wiring=wiring, edges=edges, seed=seed
             )
         prices.append(cost(model))
-    assert fmean(price.macs for price in prices) == pytest.approx(macs, rel=tolerance)
+    assert fmean(price.layer_macs for price in prices) == pytest.approx(macs, rel=tolerance)
     if edges == "learned":
         assert all(5.4e6 <= price.parameters <= 6.1e6 for price in prices)
 
@@ -83,15 +83,15 @@ def test_the_parts_of_a_cost_add_up_to_hand_counts() -> None:
     )
     price = cost(model, image_size=8)
     stem, first, *_, head = price.parts
-    assert (stem.macs, stem.parameters) == (64 * 9 * 4, 9 * 4 + 8)
+    assert (stem.layer_macs, stem.parameters) == (64 * 9 * 4, 9 * 4 + 8)
     # Two separable convolutions and a projection, 4 x 4 px after the stride.
-    assert first.macs == 16 * (2 * (4 * 9 + 16) + 16)
+    assert first.layer_macs == 16 * (2 * (4 * 9 + 16) + 16)
     # Edge 0 -> 1 carries 8 x 8 px, the other five 4 x 4.
     assert first.aggregation == 4 * (64 + 5 * 16)
     assert first.weighing == 4 * (3 + 2 + 1) + 4 * 16 * 3  # routers and pooling
-    assert (head.macs, head.parameters) == (160, 170)
+    assert (head.layer_macs, head.parameters) == (160, 170)
     assert price.parameters == sum(p.numel() for p in model.parameters())
-    for name in ("macs", "aggregation", "weighing", "total_macs"):
+    for name in ("layer_macs", "aggregation", "weighing", "total_macs"):
         assert getattr(price, name) == sum(getattr(p, name) for p in price.parts)
 
 

@@ -315,7 +315,7 @@ def test_its_cost_counts_the_stages_and_all_else() -> None:
     found = cost(new, inputs=inputs)
     assert [part.part for part in found.parts] == ["other", "stage 1"]
     assert found.parameters == sum(p.numel() for p in new.parameters())
-    assert [part.macs for part in found.parts] == [5 * 6 * 3, 4 * 2 * 5 * 6 * 6]
+    assert [part.layer_macs for part in found.parts] == [5 * 6 * 3, 4 * 2 * 5 * 6 * 6]
     assert found.expected_macs([torch.ones(1, 6, 6).tril(-1)]) == found.total_macs
     with pytest.raises(ModelError, match="needs inputs="):
         cost(new)

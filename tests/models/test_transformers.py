@@ -212,7 +212,7 @@ def test_cost_counts_every_product() -> None:
     price = cost(network)
     length, width, vocabulary = 12, 16, 32
     of_block = length * 12 * width**2 + 2 * length**2 * width
-    assert price.macs == 2 * of_block + length * width * vocabulary
+    assert price.layer_macs == 2 * of_block + length * width * vocabulary
     assert price.parameters == sum(p.numel() for p in network.parameters())
     edges = len(network.stages[0].plan.edges)
     assert price.aggregation == edges * length * width

@@ -152,7 +152,7 @@ def test_the_operation_of_each_node_is_counted() -> None:
     stage = Stage(complete(4), 4, 4, edges="fixed", operation=operation)
     price = cost(Network(nn.Identity(), [stage], head, in_channels=4), 8)
     assert list(price.work[0].operations) == [0, *expected, 0]
-    assert price.parts[1].macs == sum(expected)
+    assert price.parts[1].layer_macs == sum(expected)
     assert price.parts[1].parameters == sum(p.numel() for p in stage.parameters())
 
 

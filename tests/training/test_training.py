@@ -284,8 +284,8 @@ def test_a_damaged_checkpoint_is_one_clear_error(
         with pytest.raises(RunError, match="checkpoint"):
             Run(unfinished).network()
     torch.save({"model": Planted(marker)}, path)
-    with pytest.raises(RunError, match="must be a whole checkpoint"):
-        Run(unfinished).network()
+    with pytest.raises(RunError, match="more than tensors, numbers and text$"):
+        Run(unfinished).network()  # and not torch's advice to load it all the same
     assert not marker.exists()
     path.unlink()
     with pytest.raises(RunError, match="or checkpoint.pt"):
