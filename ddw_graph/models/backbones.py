@@ -74,9 +74,6 @@ def library_model(name: str, *, num_classes: int, in_channels: int) -> nn.Module
         num_classes: Number of classes.
         in_channels: Channels of an image; where the library offers only three, the
             first convolution is replaced.
-
-    Raises:
-        ModelError: If there is no such network, or its library is not installed.
     """
     if name in BACKBONES:
         model = BACKBONES[name](num_classes)

@@ -51,10 +51,6 @@ def split_block(block: nn.Module, run: Run | None = None) -> list[BlockParts]:
         block: The block.
         run: What it takes beside its features, and returns.
 
-    Raises:
-        ModelError: If ``torch.fx`` cannot trace the block, or one of its additions does
-            not add a branch to a shortcut.
-
     Example:
         >>> from torchvision.models.resnet import BasicBlock
         >>> (parts,) = split_block(BasicBlock(8, 8))
@@ -169,9 +165,6 @@ def _ending_in_module(
     """Returns the module that maps one value to another, its last module by itself.
 
     A stage can then fuse a normalisation at the end with the sum that follows.
-
-    Raises:
-        LookupError: If ``leaving`` depends on other values than ``entering``.
     """
     inputs = leaving.all_input_nodes
     is_last = leaving.op == "call_module" and len(inputs) == 1 and not names

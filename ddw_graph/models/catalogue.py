@@ -44,9 +44,6 @@ READING = (
 def prices(name: str) -> dict[str, NetworkCost]:
     """Returns the cost of a network with each kind of edges and its default wiring.
 
-    Raises:
-        ModelError: If there is no such network.
-
     Example:
         >>> {edges: price.parameters for edges, price in prices("resnet18").items()}
         {'fixed': 11689512, 'learned': 11689536, 'dynamic': 11695308}

@@ -14,8 +14,7 @@ from ddw_graph.models.rewiring import create_backbone, restore_backbone
 from ddw_graph.models.transformers import (
     GPT,
     VIT,
-    create_gpt,
-    create_vit,
+    create_transformer,
     restore_transformer,
 )
 from ddw_graph.nn.edge_weights import Edges
@@ -34,19 +33,31 @@ class Family(NamedTuple):
         create: Returns one by its name; its keywords are the settings.
         restore: Returns one of a configuration, its wirings and its edge weights; its
             keywords are what a configuration cannot hold.
+        without: Keywords of ``create`` that are no settings of this family.
     """
 
     title: str
     names: Collection[str]
     create: Callable[..., Network]
     restore: Callable[..., Network]
+    without: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> list[str]:
+        """The names of the settings."""
+        _, *names = signature(self.create).parameters
+        return [name for name in names if name not in self.without]
 
 
-RANDWIRE = Family("RandWire's networks", LAYOUTS, create_randwire, restore_randwire)
 BACKBONE = Family("backbones", BACKBONES, create_backbone, restore_backbone)
-LANGUAGE = Family("language models", GPT, create_gpt, restore_transformer)
-VISION = Family("vision Transformers", VIT, create_vit, restore_transformer)
-FAMILIES = (RANDWIRE, BACKBONE, LANGUAGE, VISION)
+TRANSFORMER = create_transformer, restore_transformer
+OF_IMAGES = ("image_size", "patch", "num_classes", "in_channels")
+FAMILIES = (
+    Family("RandWire's networks", LAYOUTS, create_randwire, restore_randwire),
+    BACKBONE,
+    Family("language models", GPT, *TRANSFORMER, without=OF_IMAGES),
+    Family("vision Transformers", VIT, *TRANSFORMER, ("context", "vocabulary")),
+)
 
 
 def list_models() -> list[str]:
@@ -90,9 +101,8 @@ def create_model(
         features_only: Whether to return a ``FeatureNetwork``, which has no head.
         out_indices: The levels that it returns; see there.
         settings: See below, and those of ``create_randwire`` for RandWire's networks,
-            of ``create_gpt`` for language models, of ``create_vit`` for vision
-            Transformers, and of ``create_backbone`` for all others. None stands for the
-            default.
+            of ``create_transformer`` for Transformers, and of ``create_backbone`` for
+            all others. None stands for the default.
 
     Keyword Args:
         wiring: A DAG for every stage, a list of one DAG a stage, a function from n to
@@ -123,10 +133,13 @@ def create_model(
     if out_indices is not None and not features_only:
         raise ModelError(f"out_indices needs features_only=True, got {out_indices}")
     given = {key: value for key, value in settings.items() if value is not None}
-    create = _family(name).create
-    for key in given:
-        _check_setting(name, create, key)
-    network = create(name, **given)
+    family = _family(name)
+    for key in (key for key in given if key not in family.settings):
+        others = [each.title for each in FAMILIES if key in each.settings]
+        hint = f", a setting of {' and '.join(others)}" if others else ""
+        known = ", ".join(family.settings)
+        raise ModelError(f"{name} takes {known}; got {key}{hint}")
+    network = family.create(name, **given)
     return FeatureNetwork(network, out_indices) if features_only else network
 
 
@@ -144,27 +157,11 @@ def _family(name: str | None) -> Family:
 def has_setting(name: str, key: str) -> bool:
     """Returns whether ``create_model`` takes a setting for a network.
 
-    Raises:
-        ModelError: If there is no such network.
-
     Example:
         >>> has_setting("vit_tiny", "image_size"), has_setting("resnet18", "image_size")
         (True, False)
     """
-    return key in signature(_family(name).create).parameters
-
-
-def _check_setting(name: str, create: Callable[..., Network], key: str) -> None:
-    """Checks that a network takes a setting, and names those who do if not."""
-
-    def taken_by(function: Callable[..., Network]) -> list[str]:
-        return [*signature(function).parameters][1:]
-
-    known = taken_by(create)
-    if key not in known:
-        others = [each.title for each in FAMILIES if key in taken_by(each.create)]
-        hint = f", a setting of {' and '.join(others)}" if others else ""
-        raise ModelError(f"{name} takes {', '.join(known)}; got {key}{hint}")
+    return key in _family(name).settings
 
 
 def image_size(name: str) -> int:
@@ -173,19 +170,12 @@ def image_size(name: str) -> int:
     That is 224 for every backbone, whatever its library trains it at, and 0 for a
     language model, which takes none.
 
-    Raises:
-        ModelError: If no network of this package has that name. Those of libraries are
-            not looked up.
-
     Example:
         >>> image_size("randwire_small")
         224
     """
-    family = _family(name)
-    if family is BACKBONE:
-        return 224
     shapes: Any = {**LAYOUTS, **GPT, **VIT}
-    size: int = shapes[name].image_size
+    size: int = 224 if _family(name) is BACKBONE else shapes[name].image_size
     return size
 
 

@@ -64,9 +64,6 @@ def examples(
             model of Hugging Face its ``dummy_inputs``.
         first: Sizes of images to try before those of the network, pixels.
 
-    Raises:
-        ModelError: If nothing says what the network takes.
-
     Example:
         >>> from torchvision.models import vit_b_16
         >>> next(examples(vit_b_16(image_size=32))).args[0].shape

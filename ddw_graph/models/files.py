@@ -70,11 +70,7 @@ def save(
 
 
 def packed(model: nn.Module) -> list[bytes]:
-    """Returns the content of the file that ``save`` would write, in pieces.
-
-    Raises:
-        ModelError: See ``save``.
-    """
+    """Returns the content of the file that ``save`` would write, in pieces."""
     if not isinstance(getattr(model, "config", None), dict):
         without = " without one" if hasattr(model, "config") else ""
         raise ModelError(
@@ -187,9 +183,6 @@ def model_for(
         tensors: The tensors.
         config: The configuration.
         given: What it cannot hold; see ``from_config``.
-
-    Raises:
-        ModelError: If it describes no model, or one that is far larger.
     """
     numbers = sum(tensor.numel() for tensor in tensors.values())
     with torch.random.fork_rng(devices=[]), torch.device("cpu"), _Frugal(numbers):
@@ -202,9 +195,6 @@ def built(config: Mapping[str, Any], **given: Any) -> nn.Module:
     Args:
         config: The configuration.
         given: What it cannot hold; see ``from_config``.
-
-    Raises:
-        ModelError: If it is of neither, or something is missing or out of range.
     """
     kind = config.get("kind", "network")
     check_one_of("kind", kind, [*BUILDERS])

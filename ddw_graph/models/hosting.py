@@ -22,10 +22,6 @@ def runs_of(
         probe: What it did.
         blocks: Its blocks by path, in the order of running.
         refusal: Why it cannot be split into a stem, stages and a head.
-
-    Raises:
-        ModelError: If no block runs on what the one before returned, and on the same
-            other arguments.
     """
     runs: list[list[Call]] = []
     reasons: list[tuple[bool, bool, int, str]] = []  # the nearest to a run is least
@@ -121,20 +117,13 @@ def host_parts(
         model: The network.
         runs: The runs of blocks that stages take the place of.
         in_channels: As for ``Parts``, like ``num_classes``.
-
-    Raises:
-        ModelError: If the network has no such blocks.
     """
     stages = [stage_parts(model, run) for run in runs]
     return Parts("block", model, stages, nn.Identity(), in_channels, num_classes)
 
 
 def stage_parts(model: nn.Module, run: Run) -> StageParts:
-    """Returns the parts of the stage that takes the place of a run.
-
-    Raises:
-        ModelError: If the network has no such blocks.
-    """
+    """Returns the parts of the stage that takes the place of a run."""
     try:
         blocks = [model.get_submodule(path) for path in run.paths]
     except AttributeError as error:

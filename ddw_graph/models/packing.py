@@ -61,10 +61,6 @@ def pack(
     Args:
         config: The configuration, ready for JSON.
         state: The tensors by name, on whatever device.
-
-    Raises:
-        ModelError: If the configuration does not fit into a header, or the tensors are
-            none, not of one floating type, or not finite.
     """
     dtype = _dtype(state)
     manifest = {
@@ -98,11 +94,7 @@ def pack(
 
 @contextmanager
 def file_named_in_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns errors in reading a file into one line that begins with its name.
-
-    Raises:
-        CheckpointError: If there was an error.
-    """
+    """Turns errors in reading a file into one line that begins with its name."""
     try:
         yield
         return
@@ -119,12 +111,6 @@ def unpack(path: Path) -> Content:
     """Returns the content of a file that ``pack`` made; reading it runs no code.
 
     It takes memory in proportion to the file's size.
-
-    Raises:
-        CheckpointError: If the file is damaged, or of another format.
-        ModelError: If its tensors are not of one floating type, or not finite.
-        OSError: If it cannot be read.
-        SafetensorError: If it is no safetensors file.
     """
     if not path.is_file():
         raise CheckpointError("not a regular file" if path.exists() else "no such file")

@@ -107,10 +107,6 @@ def with_nodes(parts: Parts, node: str) -> Parts:
             network. ``branch``: what a block adds to its shortcut; the edges are the
             shortcuts. What follows the addition in a block, such as a ReLU, runs before
             the next branch, and behind the last one at the stage's exit.
-
-    Raises:
-        ModelError: If ``node`` is neither, or the parts cannot be unrolled into
-            branches.
     """
     check_one_of("node", node, NODES)
     if node == parts.node:
@@ -212,9 +208,6 @@ def after_pruning(parts: Parts, nodes: Sequence[Sequence[int]] | None) -> Parts:
         parts: The parts of the whole network.
         nodes: For each stage the nodes that are left, as first numbered, from 1; None
             for all.
-
-    Raises:
-        ModelError: If a node does not exist, or the order is another one.
     """
     if nodes is None:
         return parts
@@ -234,11 +227,7 @@ def after_pruning(parts: Parts, nodes: Sequence[Sequence[int]] | None) -> Parts:
 
 
 def parts_of_network(network: Network) -> Parts:
-    """Returns the parts of a network made from a backbone, on the wirings that it has.
-
-    Raises:
-        ModelError: If the network is of another kind.
-    """
+    """Returns the parts of a network made from a backbone, on the wirings that it has."""
     config = network.config or {}
     node = config.get("node")
     if node is None:
@@ -314,9 +303,6 @@ def build_network(
         config: Its ``drop_path`` and ``neutral`` (for each stage the edges that weigh 1
             at the start, or None) are those of the stages.
         edges: The kind of edges that its ``edges`` names.
-
-    Raises:
-        ModelError: If the wirings do not fit, or a neutral start is not possible.
     """
     if len(dags) != len(parts.stages):
         raise ModelError(

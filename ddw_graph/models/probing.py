@@ -112,9 +112,6 @@ def probe(model: nn.Module, inputs: Inputs | None = None) -> Probe:
     Args:
         model: The network.
         inputs: As for ``examples``.
-
-    Raises:
-        ModelError: If it takes none of the examples.
     """
     known = list(examples(model, inputs))
     reason: Exception | None = None

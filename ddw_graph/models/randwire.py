@@ -164,9 +164,6 @@ def restore_randwire(
 
     Args:
         operation: What a node computes, where the configuration has no name for it.
-
-    Raises:
-        ModelError: If the operation is missing, or something is out of range.
     """
     chosen = saved_or_given("operation", config["operation"], operation)
     return _network(dict(config), dags, edges, chosen)

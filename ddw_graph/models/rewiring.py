@@ -85,9 +85,6 @@ def restore_backbone(
 
     Args:
         backbone: The backbone, where the configuration has no name for it.
-
-    Raises:
-        ModelError: If the backbone is missing or another one, or does not fit.
     """
     name, node = config["name"], config["node"]
     classes, channels = config["num_classes"], config["in_channels"]

@@ -32,10 +32,6 @@ def split_backbone(
         node: What a node is; see ``with_nodes``.
         inputs: What the network is called with; see ``examples``.
 
-    Raises:
-        ModelError: If the network has no such blocks, they do not follow each other, or
-            they have no such nodes.
-
     Example:
         >>> from torchvision.models import resnet18
         >>> [len(stage.operations) for stage in split_backbone(resnet18()).stages]

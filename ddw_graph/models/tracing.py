@@ -30,10 +30,6 @@ def trace(
         opened: Names of the modules within that are opened.
         arguments: The arguments behind the features, by place from 0 or name, and
             whether each is None. All others have their defaults.
-
-    Raises:
-        ModelError: If ``torch.fx`` cannot trace the module, or it takes other steps in
-            training than in evaluation.
     """
     with evaluating(model):
         graph = _frozen_trace(model, opened, arguments)
@@ -136,9 +132,6 @@ def between(
         entering: The value that the module takes.
         leaving: The value that it returns.
         arguments: Names of inputs of the trace that it may take by name.
-
-    Raises:
-        LookupError: If ``leaving`` depends on other values than ``entering``.
     """
     if leaving is entering:
         return None

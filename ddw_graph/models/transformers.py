@@ -21,7 +21,7 @@ from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.transformer import STD, Branches, attention, block, mlp
-from ddw_graph.wiring import MAX_NODES
+from ddw_graph.wiring import MAX_NODES, computing_nodes
 
 NODES = ("branch", "block")
 CAUSAL_EDGES = "dynamic:per=position"
@@ -180,68 +180,17 @@ class ClassHead(nn.Module):
         return logits
 
 
-def create_gpt(
+def create_transformer(
     name: str,
     *,
     wiring: Wiring | None = None,
-    edges: str | Edges = CAUSAL_EDGES,
+    edges: str | Edges | None = None,
     node: str = "branch",
     depth: int | None = None,
     width: int | None = None,
     heads: int | None = None,
     context: int | None = None,
     vocabulary: int | None = None,
-    neutral: bool = True,
-    drop_path: float = 0.0,
-    dropout: float = 0.0,
-    seed: int = 0,
-) -> Network:
-    """Returns a language model; see ``create_model``.
-
-    Its one stage has the branches or blocks as nodes. Fixed edges on the complete DAG
-    of branches, or on the chain of blocks, are the usual pre-norm Transformer.
-
-    Args:
-        name: One of ``GPT``, whose values are the defaults.
-        wiring: n is the number of branches, twice the depth, or of blocks. For fixed
-            edges the usual Transformer's by default.
-        edges: Must not see later tokens: ``dynamic:per=position`` by default.
-        node: What a node is: ``branch``, an attention or an MLP, or ``block``, both.
-        depth: Blocks.
-        width: Channels of a token.
-        heads: Heads of the attention.
-        context: Most tokens that it reads at once.
-        vocabulary: Number of different tokens; 256 for bytes.
-        neutral: Whether edges start at 1 where the usual Transformer has them and at 0
-            elsewhere, so that the network starts as that; on a wiring without all of
-            those edges, whether all start at 1. Otherwise they start as their settings
-            say.
-        dropout: Probability of dropout behind the embedding and in each branch.
-
-    Source:
-        Radford et al. 2019 (GPT-2), with tied embeddings.
-    """
-    shape = _shape(
-        GPT[name],
-        depth=depth,
-        width=width,
-        heads=heads,
-        context=context,
-        vocabulary=vocabulary,
-    )
-    origin = {"name": name, **_named(shape, GPT[name]), "dropout": dropout}
-    return _create(origin, node, wiring, edges, neutral, drop_path, seed)
-
-
-def create_vit(
-    name: str,
-    *,
-    wiring: Wiring | None = None,
-    edges: str | Edges = "dynamic",
-    node: str = "branch",
-    depth: int | None = None,
-    width: int | None = None,
-    heads: int | None = None,
     image_size: int | None = None,
     patch: int | None = None,
     num_classes: int = 1000,
@@ -251,61 +200,49 @@ def create_vit(
     dropout: float = 0.0,
     seed: int = 0,
 ) -> Network:
-    """Returns an image classifier; see ``create_model`` and ``create_gpt``.
+    """Returns a language model or an image classifier; see ``create_model``.
+
+    Its one stage has the branches or blocks as nodes. Fixed edges on the complete DAG
+    of branches, or on the chain of blocks, are the usual pre-norm Transformer.
 
     Args:
-        name: One of ``VIT``, whose values are the defaults.
+        name: One of ``GPT`` or ``VIT``, whose values are the defaults.
+        wiring: n is the number of branches, twice the depth, or of blocks. For fixed
+            edges the usual Transformer's by default.
+        edges: ``dynamic`` by default. Those of a language model must not see later
+            tokens: ``dynamic:per=position`` by default.
+        node: What a node is: ``branch``, an attention or an MLP, or ``block``, both.
+        depth: Blocks.
+        width: Channels of a token.
+        heads: Heads of the attention.
+        context: Most tokens that a language model reads at once.
+        vocabulary: Number of different tokens; 256 for bytes.
         image_size: Height and width of an image, pixels; the patch divides it.
         patch: Height and width of the patch that a token is made of, pixels.
+        neutral: Whether edges start at 1 where the usual Transformer has them and at 0
+            elsewhere, so that the network starts as that; on a wiring without all of
+            those edges, whether all start at 1. Otherwise they start as their settings
+            say.
+        dropout: Probability of dropout behind the embedding and in each branch.
 
     Source:
-        Dosovitskiy et al. 2021, arXiv:2010.11929.
+        Radford et al. 2019 (GPT-2), with tied embeddings; Dosovitskiy et al. 2021,
+        arXiv:2010.11929 (ViT).
     """
-    shape = _shape(
-        VIT[name],
-        depth=depth,
-        width=width,
-        heads=heads,
-        image_size=image_size,
-        patch=patch,
-    )
-    origin = {
-        "name": name,
-        **_named(shape, VIT[name]),
-        "num_classes": num_classes,
-        "in_channels": in_channels,
-        "dropout": dropout,
+    given = {
+        **{"depth": depth, "width": width, "heads": heads, "context": context},
+        **{"vocabulary": vocabulary, "image_size": image_size, "patch": patch},
     }
-    return _create(origin, node, wiring, edges, neutral, drop_path, seed)
-
-
-def restore_transformer(
-    config: Mapping[str, Any], dags: Sequence[nx.DiGraph], edges: Edges
-) -> Network:
-    """Returns the network of a configuration, its wirings and its edge weights.
-
-    Raises:
-        ModelError: If something is out of range.
-    """
-    parts = after_pruning(
-        transformer_parts(config, config["node"]), config.get("nodes")
-    )
-    return build_network(parts, dags, config, edges=edges)
-
-
-def _create(
-    origin: dict[str, Any],
-    node: str,
-    wiring: Wiring | None,
-    edges: str | Edges,
-    neutral: bool,
-    drop_path: float,
-    seed: int,
-) -> Network:
-    kind = edge_settings(edges)
+    shape = _shape(name, given)
+    origin: dict[str, Any] = {"name": name}
+    origin |= {key: getattr(shape, key) for key in given if getattr(shape, key)}
+    if name in VIT:
+        origin |= {"num_classes": num_classes, "in_channels": in_channels}
+    origin["dropout"] = dropout
+    kind = edge_settings(edges or (CAUSAL_EDGES if name in GPT else "dynamic"))
     return wired(
         transformer_parts(origin, node),
-        origin["name"],
+        name,
         edges=kind,
         wiring=wiring,
         # Fixed edges weigh 1 from the start, whatever the wiring.
@@ -316,23 +253,37 @@ def _create(
     )
 
 
+def restore_transformer(
+    config: Mapping[str, Any], dags: Sequence[nx.DiGraph], edges: Edges
+) -> Network:
+    """Returns the network of a configuration, its wirings and its edge weights."""
+    (dag,) = dags
+    blocks = _shape(config["name"], config).depth
+    nodes = blocks * 2 if config["node"] == "branch" else blocks
+    (left,) = config.get("nodes") or [range(nodes)]
+    if len(computing_nodes(dag)) != len(left):  # before so many are made
+        raise ModelError(
+            f"a wiring must have a node for each of {len(left)} {config['node']}s, got "
+            f"{len(computing_nodes(dag))}"
+        )
+    parts = after_pruning(
+        transformer_parts(config, config["node"]), config.get("nodes")
+    )
+    return build_network(parts, dags, config, edges=edges)
+
+
 def transformer_parts(origin: Mapping[str, Any], node: str) -> Parts:
     """Returns the parts of a Transformer, with new weights.
 
     Args:
-        origin: Its name, and the values of its shape that are not the name's own.
+        origin: Its name, the values of its shape, and its dropout.
         node: What a node is.
-
-    Raises:
-        ModelError: If a value is out of range.
     """
     check_one_of("node", node, NODES)
     name, dropout = origin["name"], origin["dropout"]
-    default = GPT.get(name) or VIT[name]
-    given = {key: origin[key] for key in _settings(default) if key in origin}
-    shape = _shape(default, **given)
+    shape, causal = _shape(name, origin), name in GPT
     check_share("dropout", dropout)
-    width, causal = shape.width, name in GPT
+    width = shape.width
     settings: dict[str, Any] = {"dropout": dropout, "eps": 1e-5 if causal else 1e-6}
     attends = attention(shape.heads, causal=causal, **settings)
     makers = [attends, mlp(**settings)] * shape.depth
@@ -340,51 +291,35 @@ def transformer_parts(origin: Mapping[str, Any], node: str) -> Parts:
         makers = [block(shape.heads, causal=causal, **settings)] * shape.depth
     operations = [make(width, width, 1) for make in makers]
     dag = complete(len(operations)) if node == "branch" else vgg(len(operations))
-    stage = StageParts(
-        operations, dag, width, width, 1, None, None, None, channel_axis=-1
-    )
+    stages = [
+        StageParts(operations, dag, width, width, 1, None, None, None, channel_axis=-1)
+    ]
     if causal:
-        vocabulary, context = shape.vocabulary, shape.context
-        embedding = TokenEmbedding(vocabulary, context, width, dropout)
+        sizes = {"vocabulary": shape.vocabulary, "context": shape.context}
+        embedding = TokenEmbedding(**sizes, width=width, dropout=dropout)
         head: nn.Module = TokenHead(embedding.tokens)
 
         def make(stages: Sequence[Stage]) -> Network:
-            sizes = {"vocabulary": vocabulary, "context": context}
             return LanguageModel(embedding, stages, head, **sizes)
 
-        parts = Parts(node, embedding, [stage], head, 0, 0, origin, make)
+        parts = Parts(node, embedding, stages, head, 0, 0, origin, make)
     else:
         classes, channels = origin["num_classes"], origin["in_channels"]
         check_integers(num_classes=classes, in_channels=channels)
         patches = PatchEmbedding(shape, channels, dropout)
         head = ClassHead(width, classes, class_token=shape.class_token)
-        parts = Parts(node, patches, [stage], head, channels, classes, origin)
+        parts = Parts(node, patches, stages, head, channels, classes, origin)
     _initialize(parts)
     return parts
 
 
-def _settings(shape: Shape) -> list[str]:
-    """Returns the names of the values that a shape has."""
-    return [
-        name for name, value in shape._asdict().items() if value and value is not True
-    ]
-
-
-def _named(shape: Shape, default: Shape) -> dict[str, int]:
-    """Returns the values of a shape by name."""
-    return {name: getattr(shape, name) for name in _settings(default)}
-
-
-def _shape(default: Shape, **changes: int | None) -> Shape:
-    """Returns a shape with some values changed.
-
-    Raises:
-        ModelError: If one is out of range.
-    """
-    given = {name: value for name, value in changes.items() if value is not None}
-    check_integers(**given)
-    values: dict[str, Any] = default._asdict() | given
-    shape = Shape(**values)
+def _shape(name: str, given: Mapping[str, Any]) -> Shape:
+    """Returns the shape of a name, some of its values changed."""
+    default = (GPT | VIT)[name]
+    keys = default._fields[:-1]
+    changes = {key: given[key] for key in keys if given.get(key) is not None}
+    check_integers(**changes)
+    shape = default._replace(**changes)
     if 2 * shape.depth > MAX_NODES - 2:
         raise ModelError(
             f"depth must be at most {(MAX_NODES - 2) // 2}, got {shape.depth}"

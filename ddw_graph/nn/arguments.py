@@ -17,9 +17,6 @@ def is_integer(value: object) -> bool:
 def check_integers(*, least: int = 1, **values: object) -> None:
     """Checks that values are integers and large enough.
 
-    Raises:
-        ModelError: If one is not.
-
     Example:
         >>> check_integers(num_classes=10.0)
         Traceback (most recent call last):
@@ -33,32 +30,20 @@ def check_integers(*, least: int = 1, **values: object) -> None:
 
 
 def check_share(name: str, value: object) -> None:
-    """Checks that a value is a number in [0, 1].
-
-    Raises:
-        ModelError: If it is not.
-    """
+    """Checks that a value is a number in [0, 1]."""
     if not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ModelError(f"{name} must be in [0, 1], got {value!r}")
 
 
 def check_finite(**values: float) -> None:
-    """Checks that values are finite numbers.
-
-    Raises:
-        ModelError: If one is not.
-    """
+    """Checks that values are finite numbers."""
     for name, value in values.items():
         if not isinstance(value, Real) or not isfinite(value):
             raise ModelError(f"{name} must be finite, got {value!r}")
 
 
 def check_one_of(name: str, value: object, known: Sequence[object]) -> None:
-    """Checks that a value is one of those known.
-
-    Raises:
-        ModelError: If it is not.
-    """
+    """Checks that a value is one of those known."""
     if value not in known:
         choices = ", ".join(map(str, known))
         raise ModelError(f"{name} must be one of {choices}, got {value!r}")
@@ -71,9 +56,6 @@ def saved_or_given(name: str, saved: Any, given: Any) -> Any:
         name: Name of the argument.
         saved: What the file has; None where it cannot hold the argument.
         given: What the caller passes; None for nothing.
-
-    Raises:
-        ModelError: If neither has it, or both have it and differ.
     """
     if saved is None and given is None:
         raise ModelError(

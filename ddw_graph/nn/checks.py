@@ -19,11 +19,7 @@ def check_features(
     rank: int | None = None,
     like: Tensor | None = None,
 ) -> None:
-    """Checks the width and the rank of features, and their batch against others'.
-
-    Raises:
-        ModelError: If they do not fit; it names what they are.
-    """
+    """Checks the width and the rank of features, and their batch against others'."""
     axis = plan.channel_axis
     fits = isinstance(x, Tensor) and x.is_floating_point()
     fits = fits and (x.ndim == rank if rank else x.ndim > 1)
@@ -42,11 +38,7 @@ def check_features(
 
 
 def check_weights(weights: Any, edges: int, x: Tensor, node: int, stage: str) -> None:
-    """Checks that weights of edges broadcast against features.
-
-    Raises:
-        ModelError: If they do not; it names node and stage.
-    """
+    """Checks that weights of edges broadcast against features."""
     fits = isinstance(weights, Tensor) and weights.ndim in (2, x.ndim + 1)
     if fits and (fits := weights.shape[1] == edges):
         sizes = (*weights.shape[:1], *weights.shape[2:])
@@ -67,11 +59,7 @@ def check_weights(weights: Any, edges: int, x: Tensor, node: int, stage: str) ->
 
 
 def check_count(adjacency: Sequence[Tensor], stages: int) -> None:
-    """Checks that there is an adjacency for each stage.
-
-    Raises:
-        ModelError: If there are more or fewer.
-    """
+    """Checks that there is an adjacency for each stage."""
     if len(adjacency) != stages:
         raise ModelError(
             f"adjacency must hold a tensor for each of {stages} stages, got "
@@ -90,10 +78,6 @@ def check_adjacency(
         stage: What the message calls the stage.
         x: The stage's input, if the adjacency must fit it: its batch, or 1 sample for
             all, and its axes or none.
-
-    Raises:
-        ModelError: If they have another shape, are not finite, or are not 0 where the
-            wiring has no edge.
     """
     nodes, shape = plan.nodes, adjacency.shape
     fits = adjacency.ndim > 2 and shape[1:3] == (nodes, nodes)

@@ -48,10 +48,6 @@ class Cost:
         """MACs of everything that this counts."""
         return self.layer_macs + self.aggregation + self.weighing
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the figures by name, ready for JSON."""
-        return {**self.__dict__, "total_macs": self.total_macs}
-
 
 @dataclass(frozen=True)
 class StageWork:
@@ -92,12 +88,6 @@ class NetworkCost(Cost):
 
     parts: tuple[Cost, ...] = ()
     work: tuple[StageWork, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the figures by name, ready for JSON."""
-        own = super().as_dict()
-        del own["work"]  # piece by piece: for counting, not for reading
-        return own | {"parts": [part.as_dict() for part in self.parts]}
 
     def expected_macs(
         self, adjacency: Sequence[Float[Tensor, "batch _ _ ..."]]

@@ -51,9 +51,6 @@ class Dynamic:
             for ``per="position"`` ``(batch, *positions, channels)``, to values in
             ``(0, 1)``, ``fan_out`` in place of ``channels``. ``bias`` and
             ``router_std`` are for the default, ``Router``.
-
-    Raises:
-        ModelError: If a setting is out of range.
     """
 
     kind: ClassVar[str] = "dynamic"

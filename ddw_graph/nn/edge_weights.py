@@ -200,11 +200,7 @@ class EdgeWeights(nn.Module):
 
 
 def scale_of(plan: StagePlan, edges: Iterable[Ends]) -> Tensor:
-    """Returns ``plan.start`` for some weighted edges and 0 for all others.
-
-    Raises:
-        ModelError: If one of them carries no weight.
-    """
+    """Returns ``plan.start`` for some weighted edges and 0 for all others."""
     had = set(edges)
     missing = sorted(had - set(plan.weighted_edges))
     if missing:

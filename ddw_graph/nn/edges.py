@@ -101,9 +101,6 @@ def edge_settings(edges: str | Edges) -> Edges:
     Args:
         edges: A name from ``KINDS``, with settings after a colon; or a kind itself.
 
-    Raises:
-        ModelError: If the kind or a setting is unknown, or a value does not parse.
-
     Example:
         >>> edge_settings("dynamic:bias=0,gate=hard").gate
         'hard'
@@ -176,10 +173,6 @@ def from_saved(text: str | None, given: str | Edges | None) -> Edges:
     Args:
         text: What ``saved_text`` returned.
         given: The caller's kind, needed where that is None.
-
-    Raises:
-        ModelError: If the kind or a setting is unknown, none is given, or another one
-            than that of the text.
     """
     saved = None if text is None else edge_text(edge_settings(text))
     wanted = None if given is None else edge_settings(given)

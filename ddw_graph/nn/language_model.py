@@ -66,11 +66,7 @@ class LanguageModel(Network):
         )
 
     def check(self, x: Tensor) -> None:
-        """Checks that an input is a batch of tokens, and not too long.
-
-        Raises:
-            ModelError: If it is not.
-        """
+        """Checks that an input is a batch of tokens, and not too long."""
         whole = isinstance(x, Tensor) and not (x.is_floating_point() or x.is_complex())
         if not whole or x.ndim != 2 or not 0 < x.shape[1] <= self.context:
             got = f"{tuple(x.shape)} of {x.dtype}" if isinstance(x, Tensor) else type(x)

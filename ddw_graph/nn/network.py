@@ -58,11 +58,7 @@ class Network(nn.Module):
         return size
 
     def check(self, x: Tensor) -> None:
-        """Checks that an input is a batch of images with the network's channels.
-
-        Raises:
-            ModelError: If it is not.
-        """
+        """Checks that an input is a batch of images with the network's channels."""
         check_images(x, self.in_channels)
 
     def example(
@@ -80,9 +76,6 @@ class Network(nn.Module):
             batch: Number of inputs.
             generator: Draws them; by default torch's own.
             device: Where they are.
-
-        Raises:
-            ModelError: If the network takes no images.
         """
         if not self.in_channels:
             raise ModelError(
@@ -126,11 +119,7 @@ class Network(nn.Module):
 
 
 def check_images(x: Tensor, channels: int) -> None:
-    """Checks that images have the channels that a network takes.
-
-    Raises:
-        ModelError: If they have others.
-    """
+    """Checks that images have the channels that a network takes."""
     if x.shape[1] != channels:
         raise ModelError(f"images must have {channels} channels, got {x.shape[1]}")
 
@@ -142,11 +131,7 @@ def run_stages(
     adjacency: Sequence[Tensor] | None,
     return_adjacency: bool,
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Returns what each stage of a chain puts out, and the adjacencies if asked for.
-
-    Raises:
-        ModelError: If ``adjacency`` does not fit.
-    """
+    """Returns what each stage of a chain puts out, and the adjacencies if asked for."""
     chain = list(stages)
     if adjacency is not None:
         check_count(adjacency, len(chain))

@@ -120,10 +120,6 @@ def operations_of(operation: OperationLike, plan: StagePlan) -> list[Operation]:
             node, the module itself.
         plan: The plan of the stage.
 
-    Raises:
-        ModelError: If no operation has that name, or one for images is to compute
-            features with their channels last, or a list has another length.
-
     Example:
         >>> from ddw_graph.generators import complete
         >>> from ddw_graph.nn.plan import plan
@@ -165,9 +161,6 @@ def operation_after_pruning(
     Args:
         operation: The operation of the wiring before; see ``operations_of``.
         nodes: The nodes that are left, as numbered before, ascending.
-
-    Raises:
-        ModelError: If a list has no operation for one of them.
     """
     if _is_list(operation):
         each = [*operation]  # type: ignore

@@ -142,10 +142,6 @@ def plan(
             width)``, -1 for ``(batch, tokens, channels)`` and images with their
             channels last.
 
-    Raises:
-        WiringError: If ``dag`` is no wiring.
-        ModelError: If a choice is unknown, or the DAG does not allow ``sources``.
-
     Example:
         >>> from ddw_graph.generators import complete
         >>> plan(complete(2)).predecessors[3]

@@ -50,9 +50,6 @@ class Sinkhorn(EdgeWeights):
     The start is near the DAG's weights and, where layers normalize their input, the
     residual network: streams that are equal stay so under any such matrix.
 
-    Raises:
-        ModelError: If the DAG is another one, or not all of its edges carry weights.
-
     Source:
         Xie et al. 2025, mHC, arXiv:2512.24880, without what depends on features.
     """

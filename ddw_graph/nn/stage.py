@@ -6,8 +6,8 @@ from typing import Any
 
 import networkx as nx
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd as ConvNd
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.aggregation import (
@@ -34,8 +34,6 @@ from ddw_graph.nn.operations import (
 from ddw_graph.nn.plan import plan
 from ddw_graph.nn.recomputing import recomputed
 from ddw_graph.nn.skipping import alive_samples, computed
-
-Adjacency = Float[Tensor, "batch nodes nodes ..."]
 
 
 class Stage(nn.Module):
@@ -160,7 +158,8 @@ class Stage(nn.Module):
             if self.changes and self.plan.projects
             else None
         )
-        convolution = next(filter(_is_convolution, self.operations.modules()), None)
+        modules = self.operations.modules()
+        convolution = next((m for m in modules if isinstance(m, ConvNd)), None)
         self.rank = None  # any
         if convolution is not None and channel_axis == 1:
             # Convolutions take a missing batch without a word.
@@ -180,9 +179,6 @@ class Stage(nn.Module):
         Args:
             edges: As for the stage.
             neutral: As for the stage.
-
-        Raises:
-            ModelError: If the kind cannot weigh this wiring, or not start so.
         """
         self.edges = edge_settings(edges)
         emitted = [self.channels] * self.plan.nodes
@@ -434,7 +430,3 @@ class Stage(nn.Module):
             f"drop_path={self.drop_path}",
         ]
         return ", ".join(given)
-
-
-def _is_convolution(module: nn.Module) -> bool:
-    return isinstance(module, nn.modules.conv._ConvNd)

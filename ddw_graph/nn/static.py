@@ -80,9 +80,6 @@ class Learned:
             which starts at 1, and at 0 on the edges that a rewired network did not
             have. ``softmax``: a softmax over a node's inputs.
 
-    Raises:
-        ModelError: If a setting is out of range.
-
     Source:
         ``sigmoid``: Xie et al. 2019, arXiv:1904.01569. ``free``: Pagliardini et al.
         2024, arXiv:2402.02622 (on the complete DAG of whole blocks). ``softmax``: Liu

@@ -27,9 +27,6 @@ class SelfAttention(nn.Module):
         - x: ``(batch, tokens, channels)``
         - output: the same
 
-    Raises:
-        ModelError: If the heads do not divide the width.
-
     Example:
         >>> import torch
         >>> SelfAttention(32, 4)(torch.zeros(2, 7, 32)).shape

@@ -158,7 +158,10 @@ def test_predicts_as_a_table_as_csv_and_as_json(run: Path, pictures: Path) -> No
     assert table.exit_code == 0, table.output
     assert table.stderr.startswith("images: grey, short side resized to 8 px, centre")
     header, *lines = table.stdout.splitlines()
-    assert "of 18 edges  of 6 computing nodes  expected MACs, M  classes" in header and len(lines) == 4
+    assert (
+        "of 18 edges  of 6 computing nodes  expected MACs, M  classes" in header
+        and len(lines) == 4
+    )
     assert lines[0].startswith(f"{pictures}/0.png ")
     images = predicted(run, pictures)
     for line, image in zip(lines, images, strict=True):

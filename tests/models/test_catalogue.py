@@ -122,7 +122,10 @@ def test_the_cost_of_a_picture_grows_with_both_sides() -> None:
     model = create_model("randwire_tiny", wiring="complete", n=3, channels=4)
     square, flat, tall = (cost(model, size) for size in (64, (64, 128), (128, 64)))
     assert cost(model, (64, 64)) == square
-    assert flat.layer_macs == tall.layer_macs and flat.aggregation == 2 * square.aggregation
+    assert (
+        flat.layer_macs == tall.layer_macs
+        and flat.aggregation == 2 * square.aggregation
+    )
     # The classifier sees one pixel whatever the size.
     head = square.parts[-1].layer_macs
     assert flat.layer_macs - head == 2 * (square.layer_macs - head)

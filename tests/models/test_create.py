@@ -1,7 +1,6 @@
 """Named networks: RandWire's figures, their wirings, and what they refuse."""
 
 import copy
-from inspect import signature
 from itertools import permutations
 from pathlib import Path
 from statistics import fmean
@@ -47,7 +46,9 @@ def test_randwire_small_costs_what_table_4_says(
                 "randwire_small", wiring=wiring, edges=edges, seed=seed
             )
         prices.append(cost(model))
-    assert fmean(price.layer_macs for price in prices) == pytest.approx(macs, rel=tolerance)
+    assert fmean(price.layer_macs for price in prices) == pytest.approx(
+        macs, rel=tolerance
+    )
     if edges == "learned":
         assert all(5.4e6 <= price.parameters <= 6.1e6 for price in prices)
 
@@ -359,7 +360,7 @@ def test_a_setting_that_a_family_does_not_take_is_refused_by_name() -> None:
     for family, other in permutations(FAMILIES, 2):
         name, known, more = (
             min(family.names),
-            *([*signature(each.create).parameters][1:] for each in (family, other)),
+            *(each.settings for each in (family, other)),
         )
         for key in {*more} - {*known}:
             hint = f"^{name} takes wiring, .*; got {key}, a setting of .*{other.title}"
