@@ -71,7 +71,6 @@ def library_model(name: str, *, num_classes: int, in_channels: int) -> nn.Module
 
     Args:
         name: One of ``BACKBONES``, ``torchvision/NAME`` or ``timm/NAME``.
-        num_classes: Number of classes.
         in_channels: Channels of an image; where the library offers only three, the
             first convolution is replaced.
     """

@@ -30,7 +30,6 @@ class BlockParts:
     """A branch of a block with its surroundings; the modules are the block's own.
 
     Args:
-        branch: What the block adds to its shortcut.
         has_shortcut: Whether there is a shortcut.
         projection: What the shortcut computes; None for the unchanged input.
         activation: What follows the addition; None for nothing.
@@ -48,7 +47,6 @@ def split_block(block: nn.Module, run: Run | None = None) -> list[BlockParts]:
     A block without an addition is all branch; one of a Transformer has two branches.
 
     Args:
-        block: The block.
         run: What it takes beside its features, and returns.
 
     Example:

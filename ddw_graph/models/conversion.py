@@ -22,10 +22,6 @@ def convert(network: Network, *, edges: str | Edges) -> Network:
     ``psi`` those with ``hard`` or the reverse, which differ only in training; learned
     edges free ones (``learned:form=free``).
 
-    Args:
-        network: The network.
-        edges: A kind of edge weights; see ``Stage``.
-
     Raises:
         ModelError: If the new kind cannot keep what the network computes.
 

@@ -96,8 +96,6 @@ def create_model(
     """Returns a network with new weights.
 
     Args:
-        name: One of ``list_models()``; ``torchvision/NAME`` or ``timm/NAME`` for any
-            other backbone that ``rewire`` takes.
         features_only: Whether to return a ``FeatureNetwork``, which has no head.
         out_indices: The levels that it returns; see there.
         settings: See below, and those of ``create_randwire`` for RandWire's networks,
@@ -191,7 +189,6 @@ def from_config(
     Its wirings are those of the configuration, edge by edge: nothing is drawn again.
 
     Args:
-        config: The ``config`` of a network.
         operation: What a node computes, where the network was made with a callable,
             which a configuration cannot hold.
         edges: The kind of edges, where it has no name or holds a callable.

@@ -59,7 +59,6 @@ def examples(
     """Yields calls that a network may take, the likeliest first.
 
     Args:
-        model: The network.
         inputs: What it is called with; by default images of noise, or for a language
             model of Hugging Face its ``dummy_inputs``.
         first: Sizes of images to try before those of the network, pixels.
@@ -70,7 +69,11 @@ def examples(
         torch.Size([2, 3, 32, 32])
     """
     if inputs is not None:
-        yield _given(inputs)
+        if isinstance(inputs, Mapping):
+            yield Example((), dict(inputs))
+        else:
+            args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+            yield Example(args, {})
         return
     if isinstance(model, LanguageModel):
         generator = torch.Generator().manual_seed(0)
@@ -90,14 +93,6 @@ def examples(
     for channels, (height, width) in product(_channels(model), sizes):
         noise = torch.randn(2, channels, height, width, generator=generator)
         yield Example((noise,), {})
-
-
-def _given(inputs: Inputs) -> Example:
-    if isinstance(inputs, Tensor):
-        return Example((inputs,), {})
-    if isinstance(inputs, Mapping):
-        return Example((), dict(inputs))
-    return Example(tuple(inputs), {})
 
 
 def _channels(model: nn.Module) -> list[int]:

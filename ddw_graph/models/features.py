@@ -26,7 +26,6 @@ class Level:
     """A level of a feature pyramid.
 
     Args:
-        channels: Width of the features.
         reduction: Image size over the size of the features.
         stage: Place of the stage that makes them; -1 for the stem.
         step: Name of the stem's step that makes them.
@@ -40,11 +39,7 @@ class Level:
 
 @dataclass(frozen=True)
 class FeatureInfo:
-    """The levels of a pyramid, with the methods of timm's ``feature_info``.
-
-    Args:
-        levels: The levels that are returned.
-    """
+    """The levels of a pyramid, with the methods of timm's ``feature_info``."""
 
     levels: tuple[Level, ...]
 
@@ -132,12 +127,6 @@ class FeatureNetwork(nn.Module):
         return_adjacency: bool = False,
     ) -> list[Tensor] | tuple[list[Tensor], list[Tensor]]:
         """Returns the levels, and each stage's adjacency with ``return_adjacency``.
-
-        Args:
-            x: Images.
-            adjacency: Multipliers of the caller's choosing, one tensor a stage; see
-                ``Stage.forward``.
-            return_adjacency: Whether to return the effective multipliers too.
 
         Raises:
             ModelError: If the images have another number of channels, or ``adjacency``

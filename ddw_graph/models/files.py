@@ -113,7 +113,6 @@ def load(
     are checked, and it takes memory in proportion to its size at most.
 
     Args:
-        path: The file.
         kind: The class that the file must hold, ``Network`` or ``Detector``; by default
             any, which type checkers take for a ``Network``.
         operation: What a node computes, where the network was made with a callable,
@@ -178,28 +177,13 @@ def model_for(
 
     Its parameters are not drawn, no random number that its making takes has an effect
     outside, and one that is far larger than the tensors is refused.
-
-    Args:
-        tensors: The tensors.
-        config: The configuration.
-        given: What it cannot hold; see ``from_config``.
-    """
-    numbers = sum(tensor.numel() for tensor in tensors.values())
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"), _Frugal(numbers):
-        return built(config, **given)
-
-
-def built(config: Mapping[str, Any], **given: Any) -> nn.Module:
-    """Returns the network or detector of a configuration, with new weights.
-
-    Args:
-        config: The configuration.
-        given: What it cannot hold; see ``from_config``.
     """
     kind = config.get("kind", "network")
     check_one_of("kind", kind, [*BUILDERS])
     build = pkgutil.resolve_name(BUILDERS[kind])
-    model: nn.Module = build(config, **given)
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"), _Frugal(numbers):
+        model: nn.Module = build(config, **given)
     return model
 
 

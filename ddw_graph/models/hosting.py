@@ -18,9 +18,6 @@ def runs_of(
     """Returns the runs of blocks that a stage in the network can take the place of.
 
     Args:
-        model: The network.
-        probe: What it did.
-        blocks: Its blocks by path, in the order of running.
         refusal: Why it cannot be split into a stem, stages and a head.
     """
     runs: list[list[Call]] = []
@@ -111,13 +108,7 @@ def _stride(call: Call) -> int | None:
 def host_parts(
     model: nn.Module, runs: Sequence[Run], in_channels: int, num_classes: int
 ) -> Parts:
-    """Returns the parts of a network whose own forward runs the stages.
-
-    Args:
-        model: The network.
-        runs: The runs of blocks that stages take the place of.
-        in_channels: As for ``Parts``, like ``num_classes``.
-    """
+    """Returns the parts of a network whose own forward runs the stages."""
     stages = [stage_parts(model, run) for run in runs]
     return Parts("block", model, stages, nn.Identity(), in_channels, num_classes)
 

@@ -9,12 +9,7 @@ from ddw_graph.models.probing import Probe, Shapes
 
 
 def nearest(model: nn.Module, probe: Probe) -> str:
-    """Returns why a network has no blocks: the rule that its nearest siblings break.
-
-    Args:
-        model: A network without blocks.
-        probe: What it did.
-    """
+    """Returns why a network has no blocks: the rule that its nearest siblings break."""
     times = Counter(each.path for each in probe.shapes)
     features = {call.path for call in probe.calls}
     siblings: dict[str, list[Shapes]] = defaultdict(list)

@@ -36,13 +36,7 @@ _WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.i
 
 @dataclass(frozen=True)
 class Content:
-    """The content of a file.
-
-    Args:
-        config: The configuration of the model that the tensors belong to.
-        tensors: The tensors by name.
-        dtype: The one floating type among them.
-    """
+    """The content of a file."""
 
     config: dict[str, Any]
     tensors: dict[str, Tensor]
@@ -57,10 +51,6 @@ def pack(
     Its metadata holds, under ``ddw_graph``, a manifest in JSON: the configuration, the
     releases that wrote it, and a SHA-256 of the whole file, in which the digest itself
     counts as zeros.
-
-    Args:
-        config: The configuration, ready for JSON.
-        state: The tensors by name, on whatever device.
     """
     dtype = _dtype(state)
     manifest = {
@@ -144,19 +134,16 @@ def _manifest(metadata: Mapping[str, str]) -> dict[str, Any]:
             f"its manifest must be a JSON object, got {reprlib.repr(manifest)}"
         )
     digest, config = manifest.get("sha256"), manifest.get("config")
+    is_digest = isinstance(digest, str) and digest.isascii() and len(digest) == 64
     for key, rule, fits in (
         ("format", repr(FORMAT), manifest.get("format") == FORMAT),
-        ("sha256", "a text of 64 digits", _is_digest(digest)),
+        ("sha256", "a text of 64 digits", is_digest),
         ("config", "an object", isinstance(config, dict)),
     ):
         if not fits:
             found = reprlib.repr(manifest.get(key))
             raise CheckpointError(f"{key} must be {rule}, got {found}")
     return manifest
-
-
-def _is_digest(value: object) -> bool:
-    return isinstance(value, str) and value.isascii() and len(value) == 64
 
 
 def _dtype(state: Mapping[str, Any]) -> torch.dtype:

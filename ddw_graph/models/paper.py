@@ -11,9 +11,6 @@ PAPER_TABLES = Path(__file__).with_name("paper_tables.csv")
 def paper_figures(table: str) -> dict[tuple[str, str], float]:
     """Returns the figures of a table of the paper, by row and column.
 
-    Args:
-        table: Such as ``table4``.
-
     Example:
         >>> paper_figures("table4")["DDW", "top1"]
         73.52

@@ -32,8 +32,6 @@ class StageParts:
     Args:
         operations: The module of each node that computes.
         wiring: The wiring by which the backbone runs them, every edge weighing 1.
-        in_channels: Width of the stage's input.
-        channels: Width of every node's output.
         stride: Stride of the first operation.
         projection: The backbone's own shortcut past the first operation.
         entrance: What runs before the input node.
@@ -205,7 +203,6 @@ def after_pruning(parts: Parts, nodes: Sequence[Sequence[int]] | None) -> Parts:
     """Returns the parts that pruning has left.
 
     Args:
-        parts: The parts of the whole network.
         nodes: For each stage the nodes that are left, as first numbered, from 1; None
             for all.
     """
@@ -298,8 +295,6 @@ def build_network(
     """Returns the network that wires some parts, with its configuration.
 
     Args:
-        parts: The parts.
-        dags: A wiring for each stage.
         config: Its ``drop_path`` and ``neutral`` (for each stage the edges that weigh 1
             at the start, or None) are those of the stages.
         edges: The kind of edges that its ``edges`` names.

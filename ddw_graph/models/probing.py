@@ -20,12 +20,8 @@ class Call:
     """A call of a module with features that returns features.
 
     Args:
-        path: The module's name in the network.
-        module: The module.
         x: What it took.
         y: What it returned; where that was a tuple, its first element.
-        args: The arguments behind the first.
-        kwargs: The arguments by name.
         returns: What stood behind ``y`` in the tuple that it returned; see ``Run``.
     """
 
@@ -87,9 +83,7 @@ class Probe:
     """What a network did in one forward.
 
     Args:
-        example: What it was called with.
         calls: The calls of modules, in the order in which they ended.
-        output: What it returned.
         shapes: All calls of modules, with features or not, in the same order.
         readers: For the features that a call returned, by ``id``, where a function of
             torch read them: the names of the modules that were running.
@@ -108,10 +102,6 @@ def probe(model: nn.Module, inputs: Inputs | None = None) -> Probe:
     """Returns what a network does in evaluation with features that it takes.
 
     It runs without data where it can: on images.
-
-    Args:
-        model: The network.
-        inputs: As for ``examples``.
     """
     known = list(examples(model, inputs))
     reason: Exception | None = None

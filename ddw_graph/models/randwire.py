@@ -160,11 +160,7 @@ def restore_randwire(
     *,
     operation: OperationLike | None = None,
 ) -> Network:
-    """Returns the network of a configuration, its wirings and its edge weights.
-
-    Args:
-        operation: What a node computes, where the configuration has no name for it.
-    """
+    """Returns the network of a configuration, its wirings and its edge weights."""
     chosen = saved_or_given("operation", config["operation"], operation)
     return _network(dict(config), dags, edges, chosen)
 

@@ -47,7 +47,6 @@ def create_backbone(
     """Returns a backbone of torchvision or timm as stages; see ``create_model``.
 
     Args:
-        name: Its name.
         wiring: n is a stage's number of blocks. For fixed edges the backbone's own by
             default: the original network.
         node: What a node is: ``branch``, what a block adds to its shortcut (the
@@ -81,11 +80,7 @@ def restore_backbone(
     *,
     backbone: nn.Module | None = None,
 ) -> Network:
-    """Returns the network of a configuration, its wirings and its edge weights.
-
-    Args:
-        backbone: The backbone, where the configuration has no name for it.
-    """
+    """Returns the network of a configuration, its wirings and its edge weights."""
     name, node = config["name"], config["node"]
     classes, channels = config["num_classes"], config["in_channels"]
     if name is not None:

@@ -12,12 +12,7 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class StageShare:
-    """The share of the stages, and what is outside.
-
-    Args:
-        share: The nodes' parameters over all that the network had before.
-        outside: The parameters of each module outside, the largest first.
-    """
+    """The share of the stages, and what is outside."""
 
     share: float
     outside: dict[str, int]
@@ -36,9 +31,6 @@ def share_in_stages(network: Network) -> StageShare:
     """Returns the share of a network's parameters that are in the nodes of its stages.
 
     Edge weights and projections, which a network did not have before, do not count.
-
-    Args:
-        network: A network that ``rewire`` or ``create_model`` returned.
 
     Example:
         >>> from torchvision.models import resnet18

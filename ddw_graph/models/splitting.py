@@ -28,9 +28,7 @@ def split_backbone(
     """Returns the parts of a network that has chains of blocks.
 
     Args:
-        model: The network; it does not change. The parts' modules are its own.
         node: What a node is; see ``with_nodes``.
-        inputs: What the network is called with; see ``examples``.
 
     Example:
         >>> from torchvision.models import resnet18

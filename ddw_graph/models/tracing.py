@@ -26,7 +26,6 @@ def trace(
     ``functional.dropout``; a plain trace would freeze it.
 
     Args:
-        model: The module.
         opened: Names of the modules within that are opened.
         arguments: The arguments behind the features, by place from 0 or name, and
             whether each is None. All others have their defaults.
@@ -127,8 +126,6 @@ def between(
     Its modules are those of ``model``, under the same names.
 
     Args:
-        model: What was traced.
-        graph: Its graph.
         entering: The value that the module takes.
         leaving: The value that it returns.
         arguments: Names of inputs of the trace that it may take by name.

@@ -32,9 +32,6 @@ class Shape(NamedTuple):
     """The shape of a Transformer.
 
     Args:
-        depth: Blocks, of two branches each.
-        width: Channels of a token.
-        heads: Heads of the attention.
         context: Most tokens of a text.
         vocabulary: Number of different tokens.
         image_size: Height and width of an image, pixels.
@@ -72,12 +69,6 @@ Touvron et al. 2021, arXiv:2012.12877."""
 class TokenEmbedding(nn.Module):
     """Maps tokens to features: an embedding of each token and one of its position.
 
-    Args:
-        vocabulary: Number of different tokens.
-        context: Most tokens.
-        width: Channels of a token.
-        dropout: Probability of dropout.
-
     Shapes:
         - x: ``(batch, tokens)``
         - output: ``(batch, tokens, width)``
@@ -101,11 +92,6 @@ class TokenEmbedding(nn.Module):
 
 class PatchEmbedding(nn.Module):
     """Maps images to features: a token for each patch, with its position.
-
-    Args:
-        shape: The Transformer's shape.
-        in_channels: Channels of an image.
-        dropout: Probability of dropout.
 
     Shapes:
         - x: ``(batch, in_channels, image_size, image_size)``
@@ -157,13 +143,7 @@ class TokenHead(nn.Sequential):
 
 
 class ClassHead(nn.Module):
-    """Normalises tokens and maps the class's, or the mean of all, to logits.
-
-    Args:
-        width: Channels of a token.
-        num_classes: Number of classes.
-        class_token: Whether the first token is the class's.
-    """
+    """Normalises tokens and maps the class's, or the mean of all, to logits."""
 
     def __init__(self, width: int, num_classes: int, *, class_token: bool) -> None:
         super().__init__()
@@ -212,9 +192,6 @@ def create_transformer(
         edges: ``dynamic`` by default. Those of a language model must not see later
             tokens: ``dynamic:per=position`` by default.
         node: What a node is: ``branch``, an attention or an MLP, or ``block``, both.
-        depth: Blocks.
-        width: Channels of a token.
-        heads: Heads of the attention.
         context: Most tokens that a language model reads at once.
         vocabulary: Number of different tokens; 256 for bytes.
         image_size: Height and width of an image, pixels; the patch divides it.
@@ -273,12 +250,7 @@ def restore_transformer(
 
 
 def transformer_parts(origin: Mapping[str, Any], node: str) -> Parts:
-    """Returns the parts of a Transformer, with new weights.
-
-    Args:
-        origin: Its name, the values of its shape, and its dropout.
-        node: What a node is.
-    """
+    """Returns the parts of a Transformer, with new weights."""
     check_one_of("node", node, NODES)
     name, dropout = origin["name"], origin["dropout"]
     shape, causal = _shape(name, origin), name in GPT

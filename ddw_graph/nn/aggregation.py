@@ -18,13 +18,7 @@ axes of the features after the batch, each of its size or 1."""
 
 
 class Edge(NamedTuple):
-    """What travels along an edge.
-
-    Args:
-        x: What its source has computed; None where no sample reads it.
-        weight: Its multiplier.
-        is_open: Where it is open; None for everywhere.
-    """
+    """What travels along an edge."""
 
     x: Features | None
     weight: Multiplier
@@ -111,12 +105,7 @@ class _Sum(torch.autograd.Function):
 
 
 def of_rank(weights: Tensor, rank: int) -> Tensor:
-    """Returns weights of edges with all axes that features have.
-
-    Args:
-        weights: Weights, ``(rows, edges)``, with the features' further axes or without.
-        rank: How many axes the features have.
-    """
+    """Returns weights of edges with all axes that features have."""
     missing = rank + 1 - weights.ndim
     return weights.reshape(*weights.shape, *[1] * missing) if missing else weights
 
@@ -149,8 +138,6 @@ def drop_one_input(
 
     Args:
         weights: Weights of a node's inputs.
-        batch: Number of samples.
-        rate: Probability that a sample loses one of its inputs, in ``[0, 1]``.
 
     Source:
         Xie et al. 2019, arXiv:1904.01569, section 4, regular regime.

@@ -73,9 +73,6 @@ def check_adjacency(
     """Checks the multipliers of a stage's edges.
 
     Args:
-        adjacency: The multipliers, ``(batch, N, N, ...)``.
-        plan: The plan of the stage.
-        stage: What the message calls the stage.
         x: The stage's input, if the adjacency must fit it: its batch, or 1 sample for
             all, and its axes or none.
     """

@@ -156,7 +156,6 @@ def cost(
     as it was. Normalisation and activations are not counted.
 
     Args:
-        model: The network.
         image_size: Height and width of the image, pixels; one number for both, or two.
             Of a language model the text is as long as its context, whatever this is.
         inputs: What a network that takes other inputs is called with, by name: one

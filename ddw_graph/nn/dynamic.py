@@ -93,12 +93,6 @@ class Router(nn.Module):
     Args:
         channels: Width of the features.
         fan_out: Number of weighted output edges.
-        bias: Bias at the start.
-        std: Standard deviation of the weights at the start.
-
-    Shapes:
-        - x: ``(batch, channels)``, or with positions before the channels
-        - output: ``(batch, fan_out)``, or with positions before the edges
 
     Example:
         >>> Router(16, 3)(torch.zeros(2, 16))[0]
@@ -112,7 +106,6 @@ class Router(nn.Module):
         self, channels: int, fan_out: int, *, bias: float = 3.0, std: float = 0.01
     ) -> None:
         super().__init__()
-        self.bias, self.std = bias, std
         self.linear = nn.Linear(channels, fan_out)
         nn.init.normal_(self.linear.weight, std=std)
         nn.init.constant_(self.linear.bias, bias)
@@ -124,24 +117,11 @@ class Router(nn.Module):
         values: Tensor = self.linear(x).sigmoid()
         return values
 
-    def extra_repr(self) -> str:
-        """Returns the arguments."""
-        linear = self.linear
-        return (
-            f"{linear.in_features}, {linear.out_features}, "
-            f"bias={self.bias}, std={self.std}"
-        )
-
 
 class DynamicWeights(EdgeWeights):
     """Weighs a node's output edges by a router and thresholds.
 
     A threshold belongs to the node that receives an edge (Eq. 9).
-
-    Args:
-        plan: The plan of the stage.
-        channels: Width of what each node emits.
-        settings: The settings of the edges.
     """
 
     def __init__(

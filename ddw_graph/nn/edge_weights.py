@@ -15,12 +15,7 @@ Ends = tuple[int, int]
 
 
 class Gated(NamedTuple):
-    """Weights of edges of which some are closed.
-
-    Args:
-        weights: The weight that each edge has while open.
-        is_open: Which edges are open; None for all of them.
-    """
+    """Weights of edges of which some are closed."""
 
     weights: Weights
     is_open: Bool[Tensor, "rows edges ..."] | None
@@ -86,7 +81,6 @@ class EdgeWeights(nn.Module):
         """Returns the weights of a node's weighted output edges; by default 1.
 
         Args:
-            node: The node.
             x: What it has computed; for node 0 the stage's input, projected where other
                 nodes than the first read it.
         """
@@ -98,7 +92,6 @@ class EdgeWeights(nn.Module):
         """Returns the weights of a node's weighted input edges.
 
         Args:
-            node: The node.
             inputs: What the sources of these edges have computed.
             weights: What ``outgoing`` returned for these edges; by default they stay.
         """
@@ -184,7 +177,6 @@ class EdgeWeights(nn.Module):
         """Copies the parameters of another's edges, for a wiring with fewer of them.
 
         Args:
-            other: Weights of the same kind.
             edges: The edges that are left, by the other's nodes.
             nodes: For each node of this wiring the other's node.
 

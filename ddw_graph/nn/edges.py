@@ -98,15 +98,12 @@ def is_static(edges: str | Edges) -> bool:
 def edge_settings(edges: str | Edges) -> Edges:
     """Returns the kind of edges that a text names, or the one that is given.
 
-    Args:
-        edges: A name from ``KINDS``, with settings after a colon; or a kind itself.
-
     Example:
         >>> edge_settings("dynamic:bias=0,gate=hard").gate
         'hard'
     """
     if isinstance(edges, type) and is_dataclass(edges):
-        return _made(edges, {})  # all by default
+        return edges()  # type: ignore[no-any-return]  # all by default
     if not isinstance(edges, str):
         if not callable(edges):
             raise ModelError(
@@ -132,7 +129,8 @@ def edge_settings(edges: str | Edges) -> Edges:
         except ValueError as error:
             what = "an integer" if type(known[key]) is int else "a number"
             raise ModelError(f"{key} must be {what}, got {value!r}") from error
-    return _made(kind, values) if is_dataclass(kind) else kind
+    found: Edges = kind(**values) if is_dataclass(kind) else kind
+    return found
 
 
 def edge_text(edges: Edges) -> str:
@@ -168,12 +166,7 @@ def saved_text(edges: Edges) -> str | None:
 
 
 def from_saved(text: str | None, given: str | Edges | None) -> Edges:
-    """Returns the kind of edges of a saved network.
-
-    Args:
-        text: What ``saved_text`` returned.
-        given: The caller's kind, needed where that is None.
-    """
+    """Returns the kind of edges of a saved network."""
     saved = None if text is None else edge_text(edge_settings(text))
     wanted = None if given is None else edge_settings(given)
     named = None if wanted is None else saved_text(wanted) or wanted
@@ -193,11 +186,6 @@ def _kind(name: str) -> Any:
             f"import the module that names it with edge_kind, or set {IMPORT} to it"
         )
     return KINDS[name]
-
-
-def _made(kind: Any, values: dict[str, Any]) -> Edges:
-    edges: Edges = kind(**values)
-    return edges
 
 
 def _text_settings(kind: Any) -> dict[str, Any]:

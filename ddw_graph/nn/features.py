@@ -62,7 +62,6 @@ def by_sample(weights: Tensor, *, axes: int = 2) -> Tensor:
     """Returns weights averaged over channels and positions.
 
     Args:
-        weights: Weights, ``(rows, edges, ...)``; or an adjacency, with ``axes=3``.
         axes: How many axes stay.
     """
     return weights if weights.ndim == axes else weights.flatten(axes).mean(axes)

@@ -17,7 +17,6 @@ def psi(
     first out, and the second has lost its sigmoids in the text after Eq. 9.
 
     Args:
-        alpha: Values of the router, in ``[0, 1]``.
         tau: Threshold of the node that receives each edge, to broadcast.
 
     Example:
@@ -49,13 +48,7 @@ def gated(
     ========  ================  ======================================
 
     Args:
-        gate: One of ``GATES``.
-        alpha: Values of the router, in ``[0, 1]``.
         tau: Threshold of the node that receives each edge, to broadcast.
-        training: Whether the training column holds.
-
-    Shapes:
-        - weights and open: those of alpha; open is None where no edge can close.
 
     Source:
         DDW, Eq. 5 (``eq5``) and the sentence after it (``psi``).
@@ -92,13 +85,7 @@ def masked(
     *,
     straight_through: bool,
 ) -> Float[Tensor, "rows edges ..."]:
-    """Returns the weights with closed edges at 0.
-
-    Args:
-        weights: Weights that the edges have while open.
-        is_open: Which edges are open.
-        straight_through: Whether the gradient passes as if every edge were open.
-    """
+    """Returns the weights with closed edges at 0."""
     closed = weights * is_open
     if not straight_through:
         return closed

@@ -40,13 +40,7 @@ class Run:
     returns: Sequence[int | str | None] | None = None
 
     def output(self, y: Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Returns features in the form of a block's output.
-
-        Args:
-            y: The features.
-            args: The arguments that the block took behind its features.
-            kwargs: The arguments that it took by name.
-        """
+        """Returns features in the form of a block's output."""
         if self.returns is None:
             return y
         given: dict[Any, Any] = dict(enumerate(args)) | kwargs
@@ -134,10 +128,8 @@ class HostNetwork(Network):
         """Returns what the network does, with each stage's adjacency if asked for.
 
         Args:
-            args: What the network takes.
             adjacency: As for ``Network``.
             return_adjacency: As for ``Network``.
-            kwargs: What the network takes by name.
 
         Raises:
             ModelError: If ``adjacency`` does not fit, or a stage did not run once.

@@ -18,9 +18,7 @@ class LanguageModel(Network):
     """Chains stages between an embedding of tokens and a layer that predicts the next.
 
     Args:
-        stem: Maps tokens to features ``(batch, tokens, channels)``.
         stages: At least one, with the channels last.
-        head: Maps features to logits.
         vocabulary: Number of different tokens.
         context: Most tokens that it reads at once.
 
@@ -83,14 +81,7 @@ class LanguageModel(Network):
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ) -> Tensor:
-        """Returns a batch of random texts, each as long as the context.
-
-        Args:
-            size: Not used: the context is the network's own.
-            batch: Number of texts.
-            generator: Draws them; by default torch's own.
-            device: Where they are.
-        """
+        """Returns a batch of random texts, each as long as the context."""
         shape = batch, self.context
         return torch.randint(self.vocabulary, shape, generator=generator, device=device)
 
@@ -110,7 +101,6 @@ class LanguageModel(Network):
 
         Args:
             prompt: At least one token.
-            tokens: How many are added.
             temperature: Divides the logits; 0 takes the most probable token.
             top_k: Draw from so many most probable tokens; None for all.
             generator: Draws, on the network's device; by default torch's own.

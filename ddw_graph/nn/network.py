@@ -16,7 +16,6 @@ class Network(nn.Module):
 
     Args:
         stem: Maps images to the first stage's input.
-        stages: At least one.
         head: Maps the last stage's output to logits.
         in_channels: Channels of an image; 0 for a network that takes none.
 
@@ -73,9 +72,6 @@ class Network(nn.Module):
 
         Args:
             size: Height and width of an image, pixels; one number for both, or two.
-            batch: Number of inputs.
-            generator: Draws them; by default torch's own.
-            device: Where they are.
         """
         if not self.in_channels:
             raise ModelError(
@@ -93,12 +89,6 @@ class Network(nn.Module):
         return_adjacency: bool = False,
     ) -> Tensor | tuple[Tensor, list[Tensor]]:
         """Returns logits, with each stage's adjacency where it is asked for.
-
-        Args:
-            x: A batch of inputs.
-            adjacency: Multipliers of the caller's choosing, one tensor a stage; see
-                ``Stage.forward``.
-            return_adjacency: Whether to return the effective multipliers too.
 
         Raises:
             ModelError: If the input or ``adjacency`` does not fit.

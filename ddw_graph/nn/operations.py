@@ -62,11 +62,6 @@ def projection_1x1(in_channels: int, out_channels: int, stride: int = 1) -> nn.M
 def sepconv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Module:
     """Returns RandWire's triplet: ReLU, separable 3x3 convolution, BN.
 
-    Args:
-        in_channels: Width of the input.
-        out_channels: Width of the output.
-        stride: Stride of the depthwise convolution.
-
     Example:
         >>> [type(layer).__name__ for layer in sepconv(8, 16, 2)]
         ['ReLU', 'Conv2d', 'Conv2d', 'BatchNorm2d']
@@ -87,11 +82,6 @@ def basic_branch(in_channels: int, out_channels: int, stride: int = 1) -> nn.Mod
 
     The edges of the wiring are the shortcuts. It begins with the ReLU that follows the
     addition in the original block.
-
-    Args:
-        in_channels: Width of the input.
-        out_channels: Width of the output.
-        stride: Stride of the first convolution.
 
     Source:
         He et al. 2016, arXiv:1512.03385.
@@ -118,7 +108,6 @@ def operations_of(operation: OperationLike, plan: StagePlan) -> list[Operation]:
             operation of that node. An operation is a name from ``OPERATIONS``, a
             callable ``(in_channels, out_channels, stride) -> nn.Module``, or, of one
             node, the module itself.
-        plan: The plan of the stage.
 
     Example:
         >>> from ddw_graph.generators import complete
@@ -156,12 +145,7 @@ def operations_of(operation: OperationLike, plan: StagePlan) -> list[Operation]:
 def operation_after_pruning(
     operation: OperationLike, nodes: Sequence[int]
 ) -> OperationLike:
-    """Returns the operation of a pruned wiring.
-
-    Args:
-        operation: The operation of the wiring before; see ``operations_of``.
-        nodes: The nodes that are left, as numbered before, ascending.
-    """
+    """Returns the operation of a pruned wiring."""
     if _is_list(operation):
         each = [*operation]  # type: ignore
         if not set(nodes) <= {*range(1, len(each) + 1)}:

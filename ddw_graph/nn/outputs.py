@@ -14,10 +14,8 @@ class Output(NamedTuple):
     """What a network returned for a batch, on the network's device.
 
     Args:
-        images: The images, in the network's type, or the tokens.
         labels: The class of each, or the token after each; None where the batches have
             none.
-        logits: The logits, ``(batch, classes)`` or ``(batch, tokens, vocabulary)``.
         adjacency: The effective multipliers, ``(batch, N_k, N_k, ...)`` for each stage.
     """
 
@@ -40,7 +38,6 @@ def outputs(
     yielded need no synchronisation with a GPU until they are read.
 
     Args:
-        network: The network.
         batches: Images, or images and labels, such as a ``DataLoader`` gives.
         adjacency: Returns the multipliers for the samples of a batch, in place of those
             that the network would compute; called with the slice of all samples that

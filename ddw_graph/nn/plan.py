@@ -7,6 +7,7 @@ from itertools import accumulate
 import networkx as nx
 
 from ddw_graph.errors import ModelError
+from ddw_graph.nn.arguments import check_one_of
 from ddw_graph.wiring import check, computing_nodes, edge_attributes
 
 TRANSITIONS = ("sources", "input")
@@ -170,14 +171,9 @@ def plan(
     if output is None:
         sinks_alone = all(successors[i] == (last,) for i in gathered)
         output = "mean" if sinks_alone else "sum"
-    for name, value, known in (
-        ("transition", transition, TRANSITIONS),
-        ("output", output, OUTPUTS),
-        ("channel_axis", channel_axis, (1, -1)),
-    ):
-        if value not in known or isinstance(value, bool | float):
-            choices = ", ".join(map(str, known))
-            raise ModelError(f"{name} must be one of {choices}, got {value!r}")
+    check_one_of("transition", transition, TRANSITIONS)
+    check_one_of("output", output, OUTPUTS)
+    check_one_of("channel_axis", channel_axis, (1, -1))
     if transition == "sources":
         _check_sources(successors, predecessors)
     constants = tuple(

@@ -15,7 +15,6 @@ def recomputed(module: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
 
     Args:
         module: What it runs; the first run alone updates its running statistics.
-        compute: The computation.
     """
     again = False
 

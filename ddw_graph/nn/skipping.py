@@ -17,7 +17,6 @@ def alive_samples(
     Args:
         alive: Where the node has an open input, or one row for all samples; None where
             every sample has.
-        batch: Number of samples.
 
     Example:
         >>> alive_samples(torch.tensor([[True], [False], [False]]), 3)
@@ -35,8 +34,6 @@ def computed(
     """Returns what an operation makes of some samples, and 0 for the others.
 
     Args:
-        operation: The operation of a node.
-        x: Features of the whole batch.
         samples: For which samples to compute, at least one; None for all.
     """
     y: Tensor

@@ -174,12 +174,7 @@ class Stage(nn.Module):
     def weigh(
         self, edges: str | Edges, neutral: Iterable[tuple[int, int]] | None = None
     ) -> None:
-        """Gives the stage new edge weights.
-
-        Args:
-            edges: As for the stage.
-            neutral: As for the stage.
-        """
+        """Gives the stage new edge weights."""
         self.edges = edge_settings(edges)
         emitted = [self.channels] * self.plan.nodes
         if self.projection is None:
@@ -221,8 +216,6 @@ class Stage(nn.Module):
             adjacency: Multipliers of your choice, in a shape that the stage returns,
                 with 1 sample for all where wanted: they take the place of the stage's
                 weights, and an edge at 0 is closed.
-            return_adjacency: Whether to return the effective multipliers too.
-            kwargs: As ``args``, by name.
 
         Raises:
             ModelError: If features or ``adjacency`` have another shape, or the latter

@@ -112,13 +112,7 @@ class Learned:
 
 
 class LearnedWeights(EdgeWeights):
-    """Weighs each edge by a parameter, or by its sigmoid.
-
-    Args:
-        plan: The plan of the stage.
-        channels: Width of what each node emits.
-        settings: The settings of the edges.
-    """
+    """Weighs each edge by a parameter, or by its sigmoid."""
 
     def __init__(
         self, plan: StagePlan, channels: Sequence[int], settings: Learned

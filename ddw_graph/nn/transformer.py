@@ -19,13 +19,8 @@ class SelfAttention(nn.Module):
     """Multi-head attention of tokens to each other.
 
     Args:
-        channels: Width of a token.
         heads: Heads, which divide the width.
         causal: Whether a token sees itself and earlier ones only.
-
-    Shapes:
-        - x: ``(batch, tokens, channels)``
-        - output: the same
 
     Example:
         >>> import torch
@@ -64,15 +59,7 @@ class SelfAttention(nn.Module):
 
 
 class Branches(nn.Module):
-    """A block: adds each branch to what comes before it.
-
-    Args:
-        branches: What is added, one after the other.
-
-    Shapes:
-        - x: ``(batch, tokens, channels)``
-        - output: the same
-    """
+    """A block: adds each branch to what comes before it."""
 
     def __init__(self, *branches: nn.Module) -> None:
         super().__init__()
@@ -94,10 +81,7 @@ def attention(
     wiring are the shortcuts.
 
     Args:
-        heads: Heads of the attention.
-        causal: Whether a token sees itself and earlier ones only.
         dropout: Probability of dropout at the end.
-        eps: Of the normalisation.
 
     Example:
         >>> import torch
@@ -130,8 +114,6 @@ def mlp(
 
     Args:
         ratio: Width between the layers, in multiples of a token's.
-        dropout: Probability of dropout at the end.
-        eps: Of the normalisation.
     """
 
     def make(in_channels: int, out_channels: int, stride: int) -> nn.Module:
@@ -150,14 +132,7 @@ def mlp(
 def block(
     heads: int, *, causal: bool = False, dropout: float = 0.0, eps: float = 1e-5
 ) -> Callable[[int, int, int], nn.Module]:
-    """Returns the operation of a whole pre-norm block: attention, then MLP.
-
-    Args:
-        heads: Heads of the attention.
-        causal: Whether a token sees itself and earlier ones only.
-        dropout: Probability of dropout at the end of each branch.
-        eps: Of the normalisations.
-    """
+    """Returns the operation of a whole pre-norm block: attention, then MLP."""
     branches = (
         attention(heads, causal=causal, dropout=dropout, eps=eps),
         mlp(dropout=dropout, eps=eps),
