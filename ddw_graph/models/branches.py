@@ -83,11 +83,7 @@ def _graph(block: nn.Module, run: Run | None) -> tuple[fx.Graph, list[str]]:
 
 
 def _split(
-    block: nn.Module,
-    graph: fx.Graph,
-    x: fx.Node,
-    result: fx.Node,
-    names: Sequence[str],
+    block: nn.Module, graph: fx.Graph, x: fx.Node, result: fx.Node, names: Sequence[str]
 ) -> list[BlockParts]:
     """Returns the parts that map one value of a block to another."""
     steps = steps_before(result, x)

@@ -286,11 +286,7 @@ def _kept_projection(stage: Stage, node: str) -> nn.Module | None:
 
 
 def build_network(
-    parts: Parts,
-    dags: Sequence[nx.DiGraph],
-    config: Mapping[str, Any],
-    *,
-    edges: Edges,
+    parts: Parts, dags: Sequence[nx.DiGraph], config: Mapping[str, Any], *, edges: Edges
 ) -> Network:
     """Returns the network that wires some parts, with its configuration.
 

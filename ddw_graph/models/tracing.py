@@ -74,9 +74,7 @@ def _arguments(node: fx.Node) -> dict[Any, Any]:
 
 
 def _frozen_trace(
-    model: nn.Module,
-    opened: Collection[str],
-    arguments: Mapping[int | str, bool],
+    model: nn.Module, opened: Collection[str], arguments: Mapping[int | str, bool]
 ) -> fx.Graph:
     """Returns the graph of a forward in the model's mode."""
 

@@ -11,11 +11,7 @@ from ddw_graph import FeatureNetwork, create_model
 from ddw_graph.detection.detector import Category, Detector, detector_from
 from ddw_graph.detection.evaluation import found_in
 from ddw_graph.detection.freezing import freeze_first, freeze_norms
-from ddw_graph.detection.settings import (
-    DetectorSettings,
-    settings_from,
-    settings_named,
-)
+from ddw_graph.detection.settings import DetectorSettings, settings_from, settings_named
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.network import Network
 from tests.detection.small import (

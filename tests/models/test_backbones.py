@@ -11,7 +11,6 @@ from torchvision import models as torchvision_models
 
 from ddw_graph import create_model, generators, rewire
 from ddw_graph.errors import ModelError, WiringError
-from ddw_graph.models import image_size
 from ddw_graph.models.backbones import BACKBONES, NoData, library_model, name_of
 from ddw_graph.nn.cost import cost
 
@@ -209,25 +208,6 @@ def test_what_lies_between_stages_is_paid_for_too(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "nodes"),
-    [
-        ("torchvision/resnet34", [5, 6, 8, 5]),
-        ("timm/test_convnext", [3, 4, 6, 4]),
-        pytest.param("timm/resnet34", [5, 6, 8, 5], marks=pytest.mark.full),
-    ],
-)
-def test_any_other_network_of_the_libraries_goes_by_its_name(
-    name: str, nodes: list[int]
-) -> None:
-    if name.startswith("timm"):
-        pytest.importorskip("timm")
-    model = create_model(name, edges="learned", num_classes=5)
-    assert stages(model) == nodes
-    assert model.config is not None and model.config["name"] == name
-    assert image_size(name) == 224
-
-
-@pytest.mark.parametrize(
     ("name", "channels"),
     [
         ("resnet18", 1),
@@ -274,12 +254,7 @@ def test_an_unknown_name_is_told_where_names_are(
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "hf_hub:somebody/something",
-        "local-dir:/tmp",
-        "somebody/resnet18",
-        "resnet18\n",
-    ],
+    ["hf_hub:somebody/something", "local-dir:/tmp", "somebody/resnet18", "resnet18\n"],
 )
 def test_timm_never_hears_of_a_name_that_it_would_look_up_elsewhere(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -317,15 +292,6 @@ def made(name: str, **settings: Any) -> nn.Module:
     with NoData():
         model: nn.Module = torchvision_models.get_model(name, num_classes=4, **settings)
     return model
-
-
-@pytest.mark.full
-def test_a_network_of_a_library_is_found_by_its_structure() -> None:
-    assert found(made("resnet18")) == "resnet18"
-    assert found(made("resnet34")) == "torchvision/resnet34"
-    with NoData():
-        again = library_model("regnet_y_600mf", num_classes=4, in_channels=3)
-    assert found(again) == "regnet_y_600mf"
 
 
 @pytest.mark.parametrize("settings", [{"width_mult": 0.5}, {"dropout": 0.3}])

@@ -83,15 +83,6 @@ def test_the_parts_of_timms_blocks_make_them_too(name: str, projections: int) ->
     assert sum(each.projection is not None for each in parts) == projections
 
 
-def test_the_modules_are_the_blocks_own() -> None:
-    block = models.get_model("resnet18").get_submodule("layer2.0")
-    (parts,) = split_block(block)
-    assert parts.projection is not None and parts.activation is not None
-    made = (parts.branch, parts.projection, parts.activation)
-    own = {id(parameter) for parameter in block.parameters()}
-    assert {id(p) for part in made for p in part.parameters()} == own
-
-
 def test_what_branch_and_shortcut_share_goes_two_ways() -> None:
     timm = pytest.importorskip("timm")
     # A block of the second version normalises before both.
@@ -104,11 +95,6 @@ def test_what_branch_and_shortcut_share_goes_two_ways() -> None:
     )
     assert not branch & projection
     assert len(branch) + len(projection) == len([*block.parameters()]) + 2
-
-
-def test_a_block_without_an_addition_is_all_branch() -> None:
-    block = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU())
-    assert split_block(block) == [BlockParts(block, False, None, None)]
 
 
 class Block(nn.Module):
@@ -155,16 +141,6 @@ def test_a_scaled_addition_is_none_and_a_scaled_shortcut_a_projection() -> None:
     assert not assert_parts_make_the_block(scaled, 4).has_shortcut
     halved = Block(lambda b, x: x * 0.5 + b.two(b.one(x))).double()
     assert assert_parts_make_the_block(halved, 4).projection is not None
-
-
-def test_dropout_in_a_branch_follows_its_mode() -> None:
-    x = torch.ones(64, 4, 4, 4)
-    (parts,) = split_block(Block(dropping).eval())
-    branch = parts.branch
-    assert (branch.train()(x) == 0).float().mean() > 0.3
-    torch.testing.assert_close(branch.eval()(x), branch(x))
-    with pytest.raises(ModelError, match="the same steps in training and evaluation"):
-        split_block(Block(lambda b, x: x + b.one(x) * (2 if b.training else 1)))
 
 
 @pytest.mark.parametrize(

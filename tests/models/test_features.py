@@ -198,38 +198,3 @@ def test_adjacency_goes_in_and_comes_out() -> None:
     assert (effective[1][:, 3, 0] == 0).all()
     with pytest.raises(ModelError, match="each of 2 stages, got 1"):
         model(X, adjacency=adjacency[:1])
-
-
-def test_levels_that_are_none_are_refused() -> None:
-    network = create_model("resnet18", edges="fixed", num_classes=5)
-    for indices in ((), (5,), (-1,), (1, 0), (1, 1), (0, 7)):
-        with pytest.raises(ModelError, match=r"ascending and in \[0, 5\), got \("):
-            FeatureNetwork(network, indices)
-    with pytest.raises(ModelError, match=r"ascending and in \[0, 3\), got \(3,\)"):
-        create_model("randwire_tiny", features_only=True, out_indices=(3,))
-
-
-@pytest.mark.parametrize(
-    "name", ["resnet18", pytest.param("efficientnet_b0", marks=pytest.mark.full)]
-)
-def test_every_level_learns_and_none_is_changed_by_what_follows(name: str) -> None:
-    model = create_model(name, edges="dynamic", features_only=True)
-    levels = model(X)
-    kept = [level.detach().clone() for level in levels]
-    sum(level.square().mean() for level in levels).backward()
-    missing = [n for n, p in model.named_parameters() if p.grad is None]
-    assert missing == []
-    torch.testing.assert_close([x.detach() for x in levels], kept, rtol=0, atol=0)
-
-
-def test_an_export_holds_every_level() -> None:
-    model = create_model(
-        "randwire_tiny",
-        wiring="complete",
-        n=1,
-        channels=4,
-        edges="dynamic",
-        features_only=True,
-    ).eval()
-    exported = torch.export.export(model, (X,)).module()
-    torch.testing.assert_close(exported(X), model(X))

@@ -8,8 +8,6 @@ import pickle
 import random
 import re
 import struct
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +23,6 @@ from torch import Tensor, nn
 
 from ddw_graph import Network, create_model, load, rewire, save
 from ddw_graph.errors import CheckpointError, FileError, ModelError
-from ddw_graph.models import create, from_config
 from ddw_graph.models.backbones import library_model as create_backbone
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.wiring import edge_list
@@ -152,24 +149,6 @@ def test_round_trip_is_bit_for_bit(
     assert all(map(torch.equal, effective, adjacency))
 
 
-@pytest.mark.parametrize("edges", ["learned", "dynamic"])
-def test_what_the_file_has_is_not_drawn_first(
-    edges: str, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save(tiny(edges=edges), path)
-    calls = []
-
-    def spy(config: dict[str, Any], **given: Any) -> Network:
-        before = torch.get_rng_state()
-        model = from_config(config, **given)
-        calls.append(torch.equal(torch.get_rng_state(), before))
-        return model
-
-    monkeypatch.setattr(create, "from_config", spy)
-    load(path)
-    assert calls == [True]
-
-
 def test_the_default_device_and_type_do_not_matter(path: Path) -> None:
     model = tiny(edges="learned", n=1, wiring="vgg", output="mean")
     save(model, path)
@@ -180,18 +159,6 @@ def test_the_default_device_and_type_do_not_matter(path: Path) -> None:
     finally:
         torch.set_default_dtype(torch.float32)
     assert torch.equal(again(X), model(X))
-
-
-def test_the_memory_format_leaves_no_trace(path: Path) -> None:
-    model = tiny(in_channels=3)
-    save(model, path)
-    nhwc = {"memory_format": torch.channels_last}
-    model.to(**nhwc)
-    assert not all(p.is_contiguous() for p in model.parameters())
-    assert not save(model, path)
-    again = load(path).to(**nhwc)
-    x = X.expand(-1, 3, -1, -1)
-    assert torch.equal(again(x), model(x))
 
 
 def test_any_reader_opens_the_file(path: Path) -> None:
@@ -212,20 +179,6 @@ def test_any_reader_opens_the_file(path: Path) -> None:
     assert data.count(digest.encode()) == 1
     zeroed = data.replace(digest.encode(), ZEROS.encode())
     assert hashlib.sha256(zeroed).hexdigest() == digest
-
-
-@pytest.mark.full
-def test_another_process_writes_the_same_bytes(path: Path) -> None:
-    save(tiny(), path)
-    code = "import sys, ddw_graph as d; d.save(d.load(sys.argv[1]), sys.argv[2])"
-    other = path.with_name("b")
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, path, other],
-        env={**os.environ, "PYTHONHASHSEED": "7", "OMP_NUM_THREADS": "1"},
-        cwd=ROOT,
-        check=True,
-    )
-    assert other.read_bytes() == path.read_bytes()
 
 
 def test_a_file_is_never_overwritten_unasked(path: Path) -> None:
@@ -307,14 +260,6 @@ def test_your_own_operations_must_be_given_again_and_do_not_change(
     refused(path, "^the checkpoint of another network: ", operation=convolution)
 
 
-def test_whole_numbers_of_numpy_are_whole_numbers(path: Path) -> None:
-    model = tiny()
-    assert model.config is not None
-    model.config["num_classes"] = np.int64(3)
-    save(model, path)
-    assert load(path).config == model.config
-
-
 def changed(change: Callable[[Network], object]) -> Network:
     model = tiny()
     change(model)
@@ -367,24 +312,6 @@ def test_names_what_cannot_be_saved(
         save(model(), path)
     assert str(caught.value).isprintable()
     assert not list(path.parent.iterdir())
-
-
-class Stateful(nn.Conv2d):
-    """Has a state that is no tensor."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
-        super().__init__(in_channels, out_channels, 3, stride, 1)
-
-    def get_extra_state(self) -> dict[str, int]:
-        return {"steps": 3}
-
-    def set_extra_state(self, state: dict[str, int]) -> None:
-        pass
-
-
-def test_a_state_that_is_no_tensor_is_refused(path: Path) -> None:
-    with pytest.raises(ModelError, match="must hold tensors .*_extra_state has dict"):
-        save(tiny(operation=Stateful), path)
 
 
 class Planted:
@@ -643,42 +570,6 @@ def test_weights_of_another_network_are_named(
     change(tensors)
     path.write_bytes(signed(tensors, manifest | {"sha256": ZEROS}))
     refused(path, message)
-
-
-class Block(nn.Module):
-    """A block of your own backbone."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.branch = basic_branch(4, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.branch(x)
-        return y
-
-
-def test_a_backbone_of_ones_own_must_be_given_again_and_stays_as_it_is(
-    path: Path,
-) -> None:
-    old = nn.Sequential(
-        nn.Conv2d(12, 4, 3, padding=1),
-        *(Block() for _ in range(3)),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(4, 2),
-    )
-    model = rewire(old.eval(), edges="learned").double()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter), alpha=0.25)
-    save(model, path)
-    assert "backbone must be given, got None" in refused(path)
-    before = {name: tensor.clone() for name, tensor in old.state_dict().items()}
-    again = load(path, backbone=old.train())
-    x = torch.randn(1, 12, 64, 64, dtype=torch.float64)
-    assert torch.equal(again(x), model(x))
-    assert old.training and not again.training
-    assert all(torch.equal(t, before[name]) for name, t in old.state_dict().items())
 
 
 def doubled(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:

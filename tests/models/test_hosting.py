@@ -171,19 +171,6 @@ def test_a_network_within_another_is_not_taken_for_it() -> None:
         torch.testing.assert_close((logits, found), (wanted, matrix))
 
 
-def test_a_dead_node_with_arguments_runs_too_and_may_fill_a_cache() -> None:
-    new = rewired(Loop()).eval()
-    ran: list[int] = []
-    for node, operation in enumerate(new.stages[0].operations, start=1):
-        operation.register_forward_hook(lambda *_, node=node: ran.append(node))
-    closed = torch.diag(torch.ones(5), -1)[None].double()
-    closed[0, 2, 1], closed[0, 3, 1], closed[0, 3, 2] = 0, 1, 0
-    with torch.no_grad():
-        found = new(**tokens(), adjacency=[closed])
-    assert ran == [1, 2, 3, 4]
-    torch.testing.assert_close(found, new(**tokens(), adjacency=[closed]))
-
-
 def in_place(seen: list[Tensor], place: int) -> Tensor:
     return seen[-1].mul_(2) if place == 2 else seen[-1]
 
@@ -279,34 +266,12 @@ def test_saved_with_its_runs_it_is_loaded_without_inputs(tmp_path: Any) -> None:
         load(tmp_path / "new.safetensors", backbone=Loop(InTuple, blocks=3))
 
 
-def test_every_module_has_the_mode_of_the_network() -> None:
-    old = Loop().eval()
-    old.blocks[1].train()
-    new = rewired(old, node="branch")
-    training = {name for name, module in new.named_modules() if module.training}
-    stage = "model.blocks.0.stage.operations"
-    assert training == {f"{stage}.{n}.piece.{m}" for n, m in [(1, "one"), (1, "two")]}
-
-
 def test_rewired_again_it_takes_other_wirings() -> None:
     fixed = rewired(Loop(), edges="fixed")
     again = rewired(fixed, wiring=complete(4))
     assert isinstance(again, HostNetwork)
     assert again.stages[0].dag.number_of_edges() == 15
     torch.testing.assert_close(again(**tokens()), fixed(**tokens()))
-
-
-def test_a_neutral_start_cannot_be_checked_without_inputs() -> None:
-    with pytest.raises(ModelError, match="got a ImageLike that fails, or returns NaN"):
-        rewire(rewired(ImageLike(), edges="fixed"), edges="learned")
-
-
-class ImageLike(Loop):
-    """Has a convolution, and takes no images."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.unused = nn.Conv2d(3, 3, 3)
 
 
 def test_its_cost_counts_the_stages_and_all_else() -> None:

@@ -8,12 +8,7 @@ from ddw_graph import Fixed, create_model, rewire
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete, residual, vgg
 from ddw_graph.models.backbones import NoData, library_model
-from ddw_graph.models.parts import (
-    Parts,
-    build_network,
-    parts_of_network,
-    with_nodes,
-)
+from ddw_graph.models.parts import Parts, build_network, parts_of_network, with_nodes
 from ddw_graph.models.splitting import split_backbone
 from ddw_graph.wiring import edge_list
 from tests.models.test_backbones import assert_same, spread
@@ -49,39 +44,6 @@ def test_the_wiring_is_that_by_which_the_backbone_runs_its_nodes(
     assert made.is_network == is_network
     for stage in made.stages:
         assert edge_list(stage.wiring) == edge_list(wiring(len(stage.operations)))
-
-
-@pytest.mark.parametrize("node", ["block", "branch"])
-@pytest.mark.parametrize(
-    "name",
-    [
-        "resnet18",
-        "mobilenet_v2",
-        pytest.param("efficientnet_b0", marks=pytest.mark.full),
-    ],
-)
-def test_the_modules_are_the_backbones_own_and_lose_no_parameter(
-    name: str, node: str
-) -> None:
-    model = library_model(name, num_classes=5, in_channels=3)
-    own = {id(parameter) for parameter in model.parameters()}
-    made = split_backbone(model, node)
-    pieces = [made.stem, made.head]
-    for stage in made.stages:
-        pieces += stage.operations
-        if node == "branch":
-            pieces += filter(None, (stage.projection, stage.exit))
-    assert {id(p) for piece in pieces for p in piece.parameters()} == own
-
-
-def test_a_projection_beside_whole_blocks_is_a_copy() -> None:
-    stage = parts("resnet18", "block").stages[1]
-    assert stage.projection is not None
-    own = [*stage.operations[0].get_submodule("downsample").parameters()]
-    copied = [*stage.projection.parameters()]
-    for one, other in zip(own, copied, strict=True):
-        assert one is not other
-        torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 def test_a_wiring_is_needed_for_each_stage_and_node() -> None:
@@ -156,14 +118,6 @@ def test_randwires_networks_have_no_backbone() -> None:
     model.config = None
     with pytest.raises(ModelError, match="can be rewired, got one of your own"):
         parts_of_network(model)
-
-
-def test_a_chain_of_whole_blocks_unrolls() -> None:
-    chain = create_model("mobilenet_v2", edges="fixed", num_classes=5)
-    unrolled = with_nodes(parts_of_network(chain), "branch")
-    assert [edge_list(s.wiring) for s in unrolled.stages] == [
-        edge_list(residual(len(s.operations))) for s in unrolled.stages
-    ]
 
 
 def test_nothing_else_unrolls() -> None:

@@ -141,24 +141,6 @@ def test_the_nodes_that_are_left_keep_their_operations(
         assert torch.equal(network(x), small(x))
 
 
-def test_nodes_that_never_compute_leave_with_their_parameters() -> None:
-    network = create_model(
-        "randwire_tiny", wiring="complete", edges=SHUT, n=5, channels=4
-    ).eval()
-    stage = network.stages[0]
-    # Nobody opens an edge to nodes 3 and 4.
-    with torch.no_grad():
-        threshold: Any = stage.weights.threshold
-        threshold[[2, 3]] = 2.0
-    x = torch.randn(4, 3, 16, 16)
-    small = prune(network, [x])
-    heard = {j for _, j in small.stages[0].dag.edges}
-    assert len(small.stages[0].dag) == 5 and heard == {1, 2, 3, 4}
-    count = sum(p.numel() for p in network.parameters())
-    assert sum(p.numel() for p in small.parameters()) < count
-    torch.testing.assert_close(small(x), network(x))
-
-
 @given(dag=wirings(identity=True), seed=st.integers(0, 999))
 def test_any_wiring_stays_one(dag: nx.DiGraph, seed: int) -> None:
     torch.manual_seed(seed)
@@ -184,34 +166,6 @@ def test_a_node_that_computes_stays_beside_identity_nodes() -> None:
     small = prune(network.double().eval(), [x])
     assert sizes(small) == [(4, 4)]
     torch.testing.assert_close(small(x), network(x), rtol=1e-9, atol=1e-9)
-
-
-def test_a_pruned_wiring_of_streams_is_saved_and_loaded(tmp_path: Path) -> None:
-    operation = [act(node) for node in range(1, 6)]
-    network = create_model(
-        "randwire_tiny",
-        wiring="streams:width=2",
-        edges=SHUT,
-        n=5,
-        channels=4,
-        operation=operation,
-    )
-    network = closing(network)
-    layers = network.stages[0].plan.computing
-    for stage in network.stages:
-        weights: Any = stage.weights
-        weights.threshold.data[weights.targets.index(layers[1])] = 2.0
-    x = images(6, 3, 16, 16)
-    small = prune(network, [x])
-    assert all(len(stage.operations) < 5 for stage in small.stages)
-    torch.testing.assert_close(small(x), network(x), rtol=1e-9, atol=1e-9)
-    config: Any = small.config
-    assert [len(each) for each in config["nodes"]] == [
-        len(stage.operations) for stage in small.stages
-    ]
-    save(small, tmp_path / "small.safetensors")
-    again = load(tmp_path / "small.safetensors", operation=operation)
-    torch.testing.assert_close(again(x), network(x), rtol=1e-9, atol=1e-9)
 
 
 def test_a_node_that_must_stay_keeps_its_way_to_the_output() -> None:

@@ -16,12 +16,11 @@ from torchvision.models.mobilenetv2 import MobileNetV2
 from torchvision.models.regnet import BlockParams, RegNet
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from ddw_graph import Dynamic, Learned, Network, create_model, rewire
+from ddw_graph import Network, create_model, rewire
 from ddw_graph.errors import ModelError, WiringError
 from ddw_graph.generators import complete, resnet, vgg
 from ddw_graph.models import from_config, rewiring
 from ddw_graph.models.backbones import NoData
-from ddw_graph.nn.gates import GATES
 from ddw_graph.wiring import edge_list
 from tests.models.test_backbones import assert_same, pixels, spread, stages
 
@@ -238,31 +237,8 @@ def test_streams_do_not_compute_blocks_without_a_shortcut() -> None:
 
 @pytest.mark.usefixtures("nameless")
 @pytest.mark.parametrize(
-    "edges",
-    [
-        *(pytest.param(Dynamic(gate=gate), marks=FULL) for gate in GATES),
-        *(Dynamic(gate=gate, bias=0.3, threshold=0.5) for gate in GATES),
-        Dynamic(bias=-2.0),
-        Learned(bias=-2.0),
-        Learned(bias=4.0),
-    ],
-    ids=str,
-)
-def test_a_neutral_start_is_one_with_any_gate_and_bias(edges: Any) -> None:
-    old = spread(regnet())
-    new = rewire(old, edges=edges)
-    assert_same(old, new)
-    assert_starts_neutral(new, [edge_list(vgg(n - 2)) for n in stages(new)])
-
-
-@pytest.mark.usefixtures("nameless")
-@pytest.mark.parametrize(
     "wiring",
-    [
-        resnet,
-        "er:p=0.9",
-        *(pytest.param(w, marks=FULL) for w in (vgg, complete)),
-    ],
+    [resnet, "er:p=0.9", *(pytest.param(w, marks=FULL) for w in (vgg, complete))],
 )
 def test_any_wiring_that_keeps_the_chain_will_do(wiring: Any) -> None:
     # Stages of two blocks at most: the one inner edge is drawn at this seed.
@@ -330,16 +306,6 @@ def test_a_network_of_ours_is_rewired_again_and_stays_equal() -> None:
     assert chain.config is not None and chain.config["edges"] == "fixed"
 
 
-def test_a_network_of_ours_keeps_its_own_shortcut_for_new_edges() -> None:
-    old = spread(models.resnet18(num_classes=5))
-    again = rewire(rewire(old, edges="fixed"), edges="dynamic")
-    once = rewire(old, edges="dynamic")
-    for one, other in zip(once.stages, again.stages, strict=True):
-        wanted = one.projection.state_dict() if one.projection is not None else {}
-        found = other.projection.state_dict() if other.projection is not None else {}
-        torch.testing.assert_close(found, wanted, rtol=0, atol=0)
-
-
 @pytest.mark.parametrize(
     ("name", "edges"),
     [
@@ -400,44 +366,6 @@ def test_says_what_does_not_allow_it(
     with NoData(), pytest.raises(error, match=message) as refusal:
         rewire(models.resnet18(num_classes=5), **settings)
     assert len(str(refusal.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"wiring": "er:p=0"},
-        {"edges": "fixed", "wiring": complete},
-        {"node": "branch"},
-        {"edges": "dynamic:bias=-1000"},
-    ],
-)
-def test_without_a_neutral_start_it_is_allowed(settings: dict[str, Any]) -> None:
-    old = models.resnet18(num_classes=5)
-    new = rewire(old, neutral=False, **settings)
-    assert new.config is not None and new.config["neutral"] is None
-    assert new.eval()(torch.randn(2, 3, 32, 32)).isfinite().all()
-    # What it is made of is there, under whatever name.
-    sums = {float(tensor.double().sum()) for tensor in new.state_dict().values()}
-    assert sums >= {float(t.double().sum()) for t in old.state_dict().values()}
-
-
-def test_edges_that_start_as_their_settings_say_are_not_neutral() -> None:
-    new = rewire(models.resnet18(num_classes=5), edges="learned:bias=0", neutral=False)
-    _, adjacency = new.eval()(torch.randn(1, 3, 32, 32), return_adjacency=True)
-    edges = torch.ones(4, 4).tril(-1)
-    for matrix in adjacency:
-        torch.testing.assert_close(matrix[0], 0.5 * edges)
-
-
-@pytest.mark.usefixtures("nameless")
-def test_a_seed_fixes_random_wirings() -> None:
-    with NoData():
-        model = resnet18()
-        one, same, other = (
-            rewire(model, wiring="er:p=0.4", neutral=False, seed=seed)
-            for seed in (0, 0, 1)
-        )
-    assert one.config == same.config != other.config
 
 
 def named(name: str, **settings: Any) -> Callable[[], Network]:

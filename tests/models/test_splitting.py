@@ -127,16 +127,6 @@ def test_a_step_between_stages_is_the_entrance_of_the_later_one() -> None:
     torch.testing.assert_close(entrance(x), functional.avg_pool2d(x, 2))
 
 
-def test_dropout_without_a_module_follows_the_mode_again() -> None:
-    head = split_backbone(
-        Small(ending=lambda net, x: functional.dropout(x, 0.5, net.training)).eval()
-    ).head
-    x = torch.ones(64, 8, 2, 2)
-    torch.testing.assert_close(head(x), head(x))
-    assert 0.3 < (head.train()(x) == 0).float().mean() < 0.7
-    torch.testing.assert_close(head.eval()(x), head(x))
-
-
 @pytest.mark.parametrize(
     ("name", "cause"),
     [

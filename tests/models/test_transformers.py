@@ -10,9 +10,7 @@ from torch.nn.functional import gelu, layer_norm, linear
 from ddw_graph import create_model, load, rewire, save
 from ddw_graph.errors import ModelError
 from ddw_graph.models.backbones import NoData
-from ddw_graph.models.create import image_size
 from ddw_graph.nn.cost import cost
-from ddw_graph.nn.edge_weights import EdgeWeights
 from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
 
@@ -150,15 +148,6 @@ def test_edges_that_pool_over_positions_are_refused() -> None:
     assert isinstance(vit("dynamic"), Network)
 
 
-def test_a_wiring_of_its_own() -> None:
-    network = gpt("learned", wiring="ws:k=2,p=0.5", seed=3)
-    assert network(tokens()).shape == (2, 12, 32)
-    adjacency = network(tokens(), return_adjacency=True)[1][0]
-    edges = [(j, i) for i, j in network.stages[0].plan.weighted_edges]
-    weights = torch.stack([adjacency[0, j, i] for j, i in edges])
-    assert torch.allclose(weights, torch.ones(()))
-
-
 @pytest.mark.parametrize("edges", ["fixed", "attention", f"{ROUTED},per=position"])
 def test_save_load_and_rewire(edges: str, tmp_path: Any) -> None:
     for network, inputs in (
@@ -239,23 +228,3 @@ def test_cost_counts_every_product() -> None:
 def test_what_is_out_of_range_is_named(make: Any, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         make()
-
-
-def test_own_edges_that_say_how_they_start() -> None:
-    class Halves(EdgeWeights):
-        at_start = 0.5
-
-        def outgoing(self, node: int, x: Tensor) -> Tensor:
-            return x.new_full((1, len(self.plan.weighted(node))), 0.5)
-
-        def macs(self, node: int, elements: int) -> int:
-            return 0
-
-    torch.manual_seed(0)
-    network = gpt(Halves)
-    torch.manual_seed(0)
-    assert torch.allclose(network(tokens()), gpt()(tokens()), atol=1e-5)
-
-
-def test_image_sizes() -> None:
-    assert (image_size("vit_tiny"), image_size("gpt_tiny")) == (28, 0)

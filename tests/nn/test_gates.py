@@ -20,15 +20,6 @@ def test_psi_has_the_corrected_derivatives(alpha: float, tau: float) -> None:
     torch.testing.assert_close(by_alpha[0, 0], s + alpha * s * (1 - s))
 
 
-def test_the_printed_equation_9_is_not_the_derivative() -> None:
-    a = torch.tensor([[0.9]])
-    t = torch.zeros(1, requires_grad=True)
-    (derivative,) = torch.autograd.grad(psi(a, t).sum(), t)
-    assert derivative.item() == pytest.approx(-0.185, abs=5e-4)
-    printed = 0.9 * 0.9 * (0.9 - 1)
-    assert printed == pytest.approx(-0.081)
-
-
 @given(weight=st.floats(-3, 3), bias=st.floats(-3, 3), pooled=st.floats(-2, 2))
 def test_equations_7_and_8_carry_the_derivative_of_psi(
     weight: float, bias: float, pooled: float

@@ -1,6 +1,5 @@
 """Each kind of edge weights is the formula of its source, and says what it costs."""
 
-from collections.abc import Callable
 from typing import Any
 
 import networkx as nx
@@ -68,33 +67,6 @@ def test_edges_by_position_do_not_look_into_the_future(edges: str) -> None:
     same = torch.equal(stage(x)[:, :4], stage(later)[:, :4])
     by_sample = edges.startswith("dynamic") and "position" not in edges
     assert same != by_sample
-
-
-def test_channels_last_is_channels_first() -> None:
-    def operation(axis: int) -> Callable[..., nn.Module]:
-        kind = nn.Conv2d if axis == 1 else nn.Linear
-        sizes = (1,) if axis == 1 else ()
-        return lambda i, o, s: kind(i, o, *sizes)
-
-    for edges in KINDS:
-        first, last = (
-            Stage(
-                complete(3), 4, 4, edges=edges, channel_axis=a, operation=operation(a)
-            )
-            for a in (1, -1)
-        )
-        lively(first).eval()
-        state = first.state_dict()
-        for name, value in last.state_dict().items():
-            state[name] = state[name].view(value.shape)
-        last.double().eval().load_state_dict(state)
-        x = images(2, 4, 5, 6)
-        y, adjacency = first(x, return_adjacency=True)
-        z, other = last(x.movedim(1, -1), return_adjacency=True)
-        torch.testing.assert_close(z.movedim(-1, 1), y)
-        if other.ndim > 3:
-            other = other.movedim(-1, 3)
-        torch.testing.assert_close(other, adjacency)
 
 
 @pytest.mark.parametrize("edges", KINDS)
@@ -185,34 +157,6 @@ def test_kinds_that_cannot_close_edges_refuse_budgets_and_lose_none_to_pruning()
         torch.testing.assert_close(prune(model, [x])(x), model(x))
 
 
-@pytest.mark.parametrize("edges", ["learned:form=softmax", "attention", "receiver"])
-def test_a_network_is_saved_and_loaded(edges: str, tmp_path: Any) -> None:
-    model = create_model("randwire_tiny", wiring="complete", n=3, edges=edges).eval()
-    for parameter in model.parameters():
-        parameter.data.normal_(std=0.3)
-    save(model, tmp_path / "a.safetensors")
-    x = torch.randn(2, 3, 16, 16)
-    torch.testing.assert_close(load(tmp_path / "a.safetensors")(x), model(x))
-
-
-@pytest.mark.filterwarnings("ignore:torch.ao.quantization:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
-@pytest.mark.parametrize("edges", KINDS)
-def test_routers_can_be_quantized_and_run_in_half_precision(edges: str) -> None:
-    stage = Stage(complete(3), 4, 4, edges=edges).eval()
-    x = torch.randn(2, 4, 6, 6)
-    wanted = stage(x)
-    quantize: Any = torch.ao.quantization.quantize_dynamic
-    quantized = quantize(stage, {nn.Linear})
-    torch.testing.assert_close(quantized(x), wanted, rtol=0, atol=0.2)
-    for context in (torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad()):
-        with context:
-            y = stage(x.contiguous(memory_format=torch.channels_last))
-        torch.testing.assert_close(y.float(), wanted, rtol=0, atol=0.1)
-    half = stage.bfloat16()(x.bfloat16())
-    torch.testing.assert_close(half.float(), wanted, rtol=0, atol=0.2)
-
-
 @given(data=st.data(), mean=st.booleans())
 def test_fixed_edges_multiply_by_the_weights_of_the_dag(
     data: st.DataObject, mean: bool
@@ -276,11 +220,3 @@ def test_a_network_keeps_the_weights_of_its_dag(tmp_path: Any) -> None:
     assert again(x, return_adjacency=True)[1][0][0, 2, 1] == 0.25
     pruned = prune(model, [x])
     torch.testing.assert_close(pruned(x), model(x))
-
-
-def test_a_mean_averages_what_the_weights_of_the_dag_scale() -> None:
-    dag = complete(2)
-    dag.edges[2, 3]["weight"] = 3.0
-    stage = Stage(dag, 4, 4, edges="fixed", output="mean")
-    _, adjacency = stage(torch.randn(1, 4, 5, 5), return_adjacency=True)
-    torch.testing.assert_close(adjacency[0, 3], torch.tensor([1, 1, 3, 0]) / 3)

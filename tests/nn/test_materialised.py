@@ -51,12 +51,6 @@ def test_a_stage_that_is_made_without_data_and_loaded_is_the_same(edges: str) ->
     torch.testing.assert_close(results(empty, x), results(stage, x))
 
 
-@pytest.mark.parametrize("edges", KINDS)
-def test_every_buffer_is_in_the_state(edges: str) -> None:
-    stage = spread(edges)
-    assert {name for name, _ in stage.named_buffers()} <= set(stage.state_dict())
-
-
 class Both(nn.Module):
     """Returns the output and the adjacency of a stage."""
 
@@ -87,30 +81,6 @@ def test_a_trace_follows_the_edges_that_other_images_close(edges: str) -> None:
         traced = torch.jit.trace(stage, first, **UNCHECKED)  # type: ignore[no-untyped-call]
         for x in (first, second):
             torch.testing.assert_close(traced(x), stage(x))
-
-
-class Given(nn.Module):
-    """Runs a stage with the weights of the caller's choosing."""
-
-    def __init__(self, stage: Stage) -> None:
-        super().__init__()
-        self.stage = stage
-
-    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        y: Tensor = self.stage(x, adjacency=adjacency)
-        return y
-
-
-@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
-def test_a_trace_takes_other_weights() -> None:
-    stage, x = Given(spread("dynamic:gate=hard")), images(3, 4, 6, 6)
-    with torch.no_grad():
-        _, own = stage.stage(x, return_adjacency=True)
-        traced = torch.jit.trace(stage, (x, own), **UNCHECKED)  # type: ignore[no-untyped-call]
-        for adjacency in (own, own.flip(0), 0.5 * own):
-            torch.testing.assert_close(traced(x, adjacency), stage(x, adjacency))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """A neutral start, and what surrounds a stage: laws against loops and fixed stages."""
 
 import copy
-from collections.abc import Iterable
 from typing import Any
 
 import networkx as nx
@@ -9,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete, vgg, watts_strogatz
 from ddw_graph.nn.dynamic import Dynamic
 from ddw_graph.nn.edge_weights import Edges
-from ddw_graph.nn.gates import GATES, gated
+from ddw_graph.nn.gates import GATES
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.static import LearnedWeights
@@ -156,20 +155,6 @@ def test_gradients_reach_every_scale_and_what_it_scales(edges: str) -> None:
             assert parameter.grad is not None and parameter.grad.any(), name
 
 
-@pytest.mark.parametrize("edges", KINDS)
-def test_a_scale_multiplies_its_edge_in_training_and_after(edges: str) -> None:
-    stage = neutral(complete(3), complete(3), edges)
-    assert stage.weights.neutral_scale is not None
-    scales = torch.linspace(-2, 3, 10, dtype=torch.float64)
-    stage.weights.neutral_scale.data = scales
-    source, target = zip(*edge_list(complete(3)), strict=True)
-    for training in (True, False):
-        _, adjacency = stage.train(training)(images(2, 3, 6, 6), return_adjacency=True)
-        torch.testing.assert_close(
-            adjacency[:, target, source], scales.expand(2, -1), rtol=1e-15, atol=0
-        )
-
-
 @pytest.mark.parametrize("gate", GATES)
 @pytest.mark.parametrize("bias", [3.0, 0.0, 0.3, -1.7])
 def test_any_bias_starts_at_one(gate: str, bias: float) -> None:
@@ -216,56 +201,6 @@ def test_says_what_does_not_allow_a_neutral_start(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         Stage(dag, 3, 3, **{"neutral": [(0, 1)], **settings})
-
-
-def test_a_gate_that_never_closes_needs_no_open_edge() -> None:
-    settings = Dynamic(gate="none", threshold=2.0)
-    stage = Stage(complete(2), 3, 3, edges=settings, neutral=edge_list(vgg(2)))
-    _, adjacency = stage(torch.randn(1, 3, 4, 4), return_adjacency=True)
-    torch.testing.assert_close(adjacency[0], torch.ones(4, 4).tril(-1).triu(-1))
-
-
-def test_the_start_is_that_of_the_mode() -> None:
-    # eq5 weighs psi in training and alpha itself at inference.
-    stage = Stage(complete(2), 3, 3, edges="dynamic:gate=eq5", neutral=[(0, 1)])
-    alpha, tau = torch.tensor([[3.0]]).sigmoid(), torch.zeros(1)
-    wanted = [gated("eq5", alpha, tau, training=t)[0].item() for t in (True, False)]
-    assert stage.weights._start == pytest.approx(wanted)
-    assert wanted[0] != pytest.approx(wanted[1])
-
-
-class Doubling(nn.Module):
-    """Doubles what it hears and notes its shape."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[torch.Size] = []
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.seen.append(x.shape)
-        return 2 * x
-
-
-def test_entrance_and_exit_surround_the_stage_and_run_once() -> None:
-    inner = lively(Stage(complete(3), 4, 5, stride=2, edges="dynamic")).eval()
-    entrance = nn.Sequential(nn.Conv2d(3, 4, 2, 2), Doubling()).double()
-    leaving = Doubling()
-    stage = Stage(
-        complete(3), 4, 5, stride=2, edges="dynamic", entrance=entrance, exit=leaving
-    )
-    missing = stage.double().eval().load_state_dict(inner.state_dict(), strict=False)
-    assert not missing.unexpected_keys
-    assert all(key.startswith("entrance.") for key in missing.missing_keys)
-    x = images(2, 3, 12, 12)
-    wanted, matrix = inner(entrance(x), return_adjacency=True)
-    doubling = entrance[1]
-    assert isinstance(doubling, Doubling)
-    doubling.seen.clear()
-    y, adjacency = stage(x, return_adjacency=True)
-    torch.testing.assert_close(y, 2 * wanted, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(adjacency, matrix, rtol=1e-12, atol=1e-12)
-    assert doubling.seen == [(2, 4, 6, 6)] and leaving.seen == [(2, 5, 3, 3)]
-    torch.testing.assert_close(stage(x, adjacency=adjacency), y)
 
 
 @given(dag=wirings(), seed=st.integers(0, 99))
@@ -315,48 +250,3 @@ def test_a_projection_is_made_where_it_is_needed_and_only_there() -> None:
     assert isinstance(made(complete(3), 3, 4), nn.AvgPool2d)
     assert isinstance(made(complete(3), 4, 4, stride=2), nn.AvgPool2d)
     assert asked == [(3, 4, 1), (4, 4, 2)]
-
-
-def test_nodes_beside_the_first_hear_the_input_projected() -> None:
-    stage = Stage(
-        complete(2),
-        4,
-        4,
-        stride=2,
-        edges="fixed",
-        projection=lambda *sizes: nn.AvgPool2d(2),
-    )
-    stage = lively(stage).eval()
-    x = images(2, 4, 6, 6)
-    shortcut = nn.functional.avg_pool2d(x, 2)
-    first = stage.operations[0](x)
-    second = stage.operations[1](shortcut + first)
-    torch.testing.assert_close(stage(x), shortcut + first + second)
-
-
-@pytest.mark.parametrize("edges", ["learned", "dynamic:gate=hard"])
-def test_it_survives_copying_and_a_state_dict(edges: str) -> None:
-    def make() -> Stage:
-        return Stage(complete(3), 3, 4, edges=edges, neutral=edge_list(vgg(3)))
-
-    stage = make()
-    for parameter in stage.parameters():
-        parameter.data.normal_()
-    x = torch.randn(2, 3, 5, 5)
-    wanted = stage.eval()(x)
-    again = make().eval()
-    again.load_state_dict(stage.state_dict(), strict=True)
-    for other in (again, copy.deepcopy(stage)):
-        torch.testing.assert_close(other(x), wanted)
-
-
-def test_the_kept_edges_may_come_in_any_order_and_from_an_iterator() -> None:
-    def kept() -> Iterable[tuple[int, int]]:
-        yield from reversed(edge_list(vgg(3)))
-
-    for edges in ("learned", "dynamic"):
-        stage = Stage(complete(3), 3, 3, edges=edges, neutral=kept())
-        _, adjacency = stage(torch.randn(1, 3, 4, 4), return_adjacency=True)
-        chain = torch.ones(5, 5).tril(-1).triu(-1)
-        torch.testing.assert_close(adjacency[0], chain)
-    Stage(vgg(3), 3, 3, edges="fixed", neutral=kept())

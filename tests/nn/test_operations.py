@@ -17,7 +17,6 @@ from ddw_graph.models import create_model
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.operations import (
-    NARROW,
     Subsampled,
     basic_branch,
     projection_1x1,
@@ -66,12 +65,6 @@ def test_a_module_is_the_operation_of_a_single_node() -> None:
     stage = Stage(vgg(1), 3, 4, edges="fixed", operation=module)
     assert stage.operations[0] is module
     torch.testing.assert_close(stage(x), module(x))
-
-
-def test_a_list_of_modules_may_be_a_module() -> None:
-    modules = nn.ModuleList([nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)])
-    stage = Stage(vgg(2), 3, 4, edges="fixed", operation=modules)
-    assert [*stage.operations] == [*modules]
 
 
 class Scale(nn.Module):
@@ -197,12 +190,6 @@ def test_a_narrow_strided_projection_is_the_convolution(
         strict=True,
     ):
         torch.testing.assert_close(found, wanted)
-
-
-def test_others_are_plain_convolutions() -> None:
-    for channels, stride in ((NARROW, 2), (4, 1)):
-        made = projection_1x1(channels, 6, stride)
-        assert isinstance(made, nn.Sequential) and type(made[0]) is nn.Conv2d
 
 
 def test_many_steps_of_a_narrow_one_end_well() -> None:

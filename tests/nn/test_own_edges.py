@@ -200,16 +200,6 @@ def test_a_kind_with_settings_has_a_text() -> None:
         del KINDS["scaled"]
 
 
-def test_a_setting_of_a_named_kind_has_a_default() -> None:
-    @dataclass(frozen=True)
-    class Scaled:
-        factor: float
-
-    with pytest.raises(ModelError, match="must have a default"):
-        edge_kind("scaled")(Scaled)
-    assert "scaled" not in KINDS
-
-
 def test_what_inherits_from_a_kind_is_another() -> None:
     class Halves(Fixed):
         def outgoing(self, node: int, x: Tensor) -> Tensor:

@@ -44,13 +44,7 @@ class Block(nn.Module):
 def stage_of(dag: Any, edges: Any, make: Callable[[], nn.Module] = branch) -> Stage:
     parts = [make() for _ in computing_nodes(dag)]
     return Stage(
-        dag,
-        WIDTH,
-        WIDTH,
-        channel_axis=-1,
-        operation=parts,
-        edges=edges,
-        output="sum",
+        dag, WIDTH, WIDTH, channel_axis=-1, operation=parts, edges=edges, output="sum"
     ).double()
 
 
@@ -259,17 +253,6 @@ def test_sinkhorn_edges_need_streams() -> None:
             stage_of(dag, "sinkhorn")
     with pytest.raises(ModelError, match="output='mean'"):
         Stage(streams(3, 2), 4, 4, edges="sinkhorn", output="mean")
-
-
-@given(n=st.integers(1, 5), width=st.integers(1, 4))
-def test_hyper_connections_start_as_the_residual_network(n: int, width: int) -> None:
-    x = images(2, 3, WIDTH)
-    for edges, tolerance in (("fixed", 1e-12), ("learned:form=free", 1e-6)):
-        stage = stage_of(streams(n, width), edges)
-        y = x
-        for layer in stage.operations:
-            y = y + layer(y)
-        torch.testing.assert_close(stage(x), y, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("edges", ["learned:form=free", "dynamic:per=position"])

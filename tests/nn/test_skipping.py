@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ddw_graph import Dynamic, Stage
 from ddw_graph.generators import complete
-from ddw_graph.nn.skipping import MOST_GATHERED, alive_samples, computed
+from ddw_graph.nn.skipping import MOST_GATHERED, computed
 from tests.nn.test_stage import images, lively
 from tests.strategies import wirings
 
@@ -131,17 +131,6 @@ def test_an_edge_that_is_closed_for_every_sample_is_not_read() -> None:
         torch.testing.assert_close(stage(x, adjacency=adjacency), x)
         stage.skips = False
         assert stage(x, adjacency=adjacency).isnan().all()
-
-
-def test_samples_are_chosen_where_that_pays() -> None:
-    alive = torch.tensor([[True], [False], [True], [False]])
-    chosen = alive_samples(alive, 4)
-    assert chosen is not None and chosen.tolist() == [0, 2]
-    assert alive_samples(None, 4) is None
-    assert alive_samples(torch.ones(4, 1, dtype=torch.bool), 4) is None
-    assert alive_samples(torch.ones(1, 1, dtype=torch.bool), 1) is None
-    nobody = alive_samples(torch.zeros(1, 1, dtype=torch.bool), 4)
-    assert nobody is not None and len(nobody) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Laws of a stage: it is the naive loop, and static wirings are its constant case."""
 
-import copy
 import gc
 import weakref
 from typing import Any
@@ -24,11 +23,9 @@ from ddw_graph.generators import (
     vgg,
     watts_strogatz,
 )
-from ddw_graph.nn.aggregation import drop_one_input
 from ddw_graph.nn.dynamic import Dynamic, DynamicWeights, Router
 from ddw_graph.nn.gates import GATES
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.operations import basic_branch
 from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.static import LearnedWeights
 from tests.nn.naive import expanded, naive_stage
@@ -374,16 +371,6 @@ def test_droppath_spares_identity_nodes() -> None:
     assert same.tolist() == [*[True] * 4, False, *[True] * 2, False, True]
 
 
-def test_droppath_draws_among_open_inputs() -> None:
-    weights = torch.tensor([[0.0, 0.5, 0.0, 0.25, 0.0]])
-    kept = drop_one_input(weights, 64, rate=1.0)
-    dropped = weights * kept
-    assert ((dropped != 0).sum(1) == 1).all()
-    assert (dropped != 0).any(0).tolist() == [False, True, False, True, False]
-    kept = drop_one_input(weights, 4000, rate=0.25)
-    assert 0.7 < kept.all(1).float().mean() < 0.8
-
-
 def test_droppath_never_takes_the_only_open_input() -> None:
     closing = Dynamic(gate="hard", threshold=2.0, router_std=1.0)
     stage = Stage(complete(5), 4, 4, edges=closing, drop_path=1.0)
@@ -405,19 +392,6 @@ def test_learned_weights_are_positive_and_the_mean_is_of_the_sinks() -> None:
     assert torch.allclose(adjacency[:, 33, sinks], torch.tensor(1 / len(sinks)))
     assert (adjacency[:, list(dag.successors(0)), 0] == 1).all()
     assert len(stage.weights.logit) == 64
-
-
-def test_a_dynamic_stage_also_takes_randwires_wiring() -> None:
-    stage = Stage(watts_strogatz(8, 4, 0.75, seed=0), 3, 4, edges="dynamic")
-    assert stage.plan.transition == "sources" and stage.plan.output == "mean"
-    assert "0" not in stage.weights.routers  # type: ignore[operator]
-
-
-def test_the_transition_of_a_complete_dag_projects_once() -> None:
-    stage = Stage(complete(3), 3, 8, stride=2)
-    assert stage.plan.transition == "input" and stage.projection is not None
-    assert stage(torch.zeros(1, 3, 7, 7)).shape == (1, 8, 4, 4)
-    assert Stage(vgg(3), 3, 8, stride=2, transition="input").projection is None
 
 
 def test_says_which_node_forbids_the_transition() -> None:
@@ -583,24 +557,6 @@ def test_the_repr_of_a_stage_has_what_makes_it_again() -> None:
             **changes,
         }
         assert repr(Stage(dag, *args, **named)) == repr(stage)
-
-
-def test_the_repr_of_a_router_makes_it_again() -> None:
-    router = Router(8, 3, bias=-0.5, std=0.2)
-    again = eval(f"Router({repr(router).splitlines()[1]})")
-    assert repr(again) == repr(router) and again.bias == -0.5 and again.std == 0.2
-    assert torch.equal(again.linear.bias, router.linear.bias)
-    assert again.linear.weight.shape == router.linear.weight.shape
-    stage = Stage(complete(1), 4, 4, edges="dynamic:bias=1,router_std=0")
-    assert "4, 2, bias=1.0, std=0.0" in repr(stage)
-
-
-def test_takes_a_callable_as_operation_and_survives_copying() -> None:
-    stage = Stage(complete(2), 4, 4, operation=lambda i, o, s: basic_branch(i, o, s))
-    twin = copy.deepcopy(stage).eval()
-    twin.load_state_dict(stage.state_dict())
-    x = torch.randn(2, 4, 5, 5)
-    torch.testing.assert_close(twin(x), stage.eval()(x))
 
 
 def test_later_changes_of_the_dag_do_not_reach_the_stage() -> None:
