@@ -1,8 +1,7 @@
 """The command that lists the networks and what they cost."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -70,67 +69,65 @@ def models(names: tuple[str, ...], table1: bool, table2: bool, as_json: bool) ->
 
 
 def _table1(as_json: bool) -> None:
-    from ddw_graph.cli.progress import bar
     from ddw_graph.models.catalogue import READING, TABLE_1, table1
 
-    with bar() as progress:
-        track = progress.track(table1(), total=2 * len(TABLE_1), description="networks")
-        rows = list(track)
+    rows = _tracked(table1(), len(TABLE_1))
     if as_json:
-        told = {"rows": [asdict(row) for row in rows], "reading": READING}
-        click.echo(json.dumps(told))
+        click.echo(json.dumps({"rows": rows, "reading": READING}))
         return
-    header = (
-        "network",
-        "variant",
-        "params, M: paper",
-        "ours",
-        "difference",
-        "layer MACs, M: paper",
-        "ours",
-        "difference",
-        "total MACs, M",
+    text = _paper_table(
+        rows,
+        {
+            "params, M": ("paper_parameters", ".2f", "parameters", ".3f"),
+            "layer MACs, M": ("paper_macs", ".0f", "layer_macs", ".1f"),
+        },
+        {"total MACs, M": "total_macs"},
     )
-    lines = [
-        (
-            row.network,
-            row.variant,
-            f"{row.paper_parameters:.2f}",
-            f"{row.parameters:.3f}",
-            f"{row.parameters - row.paper_parameters:+.3f}",
-            f"{row.paper_macs:.0f}",
-            f"{row.layer_macs:.1f}",
-            f"{100 * (row.layer_macs / row.paper_macs - 1):+.2f} %",
-            f"{row.total_macs:.1f}",
-        )
-        for row in rows
-    ]
-    click.echo("\n\n".join((_markdown(header, lines), *READING)))
+    click.echo("\n\n".join((text, *READING)))
 
 
 def _table2(as_json: bool) -> None:
-    from ddw_graph.cli.progress import bar
     from ddw_graph.models.catalogue import TABLE_2, table2
 
-    with bar() as progress:
-        track = progress.track(table2(), total=2 * len(TABLE_2), description="networks")
-        rows = list(track)
+    rows = _tracked(table2(), len(TABLE_2))
     if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows]))
+        click.echo(json.dumps(rows))
         return
-    header = ("network", "variant", "GFLOPs: paper", "ours", "difference", "total")
-    lines = [
-        (
-            row.network,
-            row.variant,
-            f"{row.paper_gflops:.0f}",
-            f"{row.gflops:.1f}",
-            f"{100 * (row.gflops / row.paper_gflops - 1):+.2f} %",
-            f"{row.total_gflops:.1f}",
-        )
-        for row in rows
-    ]
-    click.echo(_markdown(header, lines))
+    figures = {"GFLOPs": ("paper_gflops", ".0f", "gflops", ".1f")}
+    click.echo(_paper_table(rows, figures, {"total": "total_gflops"}))
+
+
+def _tracked(rows: Iterable[dict[str, Any]], networks: int) -> list[dict[str, Any]]:
+    from ddw_graph.cli.progress import bar
+
+    with bar() as progress:
+        track = progress.track(rows, total=2 * networks, description="networks")
+        return list(track)
+
+
+def _paper_table(
+    rows: Sequence[dict[str, Any]],
+    figures: dict[str, tuple[str, str, str, str]],
+    totals: dict[str, str],
+) -> str:
+    """Returns the paper's figures, ours and the differences as a Markdown table.
+
+    Args:
+        figures: By title the key and the format of the paper's figure, and of ours.
+        totals: By title the key of a figure of ours only.
+    """
+    header = ["network", "variant"]
+    for title in figures:
+        header += [f"{title}: paper", "ours", "difference"]
+    lines = []
+    for row in rows:
+        cells = [row["network"], row["variant"]]
+        for paper, precise, own, exact in figures.values():
+            share = row[own] / row[paper] - 1
+            cells += [format(row[paper], precise), format(row[own], exact)]
+            cells.append(f"{100 * share:+.2f} %")
+        lines.append([*cells, *(f"{row[key]:.1f}" for key in totals.values())])
+    return _markdown([*header, *totals], lines)
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -82,7 +82,8 @@ def prune(
         row = report[name]
         click.echo(
             f"{name}: {row['computing']} computing nodes, {row['edges']} edges, "
-            f"{row['parameters']:,} parameters, {row['total_macs'] / 1e6:.2f}M total MACs, "
+            f"{row['parameters']:,} parameters, "
+            f"{row['total_macs'] / 1e6:.2f}M total MACs, "
             f"test accuracy {100 * row['test_accuracy']:.2f} %"
         )
     click.echo(str(file))

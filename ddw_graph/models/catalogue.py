@@ -1,7 +1,7 @@
 """The costs of the networks, compared with the paper's Tables 1 and 2."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 from ddw_graph.models.backbones import NoData
 from ddw_graph.models.create import create_model, image_size
@@ -66,40 +66,26 @@ def _variants(
             yield name, paper_name, variant, _price(name, edges, size)
 
 
-@dataclass(frozen=True)
-class Table1Row:
-    """A network of Table 1: the paper's figures and ours, in millions.
+def table1() -> Iterator[dict[str, Any]]:
+    """Yields Table 1's costs in millions: baselines with fixed edges, DDW with dynamic.
 
     MACs, which the paper calls FLOPs, are by its convention; ``total_macs`` adds sums,
     routers and pooling. A variant is ``baseline`` or ``ddw``.
-    """
-
-    network: str
-    variant: str
-    paper_parameters: float
-    parameters: float
-    paper_macs: float
-    layer_macs: float
-    total_macs: float
-
-
-def table1() -> Iterator[Table1Row]:
-    """Yields Table 1's cost columns: baselines with fixed edges, DDW with dynamic.
 
     Source:
         DDW, Table 1.
     """
     paper = paper_figures("table1")
     for name, paper_name, variant, price in _variants(TABLE_1, 224):
-        yield Table1Row(
-            name,
-            variant,
-            paper[paper_name, f"{variant}_params"],
-            price.parameters / 1e6,
-            paper[paper_name, f"{variant}_flops"],
-            price.layer_macs / 1e6,
-            price.total_macs / 1e6,
-        )
+        yield {
+            "network": name,
+            "variant": variant,
+            "paper_parameters": paper[paper_name, f"{variant}_params"],
+            "parameters": price.parameters / 1e6,
+            "paper_macs": paper[paper_name, f"{variant}_flops"],
+            "layer_macs": price.layer_macs / 1e6,
+            "total_macs": price.total_macs / 1e6,
+        }
 
 
 TABLE_2 = {
@@ -113,25 +99,12 @@ DETECTION_SIZE = (800, 1333)
 """Height and width of the images of Table 2, pixels."""
 
 
-@dataclass(frozen=True)
-class Table2Row:
-    """A backbone of Table 2: the paper's GFLOPs and ours.
+def table2() -> Iterator[dict[str, Any]]:
+    """Yields Table 2's GFLOPs: baselines with fixed edges, DDW with dynamic.
 
-    They are twice the MACs of convolutions, without the classifier; ``total_gflops``
-    adds sums, routers and pooling.
-    """
-
-    network: str
-    variant: str
-    paper_gflops: float
-    gflops: float
-    total_gflops: float
-
-
-def table2() -> Iterator[Table2Row]:
-    """Yields Table 2's cost columns: baselines with fixed edges, DDW with dynamic.
-
-    A multiply-add is two operations there, while Table 1 counts it as one.
+    A multiply-add is two operations there, while Table 1 counts it as one. They are of
+    convolutions, without the classifier; ``total_gflops`` adds sums, routers and
+    pooling.
 
     Source:
         DDW, Table 2.
@@ -139,10 +112,10 @@ def table2() -> Iterator[Table2Row]:
     paper = paper_figures("table2")
     for name, paper_name, variant, price in _variants(TABLE_2, DETECTION_SIZE):
         head = price.parts[-1]
-        yield Table2Row(
-            name,
-            variant,
-            paper[paper_name, f"{variant}_gflops"],
-            2 * (price.layer_macs - head.layer_macs) / 1e9,
-            2 * (price.total_macs - head.total_macs) / 1e9,
-        )
+        yield {
+            "network": name,
+            "variant": variant,
+            "paper_gflops": paper[paper_name, f"{variant}_gflops"],
+            "gflops": 2 * (price.layer_macs - head.layer_macs) / 1e9,
+            "total_gflops": 2 * (price.total_macs - head.total_macs) / 1e9,
+        }

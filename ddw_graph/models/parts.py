@@ -224,7 +224,7 @@ def after_pruning(parts: Parts, nodes: Sequence[Sequence[int]] | None) -> Parts:
 
 
 def parts_of_network(network: Network) -> Parts:
-    """Returns the parts of a network made from a backbone, on the wirings that it has."""
+    """Returns the parts of a network made from a backbone, on its own wirings."""
     config = network.config or {}
     node = config.get("node")
     if node is None:

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models import SwinTransformer, VisionTransformer
 
-from ddw_graph import Network, load, prune, rewire, save
+from ddw_graph import load, prune, rewire, save
 from ddw_graph.errors import ModelError
 from ddw_graph.models import rewiring
 from ddw_graph.nn.host_network import HostNetwork
-from tests.models.test_backbones import spread
+from tests.models.test_backbones import assert_same, pixels, spread
 
 FULL = pytest.mark.full
 
@@ -23,6 +23,7 @@ VIT: dict[str, Any] = {
     "num_heads": 2,
     "num_classes": 5,
 }
+X = pixels(size=32)
 MIXERS: dict[str, dict[str, str]] = {
     "mixer": {},
     "resmlp": {"block_layer": "ResBlock", "norm_layer": "Affine"},
@@ -86,17 +87,12 @@ def original(name: str) -> nn.Module:
     return spread(model).eval()
 
 
-def images() -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(2, 3, 32, 32, generator=generator, dtype=torch.float64)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_and_gradients_are_the_networks(name: str) -> None:
     old = original(name)
     new = rewire(old, edges="dynamic")
     assert isinstance(new, HostNetwork) == (name in OWN_FORWARD)
-    assert_same(old, new)
+    assert_same(old, new, X)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -112,29 +108,7 @@ def test_blocks_have_two_branches_each(name: str) -> None:
     assert [stage.plan.nodes - 2 for stage in new.stages] == [
         branches * n for n in blocks
     ]
-    assert_same(old, new)
-
-
-def assert_same(old: nn.Module, new: Network) -> None:
-    """Asserts that logits and the gradients of the old parameters are the same."""
-    for training in (False, True):
-        wanted = old.train(training)(images())
-        found = new.train(training)(images())
-        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
-    for logits in (wanted, found):
-        logits.square().mean().backward()
-    grads = _grads(new)
-    for weights, grad in _grads(old).items():
-        torch.testing.assert_close(grads[weights], grad, rtol=1e-6, atol=1e-9)
-
-
-def _grads(model: nn.Module) -> dict[bytes, Tensor]:
-    """Returns gradients by the values of their parameters: names differ."""
-    return {
-        parameter.detach().numpy().tobytes(): parameter.grad
-        for parameter in model.parameters()
-        if parameter.grad is not None and parameter.std(correction=0) > 0
-    }
+    assert_same(old, new, X)
 
 
 @pytest.mark.parametrize(
@@ -157,15 +131,15 @@ def _grads(model: nn.Module) -> dict[bytes, Tensor]:
 )
 def test_torchvisions_are_taken_too(model: nn.Module) -> None:
     old = spread(model).eval()
-    assert_same(old, rewire(old, edges="dynamic"))
+    assert_same(old, rewire(old, edges="dynamic"), X)
 
 
 @pytest.mark.parametrize("edges", ["dynamic", "dynamic:per=position", "attention"])
 def test_adjacencies_have_the_axes_of_the_features(edges: str) -> None:
     new = rewire(original("vit_tiny_patch16_224"), edges=edges)
-    logits, (matrix,) = new(images(), return_adjacency=True)
+    logits, (matrix,) = new(X, return_adjacency=True)
     assert matrix.shape == (2, 5, 5) + (() if edges == "dynamic" else (17, 1))
-    torch.testing.assert_close(new(images(), adjacency=[matrix]), logits)
+    torch.testing.assert_close(new(X, adjacency=[matrix]), logits)
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "eva02_tiny_patch14_224"])
@@ -173,18 +147,18 @@ def test_saved_it_is_loaded_with_its_backbone(name: str, tmp_path: Any) -> None:
     new = rewire(original(name), edges="dynamic:norm=rms").eval()
     save(new, tmp_path / "new.safetensors")
     again = load(tmp_path / "new.safetensors", backbone=original(name))
-    torch.testing.assert_close(again(images()), new(images()), rtol=0, atol=0)
+    torch.testing.assert_close(again(X), new(X), rtol=0, atol=0)
 
 
 def test_what_runs_its_stages_itself_is_pruned_too(tmp_path: Any) -> None:
     shut = "dynamic:gate=hard,bias=0,threshold=0.5,router_std=1"
     old = original("eva02_tiny_patch14_224")
     new = rewire(old, edges=shut, neutral=False).eval()
-    small = prune(new, [images()])
+    small = prune(new, [X])
     assert isinstance(small, HostNetwork)
     before, after = (n.stages[0].dag.number_of_edges() for n in (new, small))
     assert after < before
-    torch.testing.assert_close(small(images()), new(images()))
+    torch.testing.assert_close(small(X), new(X))
     save(small, tmp_path / "small.safetensors")
     again = load(tmp_path / "small.safetensors", backbone=old)
-    torch.testing.assert_close(again(images()), small(images()), rtol=0, atol=0)
+    torch.testing.assert_close(again(X), small(X), rtol=0, atol=0)

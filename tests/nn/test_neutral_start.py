@@ -19,8 +19,7 @@ from ddw_graph.nn.operations import basic_branch
 from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.static import LearnedWeights
 from ddw_graph.wiring import edge_list
-from tests.nn.naive import expanded, naive_stage
-from tests.nn.test_stage import images, lively
+from tests.nn.test_stage import assert_equals_the_loop, images, lively
 from tests.strategies import wirings
 
 KINDS = ["learned", *(f"dynamic:gate={gate}" for gate in GATES)]
@@ -120,13 +119,7 @@ def test_with_any_scales_it_is_the_loop_over_samples_and_edges(
     stage = Stage(
         dag, 3, 4, stride=2, edges=edges, output=output, neutral=kept[: seed % 7]
     )
-    lively(stage, seed).eval()
-    x = images(3, 3, 6, 6, seed=seed)
-    y, adjacency = stage(x, return_adjacency=True)
-    wanted, matrices = naive_stage(stage, x)
-    torch.testing.assert_close(y, wanted, rtol=1e-12, atol=1e-12)
-    adjacency = expanded(adjacency, matrices)
-    torch.testing.assert_close(adjacency, matrices, rtol=1e-12, atol=1e-12)
+    assert_equals_the_loop(lively(stage, seed).eval(), images(3, 3, 6, 6, seed=seed))
 
 
 def weighted(dag: nx.DiGraph, output: str) -> list[tuple[int, int]]:
@@ -217,13 +210,7 @@ def test_a_stage_with_surroundings_is_the_loop(dag: nx.DiGraph, seed: int) -> No
         projection=lambda i, o, s: nn.Conv2d(i, o, 3, s, 1),
         neutral=[],
     )
-    lively(stage, seed).eval()
-    x = images(1, 2, 6, 6, seed=seed)
-    y, adjacency = stage(x, return_adjacency=True)
-    wanted, matrices = naive_stage(stage, x)
-    torch.testing.assert_close(y, wanted, rtol=1e-12, atol=1e-12)
-    adjacency = expanded(adjacency, matrices)
-    torch.testing.assert_close(adjacency, matrices, rtol=1e-12, atol=1e-12)
+    assert_equals_the_loop(lively(stage, seed).eval(), images(1, 2, 6, 6, seed=seed))
 
 
 def test_a_projection_is_made_where_it_is_needed_and_only_there() -> None:
