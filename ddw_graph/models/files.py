@@ -16,9 +16,9 @@ from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import CheckpointError, ModelError, UserError
 from ddw_graph.models.backbones import is_altered
 from ddw_graph.models.packing import (
-    Content,
     difference,
     file_named_in_errors,
+    floating_type,
     pack,
     unpack,
 )
@@ -71,15 +71,16 @@ def save(
 
 def packed(model: nn.Module) -> list[bytes]:
     """Returns the content of the file that ``save`` would write, in pieces."""
-    if not isinstance(getattr(model, "config", None), dict):
+    config: Any = getattr(model, "config", None)
+    if not isinstance(config, dict):
         without = " without one" if hasattr(model, "config") else ""
         raise ModelError(
             "only a network or detector that has a config can be saved, such as "
             f"create_model returns, got {type(model).__name__}{without}"
         )
     state = model.state_dict()
-    parts, content = pack(model.config, state)  # type: ignore[arg-type]
-    if not has_own_parts(content.config):
+    dtype = floating_type(state)
+    if not has_own_parts(config):
         for name, module in model.named_modules():
             if is_altered(module):
                 raise ModelError(
@@ -87,13 +88,13 @@ def packed(model: nn.Module) -> list[bytes]:
                     f"{name or 'the network'} has a forward hook, or a forward in "
                     "place of its class's, which no file holds: remove it"
                 )
-        found = difference(state, _built(content).state_dict())
+        found = difference(state, model_for(state, config).to(dtype).state_dict())
         if found:
             raise ModelError(
                 "a saved network must be the one that its config describes, but "
                 f"{found}"
             )
-    return parts
+    return pack(config, state)
 
 
 def load(
@@ -140,19 +141,20 @@ def load(
     """
     own = {"operation": operation, "edges": edges, "backbone": copy.deepcopy(backbone)}
     with file_named_in_errors(path):
-        content = unpack(Path(path))
+        config, tensors = unpack(Path(path))
+        dtype = floating_type(tensors)
         try:
-            model = _built(content, **own)
+            model = model_for(tensors, config, **own).to(dtype)
         except (UserError, ArithmeticError) as error:
             raise CheckpointError(f"its network cannot be built: {error}") from error
         if kind is not None and not isinstance(model, kind):
             raise CheckpointError(
                 f"must hold a {kind.__name__}, got a {type(model).__name__}"
             )
-        found = difference(content.tensors, model.state_dict())
+        found = difference(tensors, model.state_dict())
         if found:
             raise CheckpointError(f"the checkpoint of another network: {found}")
-        model.load_state_dict(content.tensors)
+        model.load_state_dict(tensors)
         return model.eval()  # type: ignore[return-value]
 
 
@@ -163,11 +165,6 @@ def has_own_parts(config: Any) -> bool:
     """
     network = config.get("network", config)
     return None in (network.get(key, "") for key in ("name", "operation", "edges"))
-
-
-def _built(content: Content, **given: Any) -> nn.Module:
-    """Returns the model of a file's configuration, in the type of its tensors."""
-    return model_for(content.tensors, content.config, **given).to(content.dtype)
 
 
 def model_for(

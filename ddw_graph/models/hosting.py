@@ -9,7 +9,8 @@ from ddw_graph.errors import ModelError
 from ddw_graph.generators import vgg
 from ddw_graph.models.parts import Parts, StageParts, kept_shortcut
 from ddw_graph.models.probing import Call, Probe, same
-from ddw_graph.nn.host_network import Run
+from ddw_graph.nn.host_network import HostNetwork, Run
+from ddw_graph.nn.stage import Stage
 
 
 def runs_of(
@@ -109,8 +110,12 @@ def host_parts(
     model: nn.Module, runs: Sequence[Run], in_channels: int, num_classes: int
 ) -> Parts:
     """Returns the parts of a network whose own forward runs the stages."""
+
+    def make(stages: Sequence[Stage]) -> HostNetwork:
+        return HostNetwork(model, stages, runs, in_channels=in_channels)
+
     stages = [stage_parts(model, run) for run in runs]
-    return Parts("block", model, stages, nn.Identity(), in_channels, num_classes)
+    return Parts("block", make, stages, in_channels, num_classes)
 
 
 def stage_parts(model: nn.Module, run: Run) -> StageParts:
@@ -129,8 +134,6 @@ def stage_parts(model: nn.Module, run: Run) -> StageParts:
         channels=run.channels,
         stride=run.stride,
         projection=kept_shortcut(blocks[0]) if run.channel_axis == 1 else None,
-        entrance=None,
-        exit=None,
         channel_axis=run.channel_axis,
         run=run,
     )

@@ -9,7 +9,6 @@ import reprlib
 import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +33,11 @@ _FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _WHOLE = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-@dataclass(frozen=True)
-class Content:
-    """The content of a file."""
+def pack(config: Mapping[str, Any], state: Mapping[str, Any]) -> list[bytes]:
+    """Returns the bytes of a file, piece by piece.
 
-    config: dict[str, Any]
-    tensors: dict[str, Tensor]
-    dtype: torch.dtype
-
-
-def pack(
-    config: Mapping[str, Any], state: Mapping[str, Any]
-) -> tuple[list[bytes], Content]:
-    """Returns the bytes of a file, piece by piece, and what ``unpack`` will return.
-
-    Its metadata holds, under ``ddw_graph``, a manifest in JSON: the configuration, the
-    releases that wrote it, and a SHA-256 of the whole file, in which the digest itself
-    counts as zeros.
+    See ``ddw_graph.models.files.save`` for its form.
     """
-    dtype = _dtype(state)
     manifest = {
         "sha256": _ZEROS.decode(),  # first, so that no text before it looks the same
         "format": FORMAT,
@@ -78,8 +63,7 @@ def pack(
             f"a config must fit into a header of JSON, got {one_line(error)}"
         ) from error
     place = data.index(_ZEROS)
-    parts = [data[:place], _sha256(data, place).encode(), data[place + len(_ZEROS) :]]
-    return parts, Content(json.loads(text)["config"], tensors, dtype)
+    return [data[:place], _sha256(data, place).encode(), data[place + len(_ZEROS) :]]
 
 
 @contextmanager
@@ -97,10 +81,10 @@ def file_named_in_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     raise CheckpointError(f"{os.fspath(path)}: {one_line(reason)}") from cause
 
 
-def unpack(path: Path) -> Content:
-    """Returns the content of a file that ``pack`` made; reading it runs no code.
+def unpack(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Returns configuration and tensors of a file that ``pack`` made.
 
-    It takes memory in proportion to the file's size.
+    Reading it runs no code, and takes memory in proportion to the file's size.
     """
     if not path.is_file():
         raise CheckpointError("not a regular file" if path.exists() else "no such file")
@@ -115,7 +99,7 @@ def unpack(path: Path) -> Content:
         raise CheckpointError("damaged: its SHA-256 must be the one in its manifest")
     with torch.device("cpu"):
         tensors = dict(sorted(safetensors.torch.load(data).items()))
-    return Content(manifest["config"], tensors, _dtype(tensors))
+    return manifest["config"], tensors
 
 
 def _manifest(metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -146,7 +130,7 @@ def _manifest(metadata: Mapping[str, str]) -> dict[str, Any]:
     return manifest
 
 
-def _dtype(state: Mapping[str, Any]) -> torch.dtype:
+def floating_type(state: Mapping[str, Any]) -> torch.dtype:
     """Returns the one floating type of a model's tensors, once they are checked."""
     first: dict[torch.dtype, str] = {}
     for name, tensor in state.items():

@@ -46,10 +46,10 @@ class StageParts:
     wiring: nx.DiGraph
     in_channels: int
     channels: int
-    stride: int
-    projection: nn.Module | None
-    entrance: nn.Module | None
-    exit: nn.Module | None
+    stride: int = 1
+    projection: nn.Module | None = None
+    entrance: nn.Module | None = None
+    exit: nn.Module | None = None
     channel_axis: int = 1
     run: Run | None = None
     exact: bool = True
@@ -61,25 +61,19 @@ class Parts:
 
     Args:
         node: What a node is: ``block`` or ``branch``.
-        stem: What runs before the first stage; the network itself, where its own
-            forward runs the stages.
+        make: Makes the network of its stages, with all that is outside of them.
         stages: The stages.
-        head: What runs behind the last stage.
         in_channels: Channels of an image; 0 where the network takes other inputs.
         num_classes: Number of logits; 0 for a language model.
         origin: Entries of the configuration that make the parts again.
-        make: Makes the network of its stages; by default a ``Network``, or where its
-            own forward runs the stages a ``HostNetwork``.
     """
 
     node: str
-    stem: nn.Module
+    make: Callable[[Sequence[Stage]], Network]
     stages: Sequence[StageParts]
-    head: nn.Module
     in_channels: int
     num_classes: int
     origin: Mapping[str, Any] = field(default_factory=dict)
-    make: Callable[[Sequence[Stage]], Network] | None = None
 
     @property
     def runs(self) -> list[Run]:
@@ -234,12 +228,8 @@ def parts_of_network(network: Network) -> Parts:
             "with any wiring"
         )
     runs: Sequence[Run | None] = [None] * len(network.stages)
-    stem: nn.Module
-    head: nn.Module
     if isinstance(network, HostNetwork):
-        stem, head, runs = network.model, nn.Identity(), network.runs
-    else:
-        stem, head = network.stem, network.head
+        runs = network.runs
     stages = [
         StageParts(
             operations=list(stage.operations),
@@ -258,13 +248,11 @@ def parts_of_network(network: Network) -> Parts:
     ]
     return Parts(
         node,
-        stem,
+        network.with_stages,
         stages,
-        head,
         network.in_channels,
         config.get("num_classes", 0),
         {key: value for key, value in config.items() if key not in WIRED},
-        network.with_stages,
     )
 
 
@@ -314,13 +302,7 @@ def build_network(
             stages.append(_stage(each, dag, edges, kept, config["drop_path"]))
         except ModelError as error:
             raise ModelError(f"stage {place}: {error}") from error
-    sizes = {"in_channels": parts.in_channels}
-    if parts.make is not None:
-        network = parts.make(stages)
-    elif parts.runs:
-        network = HostNetwork(parts.stem, stages, parts.runs, **sizes)
-    else:
-        network = Network(parts.stem, stages, parts.head, **sizes)
+    network = parts.make(stages)
     network.config = dict(config)
     return network
 

@@ -9,6 +9,7 @@ where it cannot be, the network's own forward runs the stages.
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, fx, nn
@@ -20,6 +21,8 @@ from ddw_graph.models.nearest import matrices, nearest
 from ddw_graph.models.parts import Parts, StageParts, with_nodes
 from ddw_graph.models.probing import Call, Probe, probe
 from ddw_graph.models.tracing import between, output_of, trace
+from ddw_graph.nn.network import Network
+from ddw_graph.nn.stage import Stage
 
 
 def split_backbone(
@@ -52,11 +55,18 @@ def split_backbone(
         if not in_channels or not isinstance(found.output, Tensor):
             raise ModelError("it does not map images to logits")
         stem, stages, head = _parts(model, _trace(model, blocks), blocks)
-        parts = Parts("block", stem, stages, head, *sizes)
+        make = partial(_network, stem, head, in_channels)
+        parts = Parts("block", make, stages, *sizes)
     except ModelError as error:
         runs = runs_of(model, found, blocks, error)
         parts = host_parts(model, runs, *sizes)
     return with_nodes(parts, node)
+
+
+def _network(
+    stem: nn.Module, head: nn.Module, in_channels: int, stages: Sequence[Stage]
+) -> Network:
+    return Network(stem, stages, head, in_channels=in_channels)
 
 
 def _is_logits(output: object) -> bool:

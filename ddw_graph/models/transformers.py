@@ -263,26 +263,25 @@ def transformer_parts(origin: Mapping[str, Any], node: str) -> Parts:
         makers = [block(shape.heads, causal=causal, **settings)] * shape.depth
     operations = [make(width, width, 1) for make in makers]
     dag = complete(len(operations)) if node == "branch" else vgg(len(operations))
-    stages = [
-        StageParts(operations, dag, width, width, 1, None, None, None, channel_axis=-1)
-    ]
+    stage = StageParts(operations, dag, width, width, channel_axis=-1)
+    classes, channels = origin.get("num_classes", 0), origin.get("in_channels", 0)
     if causal:
         sizes = {"vocabulary": shape.vocabulary, "context": shape.context}
         embedding = TokenEmbedding(**sizes, width=width, dropout=dropout)
+        stem: nn.Module = embedding
         head: nn.Module = TokenHead(embedding.tokens)
-
-        def make(stages: Sequence[Stage]) -> Network:
-            return LanguageModel(embedding, stages, head, **sizes)
-
-        parts = Parts(node, embedding, stages, head, 0, 0, origin, make)
     else:
-        classes, channels = origin["num_classes"], origin["in_channels"]
         check_integers(num_classes=classes, in_channels=channels)
-        patches = PatchEmbedding(shape, channels, dropout)
+        stem = PatchEmbedding(shape, channels, dropout)
         head = ClassHead(width, classes, class_token=shape.class_token)
-        parts = Parts(node, patches, stages, head, channels, classes, origin)
-    _initialize(parts)
-    return parts
+    _initialize(stem, operations, head)
+
+    def make(stages: Sequence[Stage]) -> Network:
+        if causal:
+            return LanguageModel(stem, stages, head, **sizes)
+        return Network(stem, stages, head, in_channels=channels)
+
+    return Parts(node, make, [stage], channels, classes, origin)
 
 
 def _shape(name: str, given: Mapping[str, Any]) -> Shape:
@@ -304,14 +303,15 @@ def _shape(name: str, given: Mapping[str, Any]) -> Shape:
     return shape
 
 
-def _initialize(parts: Parts) -> None:
+def _initialize(
+    stem: nn.Module, operations: Sequence[nn.Module], head: nn.Module
+) -> None:
     """Draws new weights: normal, and smaller at the end of each branch.
 
     Source:
         Radford et al. 2019, section 2.3.
     """
-    (stage,) = parts.stages
-    for part in (parts.stem, *stage.operations, parts.head):
+    for part in (stem, *operations, head):
         for module in part.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 nn.init.normal_(module.weight, std=STD)
@@ -319,7 +319,7 @@ def _initialize(parts: Parts) -> None:
                 nn.init.zeros_(module.bias)
     branches = [
         branch
-        for operation in stage.operations
+        for operation in operations
         for branch in (
             operation.branches if isinstance(operation, Branches) else (operation,)
         )
