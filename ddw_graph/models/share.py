@@ -1,8 +1,8 @@
 """The share of a rewired network's parameters that its stages hold."""
 
+from collections import Counter
 from dataclasses import dataclass
-
-from torch import nn
+from itertools import accumulate
 
 from ddw_graph.nn.network import Network
 
@@ -48,24 +48,16 @@ def share_in_stages(network: Network) -> StageShare:
         if module is not None
         for parameter in module.parameters()
     }
-    outside: dict[str, int] = {}
-    counted = inside | new
-
-    def count(name: str, module: nn.Module) -> None:
-        own = {*module.parameters()}
-        if own.isdisjoint(inside | new) and name not in ("stem", "head"):
-            if numbers := sum(parameter.numel() for parameter in own - counted):
-                outside[name] = numbers
-            counted.update(own)
-            return
-        for key, child in module.named_children():
-            count(f"{name}.{key}".removeprefix("."), child)
-        for key, parameter in module.named_parameters(recurse=False):
-            if parameter not in counted:
-                outside[f"{name}.{key}".removeprefix(".")] = parameter.numel()
-                counted.add(parameter)
-
-    count("", network)
+    held = inside | new
+    mixed = {
+        path
+        for path, module in network.named_modules()
+        if not held.isdisjoint(module.parameters()) or path in ("stem", "head")
+    }
+    outside: Counter[str] = Counter()
+    for name, parameter in network.named_parameters():
+        if parameter not in held:  # counts for the outermost module without nodes
+            paths = accumulate(name.split("."), "{}.{}".format)
+            outside[next(p for p in paths if p not in mixed)] += parameter.numel()
     within = sum(parameter.numel() for parameter in inside)
-    ordered = sorted(outside.items(), key=lambda item: -item[1])
-    return StageShare(within / (within + sum(outside.values())), dict(ordered))
+    return StageShare(within / (within + outside.total()), dict(outside.most_common()))

@@ -1,7 +1,6 @@
 """A network whose own forward runs the stages, each in the place of a run of blocks."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,8 +137,12 @@ class HostNetwork(Network):
             return self.model(*args, **kwargs)
         if adjacency is not None:
             check_count(adjacency, len(self.runs))
-        with _calling(_Call(self.runs, adjacency, return_adjacency, {})) as call:
+        call = _Call(self.runs, adjacency, return_adjacency, {})
+        token = _CALL.set(call)
+        try:
             output = self.model(*args, **kwargs)
+        finally:
+            _CALL.reset(token)
         if not return_adjacency:
             return output
         for place in range(len(self.runs)):
@@ -149,15 +152,6 @@ class HostNetwork(Network):
                     f"without stage {place + 1}"
                 )
         return output, [call.returned[place] for place in range(len(self.runs))]
-
-
-@contextmanager
-def _calling(call: _Call) -> Iterator[_Call]:
-    token = _CALL.set(call)
-    try:
-        yield call
-    finally:
-        _CALL.reset(token)
 
 
 class _InPlace(nn.Module):

@@ -1,6 +1,6 @@
 """The plan of a stage: a wiring after every check, in the form that a stage runs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -166,16 +166,25 @@ def plan(
         for j in range(nodes)
     )
     gathered = [i for i, _ in predecessors[last]]
+    mixed = next(
+        (j for j in successors[0] if len(predecessors[j]) > 1 or j == last), None
+    )
     if transition is None:
-        transition = "input" if _mixed_source(successors, predecessors) else "sources"
+        transition = "sources" if mixed is None else "input"
     if output is None:
         sinks_alone = all(successors[i] == (last,) for i in gathered)
         output = "mean" if sinks_alone else "sum"
     check_one_of("transition", transition, TRANSITIONS)
     check_one_of("output", output, OUTPUTS)
     check_one_of("channel_axis", channel_axis, (1, -1))
-    if transition == "sources":
-        _check_sources(successors, predecessors)
+    if transition == "sources" and mixed is not None:
+        inputs = ", ".join(str(i) for i, _ in predecessors[mixed])
+        what = "the output node" if mixed == last else f"node {mixed}"
+        raise ModelError(
+            "transition 'sources' needs every node that the input feeds to compute and "
+            f"to have no other input, got {what} with the inputs {inputs}; "
+            "transition 'input' takes any DAG"
+        )
     constants = tuple(
         tuple(
             (1 / len(gathered) if j == last else 1.0) * dag.edges[i, j].get("weight", 1)
@@ -199,30 +208,4 @@ def plan(
         output,
         channel_axis,
         weights,
-    )
-
-
-def _mixed_source(
-    successors: Sequence[Sequence[int]],
-    predecessors: Sequence[Sequence[tuple[int, int]]],
-) -> int | None:
-    """Returns a node that the input feeds and that is no pure source, if one exists."""
-    last = len(successors) - 1
-    mixed = (j for j in successors[0] if len(predecessors[j]) > 1 or j == last)
-    return next(mixed, None)
-
-
-def _check_sources(
-    successors: Sequence[Sequence[int]],
-    predecessors: Sequence[Sequence[tuple[int, int]]],
-) -> None:
-    node = _mixed_source(successors, predecessors)
-    if node is None:
-        return
-    inputs = ", ".join(str(i) for i, _ in predecessors[node])
-    what = "the output node" if node == len(successors) - 1 else f"node {node}"
-    raise ModelError(
-        "transition 'sources' needs every node that the input feeds to compute and to "
-        f"have no other input, got {what} with the inputs {inputs}; "
-        "transition 'input' takes any DAG"
     )

@@ -41,22 +41,8 @@ NODES = {
 """N of each stage: its blocks, the input and the output."""
 
 # Seconds each; test_rewiring.py has a small one of each family.
-LARGE = {
-    "mobilenet_v2",
-    "resnet50",
-    "resnet101",
-    "resnext50_32x4d",
-    "regnet_x_600mf",  # against timm's below
-    "regnet_x_1_6gf",
-    "regnet_y_600mf",
-    "efficientnet_b0",
-}
 OF_A_FAMILY = {"resnet50", "resnet101", "resnext50_32x4d", "regnet_x_1_6gf"}
 """Those of which a smaller one is of the same family."""
-NAMES = [
-    pytest.param(name, marks=[pytest.mark.full] if name in LARGE else [])
-    for name in BACKBONES
-]
 
 
 def spread(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -138,16 +124,6 @@ def _close(found: Tensor, wanted: Tensor, least: float) -> None:
 def stages(model: Any) -> list[int]:
     """Returns N of each stage."""
     return [stage.plan.nodes for stage in model.stages]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_with_fixed_edges_it_is_the_librarys_own(name: str) -> None:
-    old = spread(library_model(name, num_classes=5, in_channels=3))
-    new = create_model(name, edges="fixed", num_classes=5).double()
-    new.load_state_dict(rewire(old, edges="fixed").state_dict())
-    count = sum(parameter.numel() for parameter in new.parameters())
-    assert count == sum(parameter.numel() for parameter in old.parameters())
-    assert_same(old, new)
 
 
 @pytest.mark.parametrize(

@@ -55,25 +55,17 @@ MAKE: dict[str, Any] = {
         create_model("randwire_tiny", wiring="complete", edges="fixed", n=4),
         edges="dynamic:gate=hard,bias=0,threshold=0.4",
     ),
-    "whole blocks": lambda: create_model(
-        "resnet18", edges=SHUT, node="block", num_classes=5
-    ),
     "rewired": lambda: rewire(
         create_model(CONVNEXT, edges="fixed", node="block", num_classes=5),
         edges="dynamic:gate=hard,bias=0,threshold=0.4",
     ),
-    "rewired, deep": lambda: rewire(
-        create_model("mobilenet_v2", edges="fixed", num_classes=5),
-        edges="dynamic:gate=hard,bias=0,threshold=0.4",
-    ),
 }
-LARGE = ("resnet50", "whole blocks", "rewired, deep")
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.full if name in LARGE else ())
+        pytest.param(name, marks=pytest.mark.full if name == "resnet50" else ())
         for name in MAKE
     ],
 )

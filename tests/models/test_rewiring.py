@@ -247,15 +247,6 @@ def test_any_wiring_that_keeps_the_chain_will_do(wiring: Any) -> None:
     assert_same(old, new)
 
 
-@pytest.mark.usefixtures("nameless")
-def test_droppath_of_edges_acts_in_training_alone() -> None:
-    old = spread(basic())
-    new = rewire(old, edges="learned", drop_path=1.0)
-    assert {stage.drop_path for stage in new.stages} == {1.0}
-    x = pixels()
-    torch.testing.assert_close(new.eval()(x), old.eval()(x), rtol=1e-9, atol=1e-9)
-
-
 @pytest.mark.parametrize("training", [False, True])
 def test_what_is_rewired_stays_as_it_is(training: bool) -> None:
     model = models.resnet18(num_classes=5).train(training)
@@ -345,17 +336,6 @@ def test_edges_that_have_learned_start_anew_or_not_at_all(edges: str) -> None:
             "stage 1: fixed edges weigh 1, .* differs in 0 -> 2",
         ),
         ({"node": "branch"}, ModelError, "branches start neutral where nothing follow"),
-        (
-            {"edges": "dynamic:threshold=0.96"},
-            ModelError,
-            r"needs open edges, .* got sigmoid\(3.0\) < 0.96",
-        ),
-        (
-            {"edges": "dynamic:bias=-1000"},
-            ModelError,
-            "must be at least 1.2e-38, got .* the bias is too low",
-        ),
-        ({"edges": "learned:bias=-1000"}, ModelError, "the bias is too low"),
         ({"node": "stage"}, ModelError, "one of block, branch, got 'stage'"),
         ({"wiring": [vgg(2)] * 5}, WiringError, "each of the 4 stages, got 5"),
     ],
@@ -395,13 +375,9 @@ def mobilenet() -> nn.Module:
     [
         named("resnet18", edges="fixed"),
         named("resnet18", edges="dynamic", drop_path=0.1),
-        large(named("resnet18", edges="dynamic", node="block", in_channels=1)),
         named("resnet18", edges="learned", wiring="er:p=0.5", seed=5),
-        large(named("resnet50", edges="learned", wiring="er:p=0.5", seed=5)),
         large(named("mobilenet_v2", edges="fixed", node="branch")),
-        large(named("regnet_y_600mf", edges="dynamic:gate=hard")),
         large(rewired(resnet18, edges="learned")),
-        large(rewired(resnet18, edges="dynamic:gate=eq5,bias=1")),
         rewired(resnet18, node="branch", neutral=False),
         large(rewired(mobilenet, edges="dynamic", node="branch")),
         rewired(named("resnet18", edges="fixed"), edges="dynamic"),
@@ -415,23 +391,6 @@ def mobilenet() -> nn.Module:
 )
 def test_a_configuration_makes_the_network_again(make: Callable[[], Network]) -> None:
     _assert_comes_back(make())
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "test_convnext",
-        *(
-            pytest.param(name, marks=FULL)
-            for name in ("resnet18", "resnetv2_18", "convnext_atto")
-        ),
-    ],
-)
-def test_a_configuration_makes_timms_network_again(name: str) -> None:
-    timm = pytest.importorskip("timm")
-    new = rewire(timm.create_model(name, num_classes=5))
-    assert new.config is not None and new.config["name"] == f"timm/{name}"
-    _assert_comes_back(new)
 
 
 @pytest.mark.usefixtures("nameless")
