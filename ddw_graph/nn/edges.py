@@ -103,7 +103,8 @@ def edge_settings(edges: str | Edges) -> Edges:
         'hard'
     """
     if isinstance(edges, type) and is_dataclass(edges):
-        return edges()  # type: ignore[no-any-return]  # all by default
+        by_default: Any = edges
+        return edge_settings(by_default())
     if not isinstance(edges, str):
         if not callable(edges):
             raise ModelError(
@@ -129,7 +130,8 @@ def edge_settings(edges: str | Edges) -> Edges:
         except ValueError as error:
             what = "an integer" if type(known[key]) is int else "a number"
             raise ModelError(f"{key} must be {what}, got {value!r}") from error
-    found: Edges = kind(**values) if is_dataclass(kind) else kind
+    has_settings = is_dataclass(kind)
+    found: Edges = kind(**values) if has_settings else kind
     return found
 
 

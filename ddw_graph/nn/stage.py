@@ -163,7 +163,7 @@ class Stage(nn.Module):
         self.rank = None  # any
         if convolution is not None and channel_axis == 1:
             # Convolutions take a missing batch without a word.
-            self.rank = len(convolution.kernel_size) + 2  # type: ignore[arg-type]
+            self.rank = len(convolution.kernel_size) + 2
         self.weigh(edges, neutral)
         # The target and the source of each edge, in the order of the nodes' inputs.
         ends = [
