@@ -238,10 +238,10 @@ def restore_transformer(
     blocks = _shape(config["name"], config).depth
     nodes = blocks * 2 if config["node"] == "branch" else blocks
     (left,) = config.get("nodes") or [range(nodes)]
-    if len(computing_nodes(dag)) != len(left):  # before so many are made
+    found = len(computing_nodes(dag))
+    if found != len(left):  # before so many are made
         raise ModelError(
-            f"a wiring must have a node for each of {len(left)} {config['node']}s, got "
-            f"{len(computing_nodes(dag))}"
+            f"the wiring must have n={len(left)} for a depth of {blocks}, got n={found}"
         )
     parts = after_pruning(
         transformer_parts(config, config["node"]), config.get("nodes")

@@ -9,6 +9,7 @@ from torch.nn.functional import gelu, layer_norm, linear
 
 from ddw_graph import create_model, load, rewire, save
 from ddw_graph.errors import ModelError
+from ddw_graph.models import from_config, transformers
 from ddw_graph.models.backbones import NoData
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.language_model import LanguageModel
@@ -205,6 +206,15 @@ def test_cost_counts_every_product() -> None:
     assert price.parameters == sum(p.numel() for p in network.parameters())
     edges = len(network.stages[0].plan.edges)
     assert price.aggregation == edges * length * width
+
+
+def test_the_depth_of_a_file_is_compared_before_blocks_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = gpt().config | {"depth": 4999}
+    monkeypatch.setattr(transformers, "transformer_parts", pytest.fail)
+    with pytest.raises(ModelError, match="n=9998 for a depth of 4999, got n=4"):
+        from_config(config)
 
 
 @pytest.mark.parametrize(
