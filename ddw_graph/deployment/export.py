@@ -51,12 +51,7 @@ class Exported:
 
 
 class Outputs(nn.Module):
-    """Returns a network's outputs as a tuple of tensors.
-
-    Args:
-        network: The network.
-        adjacency: Whether each stage's adjacency follows the logits.
-    """
+    """Returns a network's outputs as a tuple of tensors."""
 
     def __init__(self, network: Network, adjacency: bool) -> None:
         super().__init__()
@@ -196,11 +191,7 @@ def _size(source: Trained, image_size: int | None) -> int:
 
 
 def plain(network: Network) -> Network:
-    """Returns a copy in float32 on the CPU, in evaluation mode.
-
-    Raises:
-        ExportError: If the network always skips what is closed.
-    """
+    """Returns a copy in float32 on the CPU, in evaluation mode."""
     for place, stage in enumerate(network.stages, start=1):
         if stage.skips:
             raise ExportError(
@@ -240,7 +231,6 @@ def program_of(
     """Returns the graph of a network, for any number of inputs at a time.
 
     Args:
-        wrapped: The network.
         batch: Two inputs or more: torch.export would take one for a constant.
         max_tokens: Most tokens of a text; None for images.
     """

@@ -23,11 +23,7 @@ def missing() -> list[str]:
 
 
 def check_installed() -> None:
-    """Checks that the packages that make and run ONNX files are installed.
-
-    Raises:
-        ExportError: If one is not; the message has the command that installs it.
-    """
+    """Checks that the packages that make and run ONNX files are installed."""
     if missing():
         raise ExportError(
             f"ONNX needs {', '.join(PACKAGES)}, got no {' and no '.join(missing())}; "
@@ -45,8 +41,6 @@ def onnx_bytes(
     """Returns the content of an ONNX file.
 
     Args:
-        program: The network.
-        outputs: Name of each output.
         metadata: Values by name; the file holds each as JSON.
         name: Name of the input.
     """
@@ -79,12 +73,7 @@ def onnx_bytes(
 
 
 def session(content: bytes, *, threads: int) -> Any:
-    """Returns a session of onnxruntime on the CPU.
-
-    Args:
-        content: The content of an ONNX file.
-        threads: Threads that compute.
-    """
+    """Returns a session of onnxruntime on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -99,11 +88,7 @@ def session(content: bytes, *, threads: int) -> Any:
 
 
 def running(opened: Any) -> Runs:
-    """Returns a function that runs an ONNX file on tensors.
-
-    Args:
-        opened: A session.
-    """
+    """Returns a function that runs an ONNX file on tensors."""
 
     (entering,) = opened.get_inputs()
 

@@ -57,7 +57,6 @@ def parity(network: nn.Module, exported: Runs, batches: Sequence[Tensor]) -> Par
 
     Args:
         network: In float32; returns a tuple: logits, and adjacencies if any.
-        exported: Returns the file's outputs, in the same order.
         batches: Images in float32, or tokens.
 
     Raises:

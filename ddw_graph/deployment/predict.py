@@ -57,14 +57,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Predicts the classes of image files with a trained network.
-
-    Args:
-        trained: The network, with its classes and what its images go through.
-
-    Raises:
-        RunError: If classes or transform are not known.
-    """
+    """Predicts the classes of image files with a trained network."""
 
     trained: Trained
 
@@ -113,10 +106,6 @@ class Predictor:
         """Yields a prediction for each image, in order; memory holds a batch.
 
         Args:
-            files: The images.
-            top: Number of classes; all, where there are fewer.
-            batch_size: Images at a time.
-            workers: Processes that load images.
             weights: Whether to return the multiplier of each edge.
             bad: Called once with the images that cannot be read, which are found before
                 the first prediction and left out. By default the first of them is an

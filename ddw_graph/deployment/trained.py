@@ -58,8 +58,6 @@ def trained(path: Path, *, run: Path | None = None, device: str = "cpu") -> Trai
 
     Args:
         path: A run's folder, or a file of ``ddw_graph.save``.
-        run: The run that a file belongs to.
-        device: Where the network is to be.
 
     Raises:
         CheckpointError: If the file is damaged, or something else.

@@ -72,11 +72,7 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
 
     @cached_property
     def index(self) -> Any:
-        """The content as faster-coco-eval's ``COCO``.
-
-        Raises:
-            RunError: If faster-coco-eval is not installed.
-        """
+        """The content as faster-coco-eval's ``COCO``."""
         try:
             from faster_coco_eval import COCO  # an extra
         except ImportError as error:
@@ -143,11 +139,7 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
         }
 
     def trainable(self) -> "CocoData":
-        """Returns the images that have an object to train on.
-
-        Raises:
-            DataError: If none has.
-        """
+        """Returns the images that have an object to train on."""
         annotations = self.content["annotations"]
         ids = {each["image_id"] for each in annotations if not each["iscrowd"]}
         if not ids:
@@ -163,10 +155,6 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
         """Returns the images that can be read; it reads all of them once.
 
         Each of the others is named in a warning, and in ``bad``.
-
-        Args:
-            workers: Processes that load images.
-            world: The processes that share the work.
 
         Raises:
             DataError: If none can be read.
@@ -193,9 +181,6 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
         Args:
             wanted: What they should be.
             of: What has those, for the error message.
-
-        Raises:
-            DataError: If they differ.
         """
         extra, missing = (
             set(self.categories) - {*wanted},
@@ -223,12 +208,7 @@ def coco_split(root: Path, part: str, *, bad_boxes: str = "fail") -> CocoData:
     the same without the year.
 
     Args:
-        root: The folder of both.
         part: ``train`` or ``val``.
-        bad_boxes: ``fail`` or ``skip``.
-
-    Raises:
-        DataError: If there is no such part, or it breaks a rule of ``coco_data``.
     """
     names = SPLITS[part]
     for name in names:
@@ -248,8 +228,6 @@ def coco_data(folder: Path, file: Path, *, bad_boxes: str = "fail") -> CocoData:
     box that exceeds its image by less than a pixel is cut there.
 
     Args:
-        folder: The folder of images.
-        file: The JSON file.
         bad_boxes: ``fail``, or ``skip`` to leave out and count boxes that have no size
             or are outside their image. COCO's own files have such.
 

@@ -22,10 +22,6 @@ def checked_content(value: Any, *, skip: bool) -> tuple[Entry, int]:
     Args:
         value: What the JSON file holds.
         skip: Whether to leave out boxes that have no size or are outside their image.
-
-    Raises:
-        DataError: If something is missing, occurs twice, or refers to nothing; the
-            message names its place.
     """
     categories: list[Entry] = [
         {"id": _whole(entry, "id", place), "name": _text(entry, "name", place)}

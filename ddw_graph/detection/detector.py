@@ -32,12 +32,7 @@ detections, as torchvision's detectors take and return them."""
 
 @dataclass(frozen=True, order=True)
 class Category:
-    """A class of objects.
-
-    Args:
-        id: Its number in the data.
-        name: Its name.
-    """
+    """A class of objects."""
 
     id: int
     name: str
@@ -45,10 +40,6 @@ class Category:
 
 class Pyramid(nn.Module):
     """A backbone with a feature pyramid on all of its levels.
-
-    Args:
-        body: The backbone.
-        channels: Width of the pyramid.
 
     Shapes:
         - x: ``(batch, in_channels, height, width)``
@@ -66,12 +57,7 @@ class Pyramid(nn.Module):
     def forward(
         self, x: Tensor, *, adjacency: Sequence[Tensor] | None = None
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Returns the pyramid's levels by name, and each stage's adjacency.
-
-        Args:
-            x: Images.
-            adjacency: Multipliers to use instead; see ``FeatureNetwork``.
-        """
+        """Returns the pyramid's levels by name, and each stage's adjacency."""
         levels, matrices = self.body(x, adjacency=adjacency, return_adjacency=True)
         named = OrderedDict((str(place), level) for place, level in enumerate(levels))
         return self.fpn(named), matrices
@@ -208,16 +194,7 @@ class Detector(FasterRCNN):  # type: ignore[misc]
 
 
 def detector_from(config: Mapping[str, Any], **given: Any) -> Detector:
-    """Returns the detector that a configuration describes, with new weights.
-
-    Args:
-        config: The ``config`` of a detector.
-        given: What its network's configuration cannot hold; see ``from_config``.
-
-    Raises:
-        ModelError: If something is missing, unknown, or out of range.
-        WiringError: If a wiring is invalid.
-    """
+    """Returns the detector that a configuration describes, with new weights."""
     try:
         settings = settings_from(config["settings"])
         categories = [Category(**each) for each in config["categories"]]

@@ -29,12 +29,7 @@ class Found(NamedTuple):
     def detections(
         self, categories: Sequence[Category], *, score: float = 0.0
     ) -> list[dict[str, Any]]:
-        """Returns an entry for each detection, ready for JSON; boxes in COCO's form.
-
-        Args:
-            categories: The detector's.
-            score: Least score of a detection.
-        """
+        """Returns an entry for each detection, ready for JSON; boxes in COCO's form."""
         columns = (self.boxes[key].tolist() for key in ("labels", "scores", "boxes"))
         return [
             {
@@ -77,9 +72,6 @@ def coco_results(
     """Returns the detections in all images, in COCO's form, ready for JSON.
 
     Args:
-        detector: The detector.
-        data: The images.
-        workers: Processes that load images.
         world: The processes that share the images; each returns all detections.
     """
     images = replace(data, channels=detector.in_channels, flip=False)

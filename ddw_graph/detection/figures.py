@@ -24,9 +24,6 @@ def coco_figures(data: CocoData, results: Sequence[dict[str, Any]]) -> Figures:
     Args:
         data: The images with their boxes.
         results: The detections in all of them, in COCO's form; see ``coco_results``.
-
-    Raises:
-        RunError: If faster-coco-eval is not installed.
     """
     truth = data.index
     from faster_coco_eval import COCOeval_faster  # an extra

@@ -15,12 +15,6 @@ def freeze_norms(module: nn.Module) -> None:
     what the other does in evaluation and has no parameters; timm's, which applies the
     activation too, becomes timm's own frozen form.
 
-    Args:
-        module: Changed in place.
-
-    Raises:
-        ModelError: If one of them keeps no statistics, or is of an unknown kind.
-
     Example:
         >>> layers = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
         >>> freeze_norms(layers)
@@ -60,15 +54,7 @@ def _frozen(norm: _BatchNorm) -> nn.Module:
 
 
 def freeze_first(backbone: FeatureNetwork, layers: int) -> None:
-    """Takes the first layers of a backbone out of training: the stem, then its stages.
-
-    Args:
-        backbone: Changed in place.
-        layers: How many.
-
-    Raises:
-        ModelError: If the backbone has fewer.
-    """
+    """Takes the first layers of a backbone out of training: the stem, then its stages."""
     parts = [backbone.stem, *backbone.stages]
     if layers > len(parts):
         raise ModelError(

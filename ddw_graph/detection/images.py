@@ -18,13 +18,7 @@ def read_image(
     stored image has the given size: then its boxes were drawn on that one.
 
     Args:
-        path: The file.
-        channels: 3, or 1 for grey.
         size: Expected width and height.
-
-    Raises:
-        UnreadableError: If the file is not a readable image.
-        LostError: If the system cannot read it now, for a reason that passes.
     """
     from torchvision.transforms.v2 import functional  # slow to import
 

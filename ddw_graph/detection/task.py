@@ -33,10 +33,8 @@ class Detection(Task):
     are defined.
 
     Args:
-        detector: The detector, on the device where it trains.
         train: Images to train on; those without an object are left out.
         val: Images to evaluate on.
-        recipe: How it is trained.
 
     Raises:
         DataError: If both have not the detector's categories, or there is no object to
@@ -80,11 +78,7 @@ class Detection(Task):
         return {"train": self.data.as_dict(), "val": self.val.as_dict()}
 
     def check(self, execution: Execution) -> None:
-        """Refuses to compile, as images of many sizes would be compiled anew each time.
-
-        Raises:
-            RunError: If it is asked for.
-        """
+        """Refuses to compile, as images of many sizes would be compiled anew each time."""
         if execution.compile:
             raise RunError("a detector's images differ in size, compile must be off")
 
@@ -146,10 +140,8 @@ def train_detector(
         detector: The detector, with the weights to start from.
         train: Images to train on; those without an object are left out.
         val: Images to evaluate on after each epoch.
-        recipe: The recipe.
         seed: Fixes order, flips, dropout and what is sampled.
         folder: A new or empty folder, or, with ``resume``, that of the same run.
-        device: Where to train.
         options: ``resume``, ``workers``, ``listeners``, ``execution``, ``world`` and
             ``checkpoint_steps``, as for ``ddw_graph.training.launch``.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ddw_graph import rewire
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.host_network import HostNetwork
+from tests.models.test_hosting import moved
 
 hub = pytest.importorskip("transformers")
 
@@ -84,14 +85,6 @@ def inputs(name: str) -> dict[str, Tensor]:
     return {"input_ids": ids, "attention_mask": mask, **other}
 
 
-def moved(network: HostNetwork) -> HostNetwork:
-    """Returns the network with edge weights away from their start, so that all act."""
-    for stage in network.stages:
-        for parameter in stage.weights.parameters():
-            parameter.data += 0.3 * torch.randn_like(parameter)
-    return network
-
-
 @pytest.mark.parametrize(
     ("name", "node"),
     [
@@ -157,7 +150,7 @@ def test_a_cache_changes_no_token(name: str, node: str) -> None:
 def test_edges_of_a_decoder_may_not_see_later_tokens() -> None:
     with pytest.raises(ModelError, match="take edges='dynamic:per=position'"):
         rewire(original("gpt2"))
-    network = moved(rewire(original("gpt2"), edges="dynamic:per=position"))  # type: ignore[arg-type]
+    network = moved(rewire(original("gpt2"), edges="dynamic:per=position"))
     ids = inputs("gpt2")["input_ids"]
     before = network(input_ids=ids).logits
     changed = ids.clone()
