@@ -59,7 +59,7 @@ def explore(
     """Write a page of the paths that images take in a RUN.
 
     One HTML file that holds all it needs: open it in a browser, from disk. With two
-    RUNs it shows both networks beside each other for the same images.
+    RUNs it shows both networks side by side for the same images.
 
     \b
     ddw-graph explore --demo --out page.html
@@ -103,7 +103,7 @@ def _demo(options: dict[str, Any]) -> tuple[dict[str, "Network"], "ImageData"]:
     given = [f"--{key.replace('_', '-')}" for key, value in options.items() if value]
     if given:
         raise click.UsageError(
-            f"the demo has its own images, it cannot be had with {', '.join(given)}"
+            f"the demo has its own images, it cannot be combined with {', '.join(given)}"
         )
     return {"demo": demo_network()}, data_source(options).load()
 

@@ -67,7 +67,7 @@ def export(
         overwrite=overwrite,
     )
     if as_json:
-        told = {
+        report = {
             "file": str(found.path),
             "format": found.format,
             "bytes": found.size,
@@ -75,7 +75,7 @@ def export(
             "metadata": found.metadata,
             "parity": vars(found.parity),
         }
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(report))
         return
     batches = " and ".join(map(str, found.parity.batches))
     known = [key for key in ("classes", "mean") if key not in found.metadata]

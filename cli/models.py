@@ -12,7 +12,7 @@ from ddw_graph.cli.options import JSON_OPTION
 @click.command()
 @click.argument("names", metavar="[NETWORK]...", nargs=-1)
 @click.option(
-    "--table1", is_flag=True, help="The paper's Table 1: its costs beside ours."
+    "--table1", is_flag=True, help="The paper's Table 1: its costs next to ours."
 )
 @click.option(
     "--table2", is_flag=True, help="Table 2: GFLOPs of backbones at 800x1333."

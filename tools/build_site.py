@@ -59,7 +59,7 @@ ROOMS = (
 """The packages of the reference; commands have a page of their own."""
 
 FOLDERS = ("generators/", "analysis/", "cli/")
-"""Packages that stand beside ddw_graph/ in the repository."""
+"""Packages next to ddw_graph/ in the repository."""
 
 LINK = re.compile(r"(\]\()([^)#\s]+)(#[^)\s]*)?(\))")
 CODE = re.compile(r"(?ms)^```.*?^```$|`[^`\n]*`")
@@ -132,7 +132,7 @@ def lay_out(folder: Path) -> None:
 
 
 def navigation() -> str:
-    """Returns the lists of pages that the site shows beside each."""
+    """Returns the lists of pages that the site shows next to each."""
     lists = [
         "\n".join(
             ("```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```")

@@ -5,8 +5,8 @@
     python tools/mixed_fashion_mnist.py data ways --labels way
 
 A task for wirings that depend on the image: what to do with an image depends on how it
-was changed, and nothing but the image tells. ``mixed`` is then a root of ``--data
-fashion_mnist``. The ways are drawn for each image by a fixed seed: as it was, inverted,
+was changed, and only the image shows it. ``mixed`` is then a root of ``--data
+fashion_mnist``. The ways are drawn for each image by a fixed seed: unchanged, inverted,
 a quarter turn, upside down, with noise (a deviation of 64 of 255), half of it hidden.
 An image's label is its class. With ``--labels moved`` it depends on the way too, by as
 many classes on as the way's number from 0: a shirt means something else inverted than

@@ -47,7 +47,7 @@ def split_block(block: nn.Module, run: Run | None = None) -> list[BlockParts]:
     A block without an addition is all branch; one of a Transformer has two branches.
 
     Args:
-        run: What it takes beside its features, and returns.
+        run: What it takes besides its features, and returns.
 
     Example:
         >>> from torchvision.models.resnet import BasicBlock

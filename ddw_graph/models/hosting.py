@@ -92,7 +92,7 @@ def _not_a_run(probe: Probe, before: Call, call: Call) -> str | None:
             owner = running[-1] if running[1:] else "the network itself"
             return f"{owner} reads what {before.path} returns"
     if not same(before.args, call.args) or not same(before.kwargs, call.kwargs):
-        return f"{names} take different arguments beside the features"
+        return f"{names} take different arguments besides the features"
     if before.returns != call.returns:
         return f"{names} return different tuples"
     return None

@@ -121,7 +121,7 @@ def rewire(
     others of torchvision and timm, GPT-2, Llama, BERT and more of transformers, or your
     own. Where the network is not a stem, stages and a head, its own forward runs the
     stages, and a ``HostNetwork`` is returned: it takes what the network takes, and
-    whatever a block takes beside its features reaches every node.
+    whatever a block takes besides its features reaches every node.
 
     With a neutral start the new network computes what the old one does: the edges that
     it had weigh 1 and new ones 0. They learn from there.

@@ -95,13 +95,13 @@ class NetworkCost(Cost):
         """Returns the MACs of everything that each sample's wiring asks for.
 
         Closed edges and dead nodes are left out. It is what skipping them takes: no
-        time, and no word on how a stage skips.
+        time, and independent of how a stage skips.
 
         The gradient goes straight through, as if what an edge multiplies by were how
         far it is open: an edge is answerable for its own MACs, and a node for its own
         through its open inputs in equal parts, or, where it is dead, through all of
         them. Closing one of two open inputs spares no operation: the plain derivative
-        would never tell that closing both does.
+        would never show that closing both does.
 
         Args:
             adjacency: What the network returned, ``(batch, N_k, N_k)`` for each stage.
@@ -152,8 +152,8 @@ def cost(
 ) -> NetworkCost:
     """Returns what a network costs for one image with every edge open.
 
-    Counted on a copy without data, so that nothing is computed and the model is left
-    as it was. Normalisation and activations are not counted.
+    Counted on a copy without data, so that nothing is computed and the model stays
+    unchanged. Normalisation and activations are not counted.
 
     Args:
         image_size: Height and width of the image, pixels; one number for both, or two.

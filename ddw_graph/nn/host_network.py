@@ -64,7 +64,7 @@ class HostNetwork(Network):
     """A network whose own forward runs the stages.
 
     Each stage is in the place of the first block of a run, and the run's other blocks
-    let features through. What the network hands to a block beside its features, such
+    let features through. What the network passes to a block besides its features, such
     as masks, positions and a cache, reaches every node.
 
     Args:

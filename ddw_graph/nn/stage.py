@@ -162,7 +162,7 @@ class Stage(nn.Module):
         convolution = next((m for m in modules if isinstance(m, ConvNd)), None)
         self.rank = None  # any
         if convolution is not None and channel_axis == 1:
-            # Convolutions take a missing batch without a word.
+            # Convolutions accept input without a batch axis.
             self.rank = len(convolution.kernel_size) + 2
         self.weigh(edges, neutral)
         # The target and the source of each edge, in the order of the nodes' inputs.
@@ -210,7 +210,7 @@ class Stage(nn.Module):
 
         Args:
             x: Features of the stage before.
-            args: What every operation takes beside its features, such as a mask. Then
+            args: What every operation takes besides its features, such as a mask. Then
                 nothing is skipped: arguments may be of each sample, or be filled by
                 each node, as a cache is.
             adjacency: Multipliers of your choice, in a shape that the stage returns,

@@ -219,7 +219,7 @@ def test_a_network_whose_modules_have_two_names_keeps_its_weights() -> None:
     [
         (
             lambda: Loop(mask=changing),
-            "blocks.0 and blocks.1 take different arguments beside the features",
+            "blocks.0 and blocks.1 take different arguments besides the features",
         ),
         (
             lambda: Loop(step=lambda seen, place: seen[-1] * 2),

@@ -161,7 +161,7 @@ def test_edges_of_a_decoder_may_not_see_later_tokens() -> None:
 
 def test_blocks_with_masks_of_their_own_are_no_stage() -> None:
     config = hub.Gemma2Config(**SIZES, **IDS, **KV, head_dim=16, sliding_window=4)
-    with pytest.raises(ModelError, match="take different arguments beside"):
+    with pytest.raises(ModelError, match="take different arguments besides"):
         rewire(hub.Gemma2ForCausalLM(config), edges="learned")
 
 

@@ -1,4 +1,4 @@
-"""How Sphinx makes the site; tools/build_site.py lays the pages beside this file."""
+"""How Sphinx makes the site; tools/build_site.py writes the pages next to this file."""
 
 from importlib.metadata import version as version_of
 
