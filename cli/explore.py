@@ -103,7 +103,7 @@ def _demo(options: dict[str, Any]) -> tuple[dict[str, "Network"], "ImageData"]:
     given = [f"--{key.replace('_', '-')}" for key, value in options.items() if value]
     if given:
         raise click.UsageError(
-            f"the demo has its own images, it cannot be combined with {', '.join(given)}"
+            f"the demo has its own images, and cannot be combined with {given[0]}"
         )
     return {"demo": demo_network()}, data_source(options).load()
 

@@ -54,7 +54,7 @@ def _frozen(norm: _BatchNorm) -> nn.Module:
 
 
 def freeze_first(backbone: FeatureNetwork, layers: int) -> None:
-    """Takes the first layers of a backbone out of training: the stem, then its stages."""
+    """Takes the first layers out of training: the stem, then the stages."""
     parts = [backbone.stem, *backbone.stages]
     if layers > len(parts):
         raise ModelError(

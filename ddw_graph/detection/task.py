@@ -78,7 +78,7 @@ class Detection(Task):
         return {"train": self.data.as_dict(), "val": self.val.as_dict()}
 
     def check(self, execution: Execution) -> None:
-        """Refuses to compile, as images of many sizes would be compiled anew each time."""
+        """Refuses to compile: images of each size would be compiled anew."""
         if execution.compile:
             raise RunError("a detector's images differ in size, compile must be off")
 
