@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ddw_graph.cli.execution_options import THREADS
-from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, WIRING
 from ddw_graph.cli.training_options import DEVICE_OPTION
 
 BENCHMARKS = ("networks", "aggregation", "skipping", "randwire", "growth", "latency")
@@ -41,7 +41,7 @@ BENCHMARKS = ("networks", "aggregation", "skipping", "randwire", "growth", "late
     help="Of latency's new networks; may be given often.  [default: fixed, and dynamic "
     "of which about half are closed]",
 )
-@click.option("--wiring", help="Likewise.  [default: each network's own]")
+@click.option("--wiring", type=WIRING, help="Likewise.  [default: each network's own]")
 @click.option(
     "--engine",
     "engines",

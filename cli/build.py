@@ -1,6 +1,7 @@
 """The command that builds a wiring."""
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,12 @@ import click
 from ddw_graph.cli.options import (
     DEFAULT_N,
     JSON_OPTION,
+    N_OPTION,
     OVERWRITE_OPTION,
-    generator_options,
+    SEED_OPTION,
+    WIRING,
     wiring,
-    wiring_text,
+    with_arguments,
 )
 
 if TYPE_CHECKING:
@@ -26,8 +29,21 @@ _MOST_NODES_FOR_DISTANCES = 500
 _FILE = click.Path(path_type=Path)
 
 
-@click.command()
-@generator_options
+# An argument of the generator is an option of its name: each generator has its own.
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+)
+@click.option(
+    "--generator",
+    required=True,
+    type=WIRING,
+    metavar="NAME",
+    help="complete, vgg, resnet, densenet or residual; er with --p, ba with --m, ws "
+    "with --k and --p, dilated with --dilation and --period, streams with --width; a "
+    "text such as ws:k=4,p=0.75; your own MODULE.FUNCTION; or file:PATH.",
+)
+@N_OPTION
+@SEED_OPTION
 @click.option(
     "--out",
     type=_FILE,
@@ -45,15 +61,11 @@ _FILE = click.Path(path_type=Path)
     help="Edge weights of the network: fixed, learned, dynamic, attention, receiver or "
     "sinkhorn, with settings where wanted; needs --model.  [default: dynamic]",
 )
+@click.pass_context
 def build(
+    context: click.Context,
     generator: str,
     n: int | None,
-    k: int | None,
-    p: float | None,
-    m: int | None,
-    dilation: int | None,
-    period: int | None,
-    width: int | None,
     seed: int,
     out: Path | None,
     overwrite: bool,
@@ -77,9 +89,7 @@ def build(
 
     if edges is not None and model is None:
         raise click.UsageError("--edges needs --model")
-    text = wiring_text(
-        generator, k=k, p=p, m=m, dilation=dilation, period=period, width=width
-    )
+    text = with_arguments(generator, context.args)
     dag = wiring(text, n=n, seed=seed)
     description = describe(dag, distances=len(dag) <= _MOST_NODES_FOR_DISTANCES)
     price = {} if model is None else _price(model, edges or "dynamic", text, n, seed)
@@ -105,14 +115,14 @@ def build(
 def _price(
     model: str, edges: str, text: str, n: int | None, seed: int
 ) -> dict[str, Any]:
-    from ddw_graph.generators.registry import parse
+    from ddw_graph.generators.texts import has_n
     from ddw_graph.models import create_model, image_size
     from ddw_graph.models.backbones import is_backbone
     from ddw_graph.nn.cost import cost
 
     if is_backbone(model):
         n = None  # A backbone's stages have as many nodes as blocks.
-    elif n is None and not text.startswith("file:") and parse(text).n is None:
+    elif n is None and not has_n(text):
         n = DEFAULT_N
     # The text, not the graph: each stage of the network draws its own.
     network = create_model(model, wiring=text, edges=edges, n=n, seed=seed)
@@ -136,9 +146,9 @@ def _picture(dag: "nx.DiGraph", path: Path) -> bytes:
 
 
 def _file_name(dag: "nx.DiGraph") -> str:
-    arguments = dag.graph["arguments"].items()
-    parts = [dag.graph["generator"], *(f"{key}{value}" for key, value in arguments)]
-    return f"{'-'.join(parts)}.json"
+    """Returns a wiring's text as a file name: ``ws-n32-k4-p0.75-seed0.json``."""
+    name = re.sub("[:,]", "-", dag.graph["wiring"]).replace("=", "")
+    return f"{re.sub('[^A-Za-z0-9._+-]', '_', name)}.json"
 
 
 def _say(path: Path, written: bool) -> None:
@@ -148,10 +158,8 @@ def _say(path: Path, written: bool) -> None:
 def _summary(
     dag: "nx.DiGraph", description: "Description", price: dict[str, Any]
 ) -> list[str]:
-    generator = dag.graph.get("generator") or "wiring of unknown origin"
-    arguments = dag.graph.get("arguments") or {}
     inner = description.edges - description.sources - description.sinks
-    # An edge from input to output is neither's inner edge, and was taken off twice.
+    # An edge from input to output is a source and a sink, and was subtracted twice.
     inner += dag.has_edge(0, description.nodes - 1)
     plain = description.computing == description.nodes - 2
     among = "computing nodes" if plain else "inner nodes"
@@ -159,7 +167,7 @@ def _summary(
         ("nodes", f"{description.nodes} ({description.computing} compute)"),
         ("edges", f"{description.edges} ({inner} among {among})"),
         ("depth", f"{description.depth} edges on the longest path"),
-        ("sources", f"{description.sources} nodes hear the input"),
+        ("sources", f"{description.sources} nodes receive the input"),
         ("sinks", f"{description.sinks} nodes feed the output"),
         ("paths", f"{_count(description.paths)} from input to output"),
     ]
@@ -176,9 +184,8 @@ def _summary(
             ("total MACs", f"{price['total_macs'] / 1e6:.0f}M"),
             ("layer MACs", f"{price['layer_macs'] / 1e6:.0f}M of convolutions and FC"),
         ]
-    origin = ", ".join(f"{key}={value}" for key, value in arguments.items())
     return [
-        f"{generator} {origin}".rstrip(),
+        dag.graph.get("wiring") or "wiring of unknown origin",
         *(f"  {name:10}  {text}" for name, text in rows),
     ]
 

@@ -13,6 +13,7 @@ from ddw_graph.cli.experiment import (
     run_and_report,
     runner_options,
 )
+from ddw_graph.cli.options import WIRING
 from ddw_graph.cli.training_options import (
     DEFAULT_DATA,
     HEAD_OPTION,
@@ -31,6 +32,7 @@ from ddw_graph.cli.training_options import (
     "--wiring",
     "wirings",
     multiple=True,
+    type=WIRING,
     help="Such as ws:k=4,p=0.75; may be given often.",
 )
 @click.option(

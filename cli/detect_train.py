@@ -22,7 +22,7 @@ from ddw_graph.cli.execution_options import (
     training_place,
     world_options,
 )
-from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.options import JSON_OPTION, WIRING
 from ddw_graph.cli.tables import figure_table
 from ddw_graph.cli.training_options import (
     CHECKPOINT_STEPS_OPTION,
@@ -60,7 +60,9 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {} epoc
     "--node rewire it.",
 )
 @click.option("--model", help="Network, if not --from.  [default: resnet18]")
-@click.option("--wiring", help="Such as ws:k=4,p=0.75, complete or file:PATH.")
+@click.option(
+    "--wiring", type=WIRING, help="Such as ws:k=4,p=0.75, complete or file:PATH."
+)
 @click.option("--edges", help="Kind of edge weights.  [default: dynamic]")
 @click.option("--node", help="Of a backbone: branch or block.")
 @setting_options

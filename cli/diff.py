@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddw_graph.cli.options import JSON_OPTION, N_OPTION, SEED_OPTION, wiring
+from ddw_graph.cli.options import JSON_OPTION, N_OPTION, SEED_OPTION, WIRING, wiring
 from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("first")
-@click.argument("second")
+@click.argument("first", type=WIRING)
+@click.argument("second", type=WIRING)
 @N_OPTION
 @SEED_OPTION
 @JSON_OPTION

@@ -4,12 +4,18 @@ from pathlib import Path
 
 import click
 
-from ddw_graph.cli.options import N_OPTION, OVERWRITE_OPTION, SEED_OPTION, wiring
+from ddw_graph.cli.options import (
+    N_OPTION,
+    OVERWRITE_OPTION,
+    SEED_OPTION,
+    WIRING,
+    wiring,
+)
 from ddw_graph.printable import printable
 
 
 @click.command()
-@click.argument("wiring_or_file", metavar="WIRING")
+@click.argument("wiring_or_file", metavar="WIRING", type=WIRING)
 @N_OPTION
 @SEED_OPTION
 @click.option(

@@ -1,16 +1,15 @@
 """Options that several commands share, and what they mean together."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 if TYPE_CHECKING:
     import networkx as nx
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_N = 32
 """RandWire's number of nodes that compute."""
@@ -48,82 +47,91 @@ JSON_OPTION = click.option(
 )
 
 
-def generator_options(command: Command) -> Command:
-    """Returns ``command`` with the options that name a generator and its arguments."""
-    for option in reversed(
-        (
-            click.option(
-                "--generator",
-                required=True,
-                metavar="NAME",
-                help="complete, er, ba, ws, vgg, resnet, densenet, residual, dilated "
-                "or streams; a text such as ws:k=4,p=0.75; or file:PATH.",
-            ),
-            N_OPTION,
-            click.option("--k", type=int, help="Ring neighbours of a node (ws)."),
-            click.option("--p", type=float, help="Probability (er, ws)."),
-            click.option("--m", type=int, help="Edges that a new node brings (ba)."),
-            click.option(
-                "--dilation", type=int, help="Distance between inputs (dilated)."
-            ),
-            click.option(
-                "--period",
-                type=int,
-                help="Nodes from one with more than one input to the next (dilated).",
-            ),
-            click.option(
-                "--width", type=int, help="Number of residual streams (streams)."
-            ),
-            SEED_OPTION,
-        )
-    ):
-        command = option(command)
-    return command
+class WiringText(click.ParamType):  # type: ignore[type-arg]
+    """A text that names a wiring, a dotted name of your own function included.
+
+    Its module is imported here: the command line is the only place where a text may
+    name one.
+    """
+
+    name = "wiring"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Returns the text."""
+        name = value.partition(":")[0].strip()
+        if "." in name and not is_path(value):
+            from ddw_graph.generators.registry import import_generator
+
+            import_generator(name)
+        return str(value)
 
 
-def wiring_text(generator: str, **given: int | float | None) -> str:
+WIRING = WiringText()
+
+
+def with_arguments(generator: str, options: Sequence[str]) -> str:
     """Returns ``--generator`` with its arguments as one text, e.g. ``ws:k=4,p=0.75``.
 
+    Args:
+        generator: A generator's text, or that of a file.
+        options: Words of the command line, such as ``--k 4 --p=0.75``.
+
     Raises:
+        UsageError: If they are no options with values.
         WiringError: If the generator is unknown, or an argument is missing, not taken,
             or given twice.
     """
-    from ddw_graph.errors import WiringError
-    from ddw_graph.generators.registry import generator_call, written
+    from ddw_graph.generators.texts import parse
 
-    options = {key: value for key, value in given.items() if value is not None}
+    pairs = []
+    words = iter(options)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if not option.startswith("--"):
+            raise click.UsageError(f"Got unexpected extra argument ({word})")
+        if not equals:
+            value = next(words, "")
+        if not value:
+            raise click.UsageError(f"Option {option!r} requires an argument.")
+        pairs.append(f"{option[2:].replace('-', '_')}={value}")
     if generator.startswith("file:"):
-        if options:
-            named = ", ".join(f"--{key}" for key in options)
-            raise WiringError(f"a file has its arguments already, got {named}")
+        if pairs:
+            raise click.UsageError(
+                f"a file takes no arguments, got {' '.join(options)}"
+            )
         return generator
-    name, arguments, n = written(generator)
-    twice = [key for key in options if key in arguments]
-    if twice:
-        raise WiringError(f"{twice[0]} is given twice, in {generator!r} and beside it")
-    return str(generator_call(name, {**arguments, **options}, n=n))
+    joint = "," if ":" in generator else ":"
+    return str(parse(joint.join([generator, *([",".join(pairs)] if pairs else [])])))
 
 
 def wiring(text: str, *, n: int | None, seed: int) -> "nx.DiGraph":
-    """Returns the wiring that a command's argument names, with 32 nodes if none says.
+    """Returns the wiring that a command's argument names, with 32 nodes by default.
 
-    The argument is a text for ``from_text``, or a path alone.
+    The argument is a text for ``from_text``, or a path.
 
     Raises:
         WiringError: If it is neither, or the wiring breaks a rule.
     """
-    from ddw_graph.generators.registry import GENERATORS, from_text, parse
+    from ddw_graph.generators.texts import from_text, has_n
 
-    name = text.partition(":")[0]
-    if name != "file" and name not in GENERATORS and _is_path(text):
+    if is_path(text):
         text = f"file:{text}"
-    if n is None and not text.startswith("file:") and parse(text).n is None:
-        n = DEFAULT_N
-    return from_text(text, n=n, seed=seed)
+    return from_text(
+        text, n=DEFAULT_N if n is None and not has_n(text) else n, seed=seed
+    )
 
 
-def _is_path(text: str) -> bool:
-    return text.endswith(".json") or Path(text).exists()
+def is_path(text: str) -> bool:
+    """Returns whether a text is a path by itself: it ends in .json or has a folder.
+
+    Example:
+        >>> is_path("a/b"), is_path("b.json"), is_path("b.c"), is_path("file:b.json")
+        (True, True, False, False)
+    """
+    has_folder = "/" in text or os.sep in text
+    return not text.startswith("file:") and (text.endswith(".json") or has_folder)
 
 
 def refuse_options(context: click.Context, beside: str, names: set[str]) -> None:

@@ -14,7 +14,7 @@ from ddw_graph.cli.execution_options import (
     training_place,
     world_options,
 )
-from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.options import JSON_OPTION, WIRING
 from ddw_graph.cli.training_options import (
     CHECKPOINT_STEPS_OPTION,
     DEFAULT_DATA,
@@ -43,7 +43,8 @@ from ddw_graph.cli.training_options import (
 )
 @click.option(
     "--wiring",
-    help="Such as ws:k=4,p=0.75, complete or file:PATH.  "
+    type=WIRING,
+    help="Such as ws:k=4,p=0.75, complete, MODULE.FUNCTION of your own or file:PATH.  "
     "[default: complete; for fixed and learned edges ws:k=4,p=0.75, and in a backbone "
     "its own for fixed ones]",
 )

@@ -1,23 +1,22 @@
-"""Checks that generators make of their arguments, and the mark that they leave."""
+"""Checks of generators' arguments."""
 
+import math
 import operator
 from typing import SupportsFloat
 
-import networkx as nx
-
-from ddw_graph.wiring import MAX_NODES, WiringError
+from ddw_graph.wiring import MAX_EDGES, MAX_NODES, WiringError
 
 
-def integer(name: str, value: object, *, least: int, most: int | None = None) -> int:
-    """Returns ``value`` as an ``int`` in ``least..most``.
+def integer(name: str, value: object, *, least: int | None = None) -> int:
+    """Returns ``value`` as an ``int``, at least ``least``.
 
-    Anything that Python takes for an index is an integer, a bool excepted.
+    Anything that Python takes for an index is an integer, except a bool.
 
     Raises:
-        WiringError: If it is no integer or out of range.
+        WiringError: If it is no integer, or less.
 
     Example:
-        >>> integer("m", True, least=1)
+        >>> integer("m", True)
         Traceback (most recent call last):
         ddw_graph.errors.WiringError: m must be an integer, got m=True
     """
@@ -28,39 +27,48 @@ def integer(name: str, value: object, *, least: int, most: int | None = None) ->
         whole = None
     if whole is None or isinstance(value, bool):
         raise WiringError(f"{name} must be an integer, got {name}={value!r}")
-    if whole < least or (most is not None and whole > most):
-        rule = f"at least {least}" if most is None else f"in {least}..{most}"
-        raise WiringError(f"{name} must be {rule}, got {name}={whole}")
+    if least is not None and whole < least:
+        raise WiringError(f"{name} must be at least {least}, got {name}={whole}")
     return whole
+
+
+def number(name: str, value: object) -> float:
+    """Returns ``value`` as a finite float.
+
+    Raises:
+        WiringError: If it is none.
+    """
+    real = isinstance(value, SupportsFloat) and not isinstance(value, bool | str)
+    found = float(value) if real else math.nan  # type: ignore[arg-type]
+    if not math.isfinite(found):
+        raise WiringError(f"{name} must be a finite number, got {name}={value!r}")
+    return found
+
+
+def text(name: str, value: object) -> str:
+    """Returns ``value``, which must be a text."""
+    if not isinstance(value, str):
+        raise WiringError(f"{name} must be a text, got {name}={value!r}")
+    return value
 
 
 def node_count(n: object) -> int:
     """Returns ``n``, how many nodes compute: 1 to the most that a wiring may have."""
-    return integer("n", n, least=1, most=MAX_NODES - 2)
+    whole = integer("n", n)
+    if not 1 <= whole <= MAX_NODES - 2:
+        raise WiringError(f"n must be in 1..{MAX_NODES - 2}, got n={whole}")
+    return whole
 
 
-def probability(p: object) -> float:
-    """Returns ``p`` as a float in ``[0, 1]``.
+def check_edges(count: float, **arguments: float) -> None:
+    """Checks, before a wiring is built, that it will not have too many edges.
 
     Raises:
-        WiringError: If it is no number, NaN, or out of range.
+        WiringError: If it would.
     """
-    number = (
-        None
-        if isinstance(p, (bool, str)) or not isinstance(p, SupportsFloat)
-        else float(p)
-    )
-    if number is None or not 0.0 <= number <= 1.0:
-        raise WiringError(f"p must be a number in [0, 1], got p={p!r}")
-    return number
-
-
-def random_seed(seed: object) -> int:
-    """Returns ``seed``, an integer of at least 0."""
-    return integer("seed", seed, least=0)
-
-
-def signed(dag: nx.DiGraph, generator: str, **arguments: int | float) -> nx.DiGraph:
-    """Returns ``dag`` with its origin written into its graph attributes."""
-    dag.graph.update(generator=generator, arguments=arguments, networkx=nx.__version__)
-    return dag
+    if count > MAX_EDGES:
+        given = ", ".join(f"{key}={value}" for key, value in arguments.items())
+        raise WiringError(
+            f"a wiring must have at most {MAX_EDGES:,} edges, got about {count:,.0f} "
+            f"with {given}; take a smaller n"
+        )

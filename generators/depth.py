@@ -2,10 +2,12 @@
 
 import networkx as nx
 
-from ddw_graph.generators.arguments import integer, node_count, signed
-from ddw_graph.wiring import IDENTITY, MAX_NODES, WiringError, check
+from ddw_graph.generators.arguments import check_edges, integer
+from ddw_graph.generators.registry import register
+from ddw_graph.wiring import IDENTITY, MAX_NODES, WiringError
 
 
+@register("dilated")
 def dilated(n: int, dilation: int, period: int) -> nx.DiGraph:
     """Returns DenseFormer's wiring: some nodes read every ``dilation``-th before them.
 
@@ -35,18 +37,19 @@ def dilated(n: int, dilation: int, period: int) -> nx.DiGraph:
         Pagliardini et al. 2024, arXiv:2402.02622, section 3; its repository
         epfml/DenseFormer, denseformer/denseformer.py.
     """
-    n = node_count(n)
-    dilation = integer("dilation", dilation, least=1)
-    period = integer("period", period, least=1)
+    integer("dilation", dilation, least=1)
+    integer("period", period, least=1)
+    check_edges(n + n * n / (2 * period * dilation), n=n, dilation=dilation)
     dag = nx.DiGraph()
     dag.add_nodes_from(range(n + 2))
     edges = {(j - 1, j) for j in range(1, n + 2)}
     for j in range(1, n + 2, period):
         edges.update((i, j) for i in range((j - 1) % dilation, j, dilation))
     dag.add_edges_from(sorted(edges))
-    return signed(check(dag), "dilated", n=n, dilation=dilation, period=period)
+    return dag
 
 
+@register("streams")
 def streams(n: int, width: int) -> nx.DiGraph:
     """Returns Hyper-Connections' wiring: layers that share several residual streams.
 
@@ -79,13 +82,14 @@ def streams(n: int, width: int) -> nx.DiGraph:
     Source:
         Zhu et al. 2024, arXiv:2409.19606; Xie et al. 2025, arXiv:2512.24880.
     """
-    n, width = node_count(n), integer("width", width, least=1)
+    integer("width", width, least=1)
     size = n + 2 + (n - 1) * width
     if size > MAX_NODES:
         raise WiringError(
             f"n + (n - 1) * width must be at most {MAX_NODES - 2}, "
             f"got n={n}, width={width}"
         )
+    check_edges((n - 2) * width**2 + 2 * n * width, n=n, width=width)
     weights: dict[tuple[int, int], float] = {}
     layer, before = 1, [0]
     for k in range(n):
@@ -102,4 +106,4 @@ def streams(n: int, width: int) -> nx.DiGraph:
     for node in {*range(1, size - 1)}.difference(range(1, size, width + 1)):
         dag.nodes[node]["operation"] = IDENTITY
     dag.add_edges_from((*edge, {"weight": w}) for edge, w in sorted(weights.items()))
-    return signed(check(dag), "streams", n=n, width=width)
+    return dag

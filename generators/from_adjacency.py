@@ -1,11 +1,10 @@
-"""A wiring from a matrix of the user's own."""
+"""A wiring from a matrix of your own."""
 
 from typing import Any
 
 import networkx as nx
 import numpy as np
 
-from ddw_graph.generators.arguments import signed
 from ddw_graph.wiring import MAX_NODES, WiringError, check
 
 
@@ -51,7 +50,7 @@ def from_adjacency(matrix: Any) -> nx.DiGraph:
     # Sources outermost, as every generator orders its edges.
     sources, targets = np.nonzero(present.T)
     dag.add_edges_from(zip(sources.tolist(), targets.tolist(), strict=True))
-    return signed(check(dag), "adjacency", n=size - 2)
+    return check(dag)
 
 
 def _array(matrix: Any) -> np.ndarray:

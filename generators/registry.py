@@ -1,214 +1,216 @@
-"""Generators by name, and the texts that name one with its arguments.
+"""Generators by name: functions from n to a DAG, registered by a decorator."""
 
-A text is a generator's name and, after a colon, its arguments: ``complete``,
-``ws:k=4,p=0.75``, ``ba:n=16,m=5``; or it names a file: ``file:PATH``.
-"""
-
-import re
+import functools
+import importlib
+import inspect
+import os
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from importlib.metadata import entry_points
 from types import MappingProxyType
+from typing import Any, ParamSpec, cast
 
 import networkx as nx
 
-from ddw_graph.generators.barabasi_albert import barabasi_albert
-from ddw_graph.generators.depth import dilated, streams
-from ddw_graph.generators.erdos_renyi import erdos_renyi
-from ddw_graph.generators.regular import complete, densenet, residual, resnet, vgg
-from ddw_graph.generators.watts_strogatz import watts_strogatz
-from ddw_graph.wiring import WiringError, computing_nodes, load
+from ddw_graph.generators.arguments import integer, node_count, number, text
+from ddw_graph.wiring import WiringError, check, computing_nodes
 
-GENERATORS: Mapping[str, Callable[..., nx.DiGraph]] = MappingProxyType(
-    {
-        "complete": complete,
-        "er": erdos_renyi,
-        "ba": barabasi_albert,
-        "ws": watts_strogatz,
-        "vgg": vgg,
-        "resnet": resnet,
-        "densenet": densenet,
-        "residual": residual,
-        "dilated": dilated,
-        "streams": streams,
-    }
-)
-"""The function behind each name; all take ``n``, the random ones ``seed`` too."""
+GROUP = "ddw_graph.generators"
+"""The group of entry points in which an installed package names its generators."""
 
-_EXAMPLES = {
-    "er": "er:p=0.2",
-    "ba": "ba:m=5",
-    "ws": "ws:k=4,p=0.75",
-    "dilated": "dilated:dilation=4,period=5",
-    "streams": "streams:width=4",
-}
-"""The names that need more than ``n``, each in use."""
+P = ParamSpec("P")
+Kind = type[int] | type[float] | type[str]
 
-_ARGUMENTS = {
-    "er": ("p",),
-    "ba": ("m",),
-    "ws": ("k", "p"),
-    "dilated": ("dilation", "period"),
-    "streams": ("width",),
-}
-_RANDOM = ("er", "ba", "ws")
-_FILE = "file:"
+_CHECKS = {int: integer, float: number, str: text}
+_KINDS: dict[str, Kind] = {kind.__name__: kind for kind in _CHECKS}
+_REGISTERED: dict[str, Callable[..., nx.DiGraph]] = {}
+
+GENERATORS: Mapping[str, Callable[..., nx.DiGraph]] = MappingProxyType(_REGISTERED)
+"""The registered function of each name."""
 
 
-@dataclass(frozen=True)
-class GeneratorCall:
-    """A generator's name and arguments, taken from a text and known to fit each other.
+def register(
+    name: str,
+) -> Callable[[Callable[P, nx.Graph]], Callable[P, nx.DiGraph]]:
+    """Registers a function from n to a DAG under a name; a decorator.
 
-    Args:
-        name: A key of ``GENERATORS``.
-        arguments: Its arguments without ``n`` and ``seed``, in its own order.
-        n: Number of computing nodes if the text gives it.
-    """
-
-    name: str
-    arguments: Mapping[str, int | float]
-    n: int | None = None
-
-    def __str__(self) -> str:
-        n = {} if self.n is None else {"n": self.n}
-        pairs = [f"{key}={value}" for key, value in {**n, **self.arguments}.items()]
-        return ":".join([self.name, *([",".join(pairs)] if pairs else [])])
-
-    def __call__(self, *, n: int | None, seed: int) -> nx.DiGraph:
-        """Returns the wiring for ``n`` nodes; ``seed`` matters to random ones alone."""
-        if n is None:
-            n = self.n
-        elif self.n is not None and self.n != n:
-            raise WiringError(f"{self} says n={self.n}, but n={n} is asked for")
-        if n is None:
-            raise WiringError(f"{self.name} needs n, the number of computing nodes")
-        seeds = {"seed": seed} if is_random(self.name) else {}
-        return GENERATORS[self.name](n, **self.arguments, **seeds)
-
-
-def generator_call(
-    name: str, arguments: Mapping[str, int | float], *, n: int | None = None
-) -> GeneratorCall:
-    """Returns the call of a generator by its name.
-
-    Args:
-        name: A key of ``GENERATORS``.
-        arguments: Its arguments without ``n`` and ``seed``.
-        n: Number of computing nodes, or None where it is not settled yet.
+    The signature names the arguments: ``n``, the number of computing nodes, comes
+    first, ``seed`` is that of a random graph, and any other is annotated as ``int``,
+    ``float`` or ``str``. The decorated function checks their types, and that the
+    result is a wiring with ``n`` computing nodes, and sets its graph attribute
+    ``wiring``.
 
     Raises:
-        WiringError: If the name is unknown, or an argument is missing or not taken.
+        WiringError: If the name is taken or no identifier, or the signature is another.
 
     Example:
-        >>> str(generator_call("ws", {"p": 0.75, "k": 4}))
+        >>> @register("ladder")
+        ... def ladder(n: int, step: int = 2) -> nx.DiGraph:
+        ...     dag = nx.path_graph(n + 2, create_using=nx.DiGraph)
+        ...     dag.add_edges_from((i, i + step) for i in range(0, n + 2 - step, step))
+        ...     return dag
+        >>> ladder(3).graph["wiring"]
+        'ladder:n=3,step=2'
+        >>> ladder(3, step=2.5)
+        Traceback (most recent call last):
+        ddw_graph.errors.WiringError: step must be an integer, got step=2.5
+    """
+
+    def registered(function: Callable[P, nx.Graph]) -> Callable[P, nx.DiGraph]:
+        kinds = argument_kinds(function)
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def generator(*args: P.args, **kwargs: P.kwargs) -> nx.DiGraph:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            for key, value in bound.arguments.items():
+                bound.arguments[key] = _checked(key, value, kinds[key])
+            made = cast(Callable[..., nx.Graph], function)(*bound.args, **bound.kwargs)
+            dag = _checked_result(name, made, bound.arguments["n"])
+            origin = wiring_text(name, bound.arguments)
+            dag.graph.update(wiring=origin, networkx=nx.__version__)
+            return dag
+
+        taken = _place(_REGISTERED.get(name, function))
+        # A module that is reloaded, or a notebook's cell that runs again, is no clash.
+        if taken != _place(function):
+            raise WiringError(
+                f"a generator's name must be free, got {name!r}, which is {taken}"
+            )
+        if not all(part.isidentifier() for part in name.split(".")) or name == "file":
+            raise WiringError(
+                f"a generator's name must be letters, digits and _, got {name!r}"
+            )
+        _REGISTERED[name] = generator
+        return generator
+
+    return registered
+
+
+def argument_kinds(function: Callable[..., object]) -> dict[str, Kind]:
+    """Returns the type of each argument of a generator, read from its signature.
+
+    Raises:
+        WiringError: If the first is not ``n``, or one is not annotated as int, float or
+            str and has no default of these types.
+
+    Example:
+        >>> argument_kinds(GENERATORS["er"])
+        {'n': <class 'int'>, 'p': <class 'float'>, 'seed': <class 'int'>}
+    """
+    parameters = inspect.signature(function).parameters
+    if next(iter(parameters), None) != "n":
+        raise WiringError(
+            "a generator's first argument must be n, the number of computing nodes, "
+            f"got {_place(function)}({', '.join(parameters)})"
+        )
+    kinds: dict[str, Kind] = {}
+    for key, parameter in parameters.items():
+        # The name alone: where annotations are postponed, they are texts.
+        annotation = parameter.annotation
+        known = _KINDS.get(getattr(annotation, "__name__", annotation))
+        if known is None and annotation is parameter.empty:
+            known = int if key in ("n", "seed") else type(parameter.default)
+        if known not in _CHECKS or parameter.kind not in (
+            parameter.POSITIONAL_OR_KEYWORD,
+            parameter.KEYWORD_ONLY,
+        ):
+            raise WiringError(
+                "a generator's arguments must be annotated as int, float or str, got "
+                f"{parameter} of {_place(function)}"
+            )
+        kinds[key] = known
+    return kinds
+
+
+def wiring_text(name: str, arguments: Mapping[str, object]) -> str:
+    """Returns the text of a generator and its arguments.
+
+    Example:
+        >>> wiring_text("ws", {"k": 4, "p": 0.75})
         'ws:k=4,p=0.75'
     """
-    if name not in GENERATORS:
-        raise WiringError(
-            f"unknown generator {name!r}; "
-            f"known are {', '.join(GENERATORS)} and file:PATH"
+    pairs = ",".join(f"{key}={value}" for key, value in arguments.items())
+    return f"{name}:{pairs}" if pairs else name
+
+
+def generator_named(name: str) -> Callable[..., nx.DiGraph]:
+    """Returns a generator by its name: a registered one, or an entry point's.
+
+    No other module is imported, since names come from files too.
+
+    Raises:
+        WiringError: If there is none, or its module cannot be imported.
+    """
+    if name not in _REGISTERED:
+        for entry in entry_points(group=GROUP, name=name):
+            _register_imported(name, entry.load)
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    known = sorted({*_REGISTERED, *entry_points(group=GROUP).names})
+    hint = ""
+    if "." in name:
+        hint = (
+            "; a function of your own is imported where the command line names it, "
+            f"and else must be registered or an entry point of the group {GROUP}"
         )
-    wanted = _ARGUMENTS.get(name, ())
-    foreign = [key for key in arguments if key not in wanted]
-    if foreign:
-        taken = " and ".join(wanted) if wanted else "no argument but n"
-        raise WiringError(f"{name} takes {taken}, got {', '.join(foreign)}")
-    missing = [key for key in wanted if key not in arguments]
-    if missing:
-        raise WiringError(
-            f"{name} needs {' and '.join(wanted)}, e.g. {_EXAMPLES[name]}; "
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
-        )
-    return GeneratorCall(
-        name, MappingProxyType({key: arguments[key] for key in wanted}), n
+    raise WiringError(
+        f"the generator must be {', '.join(known)} or file:PATH, got {name!r}{hint}"
     )
 
 
-def written(text: str) -> tuple[str, dict[str, int | float], int | None]:
-    """Returns the name, the arguments and n as a text gives them, fitting or not.
+def import_generator(name: str) -> None:
+    """Imports and registers a function by its module and its own name.
 
-    Raises:
-        WiringError: If the text is not written as texts are.
-
-    Example:
-        >>> written("ws:n=16,k=4")
-        ('ws', {'k': 4}, 16)
-    """
-    name, _, rest = text.strip().partition(":")
-    arguments: dict[str, int | float] = {}
-    for part in rest.split(",") if rest.strip() else ():
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not (key and equals and value):
-            raise WiringError(
-                f"arguments are written key=value with commas between, got {part!r} "
-                f"in {text!r}"
-            )
-        if key in arguments:
-            raise WiringError(f"{key} is given twice in {text!r}")
-        if key == "seed":
-            raise WiringError(f"the seed is given beside a text, not in it: {text!r}")
-        arguments[key] = _number(key, value, text)
-    n = arguments.pop("n", None)
-    return name.strip(), arguments, None if n is None else int(n)
-
-
-def parse(text: str) -> GeneratorCall:
-    """Returns the call that a text such as ``"ws:k=4,p=0.75"`` gives.
-
-    Raises:
-        WiringError: If the text names no generator or its arguments do not fit.
-
-    Example:
-        >>> parse("ws:n=16,k=4,p=0.75").n
-        16
-    """
-    name, arguments, n = written(text)
-    return generator_call(name, arguments, n=n)
-
-
-def from_text(text: str, *, n: int | None, seed: int) -> nx.DiGraph:
-    """Returns the wiring that a text names.
+    Only for names that the user gives on the command line: importing runs the module.
+    The current folder is searched last.
 
     Args:
-        text: A generator such as ``"ws:k=4,p=0.75"``, or ``"file:PATH"``.
-        n: Number of computing nodes; None if the text or the file says it.
-        seed: Seed of a random generator; nothing else depends on it.
+        name: Such as ``mypackage.wirings.small_world``.
 
     Raises:
-        WiringError: If the text cannot be understood, an argument is out of range, or
-            ``n`` is missing or is not the text's or the file's own.
-
-    Example:
-        >>> from_text("ws:k=4,p=0.75", n=8, seed=0).number_of_nodes()
-        10
+        WiringError: If there is no such function, or it is no generator.
     """
-    if not text.startswith(_FILE):
-        return parse(text)(n=n, seed=seed)
-    path = text.removeprefix(_FILE)
-    dag = load(path)
-    found = len(computing_nodes(dag))
-    if n is not None and n != found:
-        raise WiringError(f"{path} holds n={found}, but n={n} is asked for")
+    module, _, function = name.rpartition(".")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    _register_imported(name, lambda: getattr(importlib.import_module(module), function))
+
+
+def _register_imported(name: str, load: Callable[[], Any]) -> None:
+    try:
+        function = load()
+    except (ImportError, AttributeError) as error:
+        raise WiringError(
+            f"the generator {name} must be importable: {error}"
+        ) from error
+    if not callable(function):
+        raise WiringError(f"the generator {name} must be a function, got {function!r}")
+    # Importing may have registered it already.
+    if name not in _REGISTERED:
+        register(name)(function)
+
+
+def _checked(key: str, value: object, kind: Kind) -> int | float | str:
+    if key == "n":
+        return node_count(value)
+    if key == "seed":
+        return integer(key, value, least=0)
+    return cast(int | float | str, _CHECKS[kind](key, value))
+
+
+def _checked_result(name: str, made: Any, n: int) -> nx.DiGraph:
+    try:
+        dag = check(made)
+        found = len(computing_nodes(dag))
+        if found != n:
+            raise WiringError(f"it must have n={n} computing nodes, got {found}")
+    except WiringError as error:
+        raise WiringError(f"the generator {name} returns no wiring: {error}") from error
     return dag
 
 
-def is_random(text: str) -> bool:
-    """Returns whether the wiring that a text names depends on a seed.
-
-    Example:
-        >>> is_random("ws:k=4,p=0.75"), is_random("complete"), is_random("file:a.json")
-        (True, False, False)
-    """
-    return text.strip().partition(":")[0] in _RANDOM
-
-
-def _number(key: str, value: str, text: str) -> int | float:
-    real = key == "p"
-    try:
-        if real:
-            return float(value)
-        if re.fullmatch(r"[+-]?[0-9]{1,20}", value):
-            return int(value)
-    except ValueError:
-        pass
-    kind = "a number" if real else "an integer"
-    raise WiringError(f"{key} must be {kind}, got {key}={value} in {text!r}")
+def _place(function: Callable[..., object]) -> str:
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{function.__module__}.{name}"

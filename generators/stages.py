@@ -1,20 +1,21 @@
 """One wiring for each stage of a network."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import networkx as nx
 import numpy as np
 
-from ddw_graph.generators.arguments import random_seed
-from ddw_graph.generators.registry import from_text
+from ddw_graph.generators.arguments import integer
+from ddw_graph.generators.texts import from_text
 from ddw_graph.wiring import WiringError, check, computing_nodes
 
-StageWiring: TypeAlias = nx.DiGraph | str | Callable[[int], nx.DiGraph]
-"""What says the wiring of one stage: a DAG, a text, or a function from n to a DAG."""
+StageWiring: TypeAlias = nx.DiGraph | str | Callable[..., nx.DiGraph]
+"""The wiring of one stage: a DAG, a text, or a function from n to a DAG."""
 
 Wiring: TypeAlias = StageWiring | Sequence[StageWiring]
-"""What says the wirings of a network: one for all stages or a list, one a stage."""
+"""The wirings of a network: one for all stages or a list of one a stage."""
 
 
 def stage_wirings(
@@ -27,7 +28,8 @@ def stage_wirings(
 
     Args:
         wiring: A DAG, a text such as ``"ws:k=4,p=0.75"``, a function from n to a DAG,
-            or a list with one of these a stage.
+            which gets ``seed=`` where it takes that, or a list with one of these a
+            stage.
         nodes: How many nodes compute in each stage; None where any number will do,
             which only a DAG, a file or a text with its own n can settle.
         seed: Fixes every random graph of the network.
@@ -41,23 +43,22 @@ def stage_wirings(
         >>> [len(dag) - 2 for dag in stage_wirings("ws:k=4,p=0.75", [16, 32], seed=0)]
         [16, 32]
     """
-    if isinstance(wiring, (str, nx.Graph)) or callable(wiring):
-        given: Sequence[StageWiring] = [wiring] * len(nodes)
-    elif isinstance(wiring, Sequence):
-        given = wiring
-    else:
+    if isinstance(wiring, str | nx.Graph) or callable(wiring):
+        wiring = [wiring] * len(nodes)
+    if not isinstance(wiring, Sequence):
         raise WiringError(
-            "a wiring is a DAG, a list of one DAG a stage, a function from n to a DAG, "
-            f"or a text, got a {type(wiring).__name__}"
+            "wiring must be a DAG, a text, a function from n to a DAG, or a list of "
+            f"one of these a stage, got a {type(wiring).__name__}"
         )
-    if len(given) != len(nodes):
+    if len(wiring) != len(nodes):
         raise WiringError(
-            f"a list of wirings has one for each of the {len(nodes)} stages, "
-            f"got {len(given)}"
+            f"a list of wirings must have one for each of the {len(nodes)} stages, "
+            f"got {len(wiring)}"
         )
     dags = []
+    seeds = stage_seeds(seed, len(nodes))
     for stage, (one, n, child) in enumerate(
-        zip(given, nodes, stage_seeds(seed, len(nodes)), strict=True), start=1
+        zip(wiring, nodes, seeds, strict=True), start=1
     ):
         try:
             dags.append(_stage(one, n, child))
@@ -69,15 +70,17 @@ def stage_wirings(
 def stage_seeds(seed: int, stages: int) -> list[int]:
     """Returns a seed for each stage, independent of each other.
 
-    Adding a stage at the end leaves the seeds of those before it as they are.
+    Adding a stage at the end leaves the seeds of those before it unchanged.
 
     Example:
         >>> stage_seeds(0, 3)[:2] == stage_seeds(0, 2)
         True
     """
-    children = np.random.SeedSequence(random_seed(seed)).spawn(stages)
+    root = np.random.SeedSequence(integer("seed", seed, least=0))
     # 53 bits, so that readers of JSON that know only doubles keep a seed exact.
-    return [int(child.generate_state(1, np.uint64)[0]) >> 11 for child in children]
+    return [
+        int(child.generate_state(1, np.uint64)[0]) >> 11 for child in root.spawn(stages)
+    ]
 
 
 def _stage(wiring: StageWiring, n: int | None, seed: int) -> nx.DiGraph:
@@ -87,13 +90,14 @@ def _stage(wiring: StageWiring, n: int | None, seed: int) -> nx.DiGraph:
         dag = check(wiring)
     elif not callable(wiring):
         raise WiringError(
-            "a stage's wiring is a DAG, a function from n to a DAG, or a text, "
+            "a stage's wiring must be a DAG, a text, or a function from n to a DAG, "
             f"got a {type(wiring).__name__}"
         )
     elif n is None:
         raise WiringError("a function from n to a DAG needs n, and the stage has none")
     else:
-        dag = check(wiring(n))
+        takes_seed = "seed" in inspect.signature(wiring).parameters
+        dag = check(wiring(n, seed=seed) if takes_seed else wiring(n))
     found = len(computing_nodes(dag))
     if n is not None and found != n:
         raise WiringError(

@@ -53,7 +53,7 @@ def test_the_wheel_holds_one_package_with_its_data(built: Path) -> None:
         "ddw_graph/analysis/explorer/pictures.js",
         "ddw_graph/analysis/explorer/page.js",
         "ddw_graph/analysis/explorer/demo/model.safetensors",
-        "ddw_graph/generators/watts_strogatz.py",
+        "ddw_graph/generators/randwire.py",
         "ddw_graph/cli/main.py",
     ):
         assert data in names

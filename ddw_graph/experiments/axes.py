@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from ddw_graph.errors import RunError
-from ddw_graph.generators.registry import generator_call, parse
+from ddw_graph.generators.registry import wiring_text
+from ddw_graph.generators.texts import parse
 
 Value: TypeAlias = bool | int | float | str
 Point: TypeAlias = dict[str, Value]
@@ -68,12 +69,8 @@ class Family:
 
     def text(self, values: Mapping[str, Value]) -> str:
         """Returns the wiring of some arguments."""
-        if self.arguments:
-            numbers = {k: v for k, v in values.items() if not isinstance(v, str)}
-            n = numbers.pop("n", None)
-            whole = None if n is None else int(n)
-            return str(generator_call(self.name, numbers, n=whole))
-        return self.name if self.name.startswith("file:") else str(parse(self.name))
+        text = wiring_text(self.name, values)
+        return text if text.startswith("file:") else str(parse(text))
 
     def ends(self) -> Iterator[str]:
         """Gives a wiring for each end of each argument, the others at their first."""

@@ -1,6 +1,7 @@
 """Finished runs grouped by what they are runs of: everything but the seed."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,11 +123,11 @@ def _without_seed(run: Run) -> tuple[str, str]:
     model = dict(run.model_config)
     wirings = []
     for wiring in model.get("wirings", ()):
-        arguments = dict(wiring.get("arguments") or {})
-        drawn = ("edges", "edge_list") if "seed" in arguments else ()
-        arguments.pop("seed", None)
+        text = wiring.get("wiring") or ""
+        origin = re.sub(r",seed=\d+", "", text)
+        drawn = () if origin == text else ("edges", "edge_list")
         kept = {key: value for key, value in wiring.items() if key not in drawn}
-        wirings.append({**kept, "arguments": arguments})
+        wirings.append({**kept, "wiring": origin})
     config = dict(run.config)
     del config["seed"]
     config.pop("weights", None)

@@ -70,17 +70,6 @@ SETTINGS: dict[str, Kind] = {
     **EXECUTION,
     "seed": int,
 }
-ARGUMENTS: dict[str, Kind] = {
-    "n": int,
-    "k": int,
-    "p": float,
-    "m": int,
-    "dilation": int,
-    "period": int,
-    "width": int,
-}
-"""Arguments of generators."""
-
 ORIGINAL = "original"
 """The wiring that a network has without this library: a backbone as its library builds
 it. RandWire's networks have none; the chain with shortcuts, without weights, takes its

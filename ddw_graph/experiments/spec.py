@@ -17,7 +17,6 @@ from ddw_graph.experiments.axes import (
     Wirings,
 )
 from ddw_graph.experiments.settings import (
-    ARGUMENTS,
     DATA,
     ORIGINAL,
     SETTINGS,
@@ -25,6 +24,7 @@ from ddw_graph.experiments.settings import (
     normal,
     typed,
 )
+from ddw_graph.generators.texts import text_kinds
 
 SEARCHES = ("grid", "random", "optuna")
 DIRECTIONS = {
@@ -257,12 +257,16 @@ def _family(where: str, value: object) -> Family:
     elif isinstance(value, dict) and isinstance(value.get("generator"), str):
         arguments = {key: one for key, one in value.items() if key != "generator"}
         name = value["generator"]
-        _check_keys(f"{where} {name}", arguments, ARGUMENTS)
+        try:
+            kinds = text_kinds(name)
+        except UserError as error:
+            raise type(error)(f"{where}: {error}") from error
+        _check_keys(f"{where} {name}", arguments, kinds)
         axes = {}
         for key, one in arguments.items():
             some = one if isinstance(one, list | dict) else [one]
             axes[key] = _choices_or_range(
-                f"{where} {name}.{key}", key, some, ARGUMENTS[key]
+                f"{where} {name}.{key}", key, some, kinds[key]
             )
         family = Family(name, axes)
     else:

@@ -10,8 +10,8 @@ from torch import nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.generators.arguments import node_count
-from ddw_graph.generators.registry import parse
 from ddw_graph.generators.stages import Wiring, stage_wirings
+from ddw_graph.generators.texts import has_n
 from ddw_graph.models.parts import neutral_edges
 from ddw_graph.nn.arguments import (
     check_integers,
@@ -192,7 +192,7 @@ def _is_text(operation: Any) -> bool:
 def _has_n(wiring: Any) -> bool:
     """Returns whether a stage's wiring has its own number of nodes."""
     if isinstance(wiring, str):
-        return wiring.startswith("file:") or parse(wiring).n is not None
+        return has_n(wiring)
     return isinstance(wiring, nx.Graph)
 
 

@@ -8,6 +8,7 @@ some are identity nodes, which emit the sum of their inputs.
 from ddw_graph.errors import WiringError
 from ddw_graph.wiring.checks import (
     IDENTITY,
+    MAX_EDGES,
     MAX_NODES,
     check,
     computing_nodes,
@@ -24,6 +25,7 @@ from ddw_graph.wiring.text import text_drawing
 
 __all__ = [
     "IDENTITY",
+    "MAX_EDGES",
     "MAX_NODES",
     "Description",
     "WiringDiff",

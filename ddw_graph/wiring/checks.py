@@ -1,16 +1,19 @@
 """The rules that make a directed graph a wiring."""
 
 import reprlib
-from collections.abc import Iterable
 from math import inf
 from numbers import Real
+from typing import Any
 
 import networkx as nx
 
 from ddw_graph.errors import WiringError
 
 MAX_NODES = 10_000
-"""Most nodes of a wiring, input and output counted: a complete one has 5e7 edges."""
+"""Most nodes of a wiring, input and output counted."""
+
+MAX_EDGES = 5_000_000
+"""Most edges of a wiring: NetworkX takes about 170 bytes for each, 0.8 GB in all."""
 
 IDENTITY = "identity"
 """The attribute ``operation`` of a node that computes nothing: it emits the sum of its
@@ -20,14 +23,14 @@ MAX_WEIGHT = (2 - 2**-23) * 2.0**127
 """Largest weight of an edge: that of float32."""
 
 
-def check(dag: nx.Graph) -> nx.DiGraph:
+def check(dag: Any) -> nx.DiGraph:
     """Returns ``dag`` itself once it is known to be a wiring.
 
     Nodes are the integers ``0..N-1`` in topological order, so that every edge ``i ->
-    j`` has ``i < j``; node 0 alone hears nothing and node N-1 alone feeds nothing. The
-    order in which the graph holds its nodes and edges does not matter. A node with the
-    attribute ``operation="identity"`` computes nothing; other attributes do not matter.
-    Takes time proportional to the number of edges.
+    j`` has ``i < j``; only node 0 has no input edge, and only node N-1 no output edge.
+    The order in which the graph holds its nodes and edges does not matter. A node with
+    the attribute ``operation="identity"`` computes nothing; other attributes do not
+    matter. Takes time proportional to the number of edges.
 
     Args:
         dag: The graph in question.
@@ -38,40 +41,41 @@ def check(dag: nx.Graph) -> nx.DiGraph:
     Example:
         >>> check(nx.DiGraph([(0, 1), (1, 2), (0, 2)])).number_of_edges()
         3
-        >>> check(nx.DiGraph([(0, 1), (1, 2), (2, 2)]))
+        >>> check(nx.DiGraph([(0, 1)]).reverse())
         Traceback (most recent call last):
-        ddw_graph.errors.WiringError: no node may hear itself, got the self-loop 2 -> 2
+        ddw_graph.errors.WiringError: nodes must be numbered in topological order ...
     """
     check_numbering(dag)
     size = len(dag)
     if size < 3:
         raise WiringError(
-            "a wiring needs at least 3 nodes (input, one that computes, output), "
+            "a wiring must have at least 3 nodes (input, one that computes, output), "
             f"got {size}"
         )
-    deaf = [node for node in range(1, size) if not dag.pred[node]]
-    if deaf:
-        raise WiringError(
-            "only node 0, the input, may hear nothing, "
-            f"but {_named(deaf)} no input edge"
-        )
-    mute = [node for node in range(size - 1) if not dag.succ[node]]
-    if mute:
-        raise WiringError(
-            f"only node {size - 1}, the output, may feed nothing, "
-            f"but {_named(mute)} no output edge"
-        )
+    for what, node, edges in (("input", 0, dag.pred), ("output", size - 1, dag.succ)):
+        bare = [
+            str(other) for other in range(size) if not edges[other] and other != node
+        ]
+        if bare:
+            names = (
+                f"node {bare[0]}" if len(bare) == 1 else f"nodes {', '.join(bare[:5])}"
+            )
+            more = ", ..." if len(bare) > 5 else ""
+            raise WiringError(
+                f"every node but {node}, the {what}, must have an {what} edge, "
+                f"got none of {names}{more}"
+            )
     inner = range(1, size - 1)
     for node, operation in dag.nodes(data="operation"):
-        is_text = isinstance(operation, str) and node in inner
-        if operation is not None and not (is_text and operation == IDENTITY):
+        fits = isinstance(operation, str) and operation == IDENTITY and node in inner
+        if operation is not None and not fits:
             raise WiringError(
                 f'a node\'s attribute operation must be "{IDENTITY}", and input and '
                 f"output have none, got {reprlib.repr(operation)} for node {node}"
             )
     if all(dag.nodes[node].get("operation") for node in inner):
         raise WiringError(
-            "a wiring needs a node that computes, got identity nodes only"
+            "a wiring must have a node that computes, got identity nodes only"
         )
     return dag
 
@@ -92,19 +96,21 @@ def computing_nodes(dag: nx.DiGraph) -> list[int]:
     return [node for node in inner if dag.nodes[node].get("operation") is None]
 
 
-def check_numbering(dag: nx.Graph) -> None:
-    """Raises unless ``dag`` is a DAG on nodes ``0..N-1`` in topological order."""
+def check_numbering(dag: Any) -> nx.DiGraph:
+    """Returns ``dag`` if it is a DAG on nodes ``0..N-1`` in topological order."""
     if not isinstance(dag, nx.DiGraph):
+        kind = "an undirected " if isinstance(dag, nx.Graph) else "a "
         raise WiringError(
-            f"a wiring must be a directed graph (nx.DiGraph), got {_kind(dag)}"
+            "a wiring must be a directed graph (nx.DiGraph), got "
+            f"{kind}{type(dag).__name__}"
         )
     if dag.is_multigraph():
         raise WiringError(
-            "a wiring has at most one edge from a node to another, got a multigraph"
+            "a wiring must have at most one edge from a node to another, "
+            "got a multigraph"
         )
     size = len(dag)
-    if size > MAX_NODES:
-        raise WiringError(f"a wiring has at most {MAX_NODES} nodes, got {size}")
+    check_size(size, dag.number_of_edges())
     for node in dag:
         # True == 1.0 == 1 for a dict, but neither a bool nor a float is a node's name.
         if type(node) is not int or not 0 <= node < size:
@@ -114,18 +120,18 @@ def check_numbering(dag: nx.Graph) -> None:
     loop = next((node for node in range(size) if node in dag.succ[node]), None)
     if loop is not None:
         raise WiringError(
-            f"no node may hear itself, got the self-loop {loop} -> {loop}"
+            f"edges must join two nodes, got the self-loop {loop} -> {loop}"
         )
     wrong = next(
         ((i, j) for i, targets in dag.adjacency() for j in targets if i > j), None
     )
     if wrong is None:
-        return
+        return dag
     if not nx.is_directed_acyclic_graph(dag):
-        cycle = [source for source, _ in nx.find_cycle(dag)]
-        shown = [*map(str, cycle[:8]), *(["..."] if len(cycle) > 8 else []), cycle[0]]
+        cycle = [str(source) for source, _ in nx.find_cycle(dag)]
+        shown = [*cycle[:8], *(["..."] if len(cycle) > 8 else []), cycle[0]]
         raise WiringError(
-            f"a wiring must be acyclic, got the cycle {' -> '.join(map(str, shown))}"
+            f"a wiring must be acyclic, got the cycle {' -> '.join(shown)}"
         )
     raise WiringError(
         "nodes must be numbered in topological order (i < j for every edge i -> j), "
@@ -133,10 +139,18 @@ def check_numbering(dag: nx.Graph) -> None:
     )
 
 
+def check_size(nodes: int, edges: int) -> None:
+    """Checks the counts of a wiring, for files before a node is built."""
+    for count, most, what in ((nodes, MAX_NODES, "nodes"), (edges, MAX_EDGES, "edges")):
+        if count > most:
+            found = count if count < 10**20 else f"{count.bit_length()} bits of them"
+            raise WiringError(f"a wiring must have at most {most} {what}, got {found}")
+
+
 def edge_list(dag: nx.DiGraph) -> list[tuple[int, int]]:
     """Returns the edges ``(i, j)`` sorted by source and then by target.
 
-    The order is the wiring's own: it does not depend on how the graph was put together.
+    The order does not depend on how the graph was put together.
 
     Example:
         >>> edge_list(nx.DiGraph([(1, 2), (0, 2), (0, 1)]))
@@ -176,16 +190,3 @@ def edge_attributes(dag: nx.DiGraph) -> tuple[float, ...] | None:
             )
         weights.append(number)
     return tuple(weights)
-
-
-def _named(nodes: list[int]) -> str:
-    if len(nodes) == 1:
-        return f"node {nodes[0]} has"
-    shown: Iterable[str] = [*map(str, nodes[:5]), *(["..."] if len(nodes) > 5 else [])]
-    return f"nodes {', '.join(shown)} have"
-
-
-def _kind(thing: object) -> str:
-    if isinstance(thing, nx.Graph):
-        return f"an undirected {type(thing).__name__}"
-    return f"a {type(thing).__name__}"

@@ -10,7 +10,7 @@ from ddw_graph.wiring.checks import check, computing_nodes
 
 @dataclass(frozen=True)
 class Description:
-    """What can be said of a wiring without running it.
+    """Counts and distances of a wiring.
 
     Args:
         nodes: All nodes (N), input and output counted.
@@ -18,15 +18,15 @@ class Description:
         edges: All edges.
         depth: Edges on the longest path from input to output.
         sources: How many nodes the input feeds.
-        sinks: How many nodes the output gathers.
+        sinks: How many nodes feed the output.
         paths: How many paths lead from input to output; exact, however many.
-        in_degrees: How many nodes each node hears.
-        out_degrees: How many nodes each node feeds.
-        clustering: Mean clustering coefficient of the inner nodes, directions left
-            aside; None if it was not asked for.
-        average_path_length: Mean distance in edges between two inner nodes,
-            directions left aside, over the pairs that reach each other; None if no pair
-            does, or if it was not asked for.
+        in_degrees: Input edges of each node.
+        out_degrees: Output edges of each node.
+        clustering: Mean clustering coefficient of the inner nodes, without directions;
+            None without ``distances``.
+        average_path_length: Mean distance in edges between two inner nodes, without
+            directions, over the pairs that reach each other; None if no pair does, or
+            without ``distances``.
     """
 
     nodes: int

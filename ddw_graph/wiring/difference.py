@@ -1,29 +1,24 @@
-"""Two wirings side by side."""
+"""The edges that two wirings share, and those of one only."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import networkx as nx
 
-from ddw_graph.wiring.checks import (
-    check,
-    computing_nodes,
-    edge_attributes,
-    edge_list,
-)
+from ddw_graph.wiring.checks import check, computing_nodes, edge_attributes, edge_list
 
 
 @dataclass(frozen=True)
 class WiringDiff:
-    """What two wirings share and what only one of them has.
+    """The edges that two wirings share, and those of one only.
 
     Nodes are the same when their numbers are: N-1 is the output in a wiring of N nodes
     and may compute in a longer one.
 
     Args:
         nodes: How many nodes each has, input and output counted.
-        only_first: Edges of the first alone, sorted.
-        only_second: Edges of the second alone, sorted.
+        only_first: Edges of the first only, sorted.
+        only_second: Edges of the second only, sorted.
         shared: How many edges both have.
         reweighted: The edges among them whose attribute ``weight`` differs, sorted.
         computing: The inner nodes of both that compute in one of them only, sorted.
@@ -51,19 +46,11 @@ class WiringDiff:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields and the similarity by name, ready for JSON."""
-        return {
-            "nodes": list(self.nodes),
-            "only_first": [list(edge) for edge in self.only_first],
-            "only_second": [list(edge) for edge in self.only_second],
-            "shared": self.shared,
-            "reweighted": [list(edge) for edge in self.reweighted],
-            "computing": list(self.computing),
-            "similarity": self.similarity,
-        }
+        return {**asdict(self), "similarity": self.similarity}
 
 
 def diff(first: nx.DiGraph, second: nx.DiGraph) -> WiringDiff:
-    """Returns what two wirings share and what only one of them has.
+    """Returns the edges that two wirings share, and those of one only.
 
     Raises:
         WiringError: If either is no wiring.

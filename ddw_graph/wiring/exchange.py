@@ -1,6 +1,5 @@
 """Wirings for other programs: GraphML and DOT."""
 
-import json
 import os
 from collections.abc import Iterator
 
@@ -8,7 +7,7 @@ import networkx as nx
 
 from ddw_graph.atomic import write_bytes
 from ddw_graph.wiring.checks import check, edge_attributes, edge_list
-from ddw_graph.wiring.schema import header
+from ddw_graph.wiring.schema import ORIGIN, header
 
 
 def to_graphml(
@@ -16,10 +15,9 @@ def to_graphml(
 ) -> bool:
     """Writes a wiring as GraphML and returns whether it had to.
 
-    yEd, Gephi and Cytoscape read it. Nodes say their ``role``: input, output,
-    operation or identity, and edges their ``weight`` if they have one. Attributes of
-    the graph are scalars there, so ``arguments`` is a text of JSON. A file that is
-    there with the same content is left alone.
+    yEd, Gephi and Cytoscape read it. Nodes have a ``role``: input, output, operation or
+    identity, and edges their ``weight`` if any. An existing file with the same content
+    is not touched.
 
     Args:
         dag: The wiring.
@@ -28,16 +26,11 @@ def to_graphml(
 
     Raises:
         WiringError: If ``dag`` is no wiring.
-        FileError: If another file is there and may not be replaced.
+        FileError: If the file exists with other content and may not be replaced.
         OSError: If the folder or the disk refuses.
     """
     head = header(dag)
-    plain = nx.DiGraph()
-    for key in ("generator", "networkx"):
-        if head[key] is not None:
-            plain.graph[key] = head[key]
-    if head["arguments"] is not None:
-        plain.graph["arguments"] = json.dumps(head["arguments"])
+    plain = nx.DiGraph(**{key: head[key] for key in ORIGIN if head[key] is not None})
     plain.add_nodes_from((node, {"role": _role(node, dag)}) for node in range(len(dag)))
     for i, j in edge_list(dag):
         weight = dag.edges[i, j].get("weight")

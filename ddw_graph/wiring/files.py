@@ -11,14 +11,14 @@ import networkx as nx
 
 from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import WiringError
-from ddw_graph.wiring.checks import MAX_NODES
+from ddw_graph.wiring.checks import MAX_EDGES, MAX_NODES
 from ddw_graph.wiring.schema import from_dict, header
 
-MAX_BYTES = 2**30
-"""Most bytes of a file that :func:`load` reads; 10,000 nodes, all joined, fit."""
+MAX_BYTES = 2**29
+"""Most bytes of a file that :func:`load` reads: about 100 an edge at most."""
 
-# A file of brackets alone would take a hundred times its size in memory.
-_MAX_LISTS = MAX_NODES * (MAX_NODES - 1) // 2 + MAX_NODES + 1_000
+# A file of nothing but brackets would take a hundred times its size in memory.
+_MAX_LISTS = MAX_EDGES + MAX_NODES + 1_000
 
 
 def save(
@@ -27,8 +27,8 @@ def save(
     """Writes a wiring as JSON, edge by edge, and returns whether it had to.
 
     The file holds what :func:`to_dict` returns and appears as a whole or not at all.
-    Equal wirings give equal files, and a file that is there with the same content is
-    left alone.
+    Equal wirings give equal files. An existing file with the same content is not
+    touched.
 
     Args:
         dag: The wiring.
@@ -37,7 +37,7 @@ def save(
 
     Raises:
         WiringError: If ``dag`` is no wiring.
-        FileError: If another file is there and may not be replaced.
+        FileError: If the file exists with other content and may not be replaced.
         OSError: If the folder or the disk refuses.
     """
     parts = (part.encode() for part in json_parts(dag))
@@ -94,28 +94,28 @@ def _json(path: Path) -> Any:
     except OSError as error:
         raise WiringError(f"cannot be read, {error.strerror}") from error
     if data.count(b"[") + data.count(b"{") > _MAX_LISTS:
-        raise WiringError(f"more lists than a wiring of {MAX_NODES} nodes can have")
+        raise WiringError(f"must have at most {_MAX_LISTS} lists and objects, got more")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise WiringError(f"not UTF-8 text, byte {error.start} is not") from error
+        raise WiringError(f"must be UTF-8 text, byte {error.start} is not") from error
     del data
     if not text.strip():
-        raise WiringError("empty")
+        raise WiringError("must be a wiring, got an empty file")
     try:
         # Each number is made once, however many edges name it.
         number = lru_cache(maxsize=4 * MAX_NODES)(int)
         return json.loads(text, parse_int=number, parse_constant=_no_constant)
     except RecursionError as error:
-        raise WiringError("not a wiring, it is nested too deeply") from error
+        raise WiringError("must be a wiring, got lists nested too deeply") from error
     except json.JSONDecodeError as error:
         raise WiringError(
-            f"not complete JSON, line {error.lineno} column {error.colno}: {error.msg}"
+            f"must be JSON, line {error.lineno} column {error.colno}: {error.msg}"
         ) from error
     except WiringError:
         raise
     except ValueError as error:
-        raise WiringError("a number in it is too long to be one") from error
+        raise WiringError("must be JSON, got a number with too many digits") from error
 
 
 def _read(path: Path) -> bytes:
@@ -123,7 +123,7 @@ def _read(path: Path) -> bytes:
         raise WiringError("not a regular file" if path.exists() else "no such file")
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise WiringError(f"a wiring's file has at most {MAX_BYTES} bytes, got {size}")
+        raise WiringError(f"must have at most {MAX_BYTES} bytes, got {size}")
     return path.read_bytes()
 
 

@@ -1,8 +1,7 @@
 """The plain form of a wiring, as it stands in JSON, and its checks."""
 
-import math
 import reprlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import networkx as nx
@@ -10,8 +9,8 @@ import networkx as nx
 from ddw_graph.errors import WiringError
 from ddw_graph.wiring.checks import (
     IDENTITY,
-    MAX_NODES,
     check,
+    check_size,
     computing_nodes,
     edge_attributes,
     edge_list,
@@ -19,21 +18,23 @@ from ddw_graph.wiring.checks import (
 
 FORMAT = "ddw_graph.wiring"
 VERSION = 1
+ORIGIN = ("wiring", "networkx")
+"""Attributes of a graph, texts both: the generator's text and NetworkX's release."""
 
-_Scalar = (str, int, float, bool, type(None))
+_PAIR = [int, int]
 
 
 def to_dict(dag: nx.DiGraph) -> dict[str, Any]:
     """Returns a wiring as numbers, texts, lists and dicts, ready for JSON.
 
-    The edges themselves are in it, never only the seed that drew them, and how the
-    wiring came about: ``generator``, ``arguments`` and the ``networkx`` release, None
-    where the graph does not say. Where an edge has an attribute ``weight``, ``weights``
-    has one for each edge, in their order. Where there are identity nodes, ``identity``
-    lists them. Other attributes are no part of a wiring.
+    The edges themselves are in it, never only the seed that drew them, and its origin:
+    ``wiring``, the text that names it, its ``generator``, and the ``networkx`` release,
+    None where the graph does not say. Where an edge has an attribute ``weight``,
+    ``weights`` has one for each edge, in their order. Where there are identity nodes,
+    ``identity`` lists them. Other attributes are no part of a wiring.
 
     Raises:
-        WiringError: If ``dag`` is no wiring, or its account of its origin is malformed.
+        WiringError: If ``dag`` is no wiring, or its origin is no text.
 
     Example:
         >>> to_dict(nx.DiGraph([(0, 1), (1, 2)]))["edge_list"]
@@ -47,10 +48,12 @@ def header(dag: nx.DiGraph) -> dict[str, Any]:
     computing = computing_nodes(check(dag))
     identity = sorted({*range(1, len(dag) - 1)}.difference(computing))
     weights = edge_attributes(dag)
+    origin = _origin(dag.graph)
     return {
         "format": FORMAT,
         "version": VERSION,
-        **_origin(dag.graph, where="the graph's"),
+        "generator": origin["wiring"] and origin["wiring"].partition(":")[0],
+        **origin,
         "nodes": len(dag),
         "edges": dag.number_of_edges(),
         **({"identity": identity} if identity else {}),
@@ -75,198 +78,142 @@ def from_dict(obj: object) -> nx.DiGraph:
         >>> from_dict(nx.node_link_data(dag, edges="edges")).edges == dag.edges
         True
     """
-    if not isinstance(obj, dict):
-        raise WiringError(f"a wiring is a JSON object, got {_brief(obj)}")
+    _require(isinstance(obj, dict), "a wiring must be a JSON object", obj)
+    assert isinstance(obj, dict)
     if "format" in obj or "edge_list" in obj:
         return _from_own(obj)
     if "directed" in obj or "links" in obj or isinstance(obj.get("edges"), list):
         return _from_node_link(obj)
     raise WiringError(
-        f'a wiring\'s file says "format": "{FORMAT}" or is node-link data of NetworkX, '
-        "this one is neither"
+        f'a wiring must say "format": "{FORMAT}" or be node-link data of NetworkX, '
+        "got neither"
     )
 
 
-def _from_own(obj: Mapping[str, object]) -> nx.DiGraph:
-    if obj.get("format") != FORMAT:
-        raise WiringError(f'format must be "{FORMAT}", got {_brief(obj.get("format"))}')
-    version = obj.get("version")
-    if type(version) is not int or version != VERSION:
-        raise WiringError(
-            f"version {_brief(version)} of the format is unknown, this release reads "
-            f"version {VERSION}"
-        )
-    size, edges = _count(obj, "nodes"), _count(obj, "edges")
-    _check_size(size)
-    pairs = obj.get("edge_list")
-    if not isinstance(pairs, list):
-        raise WiringError(f"edge_list must be a list of [i, j], got {_brief(pairs)}")
-    if len(pairs) != edges:
-        raise WiringError(
-            "edges must be the length of edge_list, "
-            f"got edges={edges} and {len(pairs)} entries"
-        )
+def _from_own(obj: Mapping[str, Any]) -> nx.DiGraph:
+    form, version = obj.get("format"), obj.get("version")
+    size: Any = obj.get("nodes")
+    pairs: Any = obj.get("edge_list")
+    edges = obj.get("edges")
+    _require(form == FORMAT, f'format must be "{FORMAT}"', form)
+    is_known = type(version) is int and version == VERSION
+    _require(is_known, f"version must be {VERSION}", version)
+    _require(type(size) is int and size >= 0, "nodes must be a count", size)
+    _require(isinstance(pairs, list), "edge_list must be a list of [i, j]", pairs)
+    counted = type(edges) is int and edges == len(pairs)
+    _require(counted, f"edges must be {len(pairs)}, the length of edge_list", edges)
     weights = obj.get("weights")
-    if weights is not None and (not isinstance(weights, list) or len(weights) != edges):
-        raise WiringError(
-            f"weights must be a list of {edges} numbers, one for each edge, got "
-            f"{_brief(weights)}"
-        )
+    _require(
+        weights is None or (isinstance(weights, list) and len(weights) == len(pairs)),
+        f"weights must be a list of {len(pairs)} numbers, one for each edge",
+        weights,
+    )
     identity = obj.get("identity", [])
-    if not isinstance(identity, list) or not all(
-        type(node) is int and 0 < node < size - 1 for node in identity
-    ):
-        raise WiringError(
-            f"identity must be a list of nodes in 1..{size - 2}, got {_brief(identity)}"
-        )
-    origin = _origin(obj, where="the file's")
-    dag = check(_graph(size, pairs, origin, dict.fromkeys(identity, IDENTITY)))
-    return _with_weights(dag, pairs, weights or [])
+    _require(
+        isinstance(identity, list)
+        and all(type(node) is int and 0 < node < size - 1 for node in identity),
+        "identity must be a list of nodes in 1..N-2",
+        identity,
+    )
+    return _graph(size, pairs, weights, dict.fromkeys(identity, IDENTITY), obj)
 
 
-def _from_node_link(obj: Mapping[str, object]) -> nx.DiGraph:
-    if obj.get("directed") is not True:
-        raise WiringError(
-            "node-link data must be directed, "
-            f"got directed={_brief(obj.get('directed'))}"
-        )
-    if obj.get("multigraph", False) is not False:
-        raise WiringError(
-            "node-link data must not be a multigraph, "
-            f"got multigraph={_brief(obj.get('multigraph'))}"
-        )
-    nodes = obj.get("nodes")
-    if not isinstance(nodes, list):
-        raise WiringError(f"nodes must be a list of objects, got {_brief(nodes)}")
-    _check_size(len(nodes))
-    seen: set[int] = set()
-    for node in nodes:
-        if not isinstance(node, dict):
-            raise WiringError(f"nodes must be a list of objects, got {_brief(node)}")
-        name = node.get("id")
-        if type(name) is not int or not 0 <= name < len(nodes):
-            raise WiringError(
-                f"node ids must be the integers 0..{len(nodes) - 1}, got {_brief(name)}"
-            )
-        if name in seen:
-            raise WiringError(f"every node id stands once, but {name} stands twice")
-        seen.add(name)
+def _from_node_link(obj: Mapping[str, Any]) -> nx.DiGraph:
+    for key, wanted in (("directed", True), ("multigraph", False)):
+        value = obj.get(key, False)
+        _require(value is wanted, f"{key} must be {str(wanted).lower()}", value)
+    nodes, graph = obj.get("nodes"), obj.get("graph", {})
     key = "links" if "links" in obj else "edges"
     links = obj.get(key)
-    if not isinstance(links, list):
-        raise WiringError(f"{key} must be a list of objects, got {_brief(links)}")
-    for at, link in enumerate(links):
-        if not isinstance(link, dict) or not {"source", "target"} <= link.keys():
-            raise WiringError(
-                f"an edge must say source and target, got {_brief(link)} at {key}[{at}]"
-            )
-    graph = obj.get("graph", {})
-    if not isinstance(graph, dict):
-        raise WiringError(f"graph must be an object, got {_brief(graph)}")
-    origin = _origin(graph, where="the graph's")
+    _require(isinstance(graph, dict), "graph must be an object", graph)
+    for name, values in (("nodes", nodes), (key, links)):
+        _require(isinstance(values, list), f"{name} must be a list of objects", values)
+    assert isinstance(nodes, list) and isinstance(links, list)
+    check_size(len(nodes), len(links))
+    operations: dict[int, object] = {}
+    for node in nodes:
+        _require(isinstance(node, dict), "nodes must be a list of objects", node)
+        name = node.get("id")
+        _require(
+            type(name) is int and 0 <= name < len(nodes) and name not in operations,
+            f"node ids must be the integers 0..{len(nodes) - 1}, each once",
+            name,
+        )
+        operations[name] = node.get("operation")
+    for link in links:
+        fits = isinstance(link, dict) and {"source", "target"} <= link.keys()
+        _require(fits, f"{key} must be objects with source and target", link)
     pairs = [[link["source"], link["target"]] for link in links]
-    operations = {
-        node["id"]: node["operation"]
-        for node in nodes
-        if node.get("operation") is not None
-    }
-    dag = check(_graph(len(nodes), pairs, origin, operations))
+    weights = None
     if any("weight" in link for link in links):
-        _with_weights(dag, pairs, [link.get("weight", 1.0) for link in links])
-    return dag
-
-
-def _with_weights(
-    dag: nx.DiGraph, pairs: Iterable[Any], weights: Iterable[Any]
-) -> nx.DiGraph:
-    """Returns a graph after its edges have got the attribute ``weight``, checked."""
-    for (i, j), weight in zip(pairs, weights, strict=False):
-        dag.edges[i, j]["weight"] = weight
-    edge_attributes(dag)
-    return dag
+        weights = [link.get("weight", 1.0) for link in links]
+    computes = [node for node, operation in operations.items() if operation is None]
+    for node in computes:
+        del operations[node]
+    return _graph(len(nodes), pairs, weights, operations, graph)
 
 
 def _graph(
     size: int,
-    pairs: Iterable[object],
-    origin: Mapping[str, object],
+    pairs: Sequence[Any],
+    weights: Iterable[object] | None,
     operations: Mapping[int, object],
+    origin: Mapping[str, object],
 ) -> nx.DiGraph:
-    """Returns the graph of an untrusted edge list, checked entry by entry."""
-    dag = nx.DiGraph()
-    dag.graph.update((key, value) for key, value in origin.items() if value is not None)
+    """Returns the wiring of an untrusted edge list, checked entry by entry."""
+    check_size(size, len(pairs))
+    known = _origin(origin)
+    dag = nx.DiGraph(
+        **{key: value for key, value in known.items() if value is not None}
+    )
     dag.add_nodes_from(range(size))
     nx.set_node_attributes(dag, operations, "operation")
     dag.add_edges_from(_checked(pairs, dag))
+    check(dag)
+    if weights is not None:
+        for (i, j), weight in zip(pairs, weights, strict=True):
+            dag.edges[i, j]["weight"] = weight
+        edge_attributes(dag)
     return dag
 
 
-def _checked(pairs: Iterable[object], dag: nx.DiGraph) -> Iterator[tuple[int, int]]:
+def _checked(pairs: Sequence[Any], dag: nx.DiGraph) -> Iterator[tuple[int, int]]:
     """Yields each entry as an edge that ``dag``, which grows meanwhile, lacks."""
     size, successors = len(dag), dag._succ
     for at, pair in enumerate(pairs):
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise WiringError(
-                f"an edge must be two integers [i, j], got {_brief(pair)} at edge {at}"
-            )
+        # Tests come before texts: there may be millions of edges.
+        if not isinstance(pair, list) or len(pair) != 2 or [*map(type, pair)] != _PAIR:
+            _require(False, f"edge {at} must be two integers [i, j]", pair)
         i, j = pair
-        if type(i) is not int or type(j) is not int:
-            raise WiringError(
-                f"an edge must be two integers [i, j], got {_brief(pair)} at edge {at}"
-            )
         if not (0 <= i < size and 0 <= j < size):
-            unknown = j if 0 <= i < size else i
-            raise WiringError(
-                f"nodes are 0..{size - 1}, but edge {at} names node {_brief(unknown)}"
-            )
+            _require(False, f"edge {at} must join two of the nodes 0..{size - 1}", pair)
         if j in successors[i]:
-            raise WiringError(f"every edge stands once, but {i} -> {j} stands twice")
+            _require(False, f"edge {at} must differ from those before it", pair)
         yield i, j
 
 
-def _check_size(size: int) -> None:
-    # Known before a single node is built.
-    if size > MAX_NODES:
-        raise WiringError(f"a wiring has at most {MAX_NODES} nodes, got {_brief(size)}")
-
-
-def _count(obj: Mapping[str, object], key: str) -> int:
-    count = obj.get(key)
-    if type(count) is not int or count < 0:
-        raise WiringError(f"{key} must be a count, got {_brief(count)}")
-    return count
-
-
-def _origin(graph: Mapping[str, object], *, where: str) -> dict[str, Any]:
-    generator, networkx = graph.get("generator"), graph.get("networkx")
-    arguments = graph.get("arguments")
-    for key, text in (("generator", generator), ("networkx", networkx)):
-        if text is not None and not isinstance(text, str):
-            raise WiringError(f"{where} {key} must be a text, got {_brief(text)}")
-    if arguments is not None and not (
-        isinstance(arguments, Mapping)
-        and all(isinstance(key, str) for key in arguments)
-        and all(isinstance(value, _Scalar) for value in arguments.values())
-        and all(math.isfinite(v) for v in arguments.values() if isinstance(v, float))
-    ):
-        raise WiringError(
-            f"{where} arguments must be an object of texts and finite numbers, "
-            f"got {_brief(arguments)}"
+def _origin(graph: Mapping[str, object]) -> dict[str, Any]:
+    found = {key: graph.get(key) for key in ORIGIN}
+    for key, value in found.items():
+        _require(
+            value is None or isinstance(value, str), f"{key} must be a text", value
         )
-    return {
-        "generator": generator,
-        "arguments": None if arguments is None else dict(arguments),
-        "networkx": networkx,
-    }
+    return found
 
 
-def _brief(thing: object) -> str:
+def _require(fits: bool, rule: str, value: object) -> None:
+    """Raises unless an untrusted value fits a rule; in one short line."""
+    if not fits:
+        raise WiringError(f"{rule}, got {_brief(value)}")
+
+
+def _brief(value: object) -> str:
     """Returns an untrusted value in a few words, however long or deep it is."""
-    if isinstance(thing, int) and abs(thing) >= 10**20:
-        return f"an integer of {thing.bit_length()} bits"
-    if isinstance(thing, dict):
-        return f"an object of {len(thing)}"
-    if isinstance(thing, list) and len(thing) > 4:
-        return f"a list of {len(thing)}"
-    text = reprlib.repr(thing)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, dict):
+        return f"an object of {len(value)}"
+    if isinstance(value, list) and len(value) > 4:
+        return f"a list of {len(value)}"
+    shown = reprlib.repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

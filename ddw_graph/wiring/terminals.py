@@ -9,9 +9,9 @@ from ddw_graph.wiring.checks import check, check_numbering
 def with_terminals(inner: nx.Graph) -> nx.DiGraph:
     """Returns the wiring of a DAG on computing nodes, an input and an output added.
 
-    Node ``i`` of ``inner`` becomes node ``i + 1``. The input node feeds every node that
-    hears nothing, and the output node gathers every node that feeds nothing; a node
-    without any edge is both. Attributes of the graph, of its nodes and edges are kept.
+    Node ``i`` of ``inner`` becomes node ``i + 1``. The input node feeds every node
+    without an input edge, and every node without an output edge feeds the output node.
+    Attributes of the graph, of its nodes and edges are kept.
 
     Args:
         inner: A DAG on nodes ``0..n-1`` whose edges ``i -> j`` have ``i < j``.
@@ -28,10 +28,10 @@ def with_terminals(inner: nx.Graph) -> nx.DiGraph:
     Source:
         Xie et al. 2019, arXiv:1904.01569, section 3.2.
     """
-    check_numbering(inner)
+    inner = check_numbering(inner)
     n = len(inner)
     if not n:
-        raise WiringError("a wiring needs at least one node that computes, got none")
+        raise WiringError("a wiring must have a node that computes, got none")
     dag = nx.DiGraph(**inner.graph)
     dag.add_nodes_from(range(n + 2))
     dag.add_nodes_from((node + 1, inner.nodes[node]) for node in range(n))

@@ -11,9 +11,9 @@ MAX_COLUMNS = 48
 
 
 def text_drawing(dag: nx.DiGraph) -> str:
-    """Returns a wiring as text: a row for each node, which marks the nodes it hears.
+    """Returns a wiring as text: a row for each node, which marks its inputs.
 
-    Rows hear and columns feed, as in the adjacency matrix: ``#`` is an edge, ``.``
+    Rows receive and columns feed, as in the adjacency matrix: ``#`` is an edge, ``.``
     none. A row ends with its node's number, which heads the column below it; the last
     lines repeat the numbers, read downwards. ``=`` marks identity nodes.
     Above ``MAX_COLUMNS`` nodes a row lists its inputs instead.
@@ -43,8 +43,8 @@ def _triangle(dag: nx.DiGraph) -> Iterator[str]:
     role = dict.fromkeys(range(size), "=")
     role |= dict.fromkeys(computing_nodes(dag), "") | {0: "input", size - 1: "output"}
     for j in range(size):
-        heard = " ".join("#" if i in dag.pred[j] else "." for i in range(j))
-        yield f"{j:>{width}} {role[j]:6}  {heard}{' ' if j else ''}{j}"
+        marks = " ".join("#" if i in dag.pred[j] else "." for i in range(j))
+        yield f"{j:>{width}} {role[j]:6}  {marks}{' ' if j else ''}{j}"
     # Tens above ones.
     for digits in zip(*(f"{node:>{width}}" for node in range(size)), strict=True):
         yield f"{'':{width}} {'':6}  {' '.join(digits)}"

@@ -162,11 +162,11 @@ def test_ctrl_c_ends_a_process_with_130() -> None:
         # A process that was started in the background ignores it, as its parent does.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from ddw_graph.cli import options\n"
-        "from ddw_graph.generators import registry\n"
+        "from ddw_graph.generators import texts\n"
         "def wait(*args, **kwargs):\n"
         "    print('ready', flush=True)\n"
         "    time.sleep(600)\n"
-        "registry.from_text = wait\n"
+        "texts.from_text = wait\n"
         "from ddw_graph.cli.main import main; main()\n"
     )
     with process(code, "draw", "complete") as run:

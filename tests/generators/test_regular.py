@@ -15,7 +15,7 @@ from ddw_graph.generators import (
     resnet,
     vgg,
 )
-from ddw_graph.wiring import edge_list
+from ddw_graph.wiring import WiringError, edge_list
 
 
 @given(n=st.integers(1, 60))
@@ -25,21 +25,10 @@ def test_counts(n: int) -> None:
     assert densenet(n).edges == complete(n).edges
     assert edge_list(vgg(n)) == [(i, i + 1) for i in range(n + 1)]
     assert resnet(n).number_of_edges() == (n + 1) + n
-    assert residual(n).number_of_edges() == 1 + (n + 1) * n // 2
-
-
-@given(n=st.integers(1, 20))
-def test_a_residual_stage_is_its_sum_of_blocks(n: int) -> None:
     dag = residual(n)
     assert list(dag.succ[0]) == [1] and list(dag.pred[1]) == [0]
     for j in range(2, n + 2):
         assert list(dag.pred[j]) == list(range(1, j))
-
-
-def test_32_nodes() -> None:
-    assert complete(32).number_of_edges() == 561
-    assert resnet(32).number_of_edges() == 65
-    assert residual(32).number_of_edges() == 529
 
 
 @given(n=st.integers(1, 15), data=st.data())
@@ -48,10 +37,8 @@ def test_a_matrix_and_back(n: int, data: st.DataObject) -> None:
     matrix = np.zeros((n + 2, n + 2))
     for i, j in dag.edges:
         matrix[j, i] = data.draw(st.sampled_from([1.0, -0.5, 1e-300]))
-    kinds = (matrix, matrix != 0, matrix.tolist(), matrix.astype(np.float16) != 0)
-    assert edge_list(from_adjacency(kinds[0])) == edge_list(dag)
-    assert edge_list(from_adjacency(kinds[1])) == edge_list(dag)
-    assert edge_list(from_adjacency(kinds[2])) == edge_list(dag)
+    for kind in (matrix, matrix != 0, matrix.tolist()):
+        assert edge_list(from_adjacency(kind)) == edge_list(dag)
 
 
 CHAIN = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]])
@@ -88,7 +75,7 @@ def test_a_matrix_of_another_library_is_taken(matrix: object) -> None:
         (CHAIN.astype(str), "real numbers or bools, got <U"),
         (CHAIN.astype(complex), "real numbers or bools, got complex128"),
         (CHAIN.astype(object), "real numbers or bools, got object"),
-        (np.zeros((3, 3)), "nodes 1, 2 have no input edge"),
+        (np.zeros((3, 3)), "input edge, got none of nodes 1, 2"),
         (CHAIN[:2, :2], "at least 3 nodes"),
         (np.broadcast_to(np.int8(0), (10_001, 10_001)), "at most 10000 nodes"),
         (sparse.csr_matrix((10**6, 10**6)), "at most 10000 nodes, got 1000000"),
@@ -96,7 +83,5 @@ def test_a_matrix_of_another_library_is_taken(matrix: object) -> None:
     ],
 )
 def test_names_what_is_wrong_with_a_matrix(matrix: object, message: str) -> None:
-    from ddw_graph.wiring import WiringError
-
     with pytest.raises(WiringError, match=message):
         from_adjacency(matrix)
