@@ -83,7 +83,7 @@ def with_arguments(generator: str, options: Sequence[str]) -> str:
         WiringError: If the generator is unknown, or an argument is missing, not taken,
             or given twice.
     """
-    from ddw_graph.generators.texts import parse
+    from ddw_graph.generators.texts import plain_text
 
     pairs = []
     words = iter(options)
@@ -96,14 +96,10 @@ def with_arguments(generator: str, options: Sequence[str]) -> str:
         if not value:
             raise click.UsageError(f"Option {option!r} requires an argument.")
         pairs.append(f"{option[2:].replace('-', '_')}={value}")
-    if generator.startswith("file:"):
-        if pairs:
-            raise click.UsageError(
-                f"a file takes no arguments, got {' '.join(options)}"
-            )
-        return generator
+    if pairs and generator.startswith("file:"):
+        raise click.UsageError(f"a file takes no arguments, got {' '.join(options)}")
     joint = "," if ":" in generator else ":"
-    return str(parse(joint.join([generator, *([",".join(pairs)] if pairs else [])])))
+    return plain_text(joint.join([generator, ",".join(pairs)]) if pairs else generator)
 
 
 def wiring(text: str, *, n: int | None, seed: int) -> "nx.DiGraph":
@@ -118,9 +114,9 @@ def wiring(text: str, *, n: int | None, seed: int) -> "nx.DiGraph":
 
     if is_path(text):
         text = f"file:{text}"
-    return from_text(
-        text, n=DEFAULT_N if n is None and not has_n(text) else n, seed=seed
-    )
+    if n is None and not has_n(text):
+        n = DEFAULT_N
+    return from_text(text, n=n, seed=seed)
 
 
 def is_path(text: str) -> bool:

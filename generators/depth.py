@@ -22,12 +22,8 @@ def dilated(n: int, dilation: int, period: int) -> nx.DiGraph:
     stage with the output ``sum``.
 
     Args:
-        n: Number of computing nodes, at least 1.
         dilation: Distance between the nodes that a node reads, at least 1.
         period: Distance between the nodes that read more than one, at least 1.
-
-    Raises:
-        WiringError: If an argument is out of range.
 
     Example:
         >>> [sorted(dilated(5, 2, 2).pred[j]) for j in (3, 5, 6)]
@@ -68,9 +64,6 @@ def streams(n: int, width: int) -> nx.DiGraph:
     Args:
         n: Number of layers, at least 1.
         width: Number of streams, at least 1.
-
-    Raises:
-        WiringError: If an argument is out of range.
 
     Example:
         >>> dag = streams(2, 2)

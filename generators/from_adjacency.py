@@ -35,7 +35,6 @@ def from_adjacency(matrix: Any) -> nx.DiGraph:
         raise WiringError(
             f"an adjacency matrix holds real numbers or bools, got {array.dtype}"
         )
-    size = len(array)
     if not np.isfinite(array).all():
         row, column = np.argwhere(~np.isfinite(array))[0]
         raise WiringError(
@@ -46,7 +45,7 @@ def from_adjacency(matrix: Any) -> nx.DiGraph:
     if np.triu(present).any():
         raise WiringError(_why_not_lower(present))
     dag = nx.DiGraph()
-    dag.add_nodes_from(range(size))
+    dag.add_nodes_from(range(len(array)))
     # Sources outermost, as every generator orders its edges.
     sources, targets = np.nonzero(present.T)
     dag.add_edges_from(zip(sources.tolist(), targets.tolist(), strict=True))

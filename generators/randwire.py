@@ -21,12 +21,7 @@ def erdos_renyi(n: int, p: float, *, seed: int) -> nx.DiGraph:
     A node without an edge stays: the input feeds it, and it feeds the output.
 
     Args:
-        n: Number of computing nodes, at least 1.
         p: Probability of an edge, in ``[0, 1]``.
-        seed: Seed of this graph; equal arguments give equal graphs.
-
-    Raises:
-        WiringError: If an argument is out of range.
 
     Example:
         >>> list(erdos_renyi(2, 0.0, seed=0).edges)
@@ -46,12 +41,7 @@ def barabasi_albert(n: int, m: int, *, seed: int) -> nx.DiGraph:
     the computing nodes.
 
     Args:
-        n: Number of computing nodes.
         m: Edges that a new node brings, with ``1 <= m < n``.
-        seed: Seed of this graph; equal arguments give equal graphs.
-
-    Raises:
-        WiringError: If an argument is out of range.
 
     Example:
         >>> list(barabasi_albert(3, 2, seed=0).edges)
@@ -77,10 +67,8 @@ def watts_strogatz(n: int, k: int, p: float, *, seed: int) -> nx.DiGraph:
     nodes.
 
     Args:
-        n: Number of computing nodes.
         k: Ring neighbours of a node; even, with ``2 <= k < n``.
         p: Rewiring probability, in ``[0, 1]``.
-        seed: Seed of this graph; equal arguments give equal graphs.
 
     Raises:
         WiringError: If an argument is out of range, or none of 100 draws was connected.

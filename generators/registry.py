@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from types import MappingProxyType
-from typing import Any, ParamSpec, cast
+from typing import Any, ParamSpec
 
 import networkx as nx
 
@@ -21,8 +21,11 @@ GROUP = "ddw_graph.generators"
 P = ParamSpec("P")
 Kind = type[int] | type[float] | type[str]
 
-_CHECKS = {int: integer, float: number, str: text}
-_KINDS: dict[str, Kind] = {kind.__name__: kind for kind in _CHECKS}
+_CHECKS: dict[Kind, Callable[[str, object], Any]] = {
+    int: integer,
+    float: number,
+    str: text,
+}
 _REGISTERED: dict[str, Callable[..., nx.DiGraph]] = {}
 
 GENERATORS: Mapping[str, Callable[..., nx.DiGraph]] = MappingProxyType(_REGISTERED)
@@ -57,21 +60,9 @@ def register(
     """
 
     def registered(function: Callable[P, nx.Graph]) -> Callable[P, nx.DiGraph]:
-        kinds = argument_kinds(function)
-        signature = inspect.signature(function)
-
-        @functools.wraps(function)
-        def generator(*args: P.args, **kwargs: P.kwargs) -> nx.DiGraph:
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            for key, value in bound.arguments.items():
-                bound.arguments[key] = _checked(key, value, kinds[key])
-            made = cast(Callable[..., nx.Graph], function)(*bound.args, **bound.kwargs)
-            dag = _checked_result(name, made, bound.arguments["n"])
-            origin = wiring_text(name, bound.arguments)
-            dag.graph.update(wiring=origin, networkx=nx.__version__)
-            return dag
-
+        checks = {key: _CHECKS[kind] for key, kind in argument_kinds(function).items()}
+        checks["n"] = lambda _, n: node_count(n)
+        checks["seed"] = functools.partial(integer, least=0)
         taken = _place(_REGISTERED.get(name, function))
         # A module that is reloaded, or a notebook's cell that runs again, is no clash.
         if taken != _place(function):
@@ -82,6 +73,26 @@ def register(
             raise WiringError(
                 f"a generator's name must be letters, digits and _, got {name!r}"
             )
+
+        @functools.wraps(function)
+        def generator(*args: P.args, **kwargs: P.kwargs) -> nx.DiGraph:
+            bound = inspect.signature(function).bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = bound.arguments
+            given.update((key, checks[key](key, given[key])) for key in given)
+            made: Any = function(*bound.args, **bound.kwargs)
+            try:
+                dag = check(made)
+                found = len(computing_nodes(dag))
+                if found != given["n"]:
+                    raise WiringError(f"n must be {given['n']}, got n={found}")
+            except WiringError as error:
+                raise WiringError(
+                    f"the generator {name} must return a wiring: {error}"
+                ) from error
+            dag.graph.update(wiring=wiring_text(name, given), networkx=nx.__version__)
+            return dag
+
         _REGISTERED[name] = generator
         return generator
 
@@ -92,8 +103,8 @@ def argument_kinds(function: Callable[..., object]) -> dict[str, Kind]:
     """Returns the type of each argument of a generator, read from its signature.
 
     Raises:
-        WiringError: If the first is not ``n``, or one is not annotated as int, float or
-            str and has no default of these types.
+        WiringError: If the first is not ``n``, or one is neither annotated as int,
+            float or str nor has a default of these types.
 
     Example:
         >>> argument_kinds(GENERATORS["er"])
@@ -107,20 +118,21 @@ def argument_kinds(function: Callable[..., object]) -> dict[str, Kind]:
         )
     kinds: dict[str, Kind] = {}
     for key, parameter in parameters.items():
-        # The name alone: where annotations are postponed, they are texts.
+        # By name, since postponed annotations are texts.
         annotation = parameter.annotation
-        known = _KINDS.get(getattr(annotation, "__name__", annotation))
-        if known is None and annotation is parameter.empty:
-            known = int if key in ("n", "seed") else type(parameter.default)
-        if known not in _CHECKS or parameter.kind not in (
-            parameter.POSITIONAL_OR_KEYWORD,
-            parameter.KEYWORD_ONLY,
+        if annotation is parameter.empty:
+            annotation = int if key in ("n", "seed") else type(parameter.default)
+        name = getattr(annotation, "__name__", annotation)
+        known = [kind for kind in _CHECKS if kind.__name__ == name]
+        if not known or parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
         ):
             raise WiringError(
                 "a generator's arguments must be annotated as int, float or str, got "
                 f"{parameter} of {_place(function)}"
             )
-        kinds[key] = known
+        kinds[key] = known[0]
     return kinds
 
 
@@ -143,20 +155,19 @@ def generator_named(name: str) -> Callable[..., nx.DiGraph]:
     Raises:
         WiringError: If there is none, or its module cannot be imported.
     """
-    if name not in _REGISTERED:
-        for entry in entry_points(group=GROUP, name=name):
-            _register_imported(name, entry.load)
     if name in _REGISTERED:
         return _REGISTERED[name]
-    known = sorted({*_REGISTERED, *entry_points(group=GROUP).names})
-    hint = ""
-    if "." in name:
-        hint = (
-            "; a function of your own is imported where the command line names it, "
-            f"and else must be registered or an entry point of the group {GROUP}"
-        )
+    entries = entry_points(group=GROUP)
+    if name in entries.names:
+        _register_imported(name, entries[name].load)
+        return _REGISTERED[name]
+    known = ", ".join(sorted({*_REGISTERED, *entries.names}))
+    own = (
+        "; a function of your own is imported where the command line names it, and "
+        f"else must be registered or an entry point of the group {GROUP}"
+    )
     raise WiringError(
-        f"the generator must be {', '.join(known)} or file:PATH, got {name!r}{hint}"
+        f"the generator must be {known} or file:PATH, got {name!r}{own * ('.' in name)}"
     )
 
 
@@ -190,25 +201,6 @@ def _register_imported(name: str, load: Callable[[], Any]) -> None:
     # Importing may have registered it already.
     if name not in _REGISTERED:
         register(name)(function)
-
-
-def _checked(key: str, value: object, kind: Kind) -> int | float | str:
-    if key == "n":
-        return node_count(value)
-    if key == "seed":
-        return integer(key, value, least=0)
-    return cast(int | float | str, _CHECKS[kind](key, value))
-
-
-def _checked_result(name: str, made: Any, n: int) -> nx.DiGraph:
-    try:
-        dag = check(made)
-        found = len(computing_nodes(dag))
-        if found != n:
-            raise WiringError(f"it must have n={n} computing nodes, got {found}")
-    except WiringError as error:
-        raise WiringError(f"the generator {name} returns no wiring: {error}") from error
-    return dag
 
 
 def _place(function: Callable[..., object]) -> str:

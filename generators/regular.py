@@ -1,6 +1,4 @@
-"""Wirings that their number of nodes determines."""
-
-from collections.abc import Iterable
+"""Wirings that ``n``, the number of computing nodes, determines."""
 
 import networkx as nx
 
@@ -12,18 +10,12 @@ from ddw_graph.generators.registry import register
 def complete(n: int) -> nx.DiGraph:
     """Returns the complete DAG: an edge from every node to every later one.
 
-    Args:
-        n: Number of computing nodes, at least 1.
-
-    Raises:
-        WiringError: If ``n`` is out of range.
-
     Example:
         >>> list(complete(1).edges)
         [(0, 1), (0, 2), (1, 2)]
     """
     check_edges((n + 2) * (n + 1) / 2, n=n)
-    return _graph(n, ((i, j) for i in range(n + 2) for j in range(i + 1, n + 2)))
+    return nx.DiGraph((i, j) for i in range(n + 2) for j in range(i + 1, n + 2))
 
 
 @register("densenet")
@@ -32,12 +24,6 @@ def densenet(n: int) -> nx.DiGraph:
 
     As a set of edges it is the complete DAG. DenseNet concatenates the inputs of a
     node; a stage adds them.
-
-    Args:
-        n: Number of computing nodes, at least 1.
-
-    Raises:
-        WiringError: If ``n`` is out of range.
 
     Source:
         Huang et al. 2017, arXiv:1608.06993.
@@ -49,17 +35,11 @@ def densenet(n: int) -> nx.DiGraph:
 def vgg(n: int) -> nx.DiGraph:
     """Returns the chain: every node receives from the one before it.
 
-    Args:
-        n: Number of computing nodes, at least 1.
-
-    Raises:
-        WiringError: If ``n`` is out of range.
-
     Example:
         >>> list(vgg(2).edges)
         [(0, 1), (1, 2), (2, 3)]
     """
-    return _graph(n, ((i, i + 1) for i in range(n + 1)))
+    return nx.path_graph(n + 2, create_using=nx.DiGraph)
 
 
 @register("resnet")
@@ -69,19 +49,12 @@ def resnet(n: int) -> nx.DiGraph:
     The edges ``i -> i+1`` are the chain, the edges ``i -> i+2`` pass over one node. For
     the DAG that a residual network's blocks unroll to see :func:`residual`.
 
-    Args:
-        n: Number of computing nodes, at least 1.
-
-    Raises:
-        WiringError: If ``n`` is out of range.
-
     Example:
         >>> list(resnet(2).edges)
         [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)]
     """
-    return _graph(
-        n, ((i, j) for i in range(n + 1) for j in (i + 1, i + 2) if j < n + 2)
-    )
+    pairs = ((i, j) for i in range(n + 1) for j in (i + 1, i + 2))
+    return nx.DiGraph((i, j) for i, j in pairs if j < n + 2)
 
 
 @register("residual")
@@ -91,12 +64,6 @@ def residual(n: int) -> nx.DiGraph:
     The input feeds node 1 only; the computing nodes and the output form a complete DAG:
     a node receives from all before it, as ``x + block(x)`` adds them up.
 
-    Args:
-        n: Number of computing nodes, at least 1.
-
-    Raises:
-        WiringError: If ``n`` is out of range.
-
     Example:
         >>> list(residual(2).edges)
         [(0, 1), (1, 2), (1, 3), (2, 3)]
@@ -105,12 +72,6 @@ def residual(n: int) -> nx.DiGraph:
         Veit et al. 2016, arXiv:1605.06431.
     """
     check_edges((n + 1) * n / 2 + 1, n=n)
-    later = ((i, j) for i in range(1, n + 2) for j in range(i + 1, n + 2))
-    return _graph(n, (edge for part in ([(0, 1)], later) for edge in part))
-
-
-def _graph(n: int, edges: Iterable[tuple[int, int]]) -> nx.DiGraph:
-    dag = nx.DiGraph()
-    dag.add_nodes_from(range(n + 2))
-    dag.add_edges_from(edges)
+    dag = nx.DiGraph([(0, 1)])
+    dag.add_edges_from((i, j) for i in range(1, n + 2) for j in range(i + 1, n + 2))
     return dag

@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from ddw_graph.errors import RunError
 from ddw_graph.generators.registry import wiring_text
-from ddw_graph.generators.texts import parse
+from ddw_graph.generators.texts import plain_text
 
 Value: TypeAlias = bool | int | float | str
 Point: TypeAlias = dict[str, Value]
@@ -69,8 +69,7 @@ class Family:
 
     def text(self, values: Mapping[str, Value]) -> str:
         """Returns the wiring of some arguments."""
-        text = wiring_text(self.name, values)
-        return text if text.startswith("file:") else str(parse(text))
+        return plain_text(wiring_text(self.name, values))
 
     def ends(self) -> Iterator[str]:
         """Gives a wiring for each end of each argument, the others at their first."""

@@ -1,6 +1,7 @@
 """``ddw-graph build``: what it prints, what it writes, what it refuses."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from ddw_graph.cli.main import main
 from ddw_graph.generators import watts_strogatz
+from ddw_graph.generators.texts import text_kinds
 from ddw_graph.wiring import describe, edge_list, load, save, to_dict
 
 WS = ["--generator", "ws", "--k", "4", "--p", "0.75"]
@@ -34,7 +36,7 @@ def test_prints_what_was_built_and_writes_it(folder: Path) -> None:
     found = describe(dag)
     assert result.exit_code == 0
     lines = [line.split() for line in result.stdout.splitlines()]
-    assert lines[0] == ["ws", "n=32,", "k=4,", "p=0.75,", "seed=0"]
+    assert lines[0] == ["ws:n=32,k=4,p=0.75,seed=0"]
     said = {line[0]: line[1] for line in lines[1:]}
     assert said["nodes"] == "34"
     for name in ("edges", "depth", "sources", "sinks", "paths"):
@@ -103,34 +105,58 @@ def test_what_json_prints_can_be_read_as_a_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "arguments"),
+    ("options", "text"),
     [
-        ("--generator ws --k 6 --p 0.1", {"n": 32, "k": 6, "p": 0.1, "seed": 0}),
-        ("--generator ws:k=6 --p 0.1 --n 9", {"n": 9, "k": 6, "p": 0.1, "seed": 0}),
-        ("--generator er --p 0.3 --seed 4", {"n": 32, "p": 0.3, "seed": 4}),
-        ("--generator ba --m 7 --n 12", {"n": 12, "m": 7, "seed": 0}),
-        ("--generator ba:n=12,m=7", {"n": 12, "m": 7, "seed": 0}),
-        ("--generator complete --seed 4", {"n": 32}),
+        ("--generator ws --k 6 --p 0.1", "ws:n=32,k=6,p=0.1,seed=0"),
+        ("--generator ws:k=6 --p=0.1 --n 9", "ws:n=9,k=6,p=0.1,seed=0"),
+        ("--p 0.3 --generator er --seed 4", "er:n=32,p=0.3,seed=4"),
+        ("--generator ba --m 7 --n 12", "ba:n=12,m=7,seed=0"),
+        ("--generator ba:n=12,m=7", "ba:n=12,m=7,seed=0"),
+        ("--generator complete --seed 4", "complete:n=32"),
+        (
+            "--generator own_graphs.fan --n 4 --first-node 2",
+            "own_graphs.fan:n=4,first_node=2",
+        ),
+        ("--generator own_graphs.fan:first_node=1", "own_graphs.fan:n=32,first_node=1"),
     ],
 )
-def test_every_option_takes_effect(options: str, arguments: dict[str, float]) -> None:
+def test_every_option_takes_effect(
+    options: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.path", [*sys.path])
+    Path("own_graphs.py").write_text(OWN)
     printed = json.loads(build(*options.split(), "--json").stdout)
-    assert printed["arguments"] == arguments
+    assert printed["wiring"] == text
+    assert printed["generator"] == text.partition(":")[0]
+
+
+OWN = """
+import networkx as nx
+
+def fan(n: int, first_node: int = 1):
+    dag = nx.path_graph(n + 2, create_using=nx.DiGraph)
+    dag.add_edges_from((first_node, j) for j in range(first_node + 1, n + 2))
+    return dag
+"""
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--generator complete --k 4", "complete takes no argument but n, got k"),
-        ("--generator vgg --p 0.5", "vgg takes no argument but n, got p"),
-        ("--generator ba --m 5 --k 4", "ba takes m, got k"),
-        ("--generator ws --k 4", "p is missing"),
-        ("--generator ws:k=4,p=0.1 --k 6", "k is given twice"),
+        ("--generator complete --k 4", "complete takes n, got k"),
+        ("--generator ba --m 5 --grahpml 4", "ba takes n and m, got grahpml"),
+        ("--generator ws --k 4", "ws needs k and p, as in ws:k=...,p=..."),
+        ("--generator ws --p 0.5 --k", "Option '--k' requires an argument"),
+        ("--generator ws ws", "unexpected extra argument (ws)"),
+        ("--generator ws:k=4,p=0.1 --k 6", "k must be given once"),
         ("--generator ws --k 3 --p 0.5", "k must be even"),
-        ("--generator ba:n=9,m=2 --n 8", "says n=9, but n=8 is asked for"),
+        ("--generator ba:n=9,m=2 --n 8", "n must be 9, that of ba:n=9,m=2, got n=8"),
         ("--generator er --p 0.5 --seed -1", "seed must be at least 0"),
-        ("--generator nets", "unknown generator 'nets'; known are complete"),
-        ("--generator file:a.json --k 4", "a file has its arguments already, got --k"),
+        ("--generator nets", "the generator must be ba, complete"),
+        ("--generator no.nets", "no.nets must be importable: No module named 'no'"),
+        ("--generator no:nets", "a function of your own MODULE.FUNCTION, got 'nets'"),
+        ("--generator complete --n 9998", "must have at most 5,000,000 edges, got"),
+        ("--generator file:a.json --k 4", "a file takes no arguments, got --k 4"),
         ("--generator complete --edges fixed", "--edges needs --model"),
         ("--generator complete --plot a.gif", "a picture is .png, .svg or .pdf"),
         ("--generator complete --out no/a.json", "no/a.json: No such file"),
@@ -143,6 +169,14 @@ def test_refuses_in_one_line_and_writes_nothing(
     assert result.exit_code == 2
     assert message in result.stderr and result.stderr.count("\n") == 1
     assert not list(folder.iterdir())
+
+
+def test_the_help_names_every_generator_with_its_arguments() -> None:
+    shown = " ".join(build("--help").output.split())
+    for name in ("complete", "er", "ba", "ws", "dilated", "streams"):
+        given = [key for key in text_kinds(name) if key != "n"]
+        options = " and ".join(f"--{key}" for key in given)
+        assert (f"{name} with {options}" if given else name) in shown
 
 
 def test_a_file_of_ones_own(folder: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_function_that_takes_a_seed_gets_one_of_each_stage() -> None:
         (lambda n: nx.DiGraph([(0, 1)]), [1], "stage 1: .*at least 3"),
         (vgg, [None], "stage 1: a function from n to a DAG needs n"),
         ("vgg", [3, None], "stage 2: vgg needs n"),
-        ("vgg:n=4", [4, 3], "stage 2: n must be that of vgg:n=4, got n=3"),
+        ("vgg:n=4", [4, 3], "stage 2: n must be 4, that of vgg:n=4, got n=3"),
         (nx.DiGraph([(0, 1), (1, 1), (1, 2)]), [1], "stage 1: .*self-loop"),
     ],
 )
