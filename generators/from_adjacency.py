@@ -29,21 +29,28 @@ def from_adjacency(matrix: Any) -> nx.DiGraph:
     array = _array(matrix)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         raise WiringError(
-            f"an adjacency matrix must be square, N x N, got the shape {array.shape}"
+            f"an adjacency matrix must be square, got the shape {array.shape}"
         )
     if array.dtype.kind not in "biuf":
         raise WiringError(
-            f"an adjacency matrix holds real numbers or bools, got {array.dtype}"
+            f"an adjacency matrix must hold real numbers or bools, got {array.dtype}"
         )
     if not np.isfinite(array).all():
         row, column = np.argwhere(~np.isfinite(array))[0]
         raise WiringError(
-            f"an adjacency matrix holds finite numbers, got "
+            "an adjacency matrix must hold finite numbers, got "
             f"{array[row, column]} at [{row}, {column}]"
         )
     present = array != 0
     if np.triu(present).any():
-        raise WiringError(_why_not_lower(present))
+        row, column = np.argwhere(np.triu(present))[0]
+        found = f"an entry at [{row}, {column}]"
+        if not np.tril(present).any():
+            found = "an upper triangular one: pass its transpose"
+        raise WiringError(
+            "an adjacency matrix must be strictly lower triangular (rows receive), "
+            f"got {found}"
+        )
     dag = nx.DiGraph()
     dag.add_nodes_from(range(len(array)))
     # Sources outermost, as every generator orders its edges.
@@ -56,24 +63,15 @@ def _array(matrix: Any) -> np.ndarray:
     """Returns a matrix as an array of NumPy's."""
     size = max(getattr(matrix, "shape", None) or (0,))
     if size > MAX_NODES:  # before a sparse one is made dense
-        raise WiringError(f"a wiring has at most {MAX_NODES} nodes, got {size}")
+        raise WiringError(f"a wiring must have at most {MAX_NODES} nodes, got {size}")
     try:
         # PyTorch's, which may learn, be sparse, or lie on another device; SciPy's.
         for method in ("detach", "to_dense", "cpu", "toarray"):
             if hasattr(matrix, method):
                 matrix = getattr(matrix, method)()
         return np.asarray(matrix)
-    except ValueError as error:
-        raise WiringError("an adjacency matrix must have rows of one length") from error
-    except (TypeError, NotImplementedError) as error:
+    except (TypeError, ValueError, NotImplementedError) as error:
         raise WiringError(
-            f"an adjacency matrix must hold numbers that NumPy can read, got {error}"
+            "an adjacency matrix must be numbers in rows of one length, which NumPy "
+            f"reads, got {str(error).splitlines()[0]}"
         ) from error
-
-
-def _why_not_lower(present: np.ndarray) -> str:
-    rule = "an adjacency matrix must be strictly lower triangular (rows receive)"
-    if not np.tril(present).any():
-        return f"{rule}, got an upper triangular one: pass its transpose"
-    row, column = np.argwhere(np.triu(present))[0]
-    return f"{rule}, got an entry at [{row}, {column}]"

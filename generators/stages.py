@@ -43,27 +43,19 @@ def stage_wirings(
         >>> [len(dag) - 2 for dag in stage_wirings("ws:k=4,p=0.75", [16, 32], seed=0)]
         [16, 32]
     """
-    if isinstance(wiring, str | nx.Graph) or callable(wiring):
+    if isinstance(wiring, str) or not isinstance(wiring, Sequence):
         wiring = [wiring] * len(nodes)
-    if not isinstance(wiring, Sequence):
-        raise WiringError(
-            "wiring must be a DAG, a text, a function from n to a DAG, or a list of "
-            f"one of these a stage, got a {type(wiring).__name__}"
-        )
     if len(wiring) != len(nodes):
         raise WiringError(
             f"a list of wirings must have one for each of the {len(nodes)} stages, "
             f"got {len(wiring)}"
         )
     dags = []
-    seeds = stage_seeds(seed, len(nodes))
-    for stage, (one, n, child) in enumerate(
-        zip(wiring, nodes, seeds, strict=True), start=1
-    ):
+    for one, n, child in zip(wiring, nodes, stage_seeds(seed, len(nodes)), strict=True):
         try:
             dags.append(_stage(one, n, child))
         except WiringError as error:
-            raise WiringError(f"stage {stage}: {error}") from error
+            raise WiringError(f"stage {len(dags) + 1}: {error}") from error
     return dags
 
 
@@ -86,18 +78,12 @@ def stage_seeds(seed: int, stages: int) -> list[int]:
 def _stage(wiring: StageWiring, n: int | None, seed: int) -> nx.DiGraph:
     if isinstance(wiring, str):
         return from_text(wiring, n=n, seed=seed)
-    if isinstance(wiring, nx.Graph):
-        dag = check(wiring)
-    elif not callable(wiring):
-        raise WiringError(
-            "a stage's wiring must be a DAG, a text, or a function from n to a DAG, "
-            f"got a {type(wiring).__name__}"
-        )
-    elif n is None:
-        raise WiringError("a function from n to a DAG needs n, and the stage has none")
-    else:
+    if callable(wiring):
+        if n is None:
+            raise WiringError("a function from n to a DAG needs n, got a stage without")
         takes_seed = "seed" in inspect.signature(wiring).parameters
-        dag = check(wiring(n, seed=seed) if takes_seed else wiring(n))
+        wiring = wiring(n, seed=seed) if takes_seed else wiring(n)
+    dag = check(wiring)
     found = len(computing_nodes(dag))
     if n is not None and found != n:
         raise WiringError(

@@ -32,9 +32,6 @@ def check(dag: Any) -> nx.DiGraph:
     the attribute ``operation="identity"`` computes nothing; other attributes do not
     matter. Takes time proportional to the number of edges.
 
-    Args:
-        dag: The graph in question.
-
     Raises:
         WiringError: If a rule does not hold; the message states the rule and what came.
 

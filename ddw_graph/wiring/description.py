@@ -53,11 +53,7 @@ def describe(dag: nx.DiGraph, *, distances: bool = True) -> Description:
     node, which takes n times as long.
 
     Args:
-        dag: The wiring.
         distances: Whether to measure clustering and path length too.
-
-    Raises:
-        WiringError: If ``dag`` is no wiring.
 
     Example:
         >>> found = describe(nx.DiGraph([(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)]))

@@ -38,12 +38,6 @@ class WiringDiff:
             self.shared + len(self.only_first) + len(self.only_second)
         )
 
-    @property
-    def equal(self) -> bool:
-        """Whether they are the same wiring."""
-        same = self.nodes[0] == self.nodes[1] and self.similarity == 1.0
-        return same and not self.reweighted and not self.computing
-
     def as_dict(self) -> dict[str, Any]:
         """Returns the fields and the similarity by name, ready for JSON."""
         return {**asdict(self), "similarity": self.similarity}
@@ -51,9 +45,6 @@ class WiringDiff:
 
 def diff(first: nx.DiGraph, second: nx.DiGraph) -> WiringDiff:
     """Returns the edges that two wirings share, and those of one only.
-
-    Raises:
-        WiringError: If either is no wiring.
 
     Example:
         >>> chain = nx.DiGraph([(0, 1), (1, 2)])

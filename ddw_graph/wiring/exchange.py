@@ -20,12 +20,10 @@ def to_graphml(
     is not touched.
 
     Args:
-        dag: The wiring.
         path: The file; its folder must exist.
         overwrite: Whether to replace a file of other content.
 
     Raises:
-        WiringError: If ``dag`` is no wiring.
         FileError: If the file exists with other content and may not be replaced.
         OSError: If the folder or the disk refuses.
     """
@@ -41,9 +39,6 @@ def to_graphml(
 
 def to_dot(dag: nx.DiGraph) -> str:
     """Returns a wiring in Graphviz's DOT language, drawn from left to right.
-
-    Raises:
-        WiringError: If ``dag`` is no wiring.
 
     Example:
         >>> print(to_dot(nx.DiGraph([(0, 1), (1, 2)])))

@@ -31,7 +31,6 @@ def save(
     touched.
 
     Args:
-        dag: The wiring.
         path: The file; its folder must exist.
         overwrite: Whether to replace a file of other content.
 
@@ -74,9 +73,6 @@ def load(path: str | os.PathLike[str]) -> nx.DiGraph:
     A file is not trusted: its size, form and counts are checked before a graph is
     built, every edge before it enters one, and no file makes this take more time or
     memory than in proportion to its size.
-
-    Args:
-        path: The file.
 
     Raises:
         WiringError: If it cannot be read or holds no wiring; the message, of one line,

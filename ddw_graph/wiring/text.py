@@ -18,12 +18,6 @@ def text_drawing(dag: nx.DiGraph) -> str:
     lines repeat the numbers, read downwards. ``=`` marks identity nodes.
     Above ``MAX_COLUMNS`` nodes a row lists its inputs instead.
 
-    Args:
-        dag: The wiring.
-
-    Raises:
-        WiringError: If ``dag`` is no wiring.
-
     Example:
         >>> print(text_drawing(nx.DiGraph([(0, 1), (0, 2), (1, 2), (2, 3)])))
         0 input   0

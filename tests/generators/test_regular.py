@@ -67,7 +67,7 @@ def test_a_matrix_of_another_library_is_taken(matrix: object) -> None:
         (CHAIN + np.eye(3), r"strictly lower triangular .* entry at \[0, 0\]"),
         (CHAIN * np.nan, r"finite numbers, got nan at \[0, 0\]"),
         (np.where(CHAIN, np.inf, 0), r"finite numbers, got inf at \[1, 0\]"),
-        (CHAIN[:2], r"square, N x N, got the shape \(2, 3\)"),
+        (CHAIN[:2], r"square, got the shape \(2, 3\)"),
         (CHAIN[0], r"got the shape \(3,\)"),
         (CHAIN[None], r"got the shape \(1, 3, 3\)"),
         (3, r"got the shape \(\)"),
@@ -79,7 +79,10 @@ def test_a_matrix_of_another_library_is_taken(matrix: object) -> None:
         (CHAIN[:2, :2], "at least 3 nodes"),
         (np.broadcast_to(np.int8(0), (10_001, 10_001)), "at most 10000 nodes"),
         (sparse.csr_matrix((10**6, 10**6)), "at most 10000 nodes, got 1000000"),
-        (torch.ones(3, 3, device="meta"), "must hold numbers that NumPy can read, got"),
+        (
+            torch.ones(3, 3, device="meta"),
+            "numbers in rows of one length",
+        ),
     ],
 )
 def test_names_what_is_wrong_with_a_matrix(matrix: object, message: str) -> None:

@@ -116,16 +116,12 @@ def test_every_file_keeps_edges_weights_and_identity_nodes(
     )
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.int64, Fraction], ids=str)
-def test_a_weight_may_be_any_real_number(
-    kind: Callable[[int], Any], tmp_path: Path
-) -> None:
-    dag = nx.DiGraph([(0, 1), (1, 2)])
-    dag.edges[0, 1]["weight"] = kind(3)
-    save(dag, tmp_path / "a.json")
+@pytest.mark.parametrize("number", [np.float32(3), np.int64(3), Fraction(3)])
+def test_a_weight_may_be_any_real_number(number: Any, tmp_path: Path) -> None:
+    dag = nx.DiGraph([(0, 1, {"weight": number}), (1, 2)])
     to_graphml(dag, tmp_path / "a.graphml")
     read = nx.read_graphml(tmp_path / "a.graphml", node_type=int)
-    for again in (load(tmp_path / "a.json"), read):
+    for again in (from_dict(json.loads(json.dumps(to_dict(dag)))), read):
         assert edge_attributes(again) == (3.0, 1.0)
 
 
@@ -165,15 +161,11 @@ def test_a_file_has_a_weight_for_each_edge_or_none(weights: Any) -> None:
         from_dict({**OWN, "weights": weights})
 
 
-def test_a_description_beside_the_edges_is_ignored() -> None:
+def test_more_keys_and_a_byte_order_mark_are_no_obstacle(tmp_path: Path) -> None:
     described = {**OWN, "depth": 2, "paths": 1, "sources": 1, "notes": ["mine"]}
-    assert edge_list(from_dict(described)) == [(0, 1), (1, 2)]
-
-
-def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
-    path.write_text(json.dumps(OWN), encoding="utf-8-sig")
-    assert len(load(path)) == 3
+    path.write_text(json.dumps(described), encoding="utf-8-sig")
+    assert edge_list(load(path)) == [(0, 1), (1, 2)]
 
 
 @pytest.mark.parametrize(
@@ -281,9 +273,9 @@ HOSTILE = {
         "a number with too many digits",
     ),
     "graphml": (b"<graphml/>", "must be JSON"),
-    "a million nodes": (
-        json.dumps({**LINKED, "nodes": [{"id": i} for i in range(10**6)]}).encode(),
-        "at most 10000 nodes, got 1000000",
+    "many nodes": (
+        json.dumps({**LINKED, "nodes": [{"id": i} for i in range(10**5)]}).encode(),
+        "at most 10000 nodes, got 100000",
     ),
 }
 
@@ -299,30 +291,20 @@ def test_a_hostile_file_is_one_line_that_names_it(name: str, tmp_path: Path) -> 
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_and_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(WiringError, match="not a regular file"):
-        load(tmp_path)
-    with pytest.raises(WiringError, match="no such file"):
-        load(tmp_path / "missing.json")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (".", "not a regular file"),
+        ("missing.json", "no such file"),
+        ("/dev/zero", "not a regular file"),
+    ],
+)
+def test_what_is_no_file_is_not_read(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(WiringError, match=message):
+        load(tmp_path / name)
 
 
-@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
-def test_an_endless_file_is_not_read() -> None:
-    with pytest.raises(WiringError, match="not a regular file"):
-        load("/dev/zero")
-
-
-def test_size_is_known_before_reading(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.json"
-    save(complete(3), path)
-    monkeypatch.setattr(files, "MAX_BYTES", 100)
-    with pytest.raises(WiringError, match="at most 100 bytes, got"):
-        load(path)
-
-
-def test_lists_are_counted_before_parsing(
+def test_size_and_lists_are_counted_before_parsing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.json"
@@ -330,14 +312,16 @@ def test_lists_are_counted_before_parsing(
     monkeypatch.setattr(files, "_MAX_LISTS", 50)
     with pytest.raises(WiringError, match="at most 50 lists"):
         load(path)
-
-
-def test_a_claim_of_many_nodes_builds_none(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps({**OWN, "nodes": 10**6}))
-    tracemalloc.start()
-    with pytest.raises(WiringError, match="at most"):
+    monkeypatch.setattr(files, "MAX_BYTES", 100)
+    with pytest.raises(WiringError, match="at most 100 bytes, got"):
         load(path)
+
+
+@pytest.mark.parametrize("claim", [{"nodes": 10**6}, {"nodes": 10_001, "edges": 9}])
+def test_a_claim_of_many_nodes_builds_none(claim: dict[str, int]) -> None:
+    tracemalloc.start()
+    with pytest.raises(WiringError, match="at most|length of edge_list"):
+        from_dict({**OWN, **claim})
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2**20
@@ -348,67 +332,52 @@ def test_a_file_is_never_overwritten_unasked(tmp_path: Path) -> None:
     assert save(complete(3), path)
     before = path.read_bytes()
     assert not save(complete(3), path)
-    with pytest.raises(FileError, match="a.json is there already, with other"):
+    with pytest.raises(FileError, match="a.json"):
         save(complete(4), path)
     assert path.read_bytes() == before
     assert save(complete(4), path, overwrite=True)
     assert len(load(path)) == 6
 
 
-def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "a.json").mkdir()
+@pytest.mark.parametrize("name", ["", ".", "/", "folder"])
+def test_only_a_regular_file_is_written(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
     for overwrite in (False, True):
-        with pytest.raises(FileError, match="only a regular file is ever replaced"):
-            save(complete(3), tmp_path / "a.json", overwrite=overwrite)
+        with pytest.raises(FileError, match="a file needs a name|regular file"):
+            save(complete(3), name, overwrite=overwrite)
 
 
-@pytest.mark.parametrize("name", ["", ".", "/"])
-def test_a_file_needs_a_name(name: str) -> None:
-    with pytest.raises(FileError, match="a file needs a name"):
-        save(complete(3), name)
-
-
-def test_no_wiring_leaves_no_file(tmp_path: Path) -> None:
+def test_what_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(WiringError, match="self-loop"):
         save(nx.DiGraph([(0, 1), (1, 1), (1, 2)]), tmp_path / "a.json")
     assert not list(tmp_path.iterdir())
-
-
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "a.json"
     with pytest.raises(FileNotFoundError) as caught:
         save(complete(3), path)
     assert caught.value.filename == str(path)
 
 
-def test_a_full_disk_leaves_the_old_file(
+def test_a_full_disk_or_an_interruption_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "a.json"
-    save(complete(3), path)
-    before = path.read_bytes()
-
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def interrupted() -> Iterator[bytes]:
+        yield b"new"
+        raise KeyboardInterrupt
+
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt):
+        write_bytes(path, interrupted(), overwrite=True)
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left") as caught:
         save(complete(4), path, overwrite=True)
     assert caught.value.filename == str(path)
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_an_interrupted_writing_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "a"
-    path.write_bytes(b"old")
-
-    def parts() -> Iterator[bytes]:
-        yield b"new"
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_bytes(path, parts(), overwrite=True)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
