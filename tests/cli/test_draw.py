@@ -61,7 +61,7 @@ def test_a_picture_is_replaced_only_when_asked(tmp_path: Path) -> None:
     [
         (("complete", "--style", "arcs"), "--style needs --out"),
         (("complete", "--out", "a.txt"), "a picture is .png, .svg or .pdf, got '.txt'"),
-        (("nonesuch",), "unknown generator 'nonesuch'"),
+        (("nonesuch",), "file:PATH, got 'nonesuch'"),
         (("nonesuch.json",), "nonesuch.json: no such file"),
         (("ws",), "ws needs k and p"),
     ],

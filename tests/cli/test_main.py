@@ -78,8 +78,8 @@ def test_a_command_says_in_its_help_what_the_table_says() -> None:
         (["nonsense"], "No such command 'nonsense'. (see ddw-graph --help)"),
         (["build"], "Missing option '--generator'. (see ddw-graph build --help)"),
         (["build", "--generator", "ws", "--n", "x"], "'x' is not a valid integer"),
-        (["build", "--colour"], "--colour"),
-        (["build", "--generator", "ws"], "ws needs k and p, e.g. ws:k=4,p=0.75"),
+        (["draw", "--colour"], "--colour"),
+        (["build", "--generator", "ws"], "ws needs k and p, as in ws:k=...,p=..."),
         (["draw"], "Missing argument 'WIRING'"),
     ],
 )

@@ -53,10 +53,13 @@ from tests.experiments.small import plan
         ({"axes": {"edges": ["learned", "x"]}}, "axes.edges: edges must be one of"),
         ({"axes": {"wiring": "ws:k=4,p=0.5"}}, "axes.wiring must be a list"),
         ({"axes": {"wiring": ["ws:k=4"]}}, "axes.wiring: ws needs k and p"),
-        ({"axes": {"wiring": [{"generator": "ws", "m": 2}]}}, "ws takes k and p"),
+        (
+            {"axes": {"wiring": [{"generator": "ws", "m": 2}]}},
+            "ws may hold n, k, p, got m",
+        ),
         (
             {"axes": {"wiring": [{"generator": "ws", "q": 2}]}},
-            "axes.wiring ws may hold n, k, p, m, dilation, period, width, got q = 2",
+            "axes.wiring ws may hold n, k, p, got q = 2",
         ),
         (
             {"axes": {"wiring": [{"generator": "ws", "k": [], "p": 0.5}]}},
