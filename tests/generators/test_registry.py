@@ -178,7 +178,7 @@ def test_a_dotted_name_that_is_no_generator(name: str, message: str) -> None:
 def test_a_module_named_in_a_file_is_never_imported(own: Path) -> None:
     from ddw_graph import load as load_network
     from ddw_graph import save as save_network
-    from ddw_graph.sweeping.spec import read_spec
+    from ddw_graph.experiments.spec import read_spec
 
     text = "own_wirings.hubs:n=2,count=1,p=0.5,seed=0"
     sys.path.append(str(own.parent))
