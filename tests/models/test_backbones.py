@@ -250,7 +250,7 @@ def test_timm_never_hears_of_a_name_that_it_would_look_up_elsewhere(
         ("resnet18", generators.vgg(3), r"stage 1: .* 2 computing nodes .* n=3"),
         ("resnet18", [generators.vgg(2)] * 3, "each of the 4 stages, got 3"),
         ("resnet18", lambda n: generators.vgg(n + 1), "stage 1: .* got a DAG with n=3"),
-        ("resnet18", "complete:n=3", "stage 1: .* n=3, but n=2 is asked for"),
+        ("resnet18", "complete:n=3", "stage 1: n must be 3, .* got n=2"),
     ],
 )
 def test_a_wiring_has_a_node_for_every_block(
