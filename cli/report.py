@@ -11,9 +11,9 @@ from ddw_graph.cli.options import JSON_OPTION
 @click.argument("folder", type=click.Path(path_type=Path))
 @JSON_OPTION
 def report(folder: Path, as_json: bool) -> None:
-    """Write the report of an experiment's FOLDER, also while it runs.
+    """Write the report of an experiment's FOLDER again.
 
-    Tables and pictures of the runs that have finished, as compare, ablate and sweep
+    It works while runs are trained, too. Tables and pictures of the runs that have finished, as compare, ablate and sweep
     write them at their end.
     """
     from ddw_graph.cli.experiment import report

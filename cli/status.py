@@ -14,9 +14,9 @@ from ddw_graph.printable import printable
 @click.argument("folder", type=click.Path(path_type=Path))
 @JSON_OPTION
 def status(folder: Path, as_json: bool) -> None:
-    """Show the status of the runs in an experiment's FOLDER, also while it runs.
+    """Show the status of the runs in an experiment's FOLDER.
 
-    A line for each run that is running or has failed, and the counts of all.
+    It works while they are trained, too. A line for each run that is running or has failed, and the counts of all.
     """
     from ddw_graph.experiments.folder import ExperimentFolder
 

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import pickle
 import platform
 import warnings
 import zipfile
@@ -216,7 +215,8 @@ class RunFolder:
             missing = {"model", "optimizer", "history"} - set(state)
         except Exception as error:  # a damaged file can make the reader raise anything
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            if isinstance(error, pickle.UnpicklingError):
+            # By its name: nothing here imports pickle.
+            if type(error).__name__ == "UnpicklingError":
                 reason = "it holds more than tensors, numbers and text"
             raise RunError(f"{path} must be a whole checkpoint: {reason}") from error
         if missing:
