@@ -16,7 +16,8 @@ from ddw_graph.printable import printable
 def status(folder: Path, as_json: bool) -> None:
     """Show the status of the runs in an experiment's FOLDER.
 
-    It works while they are trained, too. A line for each run that is running or has failed, and the counts of all.
+    It works while they are trained, too: a line for each run that is running or has
+    failed, and the counts of all.
     """
     from ddw_graph.experiments.folder import ExperimentFolder
 
