@@ -1,8 +1,6 @@
 """Collecting: the weight of every edge for every sample of a data set."""
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +11,19 @@ from torch.utils.data import Dataset, Subset
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.outputs import outputs
-from ddw_graph.training.collecting import CollectionWriter, from_rows, sample_rows
+from ddw_graph.training.collecting import (
+    from_rows,
+    positions_of,
+    sample_rows,
+    write_collection,
+)
 from ddw_graph.training.collection import Collection, open_collection
-from ddw_graph.training.evaluation import default_batch
-from ddw_graph.training.loading import batches
-from ddw_graph.training.position_writer import position_writer
+from ddw_graph.training.evaluation import outputs_for
 
 
 def collect(
     network: Network,
-    images: Dataset[Any],
+    samples: Dataset[Any],
     folder: Path | None = None,
     *,
     classes: Sequence[str] = (),
@@ -39,19 +39,19 @@ def collect(
     it. Without one, the collection is in memory only.
 
     Args:
-        network: The network, in whose precision the images are evaluated.
-        images: Images with labels, such as ``ImageData.test_inputs()``, or windows of a
-            text.
+        network: The network, in whose precision the samples are evaluated.
+        samples: Images with labels, such as ``ImageData.test_inputs()``, or windows of
+            a text.
         folder: Where the collection goes.
         classes: Name of each class; none where samples have no classes.
-        batch_size: Images in a batch; by default that of ``default_batch``.
-        workers: Processes that load images.
+        batch_size: Samples in a batch; by default that of ``default_batch``.
+        workers: Processes that load samples.
         overwrite: Whether a collection in the folder may be replaced.
-        progress: Called with the number of images done.
-        seen: Called with each batch of images.
+        progress: Called with the number of samples done.
+        seen: Called with each batch of samples.
 
     Raises:
-        DataError: If the folder exists and is not to be replaced, an image cannot be
+        DataError: If the folder exists and is not to be replaced, a sample cannot be
             read, or there is none.
 
     Example:
@@ -62,33 +62,27 @@ def collect(
         >>> collect(network, images, classes=("a", "b")).samples
         5
     """
-    if batch_size is None:
-        batch_size = default_batch(network)
-    loader = iter(batches(images, batch_size, workers=workers))
-    first = next(loader, None)
-    if first is None:
-        raise DataError("a collection needs at least one image, got none")
-    price = cost(network, tuple(first[0].shape[-2:]))
-    rows, done = [], 0
-    with ExitStack() as stack:
-        writer = None
-        if folder is not None:
-            writer = stack.enter_context(
-                CollectionWriter(folder, network, price, classes, overwrite=overwrite)
-            )
-        for output in outputs(network, chain([first], loader)):
-            if writer is not None:
-                writer.add(output)
-            else:
-                rows.append(sample_rows(output, network, price).cpu())
+    found = outputs_for(network, samples, batch_size=batch_size, workers=workers)
+    price = cost(network, tuple(samples[0][0].shape[-2:]))
+
+    def rows() -> Iterator[Tensor]:
+        done = 0
+        for output in found:
+            yield sample_rows(output, network, price)
             if seen is not None:
                 seen(output.images)
             done += len(output.images)
             if progress is not None:
                 progress(done)
-    if writer is not None:
-        return open_collection(writer.folder)
-    return from_rows(torch.cat(rows), network, price, classes)
+
+    if folder is None:
+        table = torch.cat([row.cpu() for row in rows()])
+        return from_rows(table, network, price, classes)
+    count: int = len(samples)  # type: ignore[arg-type]
+    write_collection(
+        folder, rows(), network, price, classes, count=count, overwrite=overwrite
+    )
+    return open_collection(folder)
 
 
 def keep_positions(
@@ -103,14 +97,13 @@ def keep_positions(
 ) -> Collection:
     """Evaluates a collection's first samples again and keeps their weights by position.
 
-    They go into the collection's folder, in place of those that are there. Memory holds
-    one batch.
+    They go into the collection's folder, in place of those that are there.
 
     Args:
         collection: The collection, in a folder.
         network: The network that it is of.
         samples: The samples that it is of.
-        count: How many are kept.
+        count: How many are kept; memory holds all of them.
         vocabulary: The text of each token, for samples that are tokens.
         batch_size: Samples in a batch; by default that of ``default_batch``.
         workers: Processes that load samples.
@@ -153,18 +146,22 @@ def keep_positions(
             f"{collection.folder} must hold the collection of this network, got one of "
             "other wirings"
         )
-    labels, done = collection.columns.get("label"), 0
-    if batch_size is None:
-        batch_size = default_batch(network)
-    loader = batches(Subset(samples, range(count)), batch_size, workers=workers)
-    with position_writer(collection.folder, network, vocabulary) as writer:
-        for output in outputs(network, loader):
-            here = slice(done, done + len(output.images))
-            done = here.stop
-            if labels is not None and output.labels is not None:
-                if output.labels.tolist() != labels[here].tolist():
-                    raise DataError(
-                        f"the samples must be those of {collection.folder}, got others"
-                    )
-            writer.add(output)
+    first = Subset(samples, range(count))
+    labels: list[Any] = []
+
+    def kept() -> Iterator[tuple[Tensor, list[Tensor]]]:
+        for output in outputs_for(
+            network, first, batch_size=batch_size, workers=workers
+        ):
+            labels.extend([] if output.labels is None else output.labels.tolist())
+            yield output.images, output.adjacency
+
+    plans = [stage.plan for stage in network.stages]
+    positions = positions_of(kept(), plans, vocabulary)
+    if "label" in collection.columns:
+        if labels != collection.column("label")[:count].tolist():
+            raise DataError(
+                f"the samples must be those of {collection.folder}, got others"
+            )
+    positions.write(collection.folder)
     return open_collection(collection.folder)

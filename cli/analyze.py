@@ -60,7 +60,7 @@ def analyze(
     sample (samples.csv); mean and standard deviation of each edge (edges.csv).
     Expected MACs leave closed edges and dead nodes out; they are counted, not measured.
     Weights that differ by position are averaged. With --positions all of them are kept
-    for the first samples (positions-K.npy), with the samples (inputs.npy).
+    for the first samples, with the samples (positions.npz).
 
     \b
     ddw-graph analyze runs/ddw

@@ -11,9 +11,8 @@ from ddw_graph.deployment.trained import Trained, stage_edges
 from ddw_graph.errors import DataError, RunError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.features import by_sample
-from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.bad_images import BadImage, readable
-from ddw_graph.training.loading import batches
+from ddw_graph.training.evaluation import outputs_for
 from ddw_graph.training.pictures import ImageFiles
 from ddw_graph.training.transform import Inputs, Transform
 
@@ -125,8 +124,10 @@ class Predictor:
         network = self.trained.network
         computing = [list(stage.plan.computing) for stage in network.stages]
         price = cost(network, self.transform.image_size)
-        loader = batches(Inputs(images, self.transform), batch_size, workers=workers)
-        for output in outputs(network, loader):
+        inputs = Inputs(images, self.transform)
+        for output in outputs_for(
+            network, inputs, batch_size=batch_size, workers=workers
+        ):
             logits, places = output.logits, output.labels
             assert places is not None  # of the files, in place of labels
             if not logits.isfinite().all():

@@ -80,8 +80,7 @@ def coco_results(
         images,
         world.size,
         workers=workers,
-        rank=world.rank,
-        world_size=world.size,
+        world=world,
         collate=list,
     ):
         for image, boxes in batch:
@@ -89,4 +88,4 @@ def coco_results(
             for each in found:
                 del each["category"]  # COCO's form has ids only
                 results.append({"image_id": int(boxes["image_id"]), **each})
-    return [each for part in world.gathered(results) for each in part]
+    return [each for part in world.gather(results) for each in part]

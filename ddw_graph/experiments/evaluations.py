@@ -64,7 +64,7 @@ def evaluations(
                 "data": data.name,
                 "digest": data.digest,
                 "split": split,
-                "images": found.images,
+                "images": found.samples,
                 "bad_images": len(data.bad),
                 "accuracy": found.accuracy,
                 "top5_accuracy": found.top5_accuracy,

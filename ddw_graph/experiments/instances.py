@@ -17,10 +17,10 @@ from ddw_graph.experiments.variation import Variation, variation
 from ddw_graph.nn.edges import edge_text, is_static
 from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.outputs import Output, outputs
+from ddw_graph.nn.outputs import Output
 from ddw_graph.nn.stage import Stage
+from ddw_graph.training.evaluation import outputs_for
 from ddw_graph.training.image_data import ImageData
-from ddw_graph.training.loading import batches
 
 WIRINGS = ("own", "mean", "class", "shuffled")
 """Each image's own wiring; the mean one of the training images; that of another image
@@ -81,8 +81,9 @@ def instance_test(
     def read(
         images: Dataset[Any], given: Callable[[slice], list[Tensor]] | None = None
     ) -> Iterator[Output]:
-        loader = batches(images, batch_size, workers=workers)
-        return outputs(model, loader, adjacency=given)
+        return outputs_for(
+            model, images, batch_size=batch_size, workers=workers, adjacency=given
+        )
 
     weights, labels, predictions = own_wirings(model, read(test))
     mean = mean_wiring(read(data.train_inputs()))

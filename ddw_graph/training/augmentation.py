@@ -46,7 +46,7 @@ def mixed(
         images: The images.
         labels: The class of each.
         classes: Number of classes.
-        key: Names the draws, with the step.
+        key: The random numbers of the epoch.
         step: Steps made in the epoch.
         mixup: Alpha of MixUp: the share is drawn from Beta(alpha, alpha); 0 for none.
         cutmix: Alpha of CutMix, likewise.
@@ -59,6 +59,6 @@ def mixed(
     mix = v2.RandomChoice(
         [kind(alpha=alpha, num_classes=classes) for kind, alpha in kinds if alpha]
     )
-    with key.lent(Purpose.MIXING, step):
+    with key.global_draws(Purpose.MIXING, step):
         both: tuple[Tensor, Tensor] = mix(images, labels)
     return both

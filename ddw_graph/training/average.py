@@ -1,13 +1,14 @@
 """A moving average of a network's weights over a training."""
 
-import copy
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 
-class Average:
-    """A network whose weights are a moving average of another's.
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """Returns a copy of a network whose weights are a moving average of the network's.
 
     The first update copies them, and of ``t`` updates so far the next one keeps at most
     ``(1 + t) / (10 + t)``: the average of a short training is that of its last weights,
@@ -15,27 +16,20 @@ class Average:
     indices, are copied.
 
     Args:
-        network: The network that is trained, which is copied.
+        network: The network that is trained.
         decay: What the average keeps of itself at an update, in ``[0, 1)``.
 
     Source:
         The warm-up of ``tf.train.ExponentialMovingAverage``.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = copy.deepcopy(network)
-        self.decay = decay
-        self.updates = 0
-
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Adds a network's weights to the average."""
-        done = self.updates
-        kept = min(self.decay, (1 + done) / (10 + done)) if done else 0.0
-        new = network.state_dict()
-        for name, value in self.network.state_dict().items():
-            if kept and value.is_floating_point():
-                value.lerp_(new[name], 1 - kept)
+    def update(averages: Any, weights: Any, updates: Tensor | int) -> None:
+        kept = min(decay, (1 + int(updates)) / (10 + int(updates)))
+        for average, new in zip(averages, weights, strict=True):
+            if average.is_floating_point():
+                average.lerp_(new, 1 - kept)
             else:
-                value.copy_(new[name])
-        self.updates += 1
+                average.copy_(new)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)

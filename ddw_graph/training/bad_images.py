@@ -23,12 +23,7 @@ AT_ONCE = 32
 
 
 class BadImage(NamedTuple):
-    """An image that cannot be read.
-
-    Args:
-        name: Its file.
-        reason: Why it cannot be read, in one line.
-    """
+    """The name of an image that cannot be read, and why, in one line."""
 
     name: str
     reason: str
@@ -42,12 +37,7 @@ def readable(
 ) -> tuple[Dataset[Any], tuple[BadImage, ...]]:
     """Returns a data set without the images that cannot be read, and these.
 
-    Every image is read once.
-
-    Args:
-        dataset: Images; see ``pictures.read_picture``.
-        workers: Processes that read them; 0 for this one.
-        world: Processes that share the work; all return the same.
+    Every image is read once, by the processes together; all return the same.
 
     Raises:
         DataError: If no image can be read.
@@ -60,15 +50,14 @@ def readable(
             _Unreadable(dataset),
             AT_ONCE * world.size,
             workers=workers,
-            rank=world.rank,
-            world_size=world.size,
+            world=world,
             collate=list,
         )
         found = dict(item for part in checks for item in part if item)
-    except UserError as error:  # in one process; the others wait to hear from it
+    except UserError as error:  # in one process, for which the others wait
         found = error
     bad: dict[int, BadImage] = {}
-    for share in world.gathered(found):
+    for share in world.gather(found):
         if isinstance(share, UserError):
             raise share
         bad |= share

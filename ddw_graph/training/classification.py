@@ -26,11 +26,6 @@ class Classification(Prediction):
     the class with the largest share of its target is predicted. A share of the MACs is
     what the wiring of an image asks for over those with every edge open: expected, not
     measured. In training, what DropPath closes counts as closed.
-
-    Args:
-        network: The network, on the device where it trains.
-        data: The images.
-        recipe: How it is trained.
     """
 
     name = "classification"

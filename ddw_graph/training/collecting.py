@@ -1,13 +1,12 @@
-"""Collections as they are written: what a network returned, batch by batch."""
+"""Collecting: what a network returned, as it becomes a collection."""
 
 import csv
 import json
 import os
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import torch
@@ -15,16 +14,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ddw_graph.errors import DataError, ModelError
+from ddw_graph.errors import DataError, ModelError, reason_of
 from ddw_graph.nn.checks import check_adjacency, check_count
 from ddw_graph.nn.cost import NetworkCost, StageWork, cost
 from ddw_graph.nn.edges import kind_name
-from ddw_graph.nn.features import by_sample
+from ddw_graph.nn.features import Weights, by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.stage import Stage
-from ddw_graph.training.array_file import ArrayWriter
 from ddw_graph.training.collection import (
     FORMAT,
     VERSION,
@@ -34,12 +32,11 @@ from ddw_graph.training.collection import (
     columns_of,
     weights_path,
 )
-from ddw_graph.training.position_writer import (
-    edge_weights,
-    input_array,
-    position_weights,
-)
-from ddw_graph.training.positions import Positions, remove_positions
+from ddw_graph.training.positions import NAME as POSITIONS
+from ddw_graph.training.positions import Positions
+
+DERIVED = ("edges.csv", "samples.parquet")
+"""Files that are made of a collection, which go when another one takes its place."""
 
 
 def stage_edges(stage: Stage, work: StageWork | None = None) -> StageEdges:
@@ -125,8 +122,8 @@ def collection_of(
     arrays = tuple(sample_weights(m, s.plan).cpu().numpy() for s, m in pairs)
     kept = None
     if inputs is not None:
-        full = (position_weights(m, s.plan).cpu().numpy() for s, m in pairs)
-        kept = Positions(tuple(full), input_array(inputs))
+        batch = inputs, [matrix for _, matrix in pairs]
+        kept = positions_of([batch], [stage.plan for stage, _ in pairs])
     work = price.work if price else [None] * len(pairs)
     numbers = {name: c.detach().cpu().double().numpy() for name, c in columns.items()}
     return Collection(
@@ -149,16 +146,11 @@ def sample_rows(
     ``columns_of``. Samples with a prediction at each position, such as windows of a
     text, have no class; their loss is the mean over positions.
 
-    Args:
-        output: What the network returned.
-        network: The network.
-        price: Its cost for the samples.
-
     Raises:
         DataError: If the batch has no labels.
     """
     if output.labels is None:
-        raise DataError("a collection needs batches of images and labels, got images")
+        raise DataError("a collection needs batches of samples and labels, got samples")
     logits, labels = output.logits, output.labels
     loss = functional.cross_entropy(
         logits.movedim(-1, 1), labels, reduction="none"
@@ -179,14 +171,9 @@ def from_rows(
     price: NetworkCost,
     classes: Sequence[str],
 ) -> Collection:
-    """Returns the collection of rows of ``sample_rows``, in memory.
-
-    Raises:
-        DataError: If samples have classes and there are none or the reverse, a label is
-            not the number of a class, or a loss is not finite.
-    """
+    """Returns the collection of rows of ``sample_rows``, in memory."""
     stages = tuple(map(stage_edges, network.stages, price.work))
-    *arrays, known = _split(rows, stages, classes)
+    *arrays, known = _columns(rows, stages, classes)
     columns = dict(zip(columns_of(classes), known.T, strict=True))
     return Collection(
         stages,
@@ -197,7 +184,94 @@ def from_rows(
     )
 
 
-def _split(
+def write_collection(
+    folder: Path,
+    rows: Iterable[Tensor],
+    network: Network,
+    price: NetworkCost,
+    classes: Sequence[str] = (),
+    *,
+    count: int,
+    overwrite: bool = False,
+) -> None:
+    """Writes rows of ``sample_rows`` as they come.
+
+    The folder appears when everything is in it; an exception leaves nothing. Other
+    files of a folder that is replaced stay.
+
+    ``stage-K.npy`` holds the effective multipliers, float32, ``(samples, edges)``;
+    ``samples.csv`` label, prediction, loss and expected MACs; ``collection.json`` the
+    edges, their MACs, and the classes. Samples without classes, such as windows of a
+    text, have no label and no prediction.
+
+    Raises:
+        DataError: If the folder exists and is not to be replaced; if there are not
+            ``count`` samples, or samples have classes and there are no names of them.
+    """
+    stages = tuple(map(stage_edges, network.stages, price.work))
+    with _appearing(folder, overwrite) as made, ExitStack() as opened:
+        files = []
+        for place, stage in enumerate(stages):
+            file = opened.enter_context(weights_path(made, place).open("wb"))
+            shape = count, len(stage.edges)
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            files.append(file)
+        table = opened.enter_context((made / "samples.csv").open("w", newline=""))
+        lines = csv.writer(table, lineterminator="\n")
+        lines.writerow(columns_of(classes))
+        written = 0
+        for each in rows:
+            *weights, known = _columns(each, stages, classes)
+            for file, array in zip(files, weights, strict=True):
+                file.write(array.astype("<f4").tobytes())
+            whole = len(columns_of(classes)) - 2  # label and prediction
+            numbers, floats = known[:, :whole].astype(int), known[:, whole:]
+            lines.writerows(map(list.__add__, numbers.tolist(), floats.tolist()))
+            written += len(each)
+        if written != count:
+            raise DataError(f"a collection needs {count} samples, got {written}")
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "samples": count,
+            "classes": list(classes),
+            "other_macs": _other_macs(price),
+            "stages": [
+                {name: np.asarray(value).tolist() for name, value in vars(s).items()}
+                for s in stages
+            ],
+        }
+        (made / "collection.json").write_text(json.dumps(content))
+
+
+@contextmanager
+def _appearing(folder: Path, overwrite: bool) -> Iterator[Path]:
+    """Yields a folder whose files appear in another one at the end, or not at all."""
+    folder = Path(os.path.abspath(folder))  # which has a name, as "." has not
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"a collection needs a folder, got the file {folder}")
+    if folder.exists() and not overwrite:
+        raise DataError(f"{folder} exists; replace it with --overwrite")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if not folder.exists():
+            partial.rename(folder)
+            return
+        # collection.json goes first and comes last: without it there is no collection.
+        for name in ("collection.json", "stage-*.npy", POSITIONS, *DERIVED):
+            for stale in folder.glob(name):
+                stale.unlink()
+        for path in sorted(partial.iterdir(), key=lambda p: p.suffix == ".json"):
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _columns(
     rows: Float[Tensor, "rows columns"],
     stages: Sequence[StageEdges],
     classes: Sequence[str],
@@ -213,149 +287,77 @@ def _split(
     return list(np.split(rows.cpu().numpy(), ends, axis=1))
 
 
-class CollectionWriter:
-    """Writes a collection as a network evaluates; a context manager.
-
-    The folder appears when everything is in it, at the end of the context; an exception
-    leaves nothing. Other files of a folder that is replaced stay.
-
-    ``stage-K.npy`` holds the effective multipliers, float32, ``(samples, edges)``;
-    ``samples.csv`` label, prediction, loss and expected MACs; ``collection.json`` the
-    edges, their MACs, and the classes. Samples without classes, such as windows of a
-    text, have no label and no prediction.
+def positions_of(
+    batches: Iterable[tuple[Tensor, Sequence[Tensor]]],
+    plans: Sequence[StagePlan],
+    vocabulary: Sequence[str] = (),
+) -> Positions:
+    """Returns the weights by position of batches of samples.
 
     Args:
-        folder: Where the collection goes.
-        network: The network.
-        price: Its cost for the samples.
-        classes: The name of each class; none where samples have no classes.
-        count: The number of samples that there must be at the end; None for any.
-        overwrite: Whether a folder that exists may be replaced.
+        batches: What the network was given, and the adjacency that it returned.
+        plans: The plan of each stage.
+        vocabulary: The text of each token.
 
     Raises:
-        DataError: If the folder exists and is not to be replaced; at the end, if the
-            number of samples is 0 or not ``count``.
-
-    Example:
-        ``with CollectionWriter(folder, network, price, classes) as writer:``, and in
-        it ``writer.add(output)`` for each of ``outputs(network, batches)``.
+        DataError: If samples have different positions, or a token is not in the
+            vocabulary.
     """
+    parts = [
+        [
+            _input_array(inputs),
+            *(
+                position_weights(matrix, plan).cpu().numpy()
+                for matrix, plan in zip(adjacency, plans, strict=True)
+            ),
+        ]
+        for inputs, adjacency in batches
+    ]
+    try:
+        inputs, *arrays = map(np.concatenate, zip(*parts, strict=True))
+    except ValueError as error:
+        raise DataError(
+            f"all samples must have the same positions: {reason_of(error)}"
+        ) from error
+    return Positions(tuple(arrays), inputs, tuple(vocabulary))
 
-    def __init__(
-        self,
-        folder: Path,
-        network: Network,
-        price: NetworkCost,
-        classes: Sequence[str] = (),
-        count: int | None = None,
-        *,
-        overwrite: bool = False,
-    ) -> None:
-        self.folder = Path(os.path.abspath(folder))  # which has a name, as "." has not
-        if self.folder.exists() and not self.folder.is_dir():
-            raise DataError(f"a collection needs a folder, got the file {self.folder}")
-        if self.folder.exists() and not overwrite:
-            raise DataError(f"{self.folder} exists; replace it with --overwrite")
-        self.network, self.price, self.count = network, price, count
-        self.classes = tuple(classes)
-        self.stages = tuple(map(stage_edges, network.stages, price.work))
-        self.samples = 0
-        self._partial = self.folder.with_name(f".{self.folder.name}.partial")
-        self._open = ExitStack()
 
-    def __enter__(self) -> "CollectionWriter":
-        """Makes room for the files."""
-        shutil.rmtree(self._partial, ignore_errors=True)
-        self._partial.mkdir(parents=True)
-        with ExitStack() as files:
-            self._arrays = [
-                files.enter_context(
-                    ArrayWriter(weights_path(self._partial, place), (len(s.edges),))
-                )
-                for place, s in enumerate(self.stages)
-            ]
-            path = self._partial / "samples.csv"
-            table = files.enter_context(path.open("w", newline=""))
-            self._table = csv.writer(table, lineterminator="\n")
-            self._table.writerow(columns_of(self.classes))
-            self._open = files.pop_all()
-        return self
+def edge_weights(matrix: Tensor, plan: StagePlan) -> Weights:
+    """Returns the weights in a stage's adjacency, detached, in float32 or float64.
 
-    def add(self, output: Output) -> None:
-        """Adds the samples of a batch.
+    Shapes:
+        - matrix: ``(batch, N, N, ...)``
+        - output: ``(batch, edges, ...)``, in the wiring's order of edges
+    """
+    sources, targets = plan.ends
+    values = matrix.detach()[:, targets, sources]
+    # NumPy has no bfloat16, and in it a mean would be rounded.
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
-        Raises:
-            DataError: If the batch has no labels, or samples have classes and there are
-                none, or the reverse.
-        """
-        self.add_rows(sample_rows(output, self.network, self.price))
 
-    def add_rows(self, rows: Float[Tensor, "rows columns"]) -> None:
-        """Adds samples: rows of ``sample_rows``, on any device.
+def position_weights(
+    matrix: Tensor, plan: StagePlan
+) -> Float[Tensor, "batch edges *positions"]:
+    """Returns the weights of ``edge_weights`` averaged over channels.
 
-        Raises:
-            DataError: If the rows have other columns than those of ``columns_of``.
-        """
-        *weights, known = _split(rows, self.stages, self.classes)
-        for writer, array in zip(self._arrays, weights, strict=True):
-            writer.add(array)
-        whole = len(columns_of(self.classes)) - 2  # label and prediction
-        numbers, floats = known[:, :whole].astype(int).tolist(), known[:, whole:]
-        self._table.writerows(map(list.__add__, numbers, floats.tolist()))
-        self.samples += len(rows)
+    Without axes of positions where weights do not differ along them.
+    """
+    values = edge_weights(matrix, plan)
+    if values.ndim > 2:
+        values = values.mean(2 if plan.channel_axis == 1 else -1)
+    return values if values.shape[2:].numel() > 1 else values.flatten(1)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Lets the folder appear, or removes what was written after an exception."""
-        try:
-            self._open.__exit__(kind, error, trace)
-            if kind is None:
-                self._finish()
-        finally:
-            shutil.rmtree(self._partial, ignore_errors=True)
 
-    def _finish(self) -> None:
-        if not self.samples or self.count not in (None, self.samples):
-            raise DataError(
-                f"a collection needs {self.count or 'some'} samples, got {self.samples}"
-            )
-        content = {
-            "format": FORMAT,
-            "version": VERSION,
-            "samples": self.samples,
-            "classes": list(self.classes),
-            "other_macs": _other_macs(self.price),
-            "stages": [
-                {name: np.asarray(value).tolist() for name, value in vars(s).items()}
-                for s in self.stages
-            ],
-        }
-        (self._partial / "collection.json").write_text(json.dumps(content))
-        if not self.folder.exists():
-            self._partial.rename(self.folder)
-            return
-        # collection.json goes first and comes last: without it there is no collection.
-        (self.folder / "collection.json").unlink(missing_ok=True)
-        remove_positions(self.folder)
-        derived = (self.folder / "edges.csv", self.folder / "samples.parquet")
-        for stale in (*self.folder.glob("stage-*.npy"), *derived):
-            stale.unlink(missing_ok=True)
-        for path in sorted(self._partial.iterdir(), key=lambda p: p.suffix == ".json"):
-            path.replace(self.folder / path.name)
+def _input_array(inputs: Tensor) -> np.ndarray:
+    """Returns what a network was given: float32, or int64 where it is whole numbers."""
+    kind = torch.float32 if inputs.is_floating_point() else torch.int64
+    return inputs.detach().to("cpu", kind).numpy()
 
 
 def stage_adjacencies(
     adjacency: Tensor | Sequence[Tensor], model: nn.Module
 ) -> list[tuple[Stage, Tensor]]:
-    """Returns each stage of a model with its adjacency.
-
-    Raises:
-        ModelError: If the model has no stage, or the adjacency does not fit its stages.
-    """
+    """Returns each stage of a model with its adjacency, which must fit the stages."""
     stages = _stages(model)
     if not stages:
         raise ModelError(

@@ -6,6 +6,7 @@ Reading them imports no torch; ``collecting`` writes them.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ddw_graph.errors import DataError, reason_of
-from ddw_graph.training.array_file import check_format, mapped_array
-from ddw_graph.training.positions import Positions, read_positions
+from ddw_graph.training.positions import NAME as POSITIONS
+from ddw_graph.training.positions import Positions
 from ddw_graph.wiring import MAX_NODES
 
 FORMAT = "ddw_graph.collection"
@@ -70,8 +71,9 @@ class Collection:
             ``expected_macs`` of each sample, those that are known.
         classes: The name of each class.
         other_macs: MACs that every sample takes: stem, entrances and exits, head.
-        folder: Where the collection lies; None if it is in memory only.
-        kept: The weights by position of its first samples; None without any.
+        folder: Where the collection lies, with weights by position if there are any;
+            None if it is in memory only.
+        kept: The weights by position of its first samples, in memory.
     """
 
     stages: tuple[StageEdges, ...]
@@ -82,19 +84,22 @@ class Collection:
     folder: Path | None = None
     kept: Positions | None = None
 
-    @property
+    @cached_property
     def by_position(self) -> Positions:
         """The weights by position of its first samples.
 
         Raises:
-            DataError: If it has none.
+            DataError: If it has none, or they are damaged.
         """
-        if self.kept is None:
+        if self.kept is not None:
+            return self.kept
+        if self.folder is None or not (self.folder / POSITIONS).exists():
             raise DataError(
                 "this needs weights by position; ddw-graph analyze RUN --positions 8 "
                 "keeps those of 8 samples (in Python: keep_positions)"
             )
-        return self.kept
+        edges = [len(stage.edges) for stage in self.stages]
+        return Positions.read(self.folder, edges, self.samples)
 
     def positions(self, stage: int) -> Float[np.ndarray, "kept edges ..."]:
         """Returns a stage's weights by position; the first stage is 0.
@@ -159,7 +164,8 @@ def open_collection(folder: Path) -> Collection:
     path = folder / "collection.json"
     try:
         content: Any = json.loads(path.read_bytes())
-        check_format(content, FORMAT, VERSION)
+        if (content["format"], content["version"]) != (FORMAT, VERSION):
+            raise ValueError(f"it must be {FORMAT} of version {VERSION}")
         stages = tuple(
             StageEdges(
                 int(stage["nodes"]),
@@ -192,12 +198,26 @@ def open_collection(folder: Path) -> Collection:
             f"{path} must hold a whole collection: {reason_of(error)}"
         ) from error
     arrays = tuple(
-        mapped_array(weights_path(folder, place), (samples, len(stage.edges)))
+        _mapped(weights_path(folder, place), (samples, len(stage.edges)))
         for place, stage in enumerate(stages)
     )
     columns = _read_columns(folder / "samples.csv", samples, classes)
-    kept = read_positions(folder, [len(stage.edges) for stage in stages], samples)
-    return Collection(stages, arrays, columns, classes, other, folder, kept)
+    return Collection(stages, arrays, columns, classes, other, folder)
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns the array of a file, mapped from disk; never an object."""
+    try:
+        with np.errstate(over="raise"):  # of a size that no number holds
+            array = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, TypeError, EOFError, ArithmeticError) as error:
+        raise DataError(f"{path} must hold a whole array: {error}") from error
+    if array.shape != shape or array.dtype != np.float32:
+        raise DataError(
+            f"{path} must hold float32 of shape {shape}, got {array.dtype} "
+            f"of shape {array.shape}"
+        )
+    return array
 
 
 def _read_columns(

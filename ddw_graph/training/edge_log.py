@@ -1,7 +1,5 @@
-"""The log of edge weights during training: mean and deviation by edge and epoch."""
+"""The log of edge weights: mean and standard deviation by edge and epoch."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,29 +9,21 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import RunError
 from ddw_graph.nn.edges import kind_name
 from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
+from ddw_graph.training.log import read_rows, write_rows
 
 NAME = "wiring.csv"
-COLUMNS = ("epoch", "stage", "source", "target", "mean", "std")
 
 
 @dataclass(frozen=True)
 class EdgeRow:
-    """What the weight of an edge was over the test images, after an epoch.
+    """Mean and standard deviation of an edge's weight over test samples in an epoch.
 
+    Epochs and stages count from 1; the standard deviation is that of the population.
     Weights by position or channel count by their mean.
-
-    Args:
-        epoch: The epoch, from 1.
-        stage: The stage, from 1.
-        source: The node that the edge leaves.
-        target: The node that it enters.
-        mean: Mean of its weight over images.
-        std: Standard deviation of the population.
     """
 
     epoch: int
@@ -64,10 +54,6 @@ def weight_sums(
 ) -> Tensor:
     """Returns sums of weights and of their squares over a batch, in float64.
 
-    Args:
-        edges: Those of ``weighted_edges``.
-        adjacency: What the network returned.
-
     Shapes:
         - output: ``(2, edges of all stages)``
     """
@@ -81,14 +67,7 @@ def weight_sums(
 def edge_rows(
     edges: Sequence[Int[Tensor, "2 _"]], sums: Tensor, count: float, epoch: int
 ) -> list[EdgeRow]:
-    """Returns a row for each edge.
-
-    Args:
-        edges: Those of ``weighted_edges``.
-        sums: Those of ``weight_sums`` over all images.
-        count: How many images.
-        epoch: The epoch, from 1.
-    """
+    """Returns a row for each edge, from sums of ``weight_sums`` over all samples."""
     named: list[tuple[int, int, int]] = [
         (stage, source, target)
         for stage, ends in enumerate(edges, 1)
@@ -111,14 +90,9 @@ def write_edge_log(folder: Path, rows: Sequence[EdgeRow]) -> None:
     """
     if not rows:
         return
-    path = folder / NAME
-    before = read_edge_log(folder) if path.exists() else []
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in [*(row for row in before if row.epoch < rows[0].epoch), *rows]:
-        writer.writerow(vars(row).values())
-    write_bytes(path, [text.getvalue().encode()], overwrite=True)
+    before = read_edge_log(folder) if (folder / NAME).exists() else []
+    kept = [row for row in before if row.epoch < rows[0].epoch]
+    write_rows(folder / NAME, [*map(vars, kept), *map(vars, rows)])
 
 
 def read_edge_log(folder: Path) -> list[EdgeRow]:
@@ -133,22 +107,25 @@ def read_edge_log(folder: Path) -> list[EdgeRow]:
             f"{folder} must hold {NAME}, which runs write that have edges with weights"
         )
     try:
-        lines = list(
-            csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig")), strict=True)
-        )
-        if not lines or tuple(lines[0]) != COLUMNS:
-            raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
         rows = [
-            EdgeRow(int(e), int(k), int(i), int(j), float(mean), float(std))
-            for e, k, i, j, mean, std in lines[1:]
+            EdgeRow(
+                int(row["epoch"]),
+                int(row["stage"]),
+                int(row["source"]),
+                int(row["target"]),
+                row["mean"],
+                row["std"],
+            )
+            for row in read_rows(path)
         ]
-        if not all(math.isfinite(row.mean) and math.isfinite(row.std) for row in rows):
-            raise ValueError("a weight is not finite")
-        edges: dict[int, list[tuple[int, int, int]]] = {}
-        for row in rows:
-            edges.setdefault(row.epoch, []).append((row.stage, row.source, row.target))
-        if list(edges) != sorted(edges) or len(set(map(tuple, edges.values()))) > 1:
-            raise ValueError("epochs do not have the same edges in order")
-    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
-        raise RunError(f"{path} must be a whole log of edges: {error}") from error
+    except KeyError as error:
+        raise RunError(f"{path} must be a whole log: it lacks {error}") from error
+    edges: dict[int, list[tuple[int, int, int]]] = {}
+    for each in rows:
+        edges.setdefault(each.epoch, []).append((each.stage, each.source, each.target))
+    if list(edges) != sorted(edges) or len(set(map(tuple, edges.values()))) != 1:
+        raise RunError(
+            f"{path} must be a whole log of edges: its epochs do not have the same "
+            "edges in order"
+        )
     return rows

@@ -1,8 +1,7 @@
-"""How a network does on images that it was not trained on."""
+"""How a network does on samples that it was not trained on."""
 
 import math
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output, outputs
 from ddw_graph.training.budget_term import mac_shares
+from ddw_graph.training.collecting import sample_rows, write_collection
+from ddw_graph.training.collection import columns_of
 from ddw_graph.training.edge_log import weight_sums, weighted_edges
-from ddw_graph.training.loading import batches
-from ddw_graph.training.shared_collection import shared_collection
+from ddw_graph.training.loading import batches, shares
 from ddw_graph.training.world import World
 
 TOKENS = 2**15
@@ -39,6 +39,40 @@ def default_batch(network: Network) -> int:
     return 250
 
 
+def outputs_for(
+    network: Network,
+    samples: Dataset[Any],
+    *,
+    batch_size: int | None = None,
+    workers: int = 0,
+    world: World = World(),  # noqa: B008 (frozen)
+    adjacency: Callable[[slice], Sequence[Tensor]] | None = None,
+) -> Iterator[Output]:
+    """Yields what a network returns for a data set, a batch at a time.
+
+    Args:
+        network: The network, in evaluation mode while it computes.
+        samples: Samples and labels, in the order of the set.
+        batch_size: Samples of a batch; by default that of ``default_batch``.
+        workers: Processes that load samples.
+        world: The processes that share the batches.
+        adjacency: See ``outputs``.
+
+    Raises:
+        DataError: If there is no sample, or one cannot be read.
+    """
+    if not len(samples):  # type: ignore[arg-type]
+        raise DataError("evaluation needs at least one sample, got none")
+    loader = batches(
+        samples,
+        batch_size or default_batch(network),
+        workers=workers,
+        world=world,
+        pin=next(network.parameters()).is_cuda,
+    )
+    return outputs(network, loader, adjacency=adjacency)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """How a network does on a set of images, or of windows of a text.
@@ -47,11 +81,11 @@ class Evaluation:
         loss: Mean cross-entropy of a prediction, nats.
         accuracy: Share of images whose class is predicted, or of tokens, in ``[0, 1]``.
         top5_accuracy: Share of those whose class is among the five most probable ones.
-        macs_share: Mean of the MACs that an image's wiring asks for, as a share of
+        macs_share: Mean of the MACs that a sample's wiring asks for, as a share of
             those with every edge open.
-        images: Number of images.
+        samples: Number of samples.
         edges: The edges whose weights can change; see ``weighted_edges``.
-        weights: Sums over images of the weights of ``edges``, and of their squares,
+        weights: Sums over samples of the weights of ``edges``, and of their squares,
             float64.
     """
 
@@ -59,14 +93,14 @@ class Evaluation:
     accuracy: float
     top5_accuracy: float
     macs_share: float
-    images: int
+    samples: int
     edges: list[Tensor] = field(compare=False)
     weights: Tensor = field(compare=False)
 
 
 def evaluate(
     network: Network,
-    images: Dataset[Any],
+    samples: Dataset[Any],
     *,
     batch_size: int | None = None,
     workers: int = 0,
@@ -75,77 +109,77 @@ def evaluate(
     classes: Sequence[str] = (),
     collection: Path | None = None,
 ) -> Evaluation:
-    """Returns how a network does on images, in evaluation mode.
+    """Returns how a network does on samples, in evaluation mode.
 
     Args:
         network: The network.
-        images: Images and classes, such as ``ImageData.test_inputs`` gives; or windows
+        samples: Images and classes, such as ``ImageData.test_inputs`` gives; or windows
             of a text and what follows each token.
         batch_size: Samples at a time; by default that of ``default_batch``.
-        workers: Processes that load images.
+        workers: Processes that load samples.
         price: What the network costs; computed by default.
         world: The processes that evaluate, each its part of every batch.
         classes: Name of each class, for ``collection``.
-        collection: Folder in which the edge weights of each image are kept; one that is
-            there is replaced.
+        collection: Folder in which the edge weights of each sample are kept; one that
+            is there is replaced. Several processes hold theirs until the end.
 
     Raises:
-        DataError: If there is no image, one cannot be read, or the loss is not finite.
+        DataError: If there is no sample, one cannot be read, or the loss is not finite.
     """
-    if batch_size is None:
-        batch_size = default_batch(network)
+    batch_size = batch_size or default_batch(network)
+    found = outputs_for(
+        network, samples, batch_size=batch_size, workers=workers, world=world
+    )
+    number: int = len(samples)  # type: ignore[arg-type]
+    price = price or cost(network, samples[0][0].shape[-1])
     device = next(network.parameters()).device
     # Of loss, right predictions, those among five, shares of MACs, and predictions.
     sums = torch.zeros(5, dtype=torch.float64, device=device)
     edges = weighted_edges(network)
     count_edges = sum(ends.shape[1] for ends in edges)
     weights = torch.zeros(2, count_edges, dtype=torch.float64, device=device)
-    loader = batches(
-        images,
-        batch_size,
-        workers=workers,
-        rank=world.rank,
-        world_size=world.size,
-        pin=device.type == "cuda",
-    )
-    count_images: int = len(images)  # type: ignore[arg-type]
-    if not count_images:
-        raise DataError("evaluation needs at least one image, got none")
-    price = price or cost(network, images[0][0].shape[-1])
-    with ExitStack() as stack:
-        add = None
-        if collection is not None:
-            kept = shared_collection(
-                collection,
-                network,
-                price,
-                classes,
-                count=count_images,
-                batch_size=batch_size,
-                world=world,
-            )
-            add = stack.enter_context(kept)
-        for output in outputs(network, loader):
+
+    def rows() -> Iterator[Tensor]:
+        """Adds to the sums, and yields what a collection keeps of each batch."""
+        for output in found:
             # Summed on the device: to read each value would be to wait for it.
-            sums += _sums(output, price)
-            weights += weight_sums(edges, output.adjacency)
-            if add is not None:
-                add(output)
-        loss, correct, among, share, count = world.total(sums).tolist()
-        weights = world.total(weights).cpu()
+            sums.add_(_sums(output, price))
+            weights.add_(weight_sums(edges, output.adjacency))
+            if collection is not None:
+                yield sample_rows(output, network, price)
+        loss = world.total(sums)[0].item()
         if not math.isfinite(loss):
             raise DataError(
-                f"the loss over these images must be finite, got {loss}: an image or a "
-                "weight is not"
+                f"the loss over these samples must be finite, got {loss}: a sample or "
+                "a weight is not"
             )
+
+    kept: Iterable[Tensor] = rows()
+    if collection is None or world.size > 1:
+        kept = list(kept)
+    if collection is not None:
+        if world.size > 1:
+            places = shares(number, batch_size, world)
+            width = sum(len(stage.plan.edges) for stage in network.stages)
+            # Each process fills its own rows, if it has some, and the sum is the whole.
+            shape = number, width + len(columns_of(classes))
+            table = torch.zeros(shape, dtype=torch.float64, device=device)
+            for place, own in zip(places, kept, strict=True):
+                table[place.to(device)] = own
+            kept = [world.total(table)]
+        if world.leads:
+            write_collection(
+                collection, kept, network, price, classes, count=number, overwrite=True
+            )
+    loss, correct, among, share, count = sums.tolist()
     return Evaluation(
         loss=loss / count,
         accuracy=correct / count,
         top5_accuracy=among / count,
-        macs_share=share / count_images,
-        images=count_images,
+        macs_share=share / number,
+        samples=number,
         edges=edges,
-        weights=weights,
+        weights=world.total(weights).cpu(),
     )
 
 

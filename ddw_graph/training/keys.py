@@ -46,8 +46,8 @@ class Key:
         torch.default_generator.manual_seed(self.seed_of(purpose, *index))
 
     @contextmanager
-    def lent(self, purpose: Purpose, *index: int) -> Iterator[None]:
-        """Seeds torch's global generator, from which torchvision draws, for a while."""
+    def global_draws(self, purpose: Purpose, *index: int) -> Iterator[None]:
+        """Seeds torch's global generator, from which torchvision draws, within."""
         with torch.random.fork_rng(devices=[]):
             self.seed_global(purpose, *index)
             yield

@@ -29,11 +29,8 @@ class Language(Prediction):
     and bits a byte. A loss is in nats a token. The held-out text is cut into windows of
     the context's length: its first tokens are predicted from few others.
 
-    Args:
-        network: The language model, on the device where it trains.
-        data: The text.
-        recipe: How it is trained. A sample is a window as long as the context; those to
-            train on begin at a drawn token.
+    A sample is a window as long as the context; those to train on begin at a drawn
+    token.
     """
 
     name = "language"

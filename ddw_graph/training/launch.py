@@ -58,8 +58,8 @@ def train(
 
     Args:
         network: The network, with the weights to start from.
-        data: The images or the text, such as ``load_data`` gives; or two data sets, to
-            train and to test on, of pairs of an image and its class; see
+        data: The images or the text, such as ``load_data`` returns; or two data sets,
+            to train and to test on, of pairs of an image and its class; see
             ``dataset_data``.
         recipe: The recipe.
         seed: Fixes order, augmentation, dropout and DropPath. The initial weights are
@@ -67,7 +67,7 @@ def train(
         folder: A new or empty folder, or, with ``resume``, that of the same run.
         resume: Whether a run that is there is resumed; a finished one is not repeated.
         device: Where to train.
-        workers: Processes that load images.
+        workers: Processes that load samples.
         listeners: Called after each step and epoch.
         execution: How steps are computed.
         world: The processes that train together; all of them call this, and the first
@@ -79,7 +79,7 @@ def train(
         RunError: If the folder holds something else, the loss is not finite, the recipe
             has a budget and the network's edges do not close in training, or another
             process failed.
-        DataError: If the images do not fit the network.
+        DataError: If the data do not fit the network.
         ModelError: If the network has no ``config``.
     """
     if not isinstance(data, ImageData | TextData):
@@ -99,15 +99,7 @@ def train(
 
 
 def train_task(training: Training, *, resume: bool = False) -> Run:
-    """Trains the network of a task, which changes, and returns the run.
-
-    Args:
-        training: The task, with everything that its steps need.
-        resume: See ``train``.
-
-    Raises:
-        UserError: See ``train``.
-    """
+    """Trains the network of a task in place and returns the run; see ``train``."""
     task, run, world = training.task, training.folder, training.world
     check_seed(training.seed)
     if task.network.config is None:
@@ -159,18 +151,10 @@ def start_together(
     resume: bool,
     notes: Mapping[str, Any] | None = None,
 ) -> Iterator[None]:
-    """Starts a run's folder for all that train together, and holds it for a while.
+    """Starts a run's folder for all that train together, and locks it within.
 
-    The first process makes the folder; the others check that they see it, and that what
-    they are to train is what is written there.
-
-    Args:
-        run: The folder.
-        config: See ``RunFolder.start``, as ``resume`` and ``notes``.
-        world: The processes.
-        device: Where they compute.
-        resume: Whether a run that is there may be resumed.
-        notes: What else the folder's ``config.json`` holds.
+    The first process makes the folder; the others check that they see it, and that it
+    holds the configuration that they are to train.
 
     Raises:
         RunError: If the folder holds something else, is in use by another training, or
@@ -189,11 +173,7 @@ def start_together(
 
 
 def check_seed(seed: int) -> None:
-    """Checks that a seed is a word of the seeds that draws are made of; see ``Key``.
-
-    Raises:
-        RunError: If it is out of range.
-    """
+    """Checks that a seed is a word of the seeds that draws are made of; see ``Key``."""
     if not isinstance(seed, int):
         raise RunError(f"seed must be an integer, got {seed}")
     if not 0 <= seed < 2**32:
@@ -230,9 +210,6 @@ def new_network(
         model: Its name; by default that of a small network for such data.
         seed: Fixes its wirings and initial weights.
         settings: What else ``create_model`` takes.
-
-    Raises:
-        ModelError: If it cannot be built.
     """
     if recipe.budget is not None:
         if data.task == "language":
@@ -248,11 +225,7 @@ def new_network(
 
 
 def settings_for(model: str, data: ImageData | TextData) -> dict[str, Any]:
-    """Returns the settings of a network that its data fix, such as its classes.
-
-    Raises:
-        ModelError: If there is no such network.
-    """
+    """Returns the settings of a network that its data fix, such as its classes."""
     settings = data.network_settings()
     # Most networks take images of any size.
     if not has_setting(model, "image_size"):
@@ -268,10 +241,6 @@ def started_network(path: Path, *, seed: int, **settings: Any) -> Network:
         seed: Fixes what rewiring draws.
         settings: ``wiring``, ``edges``, ``node`` or ``drop_path`` of ``rewire``, which
             rewires the network; without any, it is unchanged.
-
-    Raises:
-        RunError: If a setting is for new networks only, or the run is not trained.
-        CheckpointError: If the file is damaged.
     """
     allowed = ("wiring", "edges", "node", "drop_path")
     for name, value in settings.items():
@@ -289,11 +258,7 @@ def started_network(path: Path, *, seed: int, **settings: Any) -> Network:
 
 
 def usable_device(name: str) -> str:
-    """Returns the device of a name, if this machine has it; ``auto`` finds one.
-
-    Raises:
-        RunError: If there is no such device here.
-    """
+    """Returns the device of a name, if this machine has it; ``auto`` finds one."""
     # Which GPU it will be is not known yet: nothing may be put on the first.
     if name in ("auto", "cuda") and torch.cuda.is_available():
         return "cuda"

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from ddw_graph.errors import LostError, RunError, UserError, reason_of
+from ddw_graph.errors import LostError, UserError, reason_of
 from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.subsets import own_order
+from ddw_graph.training.world import World
 
 Collate = Callable[[list[Any]], Any]
 
@@ -33,13 +34,21 @@ def batch_sizes(samples: int, batch_size: int) -> list[int]:
     return sizes
 
 
+def shares(samples: int, batch_size: int, world: World) -> list[Tensor]:
+    """Returns which samples of a set, in its order, a process has of each batch.
+
+    Empty shares are left out.
+    """
+    whole = torch.split(torch.arange(samples), batch_sizes(samples, batch_size))
+    return [own for batch in whole if len(own := world.share(batch))]
+
+
 def batches(
     dataset: Dataset[Any],
     batch_size: int,
     *,
     workers: int = 0,
-    rank: int = 0,
-    world_size: int = 1,
+    world: World = World(),  # noqa: B008 (frozen)
     pin: bool = False,
     collate: Collate | None = None,
 ) -> Iterator[Any]:
@@ -52,8 +61,7 @@ def batches(
         dataset: The data set, such as ``ImageData.test_inputs``.
         batch_size: Samples in a batch, those of all processes.
         workers: Processes that load; 0 for this one.
-        rank: Which of the processes that share the batches.
-        world_size: How many they are.
+        world: The processes that share the batches.
         pin: Whether to pin batches, so that a GPU copies them while it computes.
         collate: Makes a batch of samples; torch's ``default_collate`` by default.
 
@@ -61,11 +69,9 @@ def batches(
         UserError: What the data set raises, such as of an image that cannot be read.
         LostError: If a process that loads is killed.
     """
-    order = torch.arange(len(dataset))  # type: ignore[arg-type]
-    whole = torch.split(order, batch_sizes(len(order), batch_size))
-    shares = [_share(batch, rank, world_size) for batch in whole]
+    count = len(dataset)  # type: ignore[arg-type]
     source = _Batches(dataset, None, collate)
-    return _loaded(source, [s for s in shares if len(s)], workers, pin)
+    return _loaded(source, shares(count, batch_size, world), workers, pin)
 
 
 def training_batches(
@@ -76,8 +82,7 @@ def training_batches(
     fewest: int = 1,
     start: int = 0,
     workers: int = 0,
-    rank: int = 0,
-    world_size: int = 1,
+    world: World = World(),  # noqa: B008 (frozen)
     pin: bool = False,
     collate: Collate | None = None,
 ) -> Iterator[tuple[Any, int]]:
@@ -98,35 +103,20 @@ def training_batches(
 
     Yields:
         A batch, and how many of its samples count: those behind are such stand-ins.
-
-    Raises:
-        UserError: See ``batches``.
-        LostError: See ``batches``.
     """
-    if start < 0:
-        raise RunError(f"start must be at least 0, got {start}")
     order = own_order(dataset, key)
     if order is None:
         count = len(dataset)  # type: ignore[arg-type]
         order = torch.randperm(count, generator=key.generator(Purpose.ORDER))
-    sizes = batch_sizes(len(order), batch_size)
-    whole = torch.split(order[sum(sizes[:start]) :], sizes[start:])
-    shares = [_share(batch, rank, world_size) for batch in whole]
-    filled = [
-        torch.cat([share, batch[torch.arange(fewest - len(share)) % len(batch)]])
-        if len(share) < fewest
-        else share
-        for share, batch in zip(shares, whole, strict=True)
-    ]
+    whole = torch.split(order, batch_sizes(len(order), batch_size))[start:]
+    counts, filled = [], []
+    for batch in whole:
+        own = world.share(batch)
+        more = torch.arange(max(0, fewest - len(own))) % len(batch)
+        filled.append(torch.cat([own, batch[more]]))
+        counts.append(len(own))
     source = _Batches(dataset, key, collate)
-    return zip(_loaded(source, filled, workers, pin), map(len, shares), strict=True)
-
-
-def _share(batch: Tensor, rank: int, world_size: int) -> Tensor:
-    """Returns the part of a batch that a process has."""
-    if not 0 <= rank < world_size:
-        raise RunError(f"rank must be in [0, {world_size}), got {rank}")
-    return batch.tensor_split(world_size)[rank]
+    return zip(_loaded(source, filled, workers, pin), counts, strict=True)
 
 
 def _loaded(
@@ -151,12 +141,9 @@ def _loaded(
 
 @contextmanager
 def worker_faults() -> Iterator[None]:
-    """Reports in one line that a process that loads images was killed.
+    """Reports in one line that a process that loads samples was killed.
 
     torch raises that error wherever this process happens to be: also within a step.
-
-    Raises:
-        LostError: If one was killed.
     """
     try:
         yield
@@ -171,9 +158,6 @@ def worker_faults() -> Iterator[None]:
 
 class Waits:
     """Yields items, and measures how long the caller waits for them.
-
-    Args:
-        items: The items.
 
     Example:
         >>> waits = Waits("ab")
@@ -198,13 +182,9 @@ class Waits:
 class _Batches(Dataset[Any]):
     """Makes batches of a data set, in this process or in a worker.
 
-    A ``UserError`` is returned rather than raised: torch would replace the message of
-    one that is raised in a worker by a traceback.
-
-    Args:
-        dataset: The data set.
-        key: Seeds the global generator for each sample; None for evaluation.
-        collate: Makes a batch of samples.
+    The key seeds the global generator for each sample; evaluation has none. A
+    ``UserError`` is returned rather than raised: torch would replace the message of one
+    that is raised in a worker by a traceback.
     """
 
     def __init__(

@@ -21,11 +21,11 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 @contextmanager
 def lock(path: Path, *, seconds: float = 0.0) -> Iterator[bool]:
-    """Takes a lock for a while, and gives whether it could.
+    """Takes a lock within, and yields whether it could.
 
     Forked children do not inherit it. On NFS it holds between machines where the server
     keeps locks, which is NFS's default, and not on a mount with ``nolock`` or
-    ``local_lock``. On a file system without locks everyone gets theirs, after a
+    ``local_lock``. On a file system without locks every process gets it, after a
     warning.
 
     Args:

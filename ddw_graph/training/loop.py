@@ -30,7 +30,7 @@ from ddw_graph.training.world import World
 
 @runtime_checkable
 class Listener(Protocol):
-    """Is called as training proceeds."""
+    """An object whose methods are called as training proceeds."""
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         """Called after a step, with the number of its epoch, its own and of steps."""
@@ -66,11 +66,7 @@ class Training:
     checkpoint_steps: int | None = None
 
     def __post_init__(self) -> None:
-        """Checks that processes can share the steps.
-
-        Raises:
-            RunError: If they cannot.
-        """
+        """Checks that processes can share the steps."""
         parts = self.world.size * self.execution.accumulate
         check_steps(self.recipe, self.task.fewest, parts, self.checkpoint_steps)
 
@@ -140,16 +136,9 @@ def fit(training: Training) -> list[Row]:
 
 
 def train_epoch(training: Training, forward: nn.Module) -> float:
-    """Makes the steps that are left of an epoch.
+    """Makes the steps that are left of an epoch; returns the rate of the last one.
 
     The sums of a step are read during the next one, so that a GPU never waits for them.
-
-    Args:
-        training: The training.
-        forward: Computes the network.
-
-    Returns:
-        The learning rate of the last step.
     """
     task, recipe, state, world = (
         training.task,
@@ -167,8 +156,7 @@ def train_epoch(training: Training, forward: nn.Module) -> float:
             fewest=task.fewest,
             start=state.step,
             workers=training.workers,
-            rank=world.rank,
-            world_size=world.size,
+            world=world,
             pin=training.device.type == "cuda",
             collate=task.collate,
         )
@@ -207,12 +195,7 @@ def train_epoch(training: Training, forward: nn.Module) -> float:
 
 
 class _Reading:
-    """Reads the sums of each step during the next one.
-
-    Args:
-        training: The training, whose state the sums are added to.
-        data: Measures how long steps wait for data.
-    """
+    """Reads the sums of each step during the next one, and adds them to the state's."""
 
     def __init__(self, training: Training, data: Waits) -> None:
         self.training = training
@@ -224,11 +207,7 @@ class _Reading:
         self.ready: torch.cuda.Event | None = None
 
     def next(self, step: int, sums: dict[str, Tensor]) -> None:
-        """Reads the sums of the step before, and takes those of a step.
-
-        Raises:
-            RunError: If the loss of the step before was not finite.
-        """
+        """Reads the sums of the step before, and takes those of a step."""
         total = self.training.world.total(torch.stack(list(sums.values())))
         values, ready = total.to("cpu", non_blocking=True), None
         if total.is_cuda:
@@ -239,11 +218,7 @@ class _Reading:
         self.pending, self.ready = (step, list(sums), values), ready
 
     def finish(self) -> None:
-        """Reads what has not been read yet.
-
-        Raises:
-            RunError: If the loss was not finite.
-        """
+        """Reads what has not been read yet; a loss that is not finite is an error."""
         if self.pending is None:
             return
         training, (step, names, values) = self.training, self.pending
@@ -309,18 +284,7 @@ def length(batch: Any) -> int:
 def check_steps(
     recipe: BaseRecipe, fewest: int, parts: int, checkpoint_steps: int | None
 ) -> None:
-    """Checks that a recipe's batches can be shared, before anything is made.
-
-    Args:
-        recipe: The recipe.
-        fewest: Samples that each part needs.
-        parts: Parts of a batch, those of all processes.
-        checkpoint_steps: See ``Training``.
-
-    Raises:
-        RunError: If a batch has too few samples, or checkpoints are written after less
-            than one step.
-    """
+    """Checks that batches have samples for every part, those of all processes."""
     if checkpoint_steps is not None and checkpoint_steps < 1:
         raise RunError(f"checkpoint_steps must be at least 1, got {checkpoint_steps}")
     if parts > 1 and recipe.batch_size < fewest * parts:
@@ -339,11 +303,6 @@ def _resume(training: Training) -> None:
                 state.restore(folder.read_checkpoint())
             except RunError as error:
                 raise RunError(f"{folder.checkpoint_path}: {error}") from error
-            if state.step >= len(training.sizes):
-                raise RunError(
-                    f"{folder.checkpoint_path}: steps must be fewer than the "
-                    f"{len(training.sizes)} of an epoch, got {state.step}"
-                )
             if world.leads:
                 folder.write_log(state.history)
     own = [state.epoch, state.step, training.checkpoint_steps or 0]

@@ -31,8 +31,8 @@ def dataset_data(
     Args:
         train: Samples to train on.
         test: Samples to test on.
-        name: What runs on them are to call them.
-        classes: Name of each class; those of ``train.classes`` by default, or their
+        name: What runs call them.
+        classes: Name of each class; by default those of ``train.classes``, or their
             numbers, for which all labels are read once.
 
     Raises:

@@ -37,12 +37,7 @@ PASSING = {
 
 
 class UnreadableError(DataError):
-    """A file is not a readable image.
-
-    Args:
-        name: The file.
-        reason: Why it cannot be read, in one line.
-    """
+    """The file ``name`` is not a readable image, for a ``reason`` in one line."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(name, reason)
@@ -54,11 +49,7 @@ class UnreadableError(DataError):
 
 
 class ImageFiles(Dataset[tuple["Image", int]]):
-    """Image files, each with its place in the list as its label.
-
-    Args:
-        files: The files.
-    """
+    """Image files, each with its place in the list as its label."""
 
     def __init__(self, files: Sequence[str]) -> None:
         self.files = files
@@ -83,16 +74,7 @@ def read_picture(path: str) -> "Image":
 
 
 def picture(name: str, content: Callable[[], bytes]) -> "Image":
-    """Returns an image, upright and in RGB.
-
-    Args:
-        name: What errors call it.
-        content: Returns the bytes of its file.
-
-    Raises:
-        UnreadableError: If it is not a readable image.
-        LostError: If the system cannot read it now, for a reason that passes.
-    """
+    """Returns the image in some bytes as ``read_picture``; errors call it by a name."""
     try:
         return decoded(content())
     except MemoryError:  # says nothing about the image
@@ -107,11 +89,7 @@ def picture(name: str, content: Callable[[], bytes]) -> "Image":
 
 
 def decoded(content: bytes, *, upright: bool = True) -> "Image":
-    """Returns the image in the bytes of a file, in RGB.
-
-    Args:
-        content: The bytes.
-        upright: Whether to turn it as its EXIF orientation says, as viewers show it.
+    """Returns the image in the bytes of a file, in RGB; upright as its EXIF says.
 
     Raises:
         Exception: If a side is more than ``MOST_LONG`` times the other, or whatever
@@ -150,9 +128,6 @@ def picture_files(paths: Sequence[Path]) -> list[str]:
     """Returns image files: those named, and those in and below folders in their order.
 
     A file that is named is taken whatever its name ends with.
-
-    Args:
-        paths: Files and folders.
 
     Raises:
         DataError: If a folder holds no image, or there is no such file.

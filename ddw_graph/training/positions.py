@@ -1,5 +1,6 @@
 """Weights by position: all of them, of the first samples of a collection."""
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,12 +10,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import DataError, reason_of
-from ddw_graph.training.array_file import check_format, mapped_array
 
-FORMAT = "ddw_graph.positions"
-VERSION = 1
-NAME = "positions.json"
+NAME = "positions.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +27,25 @@ class Positions:
         inputs: What the network was given: images, or whole numbers that are tokens,
             ``(samples, tokens)``.
         vocabulary: The text of each token, if it is known.
+
+    Raises:
+        DataError: If a token is not in the vocabulary.
     """
 
     arrays: tuple[Float[np.ndarray, "samples _ ..."], ...] = field(repr=False)
     inputs: np.ndarray = field(repr=False)
     vocabulary: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Checks the tokens."""
+        if not self._are_tokens or not self.inputs.size:
+            return
+        low, high = int(self.inputs.min()), int(self.inputs.max())
+        most = len(self.vocabulary) - 1 if self.vocabulary else high
+        if low < 0 or high > most:
+            raise DataError(
+                f"samples must hold tokens from 0 to {most}, got {low} to {high}"
+            )
 
     @property
     def samples(self) -> int:
@@ -46,87 +59,67 @@ class Positions:
         Raises:
             DataError: If the network was given something else.
         """
-        if not _are_tokens(self.inputs.dtype, self.inputs.ndim):
+        if not self._are_tokens:
             raise DataError(
                 "this needs samples that are tokens, got inputs of shape "
                 f"{self.inputs.shape[1:]}"
             )
         return self.inputs
 
+    @property
+    def _are_tokens(self) -> bool:
+        return self.inputs.ndim == 2 and np.issubdtype(self.inputs.dtype, np.integer)
 
-def read_positions(
-    folder: Path, edges: Sequence[int], samples: int
-) -> Positions | None:
-    """Returns the weights by position in a collection's folder; None without any.
+    def write(self, folder: Path) -> None:
+        """Writes ``positions.npz`` into a collection's folder.
 
-    Arrays are mapped from disk. Reading runs no code.
+        ``stage-K`` holds the weights of a stage, float32; ``inputs`` what the network
+        was given, float32 or int64; ``vocabulary`` the bytes of a list in JSON.
+        """
+        texts = np.frombuffer(json.dumps(self.vocabulary).encode(), np.uint8)
+        stages: dict[str, Any] = {
+            f"stage-{place}": array.astype(np.float32)
+            for place, array in enumerate(self.arrays, start=1)
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, inputs=self.inputs, vocabulary=texts, **stages)
+        write_bytes(folder / NAME, [buffer.getvalue()], overwrite=True)
 
-    Args:
-        folder: The collection's.
-        edges: The number of edges of each stage.
-        samples: The number of samples of the collection.
+    @classmethod
+    def read(cls, folder: Path, edges: Sequence[int], samples: int) -> "Positions":
+        """Returns those in a collection's folder; reading them runs no code.
 
-    Raises:
-        DataError: If the files are damaged, or do not fit the collection.
-    """
-    path = folder / NAME
-    if not path.exists():
-        return None
-    try:
-        content: Any = json.loads(path.read_bytes())
-        check_format(content, FORMAT, VERSION)
-        count = int(content["samples"])
-        axes = [tuple(map(int, shape)) for shape in content["positions"]]
-        shape = tuple(map(int, content["input"]))
-        vocabulary = tuple(map(str, content["vocabulary"]))
-        "".join(vocabulary).encode()  # a lone surrogate is no text
-        sizes = [count, *shape, *(size for sizes in axes for size in sizes)]
-        if len(axes) != len(edges) or not shape or min(sizes) < 1 or count > samples:
-            raise ValueError("its shapes do not fit the collection")
-        kinds: list[Any] = [np.int64 if content["is_integer"] is True else np.float32]
-    except (
-        ArithmeticError,
-        AttributeError,
-        KeyError,
-        OSError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise DataError(
-            f"{path} must hold the shapes of weights by position: {reason_of(error)}; "
-            "remove it, and analyze with --positions again"
-        ) from error
-    shapes = [shape, *((e, *s) for e, s in zip(edges, axes, strict=True))]
-    kinds += [np.float32] * len(axes)
-    files = zip(position_paths(folder, len(axes)), shapes, kinds, strict=True)
-    inputs, *arrays = (mapped_array(p, (count, *s), kind) for p, s, kind in files)
-    check_tokens(inputs, vocabulary, str(folder / "inputs.npy"))
-    return Positions(tuple(arrays), inputs, vocabulary)
+        Args:
+            folder: The collection's.
+            edges: The number of edges of each stage.
+            samples: The number of samples of the collection.
 
-
-def remove_positions(folder: Path) -> None:
-    """Removes the weights by position from a collection's folder."""
-    for path in (folder / NAME, folder / "inputs.npy", *folder.glob("positions-*.npy")):
-        path.unlink(missing_ok=True)
-
-
-def position_paths(folder: Path, stages: int) -> list[Path]:
-    """Returns the files of the inputs and of each stage's weights."""
-    names = ["inputs", *(f"positions-{place + 1}" for place in range(stages))]
-    return [folder / f"{name}.npy" for name in names]
-
-
-def _are_tokens(dtype: np.dtype[Any], axes: int) -> bool:
-    return bool(np.issubdtype(dtype, np.integer)) and axes == 2
-
-
-def check_tokens(inputs: np.ndarray, vocabulary: Sequence[str], what: str) -> None:
-    """Checks that tokens are numbers of a vocabulary, at least 0 without one."""
-    if not _are_tokens(inputs.dtype, inputs.ndim) or not inputs.size:
-        return
-    low, high = int(inputs.min()), int(inputs.max())
-    if low < 0 or (vocabulary and high >= len(vocabulary)):
-        wrong = low if low < 0 else high
-        most = f" to {len(vocabulary) - 1}" if vocabulary else ""
-        raise DataError(f"{what} must hold tokens from 0{most}, got {wrong}")
+        Raises:
+            DataError: If the file is damaged, or does not fit the collection.
+        """
+        path = folder / NAME
+        try:
+            with path.open("rb") as content, np.load(content) as file:
+                inputs = file["inputs"]
+                texts: Any = json.loads(file["vocabulary"].tobytes())
+                arrays = [file[f"stage-{place + 1}"] for place in range(len(edges))]
+                fits = set(file.files) == {
+                    *("inputs", "vocabulary"),
+                    *(f"stage-{place + 1}" for place in range(len(edges))),
+                }
+            "".join(texts).encode()  # a lone surrogate is no text
+            shapes = [array.shape[:2] for array in arrays]
+            fits = fits and shapes == [(len(inputs), count) for count in edges]
+            kinds = {array.dtype for array in arrays}
+            if (
+                not (fits and 0 < len(inputs) <= samples and inputs.ndim > 1)
+                or kinds != {np.dtype(np.float32)}
+                or inputs.dtype not in (np.float32, np.int64)
+            ):
+                raise ValueError("its arrays do not fit the collection")
+            return cls(tuple(arrays), inputs, tuple(texts))
+        except Exception as error:  # a damaged file can make the reader raise anything
+            raise DataError(
+                f"{path} must hold weights by position: {reason_of(error)}; remove it, "
+                "and analyze with --positions again"
+            ) from error

@@ -19,13 +19,7 @@ from ddw_graph.training.text_data import TextData
 
 
 class Prediction(Task):
-    """A network that is trained by the cross-entropy of what it predicts.
-
-    Args:
-        network: The network, on the device where it trains.
-        data: What it is trained on.
-        recipe: How it is trained.
-    """
+    """A network that is trained by the cross-entropy of what it predicts."""
 
     default_model: str
     """The network that is trained where none is named."""
@@ -75,7 +69,7 @@ class Prediction(Task):
         )
         with now.world.together(found.weights.device):
             if now.world.leads:
-                rows = edge_rows(found.edges, found.weights, found.images, now.epoch)
+                rows = edge_rows(found.edges, found.weights, found.samples, now.epoch)
                 write_edge_log(now.folder, rows)
         return {
             "test_loss": found.loss,

@@ -79,11 +79,7 @@ class Run:
 
     @property
     def model_config(self) -> dict[str, Any]:
-        """The ``config`` of the network.
-
-        Raises:
-            RunError: If this is the folder of something else than one network's run.
-        """
+        """The ``config`` of the network."""
         config = self.config.get("model")
         if not isinstance(config, dict):
             raise RunError(f"{self.path} must hold the run of a network")
@@ -91,11 +87,7 @@ class Run:
 
     @property
     def seed(self) -> int:
-        """The seed.
-
-        Raises:
-            RunError: If the run has none.
-        """
+        """The seed."""
         seed = self.config.get("seed")
         if not isinstance(seed, int):
             raise RunError(f"{self.path} must hold its seed, got {str(seed)[:60]}")
@@ -103,11 +95,7 @@ class Run:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Name of each class.
-
-        Raises:
-            RunError: If one is not a text that can be written.
-        """
+        """Name of each class."""
         names = tuple(map(str, self._data["classes"]))
         if any("\ud800" <= letter <= "\udfff" for name in names for letter in name):
             raise RunError(f"{self.path}: classes must be whole text, got {names!a}")
@@ -129,22 +117,14 @@ class Run:
     def source(self) -> DataSource | None:
         """Where its images came from; None where they were in memory."""
         values = self._content.get("source")
-        if values is None:
-            return None
-        return DataSource.from_dict(values)
+        return None if values is None else DataSource.from_dict(values)
 
     def data(self, source: DataSource | None = None) -> Any:
-        """Returns its images or its text, or others.
-
-        Images are transformed as those that it was trained on.
-
-        Args:
-            source: Where they come from; by default where the run's came from.
+        """Returns its images or its text, or those of another source; see ``adapt``.
 
         Raises:
             RunError: If the run's images were in memory, and no others are given.
-            DataError: If there are no such images, or of other channels or classes; or
-                the text is of another vocabulary.
+            DataError: If they cannot be read, or do not fit the run.
         """
         source = source or self.source
         if source is None:
@@ -155,7 +135,7 @@ class Run:
         return self.adapt(source.load())
 
     def tokenizer(self) -> tuple[Callable[[str], Tensor], Callable[[Tensor], str]]:
-        """Returns what makes tokens of a text, and a text of tokens.
+        """Returns functions that make tokens of a text, and a text of tokens.
 
         Raises:
             RunError: If this is no run of a language model.
@@ -176,8 +156,8 @@ class Run:
     def adapt(self, data: Any) -> Any:
         """Returns images to be transformed as those that this run was trained on.
 
-        Where their source names an image size, they keep that size. A text stays as it
-        is.
+        Where their source names an image size, they keep that size. A text is
+        unchanged.
 
         Raises:
             DataError: If images have other channels or classes, a text has another
@@ -247,29 +227,17 @@ class Run:
 
     @property
     def log(self) -> list[Row]:
-        """The log: a row for each epoch.
-
-        Raises:
-            RunError: If there is none, or it is damaged.
-        """
+        """The log: a row for each epoch."""
         return read_log(self.path)
 
     @property
     def edge_log(self) -> list[EdgeRow]:
-        """Mean and standard deviation of each edge's weight after each epoch.
-
-        Raises:
-            RunError: If there is none, or it is damaged.
-        """
+        """Mean and standard deviation of each edge's weight after each epoch."""
         return read_edge_log(self.path)
 
     @property
     def analysis(self) -> Collection:
-        """The edge weights of each test image, as the last evaluation found them.
-
-        Raises:
-            DataError: If the run has not finished, or the files are damaged.
-        """
+        """The edge weights of each test sample, as the last evaluation found them."""
         return open_collection(self.path)
 
     def network(self, *, device: str = "cpu", **own: Any) -> Any:
@@ -297,11 +265,7 @@ class Run:
         return load(self._folder.model_path, **own).to(device)
 
     def check_trained(self) -> None:
-        """Checks that there is a trained network, without loading it.
-
-        Raises:
-            RunError: If there is none, or not the one that the run wrote.
-        """
+        """Checks that the network is that which the run wrote, without loading it."""
         result, path = self._result(), self._folder.model_path
         if result is None:
             self._folder.read_checkpoint()
@@ -369,14 +333,6 @@ def kept_network(
     device: str = "cpu",
 ) -> Model:
     """Returns the network in a run's folder, or in a file of ``ddw_graph.save``.
-
-    Args:
-        path: The folder or the file.
-        kind: ``Network``, or ``Detector``.
-        device: Where it is to be.
-
-    Warns:
-        UnfinishedWarning: If the run has not finished.
 
     Raises:
         CheckpointError: If the file is damaged, or something else.

@@ -19,7 +19,7 @@ import ddw_graph
 from ddw_graph.atomic import is_draft, write_bytes
 from ddw_graph.errors import FileError, RunError
 from ddw_graph.training.lock import lock
-from ddw_graph.training.log import Row, csv_log, json_log
+from ddw_graph.training.log import Row, write_rows
 
 LOCK = ".lock"
 PATIENCE = 2.0
@@ -27,21 +27,13 @@ PATIENCE = 2.0
 
 
 def write_json(path: Path, value: Any, *, overwrite: bool = True) -> None:
-    """Writes JSON, whole or not at all.
-
-    Raises:
-        FileError: If another file is there and may not be replaced.
-    """
+    """Writes JSON, whole or not at all."""
     text = json.dumps(value, indent=1, allow_nan=False)
     write_bytes(path, [text.encode(), b"\n"], overwrite=overwrite)
 
 
 def read_json(path: Path) -> Any:
-    """Returns the content of a JSON file.
-
-    Raises:
-        RunError: If the file cannot be read, or is not JSON.
-    """
+    """Returns the content of a JSON file."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -51,11 +43,7 @@ def read_json(path: Path) -> Any:
 
 
 def file_digest(path: Path) -> str:
-    """Returns the SHA-256 of a file.
-
-    Raises:
-        RunError: If it cannot be read.
-    """
+    """Returns the SHA-256 of a file."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -76,11 +64,7 @@ def environment() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of a run or of an experiment.
-
-    Args:
-        path: The folder.
-    """
+    """The folder of a run or of an experiment."""
 
     path: Path
 
@@ -152,11 +136,7 @@ class RunFolder:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Keeps other processes from training here for a while.
-
-        Raises:
-            RunError: If one trains here already.
-        """
+        """Locks the folder within, so that no other process trains here."""
         with lock(self.path / LOCK, seconds=PATIENCE) as free:
             if not free:
                 raise RunError(
@@ -166,11 +146,7 @@ class RunFolder:
             yield
 
     def content(self) -> dict[str, Any]:
-        """Returns what ``config.json`` holds: ``config``, ``environment`` and notes.
-
-        Raises:
-            RunError: If the folder holds no run.
-        """
+        """Returns what ``config.json`` holds: ``config``, ``environment`` and notes."""
         if not self.config_path.is_file():
             raise RunError(f"a run's folder must hold config.json, got {self.path}")
         value = read_json(self.config_path)
@@ -179,12 +155,8 @@ class RunFolder:
         return value
 
     def write_log(self, history: Sequence[Row]) -> None:
-        """Writes the log, a line for each epoch: ``log.csv`` and ``log.jsonl``."""
-        for name, text in (
-            ("log.csv", csv_log(history)),
-            ("log.jsonl", json_log(history)),
-        ):
-            write_bytes(self.path / name, [text.encode()], overwrite=True)
+        """Writes the log, a line for each epoch: ``log.csv``."""
+        write_rows(self.path / "log.csv", history)
 
     def write_checkpoint(self, state: Mapping[str, Any]) -> None:
         """Writes a checkpoint of tensors, numbers and text."""

@@ -36,12 +36,7 @@ CLASS_NAMES = ("classes.txt", "classes.json")
 
 
 class ShardImages(Dataset[tuple["Image", int]]):
-    """Images in shards, with the class of each.
-
-    Args:
-        root: The folder of the shards.
-        index: Where the images are.
-    """
+    """Images in the shards of a folder, with the class of each."""
 
     def __init__(self, root: Path, index: ShardIndex) -> None:
         self.root = root

@@ -1,7 +1,6 @@
 """Everything in a training that the rest of it depends on."""
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 
 from ddw_graph.errors import RunError
 from ddw_graph.nn.finite import first_not_finite
-from ddw_graph.training.average import Average
+from ddw_graph.training.average import moving_average
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import BaseRecipe, parameter_groups
@@ -20,11 +19,6 @@ class TrainingState:
 
     What dropout, augmentation and order draw depends on seed, epoch and step only, and
     need not be kept.
-
-    Args:
-        network: The network, where it is trained.
-        recipe: The recipe.
-        execution: How steps are computed.
     """
 
     def __init__(
@@ -39,9 +33,8 @@ class TrainingState:
             self.optimizer = torch.optim.AdamW(groups, lr=rate, betas=betas)
         else:
             self.optimizer = torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum)
-        self.average: Average | None = None
-        if recipe.ema_decay:
-            self.average = Average(network, recipe.ema_decay)
+        decay = recipe.ema_decay
+        self.average = moving_average(network, decay) if decay else None
         self.scaler = execution.scaler(next(network.parameters()).device)
         self.history: list[Row] = []
         self.step = 0
@@ -55,7 +48,7 @@ class TrainingState:
     @property
     def evaluated(self) -> Any:
         """The network to evaluate: the average of the weights if there is one."""
-        return self.average.network if self.average else self.network
+        return self.average.module if self.average else self.network
 
     def update(self, rate: float) -> None:
         """Makes the optimizer's step with the gradients that are there."""
@@ -70,16 +63,15 @@ class TrainingState:
     def update_average(self, steps_left: int) -> None:
         """Adds the weights to their average, where it is time for it.
 
-        Args:
-            steps_left: Steps of the epoch that follow; the last step always counts.
+        The last step, after which no steps of the epoch are left, always counts.
         """
         if self.average is None or steps_left % self.recipe.ema_interval:
             return
-        self.average.update(self.network)
+        self.average.update_parameters(self.network)
         if self.epoch < self.recipe.warmup_epochs:
             # The next update copies again: an average that begins in the warm-up keeps
             # some of the first weights for long.
-            self.average.updates = 0
+            self.average.n_averaged.zero_()
 
     def add(self, sums: Mapping[str, float]) -> None:
         """Adds sums to those of the epoch."""
@@ -103,43 +95,21 @@ class TrainingState:
         }
         if self.average:
             state["trained"] = self.network.state_dict()
-            state["averaged"] = self.average.updates
+            state["averaged"] = int(self.average.n_averaged)
         if self.scaler.is_enabled():
             state["scaler"] = self.scaler.state_dict()
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Resumes where a checkpoint was written.
-
-        Raises:
-            RunError: If it is not a checkpoint of such a training.
-        """
+        """Resumes where a checkpoint was written; another one is a ``RunError``."""
         load_weights(self.evaluated, state["model"])
         try:
             if self.average:
                 load_weights(self.network, state["trained"])
-                self.average.updates = int(state["averaged"])
-            history = [dict(row) for row in state["history"]]
-            step, tally = state["step"], dict(state["tally"])
-            numbers = [value for row in (*history, tally) for value in row.values()]
-            if not all(isinstance(v, int | float) and isfinite(v) for v in numbers):
-                raise ValueError("its history must hold finite numbers only")
-            if not isinstance(step, int) or step < 0:
-                raise ValueError(f"{step!r} steps of an epoch")
-            if step and not {"samples", "seconds", "waited"} <= set(tally):
-                raise ValueError("its sums are incomplete")
-            if not 0 <= len(history) <= self.recipe.epochs or not (history or step):
-                raise ValueError(f"{len(history)} epochs of {self.recipe.epochs}")
-            times = {"train_loss", "train_seconds"}
-            if not all(times <= set(row) for row in history):
-                raise ValueError("a row of its history is incomplete")
+                self.average.n_averaged.fill_(int(state["averaged"]))
+            history, tally = [*map(dict, state["history"])], dict(state["tally"])
+            step = int(state["step"])
             self.optimizer.load_state_dict(state["optimizer"])
-            for parameter, buffers in self.optimizer.state.items():
-                for name, value in buffers.items():
-                    scalar = name == "step"  # of AdamW
-                    shape = torch.Size() if scalar else parameter.shape
-                    if value is not None and value.shape != shape:
-                        raise ValueError(f"{name} has another shape than its parameter")
             if self.scaler.is_enabled():
                 self.scaler.load_state_dict(state["scaler"])
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -155,11 +125,7 @@ class TrainingState:
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Loads the weights of a checkpoint into a network.
-
-    Raises:
-        RunError: If they are another network's.
-    """
+    """Loads the weights of a checkpoint into a network; others are a ``RunError``."""
     try:
         own = network.state_dict()
         for name, tensor in weights.items():

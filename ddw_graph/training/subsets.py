@@ -21,9 +21,8 @@ def labels_of(
 ) -> Int[Tensor, " images"] | None:
     """Returns the class of each sample of a data set; None where they have none.
 
-    Args:
-        dataset: The data set.
-        read: Whether to read every sample where the data set does not hold its labels.
+    Where the set does not hold its labels, every sample is read, unless ``read`` is
+    False.
     """
     if isinstance(dataset, Subset):
         labels = labels_of(dataset.dataset, read=read)
@@ -66,10 +65,7 @@ def held_out(
 ) -> tuple[Int[Tensor, " rest"], Int[Tensor, " held"]]:
     """Returns which images stay to train on, and which are held out.
 
-    Args:
-        labels: The class of each image.
-        classes: Name of each class.
-        holdout: Images to hold out, as many of each class; the same in every run.
+    As many of each class, and the same in every run.
 
     Raises:
         DataError: If classes cannot share as many, or one would have none left.
@@ -97,13 +93,9 @@ def held_out(
 def balanced(
     labels: Int[Tensor, " images"], classes: Sequence[str], per_class: int
 ) -> Int[Tensor, " chosen"]:
-    """Returns which images are a subset with as many of each class.
+    """Returns which images are a subset with so many of each class.
 
-    Args:
-        labels: The class of each image.
-        classes: Name of each class.
-        per_class: Images of each class; the same in every run, and among those of any
-            larger subset.
+    They are the same in every run, and among those of any larger subset.
 
     Raises:
         DataError: If a class has fewer.
@@ -125,9 +117,7 @@ def spread_over_classes(
     Where a class runs out the others give more; the classes differ by one image at
     most otherwise. With enough of all, these are the images of ``balanced``.
 
-    Args:
-        labels: The class of each image.
-        count: Images in all; every one where there are fewer.
+    Where there are fewer in all, every one.
 
     Example:
         >>> spread_over_classes(torch.tensor([0, 0, 0, 1]), 3).shape

@@ -20,19 +20,14 @@ Network = Any
 
 
 class Evaluating(NamedTuple):
-    """The circumstances of an evaluation.
-
-    Args:
-        epoch: Epochs that are finished, this one included.
-        last: Whether training ends here, so that what a run keeps is written.
-        folder: The run's folder.
-        world: The processes that share the work.
-        workers: Processes that load data.
-    """
+    """The circumstances of an evaluation."""
 
     epoch: int
+    """Epochs that are finished, this one included."""
     last: bool
+    """Whether training ends here, so that what a run keeps is written."""
     folder: Path
+    """The run's."""
     world: World
     workers: int
 
@@ -77,7 +72,7 @@ class Task(ABC):
         """Returns what identifies the data, ready for JSON."""
 
     def notes(self) -> dict[str, Any]:
-        """Returns what a run's ``config.json`` holds beside its configuration."""
+        """Returns what a run's ``config.json`` holds besides its configuration."""
         return {}
 
     @abstractmethod
@@ -89,13 +84,7 @@ class Task(ABC):
         """
 
     def mix(self, batch: Any, key: Key, step: int) -> Any:
-        """Returns a batch on its device, changed as a whole, such as by MixUp.
-
-        Args:
-            batch: The batch.
-            key: Names the draws of the epoch.
-            step: Steps made in the epoch.
-        """
+        """Returns a batch on its device, changed as a whole, such as by MixUp."""
         return batch
 
     @abstractmethod
@@ -116,18 +105,8 @@ class Task(ABC):
 
     @abstractmethod
     def evaluate(self, network: Network, now: Evaluating) -> Row:
-        """Returns the other columns of an epoch's line in the log.
-
-        Args:
-            network: The trained network, or the average of its weights.
-            now: The circumstances.
-        """
+        """Returns the other columns of an epoch's line in the log."""
 
     @abstractmethod
     def result(self, network: Network, history: Sequence[Row]) -> dict[str, Any]:
-        """Returns the result of a run, ready for JSON.
-
-        Args:
-            network: The network that was evaluated last.
-            history: The log.
-        """
+        """Returns the result of a run from the network that was evaluated last."""

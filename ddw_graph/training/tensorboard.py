@@ -1,4 +1,4 @@
-"""A training told to TensorBoard."""
+"""The log of a training for TensorBoard."""
 
 import warnings
 from pathlib import Path
@@ -16,12 +16,11 @@ LOG_STEPS = 50
 
 
 class TensorBoard:
-    """Writes what it hears of a training as scalars.
+    """Writes losses of steps and the log of epochs as scalars; a ``Listener``.
 
-    Of every ``every``-th step its loss, ``step/loss``, over steps of the whole
-    training; of an epoch each number of its line of the log, over epochs, those of
-    training and testing apart: ``train/loss``, ``test/loss``. A run that goes on tells
-    again what came after its last checkpoint, in place of what was told before.
+    ``step/loss`` is the loss of every ``every``-th step, over steps of the whole
+    training. Each column of the log, such as ``train/loss`` and ``test/loss``, is over
+    epochs. A resumed run replaces the steps after its last checkpoint.
 
     Args:
         folder: Where the events go; made with the first of them, since a run begins in
@@ -34,7 +33,7 @@ class TensorBoard:
 
     def __init__(self, folder: Path, *, every: int = LOG_STEPS) -> None:
         if every < 1:
-            raise RunError(f"losses are told every 1 or more steps, got {every}")
+            raise RunError(f"log_steps must be at least 1, got {every}")
         try:
             with warnings.catch_warnings(action="ignore"):
                 from torch.utils.tensorboard import SummaryWriter
@@ -62,14 +61,14 @@ class TensorBoard:
             self._made.close()
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """Tells the loss of a step, if it is its turn."""
+        """Writes the loss of a step, if it is its turn."""
         made = (epoch - 1) * steps + step
         writer = self._writer(purge_step=made)
         if made % self.every == 0:
             writer.add_scalar("step/loss", loss, made)
 
     def epoch(self, row: Row) -> None:
-        """Tells an epoch's line of the log."""
+        """Writes an epoch's line of the log."""
         place = int(row["epoch"])
         writer = self._writer()
         for name, value in row.items():
@@ -81,10 +80,7 @@ class TensorBoard:
         writer.flush()
 
     def _writer(self, purge_step: int | None = None) -> "SummaryWriter":
-        """Returns what writes, made when it is first asked for.
-
-        Steps from ``purge_step`` on that an earlier one told are then shown no more.
-        """
+        """Returns the writer, which hides what another wrote from ``purge_step`` on."""
         if self._made is None:
             self._made = self._make(str(self.folder), purge_step=purge_step)
         return self._made

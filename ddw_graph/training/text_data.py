@@ -2,13 +2,13 @@
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import file_digest, sha256
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,29 +30,47 @@ PIECE = 2**22
 """Bytes that are encoded at a time."""
 
 
+class TokenFile(NamedTuple):
+    """A file of tokens: so many whole numbers of a type, one after the other."""
+
+    path: Path
+    kind: str
+    length: int
+
+
 @dataclass(frozen=True)
 class Tokens:
-    """A sequence of tokens that lies in one or several arrays.
+    """A sequence of tokens that lies in one or several files.
 
     Args:
-        pieces: The arrays, of any integer type, mapped from disk.
+        files: The files, which are mapped into memory when they are first read, in
+            every process for itself.
         start: The first token that counts.
         stop: The one after the last.
     """
 
-    pieces: tuple[np.ndarray, ...]
+    files: tuple[TokenFile, ...]
     start: int
     stop: int
 
     @classmethod
-    def of(cls, pieces: Sequence[np.ndarray]) -> "Tokens":
-        """Returns all tokens of some arrays, one after the other."""
-        return cls(tuple(pieces), 0, sum(map(len, pieces)))
+    def of(cls, files: Iterable[TokenFile]) -> "Tokens":
+        """Returns all tokens of some files, one after the other."""
+        there = tuple(file for file in files if file.length)
+        return cls(there, 0, sum(file.length for file in there))
+
+    def __reduce__(self) -> Any:
+        """Returns what a process that loads gets: not the text itself."""
+        return Tokens, (self.files, self.start, self.stop)
+
+    @cached_property
+    def _pieces(self) -> list[np.ndarray]:
+        return [np.memmap(each.path, each.kind, "r") for each in self.files]
 
     @cached_property
     def _ends(self) -> list[int]:
-        """The first place behind each array."""
-        return [*accumulate(map(len, self.pieces))]
+        """The first place behind each file."""
+        return [*accumulate(file.length for file in self.files)]
 
     def __len__(self) -> int:
         """Returns the number of tokens."""
@@ -64,12 +82,13 @@ class Tokens:
 
     def read(self, start: int, count: int) -> np.ndarray:
         """Returns some tokens, int64."""
-        ends, place = self._ends, self.start + start
+        place = self.start + start
         read: list[np.ndarray] = []
         while count:
-            index = bisect_right(ends, place)
-            offset = place - (ends[index] - len(self.pieces[index]))
-            read.append(self.pieces[index][offset : offset + count].astype(np.int64))
+            index = bisect_right(self._ends, place)
+            piece = self._pieces[index]
+            offset = place - (self._ends[index] - len(piece))
+            read.append(piece[offset : offset + count].astype(np.int64))
             place, count = place + len(read[-1]), count - len(read[-1])
         return np.concatenate(read or [np.empty(0, np.int64)])
 
@@ -156,18 +175,13 @@ class TextData:
     source: "DataSource | None" = None
 
     task = "language"
-    bad: tuple[BadImage, ...] = ()
     classes: tuple[str, ...] = ()
+    bad: tuple[BadImage, ...] = ()
     image_size = 0
-    """A text has no classes, and no image."""
+    """A text has no classes, leaves nothing out, and costs what its tokens do."""
 
     def inputs(self, split: str, network: Any) -> Windows:
-        """Returns the windows of a split, each with what follows its tokens.
-
-        Args:
-            split: ``train`` or ``test``.
-            network: The language model, whose context is the length of a window.
-        """
+        """Returns the windows of a split, ``train`` or ``test``, for a network."""
         tokens = self.test if split == "test" else self.train
         return Windows(tokens, network.context)
 
@@ -224,8 +238,10 @@ def load_text(
     digest = sha256(key.encode())
     train_files, test_files = _files(root)
     try:
-        train = Tokens.of([_tokens(path, encoder, key, digest) for path in train_files])
-        test = Tokens.of([_tokens(path, encoder, key, digest) for path in test_files])
+        train, test = (
+            Tokens.of([_tokens(path, encoder, key, digest) for path in part])
+            for part in (train_files, test_files)
+        )
         of_test = test_files or train_files
         size = sum(path.stat().st_size for path in of_test)
     except (OSError, ValueError) as error:
@@ -293,23 +309,23 @@ def _below(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def _tokens(path: Path, encoder: Any, key: str, digest: Any) -> np.ndarray:
+def _tokens(path: Path, encoder: Any, key: str, digest: Any) -> TokenFile:
     """Returns the tokens of a file, and adds the file to a digest."""
-    if not path.stat().st_size:
-        return np.empty(0, np.uint8)
-    text = np.memmap(path, np.uint8, "r")
+    size = path.stat().st_size
+    if not size:
+        return TokenFile(path, "u1", 0)
     with path.open("rb") as file:
         own = file_digest(file, "sha256")
     digest.update(own.digest())
     if encoder is None:
-        return text
+        return TokenFile(path, "u1", size)
     kind = np.dtype("<u2" if _vocabulary(encoder) <= 2**16 else "<u4")
     kept = _cache() / f"{own.hexdigest()}-{key}.tokens"
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         pieces = (np.array(ids, kind).tobytes() for ids in _encoded(path, encoder))
         write_bytes(kept, pieces, overwrite=True)
-    return np.memmap(kept, kind, "r") if kept.stat().st_size else np.empty(0, kind)
+    return TokenFile(kept, kind.str, kept.stat().st_size // kind.itemsize)
 
 
 def _cache() -> Path:
@@ -338,11 +354,7 @@ def _encoded(path: Path, encoder: Any) -> Iterator[list[int]]:
 
 
 def tokenizer_of(path: Path | None) -> Any:
-    """Returns the tokenizer in a file of ``tokenizers``; None without a file.
-
-    Raises:
-        DataError: If the library is missing, or the file is none.
-    """
+    """Returns the tokenizer in a file of ``tokenizers``; None without a file."""
     if path is None:
         return None
     try:

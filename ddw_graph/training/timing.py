@@ -26,11 +26,8 @@ def paired_times(
     Args:
         acts: What to time, by name.
         rounds: Times that each act counts, at least 1.
-        warmup: Rounds before those that are not counted.
-        device: Where the acts compute, which may be behind Python's back.
-
-    Raises:
-        RunError: If there is no round to count.
+        warmup: Rounds before those, which are not counted.
+        device: Where the acts compute.
 
     Example:
         >>> times = paired_times({"nothing": lambda: None}, rounds=3)

@@ -218,10 +218,10 @@ class Inputs(Dataset[tuple[Tensor, Any]]):
     """Images of a data set as a network sees them, with their labels.
 
     Args:
-        dataset: Gives images and labels.
+        dataset: Images and labels.
         transform: What an image of 8 bits goes through; None leaves images unchanged.
         augmentation: What is done to training images; None for none.
-        classes: Number of classes, which labels are checked by.
+        classes: Number of classes, to check labels.
         shape: Shape that every image must have.
 
     Raises:

@@ -1,8 +1,8 @@
 """The processes that train one network together.
 
 They are started by ``torchrun`` or by Slurm's ``srun``, on one machine or on many, and
-find each other through what these tell them. One process alone is the common case, and
-runs through the same lines.
+find each other through its environment variables. A single process is the common case,
+and runs through the same lines.
 """
 
 import gc
@@ -22,10 +22,10 @@ from torch import Tensor, distributed
 from ddw_graph.errors import LostError, RunError, UserError, first_sentence
 
 TIMEOUT = 600.0
-"""Seconds that a process waits for the others, unless told otherwise."""
+"""Seconds that a process waits for the others by default."""
 
 LONGEST = 1e6
-"""Most seconds that it can be told to; torch counts milliseconds in 32 bits."""
+"""Most seconds that it can wait; torch counts milliseconds in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,17 @@ class World:
         """Whether this is the process that writes."""
         return self.rank == 0
 
+    def share(self, batch: Tensor) -> Tensor:
+        """Returns the part of a batch that this process has."""
+        return batch.tensor_split(self.size)[self.rank]
+
     def total(self, values: Tensor) -> Tensor:
         """Returns the sum of what each process holds; ``values`` becomes it."""
         if self.size > 1:
             distributed.all_reduce(values)
         return values
 
-    def gathered(self, value: Any) -> list[Any]:
+    def gather(self, value: Any) -> list[Any]:
         """Returns what each process passes, in the order of their numbers."""
         values = [value] * self.size
         if self.size > 1:
@@ -73,11 +77,6 @@ class World:
     @contextmanager
     def together(self, device: torch.device | str = "cpu") -> Iterator[None]:
         """Ends every process where one of them fails within.
-
-        So nobody waits for one who has gone, and nobody goes on alone.
-
-        Args:
-            device: Where the processes can talk.
 
         Raises:
             RunError: If another process failed.
@@ -107,14 +106,14 @@ def joined(
 
     Args:
         size: How many there must be; None for however many were started.
-        device: Where each computes; says how they talk.
-        timeout: Seconds to wait for another process before giving up.
-        environment: What the launcher says.
+        device: Where each computes, which decides between NCCL and gloo.
+        timeout: Seconds to wait for another process.
+        environment: The launcher's variables.
 
     Raises:
         RunError: If there are more or fewer than asked for, or they do not find each
             other.
-        LostError: If one of them is not heard of for too long.
+        LostError: If one of them is silent for too long.
 
     Example:
         >>> with joined(environment={}) as world:
@@ -138,15 +137,15 @@ def joined(
         _meet(world, address, device, timeout)
         yield world
     except RuntimeError as error:
-        # gloo tells in a RuntimeError that a process has gone or is silent.
+        # gloo reports in a RuntimeError that a process has gone or is silent.
         if isinstance(error, distributed.DistError) or _lost(str(error)):
             raise LostError(
                 f"a process that trains along has gone, or was silent for {timeout:g} "
                 f"s; start again with --resume ({first_sentence(error)})"
             ) from error
         raise
-    # Not where something failed: leaving would wait for the others. What still holds on
-    # to the group would end threads that run when Python shuts down.
+    # Not after a failure: leaving would wait for the others. What still refers to the
+    # group would end threads that run when Python shuts down.
     gc.collect()
     distributed.barrier()
     distributed.destroy_process_group()
@@ -164,7 +163,7 @@ def _meet(world: World, address: str, device: str, timeout: float) -> None:
     except ValueError as error:  # of what the launcher says, not of who answers
         reason = str(error).splitlines()[0]
         raise RunError(
-            "MASTER_ADDR and MASTER_PORT must say where the processes meet, got "
+            "MASTER_ADDR and MASTER_PORT must be where the processes meet, got "
             f"{reason!r}"
         ) from error
 
@@ -181,7 +180,7 @@ def device_of(name: str, world: World) -> str:
     if world.local_rank >= count:
         raise RunError(
             f"each process of a machine needs a GPU of its own, got {count} for "
-            f"process {world.local_rank}; where each sees its own alone, as with "
+            f"process {world.local_rank}; where each sees only its own, as with "
             "Slurm's --gpus-per-task, the device is cuda:0"
         )
     torch.cuda.set_device(world.local_rank)
@@ -195,7 +194,7 @@ def _lost(message: str) -> bool:
 
 
 def _launched(environment: Mapping[str, str]) -> tuple[World, str]:
-    """Returns what the launcher says of this process, and where all meet."""
+    """Returns this process as the launcher numbers it, and where all meet."""
     found, address = World(), ""
     try:
         if "RANK" in environment and "WORLD_SIZE" in environment:
@@ -205,7 +204,7 @@ def _launched(environment: Mapping[str, str]) -> tuple[World, str]:
                 int(environment.get("LOCAL_RANK", "0")),
             )
             address = "env://"
-        # Within srun alone: a batch script has the numbers of its job, and is one
+        # Only within srun: a batch script has the numbers of its job, and is one
         # process all the same.
         elif int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
             found = World(
@@ -214,11 +213,11 @@ def _launched(environment: Mapping[str, str]) -> tuple[World, str]:
                 int(environment["SLURM_LOCALID"]),
             )
             address = _slurm_address(environment)
-    except RunError:  # a ValueError too, and says itself what is wrong
+    except RunError:  # a ValueError too, with its own message
         raise
     except (KeyError, ValueError) as error:
         raise RunError(
-            f"what torchrun or srun tell a process must be numbers, got {error!r}"
+            f"the variables of torchrun or srun must be numbers, got {error!r}"
         ) from error
     if not 0 <= found.rank < found.size:
         raise RunError(
@@ -232,9 +231,9 @@ def _slurm_address(environment: Mapping[str, str]) -> str:
     """Returns where the processes of a Slurm step meet: on its first machine."""
     host = environment.get("MASTER_ADDR")
     if host is None:
-        told = ["scontrol", "show", "hostnames", environment["SLURM_STEP_NODELIST"]]
+        asked = ["scontrol", "show", "hostnames", environment["SLURM_STEP_NODELIST"]]
         try:
-            names = subprocess.run(told, capture_output=True, text=True, check=True)
+            names = subprocess.run(asked, capture_output=True, text=True, check=True)
         except (OSError, subprocess.CalledProcessError) as error:
             raise RunError(
                 f"the machines of a Slurm step come from scontrol, got {error}; "
@@ -248,10 +247,7 @@ def _slurm_address(environment: Mapping[str, str]) -> str:
 
 
 def _end_with_launcher() -> None:
-    """Lets this process end when the one that started it does.
-
-    A torchrun that is killed cannot end its processes, and they would go on.
-    """
+    """Lets this process end with its parent: a killed torchrun cannot end it."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -86,7 +86,7 @@ def test_a_network_of_float64_stays_one() -> None:
     model = some_model().double()
     collected(model, some_images(3))
     assert next(model.parameters()).dtype == torch.float64
-    with pytest.raises(DataError, match="at least one image"):
+    with pytest.raises(DataError, match="at least one sample"):
         collected(model, some_images(0))
 
 

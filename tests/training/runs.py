@@ -1,5 +1,6 @@
 """Short trainings, and ways to end them."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,22 @@ from ddw_graph.training.run_folder import RunFolder
 from tests.training.small import small_config, small_data
 
 RECIPE = recipe_named("small", epochs=2, batch_size=10, augment=True)
+EVERYTHING = replace(
+    RECIPE,
+    warmup_epochs=1,
+    label_smoothing=0.1,
+    trivial_augment=True,
+    random_erasing=0.5,
+    mixup=0.4,
+    cutmix=1.0,
+    norm_weight_decay=0.0,
+    schedule="step",
+    gamma=0.5,
+    ema_decay=0.7,
+    ema_interval=2,
+    clip_norm=0.5,
+)
+"""Of which every value that changes a step is on."""
 
 
 def small_network(
@@ -36,11 +53,16 @@ def run(
     data: ImageData | None = None,
     recipe: Recipe = RECIPE,
     seed: int = 0,
+    initial: int | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Trains in three steps an epoch, of which the last has fewer images."""
+    """Trains in three steps an epoch, of which the last has fewer images.
+
+    The initial weights are of the seed ``initial``, by default the run's.
+    """
+    config = config or small_config(drop_path=0.3, dropout=0.2)
     made = train_network(
-        small_network(config or small_config(drop_path=0.3, dropout=0.2), seed=seed),
+        small_network(config, seed=seed if initial is None else initial),
         data or small_data(24, 12),
         recipe,
         seed=seed,
@@ -69,6 +91,13 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     """Returns the weights of a finished run."""
     network: Network = Run(folder).network()
     return network.state_dict()
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Returns whether weights are equal to the last bit."""
+    return one.keys() == other.keys() and all(
+        torch.equal(one[name], other[name]) for name in one
+    )
 
 
 class Stop(Exception):

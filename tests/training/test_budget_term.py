@@ -1,6 +1,5 @@
 """A budget pulls the expected MACs of a sample, by a gradient that closes edges."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.loading import batches
 from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import Run
-from tests.training.runs import Stop, StopAt, run, weights
+from tests.training.runs import run
 from tests.training.small import small_config, small_data
 
 HALF = recipe_named("small", epochs=15, batch_size=8, router_lr=3.0, budget=0.5)
@@ -205,21 +204,3 @@ def test_the_log_tells_shares_and_the_loss_without_the_term(tmp_path: Path) -> N
     images = small_data(24, 12).test_inputs()
     tested = evaluate(Run(tmp_path / "a").network(), images)
     assert rows[0]["test_macs_share"] == tested.macs_share
-
-
-@pytest.mark.full
-def test_a_run_with_a_budget_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {
-        "config": small_config(CLOSING_EDGES, drop_path=0.2),
-        "recipe": replace(HALF, epochs=2, augment=True),
-    }
-    run(tmp_path / "whole", **settings)
-    with pytest.raises(Stop):
-        run(tmp_path / "cut", listeners=[StopAt(2, 3)], **settings)
-    run(tmp_path / "cut", resume=True, **settings)
-    whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
-    assert all(torch.equal(whole[key], cut[key]) for key in whole)
-    results = [
-        json.loads((tmp_path / n / "result.json").read_text()) for n in ("whole", "cut")
-    ]
-    assert len({r["expected_macs"] for r in results}) == 1

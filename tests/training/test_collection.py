@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import TensorDataset
 
 from ddw_graph import Stage, create_model
 from ddw_graph.errors import DataError, ModelError
@@ -17,11 +18,11 @@ from ddw_graph.generators import complete
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import outputs
-from ddw_graph.training.collecting import CollectionWriter, collection_of, sample_rows
+from ddw_graph.training.collecting import collection_of, sample_rows, write_collection
 from ddw_graph.training.collection import COLUMNS, Collection, open_collection
-from ddw_graph.training.shared_collection import shared_collection
+from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.world import World
-from tests.training.text import TOKENS, token_network, token_outputs
+from tests.training.text import TOKENS, text_collection, token_network, token_outputs
 
 CLASSES = ("a", "b", "c")
 IMAGES = torch.rand(10, 1, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -37,14 +38,11 @@ def network(edges: str = "dynamic:router_std=1,bias=0", **options: Any) -> Netwo
     return model
 
 
-def written(folder: Path, model: Network, count: int | None = None) -> Collection:
+def written(folder: Path, model: Network, count: int = 10) -> Collection:
     price = cost(model, 8)
-    with CollectionWriter(
-        folder, model, price, CLASSES, count, overwrite=True
-    ) as writer:
-        batches = zip(torch.split(IMAGES, 4), torch.split(LABELS, 4), strict=True)
-        for output in outputs(model, batches):
-            writer.add(output)
+    batches = zip(torch.split(IMAGES, 4), torch.split(LABELS, 4), strict=True)
+    rows = (sample_rows(output, model, price) for output in outputs(model, batches))
+    write_collection(folder, rows, model, price, CLASSES, count=count, overwrite=True)
     return open_collection(folder)
 
 
@@ -86,40 +84,32 @@ def test_a_folder_holds_what_the_network_returned(
     assert all(array.dtype == np.float32 for array in collection.arrays)
 
 
-def test_rows_that_were_gathered_are_added_as_batches_are(tmp_path: Path) -> None:
-    model = network()
-    price = cost(model, 8)
-    (output,) = outputs(model, [(IMAGES, LABELS)])
-    rows = sample_rows(output, model, price)
-    with CollectionWriter(tmp_path / "a", model, price, CLASSES) as writer:
-        for half in (slice(0, 7), slice(7, None)):
-            writer.add_rows(rows[half])
-    assert_same(open_collection(tmp_path / "a"), written(tmp_path / "b", model))
-
-
 def test_a_run_has_its_collection_within(tmp_path: Path) -> None:
     collection = written(tmp_path / "run" / "analysis", network())
     assert_same(open_collection(tmp_path / "run"), collection)
 
 
 def test_what_is_not_complete_never_appears(tmp_path: Path) -> None:
-    model = network()
+    model, text = network(), token_network()
     with pytest.raises(DataError, match="needs 11 samples, got 10"):
         written(tmp_path / "a", model, count=11)
-    (output,) = outputs(model, [IMAGES])
-    writer = CollectionWriter(tmp_path / "a", model, cost(model, 8), CLASSES)
-    with pytest.raises(DataError, match="images and labels"), writer:
-        writer.add(output)
+    (images,) = outputs(model, [IMAGES])
+    with pytest.raises(DataError, match="samples and labels"):
+        sample_rows(images, model, cost(model, 8))
+    for other, size, classes, message in (
+        (text, 224, CLASSES, "with classes needs label .*, got 2 numbers"),
+        (model, 8, (), "without classes needs loss .*, got 4 numbers"),
+    ):
+        price = cost(other, size)
+        (output,) = (
+            token_outputs(text, batch=10)
+            if other is text
+            else outputs(model, [(IMAGES, LABELS)])
+        )
+        rows = [sample_rows(output, other, price)]
+        with pytest.raises(DataError, match=message):
+            write_collection(tmp_path / "a", rows, other, price, classes, count=10)
     assert list(tmp_path.iterdir()) == []
-
-
-def text_collection(folder: Path, batch: int = 4) -> Collection:
-    """Writes windows of tokens, which have a loss and no class."""
-    model = token_network()
-    with CollectionWriter(folder, model, cost(model), overwrite=True) as writer:
-        for output in token_outputs(model, batch=batch):
-            writer.add(output)
-    return open_collection(folder)
 
 
 def test_samples_without_classes_have_losses_only(tmp_path: Path) -> None:
@@ -143,48 +133,26 @@ def test_samples_without_classes_have_losses_only(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_columns_go_with_classes(tmp_path: Path) -> None:
-    model, text = network(), token_network()
-    (images,) = outputs(model, [(IMAGES, LABELS)])
-    (windows,) = token_outputs(text, batch=10)
-    with pytest.raises(DataError, match="with classes needs label .*, got 2 numbers"):
-        with CollectionWriter(tmp_path / "a", text, cost(text), CLASSES) as writer:
-            writer.add(windows)
-    with pytest.raises(DataError, match="without classes needs loss .*, got 4 numbers"):
-        with CollectionWriter(tmp_path / "a", model, cost(model, 8)) as writer:
-            writer.add(images)
-    assert list(tmp_path.iterdir()) == []
-
-
 @dataclass(frozen=True)
 class Share(World):
     """One of several processes that run one after another, the last one first."""
 
-    totals: list[torch.Tensor] = field(default_factory=list)
+    totals: dict[torch.Size, torch.Tensor] = field(default_factory=dict)
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
-        self.totals.append(values.clone())
-        return sum(self.totals[1:], self.totals[0])
+        values += self.totals.get(values.shape, torch.zeros(()))
+        self.totals[values.shape] = values.clone()
+        return values
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_several_processes_write_what_one_does(tmp_path: Path, size: int) -> None:
     model = token_network()
-    totals: list[torch.Tensor] = []
+    totals: dict[torch.Size, torch.Tensor] = {}
+    windows = TensorDataset(TOKENS, TOKENS.roll(-1, 1))
     for rank in reversed(range(size)):
-        with shared_collection(
-            tmp_path / "a",
-            model,
-            cost(model),
-            count=10,
-            batch_size=4,
-            world=Share(rank, size, totals=totals),
-        ) as add:
-            for batch in torch.split(TOKENS, 4):
-                part = batch.tensor_split(size)[rank]
-                for output in token_outputs(model, part) if len(part) else ():
-                    add(output)
-    assert len(totals) == (size if size > 1 else 0)
+        world = Share(rank, size, totals=totals)
+        evaluate(model, windows, batch_size=4, world=world, collection=tmp_path / "a")
     found, alone = open_collection(tmp_path / "a"), text_collection(tmp_path / "b")
     np.testing.assert_allclose(found.rows(), alone.rows(), rtol=1e-5)
     for name in ("loss", "expected_macs"):

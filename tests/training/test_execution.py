@@ -17,27 +17,10 @@ from ddw_graph.training.classification import Classification
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.loop import Training, fit
 from ddw_graph.training.recipe import Recipe, recipe_named
-from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import RunFolder
 from tests.training import several
 from tests.training.runs import Stop, StopAt, run, weights
 from tests.training.small import small_config, small_data
-
-EVERYTHING = recipe_named(
-    "small",
-    epochs=2,
-    batch_size=10,
-    augment=True,
-    trivial_augment=True,
-    random_erasing=0.3,
-    mixup=0.2,
-    cutmix=1.0,
-    ema_decay=0.9,
-    clip_norm=0.5,
-)
-
-
-FULL = pytest.mark.full
 
 
 @pytest.fixture(scope="module")
@@ -105,11 +88,12 @@ def test_a_compiled_network_trains_to_the_same_weights(tmp_path: Path) -> None:
     subprocess.run(run, check=True, cwd=several.ROOT)
 
 
-def test_an_operation_that_does_not_repeat_is_told(tmp_path: Path) -> None:
+def test_an_operation_that_does_not_repeat_is_named() -> None:
     with (
         pytest.raises(RunError, match="^deterministic needs .* got kthvalue CUDA does"),
         Execution(deterministic=True).in_effect(),
     ):
+        assert torch.are_deterministic_algorithms_enabled()
         raise RuntimeError(
             "kthvalue CUDA does not have a deterministic implementation, but you set "
             "'torch.use_deterministic_algorithms(True)'. You can turn it off."
@@ -194,49 +178,6 @@ def test_the_scale_of_half_precision_survives(tmp_path: Path) -> None:
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
-@pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the folder of an uninterrupted run with everything on."""
-    folder = tmp_path_factory.mktemp("runs") / "everything"
-    run(folder, recipe=EVERYTHING)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("place", "workers"),
-    [
-        ((1, 2), 0),
-        ((2, 3), 0),
-        *(pytest.param(place, 0, marks=FULL) for place in ((1, 3), (2, 2))),
-        *(
-            pytest.param(place, 1, marks=FULL)
-            for place in ((1, 2), (1, 3), (2, 2), (2, 3))
-        ),
-    ],
-)
-def test_everything_resumes_in_the_midst_of_an_epoch(
-    tmp_path: Path, everything: Path, place: tuple[int, int], workers: int
-) -> None:
-    with pytest.raises(Stop):
-        run(
-            tmp_path / "cut",
-            recipe=EVERYTHING,
-            listeners=[StopAt(*place)],
-            checkpoint_steps=1,
-            workers=workers,
-        )
-    # The step after which it stopped was not yet kept.
-    kept = RunFolder(tmp_path / "cut").read_checkpoint()
-    assert (len(kept["history"]) + 1, kept["step"] + 1) == place
-    torch.randn(5)
-    result = run(tmp_path / "cut", recipe=EVERYTHING, resume=True)
-    whole, cut = weights(everything), weights(tmp_path / "cut")
-    assert all(torch.equal(whole[name], cut[name]) for name in whole)
-    uninterrupted = Run(everything).result
-    assert uninterrupted
-    assert uninterrupted | {"train_seconds": 0} == result | {"train_seconds": 0}
-
-
 def test_a_step_is_no_longer_than_the_clipped_gradients(tmp_path: Path) -> None:
     recipe = Recipe(
         epochs=1,
@@ -260,17 +201,6 @@ def test_a_step_is_no_longer_than_the_clipped_gradients(tmp_path: Path) -> None:
     assert moved(recipe, "clipped") == pytest.approx(0.1 * 1e-3, rel=1e-3)
     assert moved(replace(recipe, clip_norm=0.0), "free") > 1e-2
     assert moved(replace(recipe, clip_norm=1e6), "loose") > 1e-2
-
-
-def test_torchs_choice_of_operations_is_set_back() -> None:
-    with Execution(deterministic=True).in_effect():
-        assert torch.are_deterministic_algorithms_enabled()
-    assert not torch.are_deterministic_algorithms_enabled()
-
-
-def test_a_run_computed_otherwise_is_another_run(finished: Path) -> None:
-    with pytest.raises(RunError, match="precision is 'float32' there, and 'bfloat16'"):
-        run(finished, resume=True, execution=Execution(precision="bfloat16"))
 
 
 @pytest.mark.parametrize(

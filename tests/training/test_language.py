@@ -1,6 +1,7 @@
 """Text as data and language as a task."""
 
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,14 @@ from ddw_graph.training.keys import Key
 from ddw_graph.training.launch import new_network
 from ddw_graph.training.loading import training_batches
 from ddw_graph.training.recipe import parameter_groups
-from ddw_graph.training.text_data import Tokens, Windows, encode, tokenizer_of
+from ddw_graph.training.text_data import (
+    TokenFile,
+    Tokens,
+    Windows,
+    encode,
+    tokenizer_of,
+)
+from tests.training.runs import Stop, StopAt
 
 TINY: Any = {"depth": 1, "width": 16, "heads": 2, "context": 16}
 EDGES = "dynamic:per=position,bias=0,gate=none,norm=rms"
@@ -39,10 +47,21 @@ def small_recipe(**changes: Any) -> Any:
     return recipe_named("language", **values)
 
 
+def written(folder: Path, whole: np.ndarray, sizes: list[int]) -> Tokens:
+    """Returns tokens in files of some sizes."""
+    files = []
+    for place, part in enumerate(np.split(whole, np.cumsum(sizes)[:-1])):
+        part.tofile(folder / str(place))
+        files.append(TokenFile(folder / str(place), whole.dtype.str, len(part)))
+    return Tokens.of(files)
+
+
 @pytest.mark.parametrize("sizes", [[10], [3, 0, 7], [1, 1, 8]])
-def test_tokens_of_several_arrays_are_one_sequence(sizes: list[int]) -> None:
-    whole = np.arange(10, dtype=np.uint8)
-    tokens = Tokens.of(np.split(whole, np.cumsum(sizes)[:-1]))
+def test_tokens_of_several_files_are_one_sequence(
+    tmp_path: Path, sizes: list[int]
+) -> None:
+    whole = np.arange(10, dtype=np.uint16)
+    tokens = written(tmp_path, whole, sizes)
     part = tokens.part(2, 9)
     assert (len(tokens), len(part)) == (10, 7)
     for start in range(7):
@@ -51,18 +70,26 @@ def test_tokens_of_several_arrays_are_one_sequence(sizes: list[int]) -> None:
             assert part.read(start, count).tolist() == wanted.tolist()
 
 
+def test_a_process_that_loads_maps_a_text_again(tmp_path: Path) -> None:
+    whole = np.arange(100_000, dtype=np.uint16)
+    tokens = written(tmp_path, whole, [len(whole)])
+    tokens.read(0, 9)
+    content = pickle.dumps(Windows(tokens, 8))
+    assert len(content) < 1000
+    again = pickle.loads(content)
+    assert torch.equal(again[77][0], Windows(tokens, 8)[77][0])
+
+
 @pytest.mark.parametrize("length", [9, 16, 17, 33, 64])
-def test_windows_cover_a_text_once(length: int) -> None:
-    tokens = Tokens.of([np.arange(length, dtype=np.uint8)])
-    windows = Windows(tokens, 8)
+def test_windows_cover_a_text_once(tmp_path: Path, length: int) -> None:
+    windows = Windows(written(tmp_path, np.arange(length), [length]), 8)
     assert len(windows) == (length - 1) // 8
     starts = []
-    for inputs, following in windows:  # type: ignore[attr-defined]
+    for place in range(len(windows)):
+        inputs, following = windows[place]
         assert torch.equal(inputs[1:], following[:-1])
         assert following[-1] == inputs[-1] + 1
         starts.append(int(inputs[0]))
-        if len(starts) == len(windows):
-            break
     assert all(b - a >= 8 for a, b in zip(starts, starts[1:], strict=False))
 
 
@@ -188,23 +215,12 @@ def test_its_loss_is_that_of_every_token_of_the_windows(run: Run) -> None:
 
 
 def test_interrupted_is_resumed_bit_for_bit(run: Run, tmp_path: Path) -> None:
-    class Stop(Exception):
-        pass
-
-    class Listener:
-        def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-            if (epoch, step) == (2, 7):
-                raise Stop
-
-        def epoch(self, row: Any) -> None:
-            pass
-
     data = run.data()
     recipe = small_recipe(epochs=3, learning_rate=0.01)
     network = new_network(data, recipe, seed=0, edges=EDGES, **TINY)
     arguments: Any = {"seed": 0, "folder": tmp_path / "run", "checkpoint_steps": 3}
     with pytest.raises(Stop):
-        train(network, data, recipe, listeners=[Listener()], **arguments)
+        train(network, data, recipe, listeners=[StopAt(2, 7)], **arguments)
     again = train(network, data, recipe, resume=True, **arguments)
     wanted, found = run.network().state_dict(), again.network().state_dict()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)

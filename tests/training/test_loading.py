@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import Dataset, TensorDataset
 
-from ddw_graph.errors import DataError, LostError, RunError
+from ddw_graph.errors import DataError, LostError
 from ddw_graph.training.augmentation import Augmentation
 from ddw_graph.training.data import load_data
 from ddw_graph.training.keys import Key
@@ -28,7 +28,7 @@ from ddw_graph.training.loading import (
     worker_faults,
 )
 from ddw_graph.training.pictures import read_picture
-from ddw_graph.training.recipe import Recipe
+from ddw_graph.training.world import World
 from tests.training.photographs import image_folder, shards
 from tests.training.runs import run
 
@@ -62,7 +62,7 @@ def test_processes_share_the_batches_of_one(
     assert [c for _, c in alone] == batch_sizes(count, batch_size)
     assert found(start) == alone[start:]
     parts = [
-        found(start, rank=rank, world_size=world_size, fewest=max(1, fewest))
+        found(start, world=World(rank, world_size), fewest=max(1, fewest))
         for rank in range(world_size)
     ]
     for (whole, _), *shares in zip(alone[start:], *parts, strict=True):
@@ -78,7 +78,7 @@ def test_evaluation_keeps_the_order_and_leaves_empty_shares_out(
     count: int, batch_size: int, world_size: int
 ) -> None:
     def found(rank: int = 0, size: int = 1) -> list[list[int]]:
-        loader = batches(numbers(count), batch_size, rank=rank, world_size=size)
+        loader = batches(numbers(count), batch_size, world=World(rank, size))
         return [batch[0].tolist() for batch in loader]
 
     alone = found()
@@ -106,7 +106,7 @@ def test_shared_images_are_augmented_as_those_of_one(tmp_path: Path, kind: str) 
         return list(training_batches(dataset, 5, key, **options))
 
     # Of 12 or 18 images the last batch has 2 or 3: too few for four processes.
-    parts = [found(rank=rank, world_size=4, start=1) for rank in range(4)]
+    parts = [found(world=World(rank, 4), start=1) for rank in range(4)]
     for step, (wanted, _) in enumerate(found()[1:]):
         for place, whole in enumerate(wanted):
             shares = [batch[place][:count] for batch, count in (p[step] for p in parts)]
@@ -140,11 +140,6 @@ def test_errors_of_samples_come_as_they_were_raised(
         list(training_batches(Failing(error), 2, Key(0, 0), workers=workers))
 
 
-def test_batches_are_made_as_asked_for() -> None:
-    found = list(batches(Failing(None), 3, collate=tuple))
-    assert found == [(0, 1, 2), (3, 4, 5), (6, 7)]
-
-
 def test_batches_that_are_skipped_are_not_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,19 +154,6 @@ def test_batches_that_are_skipped_are_not_loaded(
     list(training_batches(images.train_inputs(), 5, Key(0, 0), start=2))
     assert len(read) == 2
     assert not list(training_batches(images.train_inputs(), 5, Key(0, 0), start=3))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"rank": 2, "world_size": 2}, r"rank must be in \[0, 2\), got 2"),
-        ({"rank": -1}, r"rank must be in \[0, 1\), got -1"),
-        ({"start": -1}, "start must be at least 0, got -1"),
-    ],
-)
-def test_names_what_it_rejects(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(RunError, match=message):
-        next(training_batches(numbers(4), 2, Key(0, 0), **options))
 
 
 def test_waits_count_the_time_of_what_is_waited_for_alone(
@@ -255,12 +237,3 @@ def test_a_killed_process_that_loads_ends_the_run_in_a_line(tmp_path: Path) -> N
     assert last.startswith(begins)
     assert "Traceback" not in words
     assert (tmp_path / "run" / "checkpoint.pt").exists()
-
-
-def test_rand_augment_needs_augment_and_a_magnitude() -> None:
-    for value in (-1, 31):
-        with pytest.raises(RunError, match=rf"in \[0, 30\], got {value}"):
-            Recipe(rand_augment=value)
-    for other in ({"augment": False}, {"trivial_augment": True}):
-        with pytest.raises(RunError, match="rand_augment must be None without augment"):
-            Recipe(rand_augment=9, **other)  # type: ignore[arg-type]

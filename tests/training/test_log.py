@@ -1,8 +1,6 @@
 """A log is the same in each of its forms, and a damaged one is named."""
 
 import builtins
-import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +22,9 @@ def row(epoch: int, **more: float) -> Row:
     return {"epoch": epoch, **values, **more}
 
 
-def test_json_lines_tell_what_the_csv_tells(tmp_path: Path) -> None:
+def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
     history = [row(1), row(2, train_macs_share=0.5)]
     RunFolder(tmp_path).write_log(history)
-    lines = (tmp_path / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == history
-    with (tmp_path / "log.csv").open() as file:
-        told = [{k: v for k, v in line.items() if v} for line in csv.DictReader(file)]
-    assert [{k: float(v) for k, v in line.items()} for line in told] == history
     assert read_log(tmp_path) == history
 
 
@@ -45,7 +38,6 @@ def test_json_lines_tell_what_the_csv_tells(tmp_path: Path) -> None:
         ("epoch,{}\n1,1,1,1,1\n1,1,1,1,1\n", "do not count from 1"),
         ("epoch,{}\n1,1,1,nan,1\n", "not finite"),
         ("epoch,{}\n1,1,1,x,1\n", "could not convert string"),
-        ("epoch,{}\n1,,1", "must be a whole log"),
         ("epoch,{}\n1,1,1", "must be a whole log"),
         ("epoch,{}\n1,1,1,1,1,9\n", "must be a whole log"),
         ("epoch,{}\n1,1,1,1,\udcff\n", "must be a whole log"),
@@ -58,9 +50,7 @@ def test_a_damaged_log_is_named(tmp_path: Path, text: str, message: str) -> None
     with pytest.raises(RunError, match=message) as caught:
         read_log(tmp_path)
     assert str(path) in str(caught.value)
-
-
-def test_a_folder_without_a_log_is_named(tmp_path: Path) -> None:
+    path.unlink()
     with pytest.raises(RunError, match="must hold log.csv"):
         read_log(tmp_path)
 
@@ -136,5 +126,5 @@ def test_without_the_extra_one_line_says_so(
     with pytest.raises(RunError, match=r"pip install 'ddw_graph\[tensorboard\]'"):
         TensorBoard(tmp_path)
     monkeypatch.undo()
-    with pytest.raises(RunError, match="every 1 or more steps, got 0"):
+    with pytest.raises(RunError, match="log_steps must be at least 1, got 0"):
         TensorBoard(tmp_path, every=0)

@@ -2,7 +2,10 @@
 
 import json
 import os
+import pickle
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +15,9 @@ from torch.utils.data import TensorDataset
 
 from ddw_graph.analysis.collect import collect, keep_positions
 from ddw_graph.errors import DataError
-from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.collecting import CollectionWriter, collection_of
+from ddw_graph.training.collecting import collection_of, positions_of
 from ddw_graph.training.collection import Collection, open_collection
-from ddw_graph.training.position_writer import position_writer
 from tests.analysis.test_collect import CLASSES, some_images, some_model
 from tests.training.text import (
     TOKENS,
@@ -24,6 +25,7 @@ from tests.training.text import (
     text_positions,
     token_network,
     token_outputs,
+    token_positions,
 )
 
 PER_POSITION = "dynamic:per=position,router_std=1,bias=0"
@@ -128,68 +130,22 @@ def test_positions_are_of_the_collections_network_and_samples(tmp_path: Path) ->
     assert again.by_position.samples == len(again.positions(2)) == 2
     # Another collection takes their place.
     collect(model, images, tmp_path / "a", classes=CLASSES, overwrite=True)
-    assert open_collection(tmp_path / "a").kept is None
+    with pytest.raises(DataError, match="analyze RUN --positions"):
+        _ = open_collection(tmp_path / "a").by_position
     assert not list((tmp_path / "a").glob("positions*"))
-    assert not (tmp_path / "a" / "inputs.npy").exists()
 
 
-def test_all_samples_have_the_same_positions_and_known_tokens(tmp_path: Path) -> None:
+def test_all_samples_have_the_same_positions_and_known_tokens() -> None:
     model = token_network()
     long, short = token_outputs(model)[0], token_outputs(model, TOKENS[:, :3])[0]
+    pairs = [(each.images, each.adjacency) for each in (long, short)]
     with pytest.raises(DataError, match="the same positions"):
-        with position_writer(tmp_path, model) as writer:
-            writer.add(long)
-            writer.add(short)
-    for outputs, words in (
-        (long, WORDS[:3]),
-        (long._replace(images=long.images - 9), ()),
-    ):
-        with pytest.raises(DataError, match="must hold tokens from 0"):
-            with position_writer(tmp_path, model, words) as writer:
-                writer.add(outputs)
-    assert not list(tmp_path.iterdir())
-
-
-def changed(**change: object) -> Callable[[str], str]:
-    return lambda text: json.dumps(json.loads(text) | change)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: text[:-9],
-        lambda _: "[" * 100_000,
-        lambda _: "[]",
-        changed(version=9),
-        changed(samples=11),
-        changed(samples=9),
-        changed(samples=0),
-        changed(samples=float("inf")),
-        changed(positions=[]),
-        changed(positions=[[6], [6]]),
-        changed(positions=[[7]]),
-        changed(positions=[[-6]]),
-        changed(positions=[["x"]]),
-        changed(positions=[[10**30]]),
-        changed(positions=6),
-        changed(input=[]),
-        changed(input=[5]),
-        changed(is_integer=False),
-        changed(vocabulary=["\ud800"]),
-        changed(vocabulary=["a", "b"]),
-        changed(vocabulary=7),
-    ],
-)
-def test_damaged_shapes_are_one_line(
-    text_folder: Path, tmp_path: Path, change: Callable[[str], str]
-) -> None:
-    for path in text_folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    path = tmp_path / "positions.json"
-    path.write_text(change(path.read_text()))
-    with pytest.raises(DataError, match="must hold") as caught:
-        open_collection(tmp_path)
-    assert "\n" not in str(caught.value)
+        positions_of(pairs, [stage.plan for stage in model.stages])
+    with pytest.raises(DataError, match="must hold tokens from 0 to 2, got 0 to 4"):
+        token_positions(model, words=WORDS[:3])
+    kept = token_positions(model)
+    with pytest.raises(DataError, match="must hold tokens from 0"):
+        replace(kept, inputs=kept.inputs - 9)
 
 
 @pytest.fixture(scope="module")
@@ -199,41 +155,57 @@ def text_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_positions_are_of_no_more_samples_than_there_are(tmp_path: Path) -> None:
-    model = token_network()
-    (few,) = token_outputs(model, TOKENS[:4])
-    with CollectionWriter(tmp_path / "a", model, cost(model)) as writer:
-        writer.add(few)
-    with position_writer(tmp_path / "a", model) as positions:
-        for output in token_outputs(model):
-            positions.add(output)
-    with pytest.raises(DataError, match="do not fit the collection"):
-        open_collection(tmp_path / "a")
+def arrays(**change: np.ndarray | None) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        with np.load(path) as file:
+            whole = {**file, **change}
+        np.savez(path, **{k: v for k, v in whole.items() if v is not None})
+
+    return damage
 
 
-@pytest.mark.parametrize("name", ["positions-1.npy", "inputs.npy"])
+WEIGHTS = np.zeros((10, 6, 6), np.float32)
+INPUTS = np.zeros((10, 6), np.int64)
+OBJECTS = np.array([{"code": print}] * 10, dtype=object)
+
+
+def words(*texts: object) -> np.ndarray:
+    return np.frombuffer(json.dumps(texts).encode(), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: os.truncate(path, path.stat().st_size - 5),
+        lambda path: os.truncate(path, 0),
+        lambda path: path.write_bytes(pickle.dumps({"inputs": 1})),
+        arrays(**{"stage-1": None}),
+        arrays(**{"stage-2": WEIGHTS}),
+        arrays(**{"stage-1": OBJECTS}),
+        arrays(**{"stage-1": WEIGHTS[:-1]}),
+        arrays(**{"stage-1": WEIGHTS[:, :-1]}),
+        arrays(**{"stage-1": WEIGHTS.astype(np.float64)}),
+        arrays(**{"stage-1": WEIGHTS[:0]}, inputs=INPUTS[:0]),
+        arrays(
+            **{"stage-1": np.concatenate([WEIGHTS] * 2)},
+            inputs=INPUTS[:1].repeat(20, 0),
+        ),
+        arrays(inputs=INPUTS - 1),
+        arrays(inputs=INPUTS.astype(np.int32)),
+        arrays(inputs=INPUTS[:, 0]),
+        arrays(inputs=OBJECTS),
+        arrays(vocabulary=words("a", "b")),
+        arrays(vocabulary=words(*"abcd", "\ud800")),
+        arrays(vocabulary=words(1, 2, 3, 4, 5)),
+        arrays(vocabulary=np.frombuffer(b"[" * 100_000, np.uint8)),
+    ],
+)
 def test_damaged_positions_are_one_line_and_run_nothing(
-    text_folder: Path, tmp_path: Path, name: str
+    text_folder: Path, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    for path in text_folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    array = tmp_path / name
-    whole, good = array.read_bytes(), np.load(array)
-    objects = np.array([{"code": print}], dtype=object)
-    damages: list[Callable[[], object]] = [
-        lambda: os.truncate(array, len(whole) - 5),
-        lambda: os.truncate(array, 0),
-        lambda: np.save(array, objects, allow_pickle=True),
-        lambda: np.save(array, good[:-1]),
-        lambda: np.save(array, good.astype(np.float64)),
-        lambda: array.write_bytes(whole.replace(b"(10, ", b"(" + b"9" * 17 + b", ")),
-        lambda: array.unlink(),
-    ]
-    if name == "inputs.npy":
-        damages.append(lambda: np.save(array, good - 1))
-    for damage in damages:
-        array.write_bytes(whole)
-        damage()
-        with pytest.raises(DataError, match=f"{name} must hold") as caught:
-            open_collection(tmp_path)
-        assert "\n" not in str(caught.value)
+    shutil.copytree(text_folder, tmp_path / "a")
+    damage(tmp_path / "a" / "positions.npz")
+    collection = open_collection(tmp_path / "a")  # the rest can be read
+    with pytest.raises(DataError, match="positions.npz must hold") as caught:
+        collection.positions(0)
+    assert "\n" not in str(caught.value)

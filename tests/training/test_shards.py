@@ -157,59 +157,44 @@ def test_the_index_is_kept_until_a_shard_changes(
         read.append(paths)
         return shard_index(paths, seen)
 
+    def refuse(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
     monkeypatch.setattr("ddw_graph.training.shard_index.shard_index", noted)
     first, again = kept_index(paths, cache), kept_index(paths, cache)
     assert len(read) == 1
     assert (first.shards, first.names) == (again.shards, again.names)
     np.testing.assert_array_equal(first.images, again.images)
     np.testing.assert_array_equal(first.seen, again.seen)
+    # In a folder that cannot be written to, shards are read without it.
+    with monkeypatch.context() as patched:
+        patched.setattr("ddw_graph.training.shard_index.write_bytes", refuse)
+        lost = kept_index(paths, tmp_path / "other.npz")
+    assert len(read) == 2 and not (tmp_path / "other.npz").exists()
+    np.testing.assert_array_equal(lost.images, first.images)
     written = paths[1].stat().st_mtime_ns
     shard(paths[1], members(5, 8))
     os.utime(paths[1], ns=(written, written + 1))
-    assert len(kept_index(paths, cache).images) == 19 and len(read) == 2
+    assert len(kept_index(paths, cache).images) == 19 and len(read) == 3
 
 
-def test_a_kept_index_that_is_damaged_or_lies_is_made_again(tmp_path: Path) -> None:
+def test_a_kept_index_that_is_damaged_is_made_again(tmp_path: Path) -> None:
     write_shards(tmp_path)
     paths, cache = shard_paths(tmp_path, "train"), tmp_path / "kept.npz"
     true = kept_index(paths, cache)
     whole = cache.read_bytes()
     with np.load(cache) as file:
         arrays = dict(file)
-    images = arrays["images"]
-    lies = [images[::-1], images[:-1], images[0], images.astype(np.float64)]
-    for place, value in (
-        (0, 3),
-        (0, 0),
-        (1, -1),
-        (1, 2**40),
-        (2, 2**63 - 1),
-        (3, 2**40),
-    ):
-        lies.append(images.copy())
-        lies[-1][:, place] = value
-    contents = [b"", whole[:-40], whole[:900] + b"\xff" + whole[901:]]
-    contents.append(pickle.dumps({"images": 1}))
-    for lie in [*lies, np.array([object()] * 3)]:
-        np.savez(cache, **(arrays | {"images": lie}))
-        contents.append(cache.read_bytes())
+    np.savez(cache, **(arrays | {"images": np.array([object()] * 3)}))
+    contents = [cache.read_bytes(), b"", whole[:-40], pickle.dumps({"images": 1})]
+    for place in range(100, len(whole), len(whole) // 20):
+        flipped = bytes([whole[place] ^ 1])
+        contents.append(whole[:place] + flipped + whole[place + 1 :])
     for content in contents:
         cache.write_bytes(content)
         found = kept_index(paths, cache)
         np.testing.assert_array_equal(found.images, true.images)
-        assert cache.read_bytes() == whole
-
-
-def test_shards_in_a_folder_that_cannot_be_written_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("ddw_graph.training.shard_index.write_bytes", refuse)
-    data = load_data("shards", root=write_shards(tmp_path))
-    assert data.sizes == (18, 4)
-    assert {path.suffix for path in tmp_path.iterdir()} == {".tar"}
+        assert found.names == true.names
 
 
 def odd(name: str, kind: bytes) -> tarfile.TarInfo:
@@ -299,7 +284,6 @@ def damaged(path: Path) -> None:
         (long_name, "whole, uncompressed tar"),
         (damaged, "end with a block of zeros, got none at byte"),
         (lambda path: path.write_bytes(b"\0" * 10240), "at least one image, got none"),
-        (lambda path: path.write_bytes(b"no tar" * 200), "whole, uncompressed tar"),
         (lambda path: path.mkdir(), "must be readable .*directory"),
     ],
 )
@@ -317,6 +301,9 @@ def test_classes_have_the_names_of_the_file_beside_them(tmp_path: Path) -> None:
     assert plain.classes == ("0", "1")
     (tmp_path / "classes.txt").write_text("cat\ndog\ncow\n")
     named = load_data("shards", root=tmp_path)
+    marked = "\ufeffcafe\u0301\r\ndog\r\n".encode()
+    (tmp_path / "classes.txt").write_bytes(marked)
+    assert class_names(tmp_path) == ("caf\u00e9", "dog")
     assert named.classes == ("cat", "dog", "cow") and named.digest != plain.digest
     (tmp_path / "classes.json").write_text("[]")
     with pytest.raises(DataError, match="classes.txt and classes.json, got both"):
@@ -337,20 +324,6 @@ def test_classes_have_the_names_of_the_file_beside_them(tmp_path: Path) -> None:
         (tmp_path / "classes.json").write_text(text)
         with pytest.raises(DataError, match=f"must hold the names of .*, got .*{got}"):
             class_names(tmp_path)
-
-
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
-def test_names_do_not_depend_on_how_a_text_is_written(
-    tmp_path: Path, mark: bytes, end: str
-) -> None:
-    for name, text in (
-        ("classes.txt", f"cafe\u0301{end or chr(10)}dog{end}"),
-        ("classes.json", f'["cafe\u0301",{end}"dog"]'),
-    ):
-        (tmp_path / name).write_bytes(mark + text.encode())
-        assert class_names(tmp_path) == ("caf\u00e9", "dog")
-        (tmp_path / name).unlink()
 
 
 def test_a_class_that_has_no_name_is_refused(tmp_path: Path) -> None:
@@ -376,12 +349,3 @@ def test_shards_that_are_missing_are_named(tmp_path: Path) -> None:
     (tmp_path / "test-000000.tar").unlink()
     with pytest.raises(DataError, match="must hold train-000000.tar and val-000000"):
         load_data("shards", root=tmp_path)
-
-
-def test_the_digest_tells_shards_apart_and_not_where_they_are(tmp_path: Path) -> None:
-    first, again = (
-        load_data("shards", root=write_shards(tmp_path / name)) for name in "ab"
-    )
-    assert first.as_dict() == again.as_dict()
-    shard(tmp_path / "b" / "train-000002.tar", members(12, 6, classes=1))
-    assert load_data("shards", root=tmp_path / "b").digest != first.digest

@@ -9,7 +9,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from ddw_graph import save
 from ddw_graph.errors import DataError, RunError
@@ -24,23 +24,28 @@ from ddw_graph.models import from_config
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.evaluation import evaluate
-from ddw_graph.training.launch import train
+from ddw_graph.training.execution import Execution
 from ddw_graph.training.loading import batches
+from ddw_graph.training.log import Row
 from ddw_graph.training.recipe import Recipe, parameter_groups, recipe_named
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import RunFolder
+from ddw_graph.training.transform import Transform
 from tests.training.runs import (
+    EVERYTHING,
     RECIPE,
     Stop,
     StopAt,
     run,
     run_in_place,
+    same,
     small_network,
     weights,
 )
 from tests.training.small import small_config, small_data
 
 FULL = pytest.mark.full
+DATA = small_data(24, 12)
 
 
 @pytest.mark.parametrize(
@@ -82,22 +87,61 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path, whole: Path) -> No
         torch.randn(7)  # what was drawn before must not matter
         run(tmp_path / name, seed=seed)
     a, b, c = map(weights, (whole, tmp_path / "b", tmp_path / "c"))
-    assert all(torch.equal(a[key], b[key]) for key in a)
-    assert not all(torch.equal(a[key], c[key]) for key in a)
+    assert same(a, b) and not same(a, c)
 
 
-@pytest.mark.parametrize("place", [(1, 2), (2, 1), (2, 3)])
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the folder of an uninterrupted run with everything on."""
+    folder = tmp_path_factory.mktemp("runs") / "everything"
+    run(folder, recipe=EVERYTHING)
+    return folder
+
+
+def without_times(rows: list[Row]) -> list[Row]:
+    return [row | {"data_seconds": 0, "train_seconds": 0} for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "place", "options"),
+    [
+        (RECIPE, (1, 2), {}),
+        (RECIPE, (2, 1), {}),
+        (EVERYTHING, (1, 2), {"checkpoint_steps": 1}),
+        (EVERYTHING, (2, 3), {"checkpoint_steps": 1}),
+        pytest.param(EVERYTHING, (2, 3), {}, marks=FULL),
+        *(
+            pytest.param(
+                EVERYTHING, place, {"checkpoint_steps": 1, "workers": 1}, marks=FULL
+            )
+            for place in ((1, 3), (2, 2))
+        ),
+    ],
+)
 def test_resumed_equals_uninterrupted(
-    tmp_path: Path, whole: Path, place: tuple[int, int]
+    tmp_path: Path,
+    whole: Path,
+    everything: Path,
+    recipe: Recipe,
+    place: tuple[int, int],
+    options: dict[str, Any],
 ) -> None:
+    cut, wanted = tmp_path / "cut", whole if recipe is RECIPE else everything
     with pytest.raises(Stop):
-        run(tmp_path / "cut", listeners=[StopAt(*place)])
-    torch.randn(5)
-    result = run(tmp_path / "cut", resume=True)
-    wanted, found = weights(whole), weights(tmp_path / "cut")
-    assert all(torch.equal(wanted[key], found[key]) for key in wanted)
-    first = Run(whole).result or {}
+        run(cut, recipe=recipe, listeners=[StopAt(*place)], **options)
+    if "checkpoint_steps" in options:
+        # The step after which it stopped was not yet kept.
+        kept = RunFolder(cut).read_checkpoint()
+        assert (len(kept["history"]) + 1, kept["step"] + 1) == place
+    torch.randn(5)  # what was drawn before must not matter
+    result = run(cut, recipe=recipe, resume=True)
+    assert same(weights(wanted), weights(cut))
+    first = Run(wanted).result or {}
     assert first | {"train_seconds": 0} == result | {"train_seconds": 0}
+    assert without_times(Run(wanted).log) == without_times(Run(cut).log)
+    assert (cut / "wiring.csv").read_bytes() == (wanted / "wiring.csv").read_bytes()
+    rates = [recipe.learning_rate_at(step, 6) for step in (2, 5)]
+    assert [row["learning_rate"] for row in Run(cut).log] == rates
 
 
 @pytest.mark.full
@@ -118,79 +162,50 @@ def test_a_killed_training_goes_on(tmp_path: Path, whole: Path) -> None:
     process.kill()
     process.wait()
     run(tmp_path / "cut", resume=True)
-    wanted, found = weights(whole), weights(tmp_path / "cut")
-    assert all(torch.equal(wanted[key], found[key]) for key in wanted)
+    assert same(weights(whole), weights(tmp_path / "cut"))
 
 
 class DivergeAt(StopAt):
-    """Spoils a weight just before a step, behind the back of its loss."""
+    """Spoils a weight or a statistic just before a step, unseen by its loss."""
 
-    def __init__(self, epoch: int, step: int, spoil: Callable[[], None]) -> None:
-        super().__init__(epoch, step)
-        self.spoil = spoil
+    def __init__(self, place: tuple[int, int], network: nn.Module, name: str) -> None:
+        super().__init__(*place)
+        self.network, self.name = network, name
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         if (epoch, step) == self.place:
-            self.spoil()
+            tensors = self.network.state_dict().items()
+            next(t for n, t in tensors if n.endswith(self.name)).fill_(math.inf)
 
 
-def test_a_loss_that_is_not_finite_stops_before_anything_is_written(
+@pytest.mark.parametrize(
+    ("recipe", "place", "name", "every", "message"),
+    [
+        (RECIPE, (2, 1), "weight", None, "the loss is nan in epoch 2, step 3 of 3"),
+        (RECIPE, (2, 1), "weight", 1, "statistic is not in epoch 2, step 1 of 3"),
+        # No training loss shows a statistic: a batch is normalised by its own.
+        (RECIPE, (2, 2), "running_var", 1, "statistic is not in epoch 2, step 2 of 3"),
+        (RECIPE, (2, 3), "weight", None, "in epoch 2, the last step; the last"),
+        # The average was updated before: it stays finite.
+        (EVERYTHING, (2, 3), "weight", None, "in epoch 2, the last step; the last"),
+    ],
+)
+def test_what_is_not_finite_stops_before_anything_is_written(
     tmp_path: Path,
+    recipe: Recipe,
+    place: tuple[int, int],
+    name: str,
+    every: int | None,
+    message: str,
 ) -> None:
-    network, train = run_in_place(tmp_path / "a", checkpoint_steps=1)
-
-    def spoil() -> None:
-        next(iter(network.parameters())).data.fill_(math.inf)
-
-    # It is called during the second step, so that the third one diverges.
-    with pytest.raises(RunError, match="statistic is not in epoch 2, step 1 of 3"):
-        train(listeners=[DivergeAt(2, 1, spoil)])
-    kept = RunFolder(tmp_path / "a").read_checkpoint()
-    assert len(kept["history"]) == 1 and kept["step"] == 0
-    network, train = run_in_place(tmp_path / "b")
-    with pytest.raises(RunError, match="the loss is nan in epoch 2, step 3 of 3"):
-        train(listeners=[DivergeAt(2, 1, spoil)])
-    kept = RunFolder(tmp_path / "b").read_checkpoint()
-    assert len(kept["history"]) == 1
+    folder = tmp_path / "a"
+    network, train = run_in_place(folder, recipe=recipe, checkpoint_steps=every)
+    with pytest.raises(RunError, match=message):
+        train(listeners=[DivergeAt(place, network, name)])
+    kept = RunFolder(folder).read_checkpoint()
+    assert len(kept["history"]) == 1 and kept["step"] == (every or 0) * (place[1] - 1)
     assert all(torch.isfinite(each).all() for each in kept["model"].values())
-
-
-def test_other_statistics_of_the_images_are_another_run(unfinished: Path) -> None:
-    data = small_data(24, 12)
-    assert data.transform is not None
-    other = data.with_transform(replace(data.transform, mean=(0.4,)))
-    with pytest.raises(RunError, match="data.transform.mean is .* there, and"):
-        run(unfinished, resume=True, data=other)
-
-
-def test_the_last_step_of_an_epoch_may_diverge_too(tmp_path: Path) -> None:
-    network, train = run_in_place(tmp_path / "a")
-
-    def spoil() -> None:
-        next(iter(network.parameters())).data.fill_(math.inf)
-
-    with pytest.raises(RunError, match="in epoch 2, the last step; the last"):
-        train(listeners=[DivergeAt(2, 3, spoil)])
-    history = RunFolder(tmp_path / "a").read_checkpoint()["history"]
-    assert [row["epoch"] for row in history] == [1]
-    assert run(tmp_path / "a", resume=True)["epochs"] == 2
-
-
-def test_a_statistic_that_overflows_is_not_kept(tmp_path: Path) -> None:
-    """No training loss shows it: a batch is normalised by its own."""
-    network, train = run_in_place(tmp_path / "a", checkpoint_steps=1)
-
-    def spoil() -> None:
-        statistics = dict(network.named_buffers())
-        next(s for n, s in statistics.items() if n.endswith("running_var")).fill_(
-            math.inf
-        )
-
-    with pytest.raises(RunError, match="statistic is not in epoch 2, step 2 of 3; the"):
-        train(listeners=[DivergeAt(2, 2, spoil)])
-    kept = RunFolder(tmp_path / "a").read_checkpoint()
-    assert kept["step"] == 1
-    assert all(torch.isfinite(each).all() for each in kept["model"].values())
+    assert run(folder, recipe=recipe, resume=True)["epochs"] == 2
 
 
 def test_a_lost_log_and_a_left_draft_do_no_harm(
@@ -203,15 +218,6 @@ def test_a_lost_log_and_a_left_draft_do_no_harm(
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / ".config.json.0a1b2c3d.tmp").write_text("{")
     run(tmp_path / "b")
-
-
-def test_other_images_of_the_same_name_are_refused(finished: Path) -> None:
-    for other, message in (
-        (small_data(36, 12), "data.train is 24 there, and 36"),
-        (replace(small_data(24, 12), digest="1"), "data.digest is '0' there, and '1'"),
-    ):
-        with pytest.raises(RunError, match=message):
-            run(finished, resume=True, data=other)
 
 
 def test_a_last_image_alone_joins_the_batch_before(tmp_path: Path) -> None:
@@ -231,16 +237,34 @@ def test_seeds_fit_the_words_that_they_are_made_of(tmp_path: Path) -> None:
         run(tmp_path / "a", seed=2**32)
 
 
-def test_a_folder_of_another_run_is_refused(tmp_path: Path, finished: Path) -> None:
-    with pytest.raises(RunError, match="already holds a run; resume it with --resume"):
-        run(finished)
-    for change, message in (
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
         ({"seed": 1}, "seed is 0 there, and 1 was asked for"),
+        ({"initial": 1}, "weights is '.*' there, and '.*' was asked for"),
         ({"recipe": recipe_named("small", epochs=9)}, "recipe.*there, and"),
         ({"config": small_config("learned")}, "model.* there, and"),
-    ):
-        with pytest.raises(RunError, match=message):
-            run(finished, resume=True, **change)
+        ({"execution": Execution(precision="bfloat16")}, "precision is 'float32'"),
+        ({"data": small_data(36, 12)}, "data.train is 24 there, and 36"),
+        ({"data": replace(DATA, digest="1")}, "data.digest is '0' there, and '1'"),
+        (
+            {"data": DATA.with_transform(Transform(1, 8, 8, (0.4,), (0.2,)))},
+            "data.transform.mean is .* there, and",
+        ),
+    ],
+)
+def test_a_folder_of_another_run_is_refused(
+    finished: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RunError, match=message):
+        run(finished, resume=True, **change)
+
+
+def test_a_folder_that_holds_something_is_refused(
+    tmp_path: Path, finished: Path
+) -> None:
+    with pytest.raises(RunError, match="already holds a run; resume it with --resume"):
+        run(finished)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "letter.txt").touch()
     with pytest.raises(RunError, match="empty or a new folder"):
@@ -377,10 +401,6 @@ def test_a_run_keeps_the_wirings_of_its_last_evaluation(whole: Path) -> None:
     ("change", "message"),
     [
         ({"history": 3}, "must be a checkpoint of this run"),
-        ({"history": [{"epoch": 1}] * 9}, "9 epochs of 2"),
-        ({"step": -1}, "-1 steps of an epoch"),
-        ({"step": 1, "tally": {"loss": 1.0}}, "its sums are incomplete"),
-        ({"history": []}, "0 epochs of 2"),
         ({"optimizer": {}}, "must be a checkpoint of this run"),
     ],
 )
@@ -410,18 +430,6 @@ def test_the_learning_rate_warms_up_and_falls_to_zero() -> None:
     assert rates[100] == pytest.approx(0)
 
 
-def test_the_log_tells_the_learning_rate_of_each_epochs_last_step(
-    tmp_path: Path,
-) -> None:
-    with pytest.raises(Stop):
-        run(tmp_path / "a", listeners=[StopAt(2, 2)])
-    run(tmp_path / "a", resume=True)
-    # 24 images in batches of 10: 3 steps an epoch.
-    expected = [RECIPE.learning_rate_at(step, 6) for step in (2, 5)]
-    found = [row["learning_rate"] for row in Run(tmp_path / "a").log]
-    assert found == expected
-
-
 def test_thresholds_and_router_biases_take_no_weight_decay() -> None:
     model = from_config(small_config())
     recipe = Recipe(weight_decay=0.1, router_lr=10)
@@ -434,13 +442,6 @@ def test_thresholds_and_router_biases_take_no_weight_decay() -> None:
     assert names == {"bias", "threshold"}
     grouped = [p for group in (network, routers, undecayed) for p in group["params"]]
     assert {id(p) for p in grouped} == set(by_id) and len(grouped) == len(by_id)
-
-
-def test_randwires_recipe_is_the_papers() -> None:
-    recipe = recipe_named("randwire", epochs=250)
-    assert (recipe.learning_rate, recipe.momentum) == (0.1, 0.9)
-    assert recipe.weight_decay == 5e-5
-    assert (recipe.batch_size, recipe.label_smoothing, recipe.epochs) == (256, 0.1, 250)
 
 
 @pytest.mark.parametrize(
@@ -477,39 +478,8 @@ def test_two_processes_do_not_train_in_one_folder(
         assert run(finished, resume=True) == result
 
 
-def test_the_weights_to_start_from_tell_runs_apart(finished: Path) -> None:
-    with pytest.raises(RunError, match="weights is '.*' there, and '.*' was asked"):
-        train(
-            small_network(small_config(drop_path=0.3, dropout=0.2), seed=1),
-            small_data(24, 12),
-            RECIPE,
-            seed=0,
-            folder=finished,
-            resume=True,
-        )
-
-
 def _no_locks(file: int, kind: int) -> None:
     raise OSError(errno.ENOLCK, "No locks available")
-
-
-def test_two_processes_that_begin_at_once_have_one_configuration(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = RunFolder(tmp_path / "a")
-    exists = Path.exists
-
-    def other_comes_first(path: Path) -> bool:
-        found = exists(path)
-        if path.name == "config.json" and not found:
-            monkeypatch.undo()
-            folder.start({"seed": 1}, resume=False)
-        return found
-
-    monkeypatch.setattr(Path, "exists", other_comes_first)
-    with pytest.raises(RunError, match="an empty or a new folder"):
-        folder.start({"seed": 2}, resume=False)
-    assert folder.content()["config"] == {"seed": 1}
 
 
 def test_what_another_process_began_a_moment_ago_is_not_replaced(

@@ -50,7 +50,7 @@ def items(dataset: Dataset[Any], indices: list[int], key: Key) -> torch.Tensor:
     """Returns images of a data set as an epoch of training reads them."""
     found = []
     for index in indices:
-        with key.lent(Purpose.TRANSFORMS, index):
+        with key.global_draws(Purpose.TRANSFORMS, index):
             found.append(dataset[index][0])
     return torch.stack(found)
 
@@ -111,9 +111,9 @@ def test_a_transform_survives_json_and_processes(transform: Transform) -> None:
     assert Transform.from_dict(transform.as_dict()) == transform
     assert transform.as_dict()["mean"] == list(transform.mean)
     image, change = ramp(1)[0][0], pickle.loads(pickle.dumps(transform.augmented(FULL)))
-    with Key(0, 0).lent(Purpose.TRANSFORMS, 1):
+    with Key(0, 0).global_draws(Purpose.TRANSFORMS, 1):
         wanted = transform.augmented(FULL)(image)
-    with Key(0, 0).lent(Purpose.TRANSFORMS, 1):
+    with Key(0, 0).global_draws(Purpose.TRANSFORMS, 1):
         assert torch.equal(change(image), wanted)
 
 
@@ -190,7 +190,7 @@ def test_changes_are_torchvisions_around_normalising(
     transform = OF_FILES if kind == "files" else IN_MEMORY
     key, raw, differing = Key(0, 3), plain.dataset, 0
     for index in range(6):
-        with key.lent(Purpose.TRANSFORMS, index):
+        with key.global_draws(Purpose.TRANSFORMS, index):
             if kind == "files":
                 crop = v2.RandomResizedCrop(24)(raw[index][0])
                 moved = v2.RandomHorizontalFlip()(crop)
@@ -243,7 +243,7 @@ def test_mixing_is_torchvisions(kind: Any, alphas: tuple[float, float]) -> None:
     for step in range(5):
         x, found, targets = mix(step, mixup=mixup, cutmix=cutmix)
         choice = v2.RandomChoice([kind(alpha=0.5, num_classes=6)])
-        with Key(0, 1).lent(Purpose.MIXING, step):
+        with Key(0, 1).global_draws(Purpose.MIXING, step):
             wanted = choice(x, torch.arange(6))
         assert torch.equal(found, wanted[0]) and torch.equal(targets, wanted[1])
         assert not torch.equal(found, x)
