@@ -91,8 +91,8 @@ def ablate(
     edges, and the original network. fig3: routers that begin with a bias of 3, 0, -3.
     gates: psi, hard, eq5, none.
 
-    Every network has the total MACs of the first entry. Ablations with the same --out
-    share their runs; the report is in OUT/NAME.
+    Every network has the total MACs of the first entry. The report is in OUT/NAME;
+    table4, table6, fig3 and gates with the same --out share their runs.
 
     \b
     ddw-graph ablate edges --data text --seeds 6 --out map
@@ -113,7 +113,6 @@ def ablate(
         raise click.UsageError(f"{name} is for images, got --data text")
     model = options["model"] or ("gpt_tiny" if text else "randwire_tiny")
     fixed = given_settings()
-    tables = None
     if name == "edges":
         from ddw_graph.experiments.edge_map import edge_map
 
@@ -129,15 +128,13 @@ def ablate(
         spec = _of_model(read_spec(_plan_file(name)), model)
         spec = replace(spec, fixed={**spec.fixed, **fixed})
     spec = replace(spec, axes={"seed": Choices(tuple(range(seeds)))})
-    run_and_report(
-        spec,
-        runner,
-        out,
-        part=name,
-        steps=name == "edges",
-        tables=tables,
-        as_json=as_json,
-    )
+    if name == "edges":
+        # Beside its trials; with rates of their own, its runs are no other ablation's.
+        run_and_report(
+            spec, runner, out / name, steps=True, tables=tables, as_json=as_json
+        )
+    else:
+        run_and_report(spec, runner, out, part=name, as_json=as_json)
 
 
 def _plan_file(name: str) -> Path:

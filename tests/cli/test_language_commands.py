@@ -86,7 +86,7 @@ def test_a_vit_takes_the_size_of_its_images(tmp_path: Path) -> None:
         (("train", "--data", "text", "--budget", 0.5, "--out", "OUT"), "budget is for"),
         (("train", "--data", "text", "--holdout", 899_900, "--out", "OUT"), "holdout"),
         (("predict", "RUN", "RUN"), ""),
-        (("learn", "classes", "RUN"), "classes"),
+        (("learn", "RUN"), "classes"),
     ],
 )
 def test_what_a_text_is_not_for_is_one_line(
