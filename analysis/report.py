@@ -37,6 +37,9 @@ from ddw_graph.wiring import from_dict
 
 Rows = Sequence[Mapping[str, Any]]
 
+NAMING = {"wiring", "edges", "seed"}
+"""Settings that a summary has no columns for."""
+
 MOST_DRAWN = 6
 """Entries above which wirings and weights are not drawn one by one."""
 
@@ -129,8 +132,11 @@ def write_report(
     entries = about["about"]
     reference = next((key for key, one in entries.items() if one["reference"]), None)
     found = summary(rows, reference)
+    points = {row["entry"]: experiment.plan(row["run"]).point for row in rows}
     for row in found:
         own = entries.get(row["entry"], {})
+        # Wiring and edges are what an entry is called by.
+        row |= {k: v for k, v in points[row["entry"]].items() if k not in NAMING}
         if any(one["name"] for one in entries.values()):
             row["name"] = own.get("name", "")
         row |= about["costs"].get(row["entry"], {})
