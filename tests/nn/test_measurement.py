@@ -1,14 +1,12 @@
 """Acts take turns, and what warms up does not count."""
 
-import time
-
 import pytest
 import torch
 from torch import nn
 
 from ddw_graph.errors import RunError
-from ddw_graph.training import timing
-from ddw_graph.training.timing import inference_times, paired_times
+from ddw_graph.nn import measurement
+from ddw_graph.nn.measurement import inference_times, paired_times
 
 
 def test_acts_take_turns_and_the_warm_up_does_not_count() -> None:
@@ -27,7 +25,7 @@ def test_each_act_has_its_own_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     def spend(seconds: float) -> None:
         clock[0] += seconds
 
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(measurement, "timer", lambda: clock[0])
     times = paired_times({"a": lambda: spend(1), "b": lambda: spend(4)}, rounds=2)
     assert times == {"a": [1, 1], "b": [4, 4]}
 
@@ -49,7 +47,7 @@ def test_inference_is_for_one_image_without_gradients(
             return x
 
     monkeypatch.setattr(
-        timing,
+        measurement,
         "paired_times",
         lambda acts, **_: {n: [act(), 1, 2][1:] for n, act in acts.items()},
     )
