@@ -1,12 +1,12 @@
 """Measured cost: times in turns, and the memory of a step."""
 
 import statistics
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.benchmark import timer
 
 from ddw_graph.errors import RunError
 
@@ -43,12 +43,22 @@ def paired_times(
     seconds: dict[str, list[float]] = {name: [] for name in acts}
     for turn in range(warmup + rounds):
         for name, act in acts.items():
-            began = timer()
+            began = _now()
             act()
-            ended = timer()
+            ended = _now()
             if turn >= warmup:
                 seconds[name].append(ended - began)
     return seconds
+
+
+def _now() -> float:
+    """Returns the seconds of a clock, when a GPU in use has finished.
+
+    As ``torch.utils.benchmark.timer``, whose import warns where there is no CUDA.
+    """
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 @torch.no_grad()

@@ -124,12 +124,21 @@ def test_torchvisions_original_comes_first_and_is_rewired(name: str) -> None:
     assert not hasattr(original, "stages")
 
 
-@pytest.mark.full
-def test_compiled_networks_have_cases_of_their_own() -> None:
+def test_compiled_networks_have_cases_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[torch.nn.Module] = []
+
+    def compiled(model: torch.nn.Module, *, fullgraph: bool) -> torch.nn.Module:
+        made.append(model)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compiled)
     rows = networks(CLOCK, **SMALL, edges=["fixed"], compile=True)
     cases = [row["case"].partition(": ")[2] for row in rows]
     acts = ("inference", "training step")
     assert cases == [f"{act}{form}" for act in acts for form in ("", ", compiled")]
+    assert len(made) == 1
 
 
 def test_a_sum_is_compared_with_a_copy() -> None:
