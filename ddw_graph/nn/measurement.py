@@ -25,7 +25,7 @@ def paired_times(
     Args:
         acts: What to time, by name.
         rounds: Times that each act counts, at least 1.
-        warmup: Rounds before those that are not counted.
+        warmup: Rounds before those, which are not counted.
 
     Raises:
         RunError: If there is no round to count.
