@@ -56,7 +56,7 @@ def _now() -> float:
 
     As ``torch.utils.benchmark.timer``, whose import warns where there is no CUDA.
     """
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
     return time.perf_counter()
 
