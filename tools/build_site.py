@@ -45,7 +45,7 @@ SECTIONS = {
         *("results/table1", "results/fashion-mnist", "results/dynamic-wiring"),
         *("results/edge-map", "results/quick-comparison", "results/rewiring"),
         "results/rewired-networks",
-        *("performance", "models-benchmark", "wiring-benchmark"),
+        "performance",
     ),
     "Reference": ("commands", "api/index"),
     "Project": ("contributing", "changelog"),
@@ -54,7 +54,7 @@ SECTIONS = {
 
 ROOMS = (
     *("wiring", "generators", "nn", "models", "training", "detection", "experiments"),
-    *("deployment", "benchmarking", "analysis"),
+    *("deployment", "analysis", "benchmarks"),
 )
 """The packages of the reference; commands have a page of their own."""
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from ddw_graph.nn.measurement import inference_times, paired_times, step_memory
 from ddw_graph.training.evaluation import default_batch
 from ddw_graph.training.loading import batches
 from ddw_graph.training.run import Run
-from ddw_graph.training.timing import inference_times, paired_times
 
 
 def costs(
@@ -71,7 +71,7 @@ def step_costs(
     The networks take turns. ``step_ms`` is the median, milliseconds; ``step_ratio`` the
     median over rounds of the time over that of the first network; ``saved_mb`` what
     autograd keeps for the backward pass, MB, without parameters; on a GPU ``peak_mb``
-    is the peak of allocated memory too.
+    is the most memory that it adds.
 
     Args:
         models: Networks by name, on one device; put into training mode.
@@ -81,8 +81,7 @@ def step_costs(
     acts: dict[str, Callable[[], object]] = {
         name: partial(_step, model.train(), batch) for name, model in models.items()
     }
-    device = batch[0].device
-    times = paired_times(acts, rounds=rounds, device=device)
+    times = paired_times(acts, rounds=rounds)
     first = next(iter(times.values()))
     found: dict[str, dict[str, Any]] = {}
     for name, seconds in times.items():
@@ -91,12 +90,8 @@ def step_costs(
             "step_ratio": statistics.median(
                 own / other for own, other in zip(seconds, first, strict=True)
             ),
-            "saved_mb": _saved(models[name], batch) / 1e6,
+            **step_memory(acts[name], models[name].parameters()),
         }
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-            acts[name]()
-            found[name]["peak_mb"] = torch.cuda.max_memory_allocated(device) / 1e6
     return found
 
 
@@ -106,20 +101,3 @@ def _step(model: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
     loss = cross_entropy(logits.flatten(0, -2), targets.flatten())
     torch.autograd.backward(loss)
     model.zero_grad()
-
-
-def _saved(model: nn.Module, batch: tuple[Tensor, Tensor]) -> int:
-    """Returns the bytes that autograd saves, each storage once."""
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    found: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            found[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    # The tensors live until the backward pass, so no storage is counted as another.
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        _step(model, batch)
-    return sum(found.values())

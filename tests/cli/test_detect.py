@@ -311,7 +311,7 @@ def test_what_cannot_be_detected_is_one_line_and_2(
         (("predict", detector, data), "a Detector"),
         (("export", trained, *exported), "a Detector"),
         (("export", detector, *exported), "a Detector"),
-        (("bench", "latency", "--network", trained), "a Detector"),
+        (("bench", "latency", "--model", trained), "a Detector"),
     ):
         assert_refused(*command, message=message)
     assert not (tmp_path / "a.pt2").exists()

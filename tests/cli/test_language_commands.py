@@ -81,7 +81,7 @@ def test_a_vit_takes_the_size_of_its_images(tmp_path: Path) -> None:
     [
         (("instances", "RUN", "--out", "OUT"), "must be of images"),
         (("ablate", "gates", "--data", "text", "--out", "OUT"), "is for images"),
-        (("bench", "latency", "--network", "RUN", "--quick"), "latency is that of"),
+        (("bench", "latency", "--model", "RUN"), "got a language model"),
         (("explore", "RUN", "--out", "OUT"), "image"),
         (("train", "--data", "text", "--budget", 0.5, "--out", "OUT"), "budget is for"),
         (("train", "--data", "text", "--holdout", 899_900, "--out", "OUT"), "holdout"),

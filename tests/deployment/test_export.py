@@ -13,15 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from ddw_graph import create_model, list_models, prune
-from ddw_graph.benchmarking.acts import settle
+from ddw_graph.benchmarks.acts import settle
 from ddw_graph.deployment import export as export_module
 from ddw_graph.deployment import onnx, parity
 from ddw_graph.deployment.export import METADATA_FILE, Exported, Outputs, export
 from ddw_graph.deployment.trained import Trained
 from ddw_graph.errors import ExportError, FileError
 from ddw_graph.models.randwire import LAYOUTS
+from ddw_graph.nn.measurement import paired_times
 from ddw_graph.nn.network import Network
-from ddw_graph.training.timing import paired_times
 from ddw_graph.training.transform import Transform
 from tests.deployment.small import closing_network, clothes, noise, one_stage
 
@@ -142,7 +142,7 @@ def test_every_network_with_dynamic_edges_is_exported(
     n = 8 if name in LAYOUTS else None
     network = create_model(name, edges="dynamic", num_classes=10, n=n)
     # With statistics of no images features fade, and all images look alike.
-    settle(network, partial(network, clothes(64, 3, size)))
+    settle(network, clothes(64, 3, size))
     made = export(network, tmp_path / "net.onnx", image_size=size, adjacency=True)
     assert made.parity.batches == (1, 5) and made.parity.rounding > 0
     assert made.parity.logits <= max(1e-4, min(2 * made.parity.rounding, 1e-3))

@@ -30,6 +30,7 @@ WHOLE_TEXT = (
     "--heads 1 --context 16"
 )
 TEXT = f"{WHOLE_TEXT} --holdout 400"
+ONE_ROUND = "--rounds 1 --threads 1 --device cpu --batch-size 2"
 APPENDED = {
     "ddw-graph build": "",
     "ddw-graph draw": "",
@@ -76,32 +77,19 @@ APPENDED = {
     ),
     "ddw-graph detect eval": "--device cpu",
     "ddw-graph detect predict": "--device cpu",
-    "ddw-graph bench": "--quick --rounds 1 --threads 1 --device cpu",
-    "ddw-graph bench networks": (
-        "--quick --rounds 1 --threads 1 --device cpu --batch 2 --size 64"
-    ),
-    "ddw-graph bench latency": (
-        "--quick --rounds 1 --threads 1 --device cpu --batch 2 --engine pytorch"
-    ),
-    "ddw-graph bench latency --network runs/ddw": (
-        "--rounds 1 --threads 1 --device cpu --batch 2 --engine pytorch"
-    ),
+    "ddw-graph bench": f"{ONE_ROUND} --image-size 16 --model randwire_tiny",
+    "ddw-graph bench aggregation": f"{ONE_ROUND} --image-size 4",
+    "ddw-graph bench growth": f"{ONE_ROUND} --image-size 4",
+    "ddw-graph bench networks": f"{ONE_ROUND} --image-size 32",
+    "ddw-graph bench skipping": f"{ONE_ROUND} --image-size 32",
+    "ddw-graph bench latency": f"{ONE_ROUND} --image-size 32",
+    "ddw-graph bench latency --model runs/ddw": ONE_ROUND,
     "python tools/make_detection_data.py": (
         "--crops 4 --train 4 --val 4 --image-size 64"
     ),
     "python tools/make_shards.py": "",
     "python tools/mixed_fashion_mnist.py": "",
     "python docs/examples/run_onnx.py": "",
-    "python benchmarks/loading.py": "--images 8 --threads 1",
-    "python benchmarks/models.py": "--rounds 1 --batch 1 --size 32",
-    "python benchmarks/compiled.py": (
-        "--network resnet18 --rounds 1 --batch 2 --size 32"
-    ),
-    "python benchmarks/operators.py": "--rounds 1 --batch 2 --size 32",
-    "python benchmarks/rewiring.py": "--seeds 1 --epochs 1 --threads 1",
-    "python benchmarks/wiring.py": (
-        "--complete-nodes 5,10,20 --ws-nodes 10,20,30 --repeats 1 --fit-from 1"
-    ),
 }
 """By the beginning of a command, and an option that is in it: what stands behind it."""
 
@@ -127,6 +115,10 @@ NOT_RUN = {
     "tools/try_slurm.sh": "needs a Slurm: tests/test_tools.py",
     ".venv/bin/python tools/build_site.py": "tests/test_site.py builds the site",
     ".venv/bin/python -m pytest": "these are the tests; .ci/run has the default tier",
+    "ddw-graph bench latency --onnx --threads 1 --rounds 31": "minutes: docs/deploy.md "
+    "times a smaller network in onnxruntime too",
+    "ddw-graph bench networks --compile": "compiles for minutes: tests/benchmarks "
+    "tries its cases without a compiler",
     "apt-get": "installs on the machine",
 }
 """Exceptions, each with its reason, and where the same path is tried."""
@@ -233,8 +225,7 @@ def runs(**names: str) -> Callable[[Path, Path], None]:
 
 def scripts(folder: Path, kept: Path) -> None:
     """Puts the repository's scripts and the folder of results where a page has them."""
-    for name in ("benchmarks", "tools"):
-        (folder / name).symlink_to(ROOT / name)
+    (folder / "tools").symlink_to(ROOT / "tools")
     (folder / "docs" / "results").mkdir(parents=True)
     (folder / "docs" / "examples").symlink_to(ROOT / "docs" / "examples")
 
@@ -291,15 +282,11 @@ BEFORE: dict[str, tuple[Callable[[Path, Path], None], ...]] = {
     ),
     "docs/distributed.md": (lambda folder, kept: _images(folder),),
     "docs/explore.md": (runs(ddw="ddw", half="half"),),
-    "docs/models-benchmark.md": (scripts,),
     "docs/own-generator.md": (tree,),
-    "docs/performance.md": (scripts,),
     "docs/recipes.md": (lambda folder, kept: _images(folder),),
     "docs/results/dynamic-wiring.md": (trials,),
     "docs/results/fashion-mnist.md": (trials,),
-    "docs/results/rewiring.md": (scripts,),
     "docs/sweeps.md": (_sweep("docs/sweeps.md", small=False),),
-    "docs/wiring-benchmark.md": (scripts,),
 }
 """What lies in a page's folder before its first command."""
 

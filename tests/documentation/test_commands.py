@@ -192,7 +192,7 @@ def test_a_command_that_no_table_knows_fails(
 ) -> None:
     for words, message in (
         (("ddw-graph", "new"), "does not know ddw-graph new"),
-        (("python", "benchmarks/new.py"), "does not know python benchmarks/new.py"),
+        (("python", "tools/new.py"), "does not know python tools/new.py"),
     ):
         with pytest.raises(KeyError, match=message):
             run(Command("README.md", words), tmp_path, monkeypatch)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from ddw_graph.errors import RunError
-from ddw_graph.training import timing
-from ddw_graph.training.timing import inference_times, paired_times
+from ddw_graph.nn import measurement
+from ddw_graph.nn.measurement import inference_times, paired_times
 
 
 def test_acts_take_turns_and_the_warm_up_does_not_count() -> None:
@@ -49,7 +49,7 @@ def test_inference_is_for_one_image_without_gradients(
             return x
 
     monkeypatch.setattr(
-        timing,
+        measurement,
         "paired_times",
         lambda acts, **_: {n: [act(), 1, 2][1:] for n, act in acts.items()},
     )

@@ -1,1 +1,0 @@
-"""Benchmarks: time and memory, each relative to something that others know."""

@@ -1,0 +1,1 @@
+"""Benchmarks: times and memory, each relative to something known."""
