@@ -99,7 +99,10 @@ class Positions:
         """
         path = folder / NAME
         try:
-            with path.open("rb") as content, np.load(content) as file:
+            with (
+                path.open("rb") as content,
+                np.load(content, allow_pickle=False) as file,
+            ):
                 inputs = file["inputs"]
                 texts: Any = json.loads(file["vocabulary"].tobytes())
                 arrays = [file[f"stage-{place + 1}"] for place in range(len(edges))]
