@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ddw_graph.cli.execution_options import execution_options
+from ddw_graph.cli.execution_options import PRECISION_OPTION
 from ddw_graph.cli.experiment import (
     Runner,
     given_settings,
@@ -15,16 +15,15 @@ from ddw_graph.cli.experiment import (
     runner_options,
 )
 from ddw_graph.cli.options import refuse_options
+from ddw_graph.cli.setting_options import SettingsCommand, section
 from ddw_graph.cli.training_options import (
-    DEFAULT_DATA,
-    HEAD_OPTION,
     MODEL_OPTION,
+    OF_ENTRIES,
     SEEDS_OPTION,
-    STAGE_N_OPTION,
+    SIZE_OPTIONS,
     data_options,
     numbers,
     recipe_options,
-    shape_options,
 )
 
 if TYPE_CHECKING:
@@ -36,40 +35,38 @@ PLANS = ("table4", "table6", "fig3", "gates")
 OF_MAP = {"kinds", "rates", "router_rates", "trials"}
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @click.argument("name", type=click.Choice(["edges", *PLANS]))
-@click.option(
-    "--edges",
-    "kinds",
-    multiple=True,
-    help="Of edges: a kind to compare with fixed ones; may be given often.  [default: "
-    "those of the literature]",
+@section(
+    "Map of edges",
+    click.option(
+        "--edges",
+        "kinds",
+        multiple=True,
+        help="A kind to compare with fixed ones; may be repeated.  [default: those of "
+        "the literature]",
+    ),
+    click.option(
+        "--rates",
+        callback=numbers,
+        help="Learning rates to choose from, such as 0.001,0.002.  [default: half, "
+        "once and twice the recipe's]",
+    ),
+    click.option(
+        "--router-rates",
+        callback=numbers,
+        help="What --router-lr is chosen from.  [default: 0.01,0.1,1]",
+    ),
+    click.option(
+        "--trials",
+        type=click.Path(path_type=Path),
+        help="The tuning.csv of another map, whose best rates are taken.",
+    ),
 )
-@click.option(
-    "--rates",
-    callback=numbers,
-    help="Of edges: learning rates to choose from, such as 0.001,0.002.  [default: "
-    "half, once and twice the recipe's]",
-)
-@click.option(
-    "--router-rates",
-    callback=numbers,
-    help="Of edges: what --router-lr is chosen from.  [default: 0.01,0.1,1]",
-)
-@click.option(
-    "--trials",
-    type=click.Path(path_type=Path),
-    help="Of edges: the tuning.csv of another map, whose best rates are taken.",
-)
-@SEEDS_OPTION
-@MODEL_OPTION
-@STAGE_N_OPTION
-@click.option("--channels", type=float, help="C of complete dynamic.")
-@HEAD_OPTION
-@shape_options
-@data_options(default=DEFAULT_DATA)
-@recipe_options
-@execution_options
+@section("Network", MODEL_OPTION, *SIZE_OPTIONS, SEEDS_OPTION)
+@data_options
+@recipe_options(without=OF_ENTRIES)
+@section("Execution", PRECISION_OPTION)
 @runner_options("ablations")
 def ablate(
     name: str,
@@ -178,13 +175,14 @@ def _tuned(
     from ddw_graph.experiments.plan import Plan
     from ddw_graph.experiments.settings import data_source, recipe
     from ddw_graph.experiments.table import table
+    from ddw_graph.training.data import load_source
 
     if trials is not None:
         found = read_trials(trials)
         return with_best_rates(spec, found), {"tuning": found}
 
     def run(trial: "Spec") -> list[dict[str, Any]]:
-        runner.run(Plan(trial, data_source(trial.fixed).load()), out / "tuning")
+        runner.run(Plan(trial, load_source(data_source(trial.fixed))), out / "tuning")
         return table(ExperimentFolder(out / "tuning"))
 
     usual = recipe(spec.fixed).learning_rate

@@ -6,21 +6,21 @@ from typing import Any
 
 import click
 
+from ddw_graph.cli.execution_options import computing_device, place_options
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.setting_options import SettingsCommand
 from ddw_graph.cli.tables import printed
 from ddw_graph.cli.training_options import (
-    DEVICE_OPTION,
     SPLIT_OPTION,
-    WORKERS_OPTION,
-    data_options,
     run_data,
+    run_data_options,
 )
 from ddw_graph.printable import printable
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @click.argument("run", type=click.Path(path_type=Path))
-@data_options(default="the run's own")
+@run_data_options
 @SPLIT_OPTION
 @click.option(
     "--out",
@@ -36,8 +36,7 @@ from ddw_graph.printable import printable
     help="Keep the weights at each position too, of so many samples.",
 )
 @OVERWRITE_OPTION
-@WORKERS_OPTION
-@DEVICE_OPTION
+@place_options
 @JSON_OPTION
 def analyze(
     run: Path,
@@ -48,6 +47,7 @@ def analyze(
     overwrite: bool,
     workers: int,
     device: str,
+    threads: int | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -73,7 +73,6 @@ def analyze(
     from ddw_graph.analysis.statistics.edges import edge_table, weight_table
     from ddw_graph.cli.progress import bar
     from ddw_graph.errors import DataError
-    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.run import Run
     from ddw_graph.training.text_data import tokenizer_of, vocabulary_texts
 
@@ -88,7 +87,7 @@ def analyze(
         collection = trained.analysis
     if not kept or positions is not None:
         data: Any = run_data(trained, options, workers=workers)
-        network = trained.network(device=usable_device(device))
+        network = trained.network(device=computing_device(device, threads))
         images = data.inputs(split, network)
         if kept and data.digest != trained.config["data"].get("digest"):
             raise DataError(

@@ -5,9 +5,8 @@ from typing import Any
 
 import click
 
-from ddw_graph.cli.execution_options import THREADS
+from ddw_graph.cli.execution_options import DEVICE_OPTION, THREADS_OPTION
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
-from ddw_graph.cli.training_options import DEVICE_OPTION
 
 SUBJECTS = ("networks", "aggregation", "skipping", "growth", "latency")
 
@@ -53,7 +52,7 @@ SUBJECTS = ("networks", "aggregation", "skipping", "growth", "latency")
     show_default=True,
     help="Times that each variant runs, in turns.",
 )
-@click.option("--threads", type=THREADS, help="CPU threads.  [default: torch's choice]")
+@THREADS_OPTION
 @DEVICE_OPTION
 @click.option(
     "--out",

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ddw_graph.cli.execution_options import execution_options
+from ddw_graph.cli.execution_options import PRECISION_OPTION
 from ddw_graph.cli.experiment import (
     Runner,
     given_settings,
@@ -14,50 +14,47 @@ from ddw_graph.cli.experiment import (
     runner_options,
 )
 from ddw_graph.cli.options import WIRING
+from ddw_graph.cli.setting_options import SettingsCommand, section
 from ddw_graph.cli.training_options import (
-    DEFAULT_DATA,
-    HEAD_OPTION,
     MODEL_OPTION,
+    OF_ENTRIES,
     SEEDS_OPTION,
-    STAGE_N_OPTION,
+    SIZE_OPTIONS,
     data_options,
     numbers,
     recipe_options,
-    shape_options,
 )
 
 
-@click.command()
-@click.option(
-    "--wiring",
-    "wirings",
-    multiple=True,
-    type=WIRING,
-    help="Such as ws:k=4,p=0.75; may be given often.",
+@click.command(cls=SettingsCommand)
+@section(
+    "Entries",
+    click.option(
+        "--wiring",
+        "wirings",
+        multiple=True,
+        type=WIRING,
+        help="Such as ws:k=4,p=0.75; may be repeated.",
+    ),
+    click.option(
+        "--edges",
+        "kinds",
+        multiple=True,
+        help="Such as learned or dynamic:gate=hard; may be repeated.",
+    ),
+    click.option(
+        "--budget",
+        "budgets",
+        callback=numbers,
+        help="Shares of the MACs, such as 0.5,0.7,1.0: an entry with dynamic edges for "
+        "each.",
+    ),
+    SEEDS_OPTION,
 )
-@click.option(
-    "--edges",
-    "kinds",
-    multiple=True,
-    help="Such as learned or dynamic:gate=hard; may be given often.",
-)
-@click.option(
-    "--budget",
-    "budgets",
-    callback=numbers,
-    help="Shares of the MACs, such as 0.5,0.7,1.0: an entry with dynamic edges for "
-    "each.",
-)
-@SEEDS_OPTION
-@MODEL_OPTION
-@STAGE_N_OPTION
-@click.option("--channels", type=float, help="C of the first entry.")
-@click.option("--output", type=click.Choice(["sum", "mean"]), help="For all entries.")
-@HEAD_OPTION
-@shape_options
-@data_options(default=DEFAULT_DATA)
-@recipe_options
-@execution_options
+@section("Network", MODEL_OPTION, *SIZE_OPTIONS)
+@data_options
+@recipe_options(without=OF_ENTRIES)
+@section("Execution", PRECISION_OPTION)
 @runner_options("comparison")
 def compare(
     wirings: tuple[str, ...],

@@ -14,9 +14,9 @@ from ddw_graph.cli.detection_options import (
     bad_images_option,
     score_option,
 )
+from ddw_graph.cli.execution_options import computing_device, place_options
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.tables import figure_table
-from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
 
 if TYPE_CHECKING:
     from ddw_graph.detection.coco import CocoData
@@ -33,7 +33,6 @@ SHOWN = 8
 @click.option("--annotations", type=PATH, help="Their JSON file.")
 @bad_boxes_option
 @bad_images_option
-@click.option("--out", type=PATH, help="JSON file of the figures.")
 @click.option(
     "--detections", type=PATH, help="JSON file of all detections, in COCO's form."
 )
@@ -44,8 +43,7 @@ SHOWN = 8
 )
 @score_option("Least score of a box in the picture; the figures use all.")
 @OVERWRITE_OPTION
-@DEVICE_OPTION
-@WORKERS_OPTION
+@place_options
 @JSON_OPTION
 def evaluate(
     model: Path,
@@ -54,12 +52,12 @@ def evaluate(
     annotations: Path | None,
     bad_boxes: str,
     bad_images: str,
-    out: Path | None,
     detections: Path | None,
     picture: Path | None,
     score: float,
     overwrite: bool,
     device: str,
+    threads: int | None,
     workers: int,
     as_json: bool,
 ) -> None:
@@ -75,10 +73,9 @@ def evaluate(
     from ddw_graph.detection.detector import Detector
     from ddw_graph.detection.evaluation import coco_results
     from ddw_graph.detection.figures import coco_figures
-    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.run import kept_network
 
-    for path in filter(None, (out, detections, picture)):
+    for path in filter(None, (detections, picture)):
         check_free(path, overwrite=overwrite)
     if picture is not None:
         from ddw_graph.analysis.pictures import check_ending
@@ -90,7 +87,9 @@ def evaluate(
         data = coco_data(images, annotations, bad_boxes=bad_boxes)
     else:
         raise click.UsageError("--root is needed, or --images with --annotations")
-    detector = kept_network(model, kind=Detector, device=usable_device(device))
+    detector = kept_network(
+        model, kind=Detector, device=computing_device(device, threads)
+    )
     data.check_categories(detector.categories, model)
     if bad_images == "skip":
         data = data.readable(workers=workers)
@@ -100,9 +99,6 @@ def evaluate(
         "images": len(data),
         "synthetic": data.synthetic,
     }
-    if out is not None:
-        text = json.dumps(report, indent=1) + "\n"
-        write_bytes(out, [text.encode()], overwrite=overwrite)
     if detections is not None:
         text = json.dumps(results) + "\n"
         write_bytes(detections, [text.encode()], overwrite=overwrite)

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddw_graph.cli.detection_options import DETECTOR_ARGUMENT, PATH, score_option
+from ddw_graph.cli.execution_options import (
+    DEVICE_OPTION,
+    THREADS_OPTION,
+    computing_device,
+)
 from ddw_graph.cli.file_names import as_text
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
-from ddw_graph.cli.training_options import DEVICE_OPTION
 from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 )
 @OVERWRITE_OPTION
 @DEVICE_OPTION
+@THREADS_OPTION
 @JSON_OPTION
 @click.pass_context
 def predict(
@@ -48,6 +53,7 @@ def predict(
     out: Path | None,
     overwrite: bool,
     device: str,
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Find objects in images with a DETECTOR: a run's folder or a file.
@@ -64,13 +70,13 @@ def predict(
     from ddw_graph.detection.evaluation import found_in
     from ddw_graph.detection.images import read_image
     from ddw_graph.errors import DataError
-    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.pictures import UnreadableError, picture_files
     from ddw_graph.training.run import kept_network
 
     if adjacency and not as_json and out is None:
         raise click.UsageError("--adjacency needs --json or --out")
-    detector = kept_network(model, kind=Detector, device=usable_device(device))
+    where = computing_device(device, threads)
+    detector = kept_network(model, kind=Detector, device=where)
     # A lower score than that of its settings can be asked for here.
     detector.roi_heads.score_thresh = min(score, detector.settings.score)
     files = picture_files(paths)

@@ -12,24 +12,22 @@ from ddw_graph.cli.detection_options import (
     bad_images_option,
     chosen_detection_recipe,
     recipe_options,
-    setting_options,
     settings_changes,
 )
 from ddw_graph.cli.execution_options import (
-    THREADS,
     chosen_execution,
-    execution_options,
+    report_start,
     training_place,
-    world_options,
 )
-from ddw_graph.cli.options import JSON_OPTION, WIRING
+from ddw_graph.cli.options import WIRING
+from ddw_graph.cli.setting_options import SettingsCommand, section, setting_option
 from ddw_graph.cli.tables import figure_table
 from ddw_graph.cli.training_options import (
-    CHECKPOINT_STEPS_OPTION,
-    DEVICE_OPTION,
-    WORKERS_OPTION,
-    tensorboard_options,
+    run_options,
 )
+from ddw_graph.errors import counted
+from ddw_graph.printable import printable
+from ddw_graph.training.network_settings import NETWORK_SETTINGS
 
 if TYPE_CHECKING:
     from ddw_graph.nn.network import Network
@@ -38,51 +36,38 @@ UNKNOWN = (
     "{} is no run's folder with the mean and std of its images: those of photographs "
     "are used"
 )
-UNREACHED = "the learning rate did not fall at milestones {}: there were {} epochs"
+UNREACHED = "the learning rate did not fall at milestones {}: there were {}"
 
 
-@click.command()
-@click.option(
-    "--root",
-    type=PATH,
-    required=True,
-    help="Folder with train, val and annotations/instances_train.json and so on, or "
-    "with COCO's own names (train2017).",
+@click.command(cls=SettingsCommand)
+@section(
+    "Network",
+    click.option(
+        "--from",
+        "start",
+        type=PATH,
+        help="Start from the backbone of a trained classifier: a run's folder or a "
+        "file. Its normalisation, stem and first stage are then frozen. --wiring, "
+        "--edges or --set node=... rewire it.",
+    ),
+    setting_option(NETWORK_SETTINGS["model"], shown="resnet18, without --from"),
+    setting_option(NETWORK_SETTINGS["wiring"], type=WIRING),
+    setting_option(NETWORK_SETTINGS["edges"], shown="dynamic"),
 )
-@bad_boxes_option
-@bad_images_option
-@click.option(
-    "--from",
-    "start",
-    type=PATH,
-    help="Start from the backbone of a trained classifier: a run's folder or a file. "
-    "Its normalisation, stem and first stage are then frozen. --wiring, --edges or "
-    "--node rewire it.",
+@section(
+    "Data",
+    click.option(
+        "--root",
+        type=PATH,
+        required=True,
+        help="Folder with train, val and annotations/instances_train.json and so on, "
+        "or with COCO's own names (train2017).",
+    ),
+    bad_boxes_option,
+    bad_images_option,
 )
-@click.option("--model", help="Network, if not --from.  [default: resnet18]")
-@click.option(
-    "--wiring", type=WIRING, help="Such as ws:k=4,p=0.75, complete or file:PATH."
-)
-@click.option("--edges", help="Kind of edge weights.  [default: dynamic]")
-@click.option("--node", help="Of a backbone: branch or block.")
-@setting_options
 @recipe_options
-@click.option("--seed", type=int, default=0, show_default=True, help="Fixes the run.")
-@click.option(
-    "--out",
-    type=PATH,
-    required=True,
-    help="Folder of the run: new, empty, or with --resume that of the same run.",
-)
-@click.option("--resume", is_flag=True, help="Resume the run in the folder.")
-@CHECKPOINT_STEPS_OPTION
-@tensorboard_options
-@execution_options
-@world_options
-@DEVICE_OPTION
-@WORKERS_OPTION
-@click.option("--threads", type=THREADS, help="Threads that compute.")
-@JSON_OPTION
+@run_options
 def train(
     root: Path,
     bad_boxes: str,
@@ -91,7 +76,6 @@ def train(
     model: str | None,
     wiring: str | None,
     edges: str | None,
-    node: str | None,
     settings: str,
     recipe: str,
     seed: int,
@@ -99,7 +83,6 @@ def train(
     resume: bool,
     checkpoint_steps: int | None,
     tensorboard: bool,
-    log_steps: int | None,
     processes: int | None,
     timeout: float,
     device: str,
@@ -115,6 +98,11 @@ def train(
     ddw-graph detect train --root coco --from resnet50.safetensors --recipe 1x \\
         --settings coco --bad-boxes skip --out runs/coco
     """
+    chosen = chosen_detection_recipe(recipe, options)
+    changes = settings_changes(options)
+    execution = chosen_execution(options)
+    given = {"model": model, "wiring": wiring, "edges": edges, **options}
+
     import torch
 
     from ddw_graph.cli.progress import shown_progress
@@ -123,10 +111,6 @@ def train(
     from ddw_graph.detection.settings import settings_named
     from ddw_graph.detection.task import train_detector
 
-    chosen = chosen_detection_recipe(recipe, options)
-    changes = settings_changes(options)
-    execution = chosen_execution(options)
-    given = {"model": model, "wiring": wiring, "edges": edges, "node": node}
     with training_place(
         device, threads=threads, processes=processes, timeout=timeout
     ) as (world, place):
@@ -140,12 +124,14 @@ def train(
             if world.leads and start is not None and not normalisation:
                 click.echo(UNKNOWN.format(start), err=True)
             wanted = settings_named(
-                settings, trained=start is not None, **normalisation, **changes
+                settings, trained=start is not None, **{**normalisation, **changes}
             )
             torch.manual_seed(seed)
             detector = Detector(network, images.categories, wanted)
+            if world.leads:
+                report_start(out, resume=resume)
         board = out / "tensorboard" if tensorboard else None
-        with shown_progress(board, log_steps, shows=world.leads) as listeners:
+        with shown_progress(board, shows=world.leads) as listeners:
             run = train_detector(
                 detector,
                 images,
@@ -165,13 +151,14 @@ def train(
         return
     if chosen.unreached:
         late = " and ".join(map(str, chosen.unreached))
-        click.echo(UNREACHED.format(late, chosen.epochs), err=True)
+        click.echo(UNREACHED.format(late, counted(chosen.epochs, "epoch")), err=True)
     result = run.result or {}
     if as_json:
         click.echo(json.dumps(result))
     else:
         kind = " of synthetic images" if result["synthetic"] else ""
-        click.echo(f"{out}, {result['epochs']} epochs{kind}:")
+        epochs = counted(result["epochs"], "epoch")
+        click.echo(printable(f"{out}, {epochs}{kind}:"))
         click.echo(figure_table(result))
 
 

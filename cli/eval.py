@@ -1,4 +1,4 @@
-"""The command that tells how trained networks do on images."""
+"""The command that evaluates trained networks."""
 
 import json
 from pathlib import Path
@@ -6,19 +6,19 @@ from typing import Any
 
 import click
 
+from ddw_graph.cli.execution_options import computing_device, place_options
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, RUNS_ARGUMENT
+from ddw_graph.cli.setting_options import SettingsCommand
 from ddw_graph.cli.training_options import (
-    DEVICE_OPTION,
     SPLIT_OPTION,
-    WORKERS_OPTION,
     common_source,
-    data_options,
+    run_data_options,
 )
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @RUNS_ARGUMENT
-@data_options(default="the runs' own")
+@run_data_options
 @SPLIT_OPTION
 @click.option(
     "--out", type=click.Path(path_type=Path), help="CSV file: a row for each RUN."
@@ -29,8 +29,7 @@ from ddw_graph.cli.training_options import (
     type=click.IntRange(min=1),
     help="Samples at a time.  [default: 250 images; of a text 32,768 tokens]",
 )
-@WORKERS_OPTION
-@DEVICE_OPTION
+@place_options
 @JSON_OPTION
 def eval(
     runs: tuple[Path, ...],
@@ -40,21 +39,22 @@ def eval(
     batch_size: int | None,
     workers: int,
     device: str,
+    threads: int | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Tell how trained RUNs do on images, their own or others.
+    """Evaluate trained RUNs on images or a text, their own or others.
 
     Accuracy, top-5 accuracy, loss, and the share of the MACs that an image asks for.
-    RUNs that differ in their seeds alone are one row; differences are to the first
+    RUNs that differ only in their seeds are one row; differences are to the first
     row, paired by seed. Images are prepared as each RUN's own were.
 
-    --holdout 0 tests runs that were tested on held out images on the test images.
+    --set holdout=0 takes the test images for runs with held-out images.
 
     \b
     ddw-graph eval runs/ddw
     ddw-graph eval runs/ddw --data folder --root photographs
-    ddw-graph eval sweep/runs/* --holdout 0 --out test.csv
+    ddw-graph eval sweep/runs/* --set holdout=0 --out test.csv
     """
     import pandas as pd
 
@@ -63,15 +63,15 @@ def eval(
     from ddw_graph.cli.tables import evaluation_table
     from ddw_graph.experiments.evaluations import evaluation_summary, evaluations
     from ddw_graph.experiments.groups import groups
-    from ddw_graph.training.launch import usable_device
+    from ddw_graph.training.data import load_source
     from ddw_graph.training.run import Run
 
     if out is not None:
         check_free(out, overwrite=overwrite)
-    place = usable_device(device)
+    place = computing_device(device, threads)
     found = groups(runs)
     source = common_source([Run(run) for run in runs], options)
-    data = source.load(workers=workers)
+    data = load_source(source, workers=workers)
     with bar() as progress:
         task = progress.add_task("runs", total=None)
         rows = evaluations(

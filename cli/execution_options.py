@@ -1,72 +1,78 @@
-"""Options of how a training is computed, and by how many processes."""
+"""Options of where and how a command computes, and by how many processes."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddw_graph.cli.setting_options import pop_settings, section, setting_option
+from ddw_graph.printable import printable
+from ddw_graph.settings import Setting, settings_of
+from ddw_graph.training.execution import Execution
+
 if TYPE_CHECKING:
-    from ddw_graph.training.execution import Execution
     from ddw_graph.training.world import World
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 
-TIMEOUT = 600.0
+def _device(ctx: click.Context, _: Any, name: str) -> str:
+    """Returns the name of a device; whether there is one here is checked with torch."""
+    if not re.fullmatch(r"auto|cpu|mps|(cuda|xpu)(:\d+)?", name):
+        raise click.UsageError(
+            f"device must be auto, cpu, cuda, cuda:N, mps or xpu, got {name!r}"
+        )
+    return name
 
-THREADS = click.IntRange(1, 4096)
 
-PRECISION_OPTION = click.option(
-    "--precision",
-    default="float32",
-    show_default=True,
-    help="float32, or bfloat16 or float16 for mixed precision.",
+DEVICE_OPTION = click.option(
+    "--device",
+    default="auto",
+    callback=_device,
+    help="auto, cpu, cuda, cuda:N, mps or xpu.  [default: auto, a GPU if there is one]",
 )
-LAYOUT_OPTION = click.option(
-    "--channels-last", is_flag=True, help="Channels innermost in memory."
+WORKERS_OPTION = setting_option(
+    Setting("workers", int, "Processes that load data.", "[0, inf)"), default=0
 )
-CHOICES = (
-    PRECISION_OPTION,
-    click.option(
-        "--accumulate",
-        type=int,
-        default=1,
-        show_default=True,
-        help="Parts in which a process computes its images of a step.",
+THREADS_OPTION = setting_option(
+    Setting("threads", int, "Threads that compute.", "[1, 4096]"),
+    shown="OMP_NUM_THREADS, or one a core",
+)
+place_options = section("Execution", DEVICE_OPTION, WORKERS_OPTION, THREADS_OPTION)
+PRECISION_OPTION = setting_option(settings_of(Execution)["precision"])
+WORLD_OPTIONS = (
+    setting_option(
+        Setting(
+            "processes", int, "How many torchrun or srun must have started.", "[1, inf)"
+        )
     ),
-    LAYOUT_OPTION,
-    click.option("--compile", is_flag=True, help="Let torch.compile make the network."),
-    click.option(
-        "--deterministic", is_flag=True, help="Only operations that repeat bit for bit."
+    setting_option(
+        Setting(
+            "timeout", float, "Seconds to wait for another process.", "(0, 1000000]"
+        ),
+        default=600.0,
     ),
 )
 
 
-def execution_options(command: Command) -> Command:
-    """Returns ``command`` with the options that say how steps are computed."""
-    for option in reversed(CHOICES):
-        command = option(command)
-    return command
+def computing_device(device: str, threads: int | None = None) -> str:
+    """Sets the threads of this process, and returns the device that computes.
 
+    Args:
+        device: The device that was asked for.
+        threads: Threads that compute; None leaves them to ``OMP_NUM_THREADS`` or torch.
 
-def world_options(command: Command) -> Command:
-    """Returns ``command`` with the options of processes that train together."""
-    for option in (
-        click.option(
-            "--timeout",
-            type=float,
-            default=TIMEOUT,
-            show_default=True,
-            help="Seconds to wait for another process.",
-        ),
-        click.option(
-            "--processes",
-            type=click.IntRange(min=1),
-            help="How many torchrun or srun must have started.",
-        ),
-    ):
-        command = option(command)
-    return command
+    Raises:
+        RunError: If this machine has no such device.
+    """
+    import torch
+
+    from ddw_graph.training.launch import usable_device
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return usable_device(device)
 
 
 @contextmanager
@@ -77,30 +83,26 @@ def training_place(
 
     Args:
         device: The device that was asked for.
-        threads: Threads that compute; by default torch's choice.
+        threads: See ``computing_device``.
         processes: How many must have been started.
         timeout: Seconds to wait for another process.
     """
-    import torch
-
-    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.memory import keep_memory
     from ddw_graph.training.world import device_of, joined
 
-    if threads is not None:
-        torch.set_num_threads(threads)
-    place = usable_device(device)
+    place = computing_device(device, threads)
     if place == "cpu":
         keep_memory()
     with joined(size=processes, device=place, timeout=timeout) as world:
         yield world, device_of(place, world)
 
 
-def chosen_execution(options: dict[str, Any]) -> "Execution":
-    """Returns what the options choose, and takes them out of ``options``."""
-    from dataclasses import fields
+def chosen_execution(options: dict[str, Any]) -> Execution:
+    """Returns the execution that the options choose, and removes them."""
+    return Execution(**pop_settings(Execution, options))
 
-    from ddw_graph.training.execution import Execution
 
-    names = {field.name for field in fields(Execution)} & set(options)
-    return Execution(**{name: options.pop(name) for name in names})
+def report_start(folder: Path, *, resume: bool) -> None:
+    """Prints that a run starts where there is none to resume."""
+    if resume and not (folder / "config.json").exists():
+        click.echo(printable(f"{folder}: no run to resume: it starts"), err=True)

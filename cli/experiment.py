@@ -5,20 +5,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from ddw_graph.cli.execution_options import THREADS
+from ddw_graph.cli.execution_options import DEVICE_OPTION, WORKERS_OPTION
 from ddw_graph.cli.options import JSON_OPTION
 from ddw_graph.cli.progress import bar, tell_written
-from ddw_graph.cli.training_options import (
-    CHECKPOINT_STEPS_OPTION,
-    DEVICE_OPTION,
-    WORKERS_OPTION,
-)
+from ddw_graph.cli.setting_options import Command, section, setting_option
+from ddw_graph.cli.training_options import CHECKPOINT_STEPS_OPTION
 from ddw_graph.printable import printable
+from ddw_graph.settings import Setting
 
 if TYPE_CHECKING:
     from ddw_graph.experiments.folder import ExperimentFolder, Status
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
     from ddw_graph.experiments.processes import Executor
     from ddw_graph.experiments.runner import Outcome
     from ddw_graph.experiments.spec import Spec
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 MOST_SHOWN = 40
 """Entries above which the summary is not printed."""
@@ -39,7 +35,8 @@ def runner_options(out: str) -> Callable[[Command], Command]:
     Args:
         out: The default of ``--out``.
     """
-    options = (
+    output = section(
+        "Output",
         click.option(
             "--out",
             type=click.Path(path_type=Path),
@@ -48,22 +45,27 @@ def runner_options(out: str) -> Callable[[Command], Command]:
             help="Folder: new, empty, or that of the same experiment, which resumes "
             "and gains the runs that it does not have.",
         ),
-        click.option(
-            "--jobs",
-            type=click.IntRange(min=1),
-            help="Runs at once.  [default: one a core, or a GPU; with --slurm 16]",
+        CHECKPOINT_STEPS_OPTION,
+        JSON_OPTION,
+    )
+    execution = section(
+        "Execution",
+        setting_option(
+            Setting("jobs", int, "Runs at once.", "[1, inf)"),
+            shown="one a core, or a GPU; with --slurm 16",
         ),
-        click.option(
-            "--threads",
-            type=THREADS,
-            help="Threads of each run.  [default: OMP_NUM_THREADS, or one]",
+        setting_option(
+            Setting("threads", int, "Threads of each run.", "[1, 4096]"),
+            shown="OMP_NUM_THREADS, or one",
         ),
-        click.option(
-            "--retries",
-            type=click.IntRange(min=0),
+        setting_option(
+            Setting(
+                "retries",
+                int,
+                "Further attempts at a run that crashed or was killed.",
+                "[0, inf)",
+            ),
             default=2,
-            show_default=True,
-            help="Further attempts at a run that crashed or was killed.",
         ),
         click.option(
             "--slurm",
@@ -73,16 +75,8 @@ def runner_options(out: str) -> Callable[[Command], Command]:
         ),
         DEVICE_OPTION,
         WORKERS_OPTION,
-        CHECKPOINT_STEPS_OPTION,
-        JSON_OPTION,
     )
-
-    def decorated(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorated
+    return lambda command: execution(output(command))
 
 
 def given_settings() -> dict[str, Any]:
@@ -172,8 +166,9 @@ def run_and_report(
     from ddw_graph.analysis.report import describe_report
     from ddw_graph.experiments.plan import Plan
     from ddw_graph.experiments.settings import data_source
+    from ddw_graph.training.data import load_source
 
-    data = data_source(spec.fixed).load()
+    data = load_source(data_source(spec.fixed))
     outcome = runner.run(Plan(spec, data), out)
     folder = out / part if part else out
     describe_report(folder, spec, part=part is not None)

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddw_graph.cli.execution_options import computing_device, place_options
 from ddw_graph.cli.options import OVERWRITE_OPTION, names_of
+from ddw_graph.cli.setting_options import SettingsCommand
 from ddw_graph.cli.training_options import (
-    DEVICE_OPTION,
     SPLIT_OPTION,
-    WORKERS_OPTION,
     common_source,
-    data_options,
-    data_source,
+    run_data_options,
 )
 
 if TYPE_CHECKING:
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
     from ddw_graph.training.image_data import ImageData
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @click.argument(
     "runs", metavar="[RUN [RUN2]]", nargs=-1, type=click.Path(path_type=Path)
 )
 @click.option(
     "--demo", is_flag=True, help="Show a small network that is in the package."
 )
-@data_options(default="that of RUN")
+@run_data_options
 @SPLIT_OPTION
 @click.option(
     "--samples",
@@ -43,8 +42,7 @@ if TYPE_CHECKING:
     help="The page, such as page.html.",
 )
 @OVERWRITE_OPTION
-@WORKERS_OPTION
-@DEVICE_OPTION
+@place_options
 def explore(
     runs: tuple[Path, ...],
     demo: bool,
@@ -54,6 +52,7 @@ def explore(
     overwrite: bool,
     workers: int,
     device: str,
+    threads: int | None,
     **options: Any,
 ) -> None:
     """Write a page of the paths that images take in a RUN.
@@ -76,7 +75,8 @@ def explore(
     from ddw_graph.cli.progress import bar
 
     check_free(out, overwrite=overwrite)
-    networks, data = _demo(options) if demo else _trained(runs, device, options)
+    place = computing_device(device, threads)
+    networks, data = _demo(options) if demo else _trained(runs, place, options)
     images = data.test_inputs() if split == "test" else data.train_inputs()
     count = len(images)  # type: ignore[arg-type]
     if count < samples:
@@ -99,24 +99,24 @@ def explore(
 def _demo(options: dict[str, Any]) -> tuple[dict[str, "Network"], "ImageData"]:
     """Returns the network in the package by its name, and the images in it."""
     from ddw_graph.analysis.explorer.demo import demo_network
+    from ddw_graph.training.data import load_data
 
-    given = [f"--{key.replace('_', '-')}" for key, value in options.items() if value]
+    given = [key for key, value in options.items() if value]
     if given:
         raise click.UsageError(
             f"the demo has its own images, and cannot be combined with {given[0]}"
         )
-    return {"demo": demo_network()}, data_source(options).load()
+    return {"demo": demo_network()}, load_data()
 
 
 def _trained(
-    runs: tuple[Path, ...], device: str, options: dict[str, Any]
+    runs: tuple[Path, ...], place: str, options: dict[str, Any]
 ) -> tuple[dict[str, "Network"], "ImageData"]:
     """Returns the networks of runs by their names, and the images of the first."""
     from ddw_graph.errors import DataError
-    from ddw_graph.training.launch import usable_device
+    from ddw_graph.training.data import load_source
     from ddw_graph.training.run import Run
 
-    place = usable_device(device)
     names = names_of(runs)
     if len({run.resolve() for run in runs}) < len(runs):
         raise click.UsageError(f"two RUNs must be different ones, got {runs[0]} twice")
@@ -132,7 +132,7 @@ def _trained(
     }
     if first.config.get("task") == "language":
         raise DataError(f"the page shows images, got {first.path}, the run of a text")
-    data = common_source(found[:1], options).load()
+    data = load_source(common_source(found[:1], options))
     for run in others:
         run.adapt(data)
     return networks, first.adapt(data)

@@ -6,8 +6,12 @@ from typing import Any
 
 import click
 
+from ddw_graph.cli.execution_options import (
+    DEVICE_OPTION,
+    THREADS_OPTION,
+    computing_device,
+)
 from ddw_graph.cli.options import JSON_OPTION
-from ddw_graph.cli.training_options import DEVICE_OPTION
 
 
 @click.command()
@@ -30,6 +34,7 @@ from ddw_graph.cli.training_options import DEVICE_OPTION
 @click.option("--top-k", type=int, help="Draw from so many most probable tokens.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Fixes the text.")
 @DEVICE_OPTION
+@THREADS_OPTION
 @JSON_OPTION
 def generate(
     run: Path,
@@ -39,6 +44,7 @@ def generate(
     top_k: int | None,
     seed: int,
     device: str,
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """Continue a text with the language model of a trained RUN.
@@ -50,10 +56,9 @@ def generate(
     import torch
 
     from ddw_graph.printable import printable
-    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.run import Run
 
-    place = usable_device(device)
+    place = computing_device(device, threads)
     trained = Run(run)
     encode, decode = trained.tokenizer()
     network: Any = trained.network(device=place)

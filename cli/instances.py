@@ -6,20 +6,19 @@ from typing import Any
 
 import click
 
+from ddw_graph.cli.execution_options import computing_device, place_options
 from ddw_graph.cli.options import JSON_OPTION, RUNS_ARGUMENT
+from ddw_graph.cli.setting_options import SettingsCommand
 from ddw_graph.cli.training_options import (
-    DEVICE_OPTION,
-    WORKERS_OPTION,
     common_source,
-    data_options,
+    run_data_options,
 )
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @RUNS_ARGUMENT
-@data_options(default="the runs' own")
-@DEVICE_OPTION
-@WORKERS_OPTION
+@run_data_options
+@place_options
 @click.option(
     "--shuffle-seed",
     type=click.IntRange(min=0),
@@ -38,6 +37,7 @@ from ddw_graph.cli.training_options import (
 def instances(
     runs: tuple[Path, ...],
     device: str,
+    threads: int | None,
     workers: int,
     shuffle_seed: int,
     out: Path,
@@ -61,14 +61,14 @@ def instances(
     from ddw_graph.experiments.groups import groups, runs_in
     from ddw_graph.experiments.instance_runs import instance_tests
     from ddw_graph.experiments.instance_summary import instance_summary, verdicts
-    from ddw_graph.training.launch import usable_device
+    from ddw_graph.training.data import load_source
     from ddw_graph.training.run import Run
 
-    place = usable_device(device)
+    place = computing_device(device, threads)
     folders = runs_in(runs, dynamic=True)
     found = groups(folders)
     _check_same_images(folders)
-    data = common_source([Run(folders[0])], options).load()
+    data = load_source(common_source([Run(folders[0])], options))
     with bar() as progress:
         task = progress.add_task("runs tested", total=None)
         rows, varied = instance_tests(

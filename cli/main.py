@@ -30,7 +30,7 @@ COMMANDS = {
     "status": "Show the status of the runs in an experiment's FOLDER.",
     "report": "Write the report of an experiment's FOLDER again.",
     "instances": "Test whether trained RUNs need each image's own wiring.",
-    "eval": "Tell how trained RUNs do on images, their own or others.",
+    "eval": "Evaluate trained RUNs on images or a text, their own or others.",
     "analyze": "Collect each edge's weight for each sample of a trained RUN.",
     "statistics": "Print tables of the wirings of an analyzed RUN.",
     "observations": "Test the paper's observations (section 4.5) on finished RUNs.",
@@ -119,7 +119,7 @@ class Commands(click.Group):
                 raise
             _fail(
                 "memory must hold a batch with its features, and ran out: take a "
-                "smaller --batch-size, or train with --accumulate "
+                "smaller --batch-size, or train with --set accumulate=2 "
                 f"({first_sentence(error)})",
                 2,
             )

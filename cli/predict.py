@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ddw_graph.cli.execution_options import computing_device, place_options
 from ddw_graph.cli.file_names import as_text
 from ddw_graph.cli.options import JSON_OPTION, RUN_OPTION
-from ddw_graph.cli.training_options import DEVICE_OPTION, WORKERS_OPTION
 from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Images at a time.",
 )
-@WORKERS_OPTION
-@DEVICE_OPTION
+@place_options
 @click.pass_context
 def predict(
     ctx: click.Context,
@@ -63,6 +62,7 @@ def predict(
     batch_size: int,
     workers: int,
     device: str,
+    threads: int | None,
 ) -> None:
     """Name the classes of images, and how each was wired.
 
@@ -78,14 +78,13 @@ def predict(
     from ddw_graph.deployment.predict import Predictor
     from ddw_graph.deployment.trained import trained
     from ddw_graph.errors import DataError
-    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.pictures import picture_files
 
     if as_csv and as_json:
         raise click.UsageError("one of --csv and --json, got both")
     if adjacency and not as_json:
         raise click.UsageError("--adjacency needs --json")
-    place = usable_device(device)
+    place = computing_device(device, threads)
     predictor = Predictor(trained(model, run=run, device=place))
     files = picture_files(paths)
     if not as_json:

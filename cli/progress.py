@@ -117,28 +117,22 @@ def _line(row: Row) -> str:
 
 
 @contextmanager
-def shown_progress(
-    board: Path | None, log_steps: int | None, *, shows: bool
-) -> Iterator[list["Listener"]]:
+def shown_progress(board: Path | None, *, shows: bool) -> Iterator[list["Listener"]]:
     """Shows a training as it proceeds, in TensorBoard too if a folder is given.
 
     Args:
         board: Folder for TensorBoard.
-        log_steps: Steps between two losses there; None for the default.
         shows: Whether this process shows anything.
 
     Yields:
         The listeners of the training.
     """
-    from ddw_graph.training.tensorboard import LOG_STEPS, TensorBoard
+    from ddw_graph.training.tensorboard import TensorBoard
 
-    if log_steps is not None and board is None:
-        raise click.UsageError("--log-steps needs --tensorboard")
     listeners: list[Listener] = []
     with ExitStack() as stack:
         if shows and board is not None:
-            events = TensorBoard(board, every=log_steps or LOG_STEPS)
-            listeners.append(stack.enter_context(events))
+            listeners.append(stack.enter_context(TensorBoard(board)))
         if shows:
             listeners.append(stack.enter_context(TrainingProgress()))
         yield listeners

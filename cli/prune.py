@@ -6,26 +6,25 @@ from typing import Any
 
 import click
 
+from ddw_graph.cli.execution_options import computing_device, place_options
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.setting_options import SettingsCommand
 from ddw_graph.cli.training_options import (
-    DEVICE_OPTION,
-    WORKERS_OPTION,
-    data_options,
     run_data,
+    run_data_options,
 )
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @click.argument("run", type=click.Path(path_type=Path))
-@data_options(default="the run's own")
+@run_data_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="The smaller network's file.  [default: RUN/pruned.safetensors]",
 )
 @OVERWRITE_OPTION
-@WORKERS_OPTION
-@DEVICE_OPTION
+@place_options
 @JSON_OPTION
 def prune(
     run: Path,
@@ -33,6 +32,7 @@ def prune(
     overwrite: bool,
     workers: int,
     device: str,
+    threads: int | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -50,13 +50,12 @@ def prune(
     from ddw_graph.models import save
     from ddw_graph.nn.cost import cost
     from ddw_graph.training.evaluation import evaluate
-    from ddw_graph.training.launch import usable_device
     from ddw_graph.training.loading import batches
     from ddw_graph.training.run import Run
 
     file = out or run / "pruned.safetensors"
     check_free(file, overwrite=overwrite)
-    place = usable_device(device)
+    place = computing_device(device, threads)
     trained = Run(run)
     model = trained.network(device=place)
     data = run_data(trained, options, workers=workers)

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from ddw_graph.cli.experiment import Runner, run_and_report, runner_options
+from ddw_graph.cli.setting_options import SettingsCommand
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @click.argument("spec", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Check and list the runs only.")
 @runner_options("sweep")
@@ -34,8 +35,9 @@ def sweep(spec: Path, dry_run: bool, out: Path, as_json: bool, **options: Any) -
         return
     from ddw_graph.experiments.plan import Plan, run_name
     from ddw_graph.experiments.settings import data_source
+    from ddw_graph.training.data import load_source
 
-    plan = Plan(checked, data_source(checked.fixed).load())
+    plan = Plan(checked, load_source(data_source(checked.fixed)))
     searches = checked.search == "optuna"
     points = [] if searches else plan.points()
     if searches:

@@ -59,6 +59,16 @@ def reason_of(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a number of things in words.
+
+    Example:
+        >>> counted(1, "epoch"), counted(2, "epoch")
+        ('1 epoch', '2 epochs')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def first_sentence(error: Exception) -> str:
     """Returns the first sentence of an error, or its kind where it says nothing."""
     first = str(error).strip().partition("\n")[0].partition(". ")[0]

@@ -4,20 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddw_graph.errors import RunError
-from ddw_graph.presets import preset
+from ddw_graph.settings import preset, setting
 from ddw_graph.training.recipe import BaseRecipe
 
 
 @dataclass(frozen=True)
 class DetectionRecipe(BaseRecipe):
     """How a detector is trained; see ``BaseRecipe`` for the rest.
-
-    Args:
-        warmup_steps: Length of the linear warm-up; ``warmup_epochs`` must be 0.
-        warmup_factor: The first rate, as a fraction of ``learning_rate``.
-        milestones: Epochs after which the rate is multiplied by ``gamma``, rising.
-        gamma: Factor of the rate at each milestone.
-        flip: Whether half of the training images are flipped left to right.
 
     Raises:
         RunError: If a value is out of range.
@@ -27,26 +20,25 @@ class DetectionRecipe(BaseRecipe):
     batch_size: int = 16
     learning_rate: float = 0.02
     weight_decay: float = 1e-4
-    warmup_steps: int = 1000
-    warmup_factor: float = 0.001
-    milestones: tuple[int, ...] = (8, 11)
-    gamma: float = 0.1
-    flip: bool = True
+    warmup_steps: int = setting(
+        1000, "Steps of the linear warm-up; warmup_epochs must be 0.", "[0, inf)"
+    )
+    warmup_factor: float = setting(
+        0.001, "The first rate, as a share of learning_rate.", "(0, 1]"
+    )
+    milestones: tuple[int, ...] = setting(
+        (8, 11), "Epochs after which the rate is multiplied by gamma.", "[1, inf)"
+    )
+    gamma: float = setting(0.1, "Factor of the rate at each milestone.", "(0, 1]")
+    flip: bool = setting(True, "Flip half of the training images.")
 
     def rules(self) -> list[tuple[str, str, bool]]:
-        """Returns the rule of each value, by its name, and whether it holds."""
+        """Returns the rules between values: name, rule, and whether it holds."""
         rising = list(self.milestones) == sorted(set(self.milestones))
         return [
             *super().rules(),
             ("warmup_epochs", "0: see warmup_steps", self.warmup_epochs == 0),
-            ("warmup_steps", "at least 0", self.warmup_steps >= 0),
-            ("warmup_factor", "in (0, 1]", 0 < self.warmup_factor <= 1),
-            (
-                "milestones",
-                "epochs, rising and at least 1",
-                rising and min(self.milestones, default=1) >= 1,
-            ),
-            ("gamma", "in (0, 1]", 0 < self.gamma <= 1),
+            ("milestones", "rising", rising),
         ]
 
     @property
@@ -99,10 +91,5 @@ def detection_recipe(name: str, **changes: Any) -> DetectionRecipe:
         0.02
     """
     return preset(
-        DETECTION_RECIPES,
-        name,
-        changes,
-        called="recipe",
-        whole="a recipe of detection",
-        error=RunError,
+        DETECTION_RECIPES, name, changes, called="recipe of detection", error=RunError
     )

@@ -1,105 +1,94 @@
 """Settings of a detector, other than its backbone."""
 
-from dataclasses import asdict, dataclass, fields
-from math import inf, isfinite
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ddw_graph.errors import ModelError
-from ddw_graph.presets import preset
-
-NORMS = ("frozen", "batch")
+from ddw_graph.settings import as_json, check_settings, preset, setting
 
 
 @dataclass(frozen=True)
 class DetectorSettings:
     """Settings of a detector, other than its backbone; defaults are torchvision's.
 
-    Args:
-        min_size: Pixels that the shorter side of an image is resized to.
-        max_size: Most pixels of the longer side.
-        levels: Reductions (image size over feature size) of the backbone's levels that
-            the pyramid uses. One more level is pooled from the last.
-        anchor_sizes: Pixels of the anchors of each level, the pooled one included.
-        anchor_ratios: Height over width of the anchors at each place.
-        pyramid_channels: Width of the pyramid.
-        head_features: Width of the box head.
-        proposals: Proposals that are kept for an image, twice as many in training.
-        sampled_anchors: Anchors of an image that the proposals' loss samples.
-        sampled_boxes: Proposals of an image that the boxes' loss samples.
-        detections: Most detections of an image.
-        score: Detections of a lower score are left out, in ``[0, 1)``.
-        norm: Normalisation of the backbone: ``frozen`` keeps its statistics, ``batch``
-            learns them.
-        frozen_layers: First layers of the backbone that don't train: the stem, then its
-            stages.
-        mean: Mean of each channel, of values in ``[0, 1]``; None for photographs.
-        std: Standard deviation of each channel, likewise.
+    Every field holds its help, rule and default: see ``settings_of``.
 
     Raises:
         ModelError: If a value is out of range.
     """
 
-    min_size: int = 800
-    max_size: int = 1333
-    levels: tuple[int, ...] = (4, 8, 16, 32)
-    anchor_sizes: tuple[int, ...] = (32, 64, 128, 256, 512)
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    pyramid_channels: int = 256
-    head_features: int = 1024
-    proposals: int = 1000
-    sampled_anchors: int = 256
-    sampled_boxes: int = 512
-    detections: int = 100
-    score: float = 0.05
-    norm: str = "frozen"
-    frozen_layers: int = 0
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    min_size: int = setting(
+        800, "Pixels that the shorter side of an image is resized to.", "[1, inf)"
+    )
+    max_size: int = setting(1333, "Most pixels of the longer side.", "[1, inf)")
+    levels: tuple[int, ...] = setting(
+        (4, 8, 16, 32),
+        "Reductions (image size over feature size) of the backbone's levels that the "
+        "pyramid uses; one more level is pooled from the last.",
+        "[1, inf)",
+    )
+    anchor_sizes: tuple[int, ...] = setting(
+        (32, 64, 128, 256, 512),
+        "Pixels of the anchors: one size a level, and one for the pooled level.",
+        "[1, inf)",
+    )
+    anchor_ratios: tuple[float, ...] = setting(
+        (0.5, 1.0, 2.0), "Height over width of the anchors at each place.", "(0, inf)"
+    )
+    pyramid_channels: int = setting(256, "Width of the pyramid.", "[1, inf)")
+    head_features: int = setting(1024, "Width of the box head.", "[1, inf)")
+    proposals: int = setting(
+        1000, "Proposals kept for an image, twice as many in training.", "[1, inf)"
+    )
+    sampled_anchors: int = setting(
+        256, "Anchors of an image that the proposals' loss samples.", "[2, inf)"
+    )
+    sampled_boxes: int = setting(
+        512, "Proposals of an image that the boxes' loss samples.", "[2, inf)"
+    )
+    detections: int = setting(100, "Most detections of an image.", "[1, inf)")
+    score: float = setting(0.05, "Detections of a lower score are left out.", "[0, 1)")
+    norm: str = setting(
+        "frozen",
+        "Normalisation of the backbone: frozen keeps its statistics, batch learns "
+        "them.",
+        ("frozen", "batch"),
+    )
+    frozen_layers: int = setting(
+        0,
+        "First layers of the backbone that don't train: the stem, then stages.",
+        "[0, inf)",
+    )
+    mean: tuple[float, ...] | None = setting(
+        None,
+        "Mean of each channel, of values in [0, 1]; by default that of photographs.",
+        "(-inf, inf)",
+    )
+    std: tuple[float, ...] | None = setting(
+        None, "Standard deviation of each channel, likewise.", "(0, inf)"
+    )
 
     def __post_init__(self) -> None:
-        """Checks every value."""
+        """Checks every value, and those that depend on others."""
+        check_settings(self, ModelError)
         sizes = len(self.levels) + 1
-        rising = list(self.levels) == sorted(set(self.levels)) and min(
-            self.levels, default=0
-        )
+        rising = list(self.levels) == sorted(set(self.levels))
         for name, rule, holds in (
-            ("min_size", "at least 1", self.min_size >= 1),
             ("max_size", "at least min_size", self.max_size >= self.min_size),
-            ("levels", "rising, and at least 1", bool(rising) and self.levels[0] >= 1),
+            ("levels", "rising", bool(self.levels) and rising),
             (
                 "anchor_sizes",
-                f"{sizes} sizes of at least 1, one a level and one for the pooled one",
-                len(self.anchor_sizes) == sizes and min(self.anchor_sizes) >= 1,
+                f"{sizes} sizes, one a level and one for the pooled one",
+                len(self.anchor_sizes) == sizes,
             ),
-            (
-                "anchor_ratios",
-                "some, finite and more than 0",
-                bool(self.anchor_ratios)
-                and all(0 < ratio < inf for ratio in self.anchor_ratios),
-            ),
-            ("pyramid_channels", "at least 1", self.pyramid_channels >= 1),
-            ("head_features", "at least 1", self.head_features >= 1),
-            ("proposals", "at least 1", self.proposals >= 1),
-            ("sampled_anchors", "at least 2", self.sampled_anchors >= 2),
-            ("sampled_boxes", "at least 2", self.sampled_boxes >= 2),
-            ("detections", "at least 1", self.detections >= 1),
-            ("score", "in [0, 1)", 0 <= self.score < 1),
-            ("norm", " or ".join(NORMS), self.norm in NORMS),
-            ("frozen_layers", "at least 0", self.frozen_layers >= 0),
-            ("mean", "None or finite", all(map(isfinite, self.mean or ()))),
-            (
-                "std",
-                "None or finite and more than 0",
-                all(0 < value < inf for value in self.std or ()),
-            ),
+            ("anchor_ratios", "one or more", bool(self.anchor_ratios)),
         ):
             if not holds:
                 raise ModelError(f"{name} must be {rule}, got {getattr(self, name)}")
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the values by name, ready for JSON."""
-        values = asdict(self)
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        return as_json(self)
 
 
 SETTINGS = {
@@ -143,14 +132,7 @@ def settings_named(
     for key, value in zip(("norm", "frozen_layers"), defaults, strict=True):
         if changes.get(key) is None:
             changes[key] = value
-    return preset(
-        SETTINGS,
-        name,
-        changes,
-        called="detector settings",
-        whole="a detector",
-        error=ModelError,
-    )
+    return preset(SETTINGS, name, changes, called="detector settings", error=ModelError)
 
 
 def settings_from(values: Any) -> DetectorSettings:

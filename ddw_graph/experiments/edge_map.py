@@ -13,6 +13,7 @@ from ddw_graph.experiments.settings import data_source
 from ddw_graph.experiments.spec import Entry, Spec
 from ddw_graph.experiments.summary import ACCURACY, metric_of
 from ddw_graph.models.transformers import GPT, VIT
+from ddw_graph.training.data import load_source
 
 ROUTED = "dynamic:bias=0,gate=none,norm=rms"
 """Routers that read normalised features, open by half from the start, without a gate;
@@ -107,7 +108,7 @@ def tuned(
     for values in (rates, router_rates):
         if not values or len(set(values)) < len(values):
             raise RunError(f"rates must be given, and differ, got {[*values]}")
-    data = data_source(spec.fixed).load()
+    data = load_source(data_source(spec.fixed))
     most = min(len(data.test), len(data.train) // 5)
     holdout = most - most % max(1, len(data.classes))
 

@@ -8,7 +8,7 @@ import torch
 
 from ddw_graph.experiments.axes import Point
 from ddw_graph.models import from_config
-from ddw_graph.training.data import DataSource
+from ddw_graph.training.data import DataSource, load_source
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.launch import train
 from ddw_graph.training.recipe import Recipe
@@ -80,7 +80,7 @@ class PlannedRun:
             network = from_config(self.model)
         run = train(
             network,
-            self.source.load(workers=work.workers),
+            load_source(self.source, workers=work.workers),
             self.recipe,
             seed=self.seed,
             folder=folder,

@@ -2,65 +2,38 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args
+from typing import Any
 
 from ddw_graph.errors import ModelError, RunError, UserError
 from ddw_graph.experiments.axes import Value
 from ddw_graph.models.backbones import is_backbone
 from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
+from ddw_graph.settings import Setting, settings_of
 from ddw_graph.training.budget_term import check_closing
-from ddw_graph.training.data import DataSource
+from ddw_graph.training.data_source import DataSource
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.launch import check_seed, new_network
+from ddw_graph.training.network_settings import NETWORK_SETTINGS
 from ddw_graph.training.recipe import Recipe, default_recipe, recipe_named
 
 Kind = type[bool] | type[int] | type[float] | type[str]
 
-DATA: dict[str, Kind] = {
-    "data": str,
-    "root": str,
-    "image_size": int,
-    "download": bool,
-    "per_class": int,
-    "holdout": int,
-    "bad_images": str,
-    "epoch_tokens": int,
-    "tokenizer": str,
-}
-NETWORK: dict[str, Kind] = {
-    "model": str,
-    "wiring": str,
-    "edges": str,
-    "node": str,
-    "n": int,
-    "depth": int,
-    "width": int,
-    "heads": int,
-    "context": int,
-    "patch": int,
-    "channels": float,
-    "operation": str,
-    "transition": str,
-    "output": str,
-    "head": int,
-    "drop_path": float,
-    "dropout": float,
-}
+
+def _kinds(settings: Mapping[str, Setting]) -> dict[str, Kind]:
+    """Returns the kind of each setting in a file, where a path is a text."""
+    return {k: str if each.type is Path else each.type for k, each in settings.items()}
 
 
-def _kind(annotation: Any) -> Kind:
-    """Returns the kind of a field, of one that may be None that of the rest."""
-    kinds = {*get_args(annotation)} - {NoneType} or {annotation}
-    return next((kind for kind in (bool, int, str) if kind in kinds), float)
-
-
-RECIPE, EXECUTION = (
-    {f.name: _kind(f.type) for f in fields(settings)}
-    for settings in (Recipe, Execution)
+DATA, NETWORK, RECIPE, EXECUTION = (
+    _kinds(settings)
+    for settings in (
+        settings_of(DataSource),
+        NETWORK_SETTINGS,
+        settings_of(Recipe),
+        settings_of(Execution),
+    )
 )
 SETTINGS: dict[str, Kind] = {
     **DATA,

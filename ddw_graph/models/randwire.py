@@ -8,7 +8,7 @@ from typing import Any
 import networkx as nx
 from torch import nn
 
-from ddw_graph.errors import ModelError
+from ddw_graph.errors import ModelError, WiringError
 from ddw_graph.generators.arguments import node_count
 from ddw_graph.generators.stages import Wiring, stage_wirings
 from ddw_graph.generators.texts import has_n
@@ -179,7 +179,15 @@ def _wirings(
         for one, share in zip(of_stage, layout.nodes, strict=False)
     ]
     nodes += [None] * (len(layout.nodes) - len(nodes))  # too few are refused below
-    return stage_wirings(wiring, nodes, seed=seed)
+    try:
+        return stage_wirings(wiring, nodes, seed=seed)
+    except WiringError as error:
+        if {*nodes} <= {None, n} or "n=" not in str(error):
+            raise
+        stages = ", ".join(map(str, nodes))
+        raise WiringError(
+            f"{error}; n={wanted} of the network gives stages of n={stages}"
+        ) from error
 
 
 def _is_text(operation: Any) -> bool:

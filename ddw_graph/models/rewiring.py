@@ -10,7 +10,7 @@ import networkx as nx
 import torch
 from torch import Tensor, nn
 
-from ddw_graph.errors import ModelError, ShareWarning
+from ddw_graph.errors import ModelError, ShareWarning, WiringError
 from ddw_graph.generators.stages import Wiring, stage_wirings
 from ddw_graph.models.backbones import library_model, name_of
 from ddw_graph.models.examples import Inputs, examples, float_tensors
@@ -236,9 +236,17 @@ def wired(
         dags = [stage.wiring for stage in parts.stages]
     else:
         blocks = [len(stage.operations) for stage in parts.stages]
-        dags = stage_wirings(
-            "complete" if wiring is None else wiring, blocks, seed=seed
-        )
+        try:
+            dags = stage_wirings(
+                "complete" if wiring is None else wiring, blocks, seed=seed
+            )
+        except WiringError as error:
+            if "n=" not in str(error):
+                raise
+            stages = ", ".join(map(str, blocks))
+            raise WiringError(
+                f"{error}; the network's blocks give stages of n={stages}"
+            ) from error
     had: list[Any] = []
     for stage, dag in zip(parts.stages, dags, strict=False):
         own = edge_list(stage.wiring)

@@ -1,7 +1,6 @@
 """Data sets: embedded images and text, torchvision's sets, files, shards."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, overload
@@ -13,6 +12,8 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 
 from ddw_graph.errors import DataError, reason_of
 from ddw_graph.training.bad_images import readable, warn
+from ddw_graph.training.data_source import TORCHVISION as TORCHVISION
+from ddw_graph.training.data_source import DataSource as DataSource
 from ddw_graph.training.image_data import ImageData as ImageData
 from ddw_graph.training.own_data import dataset_data as dataset_data
 from ddw_graph.training.shard_index import kept_index
@@ -28,162 +29,52 @@ CLOTHES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
     *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
-TORCHVISION = {
-    "fashion_mnist": "FashionMNIST",
-    "cifar10": "CIFAR10",
-    "cifar100": "CIFAR100",
-}
-OF_FILES = ("folder", "shards")
-"""Sets of which each image is decoded when it is asked for."""
-EMBEDDED_SETS = ("fashion_mnist_mini", "text")
-DATA_SETS = (*EMBEDDED_SETS, *TORCHVISION, *OF_FILES)
-BAD_IMAGES = ("fail", "skip")
-"""What is done about an image that cannot be read: the run ends, or leaves it out."""
-_NUMBERS = ("image_size", "per_class", "holdout", "epoch_tokens")
 Files = tuple[Dataset[Any], Dataset[Any], tuple[str, ...], str]
 """Images to train on and to test on, names of classes, and a digest."""
 
 
-@dataclass(frozen=True)
-class DataSource:
-    """Which data set to load, and from where.
+def load_source(
+    source: DataSource,
+    *,
+    workers: int = 0,
+    world: World = World(),  # noqa: B008 (frozen)
+) -> Any:
+    """Returns the data set of a source: ``ImageData``, or ``TextData``.
 
     Args:
-        name: One of ``DATA_SETS``; see ``load_data``.
-        root: Folder of the data, of ``text`` also a file; every set but those in the
-            package needs it, and ``text`` takes it.
-        image_size: Height and width, pixels, for ``folder`` and ``shards``: 224 by
-            default.
-        download: Whether torchvision may download a set that is missing.
-        per_class: Training images of each class to choose; all by default.
-        holdout: Training images to hold out, as many of each class, or tokens of a
-            text, its last ones; they take the place of the test images or text.
-        bad_images: ``fail``, or for ``folder`` and ``shards`` ``skip``: every image is
-            read once, and those that cannot be read are left out.
-        epoch_tokens: For ``text`` the tokens to train on in an epoch, in windows spread
-            evenly over the text; all by default.
-        tokenizer: For ``text`` a file of Hugging Face's ``tokenizers``; by default
-            tokens are bytes.
+        source: Which, and from where.
+        workers: Processes that look for images that cannot be read; 0 for this one.
+        world: Processes that train together, which share that work.
 
     Raises:
-        DataError: If the values do not go together.
+        DataError: If there are no such images, or not as many.
+        LostError: If the system cannot read one now, for a reason that passes.
     """
-
-    name: str = "fashion_mnist_mini"
-    root: Path | None = None
-    image_size: int | None = None
-    download: bool = False
-    per_class: int | None = None
-    holdout: int | None = None
-    bad_images: str = "fail"
-    epoch_tokens: int | None = None
-    tokenizer: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Checks the values."""
-        name, size = self.name, self.image_size
-        if name not in DATA_SETS:
-            raise DataError(f"data must be one of {', '.join(DATA_SETS)}, got {name!r}")
-        if name != "text" and (self.root is None) != (name == "fashion_mnist_mini"):
-            rule = "must have a root folder" if self.root is None else "has no root"
-            raise DataError(f"data {name} {rule}, got root={self.root}")
-        if self.bad_images not in BAD_IMAGES:
-            kinds = " or ".join(BAD_IMAGES)
-            raise DataError(f"bad_images must be {kinds}, got {self.bad_images!r}")
-        for option, default, names in (
-            ("image_size", None, OF_FILES),
-            ("bad_images", "fail", OF_FILES),
-            ("download", False, tuple(TORCHVISION)),
-            ("epoch_tokens", None, ("text",)),
-            ("tokenizer", None, ("text",)),
-            ("per_class", None, tuple(n for n in DATA_SETS if n != "text")),
-        ):
-            value = getattr(self, option)
-            if value != default and name not in names:
-                raise DataError(
-                    f"{option}={value} is for data {' and '.join(names)}, got {name}"
-                )
-        if self.epoch_tokens is not None and self.epoch_tokens < 1:
-            raise DataError(f"epoch_tokens must be at least 1, got {self.epoch_tokens}")
-        if size is not None and size < 1:
-            raise DataError(f"image_size must be at least 1 px, got {size}")
-
-    @property
-    def task(self) -> str:
-        """What is learned from such data: ``classification`` or ``language``."""
-        return "language" if self.name == "text" else "classification"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the values by name, ready for JSON, with absolute paths."""
-        paths = {
-            name: None if path is None else str(path.absolute())
-            for name, path in (("root", self.root), ("tokenizer", self.tokenizer))
-        }
-        return {**asdict(self), **paths}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "DataSource":
-        """Returns the source that ``as_dict`` describes.
-
-        Raises:
-            DataError: If the values are of another kind.
-        """
-        try:
-            paths = {
-                name: None if values[name] is None else Path(values[name])
-                for name in ("root", "tokenizer")
-            }
-            numbers = [values[k] for k in _NUMBERS]
-            if not all(n is None or type(n) is int for n in numbers):
-                raise ValueError(f"{numbers} for {', '.join(_NUMBERS)}")
-            return cls(**{**values, **paths})
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"a source must have what load_data takes, got {error}"
-            ) from error
-
-    def load(
-        self,
-        *,
-        workers: int = 0,
-        world: World = World(),  # noqa: B008 (frozen)
-    ) -> Any:
-        """Returns the data set: ``ImageData``, or ``TextData``.
-
-        Args:
-            workers: Processes that look for images that cannot be read; 0 for this one.
-            world: Processes that train together, which share that work.
-
-        Raises:
-            DataError: If there are no such images, or not as many.
-            LostError: If the system cannot read one now, for a reason that passes.
-        """
-        skip, size = self.bad_images == "skip", self.image_size or 224
-        if self.name == "text":
-            text = load_text(self.root, tokenizer=self.tokenizer, holdout=self.holdout)
-            return replace(text, epoch_tokens=self.epoch_tokens, source=self)
-        if self.root is None:
-            data = _embedded()
-        elif self.name in TORCHVISION:
-            data = _torchvision(self.name, self.root, self.download)
-        else:
-            folder = self.name == "folder"
-            found = _folder(self.root, skip) if folder else _shards(self.root)
-            train, test, classes, digest = found
-            transform = Transform.of_files(size)
-            data = ImageData(
-                self.name, train, test, classes, 3, size, digest[:16], transform
-            )
-        data = replace(data, source=self)
-        if skip:
-            train, bad = readable(data.train, workers=workers, world=world)
-            test, more = readable(data.test, workers=workers, world=world)
-            data = replace(data, train=train, test=test, bad=bad + more)
-            if world.leads:
-                warn(data.bad)
-        if self.per_class is not None or self.holdout is not None:
-            data = _chosen(data, self.per_class, self.holdout)
-        return data
+    name, root, skip = source.name, source.root, source.bad_images == "skip"
+    if name == "text":
+        held = source.holdout or None
+        text = load_text(root, tokenizer=source.tokenizer, holdout=held)
+        return replace(text, epoch_tokens=source.epoch_tokens, source=source)
+    if root is None:
+        data = _embedded()
+    elif name in TORCHVISION:
+        data = _torchvision(name, root, source.download)
+    else:
+        found = _folder(root, skip) if name == "folder" else _shards(root)
+        train, test, classes, digest = found
+        size = source.image_size or 224
+        transform = Transform.of_files(size)
+        data = ImageData(name, train, test, classes, 3, size, digest[:16], transform)
+    data = replace(data, source=source)
+    if skip:
+        train, bad = readable(data.train, workers=workers, world=world)
+        test, more = readable(data.test, workers=workers, world=world)
+        data = replace(data, train=train, test=test, bad=bad + more)
+        if world.leads:
+            warn(data.bad)
+    if source.per_class or source.holdout:
+        data = _chosen(data, source.per_class or None, source.holdout or None)
+    return data
 
 
 @overload
@@ -224,7 +115,9 @@ def load_data(
         >>> data.sizes, data.channels, data.image_size
         ((3000, 2000), 1, 28)
     """
-    data: ImageData | TextData = DataSource(name, **settings).load(workers=workers)
+    data: ImageData | TextData = load_source(
+        DataSource(name, **settings), workers=workers
+    )
     return data
 
 

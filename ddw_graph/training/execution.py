@@ -3,23 +3,21 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar, cast
-
-import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ddw_graph.errors import RunError, first_sentence
-from ddw_graph.training.world import World
+from ddw_graph.settings import as_json, check_settings, setting
 
-Module = TypeVar("Module", bound=nn.Module)
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
-PRECISIONS = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+    from ddw_graph.training.world import World
+
+Module = TypeVar("Module")  # an nn.Module
+
+PRECISIONS = ("float32", "bfloat16", "float16")
 """Types that the operations of a training step may have."""
 
 
@@ -27,60 +25,65 @@ PRECISIONS = {
 class Execution:
     """How a training step is computed.
 
-    Weights stay in float32, and so is evaluated.
-
-    Args:
-        precision: ``float32``, or ``bfloat16`` or ``float16`` for torch's mixed
-            precision; the loss of float16 is scaled so that small gradients survive.
-        accumulate: Parts in which each process computes its images of a step, for
-            batches that memory does not hold. Batch normalisation sees a part at a
-            time, as does a budget; a part has at least two images.
-        channels_last: Whether images and features lie with channels innermost.
-        compile: Whether ``torch.compile`` makes the network's computation.
-        deterministic: Whether torch must take operations that repeat bit for bit, and
-            refuses those that it has no such form of.
+    Every field holds its help, rule and default: see ``settings_of``. Weights stay in
+    float32, and evaluation is in float32. torch is imported when a step is computed.
 
     Raises:
         RunError: If a value is out of range.
     """
 
-    precision: str = "float32"
-    accumulate: int = 1
-    channels_last: bool = False
-    compile: bool = False
-    deterministic: bool = False
+    precision: str = setting(
+        "float32",
+        "float32; or bfloat16 or float16 for torch's mixed precision, with a scaled "
+        "loss for float16.",
+        PRECISIONS,
+    )
+    accumulate: int = setting(
+        1,
+        "Parts in which a process computes its images of a step, for batches that "
+        "memory does not hold. Batch normalisation and a budget take each part on its "
+        "own.",
+        "[1, inf)",
+    )
+    channels_last: bool = setting(
+        False, "Store images and features with channels innermost in memory."
+    )
+    compile: bool = setting(False, "Compile the network with torch.compile.")
+    deterministic: bool = setting(
+        False, "Use only operations that repeat bit for bit; refuse all others."
+    )
 
     def __post_init__(self) -> None:
         """Checks the values."""
-        if self.precision not in PRECISIONS:
-            names = ", ".join(PRECISIONS)
-            raise RunError(f"precision must be one of {names}, got {self.precision!r}")
-        if self.accumulate < 1:
-            raise RunError(f"accumulate must be at least 1, got {self.accumulate}")
+        check_settings(self, RunError)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the values by name, ready for JSON."""
-        return asdict(self)
+        return as_json(self)
 
     @property
     def scales(self) -> bool:
         """Whether the loss is scaled."""
         return self.precision == "float16"
 
-    def autocast(self, device: torch.device) -> torch.autocast:
+    def autocast(self, device: "torch.device") -> "torch.autocast":
         """Returns the context in which a network and its loss are computed."""
-        kind = PRECISIONS[self.precision]
+        import torch
+
+        kind = getattr(torch, self.precision)
         return torch.autocast(
             device.type, dtype=kind, enabled=self.precision != "float32"
         )
 
     def set_layout(self, model: Module) -> Module:
         """Returns a network with its weights laid out as asked for."""
+        import torch
+
         if self.channels_last:
-            model.to(memory_format=torch.channels_last)
+            cast(Any, model).to(memory_format=torch.channels_last)
         return model
 
-    def to_network(self, batch: Any, network: nn.Module) -> Any:
+    def to_network(self, batch: Any, network: "nn.Module") -> Any:
         """Returns a batch where a network is, in its type and in the layout asked for.
 
         Args:
@@ -88,6 +91,8 @@ class Execution:
                 type.
             network: The network.
         """
+        import torch
+
         if isinstance(batch, tuple | list):
             moved = [self.to_network(each, network) for each in batch]
             return tuple(moved) if isinstance(batch, tuple) else moved
@@ -95,7 +100,7 @@ class Execution:
             return {
                 name: self.to_network(each, network) for name, each in batch.items()
             }
-        if not isinstance(batch, Tensor):
+        if not isinstance(batch, torch.Tensor):
             return batch
         first = next(network.parameters())
         kind = first.dtype if batch.is_floating_point() else batch.dtype
@@ -104,13 +109,20 @@ class Execution:
             batch = batch.contiguous(memory_format=torch.channels_last)
         return batch
 
-    def scaler(self, device: torch.device) -> torch.amp.GradScaler:
-        """Returns what scales the loss, or leaves it as it is."""
+    def scaler(self, device: "torch.device") -> "torch.amp.GradScaler":
+        """Returns what scales the loss, or leaves it unchanged."""
+        import torch
+
         return torch.amp.GradScaler(device.type, enabled=self.scales)
 
-    def forward_of(self, model: nn.Module, world: World) -> nn.Module:
+    def forward_of(self, model: "nn.Module", world: "World") -> "nn.Module":
         """Returns what computes a network in training: compiled, and distributed."""
-        forward = cast(nn.Module, torch.compile(model)) if self.compile else model
+        import torch
+        from torch.nn.parallel import DistributedDataParallel
+
+        forward = model
+        if self.compile:
+            forward = cast("nn.Module", torch.compile(model))
         if world.size == 1:
             return forward
         device = next(model.parameters()).device
@@ -135,6 +147,8 @@ class Execution:
         if not self.deterministic:
             yield
             return
+        import torch
+
         before = (
             torch.are_deterministic_algorithms_enabled(),
             torch.backends.cudnn.benchmark,

@@ -1,7 +1,7 @@
 """Images to train on and to test on, with what a network needs to know about them."""
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -9,10 +9,8 @@ from torch.utils.data import Dataset
 from ddw_graph.errors import DataError
 from ddw_graph.training.augmentation import Augmentation
 from ddw_graph.training.bad_images import BadImage
+from ddw_graph.training.data_source import DataSource
 from ddw_graph.training.transform import Inputs, Transform
-
-if TYPE_CHECKING:
-    from ddw_graph.training.data import DataSource
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class ImageData:
     per_class: int | None = None
     holdout: int | None = None
     bad: tuple[BadImage, ...] = ()
-    source: "DataSource | None" = None
+    source: DataSource | None = None
 
     task = "classification"
 

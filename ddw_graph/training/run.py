@@ -12,12 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ddw_graph.errors import DataError, RunError, UnfinishedWarning, UserError
+from ddw_graph.errors import (
+    DataError,
+    RunError,
+    UnfinishedWarning,
+    UserError,
+    counted,
+)
 from ddw_graph.models import load
 from ddw_graph.models.files import Model, model_for
 from ddw_graph.nn.network import Network
 from ddw_graph.training.collection import Collection, open_collection
-from ddw_graph.training.data import DataSource
+from ddw_graph.training.data import load_source
+from ddw_graph.training.data_source import DataSource
 from ddw_graph.training.edge_log import EdgeRow, read_edge_log
 from ddw_graph.training.log import Row, read_log
 from ddw_graph.training.run_folder import RunFolder, file_digest, read_json
@@ -132,7 +139,7 @@ class Run:
                 f"{self.path} was trained on images in memory, {self._data['name']!r}, "
                 "which no command can read; give others, or use ddw_graph.analysis"
             )
-        return self.adapt(source.load())
+        return self.adapt(load_source(source))
 
     def tokenizer(self) -> tuple[Callable[[str], Tensor], Callable[[Tensor], str]]:
         """Returns functions that make tokens of a text, and a text of tokens.
@@ -287,7 +294,7 @@ class Run:
             raise RunError(f"{self._folder.checkpoint_path}: {error}") from error
         warnings.warn(
             f"{self.path} has not finished: its weights are those of its last "
-            f"checkpoint, after {len(history)} epochs",
+            f"checkpoint, after {counted(len(history), 'epoch')}",
             UnfinishedWarning,
             stacklevel=3,
         )

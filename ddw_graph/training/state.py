@@ -11,7 +11,8 @@ from ddw_graph.nn.finite import first_not_finite
 from ddw_graph.training.average import moving_average
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.log import Row
-from ddw_graph.training.recipe import BaseRecipe, parameter_groups
+from ddw_graph.training.parameter_groups import parameter_groups
+from ddw_graph.training.recipe import BaseRecipe
 
 
 class TrainingState:

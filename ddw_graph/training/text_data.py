@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import file_digest, sha256
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,9 +18,7 @@ from torch.utils.data import Dataset
 from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import DataError, reason_of
 from ddw_graph.training.bad_images import BadImage
-
-if TYPE_CHECKING:
-    from ddw_graph.training.data import DataSource
+from ddw_graph.training.data_source import DataSource
 
 EMBEDDED_TEXT = Path(__file__).parent / "king_james" / "text.txt"
 HELD_OUT = 0.1
@@ -172,7 +170,7 @@ class TextData:
     tokenizer: str = ""
     holdout: int | None = None
     epoch_tokens: int | None = None
-    source: "DataSource | None" = None
+    source: DataSource | None = None
 
     task = "language"
     classes: tuple[str, ...] = ()

@@ -19,9 +19,16 @@ from tests.detection.small import make_data, small_network
 
 NETWORK = ("--model", "randwire_tiny", "--wiring", "complete:n=1")
 SETTINGS = (
-    *("--levels", "4,8", "--anchor-sizes", "12,20,32"),
-    *("--min-size", 64, "--pyramid-channels", 8, "--head-features", 16),
-    *("--epochs", 1, "--milestones", 1),
+    *("--set", "levels=4,8", "--set", "anchor_sizes=12,20,32"),
+    *(
+        "--set",
+        "min_size=64",
+        "--set",
+        "pyramid_channels=8",
+        "--set",
+        "head_features=16",
+    ),
+    *("--epochs", 1, "--set", "milestones=1"),
 )
 TRY = (*NETWORK, *SETTINGS)
 
@@ -38,9 +45,9 @@ def trained(data: Path) -> Path:
     folder = data.parent / "run"
     result = call("detect", "train", "--root", data, *TRY, "--out", folder)
     assert result.exit_code == 0, result.output
-    assert "1 epochs of synthetic images" in result.stdout
+    assert "1 epoch of synthetic images" in result.stdout
     assert "epoch 1: train loss" in result.stderr
-    assert "did not fall at milestones 1: there were 1 epochs" in result.stderr
+    assert "did not fall at milestones 1: there were 1 epoch" in result.stderr
     assert all(f"| {name} | " in result.stdout for name in FIGURES)
     return folder
 
@@ -80,10 +87,10 @@ def test_all_that_trainings_have_is_there_for_detectors(
     out = tmp_path / "run"
     words: tuple[Any, ...] = (
         *TRY,
-        "--accumulate",
-        2,
-        "--ema-decay",
-        0.5,
+        "--set",
+        "accumulate=2",
+        "--set",
+        "ema_decay=0.5",
         "--checkpoint-steps",
         1,
     )
@@ -110,31 +117,26 @@ def test_all_that_trainings_have_is_there_for_detectors(
 def test_evaluates_with_files_and_a_picture(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:
-    files = [tmp_path / name for name in ("figures.json", "found.json", "found.png")]
-    words = [
-        word
-        for pair in zip(("--out", "--detections", "--picture"), files, strict=True)
-        for word in pair
-    ]
+    found, picture = tmp_path / "found.json", tmp_path / "found.png"
+    words = ("--detections", found, "--picture", picture)
     result = call("detect", "eval", trained, "--root", data, *words, "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert report == json.loads(files[0].read_text())
     wanted = Run(trained).result or {}
     assert all(report[name] == wanted[name] for name in FIGURES)
     assert report["synthetic"] is True and report["images"] == 3
-    for entry in json.loads(files[1].read_text()):
+    for entry in json.loads(found.read_text()):
         assert set(entry) == {"image_id", "category_id", "bbox", "score"}
-    assert files[2].read_bytes().startswith(b"\x89PNG")
+    assert picture.read_bytes().startswith(b"\x89PNG")
     boxes = data / "annotations" / "instances_val.json"
     model = trained / "model.safetensors"
     where = ("--images", data / "val", "--annotations", boxes)
     told = call("detect", "eval", model, *where)
     assert "3 synthetic images:" in told.stdout
-    files[1].write_text("mine")
+    found.write_text("mine")
     again = call("detect", "eval", trained, "--root", data, *words)
     assert again.exit_code == 2 and "is there already" in again.stderr
-    assert files[1].read_text() == "mine"
+    assert found.read_text() == "mine"
 
 
 def test_predicts_with_the_adjacency_of_each_image(
@@ -266,10 +268,10 @@ def test_what_cannot_be_trained_is_one_line_and_2(
         ((broken, *out), "instances_train.json must hold whole JSON"),
         ((tmp_path / "none", *out), "got neither"),
         ((data, *TRY, "--out", data), "a run needs an empty or a new folder"),
-        ((data, *TRY, "--levels", "4,x", *out), "must be whole numbers"),
-        ((data, *TRY, "--levels", "2,64", *out), "levels must be among"),
-        ((data, "--recipe", "3x", *out), "recipe must be one of 1x, small"),
-        ((data, "--settings", "big", *out), "must be one of coco, small"),
+        ((data, *TRY, "--set", "levels=4,x", *out), "or several with commas"),
+        ((data, *TRY, "--set", "levels=2,64", *out), "levels must be among"),
+        ((data, "--recipe", "3x", *out), "recipe must be 1x or small"),
+        ((data, "--settings", "big", *out), "settings must be coco or small"),
         ((data, *TRY, "--from", classifier, *out), "combined with --from"),
         ((data, "--from", trained, *out), "a Detector"),
         ((other, *TRY, *out), "categories of"),

@@ -40,10 +40,8 @@ def test_torchrun_starts_the_same_command(tmp_path: Path) -> None:
     [
         (("--processes", "2"), "2 processes were asked for, got 1"),
         (("--precision", "int8"), "precision must be one of float32, bfloat16"),
-        (("--accumulate", "0"), "accumulate must be at least 1, got 0"),
-        (("--clip-norm", "-1"), "clip_norm must be finite and at least 0, got -1.0"),
-        (("--checkpoint-steps", "0"), "'--checkpoint-steps': 0 is not in the range"),
-        (("--timeout", "0"), "timeout must be in (0, 1e+06] s, got 0.0"),
+        (("--checkpoint-steps", "0"), "checkpoint_steps must be at least 1, got 0"),
+        (("--timeout", "0"), "timeout must be in (0, 1000000], got 0.0"),
     ],
 )
 def test_a_mistake_is_one_line(

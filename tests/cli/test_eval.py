@@ -67,7 +67,7 @@ def test_its_own_images_give_the_result_of_the_run(runs: Path) -> None:
 
 
 def test_other_images_of_the_set_on_request(runs: Path) -> None:
-    whole = call("eval", runs / "dynamic-0", "--holdout", 0, "--json")
+    whole = call("eval", runs / "dynamic-0", "--set", "holdout=0", "--json")
     (row,) = of(whole)["runs"]
     logits, labels, _ = seen(load_data().test_inputs(), runs / "dynamic-0")
     assert row["images"] == 100
@@ -176,7 +176,7 @@ def test_an_image_that_cannot_be_read_is_named_once(
     (tmp_path / "val" / "a" / "2.png").write_text("none")
     given = ("--data", "folder", "--root", tmp_path, "--image-size", 28)
     for seed in (0, 1):
-        skip = ("--bad-images", "skip", "--out", tmp_path / f"run-{seed}")
+        skip = ("--set", "bad_images=skip", "--out", tmp_path / f"run-{seed}")
         succeeds("train", *SMALL, "--batch-size", 2, "--seed", seed, *given, *skip)
     both = [tmp_path / "run-0", tmp_path / "run-1"]
     caplog.clear()
@@ -184,7 +184,7 @@ def test_an_image_that_cannot_be_read_is_named_once(
     assert [record.getMessage().count("2.png") for record in caplog.records] == [1]
     counts = [(row["images"], row["bad_images"]) for row in of(result)["runs"]]
     assert counts == [(2, 1), (2, 1)]
-    failed = call("eval", *both, "--bad-images", "fail")
+    failed = call("eval", *both, "--set", "bad_images=fail")
     assert failed.exit_code == 2 and "2.png" in failed.stderr
 
 
@@ -202,5 +202,5 @@ def test_what_cannot_be_evaluated_is_a_line(runs: Path, tmp_path: Path) -> None:
         result = call("eval", *arguments)
         assert result.exit_code == 2 and words in result.stderr, result.output
         assert result.stderr.count("\n") == 1
-    chosen = call("eval", run, whole, "--holdout", 0, "--json")
+    chosen = call("eval", run, whole, "--set", "holdout=0", "--json")
     assert [row["images"] for row in of(chosen)["runs"]] == [100, 100]

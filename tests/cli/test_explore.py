@@ -62,7 +62,7 @@ def test_a_run_and_two_beside_each_other(trained: Path, tmp_path: Path) -> None:
         ((), "one RUN or two, or with --demo none, got 0"),
         (("a", "--demo"), "got 1 and --demo"),
         (("a", "b", "c"), "got 3"),
-        (("--demo", "--per-class", "3"), "cannot be combined with --per-class"),
+        (("--demo", "--set", "per_class=3"), "cannot be combined with per_class"),
         (("nowhere",), "must hold config.json, got nowhere"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from ddw_graph.training import Run
 from tests.cli.command import call, succeeds
 
-TINY = ("--depth", 1, "--width", 8, "--heads", 1, "--context", 16)
+TINY = ("--depth", 1, "--width", 8, "--set", "heads=1", "--set", "context=16")
 EDGES = "dynamic:per=position,bias=0,gate=none,norm=rms"
 
 
@@ -69,8 +69,18 @@ def test_a_language_model_needs_a_text(tmp_path: Path) -> None:
 
 def test_a_vit_takes_the_size_of_its_images(tmp_path: Path) -> None:
     succeeds(
-        *("train", "--model", "vit_tiny", "--depth", 1, "--width", 8, "--heads", 1),
-        *("--recipe", "vit", "--epochs", 1, "--warmup-epochs", 0),
+        *(
+            "train",
+            "--model",
+            "vit_tiny",
+            "--depth",
+            1,
+            "--width",
+            8,
+            "--set",
+            "heads=1",
+        ),
+        *("--recipe", "vit", "--epochs", 1, "--set", "warmup_epochs=0"),
         *("--out", tmp_path / "run"),
     )
     assert Run(tmp_path / "run").model_config["image_size"] == 28

@@ -48,21 +48,49 @@ def test_help_has_a_line_for_each_command(args: list[str]) -> None:
         assert f"  {name} " in result.output and line in result.output
 
 
+HEAVY = """
+import sys
+from ddw_graph.cli.main import main
+try: main()
+finally:
+    heavy = {'torch', 'networkx', 'numpy', 'matplotlib', 'pandas', 'scipy'}
+    print('heavy:', sorted(heavy & set(sys.modules)))
+"""
+
+
 @pytest.mark.parametrize(
-    "args", [[], ["--help"], ["build", "--help"], ["bench", "--help"], ["--version"]]
+    "args",
+    [
+        [],
+        ["--help"],
+        ["--version"],
+        *([name, "--help"] for name in ("build", "bench", "train", "compare")),
+        ["detect", "train", "--help"],
+    ],
 )
 def test_help_imports_nothing_heavy(args: list[str]) -> None:
-    code = (
-        "import sys\n"
-        "from ddw_graph.cli.main import main\n"
-        "try: main()\n"
-        "finally:\n"
-        "    heavy = {'torch', 'networkx', 'numpy', 'matplotlib', 'pandas', 'scipy'}\n"
-        "    print('heavy:', sorted(heavy & set(sys.modules)))\n"
-    )
-    with process(code, *args) as run:
+    with process(HEAVY, *args) as run:
         out, err = run.communicate()
     assert out.endswith("heavy: []\n") and not err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["--learning-rate", "nan"], "learning_rate must be in (0, 1e30], got nan"),
+        (["--device", "quantum"], "device must be auto, cpu, cuda, cuda:N, mps or xpu"),
+        (["--set", "beta2=2"], "beta2 must be in [0, 1), got 2.0"),
+        (["--data", "folder"], "must have a root folder"),
+    ],
+)
+def test_a_bad_setting_fails_before_torch_is_imported(
+    args: list[str], message: str
+) -> None:
+    with process(HEAVY, "train", "--out", "never", *args) as run:
+        out, err = run.communicate()
+    assert (run.returncode, out) == (2, "heavy: []\n")
+    assert message in err and err.count("\n") == 1
 
 
 def test_a_command_says_in_its_help_what_the_table_says() -> None:
@@ -93,7 +121,7 @@ def test_misuse_is_one_line_and_2(args: list[str], message: str) -> None:
 
 MEMORY = (
     "memory must hold a batch with its features, and ran out: take a smaller "
-    "--batch-size, or train with --accumulate"
+    "--batch-size, or train with --set accumulate=2"
 )
 
 

@@ -127,8 +127,17 @@ def test_more_tokens_than_there_are_is_reported(positioned: Path) -> None:
 
 def test_a_text_has_an_analysis_with_its_tokens(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    network = ("--model", "gpt_tiny", "--depth", 1, "--width", 8, "--heads", 1)
-    data = ("--data", "text", "--context", 16, "--holdout", 400, "--epoch-tokens", 400)
+    network = ("--model", "gpt_tiny", "--depth", 1, "--width", 8, "--set", "heads=1")
+    data = (
+        "--data",
+        "text",
+        "--set",
+        "context=16",
+        "--holdout",
+        400,
+        "--set",
+        "epoch_tokens=400",
+    )
     edges = ("--edges", "dynamic:per=position,router_std=1")
     succeeds("train", *network, *data, *edges, "--epochs", 1, "--out", run)
     succeeds("analyze", run, "--positions", 3)

@@ -57,7 +57,7 @@ def test_plots_and_replaces_nothing(analyzed: Path, tmp_path: Path) -> None:
 def test_compares_budgets_with_a_table_and_a_picture(tmp_path: Path) -> None:
     result = call(
         *("compare", *SMALL, "--budget", "1.0,0.5", "--seeds", 1, "--jobs", 1),
-        *("--budget-weight", 20, "--out", tmp_path / "c"),
+        *("--set", "budget_weight=20", "--out", tmp_path / "c"),
     )
     assert result.exit_code == 0, result.output
     head, _, first, second = result.stdout.strip().splitlines()
@@ -74,9 +74,11 @@ def test_compares_budgets_with_a_table_and_a_picture(tmp_path: Path) -> None:
 
 
 def test_trains_toward_a_budget_and_tells_what_is_expected(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    done = call("train", *SMALL, "--budget", 0.5, "--out", run)
+    run = tmp_path / "run\x1b[2J"
+    done = call("train", *SMALL, "--budget", 0.5, "--out", run, "--resume")
     assert done.exit_code == 0, done.output
+    assert "no run to resume: it starts" in done.stderr
+    assert "after 1 epoch," in done.stdout and "\x1b" not in done.output
     config = json.loads((run / "config.json").read_text())["config"]
     assert config["recipe"]["budget"] == 0.5
     assert config["model"]["edges"] == "dynamic:bias=1.5,gate=hard,threshold=0.5"
@@ -90,41 +92,36 @@ def test_trains_toward_a_budget_and_tells_what_is_expected(tmp_path: Path) -> No
     ("arguments", "message"),
     [
         (("train", "--wiring", "ws:k=3,p=0.5"), "k must be even with 2 <= k < n"),
-        (("train", "--wiring", "ws:k=4,p=1.5"), "in [0, 1], got p=1.5"),
-        (("train", "--wiring", "ba:m=9"), "got m=9"),
+        (("train", "--wiring", "ba:m=9"), "n=8; n=8 of the network gives stages of"),
+        (
+            ("train", "--model", "resnet18", "--wiring", "ba:m=9"),
+            "n=2; the network's blocks give stages of n=2, 2, 2, 2",
+        ),
         (("train", "--edges", "static"), "got 'static'"),
-        (("train", "--transition", "sources"), "stage 1: transition 'sources' needs"),
-        (("train", "--data", "mnist"), "data must be one of"),
+        (
+            ("train", "--set", "transition=sources"),
+            "stage 1: transition 'sources' needs",
+        ),
+        (("train", "--data", "mnist"), "data must be one of fashion_mnist_mini"),
         (("train", "--data", "cifar10"), "must have a root folder"),
         (("train", "--data", "folder", "--root", "{}"), "must hold 'train' and 'val'"),
-        (("train", "--epochs", "0"), "epochs must be at least 1, got 0"),
         (("train", "--model", "resnet9"), "got 'resnet9'"),
-        (("train", "--device", "abacus"), "can use here with float64, got 'abacus'"),
-        (("train", "--epochs", "many"), "'many' is not a valid integer"),
+        (("train", "--epochs", "many"), "epochs must be an integer, got 'many'"),
         (("train", "--edges", "dynamic:bias=nan"), "bias must be finite, got nan"),
-        (("train", "--edges", "dynamic:bias=0,bias=1"), "bias is given twice"),
-        (("train", "--learning-rate", "inf"), "must be in (0, 1e30], got inf"),
-        (("train", "--learning-rate", "1e45"), "must be in (0, 1e30], got 1e+45"),
         (("train", "--channels", "inf"), "channels must be in (0, 65536], got inf"),
-        (("train", "--seed", "99999999999"), "seed must be in [0, 2**32)"),
-        (("train", "--threads", "0"), "0 is not in the range 1<=x<=4096"),
-        (("train", "--workers", "-1"), "-1 is not in the range x>=0"),
-        (("train", "--recipe", "huge"), "one of randwire, imagenet, imagenet_250, mob"),
+        (("train", "--recipe", "huge"), "recipe must be one of randwire, "),
         (("train", "--recipe", "imagenet", "--epochs", "4"), "[0, epochs], got 5"),
-        (("train", "--schedule", "linear"), "must be cosine or step, got linear"),
-        (("train", "--ema-decay", "1"), "ema_decay must be in [0, 1), got 1.0"),
-        (("train", "--trivial-augment"), "be False without augment, got True"),
-        (("train", "--mixup", "nan"), "mixup must be finite and at least 0, got nan"),
-        (("train", "--device", "meta"), "can use here with float64, got 'meta'"),
-        (("compare", "--device", "abacus"), "can use here with float64, got 'abacus'"),
+        (("train", "--set", "trivial_augment=true"), "be False without augment"),
+        (("train", "--set", "gamma=0.5"), "gamma needs schedule=step"),
+        (("train", "--set", "ema_interval=2"), "ema_interval needs ema_decay"),
+        (("train", "--set", "budget_weight=2"), "budget_weight needs --budget"),
+        (("train", "--set", "download=true"), "for data fashion_mnist and cifar10"),
+        (("train", "--set", "bogus=1"), "--help lists, got 'bogus=1'"),
+        (("train", "--set", "beta2"), "NAME=VALUE"),
+        (("train", "--epochs", "2", "--set", "epochs=3"), "epochs must be given once"),
         (("compare", "--seeds", "0"), "0 is not in the range"),
         (("compare", "--wiring", "loops"), "loops"),
-        (("train", "--gamma", "0.5"), "--gamma needs --schedule step"),
-        (("train", "--step-epochs", "2"), "--step-epochs needs --schedule step"),
-        (("train", "--ema-interval", "2"), "--ema-interval needs --ema-decay"),
-        (("train", "--budget-weight", "2"), "--budget-weight needs --budget"),
-        (("train", "--download"), "is for data fashion_mnist and cifar10"),
-        (("train", "--budget", "0"), "budget must be in (0, 1], got 0.0"),
+        (("compare", "--set", "budget=0.5"), "--help lists, got 'budget=0.5'"),
         (("train", "--budget", "0.5", "--edges", "learned"), "gate=hard, got learned"),
         (("train", "--budget", "0.5", "--edges", "dynamic"), "gate=hard, got dynamic"),
         (("compare", "--budget", "0.5,2"), "budget must be in (0, 1], got 2.0"),
@@ -141,15 +138,6 @@ def test_a_mistake_is_one_line(
     assert result.stderr.startswith("ddw-graph: ") and result.stderr.count("\n") == 1
     assert message in result.stderr
     assert not (tmp_path / "run").exists()
-
-
-def test_help_lists_every_preset() -> None:
-    from ddw_graph.training.recipe import RECIPES
-
-    for command in ("train", "compare"):
-        help_text = " ".join(call(command, "--help").stdout.split())
-        listed = help_text.split("--recipe TEXT ")[1].split(". [default")[0]
-        assert set(RECIPES) <= set(listed.replace(",", "").split())
 
 
 def test_every_setting_of_a_recipe_reaches_the_run(tmp_path: Path) -> None:
@@ -180,14 +168,12 @@ def test_every_setting_of_a_recipe_reaches_the_run(tmp_path: Path) -> None:
         "budget": 0.6,
         "budget_weight": 2.0,
     }
-    options = [
-        word
-        for name, value in changes.items()
-        for word in (f"--{name.replace('_', '-')}", value)
+    given = [
+        word for pair in changes.items() for word in ("--set", "=".join(map(str, pair)))
     ]
-    switches = ("--augment", "--no-trivial-augment")
+    switches = ("--set", "augment=true", "--set", "trivial_augment=false")
     result = call(
-        *("train", "--recipe", "efficientnet", *options, *switches),
+        *("train", "--recipe", "efficientnet", *given, *switches),
         *("--n", 3, "--channels", 4, "--out", tmp_path / "run"),
     )
     assert result.exit_code == 0, result.output
@@ -222,7 +208,7 @@ def test_that_a_run_has_not_finished_is_reported_in_a_line(
     (line,) = result.stderr.splitlines()
     assert line == (
         f"ddw-graph: {folder} has not finished: its weights are those of its last "
-        "checkpoint, after 1 epochs"
+        "checkpoint, after 1 epoch"
     )
     assert not finished.stderr
 
@@ -378,7 +364,14 @@ def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
     kept = load(first / "model.safetensors")
     assert [edge_text(stage.edges) for stage in kept.stages] == ["fixed"] * 4
     # A learning rate at which nothing moves: what is tested is what was rewired.
-    still = ("--learning-rate", "1e-30", "--no-augment", "--warmup-epochs", 0)
+    still = (
+        "--learning-rate",
+        "1e-30",
+        "--set",
+        "augment=false",
+        "--set",
+        "warmup_epochs=0",
+    )
     for start, folder in ((first, "run"), (first / "model.safetensors", "file")):
         rewired = call(
             *("train", "--from", start, "--edges", "dynamic:gate=hard", *short, *still),
@@ -477,9 +470,9 @@ def test_trains_on_cut_data_and_the_configuration_says_so(tmp_path: Path) -> Non
     assert (config["train"], config["test"]) == (30, 20)
     analyze = ("analyze", tmp_path / "r", "--json")
     assert json.loads(succeeds(*analyze).stdout)["samples"] == 20  # those of the run
-    refused = call(*analyze, "--holdout", 0)
+    refused = call(*analyze, "--set", "holdout=0")
     assert refused.exit_code == 2 and "--overwrite" in refused.stderr
-    tested = succeeds(*analyze, "--holdout", 0, "--out", tmp_path / "a")
+    tested = succeeds(*analyze, "--set", "holdout=0", "--out", tmp_path / "a")
     assert json.loads(tested.stdout)["samples"] == 100
 
 
@@ -499,7 +492,7 @@ def test_trains_on_shards_and_leaves_bad_images_out(tmp_path: Path) -> None:
     failed = call(*options)
     assert failed.exit_code == 2 and len(failed.stderr.strip().splitlines()) == 1
     assert "train-000001.tar/9.jpg: every file must be a readable" in failed.stderr
-    done = call(*options[:-1], tmp_path / "s", "--bad-images", "skip")
+    done = call(*options[:-1], tmp_path / "s", "--set", "bad_images=skip")
     assert done.exit_code == 0, done.output
     assert "9.jpg" in (tmp_path / "s" / "bad_images.csv").read_text()
     assert Run(tmp_path / "s").config["data"]["bad_images"] == 1

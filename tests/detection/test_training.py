@@ -111,7 +111,7 @@ def test_resumed_equals_uninterrupted(
     whole = run(tmp_path / "whole", data, **options)
     with pytest.raises(Stop):
         run(tmp_path / "cut", data, listeners=[StopAt(2, 2)], **options)
-    with pytest.warns(UnfinishedWarning, match="after 1 epochs"):
+    with pytest.warns(UnfinishedWarning, match="after 1 epoch"):
         kept_network(tmp_path / "cut", kind=Detector)
     torch.randn(5)  # what is drawn in between must not matter
     cut = run(tmp_path / "cut", data, resume=True, **options)
@@ -240,11 +240,7 @@ def test_the_presets_fall_where_they_should() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"milestones": (3, 2)}, r"rising and at least 1, got \(3, 2\)"),
-        ({"warmup_factor": 0.0}, "warmup_factor must be in"),
-        ({"learning_rate": float("inf")}, r"learning_rate must be in \(0, 1e30\]"),
-        ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), got 1.0"),
+        ({"milestones": (3, 2)}, r"rising, got \(3, 2\)"),
         ({"colour": 1}, "no colour"),
     ],
 )

@@ -23,11 +23,11 @@ EACH = {"train": 8, "t10k": 4}
 """Images of each class in the tiny Fashion-MNIST."""
 
 TINY = "--data fashion_mnist --root {fashion}"
-FEW = "--epochs 1 --per-class 2 --batch-size 8 --warmup-epochs 0 --device cpu"
+FEW = "--epochs 1 --per-class 2 --batch-size 8 --set warmup_epochs=0 --device cpu"
 FILES = f"{FEW} --image-size 32 --workers 0 --learning-rate 0.01"
 WHOLE_TEXT = (
-    "--epochs 1 --epoch-tokens 400 --warmup-epochs 0 --device cpu --depth 1 --width 8 "
-    "--heads 1 --context 16"
+    "--epochs 1 --set epoch_tokens=400 --set warmup_epochs=0 --device cpu --depth 1 "
+    "--width 8 --set heads=1 --set context=16"
 )
 TEXT = f"{WHOLE_TEXT} --holdout 400"
 ONE_ROUND = "--rounds 1 --threads 1 --device cpu --batch-size 2"
@@ -73,7 +73,7 @@ APPENDED = {
     ),
     "ddw-graph detect train --root coco": (
         "--epochs 1 --batch-size 2 --workers 0 --device cpu --threads 1 "
-        "--min-size 64 --max-size 96"
+        "--set min_size=64 --set max_size=96"
     ),
     "ddw-graph detect eval": "--device cpu",
     "ddw-graph detect predict": "--device cpu",

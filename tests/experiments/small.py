@@ -13,7 +13,7 @@ from ddw_graph.experiments.planned_run import PlannedRun, Work
 from ddw_graph.experiments.runner import Outcome, run_experiment
 from ddw_graph.experiments.spec import spec_of
 from ddw_graph.experiments.worker import attempt
-from ddw_graph.training.data import DataSource
+from ddw_graph.training.data import load_data
 from ddw_graph.training.run_folder import RunFolder, write_json
 
 FIGURES = (
@@ -40,7 +40,7 @@ def images(root: Path) -> Path:
 
 def plan(table: dict[str, Any]) -> Plan:
     """Returns the plan of an experiment, on the images in the package."""
-    return Plan(spec_of({"fixed": FIXED, **table}), DataSource().load())
+    return Plan(spec_of({"fixed": FIXED, **table}), load_data())
 
 
 class InThisProcess:

@@ -19,6 +19,7 @@ from ddw_graph.experiments.spec import Spec
 from ddw_graph.experiments.table import table
 from ddw_graph.models import create_model
 from ddw_graph.training import Run
+from ddw_graph.training.data import load_source
 from tests.experiments.small import InThisProcess
 
 
@@ -37,7 +38,7 @@ def test_each_entry_gets_its_best_rates_on_held_out_data(tmp_path: Path) -> None
 
     def run(trials: Spec) -> list[dict[str, Any]]:
         assert trials.axes == {"seed": Choices((TUNING_SEED,))}
-        plan = Plan(trials, data_source(trials.fixed).load())
+        plan = Plan(trials, load_source(data_source(trials.fixed)))
         run_experiment(plan, folder.path, InThisProcess)
         return table(folder)
 

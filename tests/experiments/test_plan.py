@@ -27,7 +27,7 @@ from ddw_graph.models import from_config
 from ddw_graph.models.paper import paper_figures
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.data import DataSource
+from ddw_graph.training.data import load_data
 
 
 def comparison(rows: list[dict[str, Any]], seeds: int = 1, **fixed: Any) -> Plan:
@@ -37,7 +37,7 @@ def comparison(rows: list[dict[str, Any]], seeds: int = 1, **fixed: Any) -> Plan
         "fixed": fixed,
         "axes": {"seed": [*range(seeds)]},
     }
-    return Plan(spec_of(table), DataSource().load())
+    return Plan(spec_of(table), load_data())
 
 
 @pytest.mark.full

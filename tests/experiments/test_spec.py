@@ -14,7 +14,7 @@ from ddw_graph.experiments.axes import Choices, Range
 from ddw_graph.experiments.plan import Plan, number_at, run_name
 from ddw_graph.experiments.spec import read_spec, spec_of
 from ddw_graph.nn.cost import cost
-from ddw_graph.training.data import DataSource
+from ddw_graph.training.data import load_data
 from tests.experiments.small import plan
 
 
@@ -236,5 +236,5 @@ def test_the_files_of_the_documentation_are_sweeps() -> None:
     blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     specs = [spec_of(tomllib.loads(block)) for block in blocks]
     assert [spec.search for spec in specs] == ["grid", "random", "optuna"]
-    points = Plan(specs[0], DataSource().load()).points()
+    points = Plan(specs[0], load_data()).points()
     assert f"list the {len(points)} runs" in page

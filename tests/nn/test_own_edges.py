@@ -33,7 +33,8 @@ from ddw_graph.nn.edges import (
     saved_text,
 )
 from ddw_graph.nn.plan import StagePlan
-from ddw_graph.training.recipe import Recipe, parameter_groups
+from ddw_graph.training.parameter_groups import parameter_groups
+from ddw_graph.training.recipe import Recipe
 from tests.nn.test_stage import images, lively
 
 

@@ -15,7 +15,7 @@ from torch import distributed
 from ddw_graph import create_model
 from ddw_graph.errors import DataError, LostError, UserError
 from ddw_graph.training.bad_images import BadImage, readable, warn, write_bad_images
-from ddw_graph.training.data import DataSource, load_data
+from ddw_graph.training.data import DataSource, load_data, load_source
 from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import train
 from ddw_graph.training.loading import batches
@@ -135,7 +135,7 @@ def shared(
     def load(rank: int) -> None:
         ranks.own = rank
         try:
-            found[rank] = source.load(world=World(rank, size))
+            found[rank] = load_source(source, world=World(rank, size))
         except UserError as error:
             found[rank] = error
 

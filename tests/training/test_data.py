@@ -245,7 +245,7 @@ def test_classes_that_differ_are_named(tmp_path: Path) -> None:
         ({"bad_images": "ignore"}, "fail or skip, got 'ignore'"),
         (
             {"name": "folder", "root": Path("x"), "image_size": 0},
-            "at least 1 px, got 0",
+            "at least 1, got 0",
         ),
     ],
 )

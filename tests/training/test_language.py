@@ -16,7 +16,7 @@ from ddw_graph.training import Run, load_data, recipe_named, train
 from ddw_graph.training.keys import Key
 from ddw_graph.training.launch import new_network
 from ddw_graph.training.loading import training_batches
-from ddw_graph.training.recipe import parameter_groups
+from ddw_graph.training.parameter_groups import parameter_groups
 from ddw_graph.training.text_data import (
     TokenFile,
     Tokens,

@@ -205,7 +205,16 @@ def test_a_killed_process_that_loads_ends_the_run_in_a_line(tmp_path: Path) -> N
     root = image_folder(tmp_path / "data", each=100)
     command = [sys.executable, "-m", "ddw_graph.cli.main", "train"]
     command += ["--data", "folder", "--root", str(root), "--image-size", "32"]
-    command += ["--n", "3", "--channels", "4", "--epochs", "1000", "--augment"]
+    command += [
+        "--n",
+        "3",
+        "--channels",
+        "4",
+        "--epochs",
+        "1000",
+        "--set",
+        "augment=true",
+    ]
     command += ["--batch-size", "4", "--workers", "2", "--threads", "1"]
     command += ["--out", str(tmp_path / "run")]
     process = subprocess.Popen(

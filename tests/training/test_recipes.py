@@ -1,7 +1,6 @@
 """A recipe's settings do what they say, and the presets are the documented ones."""
 
 import json
-import math
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,8 @@ from ddw_graph.training.average import moving_average
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.keys import Key
-from ddw_graph.training.recipe import (
-    RECIPES,
-    Recipe,
-    parameter_groups,
-    recipe_named,
-)
+from ddw_graph.training.parameter_groups import parameter_groups
+from ddw_graph.training.recipe import RECIPES, Recipe, recipe_named
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import RunFolder
 from tests.training.runs import (
@@ -312,23 +307,10 @@ def test_the_presets_are_what_their_sources_state() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"schedule": "linear"}, "schedule must be cosine or step, got linear"),
-        ({"gamma": 0.0}, r"gamma must be in \(0, 1\], got 0.0"),
-        ({"step_epochs": 0}, "step_epochs must be at least 1, got 0"),
-        (
-            {"norm_weight_decay": -1.0},
-            "norm_weight_decay must be finite and at least 0",
-        ),
-        ({"rand_augment": 31}, r"rand_augment must be in \[0, 30\], got 31"),
         (
             {"rand_augment": 9, "trivial_augment": True},
             "rand_augment must be None without augment",
         ),
-        ({"random_erasing": 1.5}, r"random_erasing must be in \[0, 1\], got 1.5"),
-        ({"mixup": math.nan}, "mixup must be finite and at least 0, got nan"),
-        ({"cutmix": math.inf}, "cutmix must be finite and at least 0, got inf"),
-        ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), got 1.0"),
-        ({"ema_interval": 0}, "ema_interval must be at least 1, got 0"),
         (
             {"augment": False, "trivial_augment": True},
             "trivial_augment must be False without augment, got True",
@@ -337,6 +319,7 @@ def test_the_presets_are_what_their_sources_state() -> None:
             {"augment": False, "random_erasing": 0.1},
             "random_erasing must be 0 without augment, got 0.1",
         ),
+        ({"epochs": 2, "warmup_epochs": 3.0}, "warmup_epochs must be in .*, got 3.0"),
     ],
 )
 def test_names_the_setting_that_it_rejects(

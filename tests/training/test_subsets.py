@@ -61,10 +61,10 @@ def test_draws_are_what_they_were_in_every_release() -> None:
     ("options", "message"),
     [
         ({"per_class": 301}, r"in \[1, 300\], the images of 'T-shirt/top', got 301"),
-        ({"per_class": 0}, "got 0"),
+        ({"per_class": -1}, "got -1"),
         ({"per_class": 251, "holdout": 500}, r"in \[1, 250\]"),
         ({"holdout": 15}, "multiple of the 10 classes, got 15"),
-        ({"holdout": -10}, "multiple of the 10 classes, got -10"),
+        ({"holdout": -10}, "holdout must be at least 0, got -10"),
         ({"holdout": 3000}, "leave an image of every class, got 3000, and 300 of"),
     ],
 )

@@ -27,7 +27,8 @@ from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.loading import batches
 from ddw_graph.training.log import Row
-from ddw_graph.training.recipe import Recipe, parameter_groups, recipe_named
+from ddw_graph.training.parameter_groups import parameter_groups
+from ddw_graph.training.recipe import Recipe, recipe_named
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.transform import Transform

@@ -2,8 +2,9 @@
 
 ``model.safetensors`` is what this command left, on the images in the package::
 
-    ddw-graph train --n 6 --channels 10 --router-lr 5 --budget 0.85 --budget-weight 1 \\
-        --edges dynamic:gate=hard,bias=0,threshold=0.5,router_std=0.6 --epochs 12 \\
+    ddw-graph train --n 6 --channels 10 --router-lr 5 --budget 0.85 \\
+        --set budget_weight=1 --epochs 12 \\
+        --edges dynamic:gate=hard,bias=0,threshold=0.5,router_std=0.6 \\
         --seed 0 --threads 1 --out demo
 
 Edges close where a router's answer is below a threshold, so that images take paths of
