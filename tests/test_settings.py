@@ -136,7 +136,7 @@ def test_every_setting_of_a_training_is_reached() -> None:
 def test_every_command_that_computes_takes_threads_alike() -> None:
     for name, command in commands().items():
         options = {param.name: param for param in command.params}
-        if "device" in options and name != "sweep":
+        if "device" in options:
             found = options["threads"]
             assert found.opts == ["--threads"] and "OMP_NUM_THREADS" in str(
                 getattr(found, "help", "")

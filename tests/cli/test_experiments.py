@@ -218,7 +218,7 @@ def test_what_fails_is_shown_and_the_exit_code_says_so(tmp_path: Path) -> None:
         (("status", "none"), "must hold runs.json, got none"),
         (("report", "none"), "must hold report.json, got none"),
         (("sweep", "{spec}", "--out", "{here}"), "an empty or a new folder"),
-        (("sweep", "{spec}", "--jobs", "0"), "'--jobs': 0 is not in the range"),
+        (("sweep", "{spec}", "--jobs", "0"), "jobs must be at least 1, got 0"),
         (("sweep", "{spec}", "--device", "tpu"), "device must be auto"),
         (("sweep", "{spec}", "--slurm", "cpus=0"), "cpus must be at least 1, got 0"),
         (("sweep", "{spec}", "--slurm", "cpu=1"), "each with =VALUE, got 'cpu=1'"),
