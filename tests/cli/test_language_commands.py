@@ -69,17 +69,8 @@ def test_a_language_model_needs_a_text(tmp_path: Path) -> None:
 
 def test_a_vit_takes_the_size_of_its_images(tmp_path: Path) -> None:
     succeeds(
-        *(
-            "train",
-            "--model",
-            "vit_tiny",
-            "--depth",
-            1,
-            "--width",
-            8,
-            "--set",
-            "heads=1",
-        ),
+        *("train", "--model", "vit_tiny", "--depth", 1, "--width", 8),
+        *("--set", "heads=1"),
         *("--recipe", "vit", "--epochs", 1, "--set", "warmup_epochs=0"),
         *("--out", tmp_path / "run"),
     )
