@@ -261,7 +261,7 @@ def test_names_what_it_rejects_before_anything_is_made(
     with pytest.raises(FileError, match="needs its folder"):
         export(network, tmp_path / "no" / "a.onnx")
     network.config = None
-    with pytest.raises(ExportError, match="image_size .--image-size. must be given"):
+    with pytest.raises(ExportError, match="image-size must be given"):
         export(network, tmp_path / "a.onnx")
     monkeypatch.setattr(onnx, "missing", lambda: ["onnxruntime"])
     with pytest.raises(ExportError, match=r"pip install 'ddw_graph\[onnx\]'"):
