@@ -91,7 +91,8 @@ def budget_figure(rows: Rows, summary: Rows) -> Figure:
     """
     settings = pd.DataFrame(rows).drop_duplicates("entry")
     settings = settings[["entry", "wiring", "edges", "budget"]]
-    points = pd.DataFrame(summary).merge(settings, on="entry")
+    points = pd.DataFrame(summary).drop(columns="budget", errors="ignore")
+    points = points.merge(settings, on="entry")
     numbers = ["budget", "expected_macs", "accuracy_std"]
     points[numbers] = points[numbers].astype(float)
     points["budget_label"] = [

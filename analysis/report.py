@@ -68,6 +68,7 @@ def describe_report(folder: Path, spec: Spec, *, part: bool) -> None:
     """
     about = {
         label(entry.settings): {
+            "settings": dict(entry.settings),
             "name": entry.name,
             "paper": {key: list(place) for key, place in entry.paper.items()},
             "reference": entry.reference,
@@ -129,17 +130,21 @@ def write_report(
     rows = _rows(experiment, about)
     if not rows:
         return [], [], []
-    entries = about["about"]
-    reference = next((key for key, one in entries.items() if one["reference"]), None)
-    found = summary(rows, reference)
+    entries = list(about["about"].values())
     points = {row["entry"]: experiment.plan(row["run"]).point for row in rows}
+    owns = {entry: _own(entries, point) for entry, point in points.items()}
+    marked = [entry for entry, own in owns.items() if own.get("reference")]
+    first = next(iter(about["about"]), None)
+    reference = marked[0] if marked else first if first in points else None
+    found = summary(rows, reference)
+    measured = {key: None for of in about["costs"].values() for key in of}
     for row in found:
-        own = entries.get(row["entry"], {})
+        own = owns[row["entry"]]
         # Wiring and edges are what an entry is called by.
         row |= {k: v for k, v in points[row["entry"]].items() if k not in NAMING}
-        if any(one["name"] for one in entries.values()):
+        if any(one["name"] for one in entries):
             row["name"] = own.get("name", "")
-        row |= about["costs"].get(row["entry"], {})
+        row |= measured | about["costs"].get(row["entry"], {})
         for title in _papers(entries):
             place = own.get("paper", {}).get(title)
             row[f"paper, {title}"] = (
@@ -210,11 +215,21 @@ def _rows(
     experiment: ExperimentFolder, about: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     rows = table(experiment)
-    return [row for row in rows if not about["part"] or row["entry"] in about["about"]]
+    if not about["part"]:
+        return rows
+    entries = list(about["about"].values())
+    return [row for row in rows if _own(entries, experiment.plan(row["run"]).point)]
 
 
-def _papers(entries: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(key for one in entries.values() for key in one["paper"]))
+def _own(
+    entries: Sequence[Mapping[str, Any]], point: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Returns the entry that a point is of, empty if it is of none."""
+    return next((e for e in entries if e["settings"].items() <= point.items()), {})
+
+
+def _papers(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(key for one in entries for key in one["paper"]))
 
 
 def _expected(row: Mapping[str, Any]) -> str:
@@ -238,14 +253,15 @@ def _described(experiment: ExperimentFolder, rows: Rows) -> str:
         for key in ("epochs", "batch_size")
     )
     seeds = sorted({row["seed"] for row in rows})
+    models = sorted({row["model"] for row in rows})
     plural = "" if epochs == [1] else "s"
     return (
-        f"{rows[0]['model']} on {run.source.name}: {_listed(epochs)} epoch{plural}, "
+        f"{_listed(models)} on {run.source.name}: {_listed(epochs)} epoch{plural}, "
         f"batches of {_listed(sizes)}, seeds {_listed(seeds)}."
     )
 
 
-def _listed(values: Sequence[int]) -> str:
+def _listed(values: Sequence[Any]) -> str:
     return ", ".join(map(str, values))
 
 

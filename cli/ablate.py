@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ddw_graph.cli.execution_options import PRECISION_OPTION
 from ddw_graph.cli.experiment import (
@@ -88,7 +89,8 @@ def ablate(
     edges, and the original network. fig3: routers that begin with a bias of 3, 0, -3.
     gates: psi, hard, eq5, none.
 
-    Every network has the total MACs of the first entry. The report is in OUT/NAME;
+    Every network has the total MACs of the first entry. The report is in OUT/NAME
+    (--out of edges is map by default);
     table4, table6, fig3 and gates with the same --out share their runs.
 
     \b
@@ -98,8 +100,9 @@ def ablate(
     from ddw_graph.experiments.axes import Choices
     from ddw_graph.experiments.spec import Spec, read_spec
 
+    context = click.get_current_context()
     if name != "edges":
-        refuse_options(click.get_current_context(), name, OF_MAP)
+        refuse_options(context, name, OF_MAP)
     if trials is not None:
         refuse_options(
             click.get_current_context(), "--trials", {"rates", "router_rates"}
@@ -111,7 +114,13 @@ def ablate(
     model = options["model"] or ("gpt_tiny" if text else "randwire_tiny")
     fixed = given_settings()
     if name == "edges":
-        from ddw_graph.experiments.edge_map import edge_map
+        if context.get_parameter_source("out") is ParameterSource.DEFAULT:
+            out = Path("map")
+        if "router_lr" in fixed:
+            raise click.UsageError("edges choose --router-lr, from --router-rates")
+        base = fixed.pop("learning_rate", None)
+        from ddw_graph.experiments import settings
+        from ddw_graph.experiments.edge_map import FACTORS, edge_map
 
         spec = Spec(
             {},
@@ -120,6 +129,8 @@ def ablate(
             equal_macs=True,
             title="What edge weights are worth: each kind at its own rates",
         )
+        usual = base or settings.recipe(fixed).learning_rate
+        rates = rates or tuple(factor * usual for factor in FACTORS)
         spec, tables = _tuned(spec, runner, out, rates, router_rates, trials)
     else:
         spec = _of_model(read_spec(_plan_file(name)), model)
@@ -165,7 +176,6 @@ def _tuned(
 ) -> tuple["Spec", dict[str, Sequence[Mapping[str, Any]]]]:
     """Returns a map with the rates of its entries, and the table of its trials."""
     from ddw_graph.experiments.edge_map import (
-        FACTORS,
         ROUTER_RATES,
         read_trials,
         tuned,
@@ -173,7 +183,7 @@ def _tuned(
     )
     from ddw_graph.experiments.folder import ExperimentFolder
     from ddw_graph.experiments.plan import Plan
-    from ddw_graph.experiments.settings import data_source, recipe
+    from ddw_graph.experiments.settings import data_source
     from ddw_graph.experiments.table import table
     from ddw_graph.training.data import load_source
 
@@ -185,11 +195,5 @@ def _tuned(
         runner.run(Plan(trial, load_source(data_source(trial.fixed))), out / "tuning")
         return table(ExperimentFolder(out / "tuning"))
 
-    usual = recipe(spec.fixed).learning_rate
-    chosen, tried = tuned(
-        spec,
-        rates or [factor * usual for factor in FACTORS],
-        router_rates or ROUTER_RATES,
-        run,
-    )
+    chosen, tried = tuned(spec, rates, router_rates or ROUTER_RATES, run)
     return chosen, {"tuning": tried}

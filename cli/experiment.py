@@ -114,14 +114,26 @@ class Runner:
             usable_device(device)
         self.work = Work(device, options["workers"], options["checkpoint_steps"])
 
-    def run(self, plan: "Plan", path: Path) -> "Outcome":
-        """Runs what has no result yet."""
+    def run(
+        self, plan: "Plan", path: Path, started: Callable[[], None] = lambda: None
+    ) -> "Outcome":
+        """Runs what has no result yet.
+
+        Args:
+            plan: The experiment.
+            path: Its folder.
+            started: Called when the folder is that of the experiment.
+        """
         from ddw_graph.experiments.runner import run_experiment
+
+        def place(folder: "ExperimentFolder") -> "Executor":
+            started()
+            return self.place(folder)
 
         progress = ExperimentProgress()
         with progress.bar:
             return run_experiment(
-                plan, path, self.place, retries=self.retries, listener=progress
+                plan, path, place, retries=self.retries, listener=progress
             )
 
     def place(self, folder: "ExperimentFolder") -> "Executor":
@@ -169,9 +181,13 @@ def run_and_report(
     from ddw_graph.training.data import load_source
 
     data = load_source(data_source(spec.fixed))
-    outcome = runner.run(Plan(spec, data), out)
     folder = out / part if part else out
-    describe_report(folder, spec, part=part is not None)
+    outcome = runner.run(
+        Plan(spec, data),
+        out,
+        # So that ``ddw-graph report`` works while it runs.
+        lambda: describe_report(folder, spec, part=part is not None),
+    )
     if spec.entries:
         _measure(folder, data, steps=steps, device=runner.work.device)
     report(folder, outcome=outcome, tables=tables, as_json=as_json)

@@ -1,7 +1,7 @@
 """Progress on stderr: a bar on a terminal, plain lines elsewhere."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -36,29 +36,6 @@ def bar() -> Progress:
         disable=not console.is_terminal,
         transient=True,
     )
-
-
-@contextmanager
-def run_bar(epochs: int) -> Iterator[Callable[[int, int, int], None]]:
-    """Shows how far runs are that are trained beside each other.
-
-    Gives who hears of runs finished, runs in all, and epochs finished in all of them.
-
-    Args:
-        epochs: Epochs of a run.
-    """
-    with bar() as progress:
-        task = progress.add_task("epochs", total=None)
-
-        def show(done: int, of: int, finished: int) -> None:
-            progress.update(
-                task,
-                completed=finished,
-                total=of * epochs,
-                description=f"{done} of {of} runs, epochs",
-            )
-
-        yield show
 
 
 def tell_written(paths: Sequence[Path]) -> None:

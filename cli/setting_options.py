@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from ddw_graph.settings import Setting, settings_of
 
@@ -100,6 +101,7 @@ class SettingsCommand(click.Command):
             if ctx.params.get(name) is not None:
                 raise click.UsageError(f"{name} must be given once, got it with --set")
             ctx.params[name] = value
+            ctx.set_parameter_source(name, ParameterSource.COMMANDLINE)
         return super().invoke(ctx)
 
     def format_options(

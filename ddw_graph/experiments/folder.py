@@ -113,7 +113,7 @@ class ExperimentFolder:
             )
         runs = read_json(path)
         if not isinstance(runs, dict) or not all(
-            Path(name).name == name and isinstance(epochs, int)
+            Path(name).name == name not in ("", "..") and isinstance(epochs, int)
             for name, epochs in runs.items()
         ):
             raise RunError(f"{path} must hold names of runs with their epochs")

@@ -30,8 +30,9 @@ def instance_tests(
 ) -> tuple[Rows, Rows]:
     """Returns a row for each run and kind of wirings, and one for each run and stage.
 
-    They are of all runs that the folder has tests of. What was found of a network is
-    kept in the folder ``tested`` and not computed again.
+    They are of all runs that the folder has tests of, each entry and seed once. What
+    was found of a network is kept in the folder ``tested`` and not computed again,
+    unless the network, its images or the shuffles are others.
 
     Args:
         groups: Runs by their configuration.
@@ -96,17 +97,18 @@ def _test(
     images = trained.adapt(data)
     model = trained.network(device=device)
     known = weights_digest(model), images.as_dict(), images.transform, seeds
-    digest = hashlib.sha256(repr(known).encode())
-    path = folder / f"{digest.hexdigest()[:16]}.json"
-    if path.exists():
-        found = _read(path)
-    else:
+    digest = hashlib.sha256(repr(known).encode()).hexdigest()
+    # One test of each entry and seed: another of the same would count twice.
+    place = hashlib.sha256(f"{name} {own}".encode()).hexdigest()
+    path = folder / f"{place[:16]}.json"
+    found = _read(path) if path.exists() else {}
+    if found.get("digest") != digest:
         tested, varied = instance_test(model, images, seed=seeds, workers=workers)
         found = {
             "wirings": [asdict(each) for each in tested],
             "stages": [asdict(each) for each in varied],
         }
-    write_json(path, {**found, "entry": name, "seed": own})
+    write_json(path, {**found, "entry": name, "seed": own, "digest": digest})
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -83,7 +83,9 @@ class ProcessExecutor:
                 raise RunError(f"{name} must be at least 1, got {value}")
         self.folder = folder
         self.gpus = _gpus() if work.device in ("auto", "cuda") else []
-        self.jobs = min(jobs or len(self.gpus) or cores(), runs or sys.maxsize)
+        # Of runs on one named device there is one at a time.
+        usual = cores() if work.device in ("auto", "cpu") else 1
+        self.jobs = min(jobs or len(self.gpus) or usual, runs or sys.maxsize)
         alone = torch.get_num_threads() if self.jobs == 1 else 1
         self.threads = threads or _omp_threads() or alone
         self.work = work

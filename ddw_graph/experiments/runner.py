@@ -112,6 +112,8 @@ def run_experiment(
         for name, run in planned:
             folder.write_plan(name, run)
         runs = {run_name(point): plan.epochs(point) for point in points}
+        if (path / "runs.json").exists():
+            known = folder.planned()
         folder.write_planned(known | runs)
         search = OptunaSearch(plan.spec, folder) if searches else None
         executor = place(folder)

@@ -25,6 +25,7 @@ from ddw_graph.experiments.settings import (
     typed,
 )
 from ddw_graph.generators.texts import text_kinds
+from ddw_graph.models.paper import paper_figures
 
 SEARCHES = ("grid", "random", "optuna")
 DIRECTIONS = {
@@ -205,7 +206,13 @@ def _entry(table: Mapping[str, Any]) -> Entry:
             raise RunError(
                 f"paper must give table, row and column, got {title} = {place!r}"
             )
-        about["paper"] = about["paper"] | {title: tuple(map(str, place))}
+        table_name, row, column = map(str, place)
+        if (row, column) not in paper_figures(table_name):
+            raise RunError(
+                "paper must give a figure of ddw_graph/models/paper_tables.csv, got "
+                f"{title} = {place!r}"
+            )
+        about["paper"] = about["paper"] | {title: (table_name, row, column)}
     settings = {
         key: _value(f"entries.{key}", key, value)
         for key, value in table.items()

@@ -104,9 +104,8 @@ def scores(
         reference: The entry that differences are to; by default the first.
     """
     entries = by_entry(rows)
-    if reference in entries:
-        entries = {reference: entries[reference]} | entries
-    first = next(iter(entries))
+    first = reference or next(iter(entries))
+    entries = {first: entries[first]} | entries
     to = {row["seed"]: metric.scale * row[metric.key] for row in entries[first]}
     table = []
     for entry, group in entries.items():

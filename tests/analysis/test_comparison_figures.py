@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ddw_graph.analysis.comparison_figures import graph_figure
+from ddw_graph.analysis.comparison_figures import budget_figure, graph_figure
 
 
 def row(
@@ -24,6 +24,25 @@ def looks(biases: int) -> set[tuple[str, str]]:
     lines = graph_figure(rows).axes[0].lines[1::2]
     assert len(lines) == biases
     return {(str(line.get_marker()), str(line.get_label())) for line in lines}
+
+
+def test_budgets_of_a_wiring_are_joined() -> None:
+    rows = [
+        row("complete", 0, 0.8) | {"entry": f"budget={b}", "budget": b}
+        for b in (0.5, 1.0)
+    ]
+    table = [
+        {
+            **{"entry": f"budget={b}", "budget": b, "accuracy": 80.0 * b},
+            **{"accuracy_std": None, "expected_macs": 1e6 * b, "total_macs": 1e6},
+        }
+        for b in (0.5, 1.0)
+    ]
+    for more in ({}, {"inference_ms": 2.0}):
+        left, right = budget_figure(rows, [one | more for one in table]).axes
+        (line,) = right.containers
+        np.testing.assert_allclose(line[0].get_xydata(), [(0.5, 40), (1.0, 80)])
+        assert [text.get_text() for text in right.texts] == ["50.0%", "100.0%"]
 
 
 def test_edges_of_one_kind_have_markers_while_there_are_enough() -> None:

@@ -88,7 +88,8 @@ def test_a_sweep_makes_table_and_report(
 
 def test_compares_two_kinds_of_edges(tmp_path: Path) -> None:
     pair = ("--edges", "fixed", "--edges", "learned", "--seeds", 2)
-    small = ("compare", *SMALL, "--n", 1, "--wiring", "resnet", *pair)
+    shared = ("--wiring", "resnet", "--set", "learning_rate=0.03", "--set", "beta2=0.9")
+    small = ("compare", *SMALL, "--n", 1, *shared, *pair)
     out = tmp_path / "c"
     lines = succeeds(*small, "--out", out).stdout.strip().splitlines()
     assert len(lines) == 4 and lines[2].startswith("| resnet fixed | 2 |")
@@ -117,20 +118,22 @@ def test_compares_two_kinds_of_edges(tmp_path: Path) -> None:
     }
     kept = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/model.*")}
     assert len(kept) == 4
+    config = json.loads((out / "runs" / name / "config.json").read_text())["config"]
+    recipe = config["recipe"]
+    assert (recipe["learning_rate"], recipe["beta2"]) == (0.03, 0.9)
     # Other entries join those that are there.
-    more = ("compare", *SMALL, "--n", 1, "--wiring", "resnet", "--edges", "fixed")
-    grown = (
-        *more,
-        "--edges",
-        "learned:form=free",
-        "--seeds",
-        1,
-        "--out",
-        out,
-        "--json",
-    )
-    found = json.loads(succeeds(*grown).stdout)
+    grown = ("--edges", "fixed", "--edges", "learned:form=free", "--seeds", 1, "--json")
+    more = succeeds("compare", *SMALL, "--n", 1, *shared, *grown, "--out", out)
+    found = json.loads(more.stdout)
     assert [row["seeds"] for row in found["summary"]] == [2, 2, 1]
+    # Without a cost, and without a result of the reference's first seed.
+    report = json.loads((out / "report.json").read_text())
+    del report["costs"]["resnet learned"]
+    (out / "report.json").write_text(json.dumps(report))
+    (out / "runs" / "wiring=resnet,edges=fixed,seed=0" / "result.json").unlink()
+    again = json.loads(succeeds("report", out, "--json").stdout)["summary"]
+    assert [row["entry"] for row in again][0] == "resnet fixed"
+    assert [row["inference_ms"] is None for row in again] == [False, True, False]
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
     other = call(*small, "--out", out, "--epochs", 2)
     assert other.exit_code == 2 and "fixed.epochs is 1 there" in other.stderr

@@ -22,6 +22,10 @@ from tests.experiments.small import plan
     ("table", "message"),
     [
         ({"serch": "grid"}, "an experiment may hold title, .*, got serch = 'grid'"),
+        (
+            {"entries": [{"edges": "fixed", "paper": {"a": ["table4", "DDW", "b"]}}]},
+            "paper must give a figure of .*, got a = ",
+        ),
         ({"search": "best"}, "search must be one of grid, .*, got 'best'"),
         ({"search": 3}, "search must be a text, got 3"),
         ({"search": "random"}, "search random needs trials, got None"),
