@@ -230,7 +230,7 @@ def report(
         if 0 < len(found) <= MOST_SHOWN:
             click.echo(report_table(found))
         for name in outcome.best if outcome else ():
-            click.echo(f"best: {name}")
+            click.echo(f"best: {printable(name)}")
         if outcome and outcome.failed:
             click.echo(counts(outcome.statuses), err=True)
     tell_written(written)

@@ -30,7 +30,7 @@ def status(folder: Path, as_json: bool) -> None:
         if each.state == "running":
             where = f"process {attempt.pid} on {attempt.host}"
             epochs = f"{each.epochs} of {each.of} epochs"
-            click.echo(f"running   {each.run}: {epochs}, {where}")
+            click.echo(printable(f"running   {each.run}: {epochs}, {where}"))
         elif attempt.failure is not None and each.state != "finished":
             state = "to retry" if attempt.again else "failed"
             click.echo(printable(f"{state:9} {each.run}: {attempt.failure}"))
