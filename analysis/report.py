@@ -27,6 +27,7 @@ from ddw_graph.errors import RunError
 from ddw_graph.experiments.folder import ExperimentFolder
 from ddw_graph.experiments.groups import Group
 from ddw_graph.experiments.plan import label
+from ddw_graph.experiments.planned_run import PlannedRun
 from ddw_graph.experiments.spec import Spec
 from ddw_graph.experiments.summary import metric_of_summary, summary
 from ddw_graph.experiments.table import table
@@ -91,13 +92,8 @@ def runs_reported(folder: Path) -> dict[str, dict[int, Path]]:
     Raises:
         RunError: If the folder holds no experiment.
     """
-    about = _about(folder)
-    experiment = ExperimentFolder(folder.parent if about["part"] else folder)
-    found: dict[str, dict[int, Path]] = {}
-    for row in _rows(experiment, about):
-        run = experiment.run(row["run"])
-        found.setdefault(row["entry"], {})[row["seed"]] = run
-    return found
+    _, experiment, rows, _ = _reported(folder)
+    return _by_entry(experiment, rows)
 
 
 def write_costs(folder: Path, costs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -125,13 +121,11 @@ def write_report(
     Raises:
         RunError: If the folder holds no experiment.
     """
-    about = _about(folder)
-    experiment = ExperimentFolder(folder.parent if about["part"] else folder)
-    rows = _rows(experiment, about)
+    about, experiment, rows, plans = _reported(folder)
     if not rows:
         return [], [], []
     entries = list(about["about"].values())
-    points = {row["entry"]: experiment.plan(row["run"]).point for row in rows}
+    points = {row["entry"]: plans[row["run"]].point for row in rows}
     owns = {entry: _own(entries, point) for entry, point in points.items()}
     marked = [entry for entry, own in owns.items() if own.get("reference")]
     first = next(iter(about["about"]), None)
@@ -154,7 +148,7 @@ def write_report(
     pictures = _pictures(experiment, rows, found, title)
     parts = [
         f"# {title}",
-        _described(experiment, rows),
+        _described(rows, plans),
         report_table(found).rstrip(),
         *about["notes"],
         *(f"![{name}]({name}.png)" for name in pictures),
@@ -211,14 +205,29 @@ def _about(folder: Path) -> dict[str, Any]:
     return value
 
 
-def _rows(
-    experiment: ExperimentFolder, about: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def _reported(
+    folder: Path,
+) -> tuple[
+    dict[str, Any], ExperimentFolder, list[dict[str, Any]], dict[str, PlannedRun]
+]:
+    """Returns what a report is about, its experiment, and its runs with their plans."""
+    about = _about(folder)
+    experiment = ExperimentFolder(folder.parent if about["part"] else folder)
     rows = table(experiment)
-    if not about["part"]:
-        return rows
-    entries = list(about["about"].values())
-    return [row for row in rows if _own(entries, experiment.plan(row["run"]).point)]
+    plans = {row["run"]: experiment.plan(row["run"]) for row in rows}
+    if about["part"]:
+        entries = list(about["about"].values())
+        rows = [row for row in rows if _own(entries, plans[row["run"]].point)]
+    return about, experiment, rows, plans
+
+
+def _by_entry(experiment: ExperimentFolder, rows: Rows) -> dict[str, dict[int, Path]]:
+    """Returns the folders of runs by their entry, then by their seed."""
+    found: dict[str, dict[int, Path]] = {}
+    for row in rows:
+        run = experiment.run(row["run"])
+        found.setdefault(row["entry"], {})[row["seed"]] = run
+    return found
 
 
 def _own(
@@ -244,10 +253,10 @@ def _of_paper(row: Mapping[str, Any], key: str, first: Mapping[str, Any]) -> str
     return f"{value:.2f} ({value - reference:+.2f})"
 
 
-def _described(experiment: ExperimentFolder, rows: Rows) -> str:
+def _described(rows: Rows, plans: Mapping[str, PlannedRun]) -> str:
     """Returns in a sentence how the networks were trained."""
-    run = experiment.plan(rows[0]["run"])
-    recipes = [experiment.plan(row["run"]).recipe for row in rows]
+    run = plans[rows[0]["run"]]
+    recipes = [plans[row["run"]].recipe for row in rows]
     epochs, sizes = (
         sorted({getattr(recipe, key) for recipe in recipes})
         for key in ("epochs", "batch_size")
@@ -268,10 +277,7 @@ def _listed(values: Sequence[Any]) -> str:
 def _pictures(
     experiment: ExperimentFolder, rows: Rows, found: Rows, title: str
 ) -> dict[str, Figure]:
-    by_entry: dict[str, dict[int, Path]] = {}
-    for row in rows:
-        run = experiment.run(row["run"])
-        by_entry.setdefault(row["entry"], {})[row["seed"]] = run
+    by_entry = _by_entry(experiment, rows)
     names = {row["entry"]: row.get("name") or row["entry"] for row in found}
     pictures: dict[str, Figure] = {"accuracy": accuracy_figure(rows, found)}
     if len(by_entry) <= MOST_CURVES:

@@ -89,59 +89,57 @@ def ablate(
     edges, and the original network. fig3: routers that begin with a bias of 3, 0, -3.
     gates: psi, hard, eq5, none.
 
-    Every network has the total MACs of the first entry. The report is in OUT/NAME
-    (--out of edges is map by default);
-    table4, table6, fig3 and gates with the same --out share their runs.
+    Every network has the total MACs of the first entry. The report is in OUT/NAME; of
+    edges, OUT is map by default. The others share their runs in the same OUT.
 
     \b
     ddw-graph ablate edges --data text --seeds 6 --out map
     ddw-graph ablate table4 --out ablations
     """
     from ddw_graph.experiments.axes import Choices
+    from ddw_graph.experiments.edge_map import FACTORS, edge_map
+    from ddw_graph.experiments.settings import recipe
     from ddw_graph.experiments.spec import Spec, read_spec
+    from ddw_graph.training.launch import TASKS
 
     context = click.get_current_context()
     if name != "edges":
         refuse_options(context, name, OF_MAP)
     if trials is not None:
-        refuse_options(
-            click.get_current_context(), "--trials", {"rates", "router_rates"}
-        )
+        refuse_options(context, "--trials", {"rates", "router_rates"})
     runner = Runner(options)
     text = options["data"] == "text"
     if text and name != "edges":
         raise click.UsageError(f"{name} is for images, got --data text")
-    model = options["model"] or ("gpt_tiny" if text else "randwire_tiny")
+    model = (
+        options["model"]
+        or TASKS["language" if text else "classification"].default_model
+    )
     fixed = given_settings()
+    axes = {"seed": Choices(tuple(range(seeds)))}
     if name == "edges":
         if context.get_parameter_source("out") is ParameterSource.DEFAULT:
             out = Path("map")
         if "router_lr" in fixed:
             raise click.UsageError("edges choose --router-lr, from --router-rates")
         base = fixed.pop("learning_rate", None)
-        from ddw_graph.experiments import settings
-        from ddw_graph.experiments.edge_map import FACTORS, edge_map
-
         spec = Spec(
-            {},
+            axes,
             fixed,
             edge_map(model, kinds),
             equal_macs=True,
             title="What edge weights are worth: each kind at its own rates",
         )
-        usual = base or settings.recipe(fixed).learning_rate
+        usual = base or recipe(fixed).learning_rate
         rates = rates or tuple(factor * usual for factor in FACTORS)
         spec, tables = _tuned(spec, runner, out, rates, router_rates, trials)
-    else:
-        spec = _of_model(read_spec(_plan_file(name)), model)
-        spec = replace(spec, fixed={**spec.fixed, **fixed})
-    spec = replace(spec, axes={"seed": Choices(tuple(range(seeds)))})
-    if name == "edges":
         # Beside its trials; with rates of their own, its runs are no other ablation's.
         run_and_report(
             spec, runner, out / name, steps=True, tables=tables, as_json=as_json
         )
     else:
+        spec = _of_model(read_spec(_plan_file(name)), model)
+        spec = replace(spec, fixed={**spec.fixed, **fixed}, axes=axes)
         run_and_report(spec, runner, out, part=name, as_json=as_json)
 
 

@@ -93,7 +93,7 @@ class Commands(click.Group):
             )
         try:
             with warnings.catch_warnings():
-                warnings.showwarning = _told(warnings.showwarning)
+                warnings.showwarning = _in_lines(warnings.showwarning)
                 code = super().main(
                     args, "ddw-graph", complete_var, standalone_mode=False, **extra
                 )
@@ -145,16 +145,16 @@ def _tell(message: str) -> None:
     click.echo(f"ddw-graph: {printable(' '.join(message.split()))}", err=True)
 
 
-def _told(show: Callable[..., None]) -> Callable[..., None]:
-    """Returns what shows a warning: one of ours in a line, others as they were."""
+def _in_lines(show: Callable[..., None]) -> Callable[..., None]:
+    """Returns a function that shows our own warnings in a line, others by ``show``."""
 
-    def told(message: Warning | str, *rest: Any, **more: Any) -> None:
+    def show_line(message: Warning | str, *rest: Any, **more: Any) -> None:
         if isinstance(message, UnfinishedWarning | ShareWarning):
             _tell(str(message))
         else:
             show(message, *rest, **more)
 
-    return told
+    return show_line
 
 
 def _system_message(error: OSError) -> str:

@@ -139,7 +139,9 @@ def refuse_options(context: click.Context, beside: str, names: set[str]) -> None
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "")
         if parameter.name in names and given is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{parameter.opts[0]} cannot be had with {beside}")
+            raise click.UsageError(
+                f"{parameter.opts[0]} cannot be combined with {beside}"
+            )
 
 
 def names_of(runs: Sequence[Path]) -> list[str]:

@@ -29,7 +29,7 @@ def instance_summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             group = [row for row in of_entry if row["wiring"] == wiring]
             accuracy = [100 * row["accuracy"] for row in group]
             found = paired_difference([own[row["seed"]] for row in group], accuracy)
-            told = None if wiring == "own" else found
+            other = None if wiring == "own" else found
             table.append(
                 {
                     "entry": entry,
@@ -39,9 +39,9 @@ def instance_summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "accuracy_std": (
                         statistics.stdev(accuracy) if len(group) > 1 else None
                     ),
-                    "own_minus_this": told.mean if told else None,
-                    "own_minus_this_low": told.low if told else None,
-                    "own_minus_this_high": told.high if told else None,
+                    "own_minus_this": other.mean if other else None,
+                    "own_minus_this_low": other.low if other else None,
+                    "own_minus_this_high": other.high if other else None,
                     "loss": statistics.fmean(row["loss"] for row in group),
                     "changed": statistics.fmean(row["changed"] for row in group),
                 }

@@ -10,7 +10,7 @@ from ddw_graph.experiments.axes import Value
 from ddw_graph.models.backbones import is_backbone
 from ddw_graph.nn.edges import edge_settings, edge_text
 from ddw_graph.nn.network import Network
-from ddw_graph.settings import Setting, settings_of
+from ddw_graph.settings import WORDS, Setting, settings_of
 from ddw_graph.training.budget_term import check_closing
 from ddw_graph.training.data_source import DataSource
 from ddw_graph.training.execution import Execution
@@ -55,8 +55,6 @@ BACKBONE_NAMES = {
     "mobilenet_v2": "MobileNetV2-1.0",
 }
 """The networks of Table 6 under the paper's names."""
-
-WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
 
 
 def typed(where: str, value: object, kind: Kind) -> Value:

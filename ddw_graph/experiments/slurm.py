@@ -118,8 +118,8 @@ def end_at_the_limit() -> None:
     if not callable(before):
         return
 
-    def told(number: int, frame: Any) -> None:
-        # Slurm tells every process of a job, those that load images as well.
+    def end(number: int, frame: Any) -> None:
+        # Slurm signals every process of a job, also those that load images.
         if os.getpid() != owner:
             return
         try:
@@ -128,7 +128,7 @@ def end_at_the_limit() -> None:
             traceback.print_exc()
             os._exit(CRASHED)
 
-    signal.signal(signal.SIGUSR2, told)
+    signal.signal(signal.SIGUSR2, end)
 
 
 class SlurmExecutor:
@@ -138,11 +138,11 @@ class SlurmExecutor:
 
     submitit pickles what a job calls: a function of this package, texts and numbers.
     They go into a new folder below ``FOLDER/slurm``, which only its owner may enter,
-    and the job alone reads them. What jobs return is never read: how a run stands is
-    told by the sweep's own files.
+    and only the job reads them. What jobs return is never read: the experiment's own
+    files hold the status of each run.
 
     Args:
-        folder: The sweep, on a file system that all nodes see.
+        folder: The experiment, on a file system that all nodes see.
         jobs: How many at once.
         options: What each asks for.
         work: How each is trained.
@@ -245,8 +245,8 @@ class SlurmExecutor:
         number = self.ids.get(name, "")
         state = self.watcher.get_state(number, mode="cache") if number else "UNKNOWN"
         logs = [str(path) for path in self.place.glob(f"*/{number}_0_log.out")]
-        told = ", ".join(logs) or "which wrote no log"
-        return f"its job {number} of Slurm ended as {state}, see {told}"
+        where = ", ".join(logs) or "which wrote no log"
+        return f"its job {number} of Slurm ended as {state}, see {where}"
 
     def close(self) -> None:
         """Leaves the jobs to Slurm."""

@@ -235,7 +235,7 @@ def test_what_fails_is_shown_and_the_exit_code_says_so(tmp_path: Path) -> None:
             "must have fixed, entries or axes, got none",
         ),
         (("ablate", "table5"), "'table5' is not one of"),
-        (("ablate", "gates", "--edges", "dynamic"), "cannot be had with gates"),
+        (("ablate", "gates", "--edges", "dynamic"), "cannot be combined with gates"),
         (("ablate", "table4", "--model", "odd"), "got 'odd'"),
         (("ablate", "table6", "--n", "5", "--model", "resnet18"), "resnet18 takes"),
         (("instances", "{here}"), "must hold config.json"),
