@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 Module = TypeVar("Module")  # an nn.Module
 
-PRECISIONS = ("float32", "bfloat16", "float16")
-"""Types that the operations of a training step may have."""
-
 
 @dataclass(frozen=True)
 class Execution:
@@ -36,7 +33,7 @@ class Execution:
         "float32",
         "float32; or bfloat16 or float16 for torch's mixed precision, with a scaled "
         "loss for float16.",
-        PRECISIONS,
+        ("float32", "bfloat16", "float16"),
     )
     accumulate: int = setting(
         1,
@@ -60,11 +57,6 @@ class Execution:
     def as_dict(self) -> dict[str, Any]:
         """Returns the values by name, ready for JSON."""
         return as_json(self)
-
-    @property
-    def scales(self) -> bool:
-        """Whether the loss is scaled."""
-        return self.precision == "float16"
 
     def autocast(self, device: "torch.device") -> "torch.autocast":
         """Returns the context in which a network and its loss are computed."""
@@ -113,7 +105,7 @@ class Execution:
         """Returns what scales the loss, or leaves it unchanged."""
         import torch
 
-        return torch.amp.GradScaler(device.type, enabled=self.scales)
+        return torch.amp.GradScaler(device.type, enabled=self.precision == "float16")
 
     def forward_of(self, model: "nn.Module", world: "World") -> "nn.Module":
         """Returns what computes a network in training: compiled, and distributed."""
@@ -173,7 +165,7 @@ class Execution:
 
 @contextmanager
 def _compiler_faults() -> Iterator[None]:
-    """Says in one line why torch could not compile, which it does at the first step.
+    """Reports in one line why torch could not compile, which is at the first step.
 
     Raises:
         RunError: If it could not.

@@ -1,9 +1,9 @@
 """The log of a training for TensorBoard."""
 
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ddw_graph.errors import RunError
 from ddw_graph.training.log import Row
@@ -15,7 +15,7 @@ LOG_STEPS = 50
 """Steps of a training between two losses of single steps."""
 
 
-class TensorBoard:
+class TensorBoard(AbstractContextManager["TensorBoard"]):
     """Writes losses of steps and the log of epochs as scalars; a ``Listener``.
 
     ``step/loss`` is the loss of every ``every``-th step, over steps of the whole
@@ -46,16 +46,7 @@ class TensorBoard:
         self._make: type[SummaryWriter] = SummaryWriter
         self._made: SummaryWriter | None = None
 
-    def __enter__(self) -> "TensorBoard":
-        """Returns itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *failure: Any) -> None:
         """Writes what is left, also where the training failed."""
         if self._made is not None:
             self._made.close()
