@@ -33,8 +33,8 @@ def collect(
 ) -> Collection:
     """Evaluates a network on a data set and keeps the weights of every edge.
 
-    Memory holds 4 bytes for each weight. With a folder, the collection is written there
-    in the end, and mapped from disk.
+    Memory holds the weights of all samples, 4 bytes each. With a folder, they are
+    written there at the end, and then mapped from disk.
 
     Args:
         network: The network, in whose precision the samples are evaluated.

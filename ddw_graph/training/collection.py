@@ -70,12 +70,10 @@ class Collection:
     """The weights of every edge for every sample, and what is known of the samples.
 
     Args:
-        stages: The edges of each stage.
         arrays: The effective multipliers of each stage, ``(samples, edges)``, float32
             or float64; mapped from disk if the collection lies in a folder.
         columns: ``label`` and ``prediction`` (numbers of classes), ``loss`` and
             ``expected_macs`` of each sample, those that are known.
-        classes: The name of each class.
         other_macs: MACs that every sample takes: stem, entrances and exits, head.
         folder: Where the collection lies, with weights by position if there are any;
             None if it is in memory only.

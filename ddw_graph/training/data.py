@@ -47,7 +47,6 @@ def load_source(
     """Returns the data set of a source: ``ImageData``, or ``TextData``.
 
     Args:
-        source: Which, and from where.
         workers: Processes that look for images that cannot be read; 0 for this one.
         world: Processes that train together, which share that work.
 

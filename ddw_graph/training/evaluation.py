@@ -81,7 +81,6 @@ class Evaluation:
         top5_accuracy: Share of those whose class is among the five most probable ones.
         macs_share: Mean of the MACs that a sample's wiring asks for, as a share of
             those with every edge open.
-        samples: Number of samples.
         edges: The edges whose weights can change; see ``weighted_edges``.
         weights: Sums over samples of the weights of ``edges``, and of their squares,
             float64.

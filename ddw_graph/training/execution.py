@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ddw_graph.errors import RunError, first_sentence
 from ddw_graph.settings import as_json, check_settings, setting
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ddw_graph.training.world import World
-
-Module = TypeVar("Module")  # an nn.Module
 
 
 @dataclass(frozen=True)
@@ -58,6 +56,11 @@ class Execution:
         """Returns the values by name, ready for JSON."""
         return as_json(self)
 
+    @property
+    def scales(self) -> bool:
+        """Whether the loss is scaled."""
+        return self.precision == "float16"
+
     def autocast(self, device: "torch.device") -> "torch.autocast":
         """Returns the context in which a network and its loss are computed."""
         import torch
@@ -67,21 +70,12 @@ class Execution:
             device.type, dtype=kind, enabled=self.precision != "float32"
         )
 
-    def set_layout(self, model: Module) -> Module:
-        """Returns a network with its weights laid out as asked for."""
-        import torch
-
-        if self.channels_last:
-            cast(Any, model).to(memory_format=torch.channels_last)
-        return model
-
     def to_network(self, batch: Any, network: "nn.Module") -> Any:
         """Returns a batch where a network is, in its type and in the layout asked for.
 
         Args:
             batch: Tensors, or lists, tuples and dicts of them. Integers keep their
                 type.
-            network: The network.
         """
         import torch
 
@@ -100,12 +94,6 @@ class Execution:
         if self.channels_last and batch.ndim == 4:
             batch = batch.contiguous(memory_format=torch.channels_last)
         return batch
-
-    def scaler(self, device: "torch.device") -> "torch.amp.GradScaler":
-        """Returns what scales the loss, or leaves it unchanged."""
-        import torch
-
-        return torch.amp.GradScaler(device.type, enabled=self.precision == "float16")
 
     def forward_of(self, model: "nn.Module", world: "World") -> "nn.Module":
         """Returns what computes a network in training: compiled, and distributed."""

@@ -77,7 +77,6 @@ def digest_of(folders: Iterable[ImageFolder], *, skip: bool) -> str:
     Reading every image would take minutes.
 
     Args:
-        folders: The folders.
         skip: Whether a file that cannot be looked at, such as a link to nowhere, counts
             as well.
 

@@ -24,10 +24,7 @@ class ImageData:
 
     Args:
         name: Its name; a data set of the library has one of ``DATA_SETS``.
-        train: Images to train on.
-        test: Images to test on.
         classes: Name of each class.
-        channels: Channels of an image.
         image_size: Height and width of an image, pixels.
         digest: Tells data of the same name apart.
         transform: What images go through; None if tensors go to the network unchanged.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,6 @@ from ddw_graph.training.task import Evaluating, Task
 from ddw_graph.training.world import World
 
 
-@runtime_checkable
 class Listener(Protocol):
     """An object whose methods are called as training proceeds."""
 
@@ -111,7 +110,8 @@ def fit(training: Training) -> list[Row]:
         DataError: If a sample cannot be read.
     """
     task, world = training.task, training.world
-    training.execution.set_layout(task.network)
+    if training.execution.channels_last:
+        task.network.to(memory_format=torch.channels_last)
     state = training.state
     devices = [training.device] if training.device.type == "cuda" else []
     with (
@@ -222,7 +222,9 @@ class _Reading:
         if not math.isfinite(objective):
             place = f"step {step + 1} of {steps}"
             raise _diverged(state, f"the loss is {objective}", place)
-        state.add({**sums, "samples": training.sizes[step]})
+        sums["samples"] = training.sizes[step]
+        for name, value in sums.items():
+            state.tally[name] = state.tally.get(name, 0.0) + value
         seconds, waited = self.before
         state.tally["seconds"] = seconds + time.perf_counter() - self.began
         state.tally["waited"] = waited + self.data.seconds

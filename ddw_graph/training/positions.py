@@ -90,7 +90,6 @@ class Positions:
         """Returns those in a collection's folder; reading them runs no code.
 
         Args:
-            folder: The collection's.
             edges: The number of edges of each stage.
             samples: The number of samples of the collection.
 

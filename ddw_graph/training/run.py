@@ -123,20 +123,19 @@ class Run:
         values = self._content.get("source")
         return None if values is None else DataSource.from_dict(values)
 
-    def data(self, source: DataSource | None = None) -> Any:
-        """Returns its images or its text, or those of another source; see ``adapt``.
+    def data(self) -> Any:
+        """Returns its images or its text; for others see ``adapt``.
 
         Raises:
-            RunError: If the run's images were in memory, and no others are given.
+            RunError: If the run's images were in memory.
             DataError: If they cannot be read, or do not fit the run.
         """
-        source = source or self.source
-        if source is None:
+        if self.source is None:
             raise RunError(
                 f"{self.path} was trained on images in memory, {self._data['name']!r}, "
                 "which no command can read; give others, or use ddw_graph.analysis"
             )
-        return self.adapt(load_source(source))
+        return self.adapt(load_source(self.source))
 
     def tokenizer(self) -> Tokenizer:
         """Returns what makes tokens of a text, and a text of tokens.

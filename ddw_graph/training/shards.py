@@ -53,7 +53,6 @@ class ShardIndex:
     """Where images are, in the order of shards and of members in each.
 
     Args:
-        shards: Name of each shard's file.
         seen: Length and time of change of each shard, ``(shards, 2)``, bytes and ns.
         images: For each image its shard, where it begins in it, its length (both in
             bytes) and its class: ``(images, 4)``.

@@ -48,7 +48,6 @@ class Tokens:
     """A sequence of tokens in one or several files, which is read piece by piece.
 
     Args:
-        files: The files, in their order.
         start: The first token that counts.
         stop: The one after the last.
     """
@@ -86,7 +85,6 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
     global generator: see ``training_batches``.
 
     Args:
-        tokens: The text.
         context: Tokens of a window.
         count: How many windows; by default as many as fit.
         shifted: Whether windows begin at a drawn token.
@@ -134,8 +132,6 @@ class TextData:
     """Text to train on and to test on.
 
     Args:
-        train: Tokens to train on.
-        test: Tokens to test on.
         vocabulary: Number of different tokens.
         bytes_per_token: Bytes of the text for each token: of the files to test on, or
             where the text is cut, of all of it.

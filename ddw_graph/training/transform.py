@@ -34,8 +34,6 @@ class Transform:
         channels: 1 for grey, 3 for RGB; others for tensors only.
         image_size: Height and width after cropping, pixels.
         resize: Short side after resizing, pixels.
-        mean: Mean of each channel.
-        std: Standard deviation of each channel.
         crop: Whether training takes random resized crops; otherwise it shifts images by
             up to an eighth of their size.
 

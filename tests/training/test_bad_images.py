@@ -3,23 +3,22 @@
 import errno
 import io
 import logging
-import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from torch import distributed
 
 from ddw_graph import create_model
-from ddw_graph.errors import DataError, LostError, UserError
+from ddw_graph.errors import DataError, LostError
 from ddw_graph.training.bad_images import BadImage, readable, warn, write_bad_images
-from ddw_graph.training.data import DataSource, load_data, load_source
+from ddw_graph.training.data import load_data
 from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import train
 from ddw_graph.training.loading import batches
-from ddw_graph.training.pictures import ImageFiles, UnreadableError, read_picture
+from ddw_graph.training.pictures import ImageFiles, UnreadableError
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.run import Run
 from ddw_graph.training.subsets import labels_of
@@ -108,57 +107,41 @@ def test_a_set_without_any_readable_image_is_an_error(tmp_path: Path) -> None:
         load_data("folder", root=tmp_path, bad_images="skip")
 
 
-def shared(
-    monkeypatch: pytest.MonkeyPatch, source: DataSource, size: int
-) -> list[ImageData | UserError]:
-    """Returns what processes find that share the work, as threads here."""
-    values: list[Any] = [None] * size
-    found: list[Any] = [None] * size
-    barrier = threading.Barrier(size)
-    ranks = threading.local()
+@dataclass(frozen=True)
+class Sharing(World):
+    """One of two processes that run one after another."""
 
-    def gather(shares: list[Any], own: Any) -> None:
-        values[ranks.own] = own
-        barrier.wait()
-        shares[:] = values
-        barrier.wait()
+    values: dict[int, Any] = field(default_factory=dict)
 
-    def load(rank: int) -> None:
-        ranks.own = rank
-        try:
-            found[rank] = load_source(source, world=World(rank, size))
-        except UserError as error:
-            found[rank] = error
-
-    monkeypatch.setattr(distributed, "all_gather_object", gather)
-    threads = [threading.Thread(target=load, args=(rank,)) for rank in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
+    def gather(self, value: Any) -> list[Any]:
+        self.values[self.rank] = value
+        return list(self.values.values())
 
 
 def test_processes_share_the_work_and_what_they_find(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = damaged(tmp_path / "d", bad_images="skip")
-    caplog.clear()
-    source = DataSource("folder", tmp_path / "d", 16, bad_images="skip")
-    for each in shared(monkeypatch, source, 2):
-        assert isinstance(each, ImageData) and each.bad == alone.bad
-        assert each.as_dict() == alone.as_dict()
-    assert len(caplog.messages) == 3
+    images = damaged(tmp_path / "d").train
+    _, alone = readable(images)
+    values: dict[int, Any] = {}
+    first, second = (Sharing(rank, 2, values=values) for rank in range(2))
+    readable(images, world=first)
+    assert 0 < len(values[0]) < len(alone) == 2
+    for world in (second, first):
+        left, bad = readable(images, world=world)
+        assert bad == alone and len(left) == 16  # type: ignore[arg-type]
 
     # An error in one of them is one in all of them.
     def stale(path: str) -> object:
-        if path.endswith("train/a/000.jpg"):
-            raise LostError("not now")
-        return read_picture(path)
+        raise LostError("not now")
 
-    monkeypatch.setattr("ddw_graph.training.folder.read_picture", stale)
-    errors = shared(monkeypatch, source, 2)
-    assert [str(error) for error in errors] == ["not now"] * 2
+    values.clear()
+    readable(images, world=first)
+    with monkeypatch.context() as patched, pytest.raises(LostError, match="not now"):
+        patched.setattr("ddw_graph.training.folder.read_picture", stale)
+        readable(images, world=second)
+    with pytest.raises(LostError, match="not now"):
+        readable(images, world=first)
 
 
 def test_they_are_named_in_a_file_and_never_obeyed_by_a_terminal(

@@ -115,6 +115,12 @@ class Calls:
         self.seen.append(row)
 
 
+@pytest.fixture
+def every_4th(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboard")
+    monkeypatch.setattr("ddw_graph.training.tensorboard.LOG_STEPS", 4)
+
+
 def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
     """Returns steps and values of a tag, as TensorBoard reads them."""
     module = "tensorboard.backend.event_processing.event_accumulator"
@@ -123,11 +129,11 @@ def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in events.Scalars(tag)]
 
 
+@pytest.mark.usefixtures("every_4th")
 def test_tensorboard_has_the_log_and_every_nth_step(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
     quick, board = recipe_named("small", epochs=2, batch_size=8), tmp_path / "r" / "tb"
     one, other = Calls(), Calls()
-    with TensorBoard(board, every=4) as listener:
+    with TensorBoard(board) as listener:
         run(tmp_path / "r", recipe=quick, listeners=[one, listener, other])
     assert one.seen == other.seen and len(one.seen) == 2 * (3 + 1)
     steps = [place for place in one.seen if isinstance(place, tuple)]
@@ -138,11 +144,11 @@ def test_tensorboard_has_the_log_and_every_nth_step(tmp_path: Path) -> None:
         assert scalars(board, tag) == list(enumerate(wanted, start=1))
 
 
+@pytest.mark.usefixtures("every_4th")
 def test_tensorboard_shows_each_step_of_a_resumed_run_once(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
     # The second run resumes after step 5, the first ended after step 9.
     for first, last, loss in ((1, 9, 1.0), (6, 16, 2.0)):
-        with TensorBoard(tmp_path, every=4) as board:
+        with TensorBoard(tmp_path) as board:
             for step in range(first, last + 1):
                 board.step(1, step, 20, loss)
     wanted = [(4, 1.0), (8, 2.0), (12, 2.0), (16, 2.0)]
