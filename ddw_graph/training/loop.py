@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from ddw_graph.training.task import Evaluating, Task
 from ddw_graph.training.world import World
 
 
+@runtime_checkable  # as checks of types at run time need
 class Listener(Protocol):
     """An object whose methods are called as training proceeds."""
 
