@@ -152,7 +152,8 @@ def test_the_index_is_kept_until_a_shard_changes_and_made_again_if_it_is_damaged
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_shards(tmp_path)
-    paths, cache, read = shard_paths(tmp_path, "train"), tmp_path / "kept.npz", []
+    paths, cache = shard_paths(tmp_path, "train"), tmp_path / "kept.npz"
+    read: list[Path] = []
     whole = shards_module._read
 
     def noted(path: Path) -> object:
@@ -168,7 +169,9 @@ def test_the_index_is_kept_until_a_shard_changes_and_made_again_if_it_is_damaged
     shard_index(paths, tmp_path / "nowhere" / "kept.npz")
     assert read == 2 * paths
     content = cache.read_bytes()
-    np.savez(cache, **{**np.load(cache), "images": np.array([object()] * 3)})
+    with np.load(cache) as file:
+        arrays = dict(file)
+    np.savez(cache, **(arrays | {"images": np.array([object()] * 3)}))
     contents = [cache.read_bytes(), b"", content[:-40], pickle.dumps({"images": 1})]
     for place in range(100, len(content), len(content) // 20):
         flipped = bytes([content[place] ^ 1])

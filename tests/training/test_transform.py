@@ -14,6 +14,7 @@ from torch.utils.data import Dataset, TensorDataset
 from torchvision.transforms import InterpolationMode, v2
 
 from ddw_graph.errors import DataError
+from ddw_graph.models import from_config
 from ddw_graph.training.classification import Classification
 from ddw_graph.training.data import load_data
 from ddw_graph.training.keys import Key, Purpose
@@ -21,7 +22,7 @@ from ddw_graph.training.loading import batches, training_batches
 from ddw_graph.training.pictures import ImageFiles
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.transform import Inputs, Transform
-from tests.training.small import small_data
+from tests.training.small import small_config, small_data
 
 PLAIN = Recipe()
 FULL = Recipe(trivial_augment=True, random_erasing=0.7)
@@ -221,13 +222,16 @@ def test_augmentation_shifts_and_flips_and_nothing_else() -> None:
     assert len(seen) == 50  # every shift of up to 2 px, flipped or not
 
 
+NETWORK = from_config(small_config())
+
+
 def mixture(
     step: int, mixup: float, cutmix: float, count: int = 6
 ) -> tuple[torch.Tensor, ...]:
     """Returns images whose every pixel is their place plus 1, and them mixed."""
     x = torch.arange(1.0, count + 1)[:, None, None, None].expand(count, 2, 8, 8)
     recipe = replace(PLAIN, mixup=mixup, cutmix=cutmix)
-    task = Classification(None, small_data(), recipe)  # type: ignore[arg-type]
+    task = Classification(NETWORK, small_data(), recipe)
     return x, *task.mix((x, torch.arange(count) % 3), Key(0, 1), step)
 
 
