@@ -109,7 +109,10 @@ def read_edge_log(folder: Path) -> list[EdgeRow]:
         values = [[row[name] for name in EdgeRow._fields] for row in read_rows(path)]
     except KeyError as error:
         raise RunError(f"{path} must be a whole log: it lacks {error}") from error
-    rows = [EdgeRow(*map(int, row[:4]), *row[4:]) for row in values]
+    rows = [
+        EdgeRow(int(epoch), int(stage), int(source), int(target), mean, std)
+        for epoch, stage, source, target, mean, std in values
+    ]
     edges: dict[int, list[tuple[int, ...]]] = {}
     for each in rows:
         edges.setdefault(each.epoch, []).append(each[1:4])

@@ -120,7 +120,7 @@ class ImageData:
     def as_dict(self) -> dict[str, Any]:
         """Returns what identifies this data, ready for JSON."""
         (train, test), source = self.sizes, self.source
-        found = {
+        found: dict[str, Any] = {
             "name": self.name,
             "image_size": self.image_size,
             "classes": list(self.classes),
