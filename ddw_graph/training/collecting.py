@@ -153,7 +153,7 @@ def sample_rows(
 
 
 def from_rows(
-    rows: Iterable[Float[Tensor, "rows columns"]],
+    rows: Iterable[Float[Tensor, "_ columns"]],
     network: Network,
     price: NetworkCost,
     classes: Sequence[str] = (),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -104,7 +105,7 @@ def test_an_operation_that_does_not_repeat_is_named() -> None:
     ],
 )
 def test_steps_that_cannot_be_computed_are_refused(
-    tmp_path: Path, options: dict[str, object], message: str
+    tmp_path: Path, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(RunError, match=message):
         run(tmp_path / "run", **options)

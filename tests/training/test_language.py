@@ -32,7 +32,8 @@ def text_file(folder: Path, size: int = 3000) -> Path:
 
 
 def text(folder: Path, **options: Any) -> TextData:
-    return load_data("text", root=text_file(folder), **options)
+    data: TextData = load_data("text", root=text_file(folder), **options)
+    return data
 
 
 def small_recipe(**changes: Any) -> Any:

@@ -121,7 +121,7 @@ def every_4th(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ddw_graph.training.tensorboard.LOG_STEPS", 4)
 
 
-def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
+def scalars(folder: Path, tag: str) -> list[tuple[int, Any]]:
     """Returns steps and values of a tag, as TensorBoard reads them."""
     module = "tensorboard.backend.event_processing.event_accumulator"
     events = pytest.importorskip(module).EventAccumulator(str(folder))

@@ -141,7 +141,6 @@ def words(*texts: object) -> np.ndarray:
 WEIGHTS = np.zeros((10, 6, 6), np.float32)
 INPUTS = np.zeros((10, 6), np.int64)
 OBJECTS = np.array([{"code": print}] * 10, dtype=object)
-TWICE = {"stage-1": WEIGHTS.repeat(2, 0), "inputs": INPUTS.repeat(2, 0)}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +155,7 @@ TWICE = {"stage-1": WEIGHTS.repeat(2, 0), "inputs": INPUTS.repeat(2, 0)}
         arrays(**{"stage-1": WEIGHTS[:, :-1]}),
         arrays(**{"stage-1": WEIGHTS.astype(np.float64)}),
         arrays(**{"stage-1": WEIGHTS[:0]}, inputs=INPUTS[:0]),
-        arrays(**TWICE),
+        arrays(**{"stage-1": WEIGHTS.repeat(2, 0)}, inputs=INPUTS.repeat(2, 0)),
         arrays(inputs=INPUTS - 1),
         arrays(inputs=INPUTS.astype(np.int32)),
         arrays(inputs=INPUTS[:, 0]),
