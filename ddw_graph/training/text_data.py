@@ -40,7 +40,13 @@ class TokenFile(NamedTuple):
 @lru_cache(64)
 def _mapped(file: TokenFile) -> np.ndarray:
     """Returns a file's tokens; every process maps the files that it reads itself."""
-    return np.memmap(file.path, file.kind, "r")
+    try:
+        return np.memmap(file.path, file.kind, "r", shape=(file.length,))
+    except (OSError, ValueError) as error:  # shorter than when it was loaded
+        raise DataError(
+            f"{file.path} must hold the {file.length} tokens that it held at the "
+            f"start, got {reason_of(error)}"
+        ) from error
 
 
 @dataclass(frozen=True)

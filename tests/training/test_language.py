@@ -59,6 +59,13 @@ def test_files_are_one_sequence_that_processes_map_again(
             assert bytes(part.read(start, count).tolist()) == wanted
 
 
+def test_a_text_that_was_cut_since_is_named(tmp_path: Path) -> None:
+    data = text(tmp_path)
+    text_file(tmp_path, 900)
+    with pytest.raises(DataError, match="must hold the 3000 tokens that it held"):
+        data.train.read(0, 9)
+
+
 @pytest.mark.parametrize("length", [9, 16, 17, 33, 64])
 def test_windows_cover_a_text_once(tmp_path: Path, length: int) -> None:
     (tmp_path / "text").write_bytes(bytes(range(100)))
