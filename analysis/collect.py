@@ -4,20 +4,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.collecting import (
-    from_rows,
-    positions_of,
-    sample_rows,
-    write_collection,
+from ddw_graph.training.collecting import from_rows, positions_of, sample_rows
+from ddw_graph.training.collection import (
+    Collection,
+    check_replaceable,
+    open_collection,
 )
-from ddw_graph.training.collection import Collection, open_collection
 from ddw_graph.training.evaluation import outputs_for
 
 
@@ -35,8 +33,8 @@ def collect(
 ) -> Collection:
     """Evaluates a network on a data set and keeps the weights of every edge.
 
-    With a folder, memory holds one batch, and the folder appears when everything is in
-    it. Without one, the collection is in memory only.
+    Memory holds the weights of all samples, 4 bytes each. With a folder, they are
+    written there at the end, and then mapped from disk.
 
     Args:
         network: The network, in whose precision the samples are evaluated.
@@ -55,6 +53,7 @@ def collect(
             read, or there is none.
 
     Example:
+        >>> import torch
         >>> from torch.utils.data import TensorDataset
         >>> from ddw_graph import create_model
         >>> network = create_model("randwire_tiny", n=2, num_classes=2)
@@ -76,12 +75,9 @@ def collect(
                 progress(done)
 
     if folder is None:
-        table = torch.cat([row.cpu() for row in rows()])
-        return from_rows(table, network, price, classes)
-    count: int = len(samples)  # type: ignore[arg-type]
-    write_collection(
-        folder, rows(), network, price, classes, count=count, overwrite=overwrite
-    )
+        return from_rows(rows(), network, price, classes)
+    check_replaceable(folder, overwrite=overwrite)
+    from_rows(rows(), network, price, classes).write(folder, overwrite=overwrite)
     return open_collection(folder)
 
 
@@ -117,6 +113,7 @@ def keep_positions(
 
     Example:
         >>> import tempfile
+        >>> import torch
         >>> from torch.utils.data import TensorDataset
         >>> from ddw_graph import create_model
         >>> network = create_model(

@@ -74,7 +74,7 @@ def analyze(
     from ddw_graph.cli.progress import bar
     from ddw_graph.errors import DataError
     from ddw_graph.training.run import Run
-    from ddw_graph.training.text_data import tokenizer_of, vocabulary_texts
+    from ddw_graph.training.text_data import Tokenizer
 
     if parquet:
         check_parquet()
@@ -109,8 +109,7 @@ def analyze(
     if positions is not None:
         texts = []
         if data.task == "language":
-            encoder = tokenizer_of(data.source.tokenizer)
-            texts = vocabulary_texts(encoder, data.vocabulary)
+            texts = Tokenizer(data.source.tokenizer).texts()
         collection = keep_positions(
             collection,
             network,

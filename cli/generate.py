@@ -60,16 +60,16 @@ def generate(
 
     place = computing_device(device, threads)
     trained = Run(run)
-    encode, decode = trained.tokenizer()
+    tokenizer = trained.tokenizer()
     network: Any = trained.network(device=place)
     text = network.generate(
-        encode(prompt)[None],
+        tokenizer.encode(prompt)[None],
         tokens,
         temperature=temperature,
         top_k=top_k,
         generator=torch.Generator(place).manual_seed(seed),
     )[0]
-    found = decode(text)
+    found = tokenizer.decode(text)
     if as_json:
         click.echo(json.dumps({"prompt": prompt, "text": found}))
     else:

@@ -48,7 +48,6 @@ def prune(
     from ddw_graph.atomic import check_free
     from ddw_graph.models import prune as pruned
     from ddw_graph.models import save
-    from ddw_graph.nn.cost import cost
     from ddw_graph.training.evaluation import evaluate
     from ddw_graph.training.loading import batches
     from ddw_graph.training.run import Run
@@ -64,7 +63,7 @@ def prune(
     save(small, file, overwrite=overwrite)
     report: dict[str, Any] = {"file": str(file)}
     for name, network in (("before", model), ("after", small)):
-        price = cost(network, data.image_size)
+        price = data.cost(network)
         report[name] = {
             "computing": sum(len(stage.plan.computing) for stage in network.stages),
             "edges": sum(stage.dag.number_of_edges() for stage in network.stages),

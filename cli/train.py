@@ -83,9 +83,9 @@ def train(
     ddw-graph train --budget 0.5 --router-lr 3 --out runs/half
     torchrun --nproc-per-node 8 --no-python ddw-graph train --out runs/eight
     """
-    chosen = chosen_recipe(recipe, options)
-    execution = chosen_execution(options)
     source = data_source(options)
+    chosen = chosen_recipe(recipe, source.task, options)
+    execution = chosen_execution(options)
 
     from ddw_graph.cli.progress import shown_progress
     from ddw_graph.training.data import load_source

@@ -27,7 +27,7 @@ from ddw_graph.settings import Setting, settings_of
 from ddw_graph.training.data_source import OF_FILES, DataSource
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.network_settings import NETWORK_SETTINGS
-from ddw_graph.training.recipe import RECIPES, Recipe, default_recipe, recipe_named
+from ddw_graph.training.recipe import DEFAULT_RECIPES, RECIPES, Recipe, recipe_named
 
 if TYPE_CHECKING:
     from ddw_graph.training.run import Run
@@ -148,27 +148,15 @@ def numbers(
         raise click.BadParameter(message) from error
 
 
-def chosen_recipe(name: str | None, options: dict[str, Any]) -> Recipe:
+def chosen_recipe(name: str | None, task: str, options: dict[str, Any]) -> Recipe:
     """Returns the recipe that the options make, and removes them from ``options``.
 
     Args:
-        name: The preset; None for that of the data.
+        name: The preset; None for that of the task.
+        task: What is learned: ``classification`` or ``language``.
         options: What the command was given.
-
-    Raises:
-        UsageError: If an option has no effect in this recipe.
     """
-    changes = pop_settings(Recipe, options)
-    recipe = recipe_named(name or default_recipe(options["data"]), **changes)
-    for key, needed, there in (
-        ("gamma", "schedule=step", recipe.schedule == "step"),
-        ("step_epochs", "schedule=step", recipe.schedule == "step"),
-        ("ema_interval", "ema_decay", recipe.ema_decay > 0),
-        ("budget_weight", "--budget", recipe.budget is not None),
-    ):
-        if key in changes and not there:
-            raise click.UsageError(f"{key} needs {needed}, got {changes[key]} without")
-    return recipe
+    return recipe_named(name or DEFAULT_RECIPES[task], **pop_settings(Recipe, options))
 
 
 def data_source(options: dict[str, Any]) -> DataSource:

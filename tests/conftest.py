@@ -87,14 +87,14 @@ def cheap_training(few_images: Path) -> Iterator[None]:
 
     known: dict[tuple[str, str, int], NetworkCost] = {}
 
-    def counted_once(model: Network, image_size: int) -> NetworkCost:
+    def counted_once(model: Network, image_size: int = 224) -> NetworkCost:
         alike = json.dumps(model.config), repr(model), image_size
         if alike not in known:
             known[alike] = cost(model, image_size)
         return known[alike]
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("evaluation", "prediction"):
+        for module in ("evaluation", "image_data", "text_data"):
             patch.setattr(f"ddw_graph.training.{module}.cost", counted_once)
         patch.setattr("ddw_graph.training.data.EMBEDDED", few_images)
         patch.setattr("ddw_graph.experiments.processes.ProcessExecutor", InThisProcess)

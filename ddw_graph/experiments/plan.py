@@ -52,7 +52,8 @@ class Plan:
 
     @cached_property
     def _counted(self) -> TotalMacs:
-        return TotalMacs(self.data.image_size)
+        # Of a text, windows are as long as the network's context.
+        return TotalMacs(self.data.network_settings().get("image_size", 0))
 
     @property
     def first(self) -> Point:

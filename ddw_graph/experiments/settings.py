@@ -16,7 +16,7 @@ from ddw_graph.training.data_source import DataSource
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.launch import check_seed, new_network
 from ddw_graph.training.network_settings import NETWORK_SETTINGS
-from ddw_graph.training.recipe import Recipe, default_recipe, recipe_named
+from ddw_graph.training.recipe import DEFAULT_RECIPES, Recipe, recipe_named
 
 Kind = type[bool] | type[int] | type[float] | type[str]
 
@@ -94,7 +94,9 @@ def recipe(settings: Mapping[str, Value]) -> Recipe:
         RunError: If there is no such recipe, or a value is out of range.
     """
     changes = {key: settings[key] for key in RECIPE if key in settings}
-    name = settings.get("recipe", default_recipe(str(settings.get("data"))))
+    if "budget" not in changes:  # such as edges that never close, beside those that do
+        changes.pop("budget_weight", None)
+    name = settings.get("recipe", DEFAULT_RECIPES[data_source(settings).task])
     return recipe_named(str(name), **changes)
 
 

@@ -16,7 +16,6 @@ def moving_average(network: nn.Module, decay: float) -> AveragedModel:
     indices, are copied.
 
     Args:
-        network: The network that is trained.
         decay: What the average keeps of itself at an update, in ``[0, 1)``.
 
     Source:

@@ -21,10 +21,9 @@ by what an image shows: with a bias of 3 the same nodes die for every image.
 def mac_shares(
     price: NetworkCost, adjacency: Sequence[Float[Tensor, "batch _ _ ..."]]
 ) -> Float[Tensor, " batch"]:
-    """Returns the MACs that each sample asks for, in shares of those of every edge.
+    """Returns the MACs that each sample asks for, as a share of those with all edges.
 
     Args:
-        price: What the network costs with every edge open.
         adjacency: What the network returned, ``(batch, N_k, N_k)`` for each stage.
     """
     return price.expected_macs(adjacency) / price.total_macs
@@ -51,7 +50,7 @@ def check_closing(edges: Edges) -> None:
     """Checks that edges can keep a budget: that they close in training.
 
     Raises:
-        RunError: If their kind does not say ``closes_in_training``, as dynamic edges
+        RunError: If their kind does not set ``closes_in_training``, as dynamic edges
             with the gate ``hard`` do.
     """
     if not getattr(edges, "closes_in_training", False):

@@ -8,12 +8,10 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from ddw_graph.errors import DataError
-from ddw_graph.nn.network import Network
-from ddw_graph.training.augmentation import Augmentation, mixed
 from ddw_graph.training.budget_term import budget_term, check_closing, mac_shares
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.image_data import ImageData
-from ddw_graph.training.keys import Key
+from ddw_graph.training.keys import Key, Purpose
 from ddw_graph.training.prediction import Prediction
 
 
@@ -35,21 +33,9 @@ class Classification(Prediction):
     data: ImageData
 
     @cached_property
-    def test(self) -> Dataset[Any]:
-        """The test images as the network sees them."""
-        return self.data.test_inputs()
-
-    @cached_property
     def train(self) -> Dataset[Any]:
         """The training images as the network sees them."""
-        recipe = self.recipe
-        if not recipe.augment:
-            return self.data.train_inputs()
-        return self.data.train_inputs(
-            Augmentation(
-                recipe.trivial_augment, recipe.random_erasing, recipe.rand_augment
-            )
-        )
+        return self.data.train_inputs(self.recipe)
 
     def check(self, execution: Execution) -> None:
         """Checks that the network takes the images, and can keep a budget.
@@ -58,7 +44,16 @@ class Classification(Prediction):
             DataError: If channels or classes differ.
             RunError: If the recipe has a budget, and edges do not close in training.
         """
-        check_fit(self.network, self.data)
+        config, data = self.network.config or {}, self.data
+        for what, wanted, found in (
+            ("channels", self.network.in_channels, data.channels),
+            ("classes", config.get("num_classes"), len(data.classes)),
+        ):
+            if wanted != found:
+                raise DataError(
+                    f"the network takes {wanted} {what}, the images of {data.name} "
+                    f"have {found}"
+                )
         if self.recipe.budget is not None:
             for stage in self.network.stages:
                 check_closing(stage.edges)
@@ -66,17 +61,26 @@ class Classification(Prediction):
     def mix(
         self, batch: tuple[Tensor, Tensor], key: Key, step: int
     ) -> tuple[Tensor, Tensor]:
-        """Returns images and targets, mixed where the recipe says so."""
-        images, labels = batch
-        return mixed(
-            images,
-            labels,
-            len(self.data.classes),
-            key,
-            step,
-            mixup=self.recipe.mixup,
-            cutmix=self.recipe.cutmix,
-        )
+        """Returns images and targets, each image mixed with the one before it.
+
+        MixUp adds the two, CutMix pastes a rectangle of one into the other, with one
+        share for the whole batch; where both are on, each batch draws one of them.
+        Targets are then the shares of the classes. A single image is unchanged.
+        """
+        alphas = {"MixUp": self.recipe.mixup, "CutMix": self.recipe.cutmix}
+        if not any(alphas.values()) or len(batch[1]) < 2:
+            return batch
+        from torchvision.transforms import v2  # slow to import
+
+        classes = len(self.data.classes)
+        kinds = [
+            getattr(v2, name)(alpha=alpha, num_classes=classes)
+            for name, alpha in alphas.items()
+            if alpha
+        ]
+        with key.global_draws(Purpose.MIXING, step):
+            mixture: tuple[Tensor, Tensor] = v2.RandomChoice(kinds)(*batch)
+        return mixture
 
     def loss(
         self, forward: nn.Module, batch: tuple[Tensor, Tensor], count: int
@@ -104,21 +108,3 @@ class Classification(Prediction):
             "accuracy": (logits[:count].argmax(1) == classes).sum(),
             "macs_share": shares.detach().double().sum(),
         }
-
-
-def check_fit(network: Network, data: ImageData) -> None:
-    """Checks that a network takes images of so many channels, and has their classes.
-
-    Raises:
-        DataError: If it does not.
-    """
-    config = network.config or {}
-    for what, wanted, found in (
-        ("channels", network.in_channels, data.channels),
-        ("classes", config.get("num_classes"), len(data.classes)),
-    ):
-        if wanted != found:
-            raise DataError(
-                f"the network takes {wanted} {what}, the images of {data.name} have "
-                f"{found}"
-            )

@@ -1,12 +1,6 @@
 """Collecting: what a network returned, as it becomes a collection."""
 
-import csv
-import json
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -24,19 +18,12 @@ from ddw_graph.nn.outputs import Output
 from ddw_graph.nn.plan import StagePlan
 from ddw_graph.nn.stage import Stage
 from ddw_graph.training.collection import (
-    FORMAT,
-    VERSION,
     Collection,
     StageEdges,
     checked_columns,
     columns_of,
-    weights_path,
 )
-from ddw_graph.training.positions import NAME as POSITIONS
 from ddw_graph.training.positions import Positions
-
-DERIVED = ("edges.csv", "samples.parquet")
-"""Files that are made of a collection, which go when another one takes its place."""
 
 
 def stage_edges(stage: Stage, work: StageWork | None = None) -> StageEdges:
@@ -166,125 +153,38 @@ def sample_rows(
 
 
 def from_rows(
-    rows: Float[Tensor, "rows columns"],
-    network: Network,
-    price: NetworkCost,
-    classes: Sequence[str],
-) -> Collection:
-    """Returns the collection of rows of ``sample_rows``, in memory."""
-    stages = tuple(map(stage_edges, network.stages, price.work))
-    *arrays, known = _columns(rows, stages, classes)
-    columns = dict(zip(columns_of(classes), known.T, strict=True))
-    return Collection(
-        stages,
-        tuple(array.astype(np.float32) for array in arrays),
-        checked_columns(columns, len(classes), "a collection"),
-        tuple(classes),
-        _other_macs(price),
-    )
-
-
-def write_collection(
-    folder: Path,
-    rows: Iterable[Tensor],
+    rows: Iterable[Float[Tensor, "_ columns"]],
     network: Network,
     price: NetworkCost,
     classes: Sequence[str] = (),
-    *,
-    count: int,
-    overwrite: bool = False,
-) -> None:
-    """Writes rows of ``sample_rows`` as they come.
-
-    The folder appears when everything is in it; an exception leaves nothing. Other
-    files of a folder that is replaced stay.
-
-    ``stage-K.npy`` holds the effective multipliers, float32, ``(samples, edges)``;
-    ``samples.csv`` label, prediction, loss and expected MACs; ``collection.json`` the
-    edges, their MACs, and the classes. Samples without classes, such as windows of a
-    text, have no label and no prediction.
+) -> Collection:
+    """Returns the collection of batches of ``sample_rows``, in memory.
 
     Raises:
-        DataError: If the folder exists and is not to be replaced; if there are not
-            ``count`` samples, or samples have classes and there are no names of them.
+        DataError: If samples have classes and there are no names of them, or the other
+            way round.
     """
     stages = tuple(map(stage_edges, network.stages, price.work))
-    with _appearing(folder, overwrite) as made, ExitStack() as opened:
-        files = []
-        for place, stage in enumerate(stages):
-            file = opened.enter_context(weights_path(made, place).open("wb"))
-            shape = count, len(stage.edges)
-            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)
-            files.append(file)
-        table = opened.enter_context((made / "samples.csv").open("w", newline=""))
-        lines = csv.writer(table, lineterminator="\n")
-        lines.writerow(columns_of(classes))
-        written = 0
-        for each in rows:
-            *weights, known = _columns(each, stages, classes)
-            for file, array in zip(files, weights, strict=True):
-                file.write(array.astype("<f4").tobytes())
-            whole = len(columns_of(classes)) - 2  # label and prediction
-            numbers, floats = known[:, :whole].astype(int), known[:, whole:]
-            lines.writerows(map(list.__add__, numbers.tolist(), floats.tolist()))
-            written += len(each)
-        if written != count:
-            raise DataError(f"a collection needs {count} samples, got {written}")
-        content = {
-            "format": FORMAT,
-            "version": VERSION,
-            "samples": count,
-            "classes": list(classes),
-            "other_macs": _other_macs(price),
-            "stages": [
-                {name: np.asarray(value).tolist() for name, value in vars(s).items()}
-                for s in stages
-            ],
-        }
-        (made / "collection.json").write_text(json.dumps(content))
-
-
-@contextmanager
-def _appearing(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """Yields a folder whose files appear in another one at the end, or not at all."""
-    folder = Path(os.path.abspath(folder))  # which has a name, as "." has not
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"a collection needs a folder, got the file {folder}")
-    if folder.exists() and not overwrite:
-        raise DataError(f"{folder} exists; replace it with --overwrite")
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if not folder.exists():
-            partial.rename(folder)
-            return
-        # collection.json goes first and comes last: without it there is no collection.
-        for name in ("collection.json", "stage-*.npy", POSITIONS, *DERIVED):
-            for stale in folder.glob(name):
-                stale.unlink()
-        for path in sorted(partial.iterdir(), key=lambda p: p.suffix == ".json"):
-            path.replace(folder / path.name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _columns(
-    rows: Float[Tensor, "rows columns"],
-    stages: Sequence[StageEdges],
-    classes: Sequence[str],
-) -> list[np.ndarray]:
-    """Returns the weights of each stage, and then the columns, of ``sample_rows``."""
-    ends = np.cumsum([len(stage.edges) for stage in stages])
-    names = columns_of(classes)
-    if rows.shape[1] != ends[-1] + len(names):
-        raise DataError(
-            f"a collection of samples {'with' if classes else 'without'} classes needs "
-            f"{' '.join(names)} of each, got {rows.shape[1] - ends[-1]} numbers"
-        )
-    return list(np.split(rows.cpu().numpy(), ends, axis=1))
+    ends, names = np.cumsum([len(stage.edges) for stage in stages]), columns_of(classes)
+    parts = []
+    for each in rows:
+        *weights, known = np.split(each.cpu().numpy(), ends, axis=1)
+        if known.shape[1] != len(names):
+            raise DataError(
+                f"a collection of samples {'with' if classes else 'without'} classes "
+                f"needs {' '.join(names)} of each, got {known.shape[1]} numbers"
+            )
+        parts.append([*(array.astype(np.float32) for array in weights), known])
+    *arrays, known = map(np.concatenate, zip(*parts, strict=True))
+    return Collection(
+        stages,
+        tuple(arrays),
+        checked_columns(
+            dict(zip(names, known.T, strict=True)), len(classes), "a collection"
+        ),
+        tuple(classes),
+        _other_macs(price),
+    )
 
 
 def positions_of(
@@ -296,30 +196,25 @@ def positions_of(
 
     Args:
         batches: What the network was given, and the adjacency that it returned.
-        plans: The plan of each stage.
         vocabulary: The text of each token.
 
     Raises:
         DataError: If samples have different positions, or a token is not in the
             vocabulary.
     """
-    parts = [
-        [
-            _input_array(inputs),
-            *(
-                position_weights(matrix, plan).cpu().numpy()
-                for matrix, plan in zip(adjacency, plans, strict=True)
-            ),
-        ]
-        for inputs, adjacency in batches
-    ]
+    parts = []
+    for inputs, adjacency in batches:
+        kind = torch.float32 if inputs.is_floating_point() else torch.int64
+        pairs = zip(adjacency, plans, strict=True)
+        weights = [position_weights(*pair).cpu().numpy() for pair in pairs]
+        parts.append([inputs.detach().to("cpu", kind).numpy(), *weights])
     try:
-        inputs, *arrays = map(np.concatenate, zip(*parts, strict=True))
+        kept, *arrays = map(np.concatenate, zip(*parts, strict=True))
     except ValueError as error:
         raise DataError(
             f"all samples must have the same positions: {reason_of(error)}"
         ) from error
-    return Positions(tuple(arrays), inputs, tuple(vocabulary))
+    return Positions(tuple(arrays), kept, tuple(vocabulary))
 
 
 def edge_weights(matrix: Tensor, plan: StagePlan) -> Weights:
@@ -346,12 +241,6 @@ def position_weights(
     if values.ndim > 2:
         values = values.mean(2 if plan.channel_axis == 1 else -1)
     return values if values.shape[2:].numel() > 1 else values.flatten(1)
-
-
-def _input_array(inputs: Tensor) -> np.ndarray:
-    """Returns what a network was given: float32, or int64 where it is whole numbers."""
-    kind = torch.float32 if inputs.is_floating_point() else torch.int64
-    return inputs.detach().to("cpu", kind).numpy()
 
 
 def stage_adjacencies(

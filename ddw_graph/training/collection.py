@@ -1,8 +1,10 @@
 """Collections: the weight of every edge for every sample, in memory or in a folder.
 
-Reading them imports no torch; ``collecting`` writes them.
+Nothing here imports torch; ``collecting`` makes collections of what a network returned.
 """
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +17,7 @@ import networkx as nx
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import DataError, reason_of
 from ddw_graph.training.positions import NAME as POSITIONS
 from ddw_graph.training.positions import Positions
@@ -22,6 +25,9 @@ from ddw_graph.wiring import MAX_NODES
 
 FORMAT = "ddw_graph.collection"
 VERSION = 2
+
+DERIVED = ("edges.csv", "samples.parquet")
+"""Files that are made of a collection, which go when another one takes its place."""
 
 COLUMNS = ("label", "prediction", "loss", "expected_macs")
 """What is known of a sample besides its weights."""
@@ -64,12 +70,10 @@ class Collection:
     """The weights of every edge for every sample, and what is known of the samples.
 
     Args:
-        stages: The edges of each stage.
         arrays: The effective multipliers of each stage, ``(samples, edges)``, float32
             or float64; mapped from disk if the collection lies in a folder.
         columns: ``label`` and ``prediction`` (numbers of classes), ``loss`` and
             ``expected_macs`` of each sample, those that are known.
-        classes: The name of each class.
         other_macs: MACs that every sample takes: stem, entrances and exits, head.
         folder: Where the collection lies, with weights by position if there are any;
             None if it is in memory only.
@@ -149,6 +153,57 @@ class Collection:
                 f"{', '.join(self.columns) or 'none'}; {hint}"
             )
         return self.columns[name]
+
+    def write(self, folder: Path, *, overwrite: bool = False) -> None:
+        """Writes the collection into a folder, without weights by position.
+
+        ``stage-K.npy`` holds the effective multipliers, float32, ``(samples, edges)``;
+        ``samples.csv`` the columns; ``collection.json``, which comes last, the edges,
+        their MACs, and the classes. Other files of the folder stay.
+
+        Raises:
+            DataError: If the folder exists and is not to be replaced.
+        """
+        check_replaceable(folder, overwrite=overwrite)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("collection.json", "stage-*.npy", POSITIONS, *DERIVED):
+            for stale in folder.glob(name):
+                stale.unlink()
+        for place, array in enumerate(self.arrays):
+            file = io.BytesIO()
+            np.save(file, np.asarray(array, dtype="<f4"), allow_pickle=False)
+            write_bytes(weights_path(folder, place), [file.getvalue()], overwrite=True)
+        table = io.StringIO()
+        lines = csv.writer(table, lineterminator="\n")
+        lines.writerow(self.columns)
+        columns = [column.tolist() for column in self.columns.values()]
+        lines.writerows(zip(*columns, strict=True))
+        write_bytes(folder / "samples.csv", [table.getvalue().encode()], overwrite=True)
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "samples": self.samples,
+            "classes": self.classes,
+            "other_macs": self.other_macs,
+            "stages": [
+                {name: np.asarray(value).tolist() for name, value in vars(s).items()}
+                for s in self.stages
+            ],
+        }
+        text = json.dumps(content).encode()
+        write_bytes(folder / "collection.json", [text], overwrite=True)
+
+
+def check_replaceable(folder: Path, *, overwrite: bool) -> None:
+    """Checks that a collection may be written into a folder, before it is made.
+
+    Raises:
+        DataError: If the folder exists and is not to be replaced.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"a collection needs a folder, got the file {folder}")
+    if folder.exists() and not overwrite:
+        raise DataError(f"{folder} exists; replace it with --overwrite")
 
 
 def open_collection(folder: Path) -> Collection:

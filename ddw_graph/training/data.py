@@ -14,11 +14,16 @@ from ddw_graph.errors import DataError, reason_of
 from ddw_graph.training.bad_images import readable, warn
 from ddw_graph.training.data_source import TORCHVISION as TORCHVISION
 from ddw_graph.training.data_source import DataSource as DataSource
+from ddw_graph.training.folder import ImageFolder, digest_of
 from ddw_graph.training.image_data import ImageData as ImageData
 from ddw_graph.training.own_data import dataset_data as dataset_data
-from ddw_graph.training.shard_index import kept_index
-from ddw_graph.training.shards import ShardImages, class_names, shard_paths
-from ddw_graph.training.subsets import balanced, held_out, labels_of
+from ddw_graph.training.shards import (
+    ShardImages,
+    class_names,
+    shard_index,
+    shard_paths,
+)
+from ddw_graph.training.subsets import balanced, holdout_split, labels_of
 from ddw_graph.training.text_data import TextData as TextData
 from ddw_graph.training.text_data import load_text
 from ddw_graph.training.transform import Transform
@@ -42,7 +47,6 @@ def load_source(
     """Returns the data set of a source: ``ImageData``, or ``TextData``.
 
     Args:
-        source: Which, and from where.
         workers: Processes that look for images that cannot be read; 0 for this one.
         world: Processes that train together, which share that work.
 
@@ -52,9 +56,7 @@ def load_source(
     """
     name, root, skip = source.name, source.root, source.bad_images == "skip"
     if name == "text":
-        held = source.holdout or None
-        text = load_text(root, tokenizer=source.tokenizer, holdout=held)
-        return replace(text, epoch_tokens=source.epoch_tokens, source=source)
+        return load_text(source)
     if root is None:
         data = _embedded()
     elif name in TORCHVISION:
@@ -73,7 +75,7 @@ def load_source(
         if world.leads:
             warn(data.bad)
     if source.per_class or source.holdout:
-        data = _chosen(data, source.per_class or None, source.holdout or None)
+        data = _subset(data, source)
     return data
 
 
@@ -97,17 +99,22 @@ def load_data(
     torchvision's, below ``root``. ``folder`` is ``root/train`` and ``root/val`` (or
     ``root/test``), each with a folder of images for each class. ``shards`` are tar
     files ``root/train-000000.tar`` and ``root/val-000000.tar`` (or ``root/test-...``),
-    and so on. ``docs/data.md`` describes both. ``text`` is the file or the folder
-    ``root``, by default a text in the package; see ``load_text``.
+    and so on. ``docs/data.md`` describes both. ``text`` is the file ``root``, or the
+    files of a folder in the order of their paths, hidden ones left out; by default the
+    beginning of the Bible in the King James Version, in the package. Its last tenth is
+    tested on; or, of a folder with files or folders ``train`` and ``val`` (or
+    ``test``), these, with any suffix. Tokens are bytes, or those of a file of Hugging
+    Face's ``tokenizers``, which are kept in the user's cache.
 
     Args:
         name: One of ``DATA_SETS``.
         workers: Processes that look for images that cannot be read; 0 for this one.
         settings: Those of ``DataSource``: ``root``, ``image_size``, ``download``,
-            ``per_class``, ``holdout``, ``bad_images`` and ``tokenizer``.
+            ``per_class``, ``holdout``, ``bad_images``, ``epoch_tokens`` and
+            ``tokenizer``.
 
     Raises:
-        DataError: If the name is unknown, there are no such images, or not as many.
+        DataError: If the name is unknown, there are no such data, or not as many.
         LostError: If the system cannot read one now, for a reason that passes.
 
     Example:
@@ -156,8 +163,6 @@ def _channels_first(images: Any) -> Tensor:
 
 
 def _folder(root: Path, skip: bool) -> Files:
-    from ddw_graph.training.folder import ImageFolder, digest_of  # slow to import
-
     test = next((root / p for p in ("val", "test") if (root / p).is_dir()), None)
     if test is None or not (root / "train").is_dir():
         raise DataError(
@@ -182,7 +187,7 @@ def _shards(root: Path) -> Files:
             f"test-000000.tar), and those that follow, got {root}"
         )
     parts = [
-        kept_index(paths, root / f"{paths[0].name.partition('-')[0]}.index.npz")
+        shard_index(paths, root / f"{paths[0].name.partition('-')[0]}.index.npz")
         for paths in (train, val or test)
     ]
     classes = class_names(root)
@@ -202,26 +207,24 @@ def _shards(root: Path) -> Files:
     return first, other, classes, digest.hexdigest()
 
 
-def _chosen(data: ImageData, per_class: int | None, holdout: int | None) -> ImageData:
+def _subset(data: ImageData, source: DataSource) -> ImageData:
     """Returns the data with a part of the training images held out, and a subset."""
     labels, classes = labels_of(data.train), data.classes
     assert labels is not None
     train, test = torch.arange(len(labels)), data.test
     digest = sha256(data.digest.encode())
-    if holdout is not None:
-        train, held = held_out(labels, classes, holdout)
-        test = _some(data.train, held)
-        digest.update(b"held out" + held.numpy().tobytes())
-    if per_class is not None:
-        train = train[balanced(labels[train], classes, per_class)]
+    if source.holdout:
+        train, rest = holdout_split(labels, classes, source.holdout)
+        test = _some(data.train, rest)
+        digest.update(b"held out" + rest.numpy().tobytes())
+    if source.per_class:
+        train = train[balanced(labels[train], classes, source.per_class)]
     digest.update(b"trained on" + train.numpy().tobytes())
     return replace(
         data,
         train=_some(data.train, train),
         test=test,
         digest=digest.hexdigest()[:16],
-        per_class=per_class,
-        holdout=holdout,
     )
 
 

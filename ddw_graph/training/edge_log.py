@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -18,8 +18,7 @@ from ddw_graph.training.log import read_rows, write_rows
 NAME = "wiring.csv"
 
 
-@dataclass(frozen=True)
-class EdgeRow:
+class EdgeRow(NamedTuple):
     """Mean and standard deviation of an edge's weight over test samples in an epoch.
 
     Epochs and stages count from 1; the standard deviation is that of the population.
@@ -92,7 +91,7 @@ def write_edge_log(folder: Path, rows: Sequence[EdgeRow]) -> None:
         return
     before = read_edge_log(folder) if (folder / NAME).exists() else []
     kept = [row for row in before if row.epoch < rows[0].epoch]
-    write_rows(folder / NAME, [*map(vars, kept), *map(vars, rows)])
+    write_rows(folder / NAME, [row._asdict() for row in (*kept, *rows)])
 
 
 def read_edge_log(folder: Path) -> list[EdgeRow]:
@@ -107,22 +106,16 @@ def read_edge_log(folder: Path) -> list[EdgeRow]:
             f"{folder} must hold {NAME}, which runs write that have edges with weights"
         )
     try:
-        rows = [
-            EdgeRow(
-                int(row["epoch"]),
-                int(row["stage"]),
-                int(row["source"]),
-                int(row["target"]),
-                row["mean"],
-                row["std"],
-            )
-            for row in read_rows(path)
-        ]
+        values = [[row[name] for name in EdgeRow._fields] for row in read_rows(path)]
     except KeyError as error:
         raise RunError(f"{path} must be a whole log: it lacks {error}") from error
-    edges: dict[int, list[tuple[int, int, int]]] = {}
+    rows = [
+        EdgeRow(int(epoch), int(stage), int(source), int(target), mean, std)
+        for epoch, stage, source, target, mean, std in values
+    ]
+    edges: dict[int, list[tuple[int, ...]]] = {}
     for each in rows:
-        edges.setdefault(each.epoch, []).append((each.stage, each.source, each.target))
+        edges.setdefault(each.epoch, []).append(each[1:4])
     if list(edges) != sorted(edges) or len(set(map(tuple, edges.values()))) != 1:
         raise RunError(
             f"{path} must be a whole log of edges: its epochs do not have the same "

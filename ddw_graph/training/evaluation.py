@@ -18,7 +18,7 @@ from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import Output, outputs
 from ddw_graph.training.budget_term import mac_shares
-from ddw_graph.training.collecting import sample_rows, write_collection
+from ddw_graph.training.collecting import from_rows, sample_rows
 from ddw_graph.training.collection import columns_of
 from ddw_graph.training.edge_log import weight_sums, weighted_edges
 from ddw_graph.training.loading import batches, shares
@@ -52,10 +52,8 @@ def outputs_for(
 
     Args:
         network: The network, in evaluation mode while it computes.
-        samples: Samples and labels, in the order of the set.
+        samples: Samples and labels.
         batch_size: Samples of a batch; by default that of ``default_batch``.
-        workers: Processes that load samples.
-        world: The processes that share the batches.
         adjacency: See ``outputs``.
 
     Raises:
@@ -83,7 +81,6 @@ class Evaluation:
         top5_accuracy: Share of those whose class is among the five most probable ones.
         macs_share: Mean of the MACs that a sample's wiring asks for, as a share of
             those with every edge open.
-        samples: Number of samples.
         edges: The edges whose weights can change; see ``weighted_edges``.
         weights: Sums over samples of the weights of ``edges``, and of their squares,
             float64.
@@ -112,22 +109,20 @@ def evaluate(
     """Returns how a network does on samples, in evaluation mode.
 
     Args:
-        network: The network.
         samples: Images and classes, such as ``ImageData.test_inputs`` gives; or windows
             of a text and what follows each token.
         batch_size: Samples at a time; by default that of ``default_batch``.
-        workers: Processes that load samples.
         price: What the network costs; computed by default.
         world: The processes that evaluate, each its part of every batch.
         classes: Name of each class, for ``collection``.
-        collection: Folder in which the edge weights of each sample are kept; one that
-            is there is replaced. Several processes hold theirs until the end.
+        collection: Folder of the edge weights of each sample; one that is there is
+            replaced.
 
     Raises:
         DataError: If there is no sample, one cannot be read, or the loss is not finite.
     """
     batch_size = batch_size or default_batch(network)
-    found = outputs_for(
+    batch_outputs = outputs_for(
         network, samples, batch_size=batch_size, workers=workers, world=world
     )
     number: int = len(samples)  # type: ignore[arg-type]
@@ -141,7 +136,7 @@ def evaluate(
 
     def rows() -> Iterator[Tensor]:
         """Adds to the sums, and yields what a collection keeps of each batch."""
-        for output in found:
+        for output in batch_outputs:
             # Summed on the device: to read each value would be to wait for it.
             sums.add_(_sums(output, price))
             weights.add_(weight_sums(edges, output.adjacency))
@@ -157,20 +152,18 @@ def evaluate(
     kept: Iterable[Tensor] = rows()
     if collection is None or world.size > 1:
         kept = list(kept)
-    if collection is not None:
-        if world.size > 1:
-            places = shares(number, batch_size, world)
-            width = sum(len(stage.plan.edges) for stage in network.stages)
-            # Each process fills its own rows, if it has some, and the sum is the whole.
-            shape = number, width + len(columns_of(classes))
-            table = torch.zeros(shape, dtype=torch.float64, device=device)
-            for place, own in zip(places, kept, strict=True):
-                table[place.to(device)] = own
-            kept = [world.total(table)]
-        if world.leads:
-            write_collection(
-                collection, kept, network, price, classes, count=number, overwrite=True
-            )
+    if collection is not None and world.size > 1:
+        places = shares(number, batch_size, world)
+        width = sum(len(stage.plan.edges) for stage in network.stages)
+        # Each process fills its own rows, if it has some, and the sum is the whole.
+        shape = number, width + len(columns_of(classes))
+        table = torch.zeros(shape, dtype=torch.float64, device=device)
+        for place, own in zip(places, kept, strict=True):
+            table[place.to(device)] = own
+        kept = [world.total(table)]
+    if collection is not None and world.leads:
+        found = from_rows(kept, network, price, classes)
+        found.write(collection, overwrite=True)
     loss, correct, among, share, count = sums.tolist()
     return Evaluation(
         loss=loss / count,

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ddw_graph.errors import RunError, first_sentence
 from ddw_graph.settings import as_json, check_settings, setting
@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ddw_graph.training.world import World
-
-Module = TypeVar("Module")  # an nn.Module
-
-PRECISIONS = ("float32", "bfloat16", "float16")
-"""Types that the operations of a training step may have."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,7 @@ class Execution:
         "float32",
         "float32; or bfloat16 or float16 for torch's mixed precision, with a scaled "
         "loss for float16.",
-        PRECISIONS,
+        ("float32", "bfloat16", "float16"),
     )
     accumulate: int = setting(
         1,
@@ -75,21 +70,12 @@ class Execution:
             device.type, dtype=kind, enabled=self.precision != "float32"
         )
 
-    def set_layout(self, model: Module) -> Module:
-        """Returns a network with its weights laid out as asked for."""
-        import torch
-
-        if self.channels_last:
-            cast(Any, model).to(memory_format=torch.channels_last)
-        return model
-
     def to_network(self, batch: Any, network: "nn.Module") -> Any:
         """Returns a batch where a network is, in its type and in the layout asked for.
 
         Args:
             batch: Tensors, or lists, tuples and dicts of them. Integers keep their
                 type.
-            network: The network.
         """
         import torch
 
@@ -108,12 +94,6 @@ class Execution:
         if self.channels_last and batch.ndim == 4:
             batch = batch.contiguous(memory_format=torch.channels_last)
         return batch
-
-    def scaler(self, device: "torch.device") -> "torch.amp.GradScaler":
-        """Returns what scales the loss, or leaves it unchanged."""
-        import torch
-
-        return torch.amp.GradScaler(device.type, enabled=self.scales)
 
     def forward_of(self, model: "nn.Module", world: "World") -> "nn.Module":
         """Returns what computes a network in training: compiled, and distributed."""
@@ -173,7 +153,7 @@ class Execution:
 
 @contextmanager
 def _compiler_faults() -> Iterator[None]:
-    """Says in one line why torch could not compile, which it does at the first step.
+    """Reports in one line why torch could not compile, which is at the first step.
 
     Raises:
         RunError: If it could not.

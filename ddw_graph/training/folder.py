@@ -6,19 +6,23 @@ from functools import partial
 from hashlib import sha256
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from torchvision import datasets
+from torch.utils.data import Dataset
 
 from ddw_graph.errors import DataError
 from ddw_graph.training.pictures import composed, images_below, read_picture
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
-class ImageFolder(datasets.ImageFolder):  # type: ignore[misc]
-    """torchvision's ``ImageFolder``, with images read by ``read_picture``.
 
-    Names that begin with a dot count neither as classes nor as images. Names of classes
-    are composed (NFC), whatever the file system does.
+class ImageFolder(Dataset[tuple["Image", int]]):
+    """The images in the folders of a folder, one for each class, in RGB.
+
+    They are listed as torchvision's ``ImageFolder`` lists them, but names that begin
+    with a dot count neither as classes nor as images. Names of classes are composed
+    (NFC), whatever the file system does.
 
     Args:
         root: Holds a folder of images for each class.
@@ -29,48 +33,42 @@ class ImageFolder(datasets.ImageFolder):  # type: ignore[misc]
     """
 
     def __init__(self, root: Path) -> None:
-        self.rule = f"{root} must hold a folder of images for each class"
+        rule = f"{root} must hold a folder of images for each class"
         try:
-            super().__init__(root, loader=read_picture)
+            with os.scandir(root) as entries:
+                names = [e.name for e in entries if e.is_dir() and e.name[0] != "."]
+            names.sort(key=composed)
+            found = [images_below(root / name) for name in names]
         except OSError as error:
             raise DataError(
-                f"{self.rule}, got {error.filename}: {error.strerror}"
+                f"{rule}, got {error.filename}: {error.strerror}"
             ) from error
-
-    def find_classes(self, directory: Any) -> tuple[list[str], dict[str, int]]:
-        """Returns the names of the classes, and the number of each folder's class."""
-        with os.scandir(directory) as entries:
-            folders = [e.name for e in entries if e.is_dir() and e.name[0] != "."]
-        if not folders:
-            raise DataError(f"{self.rule}, got no folder")
-        folders.sort(key=composed)
-        classes = [composed(name) for name in folders]
-        for name, following in zip(classes, classes[1:], strict=False):
+        self.root, self.classes = root, [composed(name) for name in names]
+        if not names:
+            raise DataError(f"{rule}, got no folder")
+        for name, following in zip(self.classes, self.classes[1:], strict=False):
             if name == following:
                 raise DataError(
-                    f"{self.rule}, got two folders {name!r} that differ only in "
-                    "composed and decomposed letters; put their images into one"
+                    f"{rule}, got two folders {name!r} that differ only in composed "
+                    "and decomposed letters; put their images into one"
                 )
-        return classes, {folder: place for place, folder in enumerate(folders)}
-
-    @staticmethod
-    def make_dataset(
-        directory: Any, class_to_idx: dict[str, int], *_: Any, **__: Any
-    ) -> list[tuple[str, int]]:
-        """Returns the path and the class of each image, class by class."""
-        samples: list[tuple[str, int]] = []
-        empty: list[str] = []
-        for name, label in class_to_idx.items():
-            found = images_below(os.path.join(directory, name))
-            samples += [(path, label) for path in found]
-            empty += [] if found else [name]
+        empty = [name for name, images in zip(names, found, strict=True) if not images]
         if empty:
             more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
-            raise DataError(
-                f"{directory} must hold a folder of images for each class, got none "
-                f"of {empty[0]!r}{more}"
-            )
-        return samples
+            raise DataError(f"{rule}, got none of {empty[0]!r}{more}")
+        self.samples = [
+            (path, label) for label, images in enumerate(found) for path in images
+        ]
+        self.targets = [label for _, label in self.samples]
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple["Image", int]:
+        """Returns an image and its class."""
+        path, label = self.samples[index]
+        return read_picture(path), label
 
 
 def digest_of(folders: Iterable[ImageFolder], *, skip: bool) -> str:
@@ -79,7 +77,6 @@ def digest_of(folders: Iterable[ImageFolder], *, skip: bool) -> str:
     Reading every image would take minutes.
 
     Args:
-        folders: The folders.
         skip: Whether a file that cannot be looked at, such as a link to nowhere, counts
             as well.
 

@@ -7,9 +7,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.augmentation import Augmentation
+from ddw_graph.nn.cost import NetworkCost, cost
+from ddw_graph.nn.network import Network
 from ddw_graph.training.bad_images import BadImage
 from ddw_graph.training.data_source import DataSource
+from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.transform import Inputs, Transform
 
 
@@ -22,16 +24,10 @@ class ImageData:
 
     Args:
         name: Its name; a data set of the library has one of ``DATA_SETS``.
-        train: Images to train on.
-        test: Images to test on.
         classes: Name of each class.
-        channels: Channels of an image.
         image_size: Height and width of an image, pixels.
         digest: Tells data of the same name apart.
         transform: What images go through; None if tensors go to the network unchanged.
-        per_class: Images of each class that were chosen to train on; None for all.
-        holdout: Training images that were held out and are tested on; None where the
-            set's own test images are.
         bad: Images that cannot be read and were left out.
         source: How to load it again; None for your own data sets.
 
@@ -47,8 +43,6 @@ class ImageData:
     image_size: int
     digest: str
     transform: Transform | None
-    per_class: int | None = None
-    holdout: int | None = None
     bad: tuple[BadImage, ...] = ()
     source: DataSource | None = None
 
@@ -70,23 +64,28 @@ class ImageData:
         parts: Any = self.train, self.test
         return len(parts[0]), len(parts[1])
 
-    def train_inputs(
-        self, augmentation: Augmentation | None = None
-    ) -> Dataset[tuple[Tensor, Any]]:
+    def train_inputs(self, recipe: Recipe | None = None) -> Dataset[tuple[Tensor, Any]]:
         """Returns the training images as the network sees them, with their classes.
 
         Args:
-            augmentation: What is done to them; None for nothing. It draws from torch's
-                global generator: see ``training_batches``.
+            recipe: Says how they are augmented; None for not at all. What is drawn
+                comes from torch's global generator: see ``training_batches``.
 
         Raises:
             DataError: If images are to be augmented that do not have 8 bits.
         """
-        return Inputs(self.train, self.transform, augmentation, **self._checks())
+        augment = recipe if recipe is not None and recipe.augment else None
+        return self._inputs(self.train, augment)
 
     def test_inputs(self) -> Dataset[tuple[Tensor, Any]]:
         """Returns the test images as the network sees them, with their classes."""
-        return Inputs(self.test, self.transform, **self._checks())
+        return self._inputs(self.test)
+
+    def _inputs(self, images: Dataset[Any], augment: Recipe | None = None) -> Inputs:
+        shape = (self.channels, self.image_size, self.image_size)
+        return Inputs(
+            images, self.transform, augment, classes=len(self.classes), shape=shape
+        )
 
     def inputs(self, split: str, network: Any = None) -> Dataset[tuple[Tensor, Any]]:
         """Returns the images of a split as the network sees them, with their classes.
@@ -96,11 +95,6 @@ class ImageData:
             network: Not used: images are the same for all.
         """
         return self.test_inputs() if split == "test" else self.train_inputs()
-
-    def _checks(self) -> dict[str, Any]:
-        size = self.image_size
-        shape = (self.channels, size, size)
-        return {"classes": len(self.classes), "shape": shape}
 
     def with_transform(self, transform: Transform) -> "ImageData":
         """Returns the images to be transformed otherwise, such as those of a run."""
@@ -119,16 +113,14 @@ class ImageData:
             "image_size": self.image_size,
         }
 
+    def cost(self, network: Network) -> NetworkCost:
+        """Returns what a network costs for an image."""
+        return cost(network, self.image_size)
+
     def as_dict(self) -> dict[str, Any]:
         """Returns what identifies this data, ready for JSON."""
-        train, test = self.sizes
-        skips = self.source is not None and self.source.bad_images == "skip"
-        chosen = {
-            "per_class": self.per_class,
-            "holdout": self.holdout,
-            "bad_images": len(self.bad) if self.bad or skips else None,
-        }
-        return {
+        (train, test), source = self.sizes, self.source
+        found: dict[str, Any] = {
             "name": self.name,
             "image_size": self.image_size,
             "classes": list(self.classes),
@@ -136,5 +128,10 @@ class ImageData:
             "test": test,
             "digest": self.digest,
             "transform": None if self.transform is None else self.transform.as_dict(),
-            **{name: value for name, value in chosen.items() if value is not None},
         }
+        if source is not None:
+            chosen = {"per_class": source.per_class, "holdout": source.holdout}
+            found |= {name: value for name, value in chosen.items() if value}
+            if source.bad_images == "skip":
+                found["bad_images"] = len(self.bad)
+        return found

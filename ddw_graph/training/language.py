@@ -42,11 +42,6 @@ class Language(Prediction):
         """The windows to train on."""
         return self.data.train_windows(self.network.context)
 
-    @cached_property
-    def test(self) -> Dataset[Any]:
-        """The windows to test on."""
-        return self.data.inputs("test", self.network)
-
     def check(self, execution: Execution) -> None:
         """Checks that the network reads this text, and that the recipe is for texts.
 
@@ -54,7 +49,17 @@ class Language(Prediction):
             DataError: If the network is no language model, or of another vocabulary.
             RunError: If a value of the recipe is for images.
         """
-        check_reads(self.network, self.data)
+        network, data = self.network, self.data
+        if not isinstance(network, LanguageModel):
+            raise DataError(
+                "a text needs a language model, such as gpt_tiny, got a "
+                f"{type(network).__name__} for images"
+            )
+        if network.vocabulary != data.vocabulary:
+            raise DataError(
+                f"the network has a vocabulary of {network.vocabulary} tokens, the "
+                f"{data.name} {data.vocabulary}"
+            )
         for name in OF_IMAGES:
             value = getattr(self.recipe, name)
             if value not in (False, 0.0, None):
@@ -100,21 +105,3 @@ class Language(Prediction):
         names = ("test_perplexity", "test_bits_per_byte")
         own = {name: history[-1][name] for name in names}
         return super().result(network, history) | own
-
-
-def check_reads(network: Any, data: TextData) -> None:
-    """Checks that a network is a language model of a text's vocabulary.
-
-    Raises:
-        DataError: If it is not.
-    """
-    if not isinstance(network, LanguageModel):
-        raise DataError(
-            "a text needs a language model, such as gpt_tiny, got a "
-            f"{type(network).__name__} for images"
-        )
-    if network.vocabulary != data.vocabulary:
-        raise DataError(
-            f"the network has a vocabulary of {network.vocabulary} tokens, the text "
-            f"{data.name} {data.vocabulary}"
-        )

@@ -61,19 +61,13 @@ def train(
         data: The images or the text, such as ``load_data`` returns; or two data sets,
             to train and to test on, of pairs of an image and its class; see
             ``dataset_data``.
-        recipe: The recipe.
         seed: Fixes order, augmentation, dropout and DropPath. The initial weights are
             those of ``network``.
         folder: A new or empty folder, or, with ``resume``, that of the same run.
         resume: Whether a run that is there is resumed; a finished one is not repeated.
-        device: Where to train.
         workers: Processes that load samples.
-        listeners: Called after each step and epoch.
-        execution: How steps are computed.
-        world: The processes that train together; all of them call this, and the first
-            writes.
-        checkpoint_steps: Steps of an epoch after which a checkpoint is written, in
-            addition to the one after each epoch.
+        world: The processes that train together; all of them call this.
+        checkpoint_steps: See ``Training``.
 
     Raises:
         RunError: If the folder holds something else, the loss is not finite, the recipe
@@ -204,7 +198,7 @@ def new_network(
     """Returns a network for images or a text, its weights drawn from a seed.
 
     Args:
-        data: The images or the text.
+        data: The images or the text, which fix settings such as the classes.
         recipe: How it will be trained: with a budget, edges are ``CLOSING_EDGES`` where
             the settings name none.
         model: Its name; by default that of a small network for such data.
@@ -215,29 +209,20 @@ def new_network(
         if data.task == "language":
             raise RunError(f"budget is for images, got {recipe.budget} for a text")
         settings.setdefault("edges", CLOSING_EDGES)
-    name = model or TASKS[data.task].default_model
+    name, fixed = model or TASKS[data.task].default_model, data.network_settings()
+    # Most networks take images of any size.
+    if not has_setting(name, "image_size"):
+        fixed.pop("image_size", None)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        network: Network = create_model(
-            name, seed=seed, **{**settings_for(name, data), **settings}
-        )
+        network: Network = create_model(name, seed=seed, **{**fixed, **settings})
     return network
-
-
-def settings_for(model: str, data: ImageData | TextData) -> dict[str, Any]:
-    """Returns the settings of a network that its data fix, such as its classes."""
-    settings = data.network_settings()
-    # Most networks take images of any size.
-    if not has_setting(model, "image_size"):
-        settings.pop("image_size", None)
-    return settings
 
 
 def started_network(path: Path, *, seed: int, **settings: Any) -> Network:
     """Returns the network of a run or of a saved file to train further.
 
     Args:
-        path: The run's folder, or the file.
         seed: Fixes what rewiring draws.
         settings: ``wiring``, ``edges``, ``node`` or ``drop_path`` of ``rewire``, which
             rewires the network; without any, it is unchanged.

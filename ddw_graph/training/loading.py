@@ -58,10 +58,8 @@ def batches(
     the first has its first samples, and so on. Empty shares are left out.
 
     Args:
-        dataset: The data set, such as ``ImageData.test_inputs``.
         batch_size: Samples in a batch, those of all processes.
         workers: Processes that load; 0 for this one.
-        world: The processes that share the batches.
         pin: Whether to pin batches, so that a GPU copies them while it computes.
         collate: Makes a batch of samples; torch's ``default_collate`` by default.
 
@@ -93,10 +91,8 @@ def training_batches(
     as many batches. ``batch_sizes`` has the sizes of those of all processes.
 
     Args:
-        dataset: The data set, such as ``ImageData.train_inputs``. If it has a method
-            ``order``, that returns the order for a key.
+        dataset: If it has a method ``order``, that returns the order for a key.
         batch_size: See ``batches``, as for all that is not explained here.
-        key: The random numbers of the epoch.
         fewest: Samples that each process needs. Where a share has fewer, the first
             samples of the whole batch follow behind it.
         start: Batches to skip; their samples are not loaded.

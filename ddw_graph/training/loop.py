@@ -28,7 +28,7 @@ from ddw_graph.training.task import Evaluating, Task
 from ddw_graph.training.world import World
 
 
-@runtime_checkable
+@runtime_checkable  # as checks of types at run time need
 class Listener(Protocol):
     """An object whose methods are called as training proceeds."""
 
@@ -44,13 +44,9 @@ class Training:
     """A training: a task with everything that its steps need.
 
     Args:
-        task: What is trained.
         seed: Fixes order, augmentation, dropout and DropPath: torch's global generator
             is seeded at each step.
         folder: Where checkpoints and the log go; every process must see it.
-        execution: How steps are computed.
-        world: The processes that train together.
-        listeners: Called after each step and epoch.
         workers: Processes that load data.
         checkpoint_steps: Steps of an epoch after which a checkpoint is written, in
             addition to the one after each epoch.
@@ -115,7 +111,8 @@ def fit(training: Training) -> list[Row]:
         DataError: If a sample cannot be read.
     """
     task, world = training.task, training.world
-    training.execution.set_layout(task.network)
+    if training.execution.channels_last:
+        task.network.to(memory_format=torch.channels_last)
     state = training.state
     devices = [training.device] if training.device.type == "cuda" else []
     with (
@@ -140,18 +137,13 @@ def train_epoch(training: Training, forward: nn.Module) -> float:
 
     The sums of a step are read during the next one, so that a GPU never waits for them.
     """
-    task, recipe, state, world = (
-        training.task,
-        training.recipe,
-        training.state,
-        training.world,
-    )
+    task, state, world = training.task, training.state, training.world
     key, sizes = Key(training.seed, state.epoch), training.sizes
     task.network.train()
     data = Waits(
         training_batches(
             task.train,
-            recipe.batch_size,
+            training.recipe.batch_size,
             key,
             fewest=task.fewest,
             start=state.step,
@@ -182,8 +174,8 @@ def train_epoch(training: Training, forward: nn.Module) -> float:
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value.detach().double()
         reading.next(step, sums)
-        made = state.epoch * len(sizes) + step
-        rate = recipe.learning_rate_at(made, len(sizes) * recipe.epochs)
+        done, steps = state.epoch * len(sizes) + step, len(sizes)
+        rate = training.recipe.learning_rate_at(done, steps * training.recipe.epochs)
         state.update(rate)
         state.update_average(len(sizes) - step - 1)
         every = training.checkpoint_steps
@@ -229,10 +221,11 @@ class _Reading:
         sums = dict(zip(names, values.tolist(), strict=True))
         objective = sums.pop("objective")
         if not math.isfinite(objective):
-            raise _diverged(
-                state, f"the loss is {objective}", f"step {step + 1} of {steps}"
-            )
-        state.add({**sums, "samples": training.sizes[step]})
+            place = f"step {step + 1} of {steps}"
+            raise _diverged(state, f"the loss is {objective}", place)
+        sums["samples"] = training.sizes[step]
+        for name, value in sums.items():
+            state.tally[name] = state.tally.get(name, 0.0) + value
         seconds, waited = self.before
         state.tally["seconds"] = seconds + time.perf_counter() - self.began
         state.tally["waited"] = waited + self.data.seconds
@@ -328,12 +321,9 @@ def _evaluated(training: Training) -> Row:
     # The last step of an epoch can diverge too, and no loss follows that shows it.
     if not state.is_finite():
         raise _diverged(state, "a weight or statistic is not", "the last step")
+    last = state.epoch + 1 == training.recipe.epochs
     now = Evaluating(
-        epoch=state.epoch + 1,
-        last=state.epoch + 1 == training.recipe.epochs,
-        folder=training.folder.path,
-        world=world,
-        workers=training.workers,
+        state.epoch + 1, last, training.folder.path, world, training.workers
     )
     row = training.task.evaluate(state.evaluated, now)
     if not all(map(math.isfinite, row.values())):

@@ -29,8 +29,6 @@ def dataset_data(
     statistics of the training images, which are all read once for that.
 
     Args:
-        train: Samples to train on.
-        test: Samples to test on.
         name: What runs call them.
         classes: Name of each class; by default those of ``train.classes``, or their
             numbers, for which all labels are read once.
@@ -46,8 +44,7 @@ def dataset_data(
         >>> data.classes, data.image_size
         (('0', '1'), 8)
     """
-    first = _image(train, name)
-    other = _image(test, name)
+    first, other = _image(train, name), _image(test, name)
     if (other.dtype, other.shape) != (first.dtype, first.shape):
         raise DataError(
             f"images of {name} must be all alike, got {other.dtype} "

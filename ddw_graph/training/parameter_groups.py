@@ -19,7 +19,7 @@ NORMALISATIONS = (
 def parameter_groups(model: nn.Module, recipe: BaseRecipe) -> list[dict[str, Any]]:
     """Returns the parameters that train, in groups for an optimizer.
 
-    Edge weights say which of their parameters take no weight decay, and how their
+    Edge weights list which of their parameters take no weight decay, and how their
     learning rate scales. Thresholds, router biases and edge logits take none: it would
     pull them toward an edge weight that nobody chose. With AdamW, neither do vectors.
     Parameters of normalisation are a group of their own where the recipe has a weight

@@ -33,7 +33,7 @@ PASSING = {
     *(errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNABORTED),
     *(errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN),
 }
-"""Errors of the system that say nothing about a file: it may well be read later."""
+"""Errors of the system that pass: the file may well be whole."""
 
 
 class UnreadableError(DataError):
@@ -77,7 +77,7 @@ def picture(name: str, content: Callable[[], bytes]) -> "Image":
     """Returns the image in some bytes as ``read_picture``; errors call it by a name."""
     try:
         return decoded(content())
-    except MemoryError:  # says nothing about the image
+    except MemoryError:  # has nothing to do with the image
         raise
     except Exception as error:  # a damaged file can make Pillow raise anything
         if isinstance(error, OSError) and error.errno in PASSING:
@@ -89,7 +89,7 @@ def picture(name: str, content: Callable[[], bytes]) -> "Image":
 
 
 def decoded(content: bytes, *, upright: bool = True) -> "Image":
-    """Returns the image in the bytes of a file, in RGB; upright as its EXIF says.
+    """Returns the image in the bytes of a file, in RGB; upright by its EXIF.
 
     Raises:
         Exception: If a side is more than ``MOST_LONG`` times the other, or whatever
@@ -119,7 +119,7 @@ def decoded(content: bytes, *, upright: bool = True) -> "Image":
                 ImageOps.exif_transpose(file, in_place=True)
         except MemoryError:
             raise
-        except Exception:  # damaged EXIF says nothing about the pixels
+        except Exception:  # damaged EXIF leaves the pixels whole
             pass
         return file.convert("RGB")
 

@@ -90,7 +90,6 @@ class Positions:
         """Returns those in a collection's folder; reading them runs no code.
 
         Args:
-            folder: The collection's.
             edges: The number of edges of each stage.
             samples: The number of samples of the collection.
 
@@ -103,24 +102,21 @@ class Positions:
                 path.open("rb") as content,
                 np.load(content, allow_pickle=False) as file,
             ):
-                inputs = file["inputs"]
-                texts: Any = json.loads(file["vocabulary"].tobytes())
-                arrays = [file[f"stage-{place + 1}"] for place in range(len(edges))]
-                fits = set(file.files) == {
-                    *("inputs", "vocabulary"),
-                    *(f"stage-{place + 1}" for place in range(len(edges))),
-                }
+                found = dict(file)
+            inputs = found.pop("inputs")
+            texts: Any = json.loads(found.pop("vocabulary").tobytes())
             "".join(texts).encode()  # a lone surrogate is no text
-            shapes = [array.shape[:2] for array in arrays]
-            fits = fits and shapes == [(len(inputs), count) for count in edges]
-            kinds = {array.dtype for array in arrays}
+            wanted = {
+                f"stage-{place}": ((len(inputs), count), np.float32)
+                for place, count in enumerate(edges, start=1)
+            }
             if (
-                not (fits and 0 < len(inputs) <= samples and inputs.ndim > 1)
-                or kinds != {np.dtype(np.float32)}
+                {k: (each.shape[:2], each.dtype) for k, each in found.items()} != wanted
+                or not (0 < len(inputs) <= samples and inputs.ndim > 1)
                 or inputs.dtype not in (np.float32, np.int64)
             ):
                 raise ValueError("its arrays do not fit the collection")
-            return cls(tuple(arrays), inputs, tuple(texts))
+            return cls(tuple(found[name] for name in wanted), inputs, tuple(texts))
         except Exception as error:  # a damaged file can make the reader raise anything
             raise DataError(
                 f"{path} must hold weights by position: {reason_of(error)}; remove it, "

@@ -1,13 +1,12 @@
 """What the tasks of networks have in common: cost, evaluation, result."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from torch.utils.data import Dataset
 
-from ddw_graph.nn.cost import NetworkCost, cost
+from ddw_graph.nn.cost import NetworkCost
 from ddw_graph.nn.network import Network
 from ddw_graph.training.edge_log import edge_rows, write_edge_log
 from ddw_graph.training.evaluation import evaluate
@@ -32,20 +31,21 @@ class Prediction(Task):
         self.data: Any = data
         self.bad = data.bad
 
-    @property
-    @abstractmethod
+    @cached_property
     def test(self) -> Dataset[Any]:
-        """The samples to test on."""
+        """The samples to test on, as the network sees them."""
+        samples: Dataset[Any] = self.data.inputs("test", self.network)
+        return samples
 
     @cached_property
     def price(self) -> NetworkCost:
         """What the network costs."""
-        return cost(self.network, self.data.image_size)
+        price: NetworkCost = self.data.cost(self.network)
+        return price
 
     def data_dict(self) -> dict[str, Any]:
         """Returns what identifies the data, ready for JSON."""
-        identity: dict[str, Any] = self.data.as_dict()
-        return identity
+        return dict(self.data.as_dict())
 
     def notes(self) -> dict[str, Any]:
         """Returns where the data come from."""

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ddw_graph.errors import RunError
@@ -12,6 +12,17 @@ OPTIMIZERS = ("sgd", "adamw")
 
 SCHEDULES = ("cosine", "step")
 """How the learning rate falls after the warm-up."""
+
+NEEDS = {
+    "augment": ("trivial_augment", "rand_augment", "random_erasing"),
+    "schedule=step": ("gamma", "step_epochs"),
+    "ema_decay": ("ema_interval",),
+    "budget": ("budget_weight",),
+}
+"""What must be on for settings to have an effect: without it they keep their default.
+
+Settings have their effect or are refused: nothing is turned on here.
+"""
 
 
 @dataclass(frozen=True)
@@ -155,21 +166,28 @@ class Recipe(BaseRecipe):
 
     def rules(self) -> list[tuple[str, str, bool]]:
         """Returns the rules between values: name, rule, and whether it holds."""
-        erases = bool(self.random_erasing)
-        drawn = self.rand_augment is not None
+        on = {
+            "augment": self.augment,
+            "schedule=step": self.schedule == "step",
+            "ema_decay": self.ema_decay > 0,
+            "budget": self.budget is not None,
+        }
+        defaults = {each.name: each.default for each in fields(self)}
         return [
             *super().rules(),
-            # Settings do as they say or are refused: augment is not turned on here.
-            (
-                "trivial_augment",
-                "False without augment",
-                self.augment or not self.trivial_augment,
+            *(
+                (
+                    name,
+                    f"{defaults[name]} without {needed}",
+                    on[needed] or getattr(self, name) == defaults[name],
+                )
+                for needed, names in NEEDS.items()
+                for name in names
             ),
-            ("random_erasing", "0 without augment", self.augment or not erases),
             (
                 "rand_augment",
-                "None without augment, or with trivial_augment",
-                not drawn or (self.augment and not self.trivial_augment),
+                "None with trivial_augment",
+                self.rand_augment is None or not self.trivial_augment,
             ),
         ]
 
@@ -188,7 +206,7 @@ class Recipe(BaseRecipe):
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
         if self.schedule == "step":
-            # An epoch that a fraction of the warm-up begins in is not counted.
+            # An epoch that ends within the warm-up, or holds its end, does not count.
             epoch = step * self.epochs // steps - math.ceil(self.warmup_epochs)
             return self.learning_rate * self.gamma ** (
                 max(0, epoch) // self.step_epochs
@@ -292,9 +310,8 @@ arXiv:2005.14165, appendix B.
 """
 
 
-def default_recipe(data: str | None) -> str:
-    """Returns the name of the preset for a data set, where none is named."""
-    return "language" if data == "text" else "small"
+DEFAULT_RECIPES = {"classification": "small", "language": "language"}
+"""The name of the preset of a task where none is named."""
 
 
 def recipe_named(name: str, **changes: Any) -> Recipe:

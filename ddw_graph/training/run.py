@@ -3,14 +3,12 @@
 import math
 import os
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ddw_graph.errors import (
     DataError,
@@ -29,7 +27,7 @@ from ddw_graph.training.edge_log import EdgeRow, read_edge_log
 from ddw_graph.training.log import Row, read_log
 from ddw_graph.training.run_folder import RunFolder, file_digest, read_json
 from ddw_graph.training.state import load_weights
-from ddw_graph.training.text_data import TextData, decode, encode, tokenizer_of
+from ddw_graph.training.text_data import Tokenizer
 from ddw_graph.training.transform import Transform
 
 PREDICTION = (
@@ -40,7 +38,7 @@ NUMBERS = {
     "classification": PREDICTION,
     "language": (*PREDICTION, "test_perplexity", "test_bits_per_byte"),
 }
-"""Numbers that the result of a task has, besides those of every task."""
+"""Numbers that the result of a task has besides ``epochs`` and ``train_loss``."""
 
 
 class Run:
@@ -111,8 +109,7 @@ class Run:
     @property
     def image_size(self) -> int:
         """Height and width of its images, pixels."""
-        size: int = self._data["image_size"]
-        return size
+        return int(self._data["image_size"])
 
     @property
     def transform(self) -> Transform | None:
@@ -126,23 +123,22 @@ class Run:
         values = self._content.get("source")
         return None if values is None else DataSource.from_dict(values)
 
-    def data(self, source: DataSource | None = None) -> Any:
-        """Returns its images or its text, or those of another source; see ``adapt``.
+    def data(self) -> Any:
+        """Returns its images or its text; for others see ``adapt``.
 
         Raises:
-            RunError: If the run's images were in memory, and no others are given.
+            RunError: If the run's images were in memory.
             DataError: If they cannot be read, or do not fit the run.
         """
-        source = source or self.source
-        if source is None:
+        if self.source is None:
             raise RunError(
                 f"{self.path} was trained on images in memory, {self._data['name']!r}, "
                 "which no command can read; give others, or use ddw_graph.analysis"
             )
-        return self.adapt(load_source(source))
+        return self.adapt(load_source(self.source))
 
-    def tokenizer(self) -> tuple[Callable[[str], Tensor], Callable[[Tensor], str]]:
-        """Returns functions that make tokens of a text, and a text of tokens.
+    def tokenizer(self) -> Tokenizer:
+        """Returns what makes tokens of a text, and a text of tokens.
 
         Raises:
             RunError: If this is no run of a language model.
@@ -155,10 +151,10 @@ class Run:
             )
         wanted = self.config["data"].get("tokenizer")
         path = self.source.tokenizer if wanted and self.source else None
-        encoder = tokenizer_of(path)
-        if path is not None and file_digest(path)[:16] != wanted:
+        tokenizer = Tokenizer(path)
+        if path is not None and tokenizer.digest[:16] != wanted:
             raise DataError(f"{path} must be the tokenizer of {self.path}, got another")
-        return partial(encode, encoder), partial(decode, encoder)
+        return tokenizer
 
     def adapt(self, data: Any) -> Any:
         """Returns images to be transformed as those that this run was trained on.
@@ -175,7 +171,7 @@ class Run:
                 f"{self.path} is a run of the task {self.config.get('task')}, got data "
                 f"for {data.task}"
             )
-        if isinstance(data, TextData):
+        if data.task == "language":
             vocabulary = self.config["data"].get("vocabulary")
             if data.vocabulary != vocabulary:
                 raise DataError(
@@ -189,15 +185,11 @@ class Run:
                 f"of {data.name}: {', '.join(self.classes[:5])} ..."
             )
         channels = self.model_config.get("in_channels")
-        transform = self.transform
+        transform, own = self.transform, data.transform
         if transform is not None:
-            asked = data.source is not None and data.source.image_size is not None
-            if asked and data.transform is not None:
-                transform = replace(
-                    transform,
-                    image_size=data.image_size,
-                    resize=data.transform.resize,
-                )
+            if own is not None and data.source and data.source.image_size is not None:
+                size = data.image_size
+                transform = replace(transform, image_size=size, resize=own.resize)
             data = data.with_transform(transform)
         if channels != data.channels:
             raise DataError(
@@ -229,8 +221,7 @@ class Run:
                 f"{path} must hold numbers, epochs and model_sha256; restore it from "
                 "a copy, or remove it and train again from the start with --resume"
             )
-        found: dict[str, Any] = result
-        return found
+        return dict(result)
 
     @property
     def log(self) -> list[Row]:
@@ -326,7 +317,7 @@ def _is_result(result: Any, task: Any) -> bool:
         and result.get("total_macs") != 0
         and all(
             value is None
-            or isinstance(value, str | bool | int)
+            or isinstance(value, str | int)
             or (isinstance(value, float) and math.isfinite(value))
             for value in result.values()
         )

@@ -36,7 +36,8 @@ class TrainingState:
             self.optimizer = torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum)
         decay = recipe.ema_decay
         self.average = moving_average(network, decay) if decay else None
-        self.scaler = execution.scaler(next(network.parameters()).device)
+        kind, scales = next(network.parameters()).device.type, execution.scales
+        self.scaler = torch.amp.GradScaler(kind, enabled=scales)
         self.history: list[Row] = []
         self.step = 0
         self.tally: dict[str, float] = {}
@@ -74,16 +75,10 @@ class TrainingState:
             # some of the first weights for long.
             self.average.n_averaged.zero_()
 
-    def add(self, sums: Mapping[str, float]) -> None:
-        """Adds sums to those of the epoch."""
-        for name, value in sums.items():
-            self.tally[name] = self.tally.get(name, 0.0) + value
-
     def end_epoch(self, row: Row) -> None:
         """Adds an epoch's line to the log, and begins the next epoch."""
         self.history.append(row)
-        self.step = 0
-        self.tally = {}
+        self.step, self.tally = 0, {}
 
     def as_dict(self) -> dict[str, Any]:
         """Returns all of it, as tensors, numbers and text."""

@@ -60,7 +60,7 @@ def own_order(dataset: Dataset[Any], key: Key) -> Int[Tensor, " images"] | None:
     return order[order >= 0]
 
 
-def held_out(
+def holdout_split(
     labels: Int[Tensor, " images"], classes: Sequence[str], holdout: int
 ) -> tuple[Int[Tensor, " rest"], Int[Tensor, " held"]]:
     """Returns which images stay to train on, and which are held out.
@@ -71,7 +71,7 @@ def held_out(
         DataError: If classes cannot share as many, or one would have none left.
 
     Example:
-        >>> rest, held = held_out(torch.tensor([0, 0, 1, 1]), ["cat", "dog"], 2)
+        >>> rest, held = holdout_split(torch.tensor([0, 0, 1, 1]), ["cat", "dog"], 2)
         >>> len(rest), sorted(torch.tensor([0, 0, 1, 1])[held].tolist())
         (2, [0, 1])
     """

@@ -40,7 +40,6 @@ class Task(ABC):
 
     Args:
         network: What is trained, with a ``config``; on the device where it trains.
-        recipe: How it is trained.
     """
 
     name: str

@@ -1,9 +1,9 @@
 """The log of a training for TensorBoard."""
 
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ddw_graph.errors import RunError
 from ddw_graph.training.log import Row
@@ -15,25 +15,22 @@ LOG_STEPS = 50
 """Steps of a training between two losses of single steps."""
 
 
-class TensorBoard:
+class TensorBoard(AbstractContextManager["TensorBoard"]):
     """Writes losses of steps and the log of epochs as scalars; a ``Listener``.
 
-    ``step/loss`` is the loss of every ``every``-th step, over steps of the whole
+    ``step/loss`` is the loss of every ``LOG_STEPS``-th step, over steps of the whole
     training. Each column of the log, such as ``train/loss`` and ``test/loss``, is over
     epochs. A resumed run replaces the steps after its last checkpoint.
 
     Args:
         folder: Where the events go; made with the first of them, since a run begins in
             an empty folder.
-        every: Steps between two losses of single steps.
 
     Raises:
-        RunError: If TensorBoard is not installed, or ``every`` is below 1.
+        RunError: If TensorBoard is not installed.
     """
 
-    def __init__(self, folder: Path, *, every: int = LOG_STEPS) -> None:
-        if every < 1:
-            raise RunError(f"log_steps must be at least 1, got {every}")
+    def __init__(self, folder: Path) -> None:
         try:
             with warnings.catch_warnings(action="ignore"):
                 from torch.utils.tensorboard import SummaryWriter
@@ -42,20 +39,10 @@ class TensorBoard:
                 "TensorBoard is an extra: pip install 'ddw_graph[tensorboard]'"
             ) from error
         self.folder = folder
-        self.every = every
         self._make: type[SummaryWriter] = SummaryWriter
         self._made: SummaryWriter | None = None
 
-    def __enter__(self) -> "TensorBoard":
-        """Returns itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *failure: Any) -> None:
         """Writes what is left, also where the training failed."""
         if self._made is not None:
             self._made.close()
@@ -64,7 +51,7 @@ class TensorBoard:
         """Writes the loss of a step, if it is its turn."""
         made = (epoch - 1) * steps + step
         writer = self._writer(purge_step=made)
-        if made % self.every == 0:
+        if made % LOG_STEPS == 0:
             writer.add_scalar("step/loss", loss, made)
 
     def epoch(self, row: Row) -> None:

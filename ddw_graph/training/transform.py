@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from ddw_graph.errors import DataError
-from ddw_graph.training.augmentation import Augmentation
 from ddw_graph.training.keys import Key
+from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.subsets import own_order
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ class Transform:
         channels: 1 for grey, 3 for RGB; others for tensors only.
         image_size: Height and width after cropping, pixels.
         resize: Short side after resizing, pixels.
-        mean: Mean of each channel.
-        std: Standard deviation of each channel.
         crop: Whether training takes random resized crops; otherwise it shifts images by
             up to an eighth of their size.
 
@@ -127,30 +125,31 @@ class Transform:
         """
         return self._normalised(self._fitted(image))
 
-    def augmented(self, augmentation: Augmentation) -> Callable[[Any], Tensor]:
+    def augmentation(self, recipe: Recipe) -> Callable[[Any], Tensor]:
         """Returns what an image goes through in training.
 
-        It is cropped or shifted and flipped, changed as ``augmentation`` says, and
+        It is cropped or shifted and flipped, changed as the recipe asks, and
         normalised. What is drawn comes from torch's global generator.
         """
         from torchvision.transforms import InterpolationMode, v2  # slow to import
 
-        steps: list[Callable[[Any], Any]] = [self._fitted, self._moved]
+        steps: list[Callable[[Any], Any]] = [self._fitted, self._shifted]
         if self.crop:
             crop = v2.RandomResizedCrop(self.image_size)
             steps = [self._coloured, crop, v2.RandomHorizontalFlip()]
         # torchvision's reference asks for this; its default is the nearest pixel.
         smooth = InterpolationMode.BILINEAR
-        if augmentation.trivial_augment:
+        if recipe.trivial_augment:
             steps.append(v2.TrivialAugmentWide(interpolation=smooth))
-        if augmentation.rand_augment is not None:
-            magnitude = augmentation.rand_augment
-            steps.append(v2.RandAugment(magnitude=magnitude, interpolation=smooth))
+        if recipe.rand_augment is not None:
+            steps.append(
+                v2.RandAugment(magnitude=recipe.rand_augment, interpolation=smooth)
+            )
         steps.append(self._normalised)
-        if augmentation.random_erasing:
-            steps.append(v2.RandomErasing(p=augmentation.random_erasing))
-        changed: Callable[[Any], Tensor] = v2.Compose(steps)
-        return changed
+        if recipe.random_erasing:
+            steps.append(v2.RandomErasing(p=recipe.random_erasing))
+        composed: Callable[[Any], Tensor] = v2.Compose(steps)
+        return composed
 
     def _coloured(self, image: "Image | Tensor") -> "Image | Tensor":
         """Returns an image in grey or RGB, as the network takes it."""
@@ -161,9 +160,9 @@ class Transform:
             raise DataError(f"images must have {self.channels} channels, got {found}")
         from torchvision.transforms import v2  # slow to import
 
-        changed: Image | Tensor
-        changed = (v2.Grayscale() if self.channels == 1 else v2.RGB())(image)
-        return changed
+        converted: Image | Tensor
+        converted = (v2.Grayscale() if self.channels == 1 else v2.RGB())(image)
+        return converted
 
     def _fitted(self, image: "Image | Tensor") -> "Image | Tensor":
         """Returns the centre of an image."""
@@ -177,7 +176,7 @@ class Transform:
         centre: Image | Tensor = functional.center_crop(resized, [size, size])
         return centre
 
-    def _moved(self, image: "Image | Tensor") -> Tensor:
+    def _shifted(self, image: "Image | Tensor") -> Tensor:
         """Returns an image flipped by chance, and shifted over a black border.
 
         torchvision's ``RandomCrop`` and ``RandomHorizontalFlip`` do the same; with them
@@ -220,24 +219,24 @@ class Inputs(Dataset[tuple[Tensor, Any]]):
     Args:
         dataset: Images and labels.
         transform: What an image of 8 bits goes through; None leaves images unchanged.
-        augmentation: What is done to training images; None for none.
+        augment: The recipe whose augmentation images get; None for none.
         classes: Number of classes, to check labels.
         shape: Shape that every image must have.
 
     Raises:
-        DataError: If images of another kind are to be augmented.
+        DataError: If images without a transform are to be augmented.
     """
 
     def __init__(
         self,
         dataset: Dataset[Any],
         transform: Transform | None,
-        augmentation: Augmentation | None = None,
+        augment: Recipe | None = None,
         *,
         classes: int | None = None,
         shape: tuple[int, int, int] | None = None,
     ) -> None:
-        if transform is None and augmentation is not None:
+        if transform is None and augment is not None:
             raise DataError(
                 "augment needs 8-bit images, got a data set whose tensors go to the "
                 "network unchanged: augment them in the data set itself"
@@ -245,11 +244,11 @@ class Inputs(Dataset[tuple[Tensor, Any]]):
         self.dataset = dataset
         self.classes, self.shape = classes, shape
         self.transform: Callable[[Any], Tensor] | None = transform
-        if transform is not None and augmentation is not None:
-            self.transform = transform.augmented(augmentation)
+        if transform is not None and augment is not None:
+            self.transform = transform.augmentation(augment)
         # Pixels in memory are normalised in one go, and need no random numbers: a small
         # image takes a quarter of the time in evaluation, a sixth in training.
-        self.at_once = isinstance(dataset, TensorDataset) and augmentation is None
+        self.at_once = isinstance(dataset, TensorDataset) and augment is None
 
     def __len__(self) -> int:
         """Returns the number of images."""

@@ -108,7 +108,6 @@ def joined(
         size: How many there must be; None for however many were started.
         device: Where each computes, which decides between NCCL and gloo.
         timeout: Seconds to wait for another process.
-        environment: The launcher's variables.
 
     Raises:
         RunError: If there are more or fewer than asked for, or they do not find each
@@ -160,7 +159,7 @@ def _meet(world: World, address: str, device: str, timeout: float) -> None:
             world_size=world.size,
             timeout=timedelta(seconds=timeout),
         )
-    except ValueError as error:  # of what the launcher says, not of who answers
+    except ValueError as error:  # of the launcher's variables, not of who answers
         reason = str(error).splitlines()[0]
         raise RunError(
             "MASTER_ADDR and MASTER_PORT must be where the processes meet, got "

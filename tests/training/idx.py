@@ -1,4 +1,4 @@
-"""Fashion-MNIST in its own format, of images of one's own."""
+"""Fashion-MNIST in its own format, of your own images."""
 
 import struct
 from collections.abc import Mapping

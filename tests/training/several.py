@@ -68,7 +68,7 @@ def assert_near(
 
 
 class Pid:
-    """Leaves a file that tells of the process and how far it is."""
+    """Keeps the number of the process and its last step in a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -113,11 +113,11 @@ def wait_for_step(folder: Path, count: int, epoch: int, step: int) -> list[int]:
     until = time.monotonic() + 120
     while time.monotonic() < until:
         files = rank_files(folder, count)
-        told = [f.read_text().split() if f.exists() else [] for f in files]
-        if all(len(t) == 3 and (int(t[1]), int(t[2])) >= (epoch, step) for t in told):
-            return [int(t[0]) for t in told]
+        found = [f.read_text().split() if f.exists() else [] for f in files]
+        if all(len(t) == 3 and (int(t[1]), int(t[2])) >= (epoch, step) for t in found):
+            return [int(t[0]) for t in found]
         time.sleep(0.01)
-    raise AssertionError(f"no training after two minutes: {told}")
+    raise AssertionError(f"no training after two minutes: {found}")
 
 
 def main() -> None:

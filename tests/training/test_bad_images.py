@@ -3,19 +3,18 @@
 import errno
 import io
 import logging
-import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from torch import distributed
 
 from ddw_graph import create_model
-from ddw_graph.errors import DataError, LostError, UserError
+from ddw_graph.errors import DataError, LostError
 from ddw_graph.training.bad_images import BadImage, readable, warn, write_bad_images
-from ddw_graph.training.data import DataSource, load_data, load_source
+from ddw_graph.training.data import load_data
 from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import train
 from ddw_graph.training.loading import batches
@@ -25,7 +24,7 @@ from ddw_graph.training.run import Run
 from ddw_graph.training.subsets import labels_of
 from ddw_graph.training.world import World
 from tests.training.photographs import image_folder, members, shard, shards
-from tests.training.runs import Stop, StopAt
+from tests.training.runs import Stop, StopAt, same
 
 CUT, TEXT, EMPTY = "train/a/003.jpg", "train/b/001.jpg", "val/b/000.jpg"
 
@@ -60,12 +59,15 @@ def test_they_are_named_counted_and_left_out(
     assert all(bad.reason and "\n" not in bad.reason for bad in data.bad)
     assert caplog.messages == [f"{b.name} is left out: {b.reason}" for b in data.bad]
     assert data.sizes == (16, 5) and data.as_dict()["bad_images"] == 3
-    left = [index for index in range(18) if index not in (3, 10)]
     plain = damaged(root).train_inputs()
+    left = [index for index in range(18) if index not in (3, 10)]
     for place, index in enumerate(left):
         image, label = data.train_inputs()[place]
         assert torch.equal(image, plain[index][0]) and label == plain[index][1]
-    assert sum(len(x) for x, _ in batches(data.test_inputs(), 2)) == 5
+    some = damaged(root, bad_images="skip", per_class=5, holdout=6)
+    for part, each in ((some.train, 5), (some.test, 3)):
+        labels = labels_of(part)
+        assert labels is not None and torch.bincount(labels).tolist() == [each] * 2
 
 
 def test_without_any_skipping_changes_nothing_but_the_count(tmp_path: Path) -> None:
@@ -74,15 +76,6 @@ def test_without_any_skipping_changes_nothing_but_the_count(tmp_path: Path) -> N
         load_data("folder", root=tmp_path, bad_images=kind) for kind in ("fail", "skip")
     )
     assert skipping.as_dict() == plain.as_dict() | {"bad_images": 0}
-    assert type(skipping.train) is type(plain.train)
-
-
-def test_subsets_are_chosen_of_what_is_left(tmp_path: Path) -> None:
-    data = damaged(tmp_path / "d", bad_images="skip", per_class=5, holdout=6)
-    for part, each in ((data.train, 5), (data.test, 3)):
-        labels = labels_of(part)
-        assert labels is not None and torch.bincount(labels).tolist() == [each] * 2
-    assert sum(len(x) for x, _ in batches(data.train_inputs(), 4)) == 10
 
 
 def test_they_are_left_out_of_shards(tmp_path: Path) -> None:
@@ -95,7 +88,7 @@ def test_they_are_left_out_of_shards(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_error_that_passes_says_nothing_about_the_image(
+def test_an_error_that_passes_ends_the_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     def stale(*arguments: object) -> bytes:
@@ -107,69 +100,48 @@ def test_an_error_that_passes_says_nothing_about_the_image(
         load_data("folder", root=tmp_path, bad_images="skip", workers=workers)
 
 
-@pytest.mark.parametrize("split", ["train", "val"])
-def test_a_set_without_any_readable_image_is_an_error(
-    tmp_path: Path, split: str
-) -> None:
-    for path in (image_folder(tmp_path, each=2) / split).glob("*/*.jpg"):
+def test_a_set_without_any_readable_image_is_an_error(tmp_path: Path) -> None:
+    for path in (image_folder(tmp_path, each=2) / "val").glob("*/*.jpg"):
         path.write_bytes(b"")
     with pytest.raises(DataError, match="one image must be readable, got 4 that are"):
         load_data("folder", root=tmp_path, bad_images="skip")
 
 
-def shared(
-    monkeypatch: pytest.MonkeyPatch, source: DataSource, size: int
-) -> list[ImageData | UserError]:
-    """Returns what processes find that share the work, as threads here."""
-    told: list[Any] = [None] * size
-    found: list[Any] = [None] * size
-    barrier = threading.Barrier(size)
-    ranks = threading.local()
+@dataclass(frozen=True)
+class Sharing(World):
+    """One of two processes that run one after another."""
 
-    def gather(shares: list[Any], own: Any) -> None:
-        told[ranks.own] = own
-        barrier.wait()
-        shares[:] = told
-        barrier.wait()
+    values: dict[int, Any] = field(default_factory=dict)
 
-    def load(rank: int) -> None:
-        ranks.own = rank
-        try:
-            found[rank] = load_source(source, world=World(rank, size))
-        except UserError as error:
-            found[rank] = error
-
-    monkeypatch.setattr(distributed, "all_gather_object", gather)
-    threads = [threading.Thread(target=load, args=(rank,)) for rank in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
+    def gather(self, value: Any) -> list[Any]:
+        self.values[self.rank] = value
+        return list(self.values.values())
 
 
 def test_processes_share_the_work_and_what_they_find(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = damaged(tmp_path / "d", bad_images="skip")
-    caplog.clear()
-    source = DataSource("folder", tmp_path / "d", 16, bad_images="skip")
-    first, second = shared(monkeypatch, source, 2)
-    assert isinstance(first, ImageData) and isinstance(second, ImageData)
-    assert first.bad == second.bad == alone.bad and len(caplog.messages) == 3
-    assert first.as_dict() == second.as_dict() == alone.as_dict()
+    images = damaged(tmp_path / "d").train
+    _, alone = readable(images)
+    values: dict[int, Any] = {}
+    first, second = (Sharing(rank, 2, values=values) for rank in range(2))
+    readable(images, world=first)
+    assert 0 < len(values[0]) < len(alone) == 2
+    for world in (second, first):
+        left, bad = readable(images, world=world)
+        assert bad == alone and len(left) == 16  # type: ignore[arg-type]
+
     # An error in one of them is one in all of them.
-    broken = str(tmp_path / "d/train/a/000.jpg")
-    inner = ImageFiles.__getitem__
-
     def stale(path: str) -> object:
-        if path == broken:
-            raise LostError("not now")
-        return inner(ImageFiles([path]), 0)[0]
+        raise LostError("not now")
 
-    monkeypatch.setattr("ddw_graph.training.folder.read_picture", stale)
-    errors = shared(monkeypatch, source, 2)
-    assert [str(error) for error in errors] == ["not now"] * 2
+    values.clear()
+    readable(images, world=first)
+    with monkeypatch.context() as patched, pytest.raises(LostError, match="not now"):
+        patched.setattr("ddw_graph.training.folder.read_picture", stale)
+        readable(images, world=second)
+    with pytest.raises(LostError, match="not now"):
+        readable(images, world=first)
 
 
 def test_they_are_named_in_a_file_and_never_obeyed_by_a_terminal(
@@ -177,17 +149,14 @@ def test_they_are_named_in_a_file_and_never_obeyed_by_a_terminal(
 ) -> None:
     images = BadImage("a\x1b[2J", "x, y"), BadImage("b\udcff", "z")
     warn(images)
-    assert caplog.messages == [
-        r"a\x1b[2J is left out: x, y",
-        r"b\udcff is left out: z",
-    ]
+    names = [r"a\x1b[2J", r"b\udcff"]
+    assert [each.partition(" is left out")[0] for each in caplog.messages] == names
     write_bad_images(tmp_path, images)
     text = (tmp_path / "bad_images.csv").read_text()
     assert text == 'name,reason\na\\x1b[2J,"x, y"\nb\\udcff,z\n'
-    write_bad_images(tmp_path / "nowhere", [])
 
 
-def saved(image: Image.Image) -> bytes:
+def png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
@@ -197,8 +166,8 @@ def saved(image: Image.Image) -> bytes:
     ("content", "reason"),
     [
         # Resized by its short side it would fill the memory.
-        (saved(Image.new("RGB", (1, 101))), "at most 100 times the other, got 1x101"),
-        (saved(Image.new("I;16", (9, 9))), "a channel must have 8 bits, got"),
+        (png(Image.new("RGB", (1, 101))), "at most 100 times the other, got 1x101"),
+        (png(Image.new("I;16", (9, 9))), "a channel must have 8 bits, got"),
         # Pillow would start another program to draw PostScript.
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n", "none of JPEG"),
     ],
@@ -206,7 +175,7 @@ def saved(image: Image.Image) -> bytes:
 def test_what_is_not_read_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
     bad, good = tmp_path / "0.jpg", tmp_path / "1.jpg"
     bad.write_bytes(content)
-    good.write_bytes(saved(Image.new("RGB", (1, 100))))
+    good.write_bytes(png(Image.new("RGB", (1, 100))))
     left, images = readable(ImageFiles([str(bad), str(good)]))
     assert len(left) == 1 and images[0].name == str(bad)  # type: ignore[arg-type]
     assert reason in images[0].reason
@@ -214,9 +183,8 @@ def test_what_is_not_read_is_named(tmp_path: Path, content: bytes, reason: str) 
 
 def test_a_run_names_them_and_resumes_without_them(tmp_path: Path) -> None:
     data = damaged(tmp_path / "d", bad_images="skip")
-    network = create_model(
-        "randwire_tiny", wiring="complete", n=2, channels=4, num_classes=2
-    )
+    sizes: Any = {"wiring": "complete", "n": 2, "channels": 4, "num_classes": 2}
+    network = create_model("randwire_tiny", **sizes)
     recipe = recipe_named("small", epochs=2, batch_size=5)
     whole = train(network, data, recipe, seed=0, folder=tmp_path / "whole")
     lines = (tmp_path / "whole" / "bad_images.csv").read_text().splitlines()
@@ -229,6 +197,5 @@ def test_a_run_names_them_and_resumes_without_them(tmp_path: Path) -> None:
     # As another process would resume it: the images are found again.
     again = damaged(tmp_path / "d", bad_images="skip")
     resumed = train(network, again, recipe, seed=0, folder=cut, resume=True)
-    one, other = (run.network().state_dict() for run in (whole, resumed))
-    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert same(*(run.network().state_dict() for run in (whole, resumed)))
     assert Run(cut).data().sizes == (16, 5)

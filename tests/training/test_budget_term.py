@@ -14,11 +14,9 @@ from ddw_graph.errors import RunError
 from ddw_graph.models import from_config
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.budget_term import CLOSING_EDGES, budget_term, mac_shares
 from ddw_graph.training.evaluation import evaluate
-from ddw_graph.training.loading import batches
-from ddw_graph.training.recipe import Recipe, recipe_named
+from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.run import Run
 from tests.training.runs import run
 from tests.training.small import small_config, small_data
@@ -26,9 +24,9 @@ from tests.training.small import small_config, small_data
 HALF = recipe_named("small", epochs=15, batch_size=8, router_lr=3.0, budget=0.5)
 
 
-def closing(edges: str = CLOSING_EDGES, **changes: Any) -> Network:
+def closing(**changes: Any) -> Network:
     """Returns a small network of which some edges are closed."""
-    model = from_config(small_config(edges, **changes))
+    model = from_config(small_config(CLOSING_EDGES, **changes))
     for stage in model.stages:
         threshold = stage.weights.get_parameter("threshold")
         torch.nn.init.uniform_(threshold, 0.3, 0.9)
@@ -38,7 +36,7 @@ def closing(edges: str = CLOSING_EDGES, **changes: Any) -> Network:
     return model
 
 
-def counted(price: NetworkCost, adjacency: list[torch.Tensor], sample: int) -> int:
+def naive_macs(price: NetworkCost, adjacency: list[torch.Tensor], sample: int) -> int:
     """Returns what a sample asks for, added up edge by edge and node by node."""
     total = price.parts[0].total_macs + price.parts[-1].total_macs
     for work, matrix in zip(price.work, adjacency, strict=True):
@@ -63,12 +61,11 @@ def test_the_value_is_the_count_with_and_without_a_gradient(
     model = closing(wiring=wiring, n=3, seed=seed).train(training)
     price = cost(model, 8)
     _, adjacency = model(torch.randn(5, 1, 8, 8), return_adjacency=True)
-    assert adjacency[0].requires_grad
     expected = price.expected_macs(adjacency)
     without = price.expected_macs([matrix.detach() for matrix in adjacency])
     assert expected.requires_grad and not without.requires_grad
     assert torch.equal(expected, without)
-    assert expected.tolist() == [counted(price, adjacency, b) for b in range(5)]
+    assert expected.tolist() == [naive_macs(price, adjacency, b) for b in range(5)]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -88,7 +85,7 @@ def test_the_gradient_is_that_of_edges_and_of_the_nodes_that_hang_on_them() -> N
     _, adjacency = model(torch.randn(3, 3, 16, 16), return_adjacency=True)
     matrices = [matrix.detach() for matrix in adjacency]
     first = matrices[0]
-    first[1, 2, 0] = 0  # node 2 of the second sample hears node 1 alone
+    first[1, 2, 0] = 0  # node 2 of the second sample has one input, node 1
     first[2, 2] = first[2, :, 2] = 0  # that of the third is dead
     first[0, 3, 1] = -0.5  # the size of a weight opens, not its sign
     first.requires_grad_()
@@ -97,8 +94,7 @@ def test_the_gradient_is_that_of_edges_and_of_the_nodes_that_hang_on_them() -> N
     own = dict(zip(work.plan.edges, work.edges, strict=True))
     node = work.nodes[2]
     assert first.grad is not None
-    found = first.grad[:, 2, :2].tolist()
-    assert found == [
+    assert first.grad[:, 2, :2].tolist() == [
         [own[0, 2] + node / 2, own[1, 2] + node / 2],
         [own[0, 2], own[1, 2] + node],
         [own[0, 2] + node / 2, own[1, 2] + node / 2],
@@ -113,7 +109,7 @@ def test_the_term_moves_every_router_and_threshold_toward_the_budget(
     model = from_config(small_config(CLOSING_EDGES)).train()
     price = cost(model, 8)
     if budget == 1:
-        for stage in model.stages:  # the middle node hears nothing
+        for stage in model.stages:  # the middle node has no open input
             stage.weights.get_parameter("threshold").data[1] = 2
     _, adjacency = model(torch.randn(6, 1, 8, 8), return_adjacency=True)
     shares = mac_shares(price, adjacency)
@@ -125,78 +121,41 @@ def test_the_term_moves_every_router_and_threshold_toward_the_budget(
             assert (-sign * parameter.grad > 0).all(), name
         elif ".routers." in name and name.endswith("bias"):
             assert parameter.grad is not None
-            # A dead node's own edges are closed whatever its router says.
+            # A dead node's own edges are closed whatever its router returns.
             dead = budget == 1 and ".routers.2." in name
             assert dead or (sign * parameter.grad > 0).all(), name
 
 
-def test_the_term_is_the_squared_distance_of_the_mean() -> None:
-    shares = torch.tensor([0.2, 0.6, 1.0])
-    assert budget_term(shares, 0.5).item() == pytest.approx(0.01)
-    assert budget_term(shares, 0.6).item() == pytest.approx(0)
-
-
-@pytest.mark.parametrize(
-    ("edges", "told"),
-    [
-        ("fixed", "fixed"),
-        ("learned", "learned"),
-        ("dynamic", "dynamic"),
-        ("dynamic:gate=eq5", "dynamic:gate=eq5"),
-    ],
-)
+@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic:gate=eq5"])
 def test_edges_that_do_not_close_in_training_cannot_keep_a_budget(
-    tmp_path: Path, edges: str, told: str
+    tmp_path: Path, edges: str
 ) -> None:
-    with pytest.raises(RunError, match=f"dynamic with gate=hard, got {told}$"):
+    with pytest.raises(RunError, match=f"dynamic with gate=hard, got {edges}$"):
         run(tmp_path / "a", config=small_config(edges), recipe=HALF)
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"budget": 0.0}, r"budget must be in \(0, 1\], got 0.0"),
-        ({"budget": 1.5}, r"budget must be in \(0, 1\], got 1.5"),
-        ({"budget": float("nan")}, r"budget must be in \(0, 1\], got nan"),
-        ({"budget_weight": -1.0}, "budget_weight must be finite and at least 0"),
-        ({"budget_weight": float("inf")}, "budget_weight must be finite and at lea"),
-    ],
-)
-def test_names_the_value_that_it_rejects(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(RunError, match=message):
-        Recipe(**changes)
-
-
 @pytest.mark.full
-def test_training_reaches_its_budget_and_learns(tmp_path: Path) -> None:
-    config, data = small_config(CLOSING_EDGES, n=6), small_data()
-    strict = replace(HALF, budget_weight=100.0)
-    shares = {}
-    for budget in (0.5, 1.0):
-        folder = tmp_path / str(budget)
-        recipe = replace(strict, budget=budget)
-        result = run(folder, config=config, data=data, recipe=recipe, seed=2)
-        assert result["test_accuracy"] > 0.8
-        shares[budget] = result["expected_macs"] / result["total_macs"]
-        model = Run(folder).network()
-        (output,) = outputs(model, batches(data.test_inputs(), 24))
-        expected = cost(model, 8).expected_macs(output.adjacency)
-        assert result["expected_macs"] == pytest.approx(expected.mean().item())
-        last = Run(folder).log[-1]
-        assert last["test_macs_share"] == pytest.approx(shares[budget])
-    assert shares[0.5] == pytest.approx(0.5, abs=0.05)
-    assert shares[1.0] == pytest.approx(1.0, abs=0.01)
+@pytest.mark.parametrize(("budget", "away"), [(0.5, 0.05), (1.0, 0.01)])
+def test_training_reaches_its_budget_and_learns(
+    tmp_path: Path, budget: float, away: float
+) -> None:
+    config, recipe = small_config(CLOSING_EDGES, n=6), replace(HALF, budget=budget)
+    recipe = replace(recipe, budget_weight=100.0)
+    folder = tmp_path / "run"
+    result = run(folder, config=config, data=small_data(), recipe=recipe, seed=2)
+    assert result["test_accuracy"] > 0.8
+    share = result["expected_macs"] / result["total_macs"]
+    assert share == pytest.approx(budget, abs=away)
 
 
-def test_the_log_tells_shares_and_the_loss_without_the_term(tmp_path: Path) -> None:
+def test_the_log_has_shares_and_the_loss_without_the_term(tmp_path: Path) -> None:
     # So slow that each step meets the same weights.
     still = replace(HALF, epochs=1, learning_rate=1e-12)
-    config = small_config(CLOSING_EDGES)
     rows = []
     for name, weight in (("a", 0.0), ("b", 1e3)):
         recipe = replace(still, budget_weight=weight)
-        run(tmp_path / name, config=config, recipe=recipe)
+        run(tmp_path / name, config=small_config(CLOSING_EDGES), recipe=recipe)
         (row,) = Run(tmp_path / name).log
         rows.append(row | {"data_seconds": 0, "train_seconds": 0})
     assert rows[0] == rows[1]

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -31,49 +30,32 @@ def test_a_lock_is_held_once_and_seen_by_others(tmp_path: Path) -> None:
         pass
 
 
+FORKS = """
+import os, sys, time
+from pathlib import Path
+from ddw_graph.training.lock import lock
+
+with lock(Path(sys.argv[1])) as taken:
+    child = os.fork()
+    if child:
+        print(taken, child, flush=True)
+    time.sleep(60)
+"""
+
+
 @pytest.mark.full
-def test_a_dead_process_holds_no_lock(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    assert not is_locked(path)
-    code = (
-        "import sys, time; from pathlib import Path;"
-        "from ddw_graph.training.lock import lock\n"
-        "with lock(Path(sys.argv[1])) as taken:\n"
-        "  print(taken, flush=True); time.sleep(99)"
-    )
-    command = [sys.executable, "-c", code, str(path)]
+def test_a_dead_process_holds_no_lock_nor_does_its_child(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORKS, str(tmp_path / "lock")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "True\n"
-        assert is_locked(path)
-        with lock(path) as taken:
-            assert not taken
-        process.kill()
-        process.wait()
-    assert not is_locked(path)
-    with lock(path) as taken:
-        assert taken and is_locked(path)
-
-
-@pytest.mark.full
-def test_a_forked_process_that_outlives_its_parent_holds_no_lock(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "lock"
-    begun, says = os.pipe()
-    with lock(path) as taken:
-        child = os.fork()
-        if child == 0:
-            os.write(says, b".")
-            time.sleep(60)
-            os._exit(0)
-        os.read(begun, 1)
-        assert taken and is_locked(path)
-    try:
-        assert not is_locked(path)
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        taken, child = process.stdout.readline().split()
+        try:
+            assert taken == "True" and is_locked(tmp_path / "lock")
+            process.kill()
+            process.wait()
+            assert not is_locked(tmp_path / "lock")
+        finally:
+            os.kill(int(child), signal.SIGKILL)
 
 
 def test_a_file_system_without_locks_gives_a_warning(

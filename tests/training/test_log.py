@@ -1,29 +1,30 @@
-"""A log is the same in each of its forms, and a damaged one is named."""
+"""Logs are read as they were written, by every listener alike; damage is named."""
 
 import builtins
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ddw_graph.errors import RunError
+from ddw_graph.nn.outputs import outputs
+from ddw_graph.training.edge_log import read_edge_log, write_edge_log
+from ddw_graph.training.loading import batches
 from ddw_graph.training.log import Row, read_log
-from ddw_graph.training.loop import Listener
 from ddw_graph.training.recipe import recipe_named
+from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.tensorboard import TensorBoard
 from tests.training.runs import run
+from tests.training.small import small_config, small_data
 
 CURVES = ("train_loss", "test_loss", "train_accuracy", "test_accuracy")
 
 
-def row(epoch: int, **more: float) -> Row:
-    values = {name: epoch / 7 + place for place, name in enumerate(CURVES)}
-    return {"epoch": epoch, **values, **more}
-
-
 def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
-    history = [row(1), row(2, train_macs_share=0.5)]
+    first = {"epoch": 1, **{name: 1 / 7 + k for k, name in enumerate(CURVES)}}
+    history = [first, first | {"epoch": 2, "train_macs_share": 0.5}]
     RunFolder(tmp_path).write_log(history)
     assert read_log(tmp_path) == history
 
@@ -34,85 +35,127 @@ def test_a_log_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("", "epoch or more, got none"),
         ("epoch,train_loss\n", "epoch or more, got none"),
         ("epoch,test_loss\n1,0.5\n", "it lacks train_loss"),
-        ("epoch,{}\n2,1,1,1,1\n", "do not count from 1"),
         ("epoch,{}\n1,1,1,1,1\n1,1,1,1,1\n", "do not count from 1"),
         ("epoch,{}\n1,1,1,nan,1\n", "not finite"),
-        ("epoch,{}\n1,1,1,x,1\n", "could not convert string"),
         ("epoch,{}\n1,1,1", "must be a whole log"),
         ("epoch,{}\n1,1,1,1,1,9\n", "must be a whole log"),
         ("epoch,{}\n1,1,1,1,\udcff\n", "must be a whole log"),
+        (None, "must hold log.csv"),
     ],
 )
-def test_a_damaged_log_is_named(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "log.csv"
-    filled = text.replace("{}", ",".join(CURVES))
-    path.write_bytes(filled.encode(errors="surrogateescape"))
+def test_a_damaged_log_is_named(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        filled = text.replace("{}", ",".join(CURVES))
+        (tmp_path / "log.csv").write_bytes(filled.encode(errors="surrogateescape"))
     with pytest.raises(RunError, match=message) as caught:
         read_log(tmp_path)
-    assert str(path) in str(caught.value)
-    path.unlink()
-    with pytest.raises(RunError, match="must hold log.csv"):
-        read_log(tmp_path)
+    assert str(tmp_path) in str(caught.value)
 
 
-class Heard:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "epoch,stage\n1,1\n",
+        "{}1,1,0\n",
+        "{}1,1,0,1,nan,0\n",
+        "{}1,1,0,1,0.5,0\n2,1,0,1,0.5,0\n2,1,0,2,0.5,0\n",
+        "{}2,1,0,1,0.5,0\n1,1,0,1,0.5,0\n",
+    ],
+)
+def test_a_damaged_log_of_edges_is_named(tmp_path: Path, text: str) -> None:
+    header = "epoch,stage,source,target,mean,std\n"
+    (tmp_path / "wiring.csv").write_text(text.format(header))
+    with pytest.raises(RunError, match="wiring.csv must be a whole log"):
+        read_edge_log(tmp_path)
+
+
+@pytest.mark.parametrize("edges", ["dynamic:bias=0,router_std=1", "learned", "fixed"])
+def test_the_log_of_edges_is_the_adjacency_after_each_epoch(
+    tmp_path: Path, edges: str
+) -> None:
+    run(tmp_path / "a", config=small_config(edges))
+    if edges == "fixed":
+        with pytest.raises(RunError, match="must hold wiring.csv"):
+            read_edge_log(tmp_path / "a")
+        return
+    rows = read_edge_log(tmp_path / "a")
+    assert [row.epoch for row in rows] == [1] * 30 + [2] * 30
+    images = batches(small_data(24, 12).test_inputs(), 12)
+    (output,) = outputs(Run(tmp_path / "a").network(), images)
+    for row in rows[30:]:
+        weights = output.adjacency[row.stage - 1][:, row.target, row.source].double()
+        assert row.mean == pytest.approx(weights.mean().item(), rel=1e-5)
+        std = weights.std(correction=0).item()
+        assert row.std == pytest.approx(std, rel=1e-3, abs=1e-6)
+    assert (np.mean([row.std for row in rows]) > 1e-3) == (edges != "learned")
+
+
+def test_a_resumed_run_has_each_epoch_of_edges_once(
+    whole: Path, unfinished: Path
+) -> None:
+    # As if it had ended between the log of edges and the checkpoint.
+    ahead = [row._replace(epoch=2, mean=0.5) for row in read_edge_log(whole)[:30]]
+    write_edge_log(unfinished, ahead)
+    run(unfinished, resume=True)
+    found = (unfinished / "wiring.csv").read_bytes()
+    assert found == (whole / "wiring.csv").read_bytes()
+
+
+class Calls:
+    """Keeps what a listener is called with."""
+
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.seen: list[Any] = []
 
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        self.told.append((epoch, step, steps, loss))
+    def step(self, *place: Any) -> None:
+        self.seen.append(place)
 
     def epoch(self, row: Row) -> None:
-        self.told.append(row)
+        self.seen.append(row)
 
 
-def test_every_listener_is_called_alike(tmp_path: Path) -> None:
-    one, other = Heard(), Heard()
-    assert isinstance(one, Listener)
-    run(tmp_path / "r", listeners=[one, other])
-    assert one.told == other.told and len(one.told) == 2 * (3 + 1)
+@pytest.fixture
+def every_4th(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboard")
+    monkeypatch.setattr("ddw_graph.training.tensorboard.LOG_STEPS", 4)
 
 
-def test_tensorboard_tells_the_log_and_every_nth_step(tmp_path: Path) -> None:
-    accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator"
-    )
-    quick = recipe_named("small", epochs=2, batch_size=8)
-    heard = Heard()
-    with TensorBoard(tmp_path / "r" / "tensorboard", every=4) as board:
-        run(tmp_path / "r", recipe=quick, listeners=[board, heard])
-    events = accumulator.EventAccumulator(str(tmp_path / "r" / "tensorboard"))
+def scalars(folder: Path, tag: str) -> list[tuple[int, Any]]:
+    """Returns steps and values of a tag, as TensorBoard reads them."""
+    module = "tensorboard.backend.event_processing.event_accumulator"
+    events = pytest.importorskip(module).EventAccumulator(str(folder))
     events.Reload()
-    steps = [told for told in heard.told if isinstance(told, tuple)]
-    single = [(event.step, event.value) for event in events.Scalars("step/loss")]
-    assert [step for step, _ in single] == [4]
-    assert [v for _, v in single] == pytest.approx([steps[3][3]])
+    return [(event.step, event.value) for event in events.Scalars(tag)]
+
+
+@pytest.mark.usefixtures("every_4th")
+def test_tensorboard_has_the_log_and_every_nth_step(tmp_path: Path) -> None:
+    quick, board = recipe_named("small", epochs=2, batch_size=8), tmp_path / "r" / "tb"
+    one, other = Calls(), Calls()
+    with TensorBoard(board) as listener:
+        run(tmp_path / "r", recipe=quick, listeners=[one, listener, other])
+    assert one.seen == other.seen and len(one.seen) == 2 * (3 + 1)
+    steps = [place for place in one.seen if isinstance(place, tuple)]
+    assert scalars(board, "step/loss") == [(4, pytest.approx(steps[3][3]))]
     log = read_log(tmp_path / "r")
-    for tag, name in (
-        ("test/accuracy", "test_accuracy"),
-        ("train/loss", "train_loss"),
-        ("learning_rate", "learning_rate"),
-    ):
-        told = [(event.step, event.value) for event in events.Scalars(tag)]
-        assert told == [(k, pytest.approx(e[name])) for k, e in enumerate(log, start=1)]
+    for tag in ("test/accuracy", "train/loss", "learning_rate"):
+        wanted = [pytest.approx(row[tag.replace("/", "_")]) for row in log]
+        assert scalars(board, tag) == list(enumerate(wanted, start=1))
 
 
+@pytest.mark.usefixtures("every_4th")
 def test_tensorboard_shows_each_step_of_a_resumed_run_once(tmp_path: Path) -> None:
-    accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator"
-    )
-    # The second run goes on after step 5, the first was ended after step 9.
+    # The second run resumes after step 5, the first ended after step 9.
     for first, last, loss in ((1, 9, 1.0), (6, 16, 2.0)):
-        with TensorBoard(tmp_path, every=4) as board:
-            for made in range(first, last + 1):
-                board.step(1, made, 20, loss)
-    events = accumulator.EventAccumulator(str(tmp_path))
-    events.Reload()
-    single = [(event.step, event.value) for event in events.Scalars("step/loss")]
-    assert single == [(4, 1.0), (8, 2.0), (12, 2.0), (16, 2.0)]
+        with TensorBoard(tmp_path) as board:
+            for step in range(first, last + 1):
+                board.step(1, step, 20, loss)
+    wanted = [(4, 1.0), (8, 2.0), (12, 2.0), (16, 2.0)]
+    assert scalars(tmp_path, "step/loss") == wanted
 
 
-def test_without_the_extra_one_line_says_so(
+def test_without_the_extra_it_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = builtins.__import__
@@ -125,6 +168,3 @@ def test_without_the_extra_one_line_says_so(
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(RunError, match=r"pip install 'ddw_graph\[tensorboard\]'"):
         TensorBoard(tmp_path)
-    monkeypatch.undo()
-    with pytest.raises(RunError, match="log_steps must be at least 1, got 0"):
-        TensorBoard(tmp_path, every=0)

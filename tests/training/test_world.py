@@ -7,7 +7,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from ddw_graph.training.launch import start_together
 from ddw_graph.training.run_folder import RunFolder
 from ddw_graph.training.world import World, device_of, joined
 from tests.training import several
+from tests.training.runs import same
 
 
 @contextmanager
@@ -69,7 +72,7 @@ def test_what_follows_is_handed_over_in_order(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.full
-def test_a_killed_process_ends_the_others_and_they_go_on(tmp_path: Path) -> None:
+def test_a_killed_process_ends_the_others_and_they_resume(tmp_path: Path) -> None:
     folder = tmp_path / "shared"
     processes = several.start(folder, 2)
     with ended(processes):
@@ -86,11 +89,11 @@ def test_a_killed_process_ends_the_others_and_they_go_on(tmp_path: Path) -> None
         for process in again + whole:
             assert process.wait(120) == 0
     resumed, uninterrupted = kept(folder), kept(tmp_path / "whole")
-    assert all(torch.equal(resumed[key], uninterrupted[key]) for key in resumed)
+    assert same(resumed, uninterrupted)
 
 
 @pytest.mark.full
-def test_a_silent_process_is_not_waited_for_longer_than_told(tmp_path: Path) -> None:
+def test_a_silent_process_is_waited_for_until_the_timeout(tmp_path: Path) -> None:
     processes = several.start(tmp_path / "shared", 2, epochs=50, timeout=5)
     with ended(processes):
         pids = several.wait_for_step(tmp_path / "shared", 2, 1, 1)
@@ -130,105 +133,82 @@ def runs(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+STEP = {"SLURM_STEP_NUM_TASKS": "2"}
+PLACE = {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_JOB_ID": "1"}
+
+
 @pytest.mark.parametrize(
-    ("environment", "size", "message"),
+    ("environment", "options", "message"),
     [
-        ({}, 16, "16 processes were asked for, got 1: start them with torchrun"),
-        ({"RANK": "0", "WORLD_SIZE": "2"}, 4, "4 processes were asked for, got 2"),
-        ({"RANK": "x", "WORLD_SIZE": "2"}, None, "must be numbers, got ValueError"),
+        ({}, {"size": 16}, "16 processes were asked for, got 1: start them with"),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, {"size": 4}, "4 processes were .*, got 2"),
         # A batch script of Slurm's is one process, however many its job has.
-        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, 8, "8 processes .* got 1"),
-        ({"SLURM_STEP_NUM_TASKS": "2"}, None, "must be numbers, got KeyError"),
-        (
-            {
-                "SLURM_STEP_NUM_TASKS": "2",
-                "SLURM_PROCID": "0",
-                "SLURM_LOCALID": "0",
-                "SLURM_STEP_NODELIST": "",
-                "SLURM_JOB_ID": "1",
-            },
-            None,
-            "^the machines of a Slurm step come from scontrol",
-        ),
-        ({"RANK": "2", "WORLD_SIZE": "2"}, None, "less than .*, got 2 of 2"),
-        ({"RANK": "-1", "WORLD_SIZE": "2"}, None, "at least 0 .*, got -1 of 2"),
-        ({"RANK": "0", "WORLD_SIZE": "0"}, None, "less than .*, got 0 of 0"),
+        ({**PLACE, "SLURM_NTASKS": "8"}, {"size": 8}, "8 processes .* got 1"),
+        ({"RANK": "x", "WORLD_SIZE": "2"}, {}, "must be numbers, got ValueError"),
+        (STEP, {}, "must be numbers, got KeyError"),
+        (STEP | PLACE | {"SLURM_STEP_NODELIST": ""}, {}, "^the machines of a Slurm"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, {}, "less than .*, got 2 of 2"),
+        ({"RANK": "-1", "WORLD_SIZE": "2"}, {}, "at least 0 .*, got -1 of 2"),
+        ({}, {"timeout": 1e300}, r"in \(0, 1e\+06\] s, got 1e\+300"),
+        ({}, {"timeout": 0}, r"in \(0, 1e\+06\] s, got 0"),
     ],
 )
-def test_the_processes_are_those_that_were_asked_for(
-    environment: dict[str, str], size: int | None, message: str
+def test_names_what_it_rejects(
+    environment: dict[str, str], options: dict[str, Any], message: str
 ) -> None:
-    with (
-        pytest.raises(RunError, match=message),
-        joined(size=size, environment=environment),
-    ):
-        pass
+    with pytest.raises(RunError, match=message):
+        with joined(environment=environment, **options):
+            pass
 
 
 @pytest.mark.parametrize("port", [None, "x", "22222222"])
-def test_processes_must_be_told_where_they_meet(
+def test_the_launcher_must_name_where_processes_meet(
     port: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     if port:
         monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
         monkeypatch.setenv("MASTER_PORT", port)
-    with (
-        pytest.raises(RunError, match="^MASTER_ADDR and MASTER_PORT must be where"),
-        joined(environment={"RANK": "0", "WORLD_SIZE": "2"}),
-    ):
-        pass
-
-
-def test_a_timeout_is_a_time() -> None:
-    with pytest.raises(RunError, match=r"in \(0, 1e\+06\] s, got 1e\+300"):
-        with joined(timeout=1e300):
+    with pytest.raises(RunError, match="^MASTER_ADDR and MASTER_PORT must be where"):
+        with joined(environment={"RANK": "0", "WORLD_SIZE": "2"}):
             pass
-    with pytest.raises(RunError, match=r"in \(0, 1e\+06\] s, got 0"):
-        with joined(timeout=0):
-            pass
-
-
-def test_one_process_needs_no_launcher() -> None:
-    with joined(environment={}) as world:
-        assert world.leads and device_of("cuda", world) == "cuda"
 
 
 def test_each_process_of_a_machine_needs_its_gpu() -> None:
+    with joined(environment={}) as world:
+        assert world.leads and device_of("cuda", world) == "cuda"
     few = World(rank=200, size=201, local_rank=200)
     with pytest.raises(RunError, match="needs a GPU of its own, got .* process 200"):
         device_of("cuda", few)
     assert device_of("cpu", few) == "cpu"
 
 
-class Elsewhere(World):
-    """The first of two processes, of which the other is a step ahead."""
+@dataclass(frozen=True)
+class Two(World):
+    """The first of two processes; ``change`` is what the other's values add."""
 
-    def total(self, values: torch.Tensor) -> torch.Tensor:
-        values *= 2
-        if len(values.shape):
-            values += 1
-        return values
-
-
-def test_processes_that_read_different_checkpoints_are_told(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="on a file system that all of them see"):
-        several.weights_after(tmp_path / "a", Elsewhere(size=2))
-
-
-class Otherwise(World):
-    """The first of two processes, of which the other writes no checkpoints midway."""
+    change: tuple[int, ...] = (0, 0, 0)
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         values *= 2
         if values.shape == (3,):
-            values[2] //= 2
+            values += torch.tensor(self.change)
         return values
 
 
-def test_processes_write_checkpoints_after_the_same_steps(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="same steps, got checkpoint_steps 2 in this"):
-        several.weights_after(tmp_path / "a", Otherwise(size=2), checkpoint_steps=2)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ((1, 0, 0), "on a file system that all of them see"),
+        ((0, 0, -2), "same steps, got checkpoint_steps 2 in this"),
+    ],
+)
+def test_processes_resume_alike(
+    tmp_path: Path, change: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(RunError, match=message):
+        world = Two(size=2, change=change)
+        several.weights_after(tmp_path / "a", world, checkpoint_steps=2)
 
 
 class Apart(World):
@@ -239,20 +219,16 @@ class Apart(World):
 
 
 def test_what_each_process_is_to_train_must_be_the_same(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "a")
+    folder, missing = RunFolder(tmp_path / "a"), RunFolder(tmp_path / "elsewhere")
     folder.start({"seed": 1}, resume=False)
     follower = Apart(rank=1, size=2)
     with start_together(folder, {"seed": 1}, follower, "cpu", resume=False):
         pass
-    with (
-        pytest.raises(RunError, match="another configuration: seed is 1 there, and 2"),
-        start_together(folder, {"seed": 2}, follower, "cpu", resume=False),
+    for run, message in (
+        (folder, "another configuration: seed is 1 there, and 2"),
+        (missing, "must hold config.json, got .*elsewhere"),
     ):
-        pass
-    missing = RunFolder(tmp_path / "elsewhere")
-    with (
-        pytest.raises(RunError, match="must hold config.json, got .*elsewhere"),
-        start_together(missing, {"seed": 1}, follower, "cpu", resume=False),
-    ):
-        pass
+        with pytest.raises(RunError, match=message):
+            with start_together(run, {"seed": 2}, follower, "cpu", resume=False):
+                pass
     assert not missing.path.exists()

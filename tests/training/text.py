@@ -1,4 +1,4 @@
-"""A small language model, and what it returns for windows of tokens."""
+"""A small language model, and the collection of what it returns for tokens."""
 
 from pathlib import Path
 
@@ -10,9 +10,8 @@ from ddw_graph.generators import complete
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.outputs import Output, outputs
-from ddw_graph.training.collecting import positions_of, sample_rows, write_collection
+from ddw_graph.training.collecting import from_rows, positions_of, sample_rows
 from ddw_graph.training.collection import Collection, open_collection
-from ddw_graph.training.positions import Positions
 
 TOKENS = torch.randint(5, (10, 6), generator=torch.Generator().manual_seed(0))
 WORDS = ("a", "b", "$", "\x1b[2J", "\n")
@@ -39,32 +38,22 @@ def token_outputs(
     return list(outputs(network, [(part, part.roll(-1, 1)) for part in parts]))
 
 
-def text_collection(
-    folder: Path, batch: int = 4, edges: str = DYNAMIC, count: int = 10
-) -> Collection:
-    """Returns the collection of the first windows, which have a loss and no class."""
+def text_collection(folder: Path, batch: int = 4, edges: str = DYNAMIC) -> Collection:
+    """Returns the collection of 10 windows, which have a loss and no class."""
     model = token_network(edges)
     price = cost(model)
-    found = token_outputs(model, TOKENS[:count], batch)
-    rows = [sample_rows(output, model, price) for output in found]
-    write_collection(folder, rows, model, price, count=count, overwrite=True)
+    rows = [
+        sample_rows(each, model, price) for each in token_outputs(model, batch=batch)
+    ]
+    from_rows(rows, model, price).write(folder, overwrite=True)
     return open_collection(folder)
 
 
 def text_positions(folder: Path, batch: int = 4, edges: str = DYNAMIC) -> Collection:
     """Returns the collection of 10 windows with the positions of all."""
     text_collection(folder, batch, edges)
-    token_positions(token_network(edges), batch=batch).write(folder)
-    return open_collection(folder)
-
-
-def token_positions(
-    model: LanguageModel,
-    tokens: Tensor = TOKENS,
-    words: tuple[str, ...] = WORDS,
-    batch: int = 4,
-) -> Positions:
-    """Returns the weights by position of windows."""
-    found = token_outputs(model, tokens, batch)
+    model = token_network(edges)
+    found = token_outputs(model, batch=batch)
     pairs = [(output.images, output.adjacency) for output in found]
-    return positions_of(pairs, [stage.plan for stage in model.stages], words)
+    positions_of(pairs, [stage.plan for stage in model.stages], WORDS).write(folder)
+    return open_collection(folder)
