@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -13,13 +14,20 @@ OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("cosine", "step")
 """How the learning rate falls after the warm-up."""
 
-NEEDS = {
-    "augment": ("trivial_augment", "rand_augment", "random_erasing"),
-    "schedule=step": ("gamma", "step_epochs"),
-    "ema_decay": ("ema_interval",),
-    "budget": ("budget_weight",),
+NEEDS: dict[str, tuple[Callable[[Mapping[str, Any]], bool], tuple[str, ...]]] = {
+    "augment": (
+        lambda values: values["augment"],
+        ("trivial_augment", "rand_augment", "random_erasing"),
+    ),
+    "schedule=step": (
+        lambda values: values["schedule"] == "step",
+        ("gamma", "step_epochs"),
+    ),
+    "ema_decay": (lambda values: values["ema_decay"] > 0, ("ema_interval",)),
+    "budget": (lambda values: values["budget"] is not None, ("budget_weight",)),
 }
-"""What must be on for settings to have an effect: without it they keep their default.
+"""What must be on for settings to have an effect, and those settings: without it they
+keep their default.
 
 Settings have their effect or are refused: nothing is turned on here.
 """
@@ -166,12 +174,6 @@ class Recipe(BaseRecipe):
 
     def rules(self) -> list[tuple[str, str, bool]]:
         """Returns the rules between values: name, rule, and whether it holds."""
-        on = {
-            "augment": self.augment,
-            "schedule=step": self.schedule == "step",
-            "ema_decay": self.ema_decay > 0,
-            "budget": self.budget is not None,
-        }
         defaults = {each.name: each.default for each in fields(self)}
         return [
             *super().rules(),
@@ -179,9 +181,9 @@ class Recipe(BaseRecipe):
                 (
                     name,
                     f"{defaults[name]} without {needed}",
-                    on[needed] or getattr(self, name) == defaults[name],
+                    is_on(vars(self)) or getattr(self, name) == defaults[name],
                 )
-                for needed, names in NEEDS.items()
+                for needed, (is_on, names) in NEEDS.items()
                 for name in names
             ),
             (
@@ -317,11 +319,23 @@ DEFAULT_RECIPES = {"classification": "small", "language": "language"}
 def recipe_named(name: str, **changes: Any) -> Recipe:
     """Returns a preset with some of its values changed; None changes nothing.
 
+    Where a change turns off what a value of the preset needs, that value is back at its
+    default.
+
     Raises:
         RunError: If there is no such preset or value, or a value is out of range.
 
     Example:
         >>> recipe_named("randwire", epochs=250).epochs
         250
+        >>> recipe_named("efficientnet", ema_decay=0, ema_interval=None).ema_interval
+        1
     """
+    if name in RECIPES:
+        given = {key: value for key, value in changes.items() if value is not None}
+        values, defaults = {**vars(RECIPES[name]), **given}, vars(Recipe())
+        for is_on, dependent in NEEDS.values():
+            if not is_on(values):
+                given = {**{key: defaults[key] for key in dependent}, **given}
+        changes = given
     return preset(RECIPES, name, changes, called="recipe", error=RunError)

@@ -242,7 +242,7 @@ OTHER: dict[str, Any] = {
                 {"augment": False, name: OTHER[name]},
                 f"{name} must be .* without {needed}, got {OTHER[name]}",
             )
-            for needed, names in NEEDS.items()
+            for needed, (_, names) in NEEDS.items()
             for name in names
         ),
     ],
