@@ -18,8 +18,7 @@ def runs_of(
 ) -> list[list[Call]]:
     """Returns the runs of blocks that follow each other, in the order of running."""
     runs: list[list[Call]] = []
-    # The nearest to a run is least.
-    reasons = [(True, True, f"{next(iter(blocks))} is the only block")]
+    reasons: list[tuple[bool, bool, str]] = []  # the nearest to a run is least
     for call in blocks.values():
         before = runs[-1][-1] if runs else None
         reason = _not_a_run(probe, before, call) if before else ""
@@ -31,7 +30,8 @@ def runs_of(
             apart = before.parent != call.parent
             reasons.append((apart, not call.keeps_shape, reason))
     if max(map(len, runs)) == 1:
-        *_, reason = min(reasons, key=lambda each: each[:2])
+        one = (True, True, f"{runs[0][0].path} is the only block")
+        *_, reason = min(reasons, key=lambda each: each[:2], default=one)
         raise ModelError(
             "a network to rewire must have blocks that follow each other, got a "
             f"{type(model).__name__} in which {reason}"
@@ -100,9 +100,6 @@ def host_parts(
     model: nn.Module, runs: Sequence[Run], in_channels: int, num_classes: int
 ) -> Parts:
     """Returns the parts of a network whose own forward runs the stages."""
-    # In the order of the network's modules, as those who look for stages find them.
-    order = [path for path, _ in model.named_modules()]
-    runs = sorted(runs, key=lambda run: order.index(run.paths[0]))
 
     def make(stages: Sequence[Stage]) -> HostNetwork:
         return HostNetwork(model, stages, runs, in_channels=in_channels)

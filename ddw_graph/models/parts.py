@@ -154,17 +154,19 @@ def _branches(stage: StageParts) -> StageParts:
             "branches share the projection of a stage's first block, got a stage with "
             "a projection in a later block"
         )
-    if first.projection is not None and (stage.in_channels, stage.stride) == (
-        stage.channels,
-        1,
-    ):
+    changes = (stage.in_channels, stage.stride) != (stage.channels, 1)
+    if first.projection is not None and not changes:
         raise ModelError(
             "a stage projects its input where width or stride change, got a projection "
             f"of {stage.channels} channels to as many"
         )
     operations = [first.branch]
     for before, block in zip(blocks, others, strict=False):
-        operations.append(_begins_with(before.activation, block.branch))
+        operation = block.branch
+        if before.activation is not None:
+            steps = OrderedDict(activation=before.activation, branch=block.branch)
+            operation = nn.Sequential(steps)
+        operations.append(operation)
     return replace(
         stage,
         operations=operations,
@@ -173,12 +175,6 @@ def _branches(stage: StageParts) -> StageParts:
         exit=blocks[-1].activation,
         exact=all(block.activation is None for block in blocks),
     )
-
-
-def _begins_with(activation: nn.Module | None, branch: nn.Module) -> nn.Module:
-    if activation is None:
-        return branch
-    return nn.Sequential(OrderedDict(activation=activation, branch=branch))
 
 
 def _unrolled(blocks: Sequence[BlockParts]) -> nx.DiGraph:

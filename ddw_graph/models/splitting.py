@@ -51,8 +51,10 @@ def split_backbone(
             raise ModelError("it does not map images to logits")
         parts = _chain(model, runs, *sizes)
     except ModelError:
-        hosted = [run_of(run) for run in runs if len(run) > 1]
-        parts = host_parts(model, hosted, *sizes)
+        hosted = {run[0].path: run_of(run) for run in runs if len(run) > 1}
+        # In the order of the network's modules, as those who look for stages find them.
+        order = [path for path, _ in model.named_modules() if path in hosted]
+        parts = host_parts(model, [hosted[path] for path in order], *sizes)
     return with_nodes(parts, node)
 
 
@@ -126,7 +128,7 @@ def _broken_rule(probe: Probe) -> str:
         if _matrices(call) and not isinstance(call.module, nn.Sequential):
             siblings[call.parent].append(call)
     none = "no two modules of one class with weight matrices follow each other"
-    found = [(0, 0, none)]  # how near, from where, the rule
+    found = [(-1, 0, none)]  # how near, from where, the rule
     for every in siblings.values():
         for call in every:
             if times[call.path] > 1:

@@ -218,7 +218,7 @@ def body(*blocks: nn.Module) -> nn.Module:
         pytest.param("timm/pnasnet5large", "cell_3 takes what cell_1", marks=FULL),
     ],
 )
-def test_the_rule_that_a_library_s_network_breaks_is_named(
+def test_the_rule_that_a_network_of_a_library_breaks_is_named(
     name: str, cause: str
 ) -> None:
     if name.startswith("timm"):
