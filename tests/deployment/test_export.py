@@ -209,13 +209,13 @@ def interrupted(_: Any) -> Any:
     ("spoil", "error", "message"),
     [
         (off, ExportError, "to 0.0001 of the largest value, got 1.0e-03"),
-        (interrupted, KeyboardInterrupt, ""),
+        (interrupted, KeyboardInterrupt, None),
     ],
 )
 def test_a_file_that_computes_something_else_or_is_not_done_is_not_kept(
     spoil: Any,
     error: type[BaseException],
-    message: str,
+    message: str | None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
