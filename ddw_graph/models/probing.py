@@ -158,7 +158,8 @@ def _watched(model: nn.Module, example: Example, *, meta: bool) -> Probe:
             keys = [[key for key, x in given if same(x, each)] for each in output[1:]]
             if all(keys):
                 y, returns = output[0], [key[0] for key in keys]
-        x: Any = args[0] if args else kwargs
+        # Copied: a list may be longer after the call.
+        x: Any = tree_map(lambda each: each, args[0] if args else kwargs)
         features = all(_is_features(each, example.batch) for each in (x, y))
         found.calls.append(
             Call(path, module, x, y, args[1:], kwargs, returns, features)
