@@ -33,6 +33,7 @@ from ddw_graph.printable import printable
 from ddw_graph.training.network_settings import NETWORK_SETTINGS
 
 if TYPE_CHECKING:
+    from ddw_graph.detection.coco import BadBoxes
     from ddw_graph.nn.network import Network
 
 UNKNOWN = (
@@ -73,7 +74,7 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {}"
 @run_options
 def train(
     root: Path,
-    bad_boxes: str,
+    bad_boxes: "BadBoxes",
     bad_images: str,
     start: Path | None,
     model: str | None,

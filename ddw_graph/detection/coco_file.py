@@ -90,7 +90,8 @@ def checked_content(value: Any, *, skip: bool) -> tuple[Entry, int]:
         "image_id": set(images),
         "category_id": {each["id"] for each in content["categories"]},
     }
-    annotations, skipped = [], 0
+    annotations: list[Entry] = []
+    skipped = 0
     for place, entry in enumerate(content["annotations"]):
         for key, ids in known.items():
             if entry[key] not in ids:

@@ -86,9 +86,9 @@ def library_model(name: str, *, num_classes: int, in_channels: int) -> nn.Module
         (path, m) for path, m in model.named_modules() if isinstance(m, nn.Conv2d)
     )
     if conv.in_channels != in_channels:
-        sizes: Any = conv.kernel_size, conv.stride, conv.padding
-        bias = conv.bias is not None
-        new = nn.Conv2d(in_channels, conv.out_channels, *sizes, bias=bias)
+        names = "out_channels", "kernel_size", "stride", "padding"
+        sizes: dict[str, Any] = {name: getattr(conv, name) for name in names}
+        new = nn.Conv2d(in_channels, bias=conv.bias is not None, **sizes)
         # As torchvision initialises the convolutions of all these families.
         nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
         model.set_submodule(path, new)

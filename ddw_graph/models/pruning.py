@@ -66,7 +66,7 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
         stages.append(_pruned(stage, check(dag), nodes, edges, start))
         left = [at for node, at in stage.places.items() if node in nodes]
         numbers[place] = [numbers[place][at] for at in left]
-    starts = [stage.neutral and [[i, j] for i, j in stage.neutral] for stage in stages]
+    starts: list[Any] = [each.neutral and [*map(list, each.neutral)] for each in stages]
     # The operations that are left, as first numbered.
     config |= {
         "wirings": [to_dict(stage.dag) for stage in stages],

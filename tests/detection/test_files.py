@@ -27,8 +27,9 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("norm", ["frozen", "batch"])
 def test_a_loaded_detector_finds_the_same(path: Path, norm: str) -> None:
-    mean_and_std = {"mean": (0.1,) * 3, "std": (0.2,) * 3}
-    detector = small_detector(norm=norm, score=0.0, frozen_layers=2, **mean_and_std)
+    changes = {"mean": (0.1,) * 3, "std": (0.2,) * 3, "frozen_layers": 2}
+    settings = small_settings(norm=norm, score=0.0, **changes)
+    detector = Detector(small_network(), CATEGORIES, settings)
     assert save(detector, path) and not save(detector, path)
     state = torch.get_rng_state()
     again = load(path, kind=Detector)

@@ -242,7 +242,7 @@ def test_its_cost_counts_the_stages_and_all_else() -> None:
         (lambda network: prune(network, []), "takes images"),
     ):
         with pytest.raises(ModelError, match=rule):
-            use(new)  # type: ignore[operator]
+            use(new)
 
 
 def test_on_images_it_is_pruned_too(tmp_path: Any, nameless: None) -> None:

@@ -16,8 +16,8 @@ from torchvision.models import SwinTransformer, VisionTransformer
 from ddw_graph import Network, create_model, load, rewire, save
 from ddw_graph.errors import ModelError, WiringError
 from ddw_graph.generators import complete, resnet, vgg
-from ddw_graph.models import from_config, rewiring
-from ddw_graph.models.backbones import NoData
+from ddw_graph.models import from_config
+from ddw_graph.models.backbones import NoData, name_of
 from ddw_graph.nn.host_network import HostNetwork
 from ddw_graph.wiring import edge_list
 from tests.models import networks
@@ -372,6 +372,5 @@ def test_tokens_are_saved_and_loaded_with_their_backbone(
 def test_looking_for_a_name_draws_nothing() -> None:
     model = models.get_model("efficientnet_b0", num_classes=4)
     state = torch.random.get_rng_state()
-    name = rewiring.name_of(model, num_classes=4, in_channels=3)
-    assert name == "efficientnet_b0"
+    assert name_of(model, num_classes=4, in_channels=3) == "efficientnet_b0"
     assert torch.equal(torch.random.get_rng_state(), state)
