@@ -19,7 +19,7 @@ from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.cli.tables import figure_table
 
 if TYPE_CHECKING:
-    from ddw_graph.detection.coco import CocoData
+    from ddw_graph.detection.coco import BadBoxes, CocoData
     from ddw_graph.detection.detector import Detector
 
 SHOWN = 8
@@ -50,7 +50,7 @@ def evaluate(
     root: Path | None,
     images: Path | None,
     annotations: Path | None,
-    bad_boxes: str,
+    bad_boxes: "BadBoxes",
     bad_images: str,
     detections: Path | None,
     picture: Path | None,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,11 +16,6 @@ from ddw_graph.cli.execution_options import (
 from ddw_graph.cli.file_names import as_text
 from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
 from ddw_graph.printable import printable
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ddw_graph.detection.detector import Boxes, Detector
 
 
 @click.command()
@@ -80,7 +75,13 @@ def predict(
     # A lower score than that of its settings can be asked for here.
     detector.roi_heads.score_thresh = min(score, detector.settings.score)
     files = picture_files(paths)
-    pictures = [] if out is None else _free_pictures(out, files, overwrite)
+    categories = detector.categories
+    pictures = []
+    if out is not None:
+        from ddw_graph.analysis.detection_figure import Scene, detection_figure
+        from ddw_graph.analysis.pictures import save_figure
+
+        pictures = _free_pictures(out, files, overwrite)
     entries: list[dict[str, Any]] = []
     for place, name in enumerate(files):
         try:
@@ -89,13 +90,15 @@ def predict(
             click.echo(f"{printable(str(error))}; it is left out", err=True)
             continue
         found = found_in(detector, image)
-        detections = found.detections(detector.categories, score=score)
+        detections = found.detections(categories, score=score)
         entry = {"file": as_text(name), "detections": detections}
         if adjacency:
             entry["adjacency"] = [matrix.tolist() for matrix in found.adjacency]
         entries.append(entry)
         if out is not None:
-            _draw(pictures[place], name, detector, image, found.boxes, score, overwrite)
+            scene = Scene(printable(Path(name).name), image, found.boxes)
+            figure = detection_figure([scene], categories, score=score, inches=8)
+            save_figure(figure, pictures[place], overwrite=overwrite)
         if not as_json:
             words = (f"{each['category']} {each['score']:.2f}" for each in detections)
             click.echo(f"{printable(name)}: {printable(', '.join(words)) or 'nothing'}")
@@ -126,20 +129,3 @@ def _free_pictures(out: Path, files: Sequence[str], overwrite: bool) -> list[Pat
     for path in (out / "detections.json", *paths):
         check_free(path, overwrite=overwrite)
     return paths
-
-
-def _draw(
-    path: Path,
-    name: str,
-    detector: "Detector",
-    image: "Tensor",
-    boxes: "Boxes",
-    score: float,
-    overwrite: bool,
-) -> None:
-    from ddw_graph.analysis.detection_figure import Scene, detection_figure
-    from ddw_graph.analysis.pictures import save_figure
-
-    scene = Scene(printable(Path(name).name), image, boxes)
-    figure = detection_figure([scene], detector.categories, score=score, inches=8)
-    save_figure(figure, path, overwrite=overwrite)

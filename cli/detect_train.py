@@ -10,9 +10,7 @@ from ddw_graph.cli.detection_options import (
     PATH,
     bad_boxes_option,
     bad_images_option,
-    chosen_detection_recipe,
     recipe_options,
-    settings_changes,
 )
 from ddw_graph.cli.execution_options import (
     chosen_execution,
@@ -20,16 +18,22 @@ from ddw_graph.cli.execution_options import (
     training_place,
 )
 from ddw_graph.cli.options import WIRING
-from ddw_graph.cli.setting_options import SettingsCommand, section, setting_option
-from ddw_graph.cli.tables import figure_table
-from ddw_graph.cli.training_options import (
-    run_options,
+from ddw_graph.cli.setting_options import (
+    SettingsCommand,
+    pop_settings,
+    section,
+    setting_option,
 )
+from ddw_graph.cli.tables import figure_table
+from ddw_graph.cli.training_options import run_options
+from ddw_graph.detection.recipe import DetectionRecipe, detection_recipe
+from ddw_graph.detection.settings import DetectorSettings, settings_named
 from ddw_graph.errors import counted
 from ddw_graph.printable import printable
 from ddw_graph.training.network_settings import NETWORK_SETTINGS
 
 if TYPE_CHECKING:
+    from ddw_graph.detection.coco import BadBoxes
     from ddw_graph.nn.network import Network
 
 UNKNOWN = (
@@ -70,7 +74,7 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {}"
 @run_options
 def train(
     root: Path,
-    bad_boxes: str,
+    bad_boxes: "BadBoxes",
     bad_images: str,
     start: Path | None,
     model: str | None,
@@ -98,8 +102,8 @@ def train(
     ddw-graph detect train --root coco --from resnet50.safetensors --recipe 1x \\
         --settings coco --bad-boxes skip --out runs/coco
     """
-    chosen = chosen_detection_recipe(recipe, options)
-    changes = settings_changes(options)
+    chosen = detection_recipe(recipe, **pop_settings(DetectionRecipe, options))
+    changes = pop_settings(DetectorSettings, options)
     execution = chosen_execution(options)
     given = {"model": model, "wiring": wiring, "edges": edges, **options}
 
@@ -108,7 +112,6 @@ def train(
     from ddw_graph.cli.progress import shown_progress
     from ddw_graph.detection.coco import coco_split
     from ddw_graph.detection.detector import Detector
-    from ddw_graph.detection.settings import settings_named
     from ddw_graph.detection.task import train_detector
 
     with training_place(

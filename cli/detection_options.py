@@ -8,18 +8,13 @@ import click
 
 from ddw_graph.cli.setting_options import (
     Command,
-    pop_settings,
     preset_settings,
     section,
     set_option,
     setting_option,
 )
-from ddw_graph.detection.recipe import (
-    DETECTION_RECIPES,
-    DetectionRecipe,
-    detection_recipe,
-)
-from ddw_graph.detection.settings import SETTINGS, DetectorSettings
+from ddw_graph.detection.recipe import DETECTION_RECIPES
+from ddw_graph.detection.settings import SETTINGS
 from ddw_graph.settings import Setting, settings_of
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.network_settings import NETWORK_SETTINGS
@@ -84,13 +79,3 @@ recipe_options = section(
     ),
     set_option(SETTINGS_OF_TRAINING),
 )
-
-
-def settings_changes(options: dict[str, Any]) -> dict[str, Any]:
-    """Returns the options that change a detector's settings, and removes them."""
-    return pop_settings(DetectorSettings, options)
-
-
-def chosen_detection_recipe(name: str, options: dict[str, Any]) -> DetectionRecipe:
-    """Returns the recipe of the options, which are removed from ``options``."""
-    return detection_recipe(name, **pop_settings(DetectionRecipe, options))

@@ -4,7 +4,6 @@ import copy
 import io
 import json
 import os
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from ddw_graph.atomic import check_free, write_bytes
 from ddw_graph.deployment import onnx
 from ddw_graph.deployment.parity import BATCHES, Parity, Runs, parity
 from ddw_graph.deployment.trained import Trained, stage_edges
-from ddw_graph.errors import ExportError, ModelError
+from ddw_graph.errors import ExportError, ModelError, first_sentence
 from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.network import Network
 
@@ -114,7 +113,6 @@ def export(
     if chosen == "onnx":
         onnx.check_installed()
     check_free(path, overwrite=overwrite)
-    _check_writable(path.parent)  # now, and not when all has been made
     size = _size(source, image_size)
     network = plain(source.network)
     matrices = range(1, 1 + len(network.stages)) if adjacency else ()
@@ -139,8 +137,10 @@ def export(
             content = _torch_bytes(program, metadata)
             runs = _running(content)
     except Exception as error:  # whatever torch and its converters raise
+        ours = isinstance(error, ModelError)
+        reason = str(error) if ours else first_sentence(error)
         raise ExportError(
-            f"this network cannot be exported to {chosen}: {_reason(error)}"
+            f"this network cannot be exported to {chosen}: {reason}"
         ) from error
     if text:  # which may be shorter
         batches[0] = batches[0][:, : max(1, len(batches[0][0]) // 2)]
@@ -159,16 +159,6 @@ def _format(path: Path, given: str | None) -> str:
     if found not in FORMATS.values():
         raise ExportError(f"format must be onnx or torch, got {given!r}")
     return found
-
-
-def _check_writable(folder: Path) -> None:
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ExportError(
-            f"{folder} must be a folder that can be written to, got {error.strerror}"
-        ) from error
 
 
 def _size(source: Trained, image_size: int | None) -> int:
@@ -260,11 +250,3 @@ def _running(content: bytes) -> Runs:
         program = torch.export.load(io.BytesIO(content))
     run: Any = program.module()
     return lambda images: list(run(images))
-
-
-def _reason(error: Exception) -> str:
-    """Returns an error of ours, or the first line of another."""
-    if isinstance(error, ModelError):
-        return str(error)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0]

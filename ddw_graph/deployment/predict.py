@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from ddw_graph.deployment.trained import Trained, stage_edges
@@ -14,7 +13,7 @@ from ddw_graph.nn.features import by_sample
 from ddw_graph.training.bad_images import BadImage, readable
 from ddw_graph.training.evaluation import outputs_for
 from ddw_graph.training.pictures import ImageFiles
-from ddw_graph.training.transform import Inputs, Transform
+from ddw_graph.training.transform import Inputs
 
 
 @dataclass(frozen=True)
@@ -54,42 +53,32 @@ class Prediction:
         return found
 
 
-@dataclass(frozen=True)
 class Predictor:
-    """Predicts the classes of image files with a trained network."""
+    """Predicts the classes of image files with a trained network.
 
-    trained: Trained
+    Raises:
+        RunError: If its classes, or what its images go through, are not known.
+    """
 
-    def __post_init__(self) -> None:
-        """Checks that everything is known."""
-        if self.trained.classes is None or self.trained.transform is None:
+    def __init__(self, trained: Trained) -> None:
+        if trained.classes is None or trained.transform is None:
             raise RunError(
                 "predictions need a run, which knows classes and transform of images, "
                 "got a network only; give the run with --run"
             )
-
-    @property
-    def transform(self) -> Transform:
-        """What images go through."""
-        assert self.trained.transform is not None
-        return self.trained.transform
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Name of each class."""
-        assert self.trained.classes is not None
-        return self.trained.classes
+        self.network = trained.network
+        self.classes, self.transform = trained.classes, trained.transform
+        self.cost = cost(self.network, self.transform.image_size)
 
     def about(self) -> dict[str, Any]:
         """Returns what holds for every image, ready for JSON."""
-        stages = self.trained.network.stages
-        price = cost(self.trained.network, self.transform.image_size)
+        stages = self.network.stages
         return {
             "transform": self.transform.as_dict(),
             "edges": sum(len(stage.plan.edges) for stage in stages),
             "computing": sum(len(stage.plan.computing) for stage in stages),
-            "total_macs": price.total_macs,
-            "stages": stage_edges(self.trained.network),
+            "total_macs": self.cost.total_macs,
+            "stages": stage_edges(self.network),
         }
 
     def predictions(
@@ -111,19 +100,16 @@ class Predictor:
                 error.
 
         Raises:
-            DataError: If an image cannot be read, without ``bad``; if ``top`` or
-                ``batch_size`` is below 1; or if logits are not finite.
+            DataError: If an image cannot be read, without ``bad``, or if logits are not
+                finite.
         """
-        for name, value in (("top", top), ("batch_size", batch_size)):
-            if value < 1:
-                raise DataError(f"{name} must be at least 1, got {value}")
         images: Dataset[Any] = ImageFiles(files)
         if bad is not None:
             images, left_out = readable(images, workers=workers)
             bad(left_out)
-        network = self.trained.network
+        network = self.network
         computing = [list(stage.plan.computing) for stage in network.stages]
-        price = cost(network, self.transform.image_size)
+        ends = [stage.plan.ends for stage in network.stages]
         inputs = Inputs(images, self.transform)
         for output in outputs_for(
             network, inputs, batch_size=batch_size, workers=workers
@@ -135,9 +121,13 @@ class Predictor:
                     "logits must be finite, got some that are not: the weights of this "
                     "network are damaged"
                 )
-            macs = price.expected_macs(output.adjacency).tolist()
+            macs = self.cost.expected_macs(output.adjacency).tolist()
             best = logits.double().softmax(1).topk(min(top, logits.shape[1]))
             matrices = [by_sample(m, axes=3).cpu() for m in output.adjacency]
+            of_edges = [
+                matrix[:, target, source].tolist()
+                for matrix, (source, target) in zip(matrices, ends, strict=True)
+            ]
             for row, place in enumerate(places.tolist()):
                 yield Prediction(
                     files[place],
@@ -149,15 +139,5 @@ class Predictor:
                         for matrix, nodes in zip(matrices, computing, strict=True)
                     ),
                     round(macs[row]),
-                    self._weights(matrices, row) if weights else None,
+                    tuple(tuple(s[row]) for s in of_edges) if weights else None,
                 )
-
-    def _weights(
-        self, matrices: list[Tensor], row: int
-    ) -> tuple[tuple[float, ...], ...]:
-        """Returns the multiplier of each edge of each stage, for one image."""
-        found = []
-        for stage, matrix in zip(self.trained.network.stages, matrices, strict=True):
-            source, target = stage.plan.ends
-            found.append(tuple(matrix[row, target, source].tolist()))
-        return tuple(found)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -20,11 +20,8 @@ from ddw_graph.training.bad_images import BadImage, readable, warn
 from ddw_graph.training.pictures import UnreadableError
 from ddw_graph.training.world import World
 
-BAD_BOXES = ("fail", "skip")
+BadBoxes = Literal["fail", "skip"]
 """What happens to a box that has no size or is outside its image."""
-
-SPLITS = {"train": ("train", "train2017"), "val": ("val", "val2017")}
-"""Folder names of each part of a data set."""
 
 
 @dataclass(frozen=True)
@@ -182,14 +179,11 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
             wanted: What they should be.
             of: What has those, for the error message.
         """
-        extra, missing = (
-            set(self.categories) - {*wanted},
-            {*wanted} - {*self.categories},
-        )
-        if extra or missing:
+        own = set(self.categories)
+        if own != {*wanted}:
             got, instead = (
                 ", ".join(f"{each.id} {each.name!r}" for each in sorted(part)) or "none"
-                for part in (extra, missing)
+                for part in (own - {*wanted}, {*wanted} - own)
             )
             raise DataError(
                 f"categories of {self} must be those of {of}, got {got} in place of "
@@ -201,7 +195,7 @@ class CocoData(Dataset[tuple[Tensor, Boxes]]):
         return str(self.folder)
 
 
-def coco_split(root: Path, part: str, *, bad_boxes: str = "fail") -> CocoData:
+def coco_split(root: Path, part: str, *, bad_boxes: BadBoxes = "fail") -> CocoData:
     """Returns a part of a data set in COCO's layout.
 
     That is ``root/train2017`` with ``root/annotations/instances_train2017.json``, or
@@ -210,7 +204,7 @@ def coco_split(root: Path, part: str, *, bad_boxes: str = "fail") -> CocoData:
     Args:
         part: ``train`` or ``val``.
     """
-    names = SPLITS[part]
+    names = part, f"{part}2017"
     for name in names:
         file = root / "annotations" / f"instances_{name}.json"
         if file.exists():
@@ -221,7 +215,7 @@ def coco_split(root: Path, part: str, *, bad_boxes: str = "fail") -> CocoData:
     )
 
 
-def coco_data(folder: Path, file: Path, *, bad_boxes: str = "fail") -> CocoData:
+def coco_data(folder: Path, file: Path, *, bad_boxes: BadBoxes = "fail") -> CocoData:
     """Returns the images and boxes of a JSON file in COCO's format.
 
     Every number and reference is checked; image files are checked when they are read. A
@@ -235,10 +229,6 @@ def coco_data(folder: Path, file: Path, *, bad_boxes: str = "fail") -> CocoData:
         DataError: If something is missing, occurs twice, or refers to nothing. The
             message, of one line, names the file and the place in it.
     """
-    if bad_boxes not in BAD_BOXES:
-        raise DataError(
-            f"bad_boxes must be {' or '.join(BAD_BOXES)}, got {bad_boxes!r}"
-        )
     if not folder.is_dir():
         raise DataError(f"images must be in a folder, got {folder}")
     try:

@@ -4,7 +4,7 @@ import math
 import os
 import reprlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,6 +14,57 @@ ROUNDING = 1.0
 """Pixels by which a box may exceed its image, since files hold rounded numbers."""
 
 Entry = dict[str, Any]
+Rule = tuple[str, Callable[[Any], bool]]
+
+
+def _is_whole(value: Any) -> bool:
+    # COCO's tools hold numbers in 64 bits.
+    return type(value) is int and -(2**63) <= value < 2**63
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # a whole number with hundreds of digits
+        return False
+
+
+def _is_text(value: Any) -> bool:
+    # JSON can hold half of a surrogate pair, which no file system or terminal takes.
+    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+
+
+def _is_below(value: Any) -> bool:
+    if not _is_text(value) or not value or "\0" in value:
+        return False
+    path = PurePosixPath(value)
+    return not (path.is_absolute() or os.path.isabs(value) or ".." in path.parts)
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(map(_is_number, value))
+
+
+WHOLE: Rule = "a whole number of 64 bits", _is_whole
+TEXT: Rule = "a text of whole characters", lambda v: _is_text(v) and bool(v)
+FILE: Rule = "a file below the folder of images, of whole characters", _is_below
+SIZE: Rule = "a whole number of pixels, at least 1", lambda v: _is_whole(v) and v > 0
+BOX: Rule = "finite numbers: x, y, width and height", _is_box
+AREA: Rule = (
+    "a finite number, at least 0",
+    lambda v: v is None or (_is_number(v) and v >= 0),
+)
+CROWD: Rule = "0 or 1", lambda v: v is None or (type(v) in (int, bool) and v in (0, 1))
+
+FORM: dict[str, dict[str, Rule]] = {
+    "categories": {"id": WHOLE, "name": TEXT},
+    "images": {"id": WHOLE, "file_name": FILE, "width": SIZE, "height": SIZE},
+    "annotations": {
+        **{"id": WHOLE, "image_id": WHOLE, "category_id": WHOLE},
+        **{"bbox": BOX, "area": AREA, "iscrowd": CROWD},
+    },
+}
+"""The entries of each list that detection uses, with their rules."""
 
 
 def checked_content(value: Any, *, skip: bool) -> tuple[Entry, int]:
@@ -23,149 +74,89 @@ def checked_content(value: Any, *, skip: bool) -> tuple[Entry, int]:
         value: What the JSON file holds.
         skip: Whether to leave out boxes that have no size or are outside their image.
     """
-    categories: list[Entry] = [
-        {"id": _whole(entry, "id", place), "name": _text(entry, "name", place)}
-        for place, entry in _entries(value, "categories")
-    ]
-    images = [_image(entry, place) for place, entry in _entries(value, "images")]
-    for key, found in (("categories", categories), ("images", images)):
-        if not found:
-            raise DataError(f"{key} must hold at least one entry, got none")
-        _check_unique([entry["id"] for entry in found], f"ids of {key}")
-        found.sort(key=lambda entry: entry["id"])
-    _check_unique([image["file_name"] for image in images], "file names of images")
-    sizes = {image["id"]: (image["width"], image["height"]) for image in images}
-    known = {category["id"] for category in categories}
-    ids, annotations, skipped = [], [], 0
-    for place, entry in _entries(value, "annotations"):
-        ids.append(_whole(entry, "id", place))
-        try:
-            annotations.append(_annotation(entry, place, sizes, known))
-        except _BadBox:
-            if not skip:
-                raise
-            skipped += 1
-    _check_unique(ids, "ids of annotations")
-    # COCO's tools take id 0 for none.
-    annotations = [each | {"id": n} for n, each in enumerate(annotations, start=1)]
-    info = value["info"] if isinstance(value.get("info"), dict) else {}
-    content = {"info": info, "images": images, "annotations": annotations}
-    return content | {"categories": categories}, skipped
-
-
-class _BadBox(DataError):
-    """A box has no size, or is outside its image."""
-
-
-def _image(entry: Entry, place: str) -> Entry:
-    number, width, height = (
-        _whole(entry, key, place) for key in ("id", "width", "height")
-    )
-    if width < 1 or height < 1:
-        raise DataError(f"{place} must have a size, got {width} x {height} pixels")
-    name = _text(entry, "file_name", place)
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\0" in name or os.path.isabs(name):
+    if not isinstance(value, dict):
         raise DataError(
-            f"{place}.file_name must be below the folder of images, got {name!r}"
+            f"a file of boxes must be a JSON object, got {reprlib.repr(value)}"
         )
-    return {"id": number, "file_name": name, "width": width, "height": height}
-
-
-def _annotation(
-    entry: Entry, place: str, sizes: Mapping[int, tuple[int, int]], categories: set[int]
-) -> Entry:
-    image, category = (_whole(entry, k, place) for k in ("image_id", "category_id"))
-    for key, number, known in (
-        ("image_id", image, sizes),
-        ("category_id", category, categories),
-    ):
-        if number not in known:
-            raise DataError(f"{place}.{key} must be an id in the file, got {number}")
-    bounds = _bounds(entry.get("bbox"), f"{place}.bbox", *sizes[image])
-    area = entry.get("area")
-    area = bounds[2] * bounds[3] if area is None else _number(area, f"{place}.area")
-    if area < 0:
-        raise DataError(f"{place}.area must be at least 0, got {area}")
-    crowd = entry.get("iscrowd")
-    if crowd is not None and (type(crowd) not in (int, bool) or crowd not in (0, 1)):
-        raise DataError(f"{place}.iscrowd must be 0 or 1, got {_brief(crowd)}")
-    return {
-        "image_id": image,
-        "category_id": category,
-        "bbox": bounds,
-        "area": area,
-        "iscrowd": int(crowd or 0),
+    content: Entry = {key: _entries(value.get(key), key) for key in FORM}
+    for key in ("categories", "images"):
+        if not content[key]:
+            raise DataError(f"{key} must hold at least one entry, got none")
+        content[key].sort(key=lambda entry: entry["id"])
+    for key, name in (*((key, "id") for key in FORM), ("images", "file_name")):
+        _check_unique(content[key], key, name)
+    images = {image["id"]: image for image in content["images"]}
+    known = {
+        "image_id": set(images),
+        "category_id": {each["id"] for each in content["categories"]},
     }
+    annotations: list[Entry] = []
+    skipped = 0
+    for place, entry in enumerate(content["annotations"]):
+        for key, ids in known.items():
+            if entry[key] not in ids:
+                raise DataError(
+                    f"annotations[{place}].{key} must be an id in the file, got "
+                    f"{entry[key]}"
+                )
+        box, rule = _box_within(entry["bbox"], images[entry["image_id"]])
+        if rule and not skip:
+            raise DataError(
+                f"annotations[{place}].bbox must {rule}, got {entry['bbox']}"
+            )
+        if rule:
+            skipped += 1
+            continue
+        area = entry["area"]
+        entry |= {
+            "id": len(annotations) + 1,  # COCO's tools take id 0 for none
+            "bbox": box,
+            "area": box[2] * box[3] if area is None else float(area),
+            "iscrowd": int(entry["iscrowd"] or 0),
+        }
+        annotations.append(entry)
+    info = value["info"] if isinstance(value.get("info"), dict) else {}
+    return content | {"info": info, "annotations": annotations}, skipped
 
 
-def _bounds(box: Any, place: str, columns: int, rows: int) -> list[float]:
-    """Returns x, y, width and height of a box, within its image."""
-    if not isinstance(box, list) or len(box) != 4:
-        raise DataError(f"{place} must be x, y, width and height, got {_brief(box)}")
-    x, y, width, height = (_number(each, place) for each in box)
+def _entries(entries: Any, key: str) -> list[Entry]:
+    """Returns the entries of a list, with the keys of its form."""
+    if not isinstance(entries, list):
+        raise DataError(f"{key} must be a list, got {reprlib.repr(entries)}")
+    for place, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            raise DataError(
+                f"{key}[{place}] must be an object, got {reprlib.repr(entry)}"
+            )
+        for name, (rule, holds) in FORM[key].items():
+            if not holds(entry.get(name)):
+                raise DataError(
+                    f"{key}[{place}].{name} must be {rule}, got "
+                    f"{reprlib.repr(entry.get(name))}"
+                )
+    return [{name: entry.get(name) for name in FORM[key]} for entry in entries]
+
+
+def _box_within(box: list[float], image: Entry) -> tuple[list[float], str]:
+    """Returns a box cut to its image, and the rule that it breaks, or an empty text."""
+    x, y, width, height = map(float, box)
     if width <= 0 or height <= 0:
-        raise _BadBox(f"{place} must have a size, got {box}")
+        return box, "have a size"
+    columns, rows = image["width"], image["height"]
     left, right = max(x, 0.0), min(x + width, float(columns))
     top, bottom = max(y, 0.0), min(y + height, float(rows))
     beyond = max(left - x, x + width - right, top - y, y + height - bottom)
     if beyond >= ROUNDING or left >= right or top >= bottom:
-        raise _BadBox(
-            f"{place} must be in its image of {columns} x {rows} pixels, got {box}"
-        )
+        return box, f"be in its image of {columns} x {rows} pixels"
     if beyond > 0:
-        return [left, top, right - left, bottom - top]
-    return [x, y, width, height]
+        return [left, top, right - left, bottom - top], ""
+    return [x, y, width, height], ""
 
 
-def _entries(value: Any, key: str) -> Iterator[tuple[str, Entry]]:
-    if not isinstance(value, dict):
-        raise DataError(f"a file of boxes must be a JSON object, got {_brief(value)}")
-    entries = value.get(key)
-    if not isinstance(entries, list):
-        raise DataError(f"{key} must be a list, got {_brief(entries)}")
-    for index, entry in enumerate(entries):
-        if not isinstance(entry, dict):
-            raise DataError(f"{key}[{index}] must be an object, got {_brief(entry)}")
-        yield f"{key}[{index}]", entry
-
-
-def _whole(entry: Entry, key: str, place: str) -> int:
-    value = entry.get(key)
-    # COCO's tools hold numbers in 64 bits.
-    if type(value) is not int or not -(2**63) <= value < 2**63:
+def _check_unique(entries: list[Entry], key: str, name: str) -> None:
+    counts = Counter(entry[name] for entry in entries).most_common(1)
+    if counts and counts[0][1] > 1:
+        what = {"id": "ids", "file_name": "file names"}[name]
         raise DataError(
-            f"{place}.{key} must be a whole number of 64 bits, got {_brief(value)}"
+            f"{what} of {key} must be different, got {counts[0][0]!r} twice"
         )
-    return value
-
-
-def _text(entry: Entry, key: str, place: str) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str) or not value:
-        raise DataError(f"{place}.{key} must be text, got {_brief(value)}")
-    # JSON can hold half of a surrogate pair, which no file system or terminal takes.
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise DataError(f"{place}.{key} must be whole characters, got {_brief(value)}")
-    return value
-
-
-def _number(value: Any, place: str) -> float:
-    try:
-        number = float(value) if type(value) in (int, float) else math.nan
-    except OverflowError:  # a whole number with hundreds of digits
-        number = math.inf
-    if not math.isfinite(number):
-        raise DataError(f"{place} must be finite numbers, got {_brief(value)}")
-    return number
-
-
-def _check_unique(values: Sequence[Any], what: str) -> None:
-    value, count = max(
-        Counter(values).items(), key=lambda item: item[1], default=(0, 0)
-    )
-    if count > 1:
-        raise DataError(f"{what} must be different, got {value!r} twice")
-
-
-_brief = reprlib.repr

@@ -13,17 +13,19 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from ddw_graph.detection.freezing import freeze_first, freeze_norms
+from ddw_graph.detection.freezing import freeze_norms
 from ddw_graph.detection.settings import DetectorSettings, settings_from
 from ddw_graph.errors import ModelError
 from ddw_graph.models import FeatureNetwork, from_config
 from ddw_graph.nn.network import Network
+from ddw_graph.settings import as_json
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Mean and standard deviation of the channels of photographs, as in torchvision."""
-
-GREY_MEAN, GREY_STD = (0.449,), (0.226,)
-"""Those of grey photographs."""
+NORMALISATION = {
+    1: ((0.449,), (0.226,)),
+    3: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+"""Mean and standard deviation of photographs by their number of channels; those of 3
+as in torchvision."""
 
 Boxes = dict[str, Tensor]
 """An image's ``boxes`` as ``(x1, y1, x2, y2)``, ``labels`` from 1, and ``scores`` of
@@ -102,17 +104,27 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         settings: DetectorSettings = DetectorSettings(),  # noqa: B008 (frozen)
     ) -> None:
         _check_categories(categories)
-        if network.in_channels not in (1, 3):
+        images = network.in_channels
+        if images not in NORMALISATION:
             raise ModelError(
                 "a detector's network must take images of 1 or 3 channels, got "
-                f"{network.in_channels}"
+                f"{images}"
+            )
+        usual = NORMALISATION[images]
+        mean, std = (
+            default if given is None else given
+            for default, given in zip(usual, (settings.mean, settings.std), strict=True)
+        )
+        if not len(mean) == len(std) == images:
+            raise ModelError(
+                f"mean and std need a value for each of {images} channels, got {mean} "
+                f"and {std}"
             )
         body = _backbone(network, settings)
         channels = settings.pyramid_channels
         names = [str(place) for place in range(len(settings.levels))]
         ratios = (settings.anchor_ratios,) * len(settings.anchor_sizes)
         pool = MultiScaleRoIAlign(names, output_size=7, sampling_ratio=2)
-        mean, std = _normalisation(network.in_channels, settings)
         super().__init__(
             Pyramid(body, channels),
             min_size=settings.min_size,
@@ -139,14 +151,14 @@ class Detector(FasterRCNN):  # type: ignore[misc]
         )
         self.categories = tuple(categories)
         self.settings = settings
-        self.in_channels = network.in_channels
+        self.in_channels = images
         self.config: dict[str, Any] | None = None
         if network.config is not None:
             self.config = {
                 "kind": "detector",
                 "network": network.config,
                 "categories": [vars(category) for category in categories],
-                "settings": settings.as_dict(),
+                "settings": as_json(settings),
             }
 
     def forward(
@@ -206,21 +218,6 @@ def detector_from(config: Mapping[str, Any], **given: Any) -> Detector:
     return Detector(from_config(network, **given), categories, settings)
 
 
-def _normalisation(
-    channels: int, settings: DetectorSettings
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns mean and standard deviation of each channel of images."""
-    grey = channels == 1
-    mean = (GREY_MEAN if grey else MEAN) if settings.mean is None else settings.mean
-    std = (GREY_STD if grey else STD) if settings.std is None else settings.std
-    if not len(mean) == len(std) == channels:
-        raise ModelError(
-            f"mean and std need a value for each of {channels} channels, got {mean} "
-            f"and {std}"
-        )
-    return mean, std
-
-
 def _backbone(network: Network, settings: DetectorSettings) -> FeatureNetwork:
     network = copy.deepcopy(network)
     known = FeatureNetwork(network).feature_info.reduction()
@@ -232,7 +229,14 @@ def _backbone(network: Network, settings: DetectorSettings) -> FeatureNetwork:
     body = FeatureNetwork(network, [known.index(level) for level in settings.levels])
     if settings.norm == "frozen":
         freeze_norms(body)
-    freeze_first(body, settings.frozen_layers)
+    parts, frozen = [body.stem, *body.stages], settings.frozen_layers
+    if frozen > len(parts):
+        raise ModelError(
+            f"frozen_layers must be in [0, {len(parts)}], stem and {len(parts) - 1} "
+            f"stages, got {frozen}"
+        )
+    for part in parts[:frozen]:
+        part.requires_grad_(False)
     return body
 
 
@@ -241,26 +245,25 @@ def _check_targets(targets: Sequence[Boxes], images: int, categories: int) -> No
     if len(targets) != images:
         raise ModelError(f"{images} images need as many targets, got {len(targets)}")
     for place, target in enumerate(targets):
-        boxes, labels = target.get("boxes"), target.get("labels")
-        if boxes is None or labels is None:
+        if not {"boxes", "labels"} <= set(target):
             raise ModelError(f"a target needs boxes and labels, got {sorted(target)}")
-        if boxes.ndim != 2 or boxes.shape[1] != 4 or labels.shape != boxes.shape[:1]:
+        boxes, labels = target["boxes"], target["labels"]
+        if boxes.shape[1:] != (4,) or labels.shape != boxes.shape[:1]:
             raise ModelError(
                 "boxes must be (n, 4) and labels (n,), got "
                 f"{tuple(boxes.shape)} and {tuple(labels.shape)} in target {place}"
             )
-        good = boxes.isfinite().all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
-        if not good.all():
-            raise ModelError(
-                "boxes must be finite (x1, y1, x2, y2) with x1 < x2 and y1 < y2, got "
-                f"{boxes[~good][0].tolist()} in target {place}"
-            )
-        wrong = labels[(labels < 1) | (labels > categories)]
-        if len(wrong):
-            raise ModelError(
-                f"labels must be in [1, {categories}], got {int(wrong[0])} in target "
-                f"{place}"
-            )
+        is_box = boxes.isfinite().all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
+        is_label = (labels >= 1) & (labels <= categories)
+        for name, values, good, rule in (
+            ("boxes", boxes, is_box, "finite (x1, y1, x2, y2), x1 < x2 and y1 < y2"),
+            ("labels", labels, is_label, f"in [1, {categories}]"),
+        ):
+            if not good.all():
+                raise ModelError(
+                    f"{name} must be {rule}, got {values[~good][0].tolist()} in target "
+                    f"{place}"
+                )
 
 
 def _check_categories(categories: Sequence[Category]) -> None:

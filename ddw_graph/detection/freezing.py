@@ -1,11 +1,10 @@
-"""Freezing parts of a detector's backbone."""
+"""Freezing the batch normalisation of a detector's backbone."""
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.ops import FrozenBatchNorm2d
 
 from ddw_graph.errors import ModelError
-from ddw_graph.models.features import FeatureNetwork
 
 
 def freeze_norms(module: nn.Module) -> None:
@@ -43,23 +42,7 @@ def _frozen(norm: _BatchNorm) -> nn.Module:
             "BatchNorm2d, SyncBatchNorm and timm's can be frozen, got "
             f"{type(norm).__name__}"
         )
-    frozen = FrozenBatchNorm2d(norm.num_features, eps=norm.eps)
-    frozen.running_mean.copy_(norm.running_mean)
-    frozen.running_var.copy_(norm.running_var)
-    if norm.affine:
-        frozen.weight.copy_(norm.weight.detach())
-        frozen.bias.copy_(norm.bias.detach())
-    moved: nn.Module = frozen.to(norm.running_mean.device, norm.running_mean.dtype)
-    return moved
-
-
-def freeze_first(backbone: FeatureNetwork, layers: int) -> None:
-    """Takes the first layers out of training: the stem, then the stages."""
-    parts = [backbone.stem, *backbone.stages]
-    if layers > len(parts):
-        raise ModelError(
-            f"frozen_layers must be in [0, {len(parts)}], stem and {len(parts) - 1} "
-            f"stages, got {layers}"
-        )
-    for part in parts[:layers]:
-        part.requires_grad_(False)
+    frozen: nn.Module = FrozenBatchNorm2d(norm.num_features, eps=norm.eps)
+    frozen.to(norm.running_mean)  # device and type
+    frozen.load_state_dict(norm.state_dict(), strict=norm.affine)
+    return frozen

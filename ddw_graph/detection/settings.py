@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ddw_graph.errors import ModelError
-from ddw_graph.settings import as_json, check_settings, preset, setting
+from ddw_graph.settings import check_settings, preset, setting
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,6 @@ class DetectorSettings:
             if not holds:
                 raise ModelError(f"{name} must be {rule}, got {getattr(self, name)}")
 
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the values by name, ready for JSON."""
-        return as_json(self)
-
 
 SETTINGS = {
     "coco": DetectorSettings(),
@@ -136,7 +132,7 @@ def settings_named(
 
 
 def settings_from(values: Any) -> DetectorSettings:
-    """Returns the settings in what ``as_dict`` returned.
+    """Returns the settings that ``as_json`` made values of.
 
     Raises:
         ModelError: If a value is missing, unknown, or out of range.

@@ -57,12 +57,7 @@ LIBRARIES = ("torchvision", "timm")
 
 
 def is_backbone(name: str) -> bool:
-    """Returns whether a name is that of a backbone, with or without its library's.
-
-    Example:
-        >>> is_backbone("resnet18"), is_backbone("timm/resnet18"), is_backbone("vgg")
-        (True, True, False)
-    """
+    """Returns whether a name is that of a backbone, such as ``timm/resnet18``."""
     return name in BACKBONES or name.partition("/")[0] in LIBRARIES
 
 
@@ -74,20 +69,29 @@ def library_model(name: str, *, num_classes: int, in_channels: int) -> nn.Module
         in_channels: Channels of an image; where the library offers only three, the
             first convolution is replaced.
     """
+    library, _, own_name = name.partition("/")
     if name in BACKBONES:
         model = BACKBONES[name](num_classes)
+    # timm would look elsewhere for a name with a colon or a slash.
+    elif library not in LIBRARIES or not re.fullmatch(r"[\w.]+", own_name):
+        raise ModelError(
+            "a backbone is torchvision/NAME, timm/NAME or one of "
+            f"{', '.join(BACKBONES)}, got {name!r}"
+        )
+    elif library == "timm":
+        return _timm(own_name, num_classes, in_channels)
     else:
-        library, _, own_name = name.partition("/")
-        # timm would look elsewhere for a name with a colon or a slash.
-        if library not in LIBRARIES or not re.fullmatch(r"[\w.]+", own_name):
-            raise ModelError(
-                "a backbone is torchvision/NAME, timm/NAME or one of "
-                f"{', '.join(BACKBONES)}, got {name!r}"
-            )
-        if library == "timm":
-            return _timm(own_name, num_classes, in_channels)
         model = _torchvision(own_name, num_classes)
-    _take_channels(model, in_channels)
+    path, conv = next(
+        (path, m) for path, m in model.named_modules() if isinstance(m, nn.Conv2d)
+    )
+    if conv.in_channels != in_channels:
+        names = "out_channels", "kernel_size", "stride", "padding"
+        sizes: dict[str, Any] = {name: getattr(conv, name) for name in names}
+        new = nn.Conv2d(in_channels, bias=conv.bias is not None, **sizes)
+        # As torchvision initialises the convolutions of all these families.
+        nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
+        model.set_submodule(path, new)
     return model
 
 
@@ -106,26 +110,6 @@ def _timm(name: str, num_classes: int, in_channels: int) -> nn.Module:
     return model
 
 
-def _take_channels(model: nn.Module, channels: int) -> None:
-    """Replaces the first convolution where it takes another number of channels."""
-    path, conv = next(
-        (path, m) for path, m in model.named_modules() if isinstance(m, nn.Conv2d)
-    )
-    if conv.in_channels == channels:
-        return
-    new = nn.Conv2d(
-        channels,
-        conv.out_channels,
-        conv.kernel_size,  # type: ignore[arg-type]
-        conv.stride,  # type: ignore[arg-type]
-        conv.padding,  # type: ignore[arg-type]
-        bias=conv.bias is not None,
-    )
-    # As torchvision initialises the convolutions of all these families.
-    nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
-    model.set_submodule(path, new)
-
-
 class NoData(TorchFunctionMode):
     """Modules made within have no data in their weights.
 
@@ -137,10 +121,8 @@ class NoData(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         """Calls a function of torch; ``empty`` returns a tensor without data."""
-        kwargs = kwargs or {}
-        if func is torch.empty:
-            kwargs = {**kwargs, "device": "meta"}
-        return func(*args, **kwargs)
+        meta = {"device": "meta"} if func is torch.empty else {}
+        return func(*args, **(kwargs or {}) | meta)
 
 
 def is_altered(module: nn.Module) -> bool:

@@ -108,9 +108,9 @@ def _split(
     if branch is None or not all(part.has_shortcut for part in earlier):
         raise _no_residual(block)
     if projection is not None:
-        terminals = ("placeholder", "output")
-        calls = [n for n in projection.graph.nodes if n.op not in terminals]
-        if all(_is_identity(projection, step) for step in calls):
+        _, *steps_of_it, _ = projection.graph.nodes
+        identities = {n for n, m in block.named_modules() if isinstance(m, nn.Identity)}
+        if all(n.op == "call_module" and n.target in identities for n in steps_of_it):
             projection = None
         elif not {*projection.parameters()}.isdisjoint(branch.parameters()):
             # The two are trained apart from here on.
@@ -176,12 +176,6 @@ def _adds(node: fx.Node) -> bool:
     plain = len(node.all_input_nodes) == 2 and not node.kwargs
     calls = node.op in ("call_function", "call_method")
     return calls and node.target in ADDITIONS and plain
-
-
-def _is_identity(module: nn.Module, step: fx.Node) -> bool:
-    """Returns whether a step of a trace calls a module that does nothing."""
-    calls = step.op == "call_module"
-    return calls and isinstance(module.get_submodule(str(step.target)), nn.Identity)
 
 
 def _no_residual(block: nn.Module) -> ModelError:

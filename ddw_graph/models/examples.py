@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from ddw_graph.errors import ModelError
+from ddw_graph.nn.host_network import HostNetwork
 from ddw_graph.nn.language_model import LanguageModel
 
 Inputs: TypeAlias = Tensor | Sequence[Any] | Mapping[str, Any]
@@ -36,15 +37,14 @@ class Example(NamedTuple):
         is_image = isinstance(x, Tensor) and x.is_floating_point() and x.ndim == 4
         return x.shape[1] if is_image else 0  # type: ignore[union-attr]
 
-    def like(self, parameter: Tensor, *, meta: bool = False) -> "Example":
+    def like(self, parameter: Tensor) -> "Example":
         """Returns the same on a parameter's device, floats in its type."""
 
         def moved(x: Tensor) -> Tensor:
             dtype = parameter.dtype if x.is_floating_point() else x.dtype
-            return x.to("meta" if meta else parameter.device, dtype)
+            return x.to(parameter.device, dtype)
 
-        args, kwargs = tree_map_only(Tensor, moved, tuple(self))
-        return Example(args, kwargs)
+        return Example(*tree_map_only(Tensor, moved, tuple(self)))
 
 
 def float_tensors(output: Any) -> list[Tensor]:
@@ -75,6 +75,8 @@ def examples(
             args = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
             yield Example(args, {})
         return
+    if isinstance(model, HostNetwork):
+        model = model.model
     if isinstance(model, LanguageModel):
         generator = torch.Generator().manual_seed(0)
         yield Example((model.example(batch=2, generator=generator),), {})

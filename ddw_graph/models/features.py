@@ -144,28 +144,25 @@ class FeatureNetwork(nn.Module):
 
 def _levels(network: Network, stem: fx.GraphModule) -> list[Level]:
     """Returns the last features of each resolution, from the largest on."""
-    levels: dict[int, Level] = {}
     shadow = copy.deepcopy(stem).to("meta").eval()
     dtype = next(network.parameters()).dtype
     image = torch.empty(
         1, network.in_channels, PROBE, PROBE, device="meta", dtype=dtype
     )
     x = ShapeProp(shadow).propagate(image)
+    made: list[tuple[Sequence[int], int, str | None]] = []
     for node in shadow.graph.nodes:
-        made = node.meta.get("tensor_meta")
-        if node.op != "output" and isinstance(made, TensorMetadata):
-            _add(levels, made.shape, -1, node.name)
+        meta = node.meta.get("tensor_meta")
+        if node.op != "output" and isinstance(meta, TensorMetadata):
+            made.append((meta.shape, -1, node.name))
     with torch.no_grad():
         for place, stage in enumerate(network.stages):
             x = copy.deepcopy(stage).to("meta").eval()(x)
             if stage.plan.channel_axis == 1:
-                _add(levels, x.shape, place, None)
+                made.append((x.shape, place, None))
+    levels: dict[int, Level] = {}
+    for shape, place, step in made:
+        if len(shape) == 4:
+            reduction = round(PROBE / shape[2])
+            levels[reduction] = Level(shape[1], reduction, place, step)
     return [levels[reduction] for reduction in sorted(levels) if reduction > 1]
-
-
-def _add(
-    levels: dict[int, Level], shape: Sequence[int], stage: int, step: str | None
-) -> None:
-    if len(shape) == 4:
-        reduction = round(PROBE / shape[2])
-        levels[reduction] = Level(shape[1], reduction, stage, step)

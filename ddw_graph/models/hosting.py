@@ -1,4 +1,4 @@
-"""Runs of blocks whose stages stay in the network, whose own forward runs them."""
+"""Runs of blocks whose stages stay in the network: its own forward runs them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,15 +14,11 @@ from ddw_graph.nn.stage import Stage
 
 
 def runs_of(
-    model: nn.Module, probe: Probe, blocks: Mapping[str, Call], refusal: ModelError
-) -> list[Run]:
-    """Returns the runs of blocks that a stage in the network can take the place of.
-
-    Args:
-        refusal: Why it cannot be split into a stem, stages and a head.
-    """
+    model: nn.Module, probe: Probe, blocks: Mapping[str, Call]
+) -> list[list[Call]]:
+    """Returns the runs of blocks that follow each other, in the order of running."""
     runs: list[list[Call]] = []
-    reasons: list[tuple[bool, bool, int, str]] = []  # the nearest to a run is least
+    reasons: list[tuple[bool, bool, str]] = []  # the nearest to a run is least
     for call in blocks.values():
         before = runs[-1][-1] if runs else None
         reason = _not_a_run(probe, before, call) if before else ""
@@ -32,20 +28,15 @@ def runs_of(
         runs.append([call])
         if before:
             apart = before.parent != call.parent
-            depth = call.path.count(".")
-            reasons.append((apart, not call.keeps_shape, depth, reason))
-    found = [run_of(run) for run in runs if len(run) > 1]
-    if not found:
-        one = (False, False, 0, f"{next(iter(blocks))} is the only block")
-        *_, reason = min(reasons, key=lambda each: each[:3], default=one)
+            reasons.append((apart, not call.keeps_shape, reason))
+    if max(map(len, runs)) == 1:
+        one = (True, True, f"{runs[0][0].path} is the only block")
+        *_, reason = min(reasons, key=lambda each: each[:2], default=one)
         raise ModelError(
             "a network to rewire must have blocks that follow each other, got a "
-            f"{type(model).__name__} in which {reason}; nor is it a stem, stages and a "
-            f"head: {refusal}"
-        ) from refusal
-    # In the order of the network's modules, as those who look for stages find them.
-    order = [path for path, _ in model.named_modules()]
-    return sorted(found, key=lambda run: order.index(run.paths[0]))
+            f"{type(model).__name__} in which {reason}"
+        )
+    return runs
 
 
 def run_of(calls: Sequence[Call]) -> Run:
@@ -80,8 +71,7 @@ def _not_a_run(probe: Probe, before: Call, call: Call) -> str | None:
     if before.parent != call.parent:
         return f"{names} are not in one module"
     if not call.keeps_shape:
-        shapes = f"{tuple(call.x.shape)} to {tuple(call.y.shape)}"
-        return f"{call.path} maps {shapes}, another shape"
+        return f"{call.mapping}, another shape"
     if call.x is not before.y:
         sources = (each.path for each in probe.calls if each.y is call.x)
         if source := next(sources, ""):

@@ -156,17 +156,16 @@ def difference(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str
     differences = [f"{name} is missing" for name in wanted if name not in found]
     differences += [f"{name} is unexpected" for name in found if name not in wanted]
     for name in filter(found.__contains__, wanted):
-        here, there = _kind(found[name]), _kind(wanted[name])
+        here, there = (
+            f"{_name(tensor.dtype)} {tuple(tensor.shape)}"
+            for tensor in (found[name], wanted[name])
+        )
         if here != there:
             differences.append(f"{name} is {here}, not {there}")
     if not differences:
         return None
     more = f"; and {len(differences) - 3} more" if len(differences) > 3 else ""
     return one_line("; ".join(differences[:3]), most=200) + more
-
-
-def _kind(tensor: Tensor) -> str:
-    return f"{_name(tensor.dtype)} {tuple(tensor.shape)}"
 
 
 def _name(dtype: torch.dtype) -> str:

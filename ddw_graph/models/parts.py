@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import networkx as nx
+import torch
 from torch import nn
 
 from ddw_graph.errors import ModelError
@@ -35,8 +36,9 @@ class StageParts:
         stride: Stride of the first operation.
         projection: The backbone's own shortcut past the first operation.
         entrance: What runs before the input node.
-        exit: What runs on the output node's sum.
-        channel_axis: The features' axis of channels; see ``Stage``.
+        exit: What runs on what the output node gathers.
+        channel_axis: The features' axis of channels, like ``transition`` and ``output``
+            as for ``Stage``.
         run: The blocks that the stage takes the place of, where it stays in the
             network.
         exact: Whether the wiring computes what the backbone does, to rounding.
@@ -51,6 +53,8 @@ class StageParts:
     entrance: nn.Module | None = None
     exit: nn.Module | None = None
     channel_axis: int = 1
+    transition: str = "input"
+    output: str = "sum"
     run: Run | None = None
     exact: bool = True
 
@@ -150,17 +154,19 @@ def _branches(stage: StageParts) -> StageParts:
             "branches share the projection of a stage's first block, got a stage with "
             "a projection in a later block"
         )
-    if first.projection is not None and (stage.in_channels, stage.stride) == (
-        stage.channels,
-        1,
-    ):
+    changes = (stage.in_channels, stage.stride) != (stage.channels, 1)
+    if first.projection is not None and not changes:
         raise ModelError(
             "a stage projects its input where width or stride change, got a projection "
             f"of {stage.channels} channels to as many"
         )
     operations = [first.branch]
     for before, block in zip(blocks, others, strict=False):
-        operations.append(_begins_with(before.activation, block.branch))
+        operation = block.branch
+        if before.activation is not None:
+            steps = OrderedDict(activation=before.activation, branch=block.branch)
+            operation = nn.Sequential(steps)
+        operations.append(operation)
     return replace(
         stage,
         operations=operations,
@@ -169,12 +175,6 @@ def _branches(stage: StageParts) -> StageParts:
         exit=blocks[-1].activation,
         exact=all(block.activation is None for block in blocks),
     )
-
-
-def _begins_with(activation: nn.Module | None, branch: nn.Module) -> nn.Module:
-    if activation is None:
-        return branch
-    return nn.Sequential(OrderedDict(activation=activation, branch=branch))
 
 
 def _unrolled(blocks: Sequence[BlockParts]) -> nx.DiGraph:
@@ -231,16 +231,9 @@ def parts_of_network(network: Network) -> Parts:
     if isinstance(network, HostNetwork):
         runs = network.runs
     stages = [
-        StageParts(
-            operations=list(stage.operations),
-            wiring=stage.dag,
-            in_channels=stage.in_channels,
-            channels=stage.channels,
-            stride=stage.stride,
+        replace(
+            parts_of_stage(stage),
             projection=_kept_projection(stage, node),
-            entrance=stage.entrance,
-            exit=stage.exit,
-            channel_axis=stage.plan.channel_axis,
             run=run,
             exact=node == "block" or stage.exit is None,
         )
@@ -253,6 +246,23 @@ def parts_of_network(network: Network) -> Parts:
         network.in_channels,
         config.get("num_classes", 0),
         {key: value for key, value in config.items() if key not in WIRED},
+    )
+
+
+def parts_of_stage(stage: Stage) -> StageParts:
+    """Returns the parts of a stage, on its own wiring."""
+    return StageParts(
+        operations=list(stage.operations),
+        wiring=stage.dag,
+        in_channels=stage.in_channels,
+        channels=stage.channels,
+        stride=stage.stride,
+        projection=stage.projection,
+        entrance=stage.entrance,
+        exit=stage.exit,
+        channel_axis=stage.plan.channel_axis,
+        transition=stage.plan.transition,
+        output=stage.plan.output,
     )
 
 
@@ -299,9 +309,12 @@ def build_network(
                 f"got a wiring with n={n}"
             )
         try:
-            stages.append(_stage(each, dag, edges, kept, config["drop_path"]))
+            stage = build_stage(
+                each, dag, edges, neutral=kept, drop_path=config["drop_path"]
+            )
         except ModelError as error:
             raise ModelError(f"stage {place}: {error}") from error
+        stages.append(stage)
     network = parts.make(stages)
     network.config = dict(config)
     return network
@@ -315,13 +328,16 @@ def neutral_edges(
     return [each and [(i, j) for i, j in each] for each in neutral]
 
 
-def _stage(
+def build_stage(
     parts: StageParts,
     dag: nx.DiGraph,
     edges: Edges,
-    neutral: list[tuple[int, int]] | None,
+    *,
+    neutral: Sequence[tuple[int, int]] | None,
     drop_path: float,
 ) -> Stage:
+    """Returns the stage of some parts and a wiring, where its operations are."""
+
     def projection(in_channels: int, channels: int, stride: int) -> nn.Module:
         return parts.projection or projection_1x1(in_channels, channels, stride)
 
@@ -332,15 +348,14 @@ def _stage(
         stride=parts.stride,
         operation=list(parts.operations),
         edges=edges,
-        transition="input",
-        output="sum",
+        transition=parts.transition,
+        output=parts.output,
         channel_axis=parts.channel_axis,
         drop_path=drop_path,
-        projection=projection if parts.channel_axis == 1 else None,
+        projection=projection if parts.channel_axis == 1 or parts.projection else None,
         entrance=parts.entrance,
         exit=parts.exit,
         neutral=neutral,
     )
-    # New modules go to the backbone's device and type.
-    parameter = next(stage.operations.parameters())
-    return stage.to(parameter.device, parameter.dtype)
+    like = next(stage.operations.parameters(), torch.empty(0))
+    return stage.to(like.device, like.dtype)

@@ -1,12 +1,12 @@
-"""A forward without data that is watched: which modules run, on which features."""
+"""Watching a forward without data: which modules run, on which features."""
 
+import copy
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -17,21 +17,28 @@ from ddw_graph.nn.outputs import evaluating
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """A call of a module with features that returns features.
+    """A call of a module.
 
     Args:
-        x: What it took.
-        y: What it returned; where that was a tuple, its first element.
-        returns: What stood behind ``y`` in the tuple that it returned; see ``Run``.
+        x: What it took first; where all was given by name, all of it.
+        y: What it returned; of features with its own arguments behind, the features.
+        args: What it took besides.
+        returns: The arguments behind ``y`` in the tuple that it returned; see ``Run``.
+        maps_features: Whether ``x`` and ``y`` are features: tensors of floats, the
+            batch first.
     """
 
     path: str
     module: nn.Module
-    x: Tensor
-    y: Tensor
+    x: Any
+    y: Any
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     returns: list[int | str | None] | None
+    maps_features: bool
+
+    def __str__(self) -> str:
+        return f"{self.path} ({type(self.module).__name__})"
 
     @property
     def parent(self) -> str:
@@ -39,9 +46,23 @@ class Call:
         return self.path.rpartition(".")[0]
 
     @property
+    def depth(self) -> int:
+        """The number of modules that hold this one."""
+        return self.path.count(".")
+
+    @property
+    def mapping(self) -> str:
+        """The shapes of what it takes and returns, in words."""
+        x, y = tree_map(
+            lambda x: tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__,
+            (self.x, self.y),
+        )
+        return f"{self} maps {x} to {y}"
+
+    @property
     def keeps_shape(self) -> bool:
         """Whether the features keep their shape."""
-        return self.x.shape == self.y.shape
+        return bool(self.x.shape == self.y.shape)
 
     @property
     def is_plain(self) -> bool:
@@ -66,25 +87,12 @@ class Call:
         return 1 if self.x.ndim == 4 else -1
 
 
-class Shapes(NamedTuple):
-    """The shapes that a module took, first or by name, and returned."""
-
-    path: str
-    module: nn.Module
-    x: Any
-    y: Any
-
-    def __str__(self) -> str:
-        return f"{self.path} ({type(self.module).__name__})"
-
-
 @dataclass
 class Probe:
     """What a network did in one forward.
 
     Args:
         calls: The calls of modules, in the order in which they ended.
-        shapes: All calls of modules, with features or not, in the same order.
         readers: For the features that a call returned, by ``id``, where a function of
             torch read them: the names of the modules that were running.
     """
@@ -92,7 +100,6 @@ class Probe:
     example: Example
     calls: list[Call] = field(default_factory=list)
     output: Any = None
-    shapes: list[Shapes] = field(default_factory=list)
     readers: dict[int, set[tuple[str, ...]]] = field(
         default_factory=lambda: defaultdict(set)
     )
@@ -125,6 +132,8 @@ def probe(model: nn.Module, inputs: Inputs | None = None) -> Probe:
 def _watched(model: nn.Module, example: Example, *, meta: bool) -> Probe:
     found = Probe(example)
     known: dict[int, Tensor] = {}  # alive, so that no id is given again
+    if meta:
+        model = copy.deepcopy(model).to("meta")
     paths = {module: path for path, module in model.named_modules()}
     running: list[str] = []
 
@@ -143,66 +152,39 @@ def _watched(model: nn.Module, example: Example, *, meta: bool) -> Probe:
         running.append(paths[module])
 
     def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        path = running.pop()
-        taken = _shapes(args[0] if args else kwargs)
-        found.shapes.append(Shapes(path, module, taken, _shapes(output)))
-        returns = None
+        path, y, returns = running.pop(), output, None
         if isinstance(output, tuple) and output:
             given = [(None, None), *enumerate(args[1:]), *kwargs.items()]
             keys = [[key for key, x in given if same(x, each)] for each in output[1:]]
-            if not all(keys):
-                return
-            output, returns = output[0], [key[0] for key in keys]
-        x: Any = args[0] if args else None
-        if _is_features(x, example.batch) and _is_features(output, example.batch):
-            call = Call(path, module, x, output, args[1:], kwargs, returns)
-            found.calls.append(call)
-            known[id(output)] = output
+            if all(keys):
+                y, returns = output[0], [key[0] for key in keys]
+        # Copied: a list may be longer after the call.
+        x: Any = tree_map(lambda each: each, args[0] if args else kwargs)
+        features = all(_is_features(each, example.batch) for each in (x, y))
+        found.calls.append(
+            Call(path, module, x, y, args[1:], kwargs, returns, features)
+        )
+        if features:
+            known[id(y)] = y
 
     hooks = []
     for module in model.modules():
         hooks.append(module.register_forward_pre_hook(enter, with_kwargs=True))
         hooks.append(module.register_forward_hook(leave, with_kwargs=True))
-    args, kwargs = example.like(next(model.parameters()), meta=meta)
+    args, kwargs = example.like(next(model.parameters()))
     try:
         with Watch():
-            found.output = (
-                functional_call(
-                    model, _without_data(model), args, kwargs, tie_weights=False
-                )
-                if meta
-                else model(*args, **kwargs)
-            )
+            found.output = model(*args, **kwargs)
     finally:
         for hook in hooks:
             hook.remove()
     return found
 
 
-def _shapes(tree: Any) -> Any:
-    """Returns the shapes of tensors, in the tuples, lists and dicts that hold them."""
-    return tree_map(
-        lambda x: tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__, tree
-    )
-
-
 def _is_features(x: Any, batch: int) -> bool:
     # Through attributes: what watches takes a function of torch for a reader.
     is_float = isinstance(x, Tensor) and x.dtype.is_floating_point
     return is_float and x.ndim > 1 and x.shape[0] == batch
-
-
-def _without_data(model: nn.Module) -> dict[str, Tensor]:
-    """Returns a network's parameters and buffers, on the device without data.
-
-    Each stands under one name: a module that has two would not get its own back.
-    """
-    return {
-        f"{path}.{name}".removeprefix("."): torch.empty_like(tensor, device="meta")
-        for path, module in model.named_modules()
-        for named in (module.named_parameters, module.named_buffers)
-        for name, tensor in named(recurse=False, remove_duplicate=False)
-    }
 
 
 def same(one: Any, other: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ddw_graph.errors import ModelError
+from ddw_graph.models.parts import build_stage, parts_of_stage
 from ddw_graph.nn.features import by_sample
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import outputs
@@ -50,8 +52,7 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
     config: dict[str, Any] = small.config or {}
     counts = [[*range(1, len(stage.places) + 1)] for stage in network.stages]
     numbers = config.get("nodes") or counts
-    starts = config.get("neutral") or [None] * len(counts)
-    stages, wirings = [], []
+    stages = []
     for place, (stage, edges) in enumerate(zip(small.stages, opened, strict=True)):
         nodes, edges = _kept(stage, edges)
         label = {node: new for new, node in enumerate(nodes)}
@@ -59,17 +60,19 @@ def prune(network: Network, batches: Iterable[Tensor | Sequence[Tensor]]) -> Net
         dag.add_nodes_from((label[node], stage.dag.nodes[node]) for node in nodes)
         for i, j in sorted(edges):
             dag.add_edge(label[i], label[j], **stage.dag.edges[i, j])
-        check(dag)
-        start = starts[place]
+        start = stage.neutral
         if start is not None:
-            start = [[label[i], label[j]] for i, j in start if (i, j) in edges]
-        stages.append(_pruned(stage, dag, nodes, edges, start))
-        wirings.append(to_dict(dag))
-        starts[place] = start
+            start = [(label[i], label[j]) for i, j in start if (i, j) in edges]
+        stages.append(_pruned(stage, check(dag), nodes, edges, start))
         left = [at for node, at in stage.places.items() if node in nodes]
         numbers[place] = [numbers[place][at] for at in left]
+    starts: list[Any] = [each.neutral and [*map(list, each.neutral)] for each in stages]
     # The operations that are left, as first numbered.
-    config |= {"wirings": wirings, "nodes": numbers}
+    config |= {
+        "wirings": [to_dict(stage.dag) for stage in stages],
+        "neutral": None if starts == [None] * len(starts) else starts,
+        "nodes": numbers,
+    }
     if "node" not in config:
         # The default of a smaller DAG may be another one.
         for key in ("transition", "output"):
@@ -97,7 +100,8 @@ def _ever_open(
             # An edge that is open and weighs 0 is not closed: its target computes.
             scale.data[scale == 0] = torch.finfo(scale.dtype).tiny
     seen: list[Tensor] = []
-    for output in outputs(model, filter(_has_images, batches)):
+    some = (b for b in batches if len(b if isinstance(b, Tensor) else b[0]))
+    for output in outputs(model, some):
         # An edge with a weight for each position is open where one of them is.
         opened = [
             (by_sample((m != 0).float(), axes=3) > 0).any(0) for m in output.adjacency
@@ -111,10 +115,6 @@ def _ever_open(
         else set(stage.plan.edges)  # a weight of 0 closes nothing
         for stage, matrix in zip(network.stages, seen, strict=True)
     ]
-
-
-def _has_images(batch: Tensor | Sequence[Tensor]) -> bool:
-    return len(batch if isinstance(batch, Tensor) else batch[0]) > 0
 
 
 def _kept(stage: Stage, opened: EdgeSet) -> tuple[list[int], EdgeSet]:
@@ -164,28 +164,14 @@ def _pruned(
     dag: nx.DiGraph,
     nodes: Sequence[int],
     edges: EdgeSet,
-    neutral: Sequence[Sequence[int]] | None,
+    neutral: Sequence[tuple[int, int]] | None,
 ) -> Stage:
     """Returns a stage with the nodes and edges that stay."""
+    left = [old.operations[at] for node, at in old.places.items() if node in nodes]
+    parts = replace(parts_of_stage(old), operations=left)
+    new = build_stage(parts, dag, old.edges, neutral=neutral, drop_path=old.drop_path)
     like = next(old.parameters(), torch.empty(0))
-    new = Stage(
-        dag,
-        old.in_channels,
-        old.channels,
-        stride=old.stride,
-        operation=[
-            old.operations[place] for node, place in old.places.items() if node in nodes
-        ],
-        edges=old.edges,
-        transition=old.plan.transition,
-        output=old.plan.output,
-        channel_axis=old.plan.channel_axis,
-        drop_path=old.drop_path,
-        projection=lambda *_: old.projection,  # type: ignore[arg-type]
-        entrance=old.entrance,
-        exit=old.exit,
-        neutral=None if neutral is None else [(i, j) for i, j in neutral],
-    ).to(like.device, like.dtype)
+    new = new.to(like.device, like.dtype)
     new.weights.take_over(old.weights, edges, nodes)
     scale = new.weights.neutral_scale
     if scale is not None and old.weights.neutral_scale is not None:

@@ -136,13 +136,16 @@ def create_randwire(
     layout = LAYOUTS[name]
     settings = edge_settings(edges)
     dags = _wirings(layout, wiring, settings, n, seed)
+    # A configuration holds names only.
+    each = operation if isinstance(operation, list) else [operation]
+    named = all(isinstance(one, str) for one in each)
     config = {
         "name": name,
         "edges": saved_text(settings),
         "num_classes": num_classes,
         "in_channels": in_channels,
         "channels": layout.channels if channels is None else channels,
-        "operation": operation if _is_text(operation) else None,
+        "operation": operation if named else None,
         "transition": transition,
         "output": output,
         "head": layout.head if head is None else head,
@@ -171,11 +174,15 @@ def _wirings(
     if wiring is None:
         wiring = "ws:k=4,p=0.75" if is_static(edges) else "complete"
     wanted = layout.n if n is None else node_count(n)
+
+    def has_own_n(one: Any) -> bool:
+        return has_n(one) if isinstance(one, str) else isinstance(one, nx.Graph)
+
     of_stage: list[Any] = [wiring] * len(layout.nodes)
     if isinstance(wiring, Sequence) and not isinstance(wiring, str):
         of_stage = list(wiring)
     nodes = [
-        None if n is None and _has_n(one) else max(1, int(wanted * share))
+        None if n is None and has_own_n(one) else max(1, int(wanted * share))
         for one, share in zip(of_stage, layout.nodes, strict=False)
     ]
     nodes += [None] * (len(layout.nodes) - len(nodes))  # too few are refused below
@@ -188,20 +195,6 @@ def _wirings(
         raise WiringError(
             f"{error}; n={wanted} of the network gives stages of n={stages}"
         ) from error
-
-
-def _is_text(operation: Any) -> bool:
-    """Returns whether a configuration can hold an operation: names."""
-    if isinstance(operation, list):
-        return all(isinstance(each, str) for each in operation)
-    return isinstance(operation, str)
-
-
-def _has_n(wiring: Any) -> bool:
-    """Returns whether a stage's wiring has its own number of nodes."""
-    if isinstance(wiring, str):
-        return has_n(wiring)
-    return isinstance(wiring, nx.Graph)
 
 
 def _network(

@@ -9,6 +9,7 @@ from typing import Any
 import networkx as nx
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from ddw_graph.errors import ModelError, ShareWarning, WiringError
 from ddw_graph.generators.stages import Wiring, stage_wirings
@@ -27,7 +28,7 @@ from ddw_graph.models.splitting import split_backbone
 from ddw_graph.nn.arguments import check_integers
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.edges import edge_settings, edge_text, kind_name, saved_text
-from ddw_graph.nn.host_network import HostNetwork, Run
+from ddw_graph.nn.host_network import Run
 from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import evaluating
 from ddw_graph.wiring import edge_attributes, edge_list, to_dict
@@ -280,36 +281,36 @@ def wired(
 def _check_causal(model: nn.Module, network: Network, inputs: Inputs | None) -> None:
     """Checks that edges do not see later tokens where the model does not."""
     seeing = [each for each in network.stages if each.weights.sees_all_positions]
-    if not seeing or not _is_causal(model, inputs):
-        return
-    raise ModelError(
-        "edges of a model that does not see later tokens must not see them, got a "
-        f"{type(model).__name__} with {edge_text(seeing[0].edges)} edges, which "
-        "average over all tokens; take edges='dynamic:per=position'"
-    )
+    if seeing and _is_causal(model, inputs):
+        raise ModelError(
+            "edges of a model that does not see later tokens must not see them, got a "
+            f"{type(model).__name__} with {edge_text(seeing[0].edges)} edges, which "
+            "average over all tokens; take edges='dynamic:per=position'"
+        )
 
 
 def _is_causal(model: nn.Module, inputs: Inputs | None) -> bool:
     """Returns whether another last token changes nothing before it."""
-    host = model.model if isinstance(model, HostNetwork) else model
-    example = next(examples(host, inputs)).like(next(model.parameters()))
-    others = [
-        name
-        for name, x in (*enumerate(example.args), *example.kwargs.items())
-        if name in (0, "input_ids") and isinstance(x, Tensor) and x.dtype == torch.long
-    ]
-    if not others:
+    example = next(examples(model, inputs)).like(next(model.parameters()))
+    texts = []
+
+    def with_other_last(x: Tensor) -> Tensor:
+        if x.dtype != torch.long or x.ndim != 2:
+            return x
+        texts.append(x)
+        x = x.clone()
+        # In the last sample, which has no padding.
+        x[-1, -1] = (x[-1, -1] + 1) % (x.max() + 1)
+        return x
+
+    changed = tree_map_only(Tensor, with_other_last, tuple(example))
+    if not texts:
         return False
-    args: dict[Any, Any] = dict(enumerate(example.args)) | example.kwargs
-    tokens = args[others[0]].clone()
-    # In the last sample, which has no padding.
-    tokens[-1, -1] = (tokens[-1, -1] + 1) % (tokens.max() + 1)
-    args[others[0]] = tokens
-    changed = [args[place] for place in range(len(example.args))]
     with evaluating(model):
-        before = float_tensors(model(*example.args, **example.kwargs))[0][-1]
-        named = {name: args[name] for name in example.kwargs}
-        after = float_tensors(model(*changed, **named))[0][-1]
+        before, after = (
+            float_tensors(model(*args, **kwargs))[0][-1]
+            for args, kwargs in (example, changed)
+        )
     return before.ndim > 1 and torch.allclose(before[:-1], after[:-1], atol=1e-6)
 
 
@@ -317,9 +318,8 @@ def _is_causal(model: nn.Module, inputs: Inputs | None) -> bool:
 def _check_same(model: nn.Module, network: Network, inputs: Inputs | None) -> None:
     """Checks that two networks return the same for an example of their inputs."""
     parameter = next(model.parameters())
-    host = model.model if isinstance(model, HostNetwork) else model
     # Small images first, which are cheap.
-    for example in examples(host, inputs, first=(64,)):
+    for example in examples(model, inputs, first=(64,)):
         args, kwargs = example.like(parameter)
         try:
             with evaluating(model):
@@ -331,8 +331,8 @@ def _check_same(model: nn.Module, network: Network, inputs: Inputs | None) -> No
     else:
         raise ModelError(
             "a neutral start is checked on what the network takes, got a "
-            f"{type(host).__name__} that fails, or returns NaN, on every example: give "
-            "inputs="
+            f"{type(model).__name__} that fails, or returns NaN, on every example: "
+            "give inputs="
         )
     with evaluating(network):
         found = float_tensors(network(*args, **kwargs))

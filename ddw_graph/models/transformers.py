@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from ddw_graph.errors import ModelError
 from ddw_graph.generators import complete, vgg
 from ddw_graph.generators.stages import Wiring
-from ddw_graph.models.parts import Parts, StageParts, after_pruning, build_network
+from ddw_graph.models.parts import (
+    NODES,
+    Parts,
+    StageParts,
+    after_pruning,
+    build_network,
+)
 from ddw_graph.models.rewiring import wired
 from ddw_graph.nn.arguments import check_integers, check_one_of, check_share
 from ddw_graph.nn.edge_weights import Edges
@@ -23,7 +29,6 @@ from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.transformer import STD, Branches, attention, block, mlp
 from ddw_graph.wiring import MAX_NODES, computing_nodes
 
-NODES = ("branch", "block")
 CAUSAL_EDGES = "dynamic:per=position"
 """The edges of language models where none are named."""
 

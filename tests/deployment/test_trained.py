@@ -9,10 +9,9 @@ import pytest
 
 from ddw_graph import create_model, save
 from ddw_graph.deployment.trained import Trained, trained
-from ddw_graph.errors import CheckpointError, DataError, RunError
+from ddw_graph.errors import DataError, RunError
 from ddw_graph.training.data import dataset_data
 from tests.deployment.small import closing_network, small_run
-from tests.detection.small import small_detector
 from tests.training.small import small_data
 
 
@@ -68,13 +67,6 @@ def test_a_run_on_tensors_has_classes_and_a_size(tmp_path: Path) -> None:
     found = trained(run)
     assert (found.classes, found.transform) == (("a", "b", "c"), None)
     assert found.image_size == 8
-
-
-def test_a_detector_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "detector.safetensors"
-    save(small_detector(), path)
-    with pytest.raises(CheckpointError, match="must hold a Network, got a Detector"):
-        trained(path)
 
 
 def test_the_size_is_that_of_the_name() -> None:

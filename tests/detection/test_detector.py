@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from ddw_graph import FeatureNetwork, create_model
-from ddw_graph.detection.detector import Category, Detector, detector_from
+from ddw_graph.detection.detector import Detector, detector_from
 from ddw_graph.detection.evaluation import found_in
-from ddw_graph.detection.freezing import freeze_first, freeze_norms
+from ddw_graph.detection.freezing import freeze_norms
 from ddw_graph.detection.settings import DetectorSettings, settings_from, settings_named
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.network import Network
@@ -62,18 +62,21 @@ def test_frozen_normalisation_equals_that_of_evaluation(name: str) -> None:
     assert all(torch.equal(state[k], v) for k, v in frozen.state_dict().items())
 
 
-def test_normalisation_without_statistics_cannot_be_frozen() -> None:
-    with pytest.raises(ModelError, match="keeps no statistics"):
-        freeze_norms(nn.Sequential(nn.BatchNorm2d(3, track_running_stats=False)))
-
-
-def test_normalisation_that_does_more_is_not_replaced() -> None:
+def test_only_known_normalisation_with_statistics_is_frozen() -> None:
     class Rectified(nn.BatchNorm2d):
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x).relu()
 
-    with pytest.raises(ModelError, match="can be frozen, got Rectified"):
-        freeze_norms(nn.Sequential(Rectified(3)))
+    for norm, message in (
+        (nn.BatchNorm2d(3, track_running_stats=False), "keeps no statistics"),
+        (Rectified(3), "can be frozen, got Rectified"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            freeze_norms(nn.Sequential(norm))
+    plain = nn.BatchNorm2d(3, affine=False).eval()
+    layers = nn.Sequential(plain)
+    freeze_norms(layers)
+    assert torch.equal(layers.train()(X), plain(X))
 
 
 @pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic"])
@@ -130,24 +133,14 @@ def same(one: list[dict[str, Tensor]], other: list[dict[str, Tensor]]) -> bool:
     )
 
 
-def test_images_of_any_size_are_seen() -> None:
-    detector = small_detector().eval()
-    images = [torch.rand(3, 40, 90), torch.rand(3, 61, 33)]
-    found = detector(images)
-    for boxes, image in zip(found, images, strict=True):
-        assert set(boxes) == {"boxes", "labels", "scores"}
-        assert (boxes["boxes"][:, 2::2] <= image.shape[2]).all()
-
-
 def test_frozen_layers_are_counted_from_the_stem() -> None:
-    with torch.device("meta"):
-        backbone = FeatureNetwork(create_model("resnet18"))
-    freeze_first(backbone, 2)
+    detector = small_detector(frozen_layers=2)
+    backbone = detector.backbone.body
     layers = [backbone.stem, *backbone.stages]
     trains = [{p.requires_grad for p in layer.parameters()} for layer in layers]
-    assert trains == [{False}] * 2 + [{True}] * 3
-    with pytest.raises(ModelError, match=r"in \[0, 5\], stem and 4 stages, got 6"):
-        freeze_first(backbone, 6)
+    assert trains == [{False}] * 2 + [{True}] * 2
+    with pytest.raises(ModelError, match=r"in \[0, 4\], stem and 3 stages, got 6"):
+        small_detector(frozen_layers=6)
 
 
 def test_settings_follow_from_whether_the_backbone_was_trained() -> None:
@@ -203,11 +196,9 @@ GOOD = [1.0, 1.0, 9.0, 9.0]
         ([], "2 images need as many targets, got 0"),
         ([{"boxes": torch.zeros(0, 4)}] * 2, r"boxes and labels, got \['boxes'\]"),
         ([target(GOOD[:3], labels=[1])] * 2, r"\(n, 4\) .* got \(1, 3\) and \(1,\)"),
-        ([target(GOOD, labels=[1, 2])] * 2, r"got \(1, 4\) and \(2,\) in target 0"),
         ([target(GOOD, [3.0, 1, 3, 2], labels=[1, 1])] * 2, "x1 < x2 .* got .3.0, 1"),
         ([target([0.0, 1, torch.nan, 2], labels=[1])] * 2, "must be finite"),
         ([target(GOOD, labels=[0])] * 2, r"labels must be in \[1, 2\], got 0"),
-        ([target(GOOD, labels=[3])] * 2, r"in \[1, 2\], got 3 in target 0"),
     ],
 )
 def test_what_cannot_be_learned_from_is_refused(
@@ -218,24 +209,19 @@ def test_what_cannot_be_learned_from_is_refused(
         small_detector()(images, targets)
 
 
-def test_an_image_without_objects_teaches_what_is_none() -> None:
+def test_images_of_any_size_and_without_objects_are_taken() -> None:
     none = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
-    images = list(torch.rand(2, 3, SIZE, SIZE))
-    losses = small_detector()(images, [none, target(GOOD, labels=[2])])
+    images = [torch.rand(3, 40, 90), torch.rand(3, 61, 33)]
+    detector = small_detector()
+    losses = detector(images, [none, target(GOOD, labels=[2])])
     assert all(value.isfinite() for value in losses.values())
+    for boxes, image in zip(detector.eval()(images), images, strict=True):
+        assert set(boxes) == {"boxes", "labels", "scores"}
+        assert (boxes["boxes"][:, 2::2] <= image.shape[2]).all()
 
 
-def test_a_configuration_builds_it_again() -> None:
-    detector = small_detector(frozen_layers=2, mean=(0.1,) * 3, std=(0.2,) * 3)
-    assert detector.config is not None
-    again = detector_from(detector.config)
-    assert again.config == detector.config
-    again.load_state_dict(detector.state_dict())
-    assert [p.requires_grad for p in again.parameters()] == [
-        p.requires_grad for p in detector.parameters()
-    ]
-    image = torch.rand(3, SIZE, SIZE)
-    assert same([found_in(again, image).boxes], [found_in(detector, image).boxes])
+def two_channels() -> Network:
+    return create_model("randwire_tiny", n=2, in_channels=2)
 
 
 @pytest.mark.parametrize(
@@ -243,16 +229,8 @@ def test_a_configuration_builds_it_again() -> None:
     [
         (lambda: small_detector(levels=(4, 16)), r"among the network's .*, got 16"),
         (lambda: Detector(small_network(), []), "at least one category"),
-        (
-            lambda: Detector(small_network(), [Category(1, "a")] * 2),
-            "ids of categories must be different",
-        ),
-        (
-            lambda: Detector(
-                create_model("randwire_tiny", n=2, in_channels=2), CATEGORIES
-            ),
-            "1 or 3 channels, got 2",
-        ),
+        (lambda: Detector(small_network(), [CATEGORIES[0]] * 2), "must be different"),
+        (lambda: Detector(two_channels(), CATEGORIES), "1 or 3 channels, got 2"),
         (lambda: small_detector()([X[0]]), "needs targets, got None"),
         (lambda: small_detector().eval()([X[0, :1]]), "3 channels, height and width"),
         (lambda: DetectorSettings(min_size=900, max_size=800), "at least min_size"),
@@ -260,7 +238,6 @@ def test_a_configuration_builds_it_again() -> None:
         (lambda: DetectorSettings(levels=(8, 4)), "levels must be rising"),
         (lambda: small_detector(mean=(0.1,)), "a value for each of 3 channels"),
         (lambda: settings_named("large"), "one of coco, small, got 'large'"),
-        (lambda: settings_named("coco", colour=1), "has no colour"),
         (lambda: settings_from({"norm": "frozen"}), "must be those of this release"),
         (lambda: settings_from(3), "must be numbers"),
         (lambda: detector_from({"network": {}}), "must hold what Detector takes"),

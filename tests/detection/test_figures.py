@@ -65,18 +65,12 @@ def test_perfect_detections_have_ones() -> None:
     assert all(figures[name] == 1 for name in FIGURES if name != "AR_1")
 
 
-def test_no_detections_have_zeros() -> None:
+def test_without_detections_there_are_zeros_and_without_objects_no_figure() -> None:
     assert coco_figures(ALL, []) == dict.fromkeys(FIGURES, 0.0)
-
-
-def test_what_is_not_there_has_no_figure() -> None:
     for found in (perfect(SMALL), []):
         figures = coco_figures(SMALL, found)
         missing = {name for name, value in figures.items() if value is None}
         assert missing == {"AP_medium", "AP_large", "AR_medium", "AR_large"}
-
-
-def test_of_data_without_objects_there_is_no_figure() -> None:
     empty = data((), ())
     one = {"image_id": 0, "category_id": A, "bbox": [1.0, 1, 8, 8], "score": 0.9}
     for found in ([one, one | {"image_id": 7}], []):
@@ -104,7 +98,7 @@ def test_a_crowd_is_neither_right_nor_wrong() -> None:
     assert coco_figures(plain, more)["AP"] == pytest.approx(0.5)
 
 
-def test_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
     with pytest.raises(RunError, match=r"pip install 'ddw_graph\[detection\]'"):
         coco_figures(data((box(A, 1, 20),)), [])

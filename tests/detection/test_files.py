@@ -10,7 +10,7 @@ import torch
 from ddw_graph import Network, load, save
 from ddw_graph.detection.detector import Detector
 from ddw_graph.detection.evaluation import found_in
-from ddw_graph.errors import CheckpointError, FileError, ModelError
+from ddw_graph.errors import CheckpointError, ModelError
 from tests.detection.small import (
     CATEGORIES,
     SIZE,
@@ -27,13 +27,19 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("norm", ["frozen", "batch"])
 def test_a_loaded_detector_finds_the_same(path: Path, norm: str) -> None:
-    detector = small_detector(norm=norm, score=0.0)
+    changes = {"mean": (0.1,) * 3, "std": (0.2,) * 3, "frozen_layers": 2}
+    settings = small_settings(norm=norm, score=0.0, **changes)
+    detector = Detector(small_network(), CATEGORIES, settings)
     assert save(detector, path) and not save(detector, path)
     state = torch.get_rng_state()
     again = load(path, kind=Detector)
     assert torch.equal(torch.get_rng_state(), state)
     assert not again.training and again.config == detector.config
     assert again.categories == CATEGORIES
+    trains = [
+        [p.requires_grad for p in each.parameters()] for each in (again, detector)
+    ]
+    assert trains[0] == trains[1]
     image = torch.rand(3, SIZE, SIZE)
     ours, wanted = (found_in(each, image) for each in (again, detector))
     assert len(ours.boxes["scores"])
@@ -41,8 +47,6 @@ def test_a_loaded_detector_finds_the_same(path: Path, norm: str) -> None:
         assert torch.equal(ours.boxes[key], wanted.boxes[key])
     for one, other in zip(ours.adjacency, wanted.adjacency, strict=True):
         assert torch.equal(one, other)
-    with pytest.raises(FileError, match="--overwrite"):
-        save(small_detector(), path)
 
 
 def test_a_detector_of_a_network_without_a_config_cannot_be_saved(path: Path) -> None:
@@ -58,8 +62,8 @@ def test_a_file_of_the_other_kind_is_refused_in_one_line(path: Path) -> None:
         assert type(load(path)) is type(model)
         with pytest.raises(CheckpointError) as caught:
             load(path, kind=kind)
-        told = f"must hold a {kind.__name__}, got a {type(model).__name__}"
-        assert str(caught.value) == f"{path}: {told}"
+        rule = f"must hold a {kind.__name__}, got a {type(model).__name__}"
+        assert str(caught.value) == f"{path}: {rule}"
 
 
 def test_a_network_is_loaded_without_torchvisions_detectors(path: Path) -> None:

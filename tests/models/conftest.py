@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from ddw_graph.models import rewiring
 from ddw_graph.models.backbones import NoData
 
 
@@ -15,3 +16,9 @@ def unchecked_calls() -> Iterator[None]:
         plain = inspect.unwrap(NoData.__torch_function__)
         patch.setattr(NoData, "__torch_function__", plain)
         yield
+
+
+@pytest.fixture
+def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the search for a name, which makes every network of a library."""
+    monkeypatch.setattr(rewiring, "name_of", lambda model, **sizes: None)

@@ -12,7 +12,7 @@ from torchvision import models
 from ddw_graph.errors import ModelError
 from ddw_graph.models.branches import BlockParts, split_block
 from ddw_graph.models.splitting import split_backbone
-from tests.models.test_backbones import spread
+from tests.models.networks import FULL, spread
 
 
 def together(parts: BlockParts, x: Tensor) -> Tensor:
@@ -49,38 +49,28 @@ def assert_parts_make_the_block(block: nn.Module, in_channels: int) -> BlockPart
     ("name", "shortcuts", "projections", "ends_linear"),
     [
         ("resnet18", 8, 3, False),
-        pytest.param("resnet50", 8, 4, False, marks=pytest.mark.full),
+        pytest.param("resnet50", 8, 4, False, marks=FULL),
         ("regnet_y_400mf", 7, 4, False),
         ("mobilenet_v2", 5, 0, True),
-        ("efficientnet_b0", 5, 0, True),
-        pytest.param("convnext_tiny", 8, 0, True, marks=pytest.mark.full),
+        pytest.param("efficientnet_b0", 5, 0, True, marks=FULL),
+        pytest.param("convnext_tiny", 8, 0, True, marks=FULL),
+        ("timm/seresnet18", 8, 3, False),
+        ("timm/resnetv2_18", 8, 3, True),
+        ("timm/mobilenetv3_small_050", 5, 0, True),
     ],
 )
 def test_the_parts_of_every_block_make_the_block(
     name: str, shortcuts: int, projections: int, ends_linear: bool
 ) -> None:
-    blocks = blocks_of(models.get_model(name, num_classes=5))
-    parts = [assert_parts_make_the_block(*block) for block in blocks]
+    if name.startswith("timm"):
+        timm = pytest.importorskip("timm")
+        model = timm.create_model(name.removeprefix("timm/"), num_classes=5)
+    else:
+        model = models.get_model(name, num_classes=5)
+    parts = [assert_parts_make_the_block(*block) for block in blocks_of(model)]
     assert sum(each.has_shortcut for each in parts) == shortcuts
     assert sum(each.projection is not None for each in parts) == projections
     assert all((each.activation is None) == ends_linear for each in parts)
-
-
-@pytest.mark.parametrize(
-    ("name", "projections"),
-    [
-        ("seresnet18", 3),
-        ("resnetv2_18", 3),
-        pytest.param("regnetx_002", 4, marks=pytest.mark.full),
-        ("mobilenetv3_small_050", 0),
-        ("convnext_atto", 0),
-    ],
-)
-def test_the_parts_of_timms_blocks_make_them_too(name: str, projections: int) -> None:
-    timm = pytest.importorskip("timm")
-    blocks = blocks_of(timm.create_model(name, num_classes=5))
-    parts = [assert_parts_make_the_block(*block) for block in blocks]
-    assert sum(each.projection is not None for each in parts) == projections
 
 
 def test_what_branch_and_shortcut_share_goes_two_ways() -> None:
@@ -121,43 +111,25 @@ def dropping(block: Block, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    ("forward", "ends_linear"),
+    ("forward", "has_shortcut", "projects", "ends_linear"),
     [
-        (lambda b, x: added_in_place(b.two(b.one(x).relu()), x).relu(), False),
-        (lambda b, x: b.two(b.one(x)).add(x), True),
-        (lambda b, x: b.two(b.one(x)).add_(x), True),
-        (lambda b, x: b.two(b.one(x)) + b.downsample(x), True),
-        (dropping, True),
+        (lambda b, x: added_in_place(b.one(x).relu(), x).relu(), True, False, False),
+        (lambda b, x: b.two(b.one(x)).add(x), True, False, True),
+        (lambda b, x: b.two(b.one(x)).add_(x), True, False, True),
+        (lambda b, x: b.two(b.one(x)) + b.downsample(x), True, False, True),
+        (dropping, True, False, True),
+        (lambda b, x: x * 0.5 + b.two(b.one(x)), True, True, True),
+        # A scaled addition is none.
+        (lambda b, x: torch.add(x, b.one(x), alpha=0.5), False, False, True),
     ],
 )
-def test_an_addition_may_be_written_in_any_way(forward: Any, ends_linear: bool) -> None:
+def test_an_addition_may_be_written_in_any_way(
+    forward: Any, has_shortcut: bool, projects: bool, ends_linear: bool
+) -> None:
     parts = assert_parts_make_the_block(Block(forward).double(), 4)
-    assert parts.has_shortcut and parts.projection is None
+    assert parts.has_shortcut == has_shortcut
+    assert (parts.projection is not None) == projects
     assert (parts.activation is None) == ends_linear
-
-
-def test_a_scaled_addition_is_none_and_a_scaled_shortcut_a_projection() -> None:
-    scaled = Block(lambda b, x: torch.add(x, b.one(x), alpha=0.5)).double()
-    assert not assert_parts_make_the_block(scaled, 4).has_shortcut
-    halved = Block(lambda b, x: x * 0.5 + b.two(b.one(x))).double()
-    assert assert_parts_make_the_block(halved, 4).projection is not None
-
-
-@pytest.mark.parametrize(
-    "forward",
-    [
-        lambda b, x: x + b.one(x) * 2 if b.training else x + b.one(x),
-        lambda b, x: x + functional.dropout2d(b.one(x), 0.5, b.training),
-        lambda b, x: x + functional.dropout(b.one(x), 0.5, not b.training),
-    ],
-)
-def test_what_a_block_does_only_in_training_is_kept_or_refused(forward: Any) -> None:
-    block = Block(forward).double()
-    try:
-        split_block(block)
-    except ModelError:
-        return
-    assert_parts_make_the_block(block, 4)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +138,11 @@ def test_what_a_block_does_only_in_training_is_kept_or_refused(forward: Any) -> 
         (lambda b, x: (y := b.one(x)) + b.two(y), "adds each branch to a shortcut"),
         (lambda b, x: torch.add(x, b.one(x)) * x, "adds each branch to a shortcut"),
         (lambda b, x: x + b.one(x) if x.sum() > 0 else x, "torch.fx can trace, got a"),
+        (lambda b, x: x + b.one(x) * 2 if b.training else x + b.one(x), "same steps"),
+        (
+            lambda b, x: x + functional.dropout(b.one(x), 0.5, not b.training),
+            "same steps",
+        ),
     ],
 )
 def test_a_block_of_another_form_is_refused(forward: Any, rule: str) -> None:

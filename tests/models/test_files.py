@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
-import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -23,12 +22,11 @@ from torch import Tensor, nn
 
 from ddw_graph import Network, create_model, load, rewire, save
 from ddw_graph.errors import CheckpointError, FileError, ModelError
-from ddw_graph.models.backbones import library_model as create_backbone
+from ddw_graph.models.backbones import library_model
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.wiring import edge_list
 from tests.nn.test_operations import Scale
 
-ROOT = Path(__file__).parents[2]
 ZEROS = "0" * 64
 NOTHING = object()
 X = torch.linspace(-1, 1, 2 * 64).reshape(2, 1, 8, 8)
@@ -168,9 +166,6 @@ def test_any_reader_opens_the_file(path: Path) -> None:
     state = model.state_dict()
     assert tensors.keys() == state.keys()  # and no buffer that can be computed
     assert all(torch.equal(tensors[name], state[name]) for name in state)
-    with safe_open(path, framework="np") as file:
-        weight = file.get_tensor("stem.0.weight")
-    np.testing.assert_array_equal(weight, state["stem.0.weight"])
     assert manifest["config"] == model.config
     assert set(manifest["versions"]) == {"ddw_graph", "torch", "networkx", "python"}
     digest = manifest.pop("sha256")
@@ -185,15 +180,13 @@ def test_a_file_is_never_overwritten_unasked(path: Path) -> None:
     model = tiny()
     assert save(model, path)
     before = path.read_bytes()
-    assert not save(model, path)
-    assert not save(load(path), path)
-    with torch.no_grad():
-        model.head[-1].bias.add_(1)  # type: ignore[index]
+    assert not save(model, path) and not save(load(path), path)
+    other = tiny()
     with pytest.raises(FileError, match="is there already, with other content"):
-        save(model, path)
+        save(other, path)
     assert path.read_bytes() == before
-    assert save(model, path, overwrite=True)
-    assert torch.equal(load(path)(X), model(X))
+    assert save(other, path, overwrite=True)
+    assert torch.equal(load(path)(X), other(X))
     assert list(path.parent.iterdir()) == [path]
 
 
@@ -211,42 +204,27 @@ class Fussy(nn.Module):
         return y
 
 
-def test_names_of_operations_come_back_and_other_ones_do_not_fit(path: Path) -> None:
-    names = ["basic", "sepconv", "sepconv", "basic"]
-    model = tiny(operation=names)
-    save(model, path)
-    again = load(path)
-    assert again.config == model.config and torch.equal(again(X), model(X))
-    assert again.config is not None and again.config["operation"] == names
-    assert "for one with ['basic'" in refused(path, operation=names[::-1][1:])
-
-
 def convolution(in_channels: int, out_channels: int, stride: int) -> nn.Module:
     return nn.Conv2d(in_channels, out_channels, 3, stride, 1)
-
-
-def by_node(node: int) -> Any:
-    return "basic" if node == 2 else basic_branch
 
 
 @pytest.mark.parametrize(
     "operation",
     [
-        basic_branch,
         Fussy,
         ("basic", "sepconv", "sepconv", "basic"),
         ["basic", basic_branch, "sepconv", Fussy],
-        by_node,
+        lambda node: "basic" if node == 2 else basic_branch,
         ["basic", Scale(), Scale(), "sepconv"],
     ],
-    ids=["callable", "fussy", "tuple", "callables", "function", "modules"],
+    ids=["fussy", "tuple", "callables", "function", "modules"],
 )
 def test_your_own_operations_must_be_given_again_and_do_not_change(
     operation: Any, path: Path
 ) -> None:
     model = tiny(operation=operation, wiring="complete")
     save(model, path)
-    assert "operation must be given, got None" in refused(path)
+    refused(path, "operation must be given, got None")
     wanted = model(X)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -260,56 +238,45 @@ def test_your_own_operations_must_be_given_again_and_do_not_change(
     refused(path, "^the checkpoint of another network: ", operation=convolution)
 
 
-def changed(change: Callable[[Network], object]) -> Network:
+def doubled(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    return 2 * output
+
+
+def put_forward(module: nn.Module) -> None:
+    module.forward = lambda x: 2 * x
+
+
+BAD: list[tuple[Callable[[Any], object], str]] = [
+    (lambda m: setattr(m, "config", None), "has a config .* got Network without one"),
+    (lambda m: m.stages[1].half(), r"type, got float32 \(stem.0.weight\), float16 \("),
+    (lambda m: m.to("meta"), "stem.0.weight has no data"),
+    (lambda m: setattr(m, "head", nn.Linear(2, 7)), "head.4.weight is missing; .* 1 m"),
+    (
+        lambda m: setattr(m.head, "4", nn.Linear(16, 7)),
+        r"head.4.weight is float32 \(7, 16\), not float32 \(3, 16\)",
+    ),
+    (
+        lambda m: m.register_buffer("a", X.to(torch.complex64)),
+        "must be dense and real, a is not",
+    ),
+    (lambda m: m.head[-1].bias.data.fill_(math.nan), "NaN or infinity in head.4.bias"),
+    (lambda m: m.config.update(a=object()), "must fit into a header of JSON"),
+    (lambda m: m.config.update(a="a" * 10**8), "JSON, got .*header too large"),
+    # What no file holds.
+    (lambda m: m.stages[1].register_forward_hook(doubled), "stages.1 has a forward h"),
+    (lambda m: m.stem.register_forward_pre_hook(lambda *_: None), "stem has a forward"),
+    (lambda m: put_forward(m.stages[1]), "stages.1 has a forward hook, or a forward"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), BAD)
+def test_names_what_cannot_be_saved(
+    change: Callable[[Any], object], message: str, path: Path
+) -> None:
     model = tiny()
     change(model)
-    return model
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (lambda: nn.Linear(2, 2), "has a config .* got Linear$"),
-        (
-            lambda: Network(nn.ReLU(), list(tiny().stages), nn.ReLU()),
-            "has a config .* got Network without one",
-        ),
-        (
-            lambda: changed(lambda m: m.stages[1].half()),
-            r"one floating type, got float32 \(stem.0.weight\), float16 \(stages.1",
-        ),
-        (lambda: changed(lambda m: m.to("meta")), "stem.0.weight has no data"),
-        (
-            lambda: changed(lambda m: setattr(m, "head", nn.Linear(2, 7))),
-            r"that its config describes, .* head.4.weight is missing; .*; and 1 more",
-        ),
-        (
-            lambda: changed(lambda m: setattr(m.head, "4", nn.Linear(16, 7))),
-            r"head.4.weight is float32 \(7, 16\), not float32 \(3, 16\)",
-        ),
-        (
-            lambda: changed(lambda m: m.register_buffer("a", X.to(torch.complex64))),
-            "must be dense and real, a is not",
-        ),
-        (
-            lambda: changed(lambda m: m.head[-1].bias.data.fill_(math.nan)),  # type: ignore
-            "must be finite, got NaN or infinity in head.4.bias",
-        ),
-        (
-            lambda: changed(lambda m: m.config.update(a=object())),  # type: ignore
-            "must fit into a header of JSON, got .*object",
-        ),
-        (
-            lambda: changed(lambda m: m.config.update(a="a" * 10**8)),  # type: ignore
-            "must fit into a header of JSON, got .*header too large",
-        ),
-    ],
-)
-def test_names_what_cannot_be_saved(
-    model: Callable[[], nn.Module], message: str, path: Path
-) -> None:
     with pytest.raises(ModelError, match=message) as caught:
-        save(model(), path)
+        save(model, path)
     assert str(caught.value).isprintable()
     assert not list(path.parent.iterdir())
 
@@ -370,11 +337,13 @@ def test_what_is_not_safetensors(content: bytes, path: Path) -> None:
     assert refused(path).startswith("not a whole safetensors file, ")
 
 
-def test_a_folder_a_missing_file_and_one_that_may_not_be_read(
+def test_what_is_no_file_or_may_not_be_read(
     path: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert refused(path.parent) == "not a regular file"
     assert refused(path) == "no such file"
+    if Path("/dev/zero").exists():  # and never ends
+        assert refused(Path("/dev/zero")) == "not a regular file"
     path.write_bytes(whole)
 
     def denied(_: Path) -> bytes:
@@ -382,11 +351,6 @@ def test_a_folder_a_missing_file_and_one_that_may_not_be_read(
 
     monkeypatch.setattr(Path, "read_bytes", denied)
     assert refused(path) == "cannot be read, Permission denied"
-
-
-@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no /dev/zero here")
-def test_an_endless_file_is_not_read() -> None:
-    assert refused(Path("/dev/zero")) == "not a regular file"
 
 
 def test_a_huge_file_is_not_read(path: Path) -> None:
@@ -443,15 +407,6 @@ def test_a_flipped_bit_anywhere_is_noticed(path: Path, whole: bytes) -> None:
     load(path)
 
 
-def test_a_digest_must_stand_in_the_file(path: Path, whole: bytes) -> None:
-    """Written in another way it could not be counted as zeros."""
-    path.write_bytes(whole)
-    tensors, manifest = contents(path)
-    text = json.dumps(manifest).replace(manifest["sha256"], r"\u0061" * 64)
-    path.write_bytes(signed(tensors, text))
-    assert refused(path).startswith("damaged: ")
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -485,15 +440,16 @@ def test_a_manifest_with_odd_entries(
     # Where "sha256" itself is changed the digest is not right.
     rewrite(path, whole, **change)
     refused(path, message)
+    # Written in another way a digest could not be counted as zeros.
+    path.write_bytes(whole)
+    tensors, manifest = contents(path)
+    text = json.dumps(manifest).replace(manifest["sha256"], r"\u0061" * 64)
+    path.write_bytes(signed(tensors, text))
+    assert refused(path).startswith("damaged: ")
 
 
-CYCLE = {
-    "format": "ddw_graph.wiring",
-    "version": 1,
-    "nodes": 3,
-    "edges": 3,
-    "edge_list": [[0, 1], [1, 1], [1, 2]],
-}
+CYCLE = {"format": "ddw_graph.wiring", "version": 1, "nodes": 3, "edges": 3}
+CYCLE["edge_list"] = [[0, 1], [1, 1], [1, 2]]
 
 
 @pytest.mark.parametrize(
@@ -504,10 +460,7 @@ CYCLE = {
         ({"wirings": [CYCLE] * 3}, "cannot be built: .*self-loop 1 -> 1"),
         ({"operation": "eval"}, "operation must be one of sepconv, basic, got 'eval'"),
         ({"operation": [3]}, "cannot be built: "),
-        (
-            {"operation": ["sepconv"], "nodes": [[1], [2], [1]]},
-            "stage 2: .* among 1 to 1",
-        ),
+        ({"operation": ["sepconv"], "nodes": [[1], [2], [1]]}, "stage 2: .* 1 to 1"),
         ({"operation": ["sepconv"], "nodes": [["1"], 1, {}]}, "cannot be built: "),
         ({"edges": f"learned:bias={10**400}"}, "cannot be built: "),
         ({"edges": "learned:bias=nan"}, "bias must be finite"),
@@ -532,19 +485,15 @@ def test_a_hostile_configuration_keeps_its_reason(
     refused(path, message)
 
 
+LONG = {f"{i}{'a' * 10**4}": X for i in range(5)}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda t: t.pop("stem.0.weight"), "network: stem.0.weight is missing$"),
-        (lambda t: t.update(a=X), "network: a is unexpected$"),
-        (
-            lambda t: t.update({f"{i}{'a' * 10**4}": X.clone() for i in range(5)}),
-            "; and 2 more$",
-        ),
-        (
-            lambda t: t.update({"\x1b[31ma\n": X}),
-            r"network: \\x1b\[31ma is unexpected$",
-        ),
+        (lambda t: t.update({k: x.clone() for k, x in LONG.items()}), "; and 2 more$"),
+        (lambda t: t.update({"\x1b[31ma\n": X}), r"\\x1b\[31ma is unexpected$"),
         (
             lambda t: t.update({"stem.0.weight": X}),
             r"is float32 \(2, 1, 8, 8\), not float32 \(1, 1, 3, 3\)$",
@@ -554,10 +503,7 @@ def test_a_hostile_configuration_keeps_its_reason(
             r"stem.1.bias is int32 \(1,\), not float32 \(1,\)$",
         ),
         (lambda t: t.clear(), "one floating type, got none"),
-        (
-            lambda t: t["stem.1.bias"].fill_(math.nan),
-            "must be finite, got NaN or infinity in stem.1.bias",
-        ),
+        (lambda t: t["stem.1.bias"].fill_(math.nan), "NaN or infinity in stem.1.bias"),
     ],
 )
 def test_weights_of_another_network_are_named(
@@ -572,39 +518,12 @@ def test_weights_of_another_network_are_named(
     refused(path, message)
 
 
-def doubled(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-    return 2 * output
-
-
-def put_forward(module: nn.Module) -> None:
-    module.forward = lambda x: 2 * x
-
-
-SPOILS: dict[str, Callable[[nn.Module], object]] = {
-    "hook": lambda module: module.register_forward_hook(doubled),
-    "pre-hook": lambda module: module.register_forward_pre_hook(lambda *_: None),
-    "forward": put_forward,
-}
-
-
-@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
-def test_what_no_file_holds_is_not_saved(
-    spoil: Callable[[nn.Module], object], tmp_path: Path
-) -> None:
-    model = create_model("randwire_tiny", n=2, channels=4)
-    spoil(model.stages[1])
-    with pytest.raises(ModelError, match="but stages.1 has a forward hook, or"):
-        save(model, tmp_path / "a.safetensors")
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_backbone_with_a_hook_has_no_name(tmp_path: Path) -> None:
-    trained = create_backbone("resnet18", num_classes=3, in_channels=3).eval()
-    trained.layer2[0].bn1.register_forward_hook(doubled)  # type: ignore[union-attr,index]
+def test_a_backbone_with_a_hook_has_no_name(path: Path) -> None:
+    trained: Any = library_model("resnet18", num_classes=3, in_channels=3).eval()
+    trained.layer2[0].bn1.register_forward_hook(doubled)
     network, x = rewire(trained, edges="learned"), torch.randn(2, 3, 32, 32)
     assert network.config is not None and network.config["name"] is None
-    save(network, tmp_path / "a.safetensors")
-    with pytest.raises(CheckpointError, match="backbone must be given"):
-        load(tmp_path / "a.safetensors")
-    again = load(tmp_path / "a.safetensors", backbone=trained)
+    save(network, path)
+    refused(path, "backbone must be given")
+    again = load(path, backbone=trained)
     torch.testing.assert_close(again(x), network(x))

@@ -8,21 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ddw_graph import load, rewire, save
+from ddw_graph import FeatureNetwork, load, prune, rewire, save, share_in_stages
 from ddw_graph.errors import ModelError, ShareWarning
 from ddw_graph.generators import complete
-from ddw_graph.models.features import FeatureNetwork
-from ddw_graph.models.pruning import prune
-from ddw_graph.models.share import share_in_stages
 from ddw_graph.nn.cost import cost
 from ddw_graph.nn.host_network import HostNetwork
 from ddw_graph.nn.network import Network
+from tests.models.networks import moved, original, pixels
 
 BY_POSITION = "dynamic:per=position"
 
 
 class Block(nn.Module):
-    """Two matrices and a shortcut; a mask and a scale beside the features."""
+    """Two matrices and a shortcut; a mask and a scale besides the features."""
 
     def __init__(self, width: int = 6) -> None:
         super().__init__()
@@ -47,7 +45,7 @@ class Making(Block):
 
 
 class ByName(nn.Module):
-    """Hands features to a block by name."""
+    """Passes features to a block by name."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +58,7 @@ class ByName(nn.Module):
 
 
 class Loop(nn.Module):
-    """Hands its blocks a mask and a scale, with a step between two of them."""
+    """Passes its blocks a mask and a scale, with a step between two of them."""
 
     def __init__(
         self,
@@ -95,14 +93,6 @@ def tokens() -> dict[str, Tensor]:
 def rewired(model: nn.Module, **settings: Any) -> Network:
     settings = {"inputs": tokens(), "edges": BY_POSITION} | settings
     return rewire(model.double(), **settings)
-
-
-def moved(network: Network) -> Network:
-    """Returns the network with edge weights away from their start, so that all act."""
-    for stage in network.stages:
-        for parameter in stage.weights.parameters():
-            parameter.data += 0.3 * torch.randn_like(parameter)
-    return network
 
 
 @pytest.mark.parametrize(
@@ -154,21 +144,16 @@ def test_adjacencies_are_returned_and_taken_without_a_state() -> None:
     torch.testing.assert_close(new(**tokens()), plain, rtol=0, atol=0)
     with pytest.raises(ModelError, match="each of 1 stages, got 2"):
         new(**tokens(), adjacency=[chain, chain])
-
-
-def test_a_network_within_another_is_not_taken_for_it() -> None:
+    # A network that runs within is not taken for it.
     inner = moved(rewired(Loop()))
-    outer = rewired(Loop())
-    wanted, (matrix,) = outer(**tokens(), return_adjacency=True)
 
     def run_inner(*_: object) -> None:
         inner(**tokens())
 
-    outer.get_submodule("model.head").register_forward_hook(run_inner)
-    copied = copy.deepcopy(outer)
-    for network in (outer, copied):
-        logits, (found,) = network(**tokens(), return_adjacency=True)
-        torch.testing.assert_close((logits, found), (wanted, matrix))
+    new.get_submodule("model.head").register_forward_hook(run_inner)
+    for network in (new, copy.deepcopy(new)):
+        found = network(**tokens(), return_adjacency=True)
+        torch.testing.assert_close(found, (y, [matrix]))
 
 
 def in_place(seen: list[Tensor], place: int) -> Tensor:
@@ -179,70 +164,42 @@ def long_way(seen: list[Tensor], place: int) -> Tensor:
     return seen[-1] + seen[1] if place == 3 else seen[-1]
 
 
-@pytest.mark.parametrize("step", [in_place, long_way])
+@pytest.mark.parametrize(("step", "blocks"), [(in_place, [2, 4]), (long_way, [2, 3])])
 def test_a_stage_ends_where_something_else_reads_or_changes_features(
-    step: Callable[..., Tensor],
+    step: Callable[..., Tensor], blocks: list[int]
 ) -> None:
     old = Loop(blocks=6, step=step)
     new = rewired(old)
-    assert [stage.plan.nodes - 2 for stage in new.stages] == (
-        [2, 4] if step is in_place else [2, 3]
-    )
+    assert [len(stage.operations) for stage in new.stages] == blocks
     torch.testing.assert_close(new(**tokens()), old(**tokens()))
 
 
-def changing(mask: Tensor, place: int) -> Tensor:
-    return mask * place
-
-
-class Shared(nn.Module):
-    """A block that computes with another's module too."""
-
-    def __init__(self, shared: nn.Module) -> None:
-        super().__init__()
-        self.shared, self.own = shared, nn.Linear(4, 4)
-
-    def forward(self, x: Tensor) -> Any:
-        return x + self.own(self.shared(x))
-
-
-def test_a_network_whose_modules_have_two_names_keeps_its_weights() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 6, 4, 4), nn.Flatten(2), nn.Linear(4, 4))
-    model.append(nn.Sequential(*[Shared(model[2]) for _ in range(2)]))
-    model.append(nn.Flatten())
-    new = rewire(model, inputs=torch.randn(2, 3, 8, 8))
-    assert not any(p.is_meta for p in (*model.parameters(), *new.parameters()))
-
-
 @pytest.mark.parametrize(
-    ("model", "cause"),
+    ("model", "settings", "cause"),
     [
         (
-            lambda: Loop(mask=changing),
+            lambda: Loop(mask=lambda mask, place: mask * place),
+            {},
             "blocks.0 and blocks.1 take different arguments besides the features",
         ),
         (
             lambda: Loop(step=lambda seen, place: seen[-1] * 2),
+            {},
             "something runs between blocks.0 and blocks.1|reads what blocks.0 returns",
         ),
-        (lambda: Loop(blocks=1), "stages of blocks"),
-        (
-            lambda: Loop(ByName, blocks=1),
-            r"blocks.0.inner.1 \(Block\) maps {'x': .* not one tensor",
-        ),
-        (lambda: Loop(Making), r"blocks.1 \(Making\) maps .* to \(\(.* not one tensor"),
-        (lambda: nn.Linear(3, 3), "takes, got a Linear that fails"),
+        (lambda: Loop(blocks=1), {}, "stages of blocks"),
+        (lambda: Loop(ByName, 1), {}, r"blocks.0.inner.1 .* maps {'x': .* not one"),
+        (lambda: Loop(Making), {}, r"blocks.1 \(Making\) maps .* to \(\(.* not one"),
+        (lambda: nn.Linear(3, 3), {}, "takes, got a Linear that fails"),
+        (lambda: Loop(InTuple), {"node": "branch"}, "adds each branch to a shortcut"),
     ],
 )
-def test_a_refusal_names_its_cause(model: Callable[[], nn.Module], cause: str) -> None:
+def test_a_refusal_names_its_cause(
+    model: Callable[[], nn.Module], settings: dict[str, Any], cause: str
+) -> None:
     with pytest.raises(ModelError, match=cause) as refusal:
-        rewired(model())
+        rewired(model(), **settings)
     assert len(str(refusal.value).splitlines()) == 1
-
-
-def test_a_block_that_is_not_clear_has_no_branches() -> None:
-    with pytest.raises(ModelError, match="adds each branch to a shortcut"):
-        rewired(Loop(InTuple), node="branch")
 
 
 def test_a_branch_refuses_an_argument_that_was_none() -> None:
@@ -257,21 +214,18 @@ def test_a_branch_refuses_an_argument_that_was_none() -> None:
         new(**tokens(), scale=2.0)
 
 
-def test_saved_with_its_runs_it_is_loaded_without_inputs(tmp_path: Any) -> None:
+def test_it_is_loaded_without_inputs_and_rewired_again(tmp_path: Any) -> None:
     new = moved(rewired(Loop(InTuple))).eval()
     save(new, tmp_path / "new.safetensors")
     again = load(tmp_path / "new.safetensors", backbone=Loop(InTuple))
     torch.testing.assert_close(again(**tokens()), new(**tokens()), rtol=0, atol=0)
     with pytest.raises(Exception, match="must have the blocks blocks.0"):
         load(tmp_path / "new.safetensors", backbone=Loop(InTuple, blocks=3))
-
-
-def test_rewired_again_it_takes_other_wirings() -> None:
     fixed = rewired(Loop(), edges="fixed")
-    again = rewired(fixed, wiring=complete(4))
-    assert isinstance(again, HostNetwork)
-    assert again.stages[0].dag.number_of_edges() == 15
-    torch.testing.assert_close(again(**tokens()), fixed(**tokens()))
+    other = rewired(fixed, wiring=complete(4))
+    assert isinstance(other, HostNetwork)
+    assert other.stages[0].dag.number_of_edges() == 15
+    torch.testing.assert_close(other(**tokens()), fixed(**tokens()))
 
 
 def test_its_cost_counts_the_stages_and_all_else() -> None:
@@ -282,16 +236,27 @@ def test_its_cost_counts_the_stages_and_all_else() -> None:
     assert found.parameters == sum(p.numel() for p in new.parameters())
     assert [part.layer_macs for part in found.parts] == [5 * 6 * 3, 4 * 2 * 5 * 6 * 6]
     assert found.expected_macs([torch.ones(1, 6, 6).tril(-1)]) == found.total_macs
-    with pytest.raises(ModelError, match="needs inputs="):
-        cost(new)
+    for use, rule in (
+        (cost, "needs inputs="),
+        (FeatureNetwork, "stem, stages and a head, got a Loop"),
+        (lambda network: prune(network, []), "takes images"),
+    ):
+        with pytest.raises(ModelError, match=rule):
+            use(new)
 
 
-def test_it_has_no_pyramid_and_is_not_pruned_on_images() -> None:
-    new = rewired(Loop())
-    with pytest.raises(ModelError, match="stem, stages and a head, got a Loop"):
-        FeatureNetwork(new)
-    with pytest.raises(ModelError, match="takes images"):
-        prune(new, [])
+def test_on_images_it_is_pruned_too(tmp_path: Any, nameless: None) -> None:
+    shut = "dynamic:gate=hard,bias=0,threshold=0.5,router_std=1"
+    old, x = original("eva02_tiny_patch14_224").eval(), pixels(size=32)
+    new = rewire(old, edges=shut, neutral=False)
+    small = prune(new, [x])
+    assert isinstance(small, HostNetwork)
+    before, after = (n.stages[0].dag.number_of_edges() for n in (new, small))
+    assert after < before
+    torch.testing.assert_close(small(x), new(x))
+    save(small, tmp_path / "small.safetensors")
+    again = load(tmp_path / "small.safetensors", backbone=old)
+    torch.testing.assert_close(again(x), small(x), rtol=0, atol=0)
 
 
 def test_the_share_is_reported_and_a_small_one_warned_of() -> None:
@@ -301,7 +266,5 @@ def test_the_share_is_reported_and_a_small_one_warned_of() -> None:
     assert share.share == inside / (inside + 21)
     assert share.outside == {"model.head": 21}
     old.add_module("large", nn.Linear(100, 100))
-    with pytest.warns(
-        ShareWarning, match=r"3% of .* outside are model.large \(10,100\)"
-    ):
+    with pytest.warns(ShareWarning, match=r"3% of .* are model.large \(10,100\)"):
         rewired(old)

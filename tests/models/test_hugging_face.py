@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ddw_graph import rewire
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.host_network import HostNetwork
-from tests.models.test_hosting import moved
+from tests.models.networks import FULL, moved
 
 hub = pytest.importorskip("transformers")
 
@@ -87,10 +87,7 @@ def inputs(name: str) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize(
     ("name", "node"),
-    [
-        pytest.param(*case, marks=pytest.mark.full if case[0] == "qwen2" else ())
-        for case in CASES
-    ],
+    [pytest.param(*case, marks=FULL if case[0] == "qwen2" else ()) for case in CASES],
 )
 def test_logits_and_gradients_are_the_networks(name: str, node: str) -> None:
     old = original(name)
@@ -123,13 +120,17 @@ def _with_grad(model: nn.Module) -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("name", "node"),
     [
-        pytest.param(*case, marks=() if case in QUICK else pytest.mark.full)
+        pytest.param(*case, marks=() if case in QUICK else FULL)
         for case in CASES
         if case[0] in DECODERS
     ],
 )
-def test_a_cache_changes_no_token(name: str, node: str) -> None:
+def test_a_cache_changes_no_token_and_later_ones_stay_hidden(
+    name: str, node: str
+) -> None:
     old = original(name)
+    with pytest.raises(ModelError, match="take edges='dynamic:per=position'"):
+        rewire(old, node=node)
     network = rewire(old, edges="dynamic:per=position", node=node)
     assert isinstance(network, HostNetwork)
 
@@ -142,27 +143,20 @@ def test_a_cache_changes_no_token(name: str, node: str) -> None:
     assert torch.equal(generated(network.model, True), wanted)
     logits = network(**inputs(name)).logits
     moved(network)
-    assert not torch.allclose(network(**inputs(name)).logits, logits)
+    before = network(**inputs(name)).logits
+    assert not torch.allclose(before, logits)
     found = generated(network.model, True)
     assert torch.equal(found, generated(network.model, False))
-
-
-def test_edges_of_a_decoder_may_not_see_later_tokens() -> None:
-    with pytest.raises(ModelError, match="take edges='dynamic:per=position'"):
-        rewire(original("gpt2"))
-    network = moved(rewire(original("gpt2"), edges="dynamic:per=position"))
-    ids = inputs("gpt2")["input_ids"]
-    before = network(input_ids=ids).logits
-    changed = ids.clone()
-    changed[:, -1] = 1
-    after = network(input_ids=changed).logits
+    changed = inputs(name)
+    changed["input_ids"][:, -1] = 1
+    after = network(**changed).logits
     torch.testing.assert_close(after[:, :-1], before[:, :-1], rtol=0, atol=0)
 
 
-def test_blocks_with_masks_of_their_own_are_no_stage() -> None:
-    config = hub.Gemma2Config(**SIZES, **IDS, **KV, head_dim=16, sliding_window=4)
-    with pytest.raises(ModelError, match="take different arguments besides"):
-        rewire(hub.Gemma2ForCausalLM(config), edges="learned")
+def test_only_edges_of_models_that_see_all_tokens_may_pool() -> None:
+    with pytest.raises(ModelError, match="per=position"):
+        rewire(original("gpt2").transformer, edges="dynamic")
+    assert len(rewire(original("bert"), edges="dynamic").stages) == 1
 
 
 @pytest.mark.parametrize(
@@ -175,11 +169,17 @@ def test_blocks_with_masks_of_their_own_are_no_stage() -> None:
             "runs 3 times",
         ),
         (lambda: original("bert"), "in its own forward, got a BertLayer"),
+        (
+            lambda: hub.Gemma2ForCausalLM(
+                hub.Gemma2Config(**SIZES, **IDS, **KV, head_dim=16, sliding_window=4)
+            ),
+            "take different arguments besides",
+        ),
     ],
 )
 def test_a_refusal_names_its_cause(model: Callable[[], Any], cause: str) -> None:
     with pytest.raises(ModelError, match=cause):
-        rewire(model(), node="branch")
+        rewire(model(), edges="learned", node="branch")
 
 
 def test_the_loss_and_gradient_checkpointing_of_the_library_work() -> None:
@@ -195,22 +195,6 @@ def test_the_loss_and_gradient_checkpointing_of_the_library_work() -> None:
     wanted = gradient()
     # Renamed in release 5.
     names = "activation_checkpointing_enable", "gradient_checkpointing_enable"
-    next(
-        getattr(network.model, name) for name in names if hasattr(network.model, name)
-    )()
+    name = next(name for name in names if hasattr(network.model, name))
+    getattr(network.model, name)()
     torch.testing.assert_close(gradient(), wanted)
-
-
-@pytest.mark.parametrize(
-    "make", [*DECODERS.values(), lambda: original("gpt2").transformer]
-)
-def test_edges_that_pool_are_refused_where_later_tokens_are_hidden(
-    make: Callable[[], Any],
-) -> None:
-    with pytest.raises(ModelError, match="per=position"):
-        rewire(make().eval(), edges="dynamic")
-
-
-def test_edges_that_pool_are_taken_where_all_tokens_are_seen() -> None:
-    network = rewire(original("bert"), edges="dynamic")
-    assert len(network.stages) == 1

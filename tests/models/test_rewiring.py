@@ -3,220 +3,184 @@
 import copy
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from torchvision import models
-from torchvision.models.efficientnet import EfficientNet, MBConvConfig
-from torchvision.models.mobilenetv2 import MobileNetV2
-from torchvision.models.regnet import BlockParams, RegNet
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+from torchvision.models import SwinTransformer, VisionTransformer
 
-from ddw_graph import Network, create_model, rewire
+from ddw_graph import Network, create_model, load, rewire, save
 from ddw_graph.errors import ModelError, WiringError
 from ddw_graph.generators import complete, resnet, vgg
-from ddw_graph.models import from_config, rewiring
-from ddw_graph.models.backbones import NoData
+from ddw_graph.models import from_config
+from ddw_graph.models.backbones import NoData, name_of
+from ddw_graph.nn.host_network import HostNetwork
 from ddw_graph.wiring import edge_list
-from tests.models.test_backbones import assert_same, pixels, spread, stages
+from tests.models import networks
+from tests.models.networks import (
+    FULL,
+    MIXERS,
+    PAPER,
+    TIMM,
+    assert_same,
+    blocks,
+    images_of,
+    original,
+    pixels,
+    spread,
+)
 
+SMALLEST = "timm/test_convnext"
+"""The smallest backbone that has a name."""
 
-def basic() -> nn.Module:
-    model: nn.Module = ResNet(BasicBlock, [2, 2, 1, 1], num_classes=5)
-    return model
+OWN_FORWARD = {"eva02_tiny_patch14_224", "xcit_nano_12_p16_224"}
+"""Networks whose blocks take more than features."""
 
-
-def regnet(se_ratio: float | None = 0.25) -> nn.Module:
-    shape: dict[str, Any] = {"depth": 5, "w_0": 24, "w_a": 24.0, "w_m": 2.0}
-    params = BlockParams.from_init_params(**shape, group_width=8, se_ratio=se_ratio)
-    model: nn.Module = RegNet(params, num_classes=5)
-    return model
-
-
-def mobilenet_v2() -> nn.Module:
-    stages = [[1, 16, 1, 1], [6, 24, 2, 2], [6, 32, 3, 2], [6, 48, 2, 1]]
-    model: nn.Module = MobileNetV2(
-        num_classes=5, width_mult=0.25, inverted_residual_setting=stages
-    )
-    return model
-
-
-def efficientnet() -> nn.Module:
-    stages = [(1, 1, 16, 8, 1), (4, 2, 8, 16, 3), (4, 1, 16, 24, 2)]
-    settings = [MBConvConfig(e, 3, s, i, o, n) for e, s, i, o, n in stages]
-    model: nn.Module = EfficientNet(
-        settings, dropout=0.2, stochastic_depth_prob=0.3, num_classes=5
-    )
-    return model
-
-
-FULL = pytest.mark.full
-
-OWN: dict[str, Callable[[], nn.Module]] = {
-    "ResNet": basic,
-    "ResNet, bottlenecks": lambda: ResNet(
-        Bottleneck, [2, 1, 2, 1], num_classes=5, width_per_group=16
-    ),
-    "ResNeXt": lambda: ResNet(
-        Bottleneck, [1, 2, 1, 2], num_classes=5, groups=8, width_per_group=2
-    ),
-    "RegNet X": lambda: regnet(None),
-    "RegNet Y": regnet,
-    "MobileNetV2": mobilenet_v2,
-    "EfficientNet": efficientnet,
+BRANCHES = {
+    **{"MobileNetV2": 1, "EfficientNet": 1, "mobilenetv2_100": 1, "efficientnet_b0": 1},
+    **{"mobilenetv3_small_050": 1, "convnext_atto": 1, "resnetv2_18": 1},
+    **{"mambaout_femto": 1, "gmlp": 1, "mixer": 2, "resmlp": 2},
+    **{name: 2 for name, how in TIMM.items() if how.get("patch_size")},
+    "xcit_nano_12_p16_224": 0,
 }
-"""Each family of torchvision's that the paper takes, small."""
-
-NARROW: dict[str, Any] = {"channels": (16, 32, 64, 96)}
-TIMM: dict[str, dict[str, Any]] = {
-    "resnet18": NARROW,
-    "seresnet18": NARROW,
-    "regnetx_002": {},
-    "mobilenetv2_100": {},
-    "efficientnet_b0": {},
-    "mobilenetv3_small_050": {},
-    "convnext_atto": {"dims": (16, 32, 64, 96), "depths": (2, 2, 3, 2)},
-    "resnetv2_18": NARROW,
-}
-"""Networks of timm, with the settings that make them small."""
+"""How many branches a block has; 0 where they do not start neutral, as in all others:
+something follows an addition, or depends on values."""
 
 QUICK = {
     ("ResNet", "dynamic"),
     ("ResNet, bottlenecks", "dynamic"),
     ("RegNet Y", "dynamic"),
+    ("resnetv2_18", "dynamic"),
     *(("MobileNetV2", kind) for kind in ("learned", "dynamic")),
     *(("EfficientNet", kind) for kind in ("learned", "dynamic")),
-    ("convnext_atto", "dynamic"),
-    ("resnetv2_18", "dynamic"),
+    *(("convnext_atto", kind) for kind in ("dynamic", "branch")),
+    *(("MobileNetV2", "branch"), ("EfficientNet", "branch")),
+    *(
+        (name, kind)
+        for name in ("vit_tiny_patch16_224", "eva02_tiny_patch14_224", "mixer")
+        for kind in ("dynamic", "branch")
+    ),
+    *(("swin_tiny_patch4_window7_224", kind) for kind in ("dynamic", "branch")),
 }
-"""Families and edges of the default tier. The others differ by their settings alone."""
+"""Families of the default tier; the others differ by their settings."""
 
 
-@pytest.fixture
-def nameless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spares the search for a name, which makes every network of a library."""
-    monkeypatch.setattr(rewiring, "name_of", lambda model, **sizes: None)
+def families(*kinds: str) -> list[Any]:
+    return [
+        pytest.param(family, kind, marks=() if (family, kind) in QUICK else FULL)
+        for family in (*PAPER, *TIMM, *MIXERS)
+        for kind in kinds
+    ]
 
 
-def original(family: str) -> nn.Module:
-    if family in OWN:
-        return spread(OWN[family]())
-    timm = pytest.importorskip("timm")
-    return spread(timm.create_model(family, num_classes=5, **TIMM[family]))
-
-
-def assert_starts_neutral(
-    network: Network, kept: Iterable[list[tuple[int, int]]]
-) -> None:
-    """Asserts that exactly the kept edges of each stage weigh 1, and all others 0."""
+def assert_starts_neutral(network: Network, x: Tensor) -> None:
+    """Asserts that exactly the edges that a network had weigh 1, and all others 0."""
+    assert network.config is not None
+    kept = network.config["neutral"]
     for training in (False, True):
-        _, adjacency = network.train(training)(pixels(), return_adjacency=True)
-        for stage, matrix, edges in zip(network.stages, adjacency, kept, strict=True):
+        _, adjacency = network.train(training)(x, return_adjacency=True)
+        for matrix, edges in zip(adjacency, kept, strict=True):
             wanted = torch.zeros_like(matrix)
             for i, j in edges:
                 wanted[:, j, i] = 1
-            assert torch.equal(matrix, wanted), stage
+            assert torch.equal(matrix, wanted)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(
-            (family, edges),
-            marks=() if (family, edges) in QUICK else FULL,
-            id=f"{family}, {edges}",
-        )
-        for family in (*OWN, *TIMM)
-        for edges in ("learned", "dynamic")
-    ],
-)
-def pair(request: pytest.FixtureRequest) -> tuple[nn.Module, Network]:
-    """Returns a network of each family, and the same rewired."""
-    family, edges = request.param
-    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]):
-        patch.setattr(rewiring, "name_of", lambda model, **sizes: None)
-        torch.manual_seed(0)
-        old = original(family)
-        return old, rewire(old, edges=edges)
-
-
-def test_from_a_neutral_start_it_is_the_network(
-    pair: tuple[nn.Module, Network],
+@pytest.mark.usefixtures("nameless")
+@pytest.mark.parametrize(("family", "edges"), families("learned", "dynamic"))
+def test_from_a_neutral_start_it_is_the_network_and_all_of_it_learns(
+    family: str, edges: str
 ) -> None:
-    old, new = pair
-    blocks = [n - 2 for n in stages(new)]
-    assert [edge_list(stage.dag) for stage in new.stages] == [
-        edge_list(complete(n)) for n in blocks
-    ]
-    assert_same(old, new)
-    assert_starts_neutral(new, [edge_list(vgg(n)) for n in blocks])
+    old = original(family)
+    new = rewire(old, edges=edges)
+    assert isinstance(new, HostNetwork) == (family in OWN_FORWARD)
+    for stage, n in zip(new.stages, blocks(new), strict=True):
+        assert edge_list(stage.dag) == edge_list(complete(n))
+    x = images_of(family)
+    assert_same(old, new, x)
+    assert_starts_neutral(new, x)
+    if isinstance(new, HostNetwork):
+        return
+    assert new.config is not None
+    chains = [[list(edge) for edge in edge_list(vgg(n))] for n in blocks(new)]
+    assert new.config["neutral"] == chains
+    # What is new learns from the second step on.
+    new.train().zero_grad()
+    optimizer = torch.optim.SGD(new.parameters(), lr=0.01)
+    for step in range(2):
+        optimizer.zero_grad()
+        loss: Any = functional.cross_entropy(new(x), torch.tensor([0, 1]))
+        loss.backward()
+        if step == 0:
+            optimizer.step()
+    grads = {name: parameter.grad for name, parameter in new.named_parameters()}
+    added = {n for n in grads if re.match(r"stages\.\d+\.(weights|projection)\.", n)}
+    assert added
+    assert [n for n, grad in grads.items() if grad is None] == []
+    assert [n for n in added if not grads[n].any()] == []  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("nameless")
+@pytest.mark.parametrize(("family", "_"), families("branch"))
+def test_branches_start_neutral_too(family: str, _: str) -> None:
+    old = original(family)
+    if not BRANCHES.get(family):
+        with pytest.raises(ModelError, match="stage 1: |nothing follows the addition"):
+            rewire(old, node="branch")
+        return
+    fixed = rewire(old, edges="fixed", node="branch")
+    assert blocks(fixed) == [BRANCHES[family] * n for n in blocks(rewire(old))]
+    count, wanted = (sum(p.numel() for p in m.parameters()) for m in (fixed, old))
+    assert count == wanted
+    new = rewire(old, edges="dynamic", node="branch")
+    assert_same(old, new, images_of(family))
+    assert_starts_neutral(new, images_of(family))
 
 
 @pytest.mark.usefixtures("nameless")
 @pytest.mark.parametrize(
     "family",
-    [
-        pytest.param(family, marks=() if (family, "dynamic") in QUICK else FULL)
-        for family in OWN
-    ],
+    [pytest.param(f, marks=() if (f, "dynamic") in QUICK else FULL) for f in PAPER],
 )
 def test_with_its_own_edges_fixed_it_is_the_network(family: str) -> None:
     old = original(family)
     new = rewire(old, edges="fixed")
-    assert [p.numel() for p in new.parameters()] == [
-        p.numel() for p in old.parameters()
-    ]
+    counts = [[p.numel() for p in model.parameters()] for model in (new, old)]
+    assert counts[0] == counts[1]
     assert_same(old, new)
 
 
-def test_everything_new_learns_from_the_second_step_on(
-    pair: tuple[nn.Module, Network],
-) -> None:
-    new = copy.deepcopy(pair[1]).train()
-    x, labels = pixels(), torch.tensor([0, 1])
-    optimizer = torch.optim.SGD(new.parameters(), lr=0.01)
-    for step in range(2):
-        optimizer.zero_grad()
-        loss: Any = functional.cross_entropy(new(x), labels)
-        loss.backward()
-        assert [n for n, p in new.named_parameters() if p.grad is None] == []
-        if step == 0:
-            optimizer.step()
-    added = {
-        name: parameter.grad
-        for name, parameter in new.named_parameters()
-        if re.match(r"stages\.\d+\.(weights|projection)\.", name)
-    }
-    assert added
-    idle = [name for name, grad in added.items() if grad is None or not grad.any()]
-    assert idle == []
-
-
-@pytest.mark.usefixtures("nameless")
 @pytest.mark.parametrize(
-    ("family", "edges"),
+    "model",
     [
-        ("EfficientNet", "learned"),
-        ("EfficientNet", "dynamic"),
-        ("convnext_atto", "dynamic"),
-        ("MobileNetV2", "learned"),
-        pytest.param("MobileNetV2", "dynamic", marks=FULL),
-        pytest.param("convnext_atto", "learned", marks=FULL),
+        VisionTransformer(32, 8, 3, 2, 32, 64, num_classes=5),
+        pytest.param(
+            SwinTransformer(
+                *([4, 4], 16, [2, 2], [2, 2], [4, 4]),
+                num_classes=5,
+                stochastic_depth_prob=0.0,
+            ),
+            marks=FULL,
+        ),
     ],
 )
-def test_branches_start_neutral_too(family: str, edges: str) -> None:
-    old = original(family)
-    fixed = rewire(old, edges="fixed", node="branch")
-    new = rewire(old, edges=edges, node="branch")
-    kept = [edge_list(stage.dag) for stage in fixed.stages]
-    count, wanted = (sum(p.numel() for p in m.parameters()) for m in (fixed, old))
-    assert count == wanted
-    assert_same(old, new)
-    assert_starts_neutral(new, kept)
+def test_torchvisions_transformers_are_taken_too(
+    model: nn.Module, nameless: None
+) -> None:
+    old = spread(model).eval()
+    assert_same(old, rewire(old, edges="dynamic"), pixels(size=32))
+
+
+@pytest.mark.parametrize("edges", ["dynamic", "dynamic:per=position", "attention"])
+def test_adjacencies_have_the_axes_of_the_features(edges: str, nameless: None) -> None:
+    new, x = rewire(original("vit_tiny_patch16_224"), edges=edges), pixels(size=32)
+    logits, (matrix,) = new(x, return_adjacency=True)
+    assert matrix.shape == (2, 5, 5) + (() if edges == "dynamic" else (17, 1))
+    torch.testing.assert_close(new(x, adjacency=[matrix]), logits)
 
 
 @pytest.mark.usefixtures("nameless")
@@ -226,13 +190,9 @@ def test_branches_start_neutral_on_streams(edges: str) -> None:
     new = rewire(old, edges=edges, node="branch", wiring="streams:width=2")
     assert all("streams:" in stage.dag.graph["wiring"] for stage in new.stages)
     assert_same(old, new)
-
-
-@pytest.mark.usefixtures("nameless")
-def test_streams_do_not_compute_blocks_without_a_shortcut() -> None:
-    # These start a sum anew; every stream keeps its own.
+    # Blocks without a shortcut start a sum anew; every stream keeps its own.
     with pytest.raises(ModelError, match="attribute weights compute something else"):
-        rewire(mobilenet_v2(), node="branch", wiring="streams:width=2")
+        rewire(networks.mobilenet_v2(), node="branch", wiring="streams:width=2")
 
 
 @pytest.mark.usefixtures("nameless")
@@ -242,75 +202,55 @@ def test_streams_do_not_compute_blocks_without_a_shortcut() -> None:
 )
 def test_any_wiring_that_keeps_the_chain_will_do(wiring: Any) -> None:
     # Stages of two blocks at most: the one inner edge is drawn at this seed.
-    old = spread(OWN["ResNeXt"]())
-    new = rewire(old, edges="dynamic", wiring=wiring, seed=3)
-    assert_same(old, new)
+    old = original("ResNeXt")
+    assert_same(old, rewire(old, edges="dynamic", wiring=wiring, seed=3))
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_what_is_rewired_stays_as_it_is(training: bool) -> None:
-    model = models.resnet18(num_classes=5).train(training)
-    model.get_submodule("layer1").train(not training)
-    model.get_submodule("layer2").requires_grad_(False)
-    kept = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+def test_what_is_rewired_stays_unchanged_and_its_modes_are_kept(training: bool) -> None:
+    model = models.resnet18(num_classes=5).train(training).bfloat16()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval().requires_grad_(False)
+    kept = copy.deepcopy(model.state_dict())
     modes = {name: module.training for name, module in model.named_modules()}
     tensors = {id(p) for p in (*model.parameters(), *model.buffers())}
     structure = repr(model)
-    new = rewire(model, edges="learned")
+    new = rewire(model, edges="dynamic")
+    assert {p.dtype for p in new.parameters()} == {torch.bfloat16}
+    assert new.training == new.head.training == training
+    assert new.stages[0].weights.training == training
+    # Also in the copies of shortcuts that carry the input to other nodes.
+    norms = [m for m in new.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert not any(p.requires_grad for norm in norms for p in norm.parameters())
+    assert not any(norm.training for norm in norms)
+    new.train()(torch.randn(2, 3, 32, 32).bfloat16()).sum().backward()
     assert all(torch.equal(kept[k], t) for k, t in model.state_dict().items())
     assert {name: m.training for name, m in model.named_modules()} == modes
     assert repr(model) == structure
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not tensors & {id(p) for p in (*new.parameters(), *new.buffers())}
-    new.train()
-    new(torch.randn(2, 3, 32, 32)).sum().backward()
-    assert all(torch.equal(kept[k], t) for k, t in model.state_dict().items())
-
-
-def test_modes_and_frozen_parameters_are_those_of_the_network() -> None:
-    model = models.resnet18(num_classes=5).train()
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval().requires_grad_(False)
-    new = rewire(model, edges="dynamic")
-    assert new.training and new.head.training and new.stages[0].weights.training
-    norms = [m for m in new.modules() if isinstance(m, nn.BatchNorm2d)]
-    assert not any(p.requires_grad for norm in norms for p in norm.parameters())
-    # Also in the copies of shortcuts that the other nodes hear the input by.
-    assert not any(norm.training for norm in norms)
-    assert not any(module.training for module in rewire(model.eval()).modules())
-
-
-def test_what_is_new_is_where_the_network_is() -> None:
-    new = rewire(models.resnet18(num_classes=5).bfloat16(), edges="dynamic")
-    assert {p.dtype for p in new.parameters()} == {torch.bfloat16}
-
-
-def test_a_network_of_ours_is_rewired_again_and_stays_equal() -> None:
-    pytest.importorskip("timm")
-    name = "timm/test_convnext"
-    chain = create_model(name, edges="fixed", num_classes=5)
-    spread(chain)
-    new = rewire(chain, edges="dynamic")
-    assert_same(chain, new)
-    assert new.config is not None and new.config["name"] == name
-    assert chain.config is not None and chain.config["edges"] == "fixed"
 
 
 @pytest.mark.parametrize(
-    ("name", "edges"),
+    ("name", "edges", "node"),
     [
-        ("timm/test_convnext", "fixed"),
-        ("timm/test_convnext", "learned"),
-        pytest.param("mobilenet_v2", "fixed", marks=FULL),
-        pytest.param("mobilenet_v2", "learned", marks=FULL),
+        (SMALLEST, "dynamic", None),
+        (SMALLEST, "fixed", "branch"),
+        (SMALLEST, "learned", "branch"),
+        pytest.param("mobilenet_v2", "learned", "branch", marks=FULL),
     ],
 )
-def test_a_chain_of_ours_unrolls(name: str, edges: str) -> None:
+def test_a_network_of_ours_is_rewired_again_and_stays_equal(
+    name: str, edges: str, node: str | None
+) -> None:
     pytest.importorskip("timm")
     chain = create_model(name, edges="fixed", node="block", num_classes=5)
     spread(chain)
-    assert_same(chain, rewire(chain, edges=edges, node="branch"))
+    new = rewire(chain, edges=edges, node=node)
+    assert_same(chain, new)
+    assert new.config is not None and new.config["name"] == name
+    assert chain.config is not None and chain.config["edges"] == "fixed"
 
 
 @pytest.mark.parametrize("edges", ["learned", "dynamic"])
@@ -330,17 +270,13 @@ def test_edges_that_have_learned_start_anew_or_not_at_all(edges: str) -> None:
     [
         # A wiring must have what the network has.
         ({"wiring": "er:p=0"}, ModelError, "each with a weight, got none for 1 -> 2"),
-        (
-            {"edges": "fixed", "wiring": complete},
-            ModelError,
-            "stage 1: fixed edges weigh 1, .* differs in 0 -> 2",
-        ),
+        ({"edges": "fixed", "wiring": complete}, ModelError, "stage 1: .* in 0 -> 2"),
         ({"node": "branch"}, ModelError, "branches start neutral where nothing follow"),
         ({"node": "stage"}, ModelError, "one of block, branch, got 'stage'"),
         ({"wiring": [vgg(2)] * 5}, WiringError, "each of the 4 stages, got 5"),
     ],
 )
-def test_says_what_does_not_allow_it(
+def test_names_what_does_not_allow_it(
     nameless: None, settings: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with NoData(), pytest.raises(error, match=message) as refusal:
@@ -360,33 +296,27 @@ def large(make: Callable[[], Network]) -> Any:
     return pytest.param(make, marks=FULL)
 
 
-def resnet18() -> nn.Module:
-    model: nn.Module = models.resnet18(num_classes=5)
-    return model
+def library(name: str) -> Callable[[], nn.Module]:
+    return lambda: models.get_model(name, num_classes=5)
 
 
-def mobilenet() -> nn.Module:
-    model: nn.Module = models.mobilenet_v2(num_classes=5)
-    return model
+RESNET = library("resnet18")
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        named("resnet18", edges="fixed"),
         named("resnet18", edges="dynamic", drop_path=0.1),
         named("resnet18", edges="learned", wiring="er:p=0.5", seed=5),
         large(named("mobilenet_v2", edges="fixed", node="branch")),
-        large(rewired(resnet18, edges="learned")),
-        rewired(resnet18, node="branch", neutral=False),
-        large(rewired(mobilenet, edges="dynamic", node="branch")),
+        large(rewired(RESNET, edges="learned")),
+        rewired(RESNET, node="branch", neutral=False),
+        large(rewired(library("mobilenet_v2"), edges="dynamic", node="branch")),
         rewired(named("resnet18", edges="fixed"), edges="dynamic"),
         large(
             rewired(named("resnet18", edges="learned"), edges="fixed", neutral=False)
         ),
-        large(
-            rewired(rewired(resnet18, edges="fixed"), edges="learned", wiring=resnet)
-        ),
+        large(rewired(rewired(RESNET, edges="fixed"), edges="learned", wiring=resnet)),
     ],
 )
 def test_a_configuration_makes_the_network_again(make: Callable[[], Network]) -> None:
@@ -396,22 +326,18 @@ def test_a_configuration_makes_the_network_again(make: Callable[[], Network]) ->
 @pytest.mark.usefixtures("nameless")
 @pytest.mark.parametrize(
     "settings",
-    [
-        {},
-        pytest.param({"edges": "fixed"}, marks=FULL),
-        pytest.param({"neutral": False}, marks=FULL),
-    ],
+    [{}, *(pytest.param(s, marks=FULL) for s in ({"edges": "fixed"}, {"node": None}))],
 )
-def test_a_backbone_of_ones_own_must_be_given_again(settings: dict[str, Any]) -> None:
-    new = rewire(basic(), **settings)
+def test_your_own_backbone_must_be_given_again(settings: dict[str, Any]) -> None:
+    new = rewire(networks.resnet(), **settings)
     assert new.config is not None and new.config["name"] is None
     with pytest.raises(ModelError, match="backbone must be given, got None"):
         from_config(new.config)
-    _assert_comes_back(new, backbone=basic())
+    _assert_comes_back(new, backbone=networks.resnet())
     with pytest.raises(ModelError, match="must have 5 classes and 3 channels, got 6"):
-        from_config(new.config, backbone=ResNet(BasicBlock, [2, 2, 1, 1], 6))
+        from_config(new.config, backbone=networks.resnet(6))
     with pytest.raises(ModelError, match="stage 1 of the backbone has 1 blocks"):
-        from_config(new.config, backbone=ResNet(BasicBlock, [1, 2, 1, 1], 5))
+        from_config(new.config, backbone=networks.resnet(5, (1, 2, 1, 1)))
 
 
 def _assert_comes_back(network: Network, **given: Any) -> None:
@@ -431,3 +357,20 @@ def _assert_comes_back(network: Network, **given: Any) -> None:
         found, others = again.train(training)(x, return_adjacency=True)
         torch.testing.assert_close(found, wanted)
         torch.testing.assert_close(others, matrices)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "eva02_tiny_patch14_224"])
+def test_tokens_are_saved_and_loaded_with_their_backbone(
+    name: str, nameless: None, tmp_path: Any
+) -> None:
+    new, x = rewire(original(name), edges="dynamic:norm=rms").eval(), pixels(size=32)
+    save(new, tmp_path / "new.safetensors")
+    again = load(tmp_path / "new.safetensors", backbone=original(name))
+    torch.testing.assert_close(again(x), new(x), rtol=0, atol=0)
+
+
+def test_looking_for_a_name_draws_nothing() -> None:
+    model = models.get_model("efficientnet_b0", num_classes=4)
+    state = torch.random.get_rng_state()
+    assert name_of(model, num_classes=4, in_channels=3) == "efficientnet_b0"
+    assert torch.equal(torch.random.get_rng_state(), state)
