@@ -365,9 +365,7 @@ function styled(svg) {
   [copy, ...copy.querySelectorAll("*")].forEach((element, place) => {
     const style = getComputedStyle(originals[place]);
     for (const name of STYLED) element.setAttribute(name, style.getPropertyValue(name));
-    for (const name of ["class", "style", "tabindex", "data-edge", "role"]) {
-      if (name !== "class") element.removeAttribute(name);
-    }
+    for (const name of ["style", "tabindex", "data-edge", "role"]) element.removeAttribute(name);
   });
   for (const hit of copy.querySelectorAll(".hit, [hidden]")) hit.remove();
   for (const element of [copy, ...copy.querySelectorAll("*")]) element.removeAttribute("class");
