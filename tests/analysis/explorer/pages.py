@@ -38,7 +38,7 @@ def small_page(*networks: Network, samples: int = SAMPLES, test: int = 30) -> st
 
 
 class Reader(HTMLParser):
-    """Hears of a page's elements, and keeps what its scripts, styles and data hold."""
+    """Keeps a page's elements, and what its scripts, styles and data hold."""
 
     def __init__(self) -> None:
         super().__init__()

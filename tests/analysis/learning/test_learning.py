@@ -124,7 +124,7 @@ def test_what_cannot_be_learned_is_an_error(tmp_path: Path) -> None:
     dag = from_text("complete", n=2, seed=0)
     labels, ones = np.arange(12) % 3, np.ones((12, dag.number_of_edges()))
     varied = ones * np.arange(12)[:, None]
-    for place, (weights, classes, folds, message) in enumerate(
+    for place, (weights, targets, folds, message) in enumerate(
         (
             (ones, labels, 2, "got 6 edges with one weight for all"),
             (varied * np.nan, labels, 2, "finite weights"),
@@ -133,6 +133,6 @@ def test_what_cannot_be_learned_is_an_error(tmp_path: Path) -> None:
             (varied, labels, 5, "got folds=5 and 4 of label 0"),
         )
     ):
-        made = stored(tmp_path / str(place), [dag], [weights], classes)
+        made = stored(tmp_path / str(place), [dag], [weights], targets)
         with pytest.raises(DataError, match=message):
             predict_classes(made, folds=folds)
