@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ddw_graph.analysis.explorer.page import page as page_of
 from ddw_graph.analysis.explorer.explore import encoded
+from ddw_graph.analysis.explorer.page import page as page_of
 from tests.analysis.explorer.browser import complaints
 from tests.analysis.explorer.pages import CLOSING, data_of, small_page, stage_of
 from tests.analysis.explorer.shown import Shown
