@@ -30,7 +30,7 @@ class Stage {
       return j - l || i - k;
     });
     this.macs = sum(told.edgeMacs) + sum(told.nodeMacs);
-    this.setMeans(labels, classes);
+    this.setMoments(labels, classes);
   }
 
   /** Returns what each edge weighs for a sample. */
@@ -39,39 +39,23 @@ class Stage {
     return this.weights.subarray(sample * count, (sample + 1) * count);
   }
 
-  /** Sets the mean weight of each edge: of all samples, and of each class's. */
-  setMeans(labels, classes) {
-    const zeros = () => new Float64Array(this.edges.length);
-    const counts = new Float64Array(classes);
-    this.mean = zeros();
-    this.classMeans = Array.from({ length: classes }, zeros);
-    labels.forEach((label, sample) => {
-      const mean = this.classMeans[label];
-      counts[label]++;
-      this.row(sample).forEach((weight, edge) => {
-        this.mean[edge] += weight;
-        mean[edge] += weight;
-      });
-    });
-    this.mean.forEach((total, edge) => (this.mean[edge] = total / labels.length));
-    this.classMeans.forEach((mean, label) =>
-      mean.forEach((total, edge) => (mean[edge] = total / counts[label])),
+  /** Sets each edge's means, of all samples and of each class's, and its deviation within classes. */
+  setMoments(labels, classes) {
+    const samples = labels.map((_, sample) => sample);
+    const mean = (chosen, value) => {
+      const totals = new Float64Array(this.edges.length);
+      for (const sample of chosen) {
+        this.row(sample).forEach((weight, edge) => (totals[edge] += value(weight, edge, sample)));
+      }
+      return totals.map((total) => total / chosen.length);
+    };
+    const weight = (each) => each;
+    const square = (each, edge, sample) => (each - this.classMeans[labels[sample]][edge]) ** 2;
+    this.mean = mean(samples, weight);
+    this.classMeans = Array.from({ length: classes }, (_, label) =>
+      mean(samples.filter((sample) => labels[sample] === label), weight),
     );
-    this.setDeviations(labels);
-  }
-
-  /** Sets the deviation of each edge within classes, and which edges vary at all. */
-  setDeviations(labels) {
-    this.deviation = new Float64Array(this.edges.length);
-    labels.forEach((label, sample) => {
-      const mean = this.classMeans[label];
-      this.row(sample).forEach((weight, edge) => {
-        this.deviation[edge] += (weight - mean[edge]) ** 2;
-      });
-    });
-    this.deviation.forEach((squares, edge) => {
-      this.deviation[edge] = Math.sqrt(squares / labels.length);
-    });
+    this.deviation = mean(samples, square).map(Math.sqrt);
     this.varies = this.edges.map(
       (_, edge) =>
         !this.constant[edge] && this.deviation[edge] > RESOLUTION * Math.abs(this.mean[edge]),

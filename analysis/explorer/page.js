@@ -255,6 +255,19 @@ function showSample(closed) {
   $("views").querySelector("[value=other] + span").textContent = other;
 }
 
+/** Returns a table with a caption, names of columns, rows, and rows of its foot. */
+function table(caption, columns, rows, ...foot) {
+  const names = columns.map((textContent) => make("th", { scope: "col", textContent }));
+  return make(
+    "table",
+    {},
+    make("caption", { textContent: caption }),
+    make("thead", {}, make("tr", {}, ...names)),
+    make("tbody", {}, ...rows),
+    ...foot.map((row) => make("tfoot", {}, row)),
+  );
+}
+
 /** Lists the edges that set the image apart from what it is compared with. */
 function showApart() {
   const { sample } = state;
@@ -287,15 +300,8 @@ function showApart() {
           ...[plain(weight), plain(usual), signed(deviations, 1)].map((textContent) => make("td", { textContent })),
         );
       });
-      return make(
-        "table",
-        {},
-        make("caption", { textContent: `What sets it apart from ${base}${about}` }),
-        make("thead", {}, make("tr", {}, ...["stage: edge", "weight", state.view === "other" ? "there" : "mean", "deviations"].map(
-          (textContent) => make("th", { scope: "col", textContent }),
-        ))),
-        make("tbody", {}, ...rows),
-      );
+      const columns = ["stage: edge", "weight", state.view === "other" ? "there" : "mean", "deviations"];
+      return table(`What sets it apart from ${base}${about}`, columns, rows);
     }),
   );
 }
@@ -321,22 +327,13 @@ function showCounts(closed) {
           td("saved", counted.saved, short.format(counted.saved)),
           make("td", { textContent: percent(counted.saved / network.macs) }),
         );
-      const { stages } = network;
-      return make(
-        "table",
-        {},
-        make("caption", { textContent: NETWORKS.length > 1 ? network.name : "This image" }),
-        make(
-          "thead",
-          {},
-          make("tr", {}, ...["", "edges open", "nodes dead", "MACs saved", "of all"].map(
-            (textContent) => make("th", { scope: "col", textContent }),
-          )),
-        ),
-        make("tbody", {}, ...stages.map((stage, k) =>
+      return table(
+        NETWORKS.length > 1 ? network.name : "This image",
+        ["", "edges open", "nodes dead", "MACs saved", "of all"],
+        network.stages.map((stage, k) =>
           row(`stage ${k + 1}`, closed[place].stages[k], stage.edges.length, stage.nodes),
-        )),
-        make("tfoot", {}, row("all", closed[place], network.edges, network.nodes)),
+        ),
+        row("all", closed[place], network.edges, network.nodes),
       );
     }),
   );

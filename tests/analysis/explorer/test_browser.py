@@ -210,20 +210,6 @@ def test_arrows_walk_a_matrix_and_light_up_its_arcs(page: Shown) -> None:
     assert words.startswith(f"1 → 3: weight {weights[4, edge]:.3f}, mean of ")
 
 
-def test_an_arc_that_is_pointed_at_lights_up_its_cell(page: Shown) -> None:
-    page.open()
-    page.script(
-        "document.querySelectorAll('.hit')[3].dispatchEvent("
-        "new PointerEvent('pointerover', { bubbles: true, clientX: 390, clientY: 9 }))"
-    )
-    lit = page.script(
-        "return PICTURES[0][0].cells.map((c) => c.classList.contains('lit'))"
-    )
-    assert [place for place, on in enumerate(lit) if on] == [3]
-    tip = page.script("return document.getElementById('tip').hidden")
-    assert tip is False
-
-
 def test_differences_are_from_what_the_view_says(page: Shown) -> None:
     numbers, labels = page.data["numbers"], np.array(page.data["labels"])
     _, weights = stage_of(page.data["networks"][0]["stages"][1], SAMPLES)

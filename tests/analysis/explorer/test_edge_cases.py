@@ -39,9 +39,7 @@ def walk(shown: Shown) -> None:
     "edges",
     [
         "dynamic:router_std=1,bias=0,gate=none",
-        "dynamic:router_std=1,bias=0,gate=eq5,threshold=0.5",
         "dynamic:router_std=1,bias=0,gate=hard,threshold=0.5",
-        "dynamic:router_std=1,bias=0,gate=psi",
     ],
 )
 def test_every_gate_has_a_page(edges: str, browser: Browser, tmp_path: Path) -> None:
