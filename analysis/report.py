@@ -50,11 +50,12 @@ MOST_CURVES = 12
 FEWEST_GRAPHS = 6
 """Wirings from which on scores are drawn over their properties."""
 
-COST_COLUMNS: dict[str, Column] = {
-    "inference, ms a sample": "{inference_ms:.3f}",
-    "time of a step, ratio": "{step_ratio:.2f}",
-    "saved for backward, MB": "{saved_mb:.0f}",
+COST_COLUMNS: dict[str, tuple[str, Column]] = {
+    "inference_ms": ("inference, ms a sample", "{inference_ms:.3f}"),
+    "step_ratio": ("time of a step, ratio", "{step_ratio:.2f}"),
+    "saved_mb": ("saved for backward, MB", "{saved_mb:.0f}"),
 }
+"""Of what was measured, the title and the text of a cell."""
 
 
 def describe_report(folder: Path, spec: Spec, *, part: bool) -> None:
@@ -175,11 +176,7 @@ def report_table(found: Rows) -> str:
         "total MACs, M": lambda row: f"{row['total_macs'] / 1e6:.2f}",
         "expected MACs, M (share of total)": _expected,
         "training, s": "{train_seconds:.1f}",
-        **{
-            name: form
-            for name, form in COST_COLUMNS.items()
-            if any(str(form).strip("{").partition(":")[0] in row for row in found)
-        },
+        **dict(column for key, column in COST_COLUMNS.items() if key in first),
         **{
             f"paper: {key.partition(', ')[2]}, % (difference)": partial(
                 _of_paper, key=key, first=first
