@@ -49,7 +49,7 @@ def detection_figure(
         scenes: The images.
         categories: The detector's.
         score: The least score of a box that is drawn.
-        title: Title of the figure.
+        title: Above all of them.
         inches: Width of an image.
 
     Raises:

@@ -51,11 +51,7 @@ def panel_grid(
     """Returns a figure with a panel for each collection and stage, and these by both.
 
     A column a stage and a row a collection; those of one stage stand beside each other.
-
-    Args:
-        collections: The collections by their names.
-        size: Width and height of a panel, inches.
-        options: Those of ``panels``.
+    ``size`` is that of a panel, inches; options are those of ``panels``.
     """
     stages = max(len(collection.stages) for collection in collections.values())
     rows, columns = len(collections), stages

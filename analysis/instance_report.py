@@ -72,12 +72,7 @@ def _varied_means(varied: Rows) -> pd.DataFrame:
 
 @styled
 def instance_figure(rows: Rows, table: Rows) -> Figure:
-    """Returns accuracies with each kind of wirings, and differences to the own.
-
-    Args:
-        rows: A row for each run and kind of wirings.
-        table: Their summary, from ``instance_summary``.
-    """
+    """Returns accuracies with each kind of wirings, and differences to the own."""
     entries = list(dict.fromkeys(row["entry"] for row in table))
     height = 1.7 + (0.24 * len(WIRINGS) + 0.2) * len(entries)
     figure, left, right = paired_panels([WORDS[name] for name in WIRINGS], height)
@@ -102,11 +97,7 @@ def instance_figure(rows: Rows, table: Rows) -> Figure:
 
 @styled
 def variation_figure(varied: Rows) -> Figure:
-    """Returns which share of the weights' variance lies between images, by stage.
-
-    Args:
-        varied: A row for each run and stage.
-    """
+    """Returns which share of the weights' variance lies between images, by stage."""
     means = _varied_means(varied)
     entries = list(means.groupby("entry", sort=False))
     figure, (axes,) = panels(1, 2, (8.5, 3.0 + 0.1 * len(entries)), sharey=True)
@@ -142,7 +133,6 @@ def write_instances(rows: Rows, varied: Rows, folder: Path) -> list[Path]:
     Args:
         rows: A row for each run and kind of wirings, from ``instance_tests``.
         varied: A row for each run and stage, from there too.
-        folder: Where to.
     """
     table = instance_summary(rows)
     lines = [f"- {entry}: {words}." for entry, words in verdicts(table).items()]

@@ -41,11 +41,7 @@ def panels(
 ) -> tuple[Figure, np.ndarray]:
     """Returns a figure of some size, inches, and its axes, ``(rows, columns)``.
 
-    Args:
-        rows: Rows of axes.
-        columns: Axes in a row.
-        size: Width and height, inches.
-        options: ``layout`` of the figure; those of ``Figure.subplots``.
+    Options are ``layout`` of the figure, and those of ``Figure.subplots``.
     """
     figure = Figure(figsize=size, layout=options.pop("layout", "constrained"))
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
@@ -81,15 +77,9 @@ def draw_matrices(
     label: str = "",
     **options: Any,
 ) -> None:
-    """Draws matrices on axes, with one scale of colours and its bar.
+    """Draws matrices on axes, with one scale of colours and its bar; NaN stays white.
 
-    Args:
-        figure: The figure.
-        matrices: What each axes shows; NaN stays white.
-        scale: From numbers to colours.
-        cmap: The colours.
-        label: What the numbers are.
-        options: Those of ``Axes.imshow``.
+    Options are those of ``Axes.imshow``.
     """
     for ax, matrix in matrices.items():
         ax.imshow(matrix, cmap=cmap, norm=scale, **options)

@@ -63,7 +63,7 @@ def describe_report(folder: Path, spec: Spec, *, part: bool) -> None:
 
     Args:
         folder: The folder of the report.
-        spec: The experiment that it is about.
+        spec: The experiment.
         part: Whether the experiment is the folder's parent, and the report is about the
             entries of ``spec`` only; otherwise it is about all runs in the folder.
     """
@@ -108,11 +108,7 @@ def write_report(
     ``runs.csv`` and ``summary.csv``, ``report.md``, ``accuracy.png`` and
     ``curves.png``; of few entries ``wirings.png``, ``edge_weights.png`` and, for each
     entry, Fig. 4 and Fig. 5; of entries with a budget ``budget.png``; of many wirings
-    ``graphs.png``.
-
-    Args:
-        folder: The folder of the report.
-        tables: Other tables to write, by name.
+    ``graphs.png``. And other tables, by their names.
 
     Returns:
         A row for each run, a row for each entry, and the files.

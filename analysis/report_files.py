@@ -1,7 +1,4 @@
-"""Tables as CSV and Markdown, pictures as PNG: the files of a report.
-
-A table is a pandas DataFrame, or rows by the names of their columns.
-"""
+"""Tables as CSV and Markdown, pictures as PNG: the files of a report."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -27,7 +24,7 @@ def markdown_table(columns: Mapping[str, Column], table: Table) -> str:
     Args:
         columns: By the column's title the text of a cell: a format of the row's values,
             which gives a dash where a value is None or NaN, or a function of the row.
-        table: The table.
+        table: A DataFrame, or rows by the names of their columns.
 
     Example:
         >>> rows = [{"name": "a|b", "x": 1}, {"name": "c", "x": None}]
@@ -86,12 +83,9 @@ def difference(key: str, digits: int = 2) -> Callable[[Row], str]:
 def score_columns(
     name: str, metric: Metric = ACCURACY, to: str = ""
 ) -> dict[str, Column]:
-    """Returns columns of a summary: name, seeds, score and its std, difference.
+    """Returns columns of a summary: entry, seeds, score and its std, difference.
 
-    Args:
-        name: Title of the first.
-        metric: What is compared.
-        to: What differences are to, after a space.
+    ``name`` is the title of the first, ``to`` words of that of the last.
     """
     digits = metric.digits
     return {

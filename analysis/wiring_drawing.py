@@ -61,7 +61,7 @@ def draw_wiring(
 
     Args:
         dag: The wiring.
-        style: How to draw it.
+        style: One of these.
         weights: A weight for each edge; the larger, the bolder. An edge of weight 0
             is closed: grey, and dashed where it is a line.
         ax: Axes to draw into; by default a figure is made that has room for all.
@@ -165,15 +165,10 @@ def _draw_routes(
     margin: float,
     beside: tuple[float, float],
 ) -> Axes:
-    """Draws nodes, and edges along the points of their routes.
+    """Draws nodes, and edges along points from their source's centre to their target's.
 
-    Args:
-        dag: The wiring.
-        routes: The points of each edge, from the centre of its source to its target's.
-        ink: Colour and boldness of each edge.
-        ax: Axes to draw into.
-        margin: Room for words on the left and on the right.
-        beside: Where the word "output" is, from its node; "input" is mirrored in x.
+    There is a margin for words on the left and on the right; the word "output" stands
+    ``beside`` its node, "input" mirrored in x.
     """
     points = np.concatenate(list(routes.values()))
     room = np.array([margin + 0.5, 0.8])

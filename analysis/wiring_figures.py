@@ -25,10 +25,7 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
 
     Boldness goes from the lightest open edge of the stage to the heaviest, which its
     title names: a sample's weights may differ little. Closed edges are grey and dashed.
-
-    Args:
-        collection: Weights of samples.
-        sample: Its row, from 0.
+    ``sample`` is its row, from 0.
 
     Raises:
         DataError: If there is no such sample.
@@ -63,13 +60,10 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
 
 @styled
 def learning_figure(rows: "Sequence[EdgeRow]") -> Figure:
-    """Returns the weight of each edge over epochs: a column a stage.
+    """Returns the weight of each edge over epochs, from the rows of ``wiring.csv``.
 
-    Above is its mean over the test images, below its standard deviation. A line is an
-    edge; the darker, the nearer to the input is its source.
-
-    Args:
-        rows: Those of a run's ``wiring.csv``.
+    A column a stage: above is the mean over the test images, below the standard
+    deviation. A line is an edge; the darker, the nearer to the input is its source.
 
     Raises:
         DataError: If there are none.

@@ -32,10 +32,7 @@ def group_keys(by: str) -> list[str]:
 
 
 def check_weighted(collection: Collection, name: str | None = None) -> None:
-    """Checks that a collection has edges that carry weights.
-
-    Args:
-        name: What the message calls it; by default its folder.
+    """Checks that a collection, by default named by its folder, has weighted edges.
 
     Raises:
         DataError: If every edge is constant.
@@ -67,11 +64,9 @@ def weighted_edges(collection: Collection, place: int) -> Int[np.ndarray, " weig
 def edge_blocks(
     collection: Collection, place: int, edges: Int[np.ndarray, " edges"]
 ) -> Iterator[tuple[slice, Float[np.ndarray, "samples block"]]]:
-    """Yields the weights of a few edges at a time, in float64, all samples of each.
+    """Yields a part of some edges of a stage and their weights, in float64.
 
-    Args:
-        place: Which stage, from 0.
-        edges: The places of the edges; each slice is a part of these.
+    Few edges at a time, and all samples of each.
     """
     step = max(1, BLOCK // max(1, collection.samples))
     for start in range(0, len(edges), step):
