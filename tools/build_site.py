@@ -149,8 +149,8 @@ def names_page() -> str:
         lines.append(f"- :py:obj:`{name} <{entry}>`: {summary(thing)}")
     lines += ["", "The packages, each of which knows only those before it:", ""]
     for room in ROOMS:
-        said = summary(importlib.import_module(f"ddw_graph.{room}"))
-        lines.append(f"- :doc:`ddw_graph.{room} <{room}>`: {said}")
+        words = summary(importlib.import_module(f"ddw_graph.{room}"))
+        lines.append(f"- :doc:`ddw_graph.{room} <{room}>`: {words}")
     lines += ["", ".. toctree::", "   :hidden:", "", *(f"   {room}" for room in ROOMS)]
     return "\n".join(lines) + "\n"
 

@@ -52,19 +52,19 @@ def test_the_page_holds_what_was_collected() -> None:
     chosen = Subset(images.test_inputs(), numbers)
     collection = collect(some_model(CLOSING), chosen, classes=HOSTILE)
     assert page["classes"] == list(HOSTILE) and page["numbers"] == numbers
-    (told,) = page["networks"]
-    assert told["otherMacs"] == collection.other_macs
+    (known,) = page["networks"]
+    assert known["otherMacs"] == collection.other_macs
     assert page["labels"] == collection.column("label").tolist()
-    assert told["predictions"] == collection.column("prediction").tolist()
+    assert known["predictions"] == collection.column("prediction").tolist()
     losses = collection.column("loss")
-    np.testing.assert_allclose(decoded(told["losses"]), losses, rtol=1e-6)
+    np.testing.assert_allclose(decoded(known["losses"]), losses, rtol=1e-6)
     for place, kept in enumerate(collection.stages):
-        stage, weights = stage_of(told["stages"][place], 24)
+        stage, weights = stage_of(known["stages"][place], 24)
         np.testing.assert_array_equal(weights, collection.weights(place))
         for name in ("nodes", "edges", "constant", "node_macs", "edge_macs"):
             np.testing.assert_array_equal(getattr(stage, name), getattr(kept, name))
     expected = unusualness(collection)
-    np.testing.assert_allclose(decoded(told["unusualness"]), expected, rtol=1e-6)
+    np.testing.assert_allclose(decoded(known["unusualness"]), expected, rtol=1e-6)
 
 
 def test_numbers_survive_the_way_to_the_page_bit_by_bit() -> None:

@@ -28,7 +28,7 @@ def test_the_strongest_path_is_that_of_the_statistics(
     lengths = set()
     for sample in (0, 9, 20):
         shown.open(f"#image={shown.data['numbers'][sample]}&tau={tau}")
-        told = iter(shown.each(".told", "e.textContent"))
+        lines = iter(shown.each(".summary", "e.textContent"))
         for k in range(3):
             for place, network in enumerate(shown.data["networks"]):
                 stage, weights = stage_of(network["stages"][k], SAMPLES)
@@ -38,7 +38,7 @@ def test_the_strongest_path_is_that_of_the_statistics(
                 nodes = [int(node) for node in path["dominant"].split("-")]
                 lengths.add(len(nodes))
                 chain = " → ".join(named(nodes, stage.nodes - 1))
-                assert next(told) == (
+                assert next(lines) == (
                     f"strongest path {chain}, {100 * path['share']:.1f} % of what all "
                     f"paths carry; {left.sum()} of {len(stage.edges)} edges open"
                 )
