@@ -169,7 +169,7 @@ def token_figure(
         matrices[ax] = matrix.loc[tokens["token"]].to_numpy()
         words = [_word(w) for w in tokens["text" if "text" in tokens else "token"]]
         ax.set_yticks(range(len(words)), words, fontsize=7, family="monospace")
-        low, high = matrix.columns[[0, -1]]
+        low, high = matrix.columns.to_numpy()[[0, -1]]
         boxes[ax] = low - 0.5, high + 0.5, len(matrix) - 0.5, -0.5
         ax.set_xlabel("target minus source")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))

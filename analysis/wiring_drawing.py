@@ -202,7 +202,7 @@ def _draw_routes(
             # Black reads better on the palest of the colours, white on the others.
             pale = np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)) > 0.55
             look = {"fontsize": 0.28 * unit, "color": "black" if pale else "white"}
-            ax.text(*at, str(node), **look, **CENTRED)
+            ax.text(at[0], at[1], str(node), **(CENTRED | look))
     for node, word, sign, side in (
         (0, "input", -1, "right"),
         (len(dag) - 1, "output", 1, "left"),

@@ -88,8 +88,8 @@ def token_table(
 
     def by_token(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         at_each = np.broadcast_to(weights, (len(weights), *tokens.shape))
-        found = [moments(at_each[:, tokens == t].ravel()) for t in columns["token"]]
-        mean, variance = np.transpose(found)
+        of_each = [at_each[:, tokens == t].reshape(-1, 1) for t in columns["token"]]
+        mean, variance = np.concatenate(list(map(moments, of_each)), 1)
         return mean, variance
 
     check_weighted(collection)

@@ -67,7 +67,8 @@ def check(table: pd.DataFrame, names: Sequence[str], expected: dict[Any, Any]) -
 @pytest.mark.parametrize("by", GROUPS)
 @pytest.mark.parametrize("make", [images, text])
 def test_positions_are_those_of_loops(make: Any, by: str) -> None:
-    made, expected = make(), defaultdict(list)
+    made = make()
+    expected: dict[Any, list[float]] = defaultdict(list)
     for group, place, e in weighted(made, by):
         weights = made.positions(place)[:, e]
         for at in np.ndindex(weights.shape[1:]) if place < 2 else ():
@@ -83,7 +84,8 @@ def test_positions_are_those_of_loops(make: Any, by: str) -> None:
 @pytest.mark.parametrize("by", GROUPS)
 @pytest.mark.parametrize("count", [2, 20])
 def test_tokens_are_those_of_loops(by: str, count: int) -> None:
-    made, expected = text(), defaultdict(list)
+    made = text()
+    expected: dict[Any, list[float]] = defaultdict(list)
     tokens = made.by_position.tokens
     common = pd.Series(tokens.ravel()).value_counts().index[:count]
     assert set(common[:2]) == {1, 4}
