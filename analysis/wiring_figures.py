@@ -77,7 +77,8 @@ def learning_figure(rows: "Sequence[EdgeRow]") -> Figure:
     size = (2.9 * len(stages) + 1, 5.4)
     figure, grid = panels(2, len(stages), size, sharex=True, sharey="row")
     for (stage, of_stage), axes in zip(stages, grid.T, strict=True):
-        for (source, _), line in of_stage.groupby(["source", "target"]):
+        for _, line in of_stage.groupby(["source", "target"]):
+            source = float(line["source"].iloc[0])
             look = {"color": colours(scale(source)), "linewidth": 0.9}
             marker = "." if len(line) == 1 else None
             for ax, column in zip(axes, ("mean", "std"), strict=True):
