@@ -30,12 +30,8 @@ def closed_below(
     By the rules of a stage: an edge that weighs 0 is closed already; a node without an
     open incoming edge is dead and closes its output edges; a living one keeps its
     heaviest output edge, so that a path to the output stays. Weights are compared by
-    their size; constant edges have no threshold.
-
-    Args:
-        stage: The edges of the stage.
-        weights: The weight of each edge for each sample.
-        tau: The threshold; at 0 the wiring is unchanged.
+    their size; constant edges have no threshold. At a ``tau`` of 0 the wiring is
+    unchanged.
 
     Example:
         >>> edges = np.array([(0, 1), (0, 2), (1, 2)])

@@ -43,8 +43,6 @@ def collect(
         folder: Where the collection goes.
         classes: Name of each class; none where samples have no classes.
         batch_size: Samples in a batch; by default that of ``default_batch``.
-        workers: Processes that load samples.
-        overwrite: Whether a collection in the folder may be replaced.
         progress: Called with the number of samples done.
         seen: Called with each batch of samples.
 
@@ -101,11 +99,6 @@ def keep_positions(
         samples: The samples that it is of.
         count: How many are kept; memory holds all of them.
         vocabulary: The text of each token, for samples that are tokens.
-        batch_size: Samples in a batch; by default that of ``default_batch``.
-        workers: Processes that load samples.
-
-    Returns:
-        The collection with ``positions``.
 
     Raises:
         DataError: If the collection is in memory, of another network or other samples,

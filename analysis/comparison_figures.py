@@ -8,12 +8,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.pictures import MARKERS, legend_below, plain, styled
+from ddw_graph.analysis.pictures import MARKERS, legend_below, panels, plain, styled
 from ddw_graph.experiments.summary import metric_of
 
 Rows = Sequence[Mapping[str, Any]]
 
-PANELS = {
+WIDTH = 8.5
+"""Of a picture of two panels, inches."""
+
+PROPERTIES = {
     "clustering": "clustering coefficient",
     "average_path_length": "average path length",
 }
@@ -46,8 +49,7 @@ def accuracy_figure(rows: Rows, summary: Rows) -> Figure:
 
 def paired_panels(names: Sequence[str], height: float) -> tuple[Figure, Axes, Axes]:
     """Returns a figure of two panels with a row for each name, and these panels."""
-    figure = Figure(figsize=(8.5, height), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    figure, ((left, right),) = panels(1, 2, (WIDTH, height), sharey=True)
     left.set_yticks(range(len(names)), map(plain, names))
     left.set_ylim(len(names) - 0.5, -0.5)
     right.axvline(0, color="0.6", linewidth=0.8)
@@ -58,9 +60,8 @@ def draw_scores(
     ax: Axes, y: float, scores: Sequence[float], mean: float, **look: Any
 ) -> None:
     """Draws scores of runs as points, and a line at their mean."""
-    ax.plot(
-        scores, [y] * len(scores), linestyle="none", markersize=4, alpha=0.6, **look
-    )
+    look |= {"linestyle": "none", "markersize": 4, "alpha": 0.6}
+    ax.plot(scores, [y] * len(scores), **look)
     ax.plot(mean, y, "|", color="black", markersize=11)
 
 
@@ -92,30 +93,23 @@ def budget_figure(rows: Rows, summary: Rows) -> Figure:
     settings = pd.DataFrame(rows).drop_duplicates("entry")
     settings = settings[["entry", "wiring", "edges", "budget"]]
     points = pd.DataFrame(summary).drop(columns="budget", errors="ignore")
+    points = points.reindex(columns=points.columns.union(["inference_ms"], sort=False))
     points = points.merge(settings, on="entry")
-    numbers = ["budget", "expected_macs", "accuracy_std"]
+    numbers = ["budget", "expected_macs", "accuracy_std", "inference_ms"]
     points[numbers] = points[numbers].astype(float)
-    points["budget_label"] = [
-        "" if pd.isna(budget) else f"budget {budget:g}" for budget in points["budget"]
-    ]
-    if "inference_ms" not in points:
-        points["inference_ms"] = float("nan")
+    budgets = points["budget"].map("budget {:g}".format).where(points["budget"].notna())
     share = points["expected_macs"] / points["total_macs"]
-    points["macs_label"] = [f"{part:.1%}" for part in share]
-    figure = Figure(figsize=(8.5, 3.9), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for ax, column, unit, labels in (
-        (axes[0], "inference_ms", 1.0, "budget_label"),
-        (axes[1], "expected_macs", 1e6, "macs_label"),
-    ):
+    points["M"] = points["expected_macs"] / 1e6
+    points["labels"] = budgets.fillna("")
+    figure, (axes,) = panels(1, 2, (WIDTH, 3.9), sharey=True)
+    for ax, column in zip(axes, ("inference_ms", "M"), strict=True):
         # One line joins the budgets of a wiring, in their order.
         lines = points.groupby(["wiring", "edges"], sort=False)
         for place, ((wiring, edges), line) in enumerate(lines):
             known = line.sort_values("budget", na_position="first")
             known = known.dropna(subset=column)
-            x = known[column] / unit
             ax.errorbar(
-                x,
+                known[column],
                 known["accuracy"],
                 known["accuracy_std"].fillna(0.0),
                 marker=MARKERS[place % len(MARKERS)],
@@ -124,13 +118,14 @@ def budget_figure(rows: Rows, summary: Rows) -> Figure:
                 elinewidth=0.8,
                 label=plain(f"{wiring} {edges}"),
             )
-            for at, y, words in zip(x, known["accuracy"], known[labels], strict=True):
-                place_of = {"xytext": (5, -10), "textcoords": "offset points"}
-                ax.annotate(words, (at, y), fontsize=7, **place_of)
+            at = {"xytext": (5, -10), "textcoords": "offset points", "fontsize": 7}
+            for x, y, words in known[[column, "accuracy", "labels"]].to_numpy():
+                ax.annotate(words, (x, y), **at)
         # From 0, so that a half looks like one.
-        most = points[column].max() / unit
+        most = points[column].max()
         ax.set_xlim(0, 1.2 * most if most > 0 else 1.0)
         ax.margins(y=0.2)
+        points["labels"] = share.map("{:.1%}".format)
     axes[0].set(xlabel="inference, ms an image", title="Measured time")
     axes[0].set_ylabel("test accuracy, %")
     axes[1].set_xlabel("expected MACs of an image, M")
@@ -144,7 +139,6 @@ def graph_figure(rows: Rows) -> Figure:
     """Returns scores over clustering coefficient and average path length.
 
     A score is the accuracy on the test images, or a language model's held-out loss.
-
     A faint point is a run, a full one the mean over the seeds of an entry. Colours are
     generators, markers edges: each setting of them, or their kinds where those are more
     than there are markers. Properties are those of the nodes that compute,
@@ -165,9 +159,8 @@ def graph_figure(rows: Rows) -> Figure:
     if table["kind"].nunique() > len(MARKERS):
         table["kind"] = table["kind"].str.partition(":")[0]
     families, kinds = (list(table[name].unique()) for name in ("family", "kind"))
-    figure = Figure(figsize=(8.5, 4.2), layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    for ax, (column, label) in zip(panels, PANELS.items(), strict=True):
+    figure, (axes,) = panels(1, 2, (WIDTH, 4.2), sharey=True)
+    for ax, (column, label) in zip(axes, PROPERTIES.items(), strict=True):
         points = table.assign(x=table[column].astype(float)).dropna(subset="x")
         for _, group in points.groupby("entry", sort=False):
             family, kind = group[["family", "kind"]].iloc[0]
@@ -180,6 +173,6 @@ def graph_figure(rows: Rows) -> Figure:
             mean = group[["x", "score"]].mean()
             ax.plot(*mean, markersize=6, label=plain(f"{family} {kind}"), **look)
         ax.set(xlabel=label, title=f"{metric.name.capitalize()} over {label}")
-    panels[0].set_ylabel(metric.title)
-    legend_below(figure, panels, ncols=4)
+    axes[0].set_ylabel(metric.title)
+    legend_below(figure, axes, ncols=4)
     return figure

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from ddw_graph.analysis.pictures import plain, styled
+from ddw_graph.analysis.pictures import panels, plain, styled
 from ddw_graph.detection.detector import Boxes, Category
 from ddw_graph.errors import DataError
 
@@ -49,8 +49,8 @@ def detection_figure(
         scenes: The images.
         categories: The detector's.
         score: The least score of a box that is drawn.
-        title: Title of the figure.
-        inches: Width of an image in it.
+        title: Above all of them.
+        inches: Width of an image.
 
     Raises:
         DataError: If there is no image.
@@ -60,11 +60,10 @@ def detection_figure(
     columns = min(COLUMNS, len(scenes))
     rows = -(-len(scenes) // columns)
     size = (inches * columns, (inches + 0.2) * rows + 0.4)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax in axes:
+    figure, grid = panels(rows, columns, size)
+    for ax in grid.flat:
         ax.axis("off")
-    for ax, scene in zip(axes, scenes, strict=False):
+    for ax, scene in zip(grid.flat, scenes, strict=False):
         pixels = scene.image.permute(1, 2, 0).numpy()
         pixels = np.repeat(pixels, 4 - pixels.shape[2], axis=2)[..., :3]
         ax.imshow(pixels, interpolation="nearest")
@@ -86,14 +85,11 @@ def _draw(
 ) -> None:
     """Draws a box of ``x1 y1 x2 y2``, pixels, with words above it."""
     x1, y1, x2, y2 = bounds
-    look: dict[str, Any] = {
-        "fill": False,
-        "edgecolor": colour,
-        "linewidth": 1.2,
-        "linestyle": line,
-    }
+    look: dict[str, Any] = {"fill": False, "edgecolor": colour, "linestyle": line}
     # Pixel 0 is drawn from -0.5 to 0.5.
-    ax.add_patch(Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, **look))
+    ax.add_patch(
+        Rectangle((x1 - 0.5, y1 - 0.5), x2 - x1, y2 - y1, linewidth=1.2, **look)
+    )
     if words:
         box = {"facecolor": colour, "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
         look = {"fontsize": 5, "color": "white", "va": "bottom", "clip_on": True}

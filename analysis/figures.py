@@ -1,23 +1,30 @@
 """Pictures of edge weights: histograms, and matrices (Figs. 4 and 5)."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from ddw_graph.analysis.pictures import legend_below, plain, styled
+from ddw_graph.analysis.pictures import (
+    draw_matrices,
+    legend_below,
+    panels,
+    plain,
+    scale_around_zero,
+    scale_between,
+    styled,
+)
 from ddw_graph.analysis.statistics.classes import class_moments, class_offsets
 from ddw_graph.analysis.statistics.edges import (
     check_weighted,
+    edge_blocks,
     edge_matrix,
     edge_table,
-    weight_histogram,
+    weighted_edges,
 )
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
@@ -38,60 +45,33 @@ def named(collections: Collection | Mapping[str, Collection]) -> dict[str, Colle
     return dict(collections)
 
 
-def scale_between(low: float, high: float) -> Normalize:
-    """Returns a scale of colours; it has a width even where all numbers are one."""
-    return Normalize(low, high if high > low else low + 1e-9)
-
-
-def scale_around_zero(arrays: Iterable[np.ndarray]) -> Normalize:
-    """Returns a scale of colours from -x to x that holds all numbers."""
-    reach = max(float(np.abs(array).max(initial=0)) for array in arrays) or 1e-9
-    return Normalize(-reach, reach)
-
-
-def colour_bar(
-    figure: Figure, panels: Iterable[Axes], scale: Normalize, cmap: str, label: str = ""
-) -> None:
-    """Adds a bar of colours beside panels."""
-    mappable = ScalarMappable(scale, cmap)
-    figure.colorbar(mappable, ax=list(panels), shrink=0.8, label=label)
-
-
 def panel_grid(
-    collections: Mapping[str, Collection],
-    size: tuple[float, float],
-    *,
-    layout: Literal["constrained", "compressed"] = "constrained",
-    share: bool = False,
+    collections: Mapping[str, Collection], size: tuple[float, float], **options: Any
 ) -> tuple[Figure, dict[tuple[str, int], Axes]]:
     """Returns a figure with a panel for each collection and stage, and these by both.
 
     A column a stage and a row a collection; those of one stage stand beside each other.
-
-    Args:
-        collections: The collections by their names.
-        size: Width and height of a panel, inches.
-        layout: How matplotlib places the panels; ``compressed`` for matrices.
-        share: Whether panels have the same axes.
+    ``size`` is that of a panel, inches; options are those of ``panels``.
     """
     stages = max(len(collection.stages) for collection in collections.values())
-    shape = (1, len(collections)) if stages == 1 else (len(collections), stages)
-    figsize = size[0] * shape[1] + 1, size[1] * shape[0] + 0.7
-    figure = Figure(figsize=figsize, layout=layout)
-    grid = figure.subplots(*shape, sharex=share, sharey=share, squeeze=False)
-    panels = {}
-    for row, (name, collection) in enumerate(collections.items()):
-        for stage in range(stages):
-            ax = grid.flat[row] if stages == 1 else grid[row, stage]
-            if stage >= len(collection.stages):
-                ax.axis("off")
-                continue
-            panels[name, stage] = ax
+    rows, columns = len(collections), stages
+    if stages == 1:
+        rows, columns = columns, rows
+    whole = size[0] * columns + 1, size[1] * rows + 0.7
+    figure, grid = panels(rows, columns, whole, **options)
+    found = {}
+    for (name, collection), row in zip(
+        collections.items(), grid.reshape(-1, stages), strict=True
+    ):
+        for ax in row[len(collection.stages) :]:
+            ax.axis("off")
+        for stage, ax in enumerate(row[: len(collection.stages)]):
+            found[name, stage] = ax
             title = f"stage {stage + 1}"
             if len(collections) > 1 and not stage:
                 title = plain(name) if stages == 1 else f"{plain(name)}, {title}"
             ax.set_title(title)
-    return figure, panels
+    return figure, found
 
 
 @styled
@@ -115,22 +95,25 @@ def weight_histograms(collections: Collection | Mapping[str, Collection]) -> Fig
     high = max(float(array.max(initial=1)) for array in arrays)
     bins = np.linspace(low, high, BINS + 1)
     stages = max(len(collection.stages) for collection in found.values())
-    figure = Figure(figsize=(2.9 * stages + 0.6, 3.4), layout="constrained")
-    axes = figure.subplots(1, stages, sharey=True, squeeze=False)[0]
-    for stage, ax in enumerate(axes):
+    figure, grid = panels(1, stages, (2.9 * stages + 0.6, 3.4), sharey=True)
+    for stage, ax in enumerate(grid[0]):
         for name, collection in found.items():
             if stage >= len(collection.stages):
                 continue
-            share = weight_histogram(collection, stage, bins)
-            if share.any():  # it has edges that carry weights
-                ax.stairs(100 * share, bins, label=plain(name), linewidth=1.4)
-        ax.set(title=f"stage {stage + 1}", xlabel="weight", xlim=(bins[0], bins[-1]))
+            edges = weighted_edges(collection, stage)
+            counts = np.zeros(BINS)
+            for _, weights in edge_blocks(collection, stage, edges):
+                counts += np.histogram(weights, bins)[0]
+            if counts.any():  # it has edges that carry weights
+                share = 100 * counts / (len(edges) * collection.samples)
+                ax.stairs(share, bins, label=plain(name), linewidth=1.4)
+        ax.set(title=f"stage {stage + 1}", xlabel="weight", xlim=(low, high))
         # Weights that hardly differ fill one bin: a log scale shows the others.
         ax.set_yscale("log")
-    axes[0].set_ylabel("share of weights, %")
+    grid[0, 0].set_ylabel("share of weights, %")
     figure.suptitle("Edge weights")
     if len(found) > 1:
-        legend_below(figure, axes)
+        legend_below(figure, grid[0])
     return figure
 
 
@@ -158,28 +141,25 @@ def weight_heatmaps(
     words = {"mean": "Mean", "std": "Standard deviation"}
     if column not in words:
         raise DataError(f"column must be {', '.join(words)}, got {column!r}")
-    found, matrices = named(collections), {}
+    found = named(collections)
+    figure, grid = panel_grid(found, (3.1, 3.0), layout="compressed")
+    matrices = {}
     for name, collection in found.items():
         check_weighted(collection, name)
         edges = edge_table(collection)
         weighted = edges[~edges["constant"]]
         for place, stage in enumerate(collection.stages):
             values = weighted.loc[weighted["stage"] == place + 1, column].to_numpy()
-            matrices[name, place] = edge_matrix(stage, values)
+            ax = grid[name, place]
+            matrices[ax] = edge_matrix(stage, values)
+            for source, target in stage.edges[stage.constant]:
+                ax.add_patch(Rectangle((source - 0.5, target - 0.5), 1, 1, **CONSTANT))
+            ax.set(xlabel="from node", ylabel="" if place else "to node")
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_locator(MaxNLocator(integer=True))
     finite = np.concatenate([m[np.isfinite(m)] for m in matrices.values()])
-    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
-    scale = scale_between(0.0 if column == "std" else low, high)
-    figure, panels = panel_grid(found, (3.1, 3.0), layout="compressed")
-    for (name, place), ax in panels.items():
-        stage = found[name].stages[place]
-        ax.imshow(matrices[name, place], cmap="viridis_r", norm=scale)
-        for source, target in stage.edges[stage.constant]:
-            ax.add_patch(Rectangle((source - 0.5, target - 0.5), 1, 1, **CONSTANT))
-        ax.set(xlabel="from node", ylabel="" if place else "to node")
-        for axis in (ax.xaxis, ax.yaxis):
-            axis.set_major_locator(MaxNLocator(integer=True))
-        ax.grid(False)
-    colour_bar(figure, panels.values(), scale, "viridis_r")
+    scale = scale_between(0.0 if column == "std" else finite.min(), finite.max())
+    draw_matrices(figure, matrices, scale, "viridis_r")
     figure.suptitle(f"{words[column]} of each edge's weight over samples")
     return figure
 
@@ -211,22 +191,21 @@ def class_heatmaps(collection: Collection, classes: Sequence[str] = ()) -> Figur
             )
     shown = [collection.classes.index(n) for n in (classes or known[:MAX_CLASSES])]
     off = [class_offsets(each)[shown] for each in moments]
-    scale = scale_around_zero(off)
     size = (1.15 * len(shown) + 1.4, 1.15 * len(stages) + 0.9)
-    figure = Figure(figsize=size, layout="compressed")
-    grid = figure.subplots(len(stages), len(shown), squeeze=False)
-    for place, row in zip(stages, grid, strict=True):
-        row[0].set_ylabel(f"stage {place + 1}")
-        for ax, values in zip(row, off[place], strict=True):
-            matrix = edge_matrix(collection.stages[place], values)
-            ax.imshow(matrix, cmap="PuOr_r", norm=scale)
-            ax.set(xticks=[], yticks=[])
-            ax.grid(False)
+    figure, grid = panels(len(stages), len(shown), size, layout="compressed")
+    matrices = {
+        ax: edge_matrix(collection.stages[place], values)
+        for place, row in zip(stages, grid, strict=True)
+        for ax, values in zip(row, off[place], strict=True)
+    }
+    for ax in matrices:
+        ax.set(xticks=[], yticks=[])
+    for place, ax in zip(stages, grid[:, 0], strict=True):
+        ax.set_ylabel(f"stage {place + 1}")
     for ax, label in zip(grid[0], shown, strict=True):
         ax.set_title(plain(collection.classes[label]))
-    colour_bar(
-        figure, grid.flat, scale, "PuOr_r", "weight minus the\nmean of all samples"
-    )
+    words = "weight minus the\nmean of all samples"
+    draw_matrices(figure, matrices, scale_around_zero(off), "PuOr_r", words)
     which = "each class"
     if not classes and len(known) > MAX_CLASSES:
         which = f"the first {MAX_CLASSES} of {len(known)} classes"

@@ -13,7 +13,7 @@ from ddw_graph.analysis.comparison_figures import (
     draw_scores,
     paired_panels,
 )
-from ddw_graph.analysis.pictures import MARKERS, legend_below, plain, styled
+from ddw_graph.analysis.pictures import MARKERS, legend_below, panels, plain, styled
 from ddw_graph.analysis.report_files import (
     Column,
     difference,
@@ -72,19 +72,13 @@ def _varied_means(varied: Rows) -> pd.DataFrame:
 
 @styled
 def instance_figure(rows: Rows, table: Rows) -> Figure:
-    """Returns accuracies with each kind of wirings, and differences to the own.
-
-    Args:
-        rows: A row for each run and kind of wirings.
-        table: Their summary, from ``instance_summary``.
-    """
+    """Returns accuracies with each kind of wirings, and differences to the own."""
     entries = list(dict.fromkeys(row["entry"] for row in table))
-    step = 0.8 / len(entries)
     height = 1.7 + (0.24 * len(WIRINGS) + 0.2) * len(entries)
     figure, left, right = paired_panels([WORDS[name] for name in WIRINGS], height)
     for row in table:
         place = entries.index(row["entry"])
-        y = WIRINGS.index(row["wiring"]) + (place - (len(entries) - 1) / 2) * step
+        y = WIRINGS.index(row["wiring"]) + _offset(place, len(entries))
         look = {"color": f"C{place}", "marker": MARKERS[place % len(MARKERS)]}
         runs = [
             100 * run["accuracy"]
@@ -103,22 +97,16 @@ def instance_figure(rows: Rows, table: Rows) -> Figure:
 
 @styled
 def variation_figure(varied: Rows) -> Figure:
-    """Returns which share of the weights' variance lies between images, by stage.
-
-    Args:
-        varied: A row for each run and stage.
-    """
+    """Returns which share of the weights' variance lies between images, by stage."""
     means = _varied_means(varied)
     entries = list(means.groupby("entry", sort=False))
-    width = 0.8 / len(entries)
-    figure = Figure(figsize=(8.5, 3.0 + 0.1 * len(entries)), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
+    figure, (axes,) = panels(1, 2, (8.5, 3.0 + 0.1 * len(entries)), sharey=True)
     for ax, column in zip(axes, ("image_share", "class_share"), strict=True):
         for place, (entry, rows) in enumerate(entries):
             ax.bar(
-                rows["stage"] + (place - (len(entries) - 1) / 2) * width,
+                rows["stage"] + _offset(place, len(entries)),
                 100 * rows[column].fillna(0.0),
-                0.9 * width,
+                0.72 / len(entries),
                 color=f"C{place}",
                 label=plain(str(entry)),
             )
@@ -131,6 +119,11 @@ def variation_figure(varied: Rows) -> Figure:
     return figure
 
 
+def _offset(place: int, count: int) -> float:
+    """Returns where one of some entries stands beside a whole number."""
+    return 0.8 * ((place + 0.5) / count - 0.5)
+
+
 def write_instances(rows: Rows, varied: Rows, folder: Path) -> list[Path]:
     """Writes the report of a test of instances, and returns the paths of its files.
 
@@ -140,7 +133,6 @@ def write_instances(rows: Rows, varied: Rows, folder: Path) -> list[Path]:
     Args:
         rows: A row for each run and kind of wirings, from ``instance_tests``.
         varied: A row for each run and stage, from there too.
-        folder: Where to.
     """
     table = instance_summary(rows)
     lines = [f"- {entry}: {words}." for entry, words in verdicts(table).items()]

@@ -29,9 +29,6 @@ def layered_layout(dag: nx.DiGraph) -> Routes:
     Coordinate x is the longest path to a node; two nodes of a layer are at least 1
     apart in y, a node and an edge 0.8, two edges 0.45.
 
-    Args:
-        dag: The wiring.
-
     Raises:
         WiringError: If edges span so many layers that no picture could show them.
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ddw_graph.analysis.pictures import MARKERS, legend_below, plain, styled
+from ddw_graph.analysis.pictures import MARKERS, legend_below, panels, plain, styled
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.groups import Group
 from ddw_graph.training.run import Run
@@ -20,9 +20,6 @@ LINES: Any = {"test": "-", "train": ":"}
 
 def curves_of(groups: Sequence[Group]) -> pd.DataFrame:
     """Returns a row for each epoch that all runs of a configuration have.
-
-    Args:
-        groups: Runs by their configuration.
 
     Returns:
         ``entry``, ``epoch`` (from 1), ``runs``, and of each of ``CURVES`` the mean over
@@ -45,19 +42,13 @@ def curves_of(groups: Sequence[Group]) -> pd.DataFrame:
 
 @styled
 def curve_figure(curves: pd.DataFrame, *, title: str | None = None) -> Figure:
-    """Returns loss and accuracy over epochs; of several runs the mean with a band
-    of one standard deviation.
+    """Returns loss and accuracy over epochs, from what ``curves_of`` returns.
 
-    Colour and marker are those of a configuration; lines of tests are solid, those of
-    training dotted.
-
-    Args:
-        curves: Those of ``curves_of``.
-        title: Title of the figure.
+    Of several runs the mean with a band of one standard deviation. Colour and marker
+    are those of a configuration; lines of tests are solid, those of training dotted.
     """
     entries = list(curves.groupby("entry", sort=False))
-    figure = Figure(figsize=(8.5, 3.8 + 0.1 * len(entries)), layout="constrained")
-    axes = figure.subplots(1, 2)
+    figure, (axes,) = panels(1, 2, (8.5, 3.8 + 0.1 * len(entries)))
     for ax, what, unit in zip(axes, ("loss", "accuracy"), (1, 100), strict=True):
         for place, (name, rows) in enumerate(entries):
             colour, epoch = f"C{place}", rows["epoch"].to_numpy()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ddw_graph.analysis.statistics.samples import sample_table
+from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 
@@ -25,11 +26,7 @@ def write_parquet(collection: Collection) -> Path:
 
     Columns are those of ``sample_table``, and for each edge its weight, such as
     ``1:0-3``: stage 1, from node 0 to node 3.
-
-    Raises:
-        DataError: If pyarrow is not installed.
     """
-    check_parquet()
     assert collection.folder is not None, "the collection lies in a folder"
     names = [
         f"{place}:{source}-{target}"
@@ -38,10 +35,6 @@ def write_parquet(collection: Collection) -> Path:
     ]
     weights = pd.DataFrame(collection.rows(), columns=names)
     path = collection.folder / "samples.parquet"
-    draft = path.with_name(".samples.parquet.partial")
-    try:
-        sample_table(collection).join(weights).to_parquet(draft, engine="pyarrow")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    content = sample_table(collection).join(weights).to_parquet(engine="pyarrow")
+    write_bytes(path, [content], overwrite=True)
     return path

@@ -6,20 +6,23 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ddw_graph.analysis.figures import (
-    colour_bar,
-    named,
-    panel_grid,
+from ddw_graph.analysis.figures import named, panel_grid
+from ddw_graph.analysis.pictures import (
+    add_colour_bar,
+    draw_matrices,
+    legend_below,
+    panels,
+    plain,
     scale_around_zero,
     scale_between,
+    styled,
 )
-from ddw_graph.analysis.pictures import legend_below, plain, styled
 from ddw_graph.analysis.statistics.edges import (
     group_keys,
     weight_table,
@@ -76,11 +79,11 @@ def position_figure(
     """
     found = named(collections)
     lines = {name: _lines(each, edges) for name, each in found.items()}
-    figure, panels = panel_grid(found, (3.4, 3.0), share=True)
+    figure, grid = panel_grid(found, (3.4, 3.0), sharex=True, sharey=True)
     colours = matplotlib.colormaps["viridis"]
     longest = max(key[-1] for each in lines.values() for key in each)
     scale = Normalize(1, 1.15 * longest)  # the palest is too pale
-    for (name, place), ax in panels.items():
+    for (name, place), ax in grid.items():
         for nth, key in enumerate(edges or lines[name]):
             if key[0] != place + 1:
                 continue
@@ -93,12 +96,11 @@ def position_figure(
             else:
                 ax.axhline(line[0], **look)
         ax.set_xlabel("position")
-    next(iter(panels.values())).set_ylabel("mean weight")
+    figure.axes[0].set_ylabel("mean weight")
     if edges:
-        legend_below(figure, panels.values(), ncols=4)
+        legend_below(figure, grid.values(), ncols=4)
     else:
-        words = "target minus source, nodes"
-        colour_bar(figure, panels.values(), scale, "viridis", words)
+        add_colour_bar(figure, scale, "viridis", "target minus source, nodes")
     figure.suptitle("Mean weight at each position")
     return figure
 
@@ -149,34 +151,33 @@ def token_figure(
             tokens.
     """
     found = named(collections)
-    matrices: dict[tuple[str, int], pd.DataFrame] = {}
-    words: dict[str, list[str]] = {}
-    for name, collection in found.items():
-        table = token_table(collection, by="distance", count=count)
-        tokens = table.drop_duplicates("token")
-        words[name] = [_word(w) for w in tokens["text" if "text" in table else "token"]]
-        for place in range(len(collection.stages)):
-            rows = table[table["stage"] == place + 1]
-            if not rows.empty:
-                matrix = rows.pivot(index="token", columns="distance", values="mean")
-                matrices[name, place] = matrix.loc[tokens["token"]]
-    finite = np.concatenate([matrix.to_numpy().ravel() for matrix in matrices.values()])
-    scale = scale_between(finite.min(), finite.max())
-    height = 0.17 * max(map(len, words.values())) + 1.1
-    figure, panels = panel_grid(found, (2.9, height))
-    for key, ax in panels.items():
-        if key not in matrices:  # every edge is constant
+    tables = {
+        name: token_table(each, by="distance", count=count)
+        for name, each in found.items()
+    }
+    most = max(table["token"].nunique() for table in tables.values())
+    figure, grid = panel_grid(found, (2.9, 0.17 * most + 1.1))
+    matrices: dict[Axes, np.ndarray] = {}
+    boxes: dict[Axes, tuple[float, float, float, float]] = {}
+    for (name, place), ax in grid.items():
+        rows = tables[name][tables[name]["stage"] == place + 1]
+        if rows.empty:  # every edge is constant
             ax.axis("off")
             continue
-        matrix = matrices[key]
-        distances = matrix.columns.to_numpy()
-        box = distances[0] - 0.5, distances[-1] + 0.5, len(matrix) - 0.5, -0.5
-        ax.imshow(matrix, cmap="viridis_r", norm=scale, extent=box, aspect="auto")
-        ax.set_yticks(range(len(matrix)), words[key[0]], fontsize=7, family="monospace")
+        tokens = rows.drop_duplicates("token")
+        matrix = rows.pivot(index="token", columns="distance", values="mean")
+        matrices[ax] = matrix.loc[tokens["token"]].to_numpy()
+        words = [_word(w) for w in tokens["text" if "text" in tokens else "token"]]
+        ax.set_yticks(range(len(words)), words, fontsize=7, family="monospace")
+        low, high = matrix.columns.to_numpy()[[0, -1]]
+        boxes[ax] = low - 0.5, high + 0.5, len(matrix) - 0.5, -0.5
         ax.set_xlabel("target minus source")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.grid(False)
-    colour_bar(figure, panels.values(), scale, "viridis_r", "mean weight")
+    finite = np.concatenate([matrix.ravel() for matrix in matrices.values()])
+    scale = scale_between(finite.min(), finite.max())
+    draw_matrices(figure, matrices, scale, "viridis_r", "mean weight", aspect="auto")
+    for ax, box in boxes.items():
+        ax.images[0].set_extent(box)
     figure.suptitle("Mean weight at each token")
     return figure
 
@@ -206,43 +207,43 @@ def position_maps(
             f"sample must be one of those with positions, in [0, {kept.samples - 1}], "
             f"got {sample}"
         )
-    stages = range(len(collection.stages))
-    with_maps = [k for k in stages if collection.positions(k).ndim == 4]
-    if not with_maps or kept.inputs.ndim != 4:
+    if not has_maps(collection) or kept.inputs.ndim != 4:
         raise DataError(
             "maps need images with weights that differ by position along height and "
             "width, got none"
         )
-    places = [_place(collection, edge) for edge in edges]
-    for edge, (place, _) in zip(edges, places, strict=True):
-        if place not in with_maps:
+    of_sample = {
+        place: np.asarray(collection.positions(place)[sample], np.float64)
+        for place in range(len(collection.stages))
+        if collection.positions(place).ndim == 4
+    }
+    chosen: dict[int, list[int]] = {place: [] for place in of_sample}
+    for edge in edges:
+        place, e = _place(collection, edge)
+        if place not in of_sample:
             raise DataError(f"{_text(edge)} has no weights by position")
-    for place in with_maps if not edges else ():
-        weights = collection.positions(place)[sample]
+        chosen[place].append(e)
+    for place, weights in of_sample.items() if not edges else ():
         weighted = weighted_edges(collection, place)
-        varies = np.ptp(weights.reshape(len(weights), -1)[weighted], 1)
-        most = weighted[np.argsort(-varies, kind="stable")[:MAPS]]
-        places += [(place, e) for e in sorted(most.tolist())]
-    rows: dict[int, list[tuple[int, np.ndarray]]] = {}
-    for place, e in sorted(places, key=lambda each: each[0]):
-        weights = np.asarray(collection.positions(place)[sample, e], np.float64)
-        rows.setdefault(place, []).append((e, weights))
-    off = [w - w.mean() for each in rows.values() for _, w in each]
-    scale, columns = scale_around_zero(off), 1 + max(map(len, rows.values()))
+        order = np.argsort(-np.ptp(weights[weighted], (1, 2)), kind="stable")
+        chosen[place] = sorted(weighted[order[:MAPS]].tolist())
+    rows = [(place, found) for place, found in chosen.items() if found]
+    columns = 1 + max(len(found) for _, found in rows)
     size = (1.5 * columns + 1.4, 1.65 * len(rows) + 0.7)
-    figure = Figure(figsize=size, layout="compressed")
-    grid = figure.subplots(len(rows), columns, squeeze=False)
+    figure, grid = panels(len(rows), columns, size, layout="compressed")
     for ax in grid.flat:
         ax.axis("off")
-    for (image, *axes), (place, each) in zip(grid, rows.items(), strict=True):
+    maps = {}
+    for (image, *axes), (place, found) in zip(grid, rows, strict=True):
         image.imshow(_picture(kept.inputs[sample]), cmap="gray")
         image.set_title(f"stage {place + 1}")
-        for ax, (e, weights) in zip(axes, each, strict=False):
-            ax.imshow(weights - weights.mean(), cmap="PuOr_r", norm=scale)
+        for ax, e in zip(axes, found, strict=False):
+            weights = of_sample[place][e]
+            maps[ax] = weights - weights.mean()
             name = _text((place + 1, *collection.stages[place].edges[e].tolist()))
             ax.set_title(f"{name}\nmean {weights.mean():.3g}", fontsize=8)
     words = "weight minus its mean\nover positions"
-    colour_bar(figure, grid.flat, scale, "PuOr_r", words)
+    draw_matrices(figure, maps, scale_around_zero(maps.values()), "PuOr_r", words)
     figure.suptitle(f"Weights over the positions of sample {sample}")
     return figure
 

@@ -14,7 +14,7 @@ from ddw_graph.analysis.comparison_figures import (
 )
 from ddw_graph.analysis.figures import weight_heatmaps, weight_histograms
 from ddw_graph.analysis.learning_curves import curve_figure, curves_of
-from ddw_graph.analysis.pictures import plain, styled
+from ddw_graph.analysis.pictures import panels, plain, styled
 from ddw_graph.analysis.report_files import (
     Column,
     markdown_table,
@@ -50,12 +50,12 @@ MOST_CURVES = 12
 FEWEST_GRAPHS = 6
 """Wirings from which on scores are drawn over their properties."""
 
-
-COST_COLUMNS: dict[str, Column] = {
-    "inference, ms a sample": "{inference_ms:.3f}",
-    "time of a step, ratio": "{step_ratio:.2f}",
-    "saved for backward, MB": "{saved_mb:.0f}",
+COST_COLUMNS: dict[str, tuple[str, Column]] = {
+    "inference_ms": ("inference, ms a sample", "{inference_ms:.3f}"),
+    "step_ratio": ("time of a step, ratio", "{step_ratio:.2f}"),
+    "saved_mb": ("saved for backward, MB", "{saved_mb:.0f}"),
 }
+"""Of what was measured, the title and the text of a cell."""
 
 
 def describe_report(folder: Path, spec: Spec, *, part: bool) -> None:
@@ -63,7 +63,7 @@ def describe_report(folder: Path, spec: Spec, *, part: bool) -> None:
 
     Args:
         folder: The folder of the report.
-        spec: The experiment that it is about.
+        spec: The experiment.
         part: Whether the experiment is the folder's parent, and the report is about the
             entries of ``spec`` only; otherwise it is about all runs in the folder.
     """
@@ -92,8 +92,7 @@ def runs_reported(folder: Path) -> dict[str, dict[int, Path]]:
     Raises:
         RunError: If the folder holds no experiment.
     """
-    _, experiment, rows, _ = _reported(folder)
-    return _by_entry(experiment, rows)
+    return _reported(folder)[1]
 
 
 def write_costs(folder: Path, costs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -109,11 +108,7 @@ def write_report(
     ``runs.csv`` and ``summary.csv``, ``report.md``, ``accuracy.png`` and
     ``curves.png``; of few entries ``wirings.png``, ``edge_weights.png`` and, for each
     entry, Fig. 4 and Fig. 5; of entries with a budget ``budget.png``; of many wirings
-    ``graphs.png``.
-
-    Args:
-        folder: The folder of the report.
-        tables: Other tables to write, by name.
+    ``graphs.png``. And other tables, by their names.
 
     Returns:
         A row for each run, a row for each entry, and the files.
@@ -121,7 +116,7 @@ def write_report(
     Raises:
         RunError: If the folder holds no experiment.
     """
-    about, experiment, rows, plans = _reported(folder)
+    about, runs, rows, plans = _reported(folder)
     if not rows:
         return [], [], []
     entries = list(about["about"].values())
@@ -131,6 +126,7 @@ def write_report(
     first = next(iter(about["about"]), None)
     reference = marked[0] if marked else first if first in points else None
     found = summary(rows, reference)
+    papers = list(dict.fromkeys(key for one in entries for key in one["paper"]))
     measured = {key: None for of in about["costs"].values() for key in of}
     for row in found:
         own = owns[row["entry"]]
@@ -139,13 +135,13 @@ def write_report(
         if any(one["name"] for one in entries):
             row["name"] = own.get("name", "")
         row |= measured | about["costs"].get(row["entry"], {})
-        for title in _papers(entries):
+        for title in papers:
             place = own.get("paper", {}).get(title)
             row[f"paper, {title}"] = (
                 paper_figures(place[0])[place[1], place[2]] if place else None
             )
     title = about["title"] or "Runs"
-    pictures = _pictures(experiment, rows, found, title)
+    pictures = _pictures(runs, rows, found, title)
     parts = [
         f"# {title}",
         _described(rows, plans),
@@ -176,11 +172,7 @@ def report_table(found: Rows) -> str:
         "total MACs, M": lambda row: f"{row['total_macs'] / 1e6:.2f}",
         "expected MACs, M (share of total)": _expected,
         "training, s": "{train_seconds:.1f}",
-        **{
-            name: form
-            for name, form in COST_COLUMNS.items()
-            if any(str(form).strip("{").partition(":")[0] in row for row in found)
-        },
+        **dict(column for key, column in COST_COLUMNS.items() if key in first),
         **{
             f"paper: {key.partition(', ')[2]}, % (difference)": partial(
                 _of_paper, key=key, first=first
@@ -208,9 +200,12 @@ def _about(folder: Path) -> dict[str, Any]:
 def _reported(
     folder: Path,
 ) -> tuple[
-    dict[str, Any], ExperimentFolder, list[dict[str, Any]], dict[str, PlannedRun]
+    dict[str, Any],
+    dict[str, dict[int, Path]],
+    list[dict[str, Any]],
+    dict[str, PlannedRun],
 ]:
-    """Returns what a report is about, its experiment, and its runs with their plans."""
+    """Returns what a report is about, its runs by entry and seed, rows, and plans."""
     about = _about(folder)
     experiment = ExperimentFolder(folder.parent if about["part"] else folder)
     rows = table(experiment)
@@ -218,16 +213,11 @@ def _reported(
     if about["part"]:
         entries = list(about["about"].values())
         rows = [row for row in rows if _own(entries, plans[row["run"]].point)]
-    return about, experiment, rows, plans
-
-
-def _by_entry(experiment: ExperimentFolder, rows: Rows) -> dict[str, dict[int, Path]]:
-    """Returns the folders of runs by their entry, then by their seed."""
-    found: dict[str, dict[int, Path]] = {}
+    runs: dict[str, dict[int, Path]] = {}
     for row in rows:
         run = experiment.run(row["run"])
-        found.setdefault(row["entry"], {})[row["seed"]] = run
-    return found
+        runs.setdefault(row["entry"], {})[row["seed"]] = run
+    return about, runs, rows, plans
 
 
 def _own(
@@ -235,10 +225,6 @@ def _own(
 ) -> Mapping[str, Any]:
     """Returns the entry that a point is of, empty if it is of none."""
     return next((e for e in entries if e["settings"].items() <= point.items()), {})
-
-
-def _papers(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(key for one in entries for key in one["paper"]))
 
 
 def _expected(row: Mapping[str, Any]) -> str:
@@ -255,49 +241,41 @@ def _of_paper(row: Mapping[str, Any], key: str, first: Mapping[str, Any]) -> str
 
 def _described(rows: Rows, plans: Mapping[str, PlannedRun]) -> str:
     """Returns in a sentence how the networks were trained."""
-    run = plans[rows[0]["run"]]
     recipes = [plans[row["run"]].recipe for row in rows]
-    epochs, sizes = (
-        sorted({getattr(recipe, key) for recipe in recipes})
-        for key in ("epochs", "batch_size")
+    models, epochs, sizes, seeds = (
+        ", ".join(map(str, sorted(set(values))))
+        for values in (
+            (row["model"] for row in rows),
+            (recipe.epochs for recipe in recipes),
+            (recipe.batch_size for recipe in recipes),
+            (row["seed"] for row in rows),
+        )
     )
-    seeds = sorted({row["seed"] for row in rows})
-    models = sorted({row["model"] for row in rows})
-    plural = "" if epochs == [1] else "s"
+    data = plans[rows[0]["run"]].source.name
     return (
-        f"{_listed(models)} on {run.source.name}: {_listed(epochs)} epoch{plural}, "
-        f"batches of {_listed(sizes)}, seeds {_listed(seeds)}."
+        f"{models} on {data}: {epochs} epoch{'' if epochs == '1' else 's'}, "
+        f"batches of {sizes}, seeds {seeds}."
     )
-
-
-def _listed(values: Sequence[Any]) -> str:
-    return ", ".join(map(str, values))
 
 
 def _pictures(
-    experiment: ExperimentFolder, rows: Rows, found: Rows, title: str
+    by_entry: Mapping[str, Mapping[int, Path]], rows: Rows, found: Rows, title: str
 ) -> dict[str, Figure]:
-    by_entry = _by_entry(experiment, rows)
     names = {row["entry"]: row.get("name") or row["entry"] for row in found}
     pictures: dict[str, Figure] = {"accuracy": accuracy_figure(rows, found)}
     if len(by_entry) <= MOST_CURVES:
-        groups = [Group(names[entry], runs) for entry, runs in by_entry.items()]
+        groups = [Group(names[entry], dict(runs)) for entry, runs in by_entry.items()]
         pictures["curves"] = curve_figure(curves_of(groups), title=title)
     if any(row.get("budget") is not None for row in rows):
         pictures["budget"] = budget_figure(rows, found)
-    wirings = {row["wiring"] for row in rows}
-    if len(wirings) >= FEWEST_GRAPHS:
+    if len({row["wiring"] for row in rows}) >= FEWEST_GRAPHS:
         pictures["graphs"] = graph_figure(rows)
     if len(by_entry) > MOST_DRAWN:
         return pictures
     first = {entry: Run(next(iter(runs.values()))) for entry, runs in by_entry.items()}
     drawn = {row["wiring"]: first[row["entry"]] for row in reversed(rows)}
-    pictures["wirings"] = _wirings(
-        [
-            (name, run.model_config["wirings"][0])
-            for name, run in reversed(drawn.items())
-        ]
-    )
+    wirings = {name: run.model_config["wirings"][0] for name, run in drawn.items()}
+    pictures["wirings"] = _wirings(dict(reversed(wirings.items())))
     collections = {
         entry: run.analysis
         for entry, run in first.items()
@@ -314,15 +292,14 @@ def _pictures(
 
 
 @styled
-def _wirings(wirings: Sequence[tuple[str, Mapping[str, Any]]]) -> Figure:
+def _wirings(wirings: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Returns named wirings of first stages, side by side."""
     columns = min(2, len(wirings))
     rows = -(-len(wirings) // columns)
-    picture = Figure(figsize=(5.2 * columns, 3.4 * rows), layout="constrained")
-    axes = picture.subplots(rows, columns, squeeze=False).ravel()
-    for ax in axes:
+    picture, grid = panels(rows, columns, (5.2 * columns, 3.4 * rows))
+    for ax in grid.flat:
         ax.set_axis_off()
-    for ax, (name, wiring) in zip(axes, wirings, strict=False):
+    for ax, (name, wiring) in zip(grid.flat, wirings.items(), strict=False):
         draw_wiring(from_dict(wiring), ax=ax)
         ax.set_title(plain(f"{name}, stage 1"))
     return picture

@@ -1,9 +1,6 @@
-"""Tables as CSV and Markdown, pictures as PNG or SVG: the files of a report.
+"""Tables as CSV and Markdown, pictures as PNG: the files of a report."""
 
-A table is a pandas DataFrame, or rows by the names of their columns.
-"""
-
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +24,7 @@ def markdown_table(columns: Mapping[str, Column], table: Table) -> str:
     Args:
         columns: By the column's title the text of a cell: a format of the row's values,
             which gives a dash where a value is None or NaN, or a function of the row.
-        table: The table.
+        table: A DataFrame, or rows by the names of their columns.
 
     Example:
         >>> rows = [{"name": "a|b", "x": 1}, {"name": "c", "x": None}]
@@ -52,12 +49,8 @@ def markdown_table(columns: Mapping[str, Column], table: Table) -> str:
         rows = objects.where(objects.notna(), None).to_dict("records")
     lines = [list(columns), ["---"] * len(columns)]
     lines += [[cell(column, row) for column in columns.values()] for row in rows]
-    return "".join("| " + " | ".join(map(_cell, line)) + " |\n" for line in lines)
-
-
-def _cell(text: str) -> str:
-    """Returns a text that stays in its cell."""
-    return printable(text).replace("|", r"\|")
+    cells = [[printable(text).replace("|", r"\|") for text in line] for line in lines]
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def number(value: float | None, form: str) -> str:
@@ -90,12 +83,9 @@ def difference(key: str, digits: int = 2) -> Callable[[Row], str]:
 def score_columns(
     name: str, metric: Metric = ACCURACY, to: str = ""
 ) -> dict[str, Column]:
-    """Returns columns of a summary: name, seeds, score and its std, difference.
+    """Returns columns of a summary: entry, seeds, score and its std, difference.
 
-    Args:
-        name: Title of the first.
-        metric: What is compared.
-        to: What differences are to.
+    ``name`` is the title of the first, ``to`` words of that of the last.
     """
     digits = metric.digits
     return {
@@ -115,25 +105,22 @@ def write_files(
     tables: Mapping[str, Table],
     pictures: "Mapping[str, Figure] | None" = None,
     texts: Mapping[str, str] | None = None,
-    formats: Sequence[str] = ("png",),
 ) -> list[Path]:
     """Writes the files of a report, each whole, and returns their paths.
 
     Args:
         folder: Where to; made if it is not there.
-        tables: Each table, written as CSV, by its name without ending.
-        pictures: Each picture, by its name without ending.
-        texts: Each text, by the name of its file.
-        formats: The endings of the pictures.
+        tables: By their names; written as ``NAME.csv``.
+        pictures: By their names; written as ``NAME.png``.
+        texts: By the names of their files.
     """
     from ddw_graph.analysis.pictures import rendered
 
     files = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
     files |= {name: text.encode() for name, text in (texts or {}).items()}
     files |= {
-        f"{name}.{ending}": rendered(figure, f".{ending}")
+        f"{name}.png": rendered(figure, ".png")
         for name, figure in (pictures or {}).items()
-        for ending in formats
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

@@ -29,11 +29,9 @@ MAX_ARCS = 80
 MAX_NUMBERS = 64
 """Most nodes of a matrix that have their numbers written."""
 
-RADIUS = 0.3
-"""Of a node, where two in a line are 1 apart."""
-
-DOT = 0.1
-"""Radius of an identity node, which has no number."""
+RADIUS, DOT = 0.3, 0.1
+"""Radius of a node, where two in a line are 1 apart; and of an identity node, which has
+no number."""
 
 CENTRED: Any = {"ha": "center", "va": "center_baseline", "zorder": 5}
 """How text stands at its place."""
@@ -63,7 +61,7 @@ def draw_wiring(
 
     Args:
         dag: The wiring.
-        style: How to draw it.
+        style: One of these.
         weights: A weight for each edge; the larger, the bolder. An edge of weight 0
             is closed: grey, and dashed where it is a line.
         ax: Axes to draw into; by default a figure is made that has room for all.
@@ -77,14 +75,13 @@ def draw_wiring(
         >>> [text.get_text() for text in figure.axes[0].texts]
         ['0', '1', '2', 'input', 'output']
     """
-    radii = dict.fromkeys(range(len(check(dag))), DOT)
-    radii |= dict.fromkeys((0, *computing_nodes(dag), len(dag) - 1), RADIUS)
+    check(dag)
     ink = _ink(dag, weights)
     match automatic_style(dag) if style == "auto" else style:
         case "arcs":
-            ax = _draw_routes(_arcs(dag), ink, radii, ax, 0.0, (0.0, -0.5))
+            ax = _draw_routes(dag, _arcs(dag), ink, ax, 0.0, (0.0, -0.5))
         case "layered":
-            ax = _draw_routes(_layers(dag), ink, radii, ax, 1.7, (0.45, 0.0))
+            ax = _draw_routes(dag, _layers(dag), ink, ax, 1.7, (0.45, 0.0))
         case "matrix":
             ax = _draw_matrix(len(dag), ink, ax)
         case _:
@@ -161,30 +158,26 @@ def _layers(dag: nx.DiGraph) -> Routes:
 
 
 def _draw_routes(
+    dag: nx.DiGraph,
     routes: Routes,
     ink: Ink,
-    radii: Mapping[int, float],
     ax: Axes | None,
     margin: float,
     beside: tuple[float, float],
 ) -> Axes:
-    """Draws nodes, and edges along the points of their routes.
+    """Draws nodes, and edges along points from their source's centre to their target's.
 
-    Args:
-        routes: The points of each edge, from the centre of its source to its target's.
-        ink: Colour and boldness of each edge.
-        radii: The radius of each node.
-        ax: Axes to draw into.
-        margin: Room for words on the left and on the right.
-        beside: Where the word "output" is, from its node; "input" is mirrored in x.
+    There is a margin for words on the left and on the right; the word "output" stands
+    ``beside`` its node, "input" mirrored in x.
     """
     points = np.concatenate(list(routes.values()))
     room = np.array([margin + 0.5, 0.8])
     ax, unit = _axes(points.min(0) - room, points.max(0) + room, 0.52, ax)
-    places: dict[int, tuple[float, float]] = {}
+    numbered = {0, *computing_nodes(dag), len(dag) - 1}
+    radii = {node: RADIUS if node in numbered else DOT for node in dag}
+    places = {}
     for (i, j), route in routes.items():
-        for node, (x, y) in ((i, route[0]), (j, route[-1])):
-            places[node] = float(x), float(y)
+        places[i], places[j] = route[0].tolist(), route[-1].tolist()
         colour, bold = ink[i, j]
         distance = np.hypot(*(route - route[-1]).T)
         last = np.flatnonzero(distance > radii[j])[-1]
@@ -205,16 +198,18 @@ def _draw_routes(
         colour = COLOURS[node % len(COLOURS)]
         look = {"facecolor": colour, "linewidth": 0, "zorder": 4}
         ax.add_patch(Circle(at, radii[node], gid=f"node-{node}", **look))
-        if radii[node] == DOT:
-            continue
-        # Black reads better on the palest of the colours, white on the others.
-        pale = np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)) > 0.55
-        colour = "black" if pale else "white"
-        ax.text(at[0], at[1], str(node), fontsize=0.28 * unit, color=colour, **CENTRED)
-    for node, word, sign in ((0, "input", -1), (max(places), "output", 1)):
-        at = places[node][0] + sign * beside[0], places[node][1] + beside[1]
-        align = {0: "center", -1: "right", 1: "left"}[sign * int(beside[0] > 0)]
-        ax.text(at[0], at[1], word, fontsize=0.28 * unit, **(CENTRED | {"ha": align}))
+        if node in numbered:
+            # Black reads better on the palest of the colours, white on the others.
+            pale = np.dot(to_rgb(colour), (0.2126, 0.7152, 0.0722)) > 0.55
+            look = {"fontsize": 0.28 * unit, "color": "black" if pale else "white"}
+            ax.text(at[0], at[1], str(node), **(CENTRED | look))
+    for node, word, sign, side in (
+        (0, "input", -1, "right"),
+        (len(dag) - 1, "output", 1, "left"),
+    ):
+        x, y = places[node][0] + sign * beside[0], places[node][1] + beside[1]
+        align = {"ha": side if beside[0] else "center"}
+        ax.text(x, y, word, fontsize=0.28 * unit, **(CENTRED | align))
     return ax
 
 
@@ -231,9 +226,9 @@ def _draw_matrix(size: int, ink: Ink, ax: Axes | None) -> Axes:
     ax.imshow(cells, extent=extent, interpolation="none")
     if size <= MAX_NUMBERS:
         bounds = np.arange(0.5, size)
-        width = 0.12 * unit
-        ax.vlines(bounds, low[1], high[1], color="white", linewidth=width)
-        ax.hlines(-bounds, low[0], high[0], color="white", linewidth=width)
+        look: Any = {"color": "white", "linewidth": 0.12 * unit}
+        ax.vlines(bounds, low[1], high[1], **look)
+        ax.hlines(-bounds, low[0], high[0], **look)
         for node in range(size):
             ax.text(node, -node, str(node), fontsize=0.45 * unit, **CENTRED)
     letters = max(0.5, 0.025 * size) * unit

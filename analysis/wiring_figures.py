@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from ddw_graph.analysis.figures import colour_bar
-from ddw_graph.analysis.pictures import plain, styled
+from ddw_graph.analysis.pictures import add_colour_bar, panels, plain, styled
 from ddw_graph.analysis.statistics.samples import sample_table
 from ddw_graph.analysis.wiring_drawing import draw_wiring
 from ddw_graph.errors import DataError
@@ -26,10 +25,7 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
 
     Boldness goes from the lightest open edge of the stage to the heaviest, which its
     title names: a sample's weights may differ little. Closed edges are grey and dashed.
-
-    Args:
-        collection: Weights of samples.
-        sample: Its row, from 0.
+    ``sample`` is its row, from 0.
 
     Raises:
         DataError: If there is no such sample.
@@ -46,15 +42,16 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
     }
     known = (text.format(about[name]) for name, text in texts.items() if name in about)
     count = len(collection.stages)
-    figure = Figure(figsize=(8, 3.2 * count + 0.5), layout="constrained")
-    axes = figure.subplots(count, 1, squeeze=False)[:, 0]
-    for place, (ax, stage) in enumerate(zip(axes, collection.stages, strict=True)):
-        values = np.abs(collection.weights(place)[sample]).astype(float)
+    figure, grid = panels(count, 1, (8, 3.2 * count + 0.5))
+    stages = enumerate(zip(grid[:, 0], collection.stages, strict=True))
+    for place, (ax, stage) in stages:
+        sizes = np.abs(collection.weights(place)[sample]).astype(float)
+        low, high = sizes[sizes > 0].min(), sizes.max()
+        bold = np.interp(sizes, (low, high), (0.1, 1.0)) if high > low else sizes > 0
         ends = map(tuple, stage.edges.tolist())
-        bold = map(float, _boldness(values))
-        draw_wiring(stage.dag(), weights=dict(zip(ends, bold, strict=True)), ax=ax)
-        low, high = values[values > 0].min(), values.max()
-        closed = int((values == 0).sum())
+        weights = np.where(sizes > 0, bold, 0.0).tolist()
+        draw_wiring(stage.dag(), weights=dict(zip(ends, weights, strict=True)), ax=ax)
+        closed = int((sizes == 0).sum())
         suffix = f", {closed} closed" if closed else ""
         ax.set_title(f"stage {place + 1}: weights {low:.3g} to {high:.3g}{suffix}")
     figure.suptitle(plain(f"sample {sample}{''.join(known)}"))
@@ -63,13 +60,10 @@ def sample_figure(collection: Collection, sample: int) -> Figure:
 
 @styled
 def learning_figure(rows: "Sequence[EdgeRow]") -> Figure:
-    """Returns the weight of each edge over epochs: a column a stage.
+    """Returns the weight of each edge over epochs, from the rows of ``wiring.csv``.
 
-    Above is its mean over the test images, below its standard deviation. A line is an
-    edge; the darker, the nearer to the input is its source.
-
-    Args:
-        rows: Those of a run's ``wiring.csv``.
+    A column a stage: above is the mean over the test images, below the standard
+    deviation. A line is an edge; the darker, the nearer to the input is its source.
 
     Raises:
         DataError: If there are none.
@@ -80,28 +74,20 @@ def learning_figure(rows: "Sequence[EdgeRow]") -> Figure:
     stages = table.groupby("stage")
     scale = Normalize(0, table["source"].max() * 1.15 + 1e-9)  # the palest is too pale
     colours = matplotlib.colormaps["viridis"]
-    figure = Figure(figsize=(2.9 * len(stages) + 1, 5.4), layout="constrained")
-    grid = figure.subplots(2, len(stages), sharex=True, sharey="row", squeeze=False)
-    for (stage, of_stage), above, below in zip(stages, *grid, strict=True):
-        for (source, _), line in of_stage.groupby(["source", "target"]):
+    size = (2.9 * len(stages) + 1, 5.4)
+    figure, grid = panels(2, len(stages), size, sharex=True, sharey="row")
+    for (stage, of_stage), axes in zip(stages, grid.T, strict=True):
+        for _, line in of_stage.groupby(["source", "target"]):
+            source = float(line["source"].iloc[0])
             look = {"color": colours(scale(source)), "linewidth": 0.9}
             marker = "." if len(line) == 1 else None
-            above.plot(line["epoch"], line["mean"], marker=marker, **look)
-            below.plot(line["epoch"], line["std"], marker=marker, **look)
-        above.set_title(f"stage {stage}")
-        below.set_xlabel("epoch")
-        below.xaxis.get_major_locator().set_params(integer=True)
+            for ax, column in zip(axes, ("mean", "std"), strict=True):
+                ax.plot(line["epoch"], line[column], marker=marker, **look)
+        axes[0].set_title(f"stage {stage}")
+        axes[1].set_xlabel("epoch")
+        axes[1].xaxis.get_major_locator().set_params(integer=True)
     grid[0, 0].set_ylabel("mean weight")
     grid[1, 0].set_ylabel("standard deviation")
-    colour_bar(figure, grid.flat, scale, "viridis", "source of the edge")
+    add_colour_bar(figure, scale, "viridis", "source of the edge")
     figure.suptitle("Each edge's weight as the network learns")
     return figure
-
-
-def _boldness(sizes: np.ndarray) -> np.ndarray:
-    """Returns sizes over the range of those that are not 0, from 0.1 to 1."""
-    is_open = sizes > 0
-    if np.ptp(sizes[is_open]) == 0:
-        return is_open.astype(float)
-    ends = sizes[is_open].min(), sizes.max()
-    return np.where(is_open, np.interp(sizes, ends, (0.1, 1.0)), 0.0)

@@ -61,8 +61,8 @@ ROOMS = (
 FOLDERS = ("generators/", "analysis/", "cli/")
 """Packages next to ddw_graph/ in the repository."""
 
-LINK = re.compile(r"(\]\()([^)#\s]+)(#[^)\s]*)?(\))")
-CODE = re.compile(r"(?ms)^```.*?^```$|`[^`\n]*`")
+CODE = r"^```.*?^```$|`[^`\n]*`"
+LINK = r"\]\((?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)"
 
 
 def site_link(target: str, anchor: str, page: str) -> str:
@@ -99,15 +99,13 @@ def site_text(text: str, page: str) -> str:
 
     What stands in code is left alone.
     """
-    pieces, end = [], 0
-    for code in CODE.finditer(text):
-        pieces += [_linked(text[end : code.start()], page), code[0]]
-        end = code.end()
-    return "".join([*pieces, _linked(text[end:], page)])
 
+    def turned(found: re.Match[str]) -> str:
+        if not found["target"]:
+            return found[0]
+        return f"]({site_link(found['target'], found['anchor'] or '', page)})"
 
-def _linked(text: str, page: str) -> str:
-    return LINK.sub(lambda m: m[1] + site_link(m[2], m[3] or "", page) + m[4], text)
+    return re.sub(f"(?ms){CODE}|{LINK}", turned, text)
 
 
 def lay_out(folder: Path) -> None:
@@ -133,13 +131,11 @@ def lay_out(folder: Path) -> None:
 
 def navigation() -> str:
     """Returns the lists of pages that the site shows next to each."""
-    lists = [
-        "\n".join(
-            ("```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```")
-        )
-        for caption, pages in SECTIONS.items()
-    ]
-    return "\n" + "\n\n".join(lists) + "\n"
+    lists = []
+    for caption, pages in SECTIONS.items():
+        head = ("", "```{toctree}", ":hidden:", f":caption: {caption}", "")
+        lists.append("\n".join((*head, *pages, "```", "")))
+    return "".join(lists)
 
 
 def names_page() -> str:
@@ -153,8 +149,8 @@ def names_page() -> str:
         lines.append(f"- :py:obj:`{name} <{entry}>`: {summary(thing)}")
     lines += ["", "The packages, each of which knows only those before it:", ""]
     for room in ROOMS:
-        said = summary(importlib.import_module(f"ddw_graph.{room}"))
-        lines.append(f"- :doc:`ddw_graph.{room} <{room}>`: {said}")
+        words = summary(importlib.import_module(f"ddw_graph.{room}"))
+        lines.append(f"- :doc:`ddw_graph.{room} <{room}>`: {words}")
     lines += ["", ".. toctree::", "   :hidden:", "", *(f"   {room}" for room in ROOMS)]
     return "\n".join(lines) + "\n"
 

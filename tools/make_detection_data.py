@@ -14,10 +14,9 @@ releases.
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -45,8 +44,7 @@ INK, DARKEST = 8, 0.2
 Bounds = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Objects, photographs, and the seed of one part's draws."""
 
     objects: np.ndarray
@@ -69,8 +67,7 @@ class Source:
 
     def object_of(self, label: int, random: np.random.Generator) -> int:
         """Returns the index of an object of a class."""
-        indices = np.flatnonzero(self.labels == label)
-        return int(indices[int(random.integers(len(indices)))])
+        return int(random.choice(np.flatnonzero(self.labels == label)))
 
 
 def sources(seed: int, root: Path | None) -> dict[str, Source]:
@@ -152,9 +149,8 @@ def write_part(
         image, pasted = composite(background, objects, random, SCALES)
         file = f"{index:06d}.png"
         Image.fromarray(image).save(out / part / file)
-        images.append(
-            {"id": index + 1, "file_name": file, "width": size, "height": size}
-        )
+        sizes = {"width": size, "height": size}
+        images.append({"id": index + 1, "file_name": file, **sizes})
         annotations += [
             {
                 "id": len(annotations) + number,

@@ -7,10 +7,10 @@
 A task for wirings that depend on the image: what to do with an image depends on how it
 was changed, and only the image shows it. ``mixed`` is then a root of ``--data
 fashion_mnist``. The ways are drawn for each image by a fixed seed: unchanged, inverted,
-a quarter turn, upside down, with noise (a deviation of 64 of 255), half of it hidden.
-An image's label is its class. With ``--labels moved`` it depends on the way too, by as
-many classes on as the way's number from 0: a shirt means something else inverted than
-upside down. With ``--labels way`` it is the way's number alone.
+a quarter turn, upside down, with noise (a standard deviation of 64 of 255), half of it
+hidden. An image's label is its class. With ``--labels moved`` it depends on the way
+too, by as many classes on as the way's number from 0: a shirt means something else
+inverted than upside down. With ``--labels way`` it is the way's number only.
 """
 
 import argparse

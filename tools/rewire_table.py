@@ -11,7 +11,7 @@ import re
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from ddw_graph import rewire
+from ddw_graph.analysis.report_files import Column, markdown_table
 from ddw_graph.errors import ModelError, ShareWarning, first_sentence
 from ddw_graph.models import rewiring
 from ddw_graph.models.backbones import library_model
@@ -99,7 +100,6 @@ def row(name: str, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
     with warnings.catch_warnings(), patch.object(rewiring, "_check_same"):
         warnings.simplefilter("ignore", ShareWarning)
         network = rewire(model, edges="dynamic")  # checked below, on fewer images
-    share = share_in_stages(network)
     return found | {
         "stages": [stage.plan.nodes - 2 for stage in network.stages],
         "way": "own forward" if isinstance(network, HostNetwork) else "stem and head",
@@ -109,8 +109,7 @@ def row(name: str, dtype: torch.dtype = torch.float64) -> dict[str, Any]:
                 for stage in network.stages
             )
         ),
-        "share": share.share,
-        "outside": [*share.outside][:2],
+        "share": share_in_stages(network).share,
         "difference": _difference(model, network),
     }
 
@@ -185,19 +184,42 @@ networks the stages hold less than half of the parameters, of which `rewire` war
 
 *Blocks*: the nodes of each stage. *Own forward*: a `HostNetwork`.
 
-| module | network | blocks | channels | own forward | share | difference |
-| --- | --- | --- | --- | --- | --- | --- |
 {rows}
-
 ## Refused
 
 *No blocks*: no two modules of one class, each with two weight matrices or more, follow
 each other and keep the shape of the features; the pair that comes nearest is named.
 
-| module | network | reason |
-| --- | --- | --- |
-{refused}
-"""
+{refused}"""
+
+
+def _network(row: Mapping[str, Any]) -> str:
+    name = row["network"]
+    depth = f", {DEPTHS[name]} blocks" if name in DEPTHS else ""
+    return f"{name.partition('/')[2]}{depth}"
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    reason = row.get("refusal") or row["fault"]
+    if reason.startswith("a network to rewire must have stages of blocks: "):
+        reason = "no blocks: " + reason.partition(" in which ")[2]
+    return str(reason)
+
+
+TAKEN: dict[str, Column] = {
+    "module": "{module}",
+    "network": _network,
+    "blocks": lambda row: " ".join(map(str, row["stages"])),
+    "channels": lambda row: row["features"].replace("channels ", ""),
+    "own forward": lambda row: "yes" if row["way"] == "own forward" else "",
+    "share": "{share:.0%}",
+    "difference": "{difference:.1g}",
+}
+REFUSED: dict[str, Column] = {
+    "module": "{module}",
+    "network": _network,
+    "reason": _reason,
+}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -212,33 +234,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         host=sum(row["way"] == "own forward" for row in taken),
         worst=max(row["difference"] for row in taken),
         low=sum(row["share"] < HALF for row in taken),
-        rows="\n".join(map(_taken, taken)),
-        refused="\n".join(_refused(row) for row in rows if row not in taken),
+        rows=markdown_table(TAKEN, taken),
+        refused=markdown_table(REFUSED, [row for row in rows if row not in taken]),
     )
-
-
-def _taken(row: dict[str, Any]) -> str:
-    """Returns the line of a network that was rewired."""
-    name = row["network"]
-    depth = f", {DEPTHS[name]} blocks" if name in DEPTHS else ""
-    cells = [
-        row["module"],
-        name.partition("/")[2] + depth,
-        " ".join(map(str, row["stages"])),
-        row["features"].replace("channels ", ""),
-        "yes" if row["way"] == "own forward" else "",
-        f"{row['share']:.0%}",
-        f"{row['difference']:.1g}",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def _refused(row: dict[str, Any]) -> str:
-    """Returns the line of a network that was not."""
-    reason = row.get("refusal") or row["fault"]
-    if reason.startswith("a network to rewire must have stages of blocks: "):
-        reason = "no blocks: " + reason.partition(" in which ")[2]
-    return f"| {row['module']} | {row['network'].partition('/')[2]} | {reason} |"
 
 
 if __name__ == "__main__":

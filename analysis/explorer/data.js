@@ -18,19 +18,19 @@ const RESOLUTION = 2 ** -23;
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 class Stage {
-  constructor(told, labels, classes) {
-    Object.assign(this, told, { weights: floats(told.weights) });
-    const whole = this.weights.length === labels.length * told.edges.length;
+  constructor(content, labels, classes) {
+    Object.assign(this, content, { weights: floats(content.weights) });
+    const whole = this.weights.length === labels.length * content.edges.length;
     if (!whole || !this.weights.every(Number.isFinite)) throw new Error("the page is not whole");
-    this.sent = Array.from({ length: told.nodes }, () => []);
-    told.edges.forEach(([source], edge) => this.sent[source].push(edge));
+    this.sent = Array.from({ length: content.nodes }, () => []);
+    content.edges.forEach(([source], edge) => this.sent[source].push(edge));
     // By target: what a node is sent is known when its own output edges come.
-    this.byTarget = told.edges.map((_, edge) => edge).sort((one, other) => {
-      const [[i, j], [k, l]] = [told.edges[one], told.edges[other]];
+    this.byTarget = content.edges.map((_, edge) => edge).sort((one, other) => {
+      const [[i, j], [k, l]] = [content.edges[one], content.edges[other]];
       return j - l || i - k;
     });
-    this.macs = sum(told.edgeMacs) + sum(told.nodeMacs);
-    this.setMeans(labels, classes);
+    this.macs = sum(content.edgeMacs) + sum(content.nodeMacs);
+    this.setMoments(labels, classes);
   }
 
   /** Returns what each edge weighs for a sample. */
@@ -39,39 +39,23 @@ class Stage {
     return this.weights.subarray(sample * count, (sample + 1) * count);
   }
 
-  /** Sets the mean weight of each edge: of all samples, and of each class's. */
-  setMeans(labels, classes) {
-    const zeros = () => new Float64Array(this.edges.length);
-    const counts = new Float64Array(classes);
-    this.mean = zeros();
-    this.classMeans = Array.from({ length: classes }, zeros);
-    labels.forEach((label, sample) => {
-      const mean = this.classMeans[label];
-      counts[label]++;
-      this.row(sample).forEach((weight, edge) => {
-        this.mean[edge] += weight;
-        mean[edge] += weight;
-      });
-    });
-    this.mean.forEach((total, edge) => (this.mean[edge] = total / labels.length));
-    this.classMeans.forEach((mean, label) =>
-      mean.forEach((total, edge) => (mean[edge] = total / counts[label])),
+  /** Sets each edge's means, of all samples and of each class's, and its deviation within classes. */
+  setMoments(labels, classes) {
+    const samples = labels.map((_, sample) => sample);
+    const mean = (chosen, value) => {
+      const totals = new Float64Array(this.edges.length);
+      for (const sample of chosen) {
+        this.row(sample).forEach((weight, edge) => (totals[edge] += value(weight, edge, sample)));
+      }
+      return totals.map((total) => total / chosen.length);
+    };
+    const weight = (each) => each;
+    const square = (each, edge, sample) => (each - this.classMeans[labels[sample]][edge]) ** 2;
+    this.mean = mean(samples, weight);
+    this.classMeans = Array.from({ length: classes }, (_, label) =>
+      mean(samples.filter((sample) => labels[sample] === label), weight),
     );
-    this.setDeviations(labels);
-  }
-
-  /** Sets the deviation of each edge within classes, and which edges vary at all. */
-  setDeviations(labels) {
-    this.deviation = new Float64Array(this.edges.length);
-    labels.forEach((label, sample) => {
-      const mean = this.classMeans[label];
-      this.row(sample).forEach((weight, edge) => {
-        this.deviation[edge] += (weight - mean[edge]) ** 2;
-      });
-    });
-    this.deviation.forEach((squares, edge) => {
-      this.deviation[edge] = Math.sqrt(squares / labels.length);
-    });
+    this.deviation = mean(samples, square).map(Math.sqrt);
     this.varies = this.edges.map(
       (_, edge) =>
         !this.constant[edge] && this.deviation[edge] > RESOLUTION * Math.abs(this.mean[edge]),
@@ -109,7 +93,7 @@ class Stage {
    * Returns what stays of a sample's wiring when every edge lighter than tau is closed.
    *
    * The rule is closed_below's in analysis/closing.py: a weight of 0 is closed already;
-   * a node that hears no open edge is dead; one that is alive keeps its heaviest output
+   * a node without an open incoming edge is dead; one that is alive keeps its heaviest output
    * edge; constant edges have no threshold. There tau is compared as float32, so here.
    */
   closedBelow(row, tau) {
@@ -143,18 +127,18 @@ class Stage {
 }
 
 class Network {
-  constructor(told) {
-    this.name = told.name;
-    this.predictions = told.predictions;
-    this.losses = floats(told.losses);
-    this.unusualness = floats(told.unusualness);
-    this.stages = told.stages.map(
+  constructor(content) {
+    this.name = content.name;
+    this.predictions = content.predictions;
+    this.losses = floats(content.losses);
+    this.unusualness = floats(content.unusualness);
+    this.stages = content.stages.map(
       (stage) => new Stage(stage, DATA.labels, DATA.classes.length),
     );
     this.varies = this.stages.some((stage) => stage.varies.includes(true));
     this.edges = sum(this.stages.map((stage) => stage.edges.length));
     this.nodes = sum(this.stages.map((stage) => stage.nodes));
-    this.macs = told.otherMacs + sum(this.stages.map((stage) => stage.macs));
+    this.macs = content.otherMacs + sum(this.stages.map((stage) => stage.macs));
     this.heaviest = 0;
     for (const { weights } of this.stages) {
       for (const weight of weights) {
@@ -196,7 +180,7 @@ class Network {
   }
 }
 
-const NETWORKS = DATA.networks.map((told) => new Network(told));
+const NETWORKS = DATA.networks.map((content) => new Network(content));
 const SAMPLES = DATA.labels.map((_, sample) => sample);
 const PLACES = new Map(DATA.numbers.map((number, sample) => [number, sample]));
 // Their texts are large, and decoded by now.

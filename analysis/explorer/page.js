@@ -29,33 +29,33 @@ const percent = (share) => `${(100 * share).toFixed(1)} %`;
 /* The address. */
 
 function written() {
-  const told = new URLSearchParams();
-  if (state.sample !== null) told.set("image", number(state.sample));
-  if (state.tau) told.set("tau", String(tau()));
-  if (state.other !== null) told.set("with", number(state.other));
-  if (state.label !== null) told.set("class", state.label);
+  const parameters = new URLSearchParams();
+  if (state.sample !== null) parameters.set("image", number(state.sample));
+  if (state.tau) parameters.set("tau", String(tau()));
+  if (state.other !== null) parameters.set("with", number(state.other));
+  if (state.label !== null) parameters.set("class", state.label);
   for (const key of ["view", "outcome", "sort", "find", "theme"]) {
-    if (state[key] !== DEFAULTS[key]) told.set(key, state[key]);
+    if (state[key] !== DEFAULTS[key]) parameters.set(key, state[key]);
   }
-  return `#${told}`;
+  return `#${parameters}`;
 }
 
 /** Reads the state from an address; what it does not know is as by default. */
 function read(hash) {
-  const told = new URLSearchParams(hash.replace(/^#/, ""));
-  const place = (key) => PLACES.get(Number(told.get(key) ?? NaN)) ?? null;
-  const among = (key, known) => (Object.hasOwn(known, told.get(key) ?? "") ? told.get(key) : DEFAULTS[key]);
-  const label = Number(told.get("class") ?? NaN);
+  const parameters = new URLSearchParams(hash.replace(/^#/, ""));
+  const place = (key) => PLACES.get(Number(parameters.get(key) ?? NaN)) ?? null;
+  const among = (key, known) => (Object.hasOwn(known, parameters.get(key) ?? "") ? parameters.get(key) : DEFAULTS[key]);
+  const label = Number(parameters.get("class") ?? NaN);
   Object.assign(state, {
     sample: place("image"),
-    tau: clamped(Math.round(TICKS * Number(told.get("tau")))),
+    tau: clamped(Math.round(TICKS * Number(parameters.get("tau")))),
     view: among("view", VIEWS),
     other: place("with"),
-    find: told.get("find") ?? "",
+    find: parameters.get("find") ?? "",
     label: Number.isInteger(label) && label in DATA.classes ? label : null,
     outcome: among("outcome", OUTCOMES),
     sort: among("sort", SORTS),
-    theme: THEMES.includes(told.get("theme")) ? told.get("theme") : "auto",
+    theme: THEMES.includes(parameters.get("theme")) ? parameters.get("theme") : "auto",
   });
   shown = chosen(state);
   state.sample ??= shown[0] ?? 0;
@@ -255,6 +255,19 @@ function showSample(closed) {
   $("views").querySelector("[value=other] + span").textContent = other;
 }
 
+/** Returns a table with a caption, names of columns, rows, and rows of its foot. */
+function table(caption, columns, rows, ...foot) {
+  const names = columns.map((textContent) => make("th", { scope: "col", textContent }));
+  return make(
+    "table",
+    {},
+    make("caption", { textContent: caption }),
+    make("thead", {}, make("tr", {}, ...names)),
+    make("tbody", {}, ...rows),
+    ...foot.map((row) => make("tfoot", {}, row)),
+  );
+}
+
 /** Lists the edges that set the image apart from what it is compared with. */
 function showApart() {
   const { sample } = state;
@@ -287,15 +300,8 @@ function showApart() {
           ...[plain(weight), plain(usual), signed(deviations, 1)].map((textContent) => make("td", { textContent })),
         );
       });
-      return make(
-        "table",
-        {},
-        make("caption", { textContent: `What sets it apart from ${base}${about}` }),
-        make("thead", {}, make("tr", {}, ...["stage: edge", "weight", state.view === "other" ? "there" : "mean", "deviations"].map(
-          (textContent) => make("th", { scope: "col", textContent }),
-        ))),
-        make("tbody", {}, ...rows),
-      );
+      const columns = ["stage: edge", "weight", state.view === "other" ? "there" : "mean", "deviations"];
+      return table(`What sets it apart from ${base}${about}`, columns, rows);
     }),
   );
 }
@@ -321,22 +327,13 @@ function showCounts(closed) {
           td("saved", counted.saved, short.format(counted.saved)),
           make("td", { textContent: percent(counted.saved / network.macs) }),
         );
-      const { stages } = network;
-      return make(
-        "table",
-        {},
-        make("caption", { textContent: NETWORKS.length > 1 ? network.name : "This image" }),
-        make(
-          "thead",
-          {},
-          make("tr", {}, ...["", "edges open", "nodes dead", "MACs saved", "of all"].map(
-            (textContent) => make("th", { scope: "col", textContent }),
-          )),
-        ),
-        make("tbody", {}, ...stages.map((stage, k) =>
+      return table(
+        NETWORKS.length > 1 ? network.name : "This image",
+        ["", "edges open", "nodes dead", "MACs saved", "of all"],
+        network.stages.map((stage, k) =>
           row(`stage ${k + 1}`, closed[place].stages[k], stage.edges.length, stage.nodes),
-        )),
-        make("tfoot", {}, row("all", closed[place], network.edges, network.nodes)),
+        ),
+        row("all", closed[place], network.edges, network.nodes),
       );
     }),
   );
@@ -444,7 +441,7 @@ function setUp() {
   }
 }
 
-function hear() {
+function listen() {
   $("grid").addEventListener("click", (event) => {
     const sample = event.target.dataset.sample;
     if (sample === undefined) return;
@@ -536,5 +533,5 @@ listUnusual(UNUSUAL, pick);
 showGrid();
 document.body.classList.add("ready");
 show();
-hear();
+listen();
 $("loading").remove();

@@ -14,14 +14,11 @@ SCRIPTS = ("data.js", "samples.js", "pictures.js", "page.js")
 
 
 def page(content: Mapping[str, Any]) -> str:
-    """Returns the page that shows what ``payload`` gives.
+    """Returns the page that shows some content.
 
     Its policy lets the one style and the one script run that are in it, by their
     digests, and nothing be fetched. Names of classes and runs are data: the script
     writes them as text.
-
-    Args:
-        content: What it shows.
     """
     style = _read("page.css")
     script = "\n".join(map(_read, SCRIPTS))

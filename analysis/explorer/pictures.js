@@ -44,7 +44,7 @@ class Picture {
     const words = NETWORKS.length > 1 ? `${network.name} · ${size}` : size;
     this.save = make("button", { type: "button", className: "quiet", textContent: "SVG" });
     this.save.setAttribute("aria-label", `${this.title} of ${network.name} as SVG`);
-    this.told = make("p", { className: "note told" });
+    this.summary = make("p", { className: "note summary" });
     this.figure = make(
       "figure",
       { className: "card stage" },
@@ -55,7 +55,7 @@ class Picture {
         make("span", { className: "note", textContent: words }),
         this.save,
       ),
-      this.told,
+      this.summary,
       make("div", { className: "pair" }, this.arcs, this.matrix),
     );
     new ResizeObserver(() => this.fit()).observe(this.figure);
@@ -137,7 +137,7 @@ class Picture {
       {
         class: size < 14 ? "matrix small" : "matrix",
         role: "listbox",
-        "aria-label": `${this.title} of ${this.network.name}: edges, rows hear columns`,
+        "aria-label": `${this.title} of ${this.network.name}: edges, rows receive from columns`,
       },
       ...this.columns,
       ...this.rows,
@@ -248,7 +248,7 @@ class Picture {
   tell({ path, share }, { opened }) {
     const nodes = [0, ...path.map((edge) => this.stage.edges[edge][1])];
     const chain = nodes.map((node) => this.label(node)).join(" → ");
-    this.told.textContent = path.length
+    this.summary.textContent = path.length
       ? `strongest path ${chain}, ${share < 0.001 ? "under 0.1" : (100 * share).toFixed(1)} % of what all paths carry; ` +
         `${opened} of ${this.stage.edges.length} edges open`
       : "no open path";
@@ -274,10 +274,10 @@ class Picture {
 
   /** Lights up the edge that is pointed at, or has the focus. */
   point(event) {
-    const told = event.target.dataset?.edge;
+    const found = event.target.dataset?.edge;
     this.darken();
-    if (told === undefined) return;
-    const edge = Number(told);
+    if (found === undefined) return;
+    const edge = Number(found);
     const [source, target] = this.stage.edges[edge];
     this.lit = [this.paths[edge], this.cells[edge], this.nodes[source], this.nodes[target]];
     for (const element of this.lit) element.classList.add("lit");
@@ -358,16 +358,14 @@ const STYLED = [
   "font-family", "text-anchor", "dominant-baseline",
 ];
 
-/** Returns a copy of an SVG whose style is in attributes, without what only hears. */
+/** Returns a copy of an SVG whose style is in attributes, without what only takes the pointer. */
 function styled(svg) {
   const copy = svg.cloneNode(true);
   const originals = [svg, ...svg.querySelectorAll("*")];
   [copy, ...copy.querySelectorAll("*")].forEach((element, place) => {
     const style = getComputedStyle(originals[place]);
     for (const name of STYLED) element.setAttribute(name, style.getPropertyValue(name));
-    for (const name of ["class", "style", "tabindex", "data-edge", "role"]) {
-      if (name !== "class") element.removeAttribute(name);
-    }
+    for (const name of ["style", "tabindex", "data-edge", "role"]) element.removeAttribute(name);
   });
   for (const hit of copy.querySelectorAll(".hit, [hidden]")) hit.remove();
   for (const element of [copy, ...copy.querySelectorAll("*")]) element.removeAttribute("class");

@@ -1,12 +1,11 @@
 """Whether the class of a sample can be predicted from its wiring only."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Int
 from scipy import stats
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
@@ -22,11 +21,8 @@ from ddw_graph.training.collection import Collection
 
 NETWORK = "graph network"
 
-Places = Int[np.ndarray, " _"]
 
-
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """How well labels of samples are predicted from their wirings.
 
     Args:
@@ -68,7 +64,7 @@ def predict_classes(
     """Returns how well each sample's class is predicted from its wiring only.
 
     By a graph network, a logistic regression on the weights of the edges, and the most
-    frequent class.
+    frequent class. Each fold has its share of every label.
 
     Args:
         collection: The wirings.
@@ -79,7 +75,7 @@ def predict_classes(
         progress: Called with the number of folds done.
 
     Raises:
-        DataError: If no edge differs between samples, or a class has fewer samples than
+        DataError: If no edge differs between samples, or a label has fewer samples than
             folds.
     """
     rows = collection.rows().astype(np.float64)
@@ -94,52 +90,6 @@ def predict_classes(
     labels = collection.column("label")
     if target == "correct":
         labels = (labels == collection.column("prediction")).astype(np.int64)
-    graphs = collection_graphs(collection)
-    plain = {
-        "logistic regression": make_pipeline(
-            StandardScaler(), LogisticRegression(max_iter=1000)
-        ),
-        "most frequent": DummyClassifier(),
-    }
-    parts = []
-    for fold, (train, test) in enumerate(splits(labels, folds=folds, seed=seed)):
-        # Weights of two edges differ more than one edge's do between samples: each is
-        # also given in the mean and standard deviation of its training samples.
-        scaled = torch.from_numpy(StandardScaler().fit(rows[train]).transform(rows))
-        for graph, column in zip(graphs, scaled.float()[..., None], strict=True):
-            graph.edge_attr = torch.cat([graph.edge_attr[:, :2], column], 1)
-        own = int(np.random.SeedSequence((seed, fold)).generate_state(1)[0])
-        found = network_predictions(
-            graphs, labels, train, test, epochs=epochs, seed=own
-        )
-        part = pd.DataFrame({"fold": fold, "sample": test, "target": labels[test]})
-        part[NETWORK] = found
-        for name, model in plain.items():
-            part[name] = model.fit(rows[train], labels[train]).predict(rows[test])
-        parts.append(part)
-        if progress:
-            progress(fold + 1)
-    about = (
-        f"{target} of {len(rows)} samples with {len(np.unique(labels))} labels, from "
-        f"{edges} edges that differ between samples; {folds} folds"
-    )
-    predictions = pd.concat(parts, ignore_index=True)
-    return Answer(about, predictions, compared(predictions))
-
-
-def splits(labels: Places, *, folds: int, seed: int) -> list[tuple[Places, Places]]:
-    """Returns for each fold the places of training samples and of held-out samples.
-
-    Each fold has its share of every label.
-
-    Raises:
-        DataError: If there is one label only, or one has fewer samples than folds.
-
-    Example:
-        >>> labels = np.array([0, 0, 1, 1])
-        >>> [test.tolist() for _, test in splits(labels, folds=2, seed=0)]
-        [[1, 2], [0, 3]]
-    """
     values, counts = np.unique(labels, return_counts=True)
     if len(values) < 2:
         raise DataError(f"there must be at least two labels, got {len(values)}")
@@ -148,8 +98,36 @@ def splits(labels: Places, *, folds: int, seed: int) -> list[tuple[Places, Place
             "folds must be at least 2 and at most the samples of the rarest label, got "
             f"folds={folds} and {counts.min()} of label {values[counts.argmin()]}"
         )
+    graphs = collection_graphs(collection)
+    regression = LogisticRegression(max_iter=1000)
+    plain = {
+        "logistic regression": make_pipeline(StandardScaler(), regression),
+        "most frequent": DummyClassifier(),
+    }
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    return list(splitter.split(labels, labels))
+    parts = []
+    for fold, (train, test) in enumerate(splitter.split(labels, labels)):
+        # Weights of two edges differ more than one edge's do between samples: each is
+        # also given in the mean and standard deviation of its training samples.
+        scaled = torch.from_numpy(StandardScaler().fit(rows[train]).transform(rows))
+        for graph, column in zip(graphs, scaled.float()[..., None], strict=True):
+            graph.edge_attr = torch.cat([graph.edge_attr[:, :2], column], 1)
+        own = int(np.random.SeedSequence((seed, fold)).generate_state(1)[0])
+        part = pd.DataFrame({"fold": fold, "sample": test, "target": labels[test]})
+        part[NETWORK] = network_predictions(
+            graphs, labels, train, test, epochs=epochs, seed=own
+        )
+        for name, model in plain.items():
+            part[name] = model.fit(rows[train], labels[train]).predict(rows[test])
+        parts.append(part)
+        if progress:
+            progress(fold + 1)
+    about = (
+        f"{target} of {len(rows)} samples with {len(values)} labels, from {edges} "
+        f"edges that differ between samples; {folds} folds"
+    )
+    predictions = pd.concat(parts, ignore_index=True)
+    return Answer(about, predictions, compared(predictions))
 
 
 def compared(predictions: pd.DataFrame) -> pd.DataFrame:

@@ -32,10 +32,10 @@ class GraphNetwork(nn.Module):
     """Predicts a label from the graph of a network's wirings.
 
     Each edge starts as a function of its two nodes and its own features, in either
-    direction. Nodes receive along and against the edges, by a convolution of GINE a
-    layer. Mean, maximum and sum over nodes, and the mean over edges, go to a linear
-    head: edges too, since a mean over nodes would dilute a single weight. Nothing
-    depends on the numbering of nodes.
+    direction. Nodes receive along and against the edges, by two convolutions of GINE.
+    Mean, maximum and sum over nodes, and the mean over edges, go to a linear head:
+    edges too, since a mean over nodes would dilute a single weight. Nothing depends on
+    the numbering of nodes.
 
     Args:
         outputs: Number of classes.
@@ -43,14 +43,6 @@ class GraphNetwork(nn.Module):
 
     Shapes:
         - output: ``(graphs, outputs)``
-
-    Example:
-        >>> from ddw_graph import Stage, analysis, generators
-        >>> stage = Stage(generators.complete(1), 8, 8, edges="learned")
-        >>> _, adjacency = stage(torch.zeros(1, 8, 4, 4), return_adjacency=True)
-        >>> (graph,) = analysis.to_pyg(adjacency, stage)
-        >>> GraphNetwork(3).eval()(graph).shape
-        torch.Size([1, 3])
 
     Source:
         Hu et al. 2020, arXiv:1905.12265 (GINE).

@@ -5,7 +5,6 @@ from copy import copy
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch_geometric.data import Data  # slow to import: seconds
 
@@ -56,8 +55,7 @@ def to_pyg(
         (tensor([[0, 0, 1],
                 [1, 2, 2]]), tensor([7]))
     """
-    collection = collection_of(adjacency, model)
-    return _graphs(collection.stages, collection.rows(), labels)
+    return _graphs(collection_of(adjacency, model), labels)
 
 
 def collection_graphs(collection: Collection) -> list[Data]:
@@ -66,24 +64,22 @@ def collection_graphs(collection: Collection) -> list[Data]:
     Raises:
         DataError: If the samples' labels are not known.
     """
-    return _graphs(collection.stages, collection.rows(), collection.column("label"))
+    return _graphs(collection, collection.column("label"))
 
 
 def _graphs(
-    stages: Sequence[StageEdges],
-    weights: Float[np.ndarray, "samples edges"],
-    labels: Tensor | np.ndarray | Sequence[float] | None,
+    collection: Collection, labels: Tensor | np.ndarray | Sequence[float] | None
 ) -> list[Data]:
     """Returns a graph for each sample: what they share, and each one's weights."""
     y = None if labels is None else torch.as_tensor(labels).cpu()
-    if y is not None and y.shape != (len(weights),):
+    if y is not None and y.shape != (collection.samples,):
         raise DataError(
-            f"labels must be one for each of {len(weights)} samples, got the shape "
-            f"{tuple(y.shape)}"
+            f"labels must be one for each of {collection.samples} samples, got the "
+            f"shape {tuple(y.shape)}"
         )
-    shared = _structure(stages)
+    shared = _structure(collection.stages)
     graphs = []
-    for sample, row in enumerate(torch.from_numpy(weights).float()):
+    for sample, row in enumerate(torch.from_numpy(collection.rows()).float()):
         graph = copy(shared)
         graph.edge_weight = row.clone()
         graph.edge_attr = torch.stack([row, shared.edge_constant.float()], 1)

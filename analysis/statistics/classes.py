@@ -7,15 +7,19 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import entropy
 
-from ddw_graph.analysis.statistics.edges import edge_blocks, edge_rows, weighted_edges
-from ddw_graph.errors import DataError
+from ddw_graph.analysis.statistics.edges import (
+    edge_blocks,
+    edge_rows,
+    moments,
+    weighted_edges,
+)
 from ddw_graph.training.collection import Collection
 
-MOST_LEVELS = 256
-"""Levels of an open edge; more would separate single samples, and fill the memory."""
+LEVELS = 8
+"""Levels of equal width between an edge's least and its largest open weight."""
 
 
-class Moments(NamedTuple):
+class ClassMoments(NamedTuple):
     """Samples of each class, and of each weighted edge in it mean and variance.
 
     The variance is that of the population. Without a sample they are 0.
@@ -26,38 +30,29 @@ class Moments(NamedTuple):
     variance: Float[np.ndarray, "classes edges"]
 
 
-def class_moments(collection: Collection, stage: int) -> Moments:
-    """Returns mean and variance of each weighted edge in each class.
-
-    Args:
-        stage: Which stage, from 0.
-    """
+def class_moments(collection: Collection, stage: int) -> ClassMoments:
+    """Returns mean and variance of each weighted edge of a stage in each class."""
     labels = collection.column("label")
     edges = weighted_edges(collection, stage)
     count = np.bincount(labels, minlength=len(collection.classes))
     mean, variance = np.zeros((2, len(count), len(edges)))
     for part, weights in edge_blocks(collection, stage, edges):
         for label in np.flatnonzero(count):
-            # From the first sample, so that an edge that never changes has no variance.
-            off = weights[labels == label] - weights[0]
-            mean[label, part] = weights[0] + off.mean(0)
-            variance[label, part] = off.var(0)
-    return Moments(count, mean, variance)
+            of_class = weights[labels == label]
+            mean[label, part], variance[label, part] = moments(of_class)
+    return ClassMoments(count, mean, variance)
 
 
-def class_offsets(moments: Moments) -> Float[np.ndarray, "classes edges"]:
+def class_offsets(classes: ClassMoments) -> Float[np.ndarray, "classes edges"]:
     """Returns how the mean of each class differs from the mean of all samples.
 
-    Exactly 0 where the means of all classes are the same. Classes without a sample have
-    0 too.
-
-    Args:
-        moments: Those of ``class_moments``.
+    Exactly 0 where the means of all classes are the same, and for classes without a
+    sample.
     """
-    seen = moments.samples > 0
+    seen = classes.samples > 0
     # From one class's, so that equal means leave no rounding.
-    off = moments.mean - moments.mean[seen][0]
-    offsets: np.ndarray = off - moments.samples @ off / moments.samples.sum()
+    off = classes.mean - classes.mean[seen][0]
+    offsets: np.ndarray = off - classes.samples @ off / classes.samples.sum()
     return np.where(seen[:, None], offsets, 0)
 
 
@@ -70,33 +65,30 @@ def class_table(collection: Collection) -> pd.DataFrame:
     """
     tables = []
     for place in range(len(collection.stages)):
-        moments = class_moments(collection, place)
-        (seen,) = np.nonzero(moments.samples)
+        classes = class_moments(collection, place)
+        (seen,) = np.nonzero(classes.samples)
         edges = weighted_edges(collection, place)
         columns = {
             "class": np.tile(np.array(collection.classes)[seen], len(edges)),
-            "samples": np.tile(moments.samples[seen], len(edges)),
-            "mean": moments.mean[seen].T.ravel(),
-            "std": np.sqrt(moments.variance[seen]).T.ravel(),
+            "samples": np.tile(classes.samples[seen], len(edges)),
+            "mean": classes.mean[seen].T.ravel(),
+            "std": np.sqrt(classes.variance[seen]).T.ravel(),
         }
         repeated = np.repeat(edges, len(seen))
         tables.append(edge_rows(collection, place, repeated, columns))
     return pd.concat(tables, ignore_index=True)
 
 
-def information_table(collection: Collection, *, levels: int = 8) -> pd.DataFrame:
+def information_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each weighted edge: what its weight reveals of the class.
 
     Two measures: the share of its variance that lies between classes, and the mutual
-    information of class and state. An edge's state is closed, or open at one of some
-    levels of equal width between its least and its largest open weight.
+    information of class and state. An edge's state is closed, or open at one of
+    ``LEVELS`` levels.
 
     Estimates are too high where samples are few; the columns of chance are what would
     be found on average if weight and class had nothing to do with each other (of the
     information to first order).
-
-    Args:
-        levels: How many levels; with 1 the states are closed and open.
 
     Returns:
         Columns ``stage``, ``source``, ``target``, ``std`` (over all samples),
@@ -104,22 +96,17 @@ def information_table(collection: Collection, *, levels: int = 8) -> pd.DataFram
         ``share_chance``, ``states`` (that occur), ``entropy`` (of the state),
         ``information`` and ``information_chance``, in bits.
 
-    Raises:
-        DataError: If ``levels`` is less than 1 or more than ``MOST_LEVELS``.
-
     Source:
         Chance: Miller 1955; Roulston 1999.
     """
-    if not 1 <= levels <= MOST_LEVELS:
-        raise DataError(f"levels must be in [1, {MOST_LEVELS}], got {levels}")
     labels, classes = collection.column("label"), len(collection.classes)
     tables = []
     for place in range(len(collection.stages)):
-        moments = class_moments(collection, place)
-        share = moments.samples / collection.samples
-        between = share @ class_offsets(moments) ** 2
-        total = between + share @ moments.variance
-        freedom = np.count_nonzero(moments.samples) - 1
+        found = class_moments(collection, place)
+        share = found.samples / collection.samples
+        between = share @ class_offsets(found) ** 2
+        total = between + share @ found.variance
+        freedom = np.count_nonzero(found.samples) - 1
         columns = {
             "std": np.sqrt(total),
             "class_share": pd.Series(between) / total,
@@ -128,25 +115,23 @@ def information_table(collection: Collection, *, levels: int = 8) -> pd.DataFram
         edges, rows = weighted_edges(collection, place), []
         for _, block in edge_blocks(collection, place, edges):
             for weights in block.T:
-                states = _states(weights, levels) * classes + labels
-                counts = np.bincount(states, minlength=(levels + 1) * classes)
-                rows.append(_information(counts.reshape(levels + 1, classes)))
-        found = pd.DataFrame(columns).join(pd.DataFrame(rows))
-        tables.append(edge_rows(collection, place, edges, found))
+                states = _states(weights) * classes + labels
+                counts = np.bincount(states, minlength=(LEVELS + 1) * classes)
+                rows.append(_information(counts.reshape(LEVELS + 1, classes)))
+        table = pd.DataFrame(columns).join(pd.DataFrame(rows))
+        tables.append(edge_rows(collection, place, edges, table))
     return pd.concat(tables, ignore_index=True)
 
 
-def _states(
-    weights: Float[np.ndarray, " samples"], levels: int
-) -> Int[np.ndarray, " samples"]:
+def _states(weights: Float[np.ndarray, " samples"]) -> Int[np.ndarray, " samples"]:
     """Returns 0 where an edge is closed, elsewhere the level of its weight, from 1."""
     states = np.zeros(len(weights), np.int64)
     is_open = weights != 0
     if is_open.any():
         found = weights[is_open]
-        width = np.ptp(found) / levels or 1.0
+        width = np.ptp(found) / LEVELS or 1.0
         level = ((found - found.min()) / width).astype(np.int64)
-        states[is_open] = 1 + np.minimum(level, levels - 1)
+        states[is_open] = 1 + np.minimum(level, LEVELS - 1)
     return states
 
 

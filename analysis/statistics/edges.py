@@ -13,7 +13,6 @@ from ddw_graph.training.collection import Collection, StageEdges
 BLOCK = 2**20
 """Weights in memory at a time, 8 MB: tables read all samples of a few edges."""
 
-
 GROUPS = {
     "stage": [],
     "source": ["source"],
@@ -33,10 +32,7 @@ def group_keys(by: str) -> list[str]:
 
 
 def check_weighted(collection: Collection, name: str | None = None) -> None:
-    """Checks that a collection has edges that carry weights.
-
-    Args:
-        name: What the message calls it; by default its folder.
+    """Checks that a collection, by default named by its folder, has weighted edges.
 
     Raises:
         DataError: If every edge is constant.
@@ -54,7 +50,7 @@ def edge_rows(
     chosen: Int[np.ndarray, " rows"],
     columns: Mapping[str, Any] | pd.DataFrame,
 ) -> pd.DataFrame:
-    """Returns a row for each chosen edge of a stage: stage, source, target, columns."""
+    """Returns a row for each chosen edge of a stage: its ends, then the columns."""
     source, target = collection.stages[place].edges[chosen].T
     ends = {"stage": place + 1, "source": source, "target": target}
     return pd.DataFrame({**ends, **columns})
@@ -68,11 +64,9 @@ def weighted_edges(collection: Collection, place: int) -> Int[np.ndarray, " weig
 def edge_blocks(
     collection: Collection, place: int, edges: Int[np.ndarray, " edges"]
 ) -> Iterator[tuple[slice, Float[np.ndarray, "samples block"]]]:
-    """Yields the weights of a few edges at a time, in float64, all samples of each.
+    """Yields a part of some edges of a stage and their weights, in float64.
 
-    Args:
-        place: Which stage, from 0.
-        edges: The places of the edges; each slice is a part of these.
+    Few edges at a time, and all samples of each.
     """
     step = max(1, BLOCK // max(1, collection.samples))
     for start in range(0, len(edges), step):
@@ -80,13 +74,21 @@ def edge_blocks(
         yield part, collection.weights(place)[:, edges[part]].astype(np.float64)
 
 
+def moments(values: Float[np.ndarray, "samples ..."]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and variance, of the population, over the first axis.
+
+    What never changes has exactly no variance.
+
+    Example:
+        >>> [each.tolist() for each in moments(np.array([[0.7, 1.0], [0.7, 3.0]]))]
+        [[0.7, 2.0], [0.0, 1.0]]
+    """
+    off = values - values[0]
+    return values[0] + off.mean(0), off.var(0)
+
+
 def edge_table(collection: Collection) -> pd.DataFrame:
     """Returns a row for each edge of each stage: its weight over samples.
-
-    Stages count from 1.
-
-    Args:
-        collection: Weights of samples, from ``open_collection`` or ``collection_of``.
 
     Returns:
         Columns ``stage``, ``source``, ``target``, ``constant``, ``mean``, ``std`` (of
@@ -100,12 +102,11 @@ def edge_table(collection: Collection) -> pd.DataFrame:
     for place, stage in enumerate(collection.stages):
         edges = np.arange(len(stage.edges))
         for part, weights in edge_blocks(collection, place, edges):
-            # From the first sample, so that an edge that never changes has no variance.
-            off = weights - weights[0]
+            mean, variance = moments(weights)
             columns = {
                 "constant": stage.constant[part],
-                "mean": weights[0] + off.mean(0),
-                "std": off.std(0),
+                "mean": mean,
+                "std": np.sqrt(variance),
                 "min": weights.min(0),
                 "max": weights.max(0),
                 "open": (weights != 0).mean(0),
@@ -152,28 +153,8 @@ def edge_matrix(
     """Returns values of a stage's weighted edges as a matrix: rows are targets.
 
     Entries without an edge, and constant edges, are NaN.
-
-    Args:
-        stage: The stage.
-        values: A number for each weighted edge.
     """
     matrix = np.full((stage.nodes, stage.nodes), np.nan)
     source, target = stage.edges[~stage.constant].T
     matrix[target, source] = values
     return matrix
-
-
-def weight_histogram(
-    collection: Collection, stage: int, bins: Float[np.ndarray, " bounds"]
-) -> Float[np.ndarray, " bins"]:
-    """Returns the share of all weights of a stage's weighted edges in each bin.
-
-    Args:
-        stage: Which stage, from 0.
-        bins: Bounds of the bins, ascending; weights outside them are not counted.
-    """
-    edges = weighted_edges(collection, stage)
-    counts = np.zeros(len(bins) - 1)
-    for _, weights in edge_blocks(collection, stage, edges):
-        counts += np.histogram(weights, bins)[0]
-    return counts / max(len(edges) * collection.samples, 1)

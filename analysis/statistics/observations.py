@@ -21,7 +21,7 @@ class Observation(NamedTuple):
 
     Args:
         claim: The paper's, in a sentence.
-        column: The column of the table of edges that differs.
+        column: The column of ``edge_table`` that differs.
         along: ``node``: front and rear nodes. ``stage``: the first and the last stage.
         sign: 1 where the rear or the last is larger, -1 where it is smaller.
     """
@@ -82,7 +82,21 @@ def observations(
     """
     if not smallest > 0:
         raise DataError(f"smallest must be above 0, got {smallest}")
-    _check_same(trained, untrained)
+    wirings, others = (
+        [stage.edges.tolist() for stage in each.stages] for each in (trained, untrained)
+    )
+    if wirings != others:
+        raise DataError(
+            "the untrained network must have the wirings of the trained one"
+        )
+    labels, others = (
+        each.columns.get("label", np.empty(0)).tolist() for each in (trained, untrained)
+    )
+    if trained.samples != untrained.samples or labels != others:
+        raise DataError(
+            f"both networks must be given the same samples, got {trained.samples} and "
+            f"{untrained.samples}, or others"
+        )
     check_weighted(trained)
     tables = [edge_table(each) for each in (trained, untrained)]
     edges, before = (table[~table["constant"]] for table in tables)
@@ -96,17 +110,10 @@ def observations(
         elif high < -smallest <= untrained_effect:
             holds = ANSWERS[1]
         rows.append(
-            {
-                "observation": name,
-                "claim": each.claim,
-                "holds": holds,
-                "relative": relative,
-                "low": low,
-                "high": high,
-                "untrained": untrained_effect,
-            }
+            (name, each.claim, holds, relative, low, high, untrained_effect),
         )
-    return pd.DataFrame(rows)
+    columns = "observation claim holds relative low high untrained".split()
+    return pd.DataFrame(rows, columns=columns)
 
 
 def observation_summary(tables: pd.DataFrame) -> pd.DataFrame:
@@ -123,26 +130,6 @@ def observation_summary(tables: pd.DataFrame) -> pd.DataFrame:
     groups = tables.assign(**answers).groupby(["observation", "claim"], sort=False)
     effects = groups["relative"].agg(relative="mean", relative_std="std")
     return groups[list(ANSWERS)].sum().join(effects).reset_index()
-
-
-def _check_same(trained: Collection, untrained: Collection) -> None:
-    """Checks that two collections are of the same wirings and samples."""
-    one, other = (
-        (
-            [stage.edges.tolist() for stage in each.stages],
-            each.columns.get("label", np.empty(0)),
-        )
-        for each in (trained, untrained)
-    )
-    if one[0] != other[0]:
-        raise DataError(
-            "the untrained network must have the wirings of the trained one"
-        )
-    if trained.samples != untrained.samples or not np.array_equal(one[1], other[1]):
-        raise DataError(
-            f"both networks must be given the same samples, got {trained.samples} and "
-            f"{untrained.samples}, or others"
-        )
 
 
 def _effect(

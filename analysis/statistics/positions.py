@@ -1,27 +1,19 @@
 """Weights by position: of edges or groups of edges, at positions and at tokens."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from ddw_graph.analysis.statistics.edges import (
     check_weighted,
     edge_rows,
     group_keys,
+    moments,
     weighted_edges,
 )
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
-
-
-class Moments(NamedTuple):
-    """Mean and variance of an edge's weights at each place."""
-
-    mean: Float[np.ndarray, " places"]
-    variance: Float[np.ndarray, " places"]
 
 
 def position_table(collection: Collection, *, by: str = "stage") -> pd.DataFrame:
@@ -41,10 +33,8 @@ def position_table(collection: Collection, *, by: str = "stage") -> pd.DataFrame
         DataError: If the collection has no weights by position, or none differs.
     """
 
-    def moments(weights: Float[np.ndarray, "samples places"]) -> Moments:
-        # From the first sample, so that what never changes has no variance.
-        off = weights - weights[0]
-        return Moments(weights[0] + off.mean(0), off.var(0))
+    def by_position(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return moments(np.concatenate(weights))
 
     tables = []
     for place in range(len(collection.stages)):
@@ -53,7 +43,7 @@ def position_table(collection: Collection, *, by: str = "stage") -> pd.DataFrame
             indices = np.indices(sizes).reshape(len(sizes), -1)
             axes = ["position"] if len(sizes) == 1 else ["height", "width"]
             columns = dict(zip(axes, indices, strict=True))
-            tables.append(_table(collection, place, by, moments, columns))
+            tables.append(_groups(collection, place, by, columns, by_position))
     if not tables:
         raise DataError(
             "this needs weights that differ by position, such as those of "
@@ -73,7 +63,7 @@ def token_table(
     Args:
         collection: A collection of tokens with weights by position; constant edges are
             left out.
-        by: Which edges are one group; see ``position_table``.
+        by: Which edges are one group, a name of ``GROUPS``.
         count: How many tokens, the most frequent ones in the kept samples.
 
     Returns:
@@ -87,28 +77,20 @@ def token_table(
     """
     if count < 1:
         raise DataError(f"the number of tokens must be at least 1, got {count}")
-    tokens = collection.by_position.tokens
+    kept = collection.by_position
+    tokens = kept.tokens
     each, number = np.unique(tokens, return_counts=True)
-    common = each[np.argsort(-number, kind="stable")[:count]]
-    # Each position's place among the common tokens, and one behind them for the others.
-    order = np.argsort(common)
-    found = np.searchsorted(common[order], tokens.ravel()).clip(max=len(common) - 1)
-    nth = np.where(common[order][found] == tokens.ravel(), order[found], len(common))
-    columns = {"token": common}
-    if collection.by_position.vocabulary:
-        words = np.array(collection.by_position.vocabulary, dtype=object)
-        columns["text"] = words[common]
-    size = np.bincount(nth, minlength=len(common) + 1)[:-1]
-    columns["count"] = size
+    order = np.argsort(-number, kind="stable")[:count]
+    columns = {"token": each[order]}
+    if kept.vocabulary:
+        columns["text"] = np.array(kept.vocabulary, dtype=object)[each[order]]
+    columns["count"] = number[order]
 
-    def sums(values: Float[np.ndarray, " positions"]) -> Float[np.ndarray, " tokens"]:
-        return np.bincount(nth, values, len(common) + 1)[:-1]
-
-    def moments(weights: Float[np.ndarray, "samples places"]) -> Moments:
-        off = np.broadcast_to(weights, tokens.shape).ravel() - weights[0, 0]
-        mean = sums(off) / size
-        rest = off - np.append(mean, 0)[nth]
-        return Moments(weights[0, 0] + mean, sums(rest**2) / size)
+    def by_token(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        at_each = np.broadcast_to(weights, (len(weights), *tokens.shape))
+        of_each = [at_each[:, tokens == t].reshape(-1, 1) for t in columns["token"]]
+        mean, variance = np.concatenate(list(map(moments, of_each)), 1)
+        return mean, variance
 
     check_weighted(collection)
     tables = []
@@ -121,42 +103,33 @@ def token_table(
                 f"stage {place + 1} must have the positions of its {tokens.shape[1]} "
                 f"tokens, got {sizes}"
             )
-        tables.append(_table(collection, place, by, moments, columns))
+        tables.append(_groups(collection, place, by, columns, by_token))
     return pd.concat(tables, ignore_index=True)
 
 
-def _table(
+def _groups(
     collection: Collection,
     place: int,
     by: str,
-    moments: Callable[[np.ndarray], Moments],
     columns: dict[str, np.ndarray],
+    moments_of: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
 ) -> pd.DataFrame:
-    """Returns a stage's rows: each group of edges at each of some places.
+    """Returns a row for each group of a stage's edges at each position or token.
 
     Args:
-        place: Which stage, from 0.
-        by: Which edges are one group.
-        moments: Returns mean and variance at each place of an edge's weights,
-            ``(samples, positions)``.
-        columns: What names the places.
+        columns: What names the positions or tokens.
+        moments_of: Returns mean and variance at each of them of a group's weights,
+            ``(edges, samples, positions)``.
     """
     edges, full = weighted_edges(collection, place), collection.positions(place)
     ends = edge_rows(collection, place, edges, {})
     ends["distance"] = ends["target"] - ends["source"]
     tables, keys = [], group_keys(by)
     for key, group in ends.groupby(keys).indices.items():
-        found = [
-            moments(full[:, edge].astype(np.float64).reshape(len(full), -1))
-            for edge in edges[group]
-        ]
-        mean = np.stack([each.mean for each in found])
-        # The variance over samples and edges: within edges, and between their means.
-        off = mean - mean[0]
-        variance = np.mean([each.variance for each in found], 0) + off.var(0)
+        weights = full[:, edges[group]].astype(np.float64)
+        weights = weights.reshape(*weights.shape[:2], -1).swapaxes(0, 1)
+        mean, variance = moments_of(weights)
         names = dict(zip(keys, key if isinstance(key, tuple) else (key,), strict=True))
-        numbers = {"mean": mean[0] + off.mean(0), "std": np.sqrt(variance)}
-        tables.append(
-            pd.DataFrame({**names, **columns, "edges": len(group), **numbers})
-        )
+        numbers = {"edges": len(group), "mean": mean, "std": np.sqrt(variance)}
+        tables.append(pd.DataFrame({**names, **columns, **numbers}))
     return pd.concat(tables, ignore_index=True)

@@ -45,9 +45,9 @@ def unusualness(collection: Collection) -> Float[np.ndarray, " samples"]:
     total, edges = np.zeros(collection.samples), 0
     labels = collection.column("label")
     for place in range(len(collection.stages)):
-        moments = class_moments(collection, place)
-        share = moments.samples / collection.samples
-        mean, std = moments.mean, np.sqrt(share @ moments.variance)
+        classes = class_moments(collection, place)
+        share = classes.samples / collection.samples
+        mean, std = classes.mean, np.sqrt(share @ classes.variance)
         varies = std > RESOLUTION * np.abs(share @ mean)
         edges += int(varies.sum())
         mean, std = mean[:, varies], std[varies]

@@ -13,12 +13,7 @@ from torch.utils.data import TensorDataset
 
 from ddw_graph import create_model
 from ddw_graph.analysis.collect import collect
-from ddw_graph.analysis.statistics.edges import (
-    edge_matrix,
-    edge_table,
-    weight_histogram,
-    weight_table,
-)
+from ddw_graph.analysis.statistics.edges import edge_table
 from ddw_graph.analysis.statistics.samples import sample_table
 from ddw_graph.errors import DataError
 from ddw_graph.nn.cost import cost
@@ -42,9 +37,13 @@ def some_images(count: int = 23) -> TensorDataset:
 
 
 def some_model(
-    edges: str = "dynamic:router_std=1,bias=0", wiring: str = "complete", n: int = 4
+    edges: str = "dynamic:router_std=1,bias=0",
+    wiring: str = "complete",
+    n: int = 4,
+    *,
+    seed: int = 0,
 ) -> Network:
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     return create_model(
         "randwire_tiny",
         wiring=wiring,
@@ -112,24 +111,6 @@ def test_the_table_of_edges_is_numpys(samples: int, shift: float) -> None:
     np.testing.assert_array_equal(table["min"], exact.min(0))
     np.testing.assert_array_equal(table["max"], exact.max(0))
     np.testing.assert_allclose(table["open"], (exact > 0).mean(0))
-
-
-def test_constant_edges_are_left_out() -> None:
-    weights = np.array([[1.0, 0.25, 0.0], [1.0, 0.75, 0.5]])
-    collection = stored(weights, [True, False, False])
-    table = edge_table(collection)
-    stages = weight_table(collection)
-    assert stages["edges"].tolist() == [2]
-    assert stages["mean"].tolist() == [0.375]
-    assert stages["std"].tolist() == [0.25]
-    assert stages["std_edges"].tolist() == [0.125]
-    assert stages["open"].tolist() == [0.75]
-    matrix = edge_matrix(collection.stages[0], table["mean"][1:].to_numpy())
-    expected = np.full((3, 3), np.nan)
-    expected[2, :2] = 0.5, 0.25
-    np.testing.assert_array_equal(matrix, expected)
-    share = weight_histogram(collection, 0, np.array([0, 0.4, 0.6, 1.0]))
-    assert share.tolist() == [0.5, 0.25, 0.25]
 
 
 def test_nothing_is_replaced_unasked_and_nothing_else_goes(tmp_path: Path) -> None:

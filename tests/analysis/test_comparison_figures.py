@@ -1,10 +1,14 @@
-"""The picture of graphs shows each run, and each entry's mean over its seeds."""
+"""Pictures of experiments show each run, and each entry's mean over its seeds."""
 
 from typing import Any
 
 import numpy as np
 
-from ddw_graph.analysis.comparison_figures import budget_figure, graph_figure
+from ddw_graph.analysis.comparison_figures import (
+    accuracy_figure,
+    budget_figure,
+    graph_figure,
+)
 
 
 def row(
@@ -14,43 +18,55 @@ def row(
     return {**known, "test_accuracy": accuracy, **graph}
 
 
-def looks(biases: int) -> set[tuple[str, str]]:
-    """Returns the markers of settings that differ in their bias, with their names."""
+def test_the_comparison_shows_means_and_intervals() -> None:
     rows = [
-        row("ws", 0, 0.8, clustering=0.2, average_path_length=2.0)
-        | {"entry": bias, "edges": f"dynamic:bias={bias}"}
-        for bias in range(biases)
+        row(entry, seed, 0.8 + 0.01 * seed + plus)
+        for entry, plus in (("a", 0), ("b", 0.05))
+        for seed in (0, 1)
     ]
-    lines = graph_figure(rows).axes[0].lines[1::2]
-    assert len(lines) == biases
-    return {(str(line.get_marker()), str(line.get_label())) for line in lines}
+    ends = {"difference_low": 4.0, "difference_high": 6.0}
+    summary = [
+        {"entry": "a", "accuracy": 80.5, "difference": None, "difference_low": None},
+        {"entry": "b", "accuracy": 85.5, "difference": 5.0, **ends},
+    ]
+    left, right = accuracy_figure(rows, summary).axes
+    shown = [np.asarray(line.get_xdata(), np.float64).tolist() for line in left.lines]
+    np.testing.assert_allclose(np.concatenate(shown), [80, 81, 80.5, 85, 86, 85.5])
+    np.testing.assert_allclose(np.asarray(right.lines[-1].get_xdata()), [4, 6])
 
 
-def test_budgets_of_a_wiring_are_joined() -> None:
+def test_budgets_of_a_wiring_are_joined_over_time_and_over_macs() -> None:
+    points = [  # entry, wiring, budget, ms, expected MACs, accuracy
+        ("a 1", "a", 1.0, 0.4, 4e6, 86.0),
+        ("a 0.5", "a", 0.5, 0.3, 2e6, 85.0),
+        ("b", "b", None, 0.2, None, 80.0),
+    ]
     rows = [
-        row("complete", 0, 0.8) | {"entry": f"budget={b}", "budget": b}
-        for b in (0.5, 1.0)
+        {"entry": entry, "wiring": wiring, "edges": "dynamic", "budget": budget}
+        for entry, wiring, budget, *_ in points
     ]
-    table = [
-        {
-            **{"entry": f"budget={b}", "budget": b, "accuracy": 80.0 * b},
-            **{"accuracy_std": None, "expected_macs": 1e6 * b, "total_macs": 1e6},
-        }
-        for b in (0.5, 1.0)
+    names = "entry inference_ms expected_macs accuracy".split()
+    summary = [
+        dict(zip(names, (entry, *numbers), strict=True))
+        | {"total_macs": 4e6, "accuracy_std": None}
+        for entry, _, _, *numbers in points
     ]
-    for more in ({}, {"inference_ms": 2.0}):
-        left, right = budget_figure(rows, [one | more for one in table]).axes
-        (line,) = right.containers
-        np.testing.assert_allclose(line[0].get_xydata(), [(0.5, 40), (1.0, 80)])
-        assert [text.get_text() for text in right.texts] == ["50.0%", "100.0%"]
+    time, macs = budget_figure(rows, summary).axes
+    drawn = [
+        [np.column_stack(line.get_data()).tolist() for line in ax.lines]
+        for ax in (time, macs)
+    ]
+    assert drawn[0] == [[[0.3, 85.0], [0.4, 86.0]], [[0.2, 80.0]]]
+    assert drawn[1] == [[[2.0, 85.0], [4.0, 86.0]], []]
+    assert [text.get_text() for text in time.texts] == ["budget 0.5", "budget 1", ""]
+    assert [text.get_text() for text in macs.texts] == ["50.0%", "100.0%"]
+    for each in summary:  # a report whose times were not measured
+        del each["inference_ms"]
+    untimed, macs = budget_figure(rows, summary).axes
+    assert not untimed.texts and len(macs.texts) == 2
 
 
-def test_edges_of_one_kind_have_markers_while_there_are_enough() -> None:
-    assert looks(2) == {("o", "ws dynamic:bias=0"), ("s", "ws dynamic:bias=1")}
-    assert looks(20) == {("o", "ws dynamic")}
-
-
-def test_the_picture_has_each_run_and_the_mean_of_each_setting() -> None:
+def test_graphs_have_each_run_and_the_mean_of_each_entry() -> None:
     rows = [
         row("ws:k=4,p=0.5", 0, 0.8, clustering=0.2, average_path_length=2.0),
         row("ws:k=4,p=0.5", 1, 0.9, clustering=0.4, average_path_length=3.0),
@@ -65,7 +81,19 @@ def test_the_picture_has_each_run_and_the_mean_of_each_setting() -> None:
     np.testing.assert_allclose(np.asarray(right.lines[1].get_xydata()), [(2.5, 85)])
     assert len(right.lines) == 2
     (legend,) = left.figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == [
-        "ws learned",
-        "complete learned",
-    ]
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts == ["ws learned", "complete learned"]
+
+
+def test_edges_of_one_kind_have_markers_while_there_are_enough() -> None:
+    def looks(biases: int) -> set[tuple[str, str]]:
+        rows = [
+            row("ws", 0, 0.8, clustering=0.2, average_path_length=2.0)
+            | {"entry": bias, "edges": f"dynamic:bias={bias}"}
+            for bias in range(biases)
+        ]
+        lines = graph_figure(rows).axes[0].lines[1::2]
+        return {(str(line.get_marker()), str(line.get_label())) for line in lines}
+
+    assert looks(2) == {("o", "ws dynamic:bias=0"), ("s", "ws dynamic:bias=1")}
+    assert looks(20) == {("o", "ws dynamic")}

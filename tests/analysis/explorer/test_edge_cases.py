@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from ddw_graph.analysis.explorer.explore import encoded
 from ddw_graph.analysis.explorer.page import page as page_of
-from ddw_graph.analysis.explorer.payload import encoded
 from tests.analysis.explorer.browser import complaints
 from tests.analysis.explorer.pages import CLOSING, data_of, small_page, stage_of
 from tests.analysis.explorer.shown import Shown
@@ -39,9 +39,7 @@ def walk(shown: Shown) -> None:
     "edges",
     [
         "dynamic:router_std=1,bias=0,gate=none",
-        "dynamic:router_std=1,bias=0,gate=eq5,threshold=0.5",
         "dynamic:router_std=1,bias=0,gate=hard,threshold=0.5",
-        "dynamic:router_std=1,bias=0,gate=psi",
     ],
 )
 def test_every_gate_has_a_page(edges: str, browser: Browser, tmp_path: Path) -> None:

@@ -12,12 +12,15 @@ from torch.utils.data import Subset
 
 from ddw_graph.analysis.collect import collect
 from ddw_graph.analysis.explorer.demo import ACCURACY, MODEL, demo_network
-from ddw_graph.analysis.explorer.explore import explorer_page
-from ddw_graph.analysis.explorer.payload import encoded, network, payload
+from ddw_graph.analysis.explorer.explore import (
+    encoded,
+    explorer_page,
+    network_content,
+)
 from ddw_graph.analysis.explorer.thumbnails import Thumbnails
 from ddw_graph.analysis.statistics.samples import unusualness
 from ddw_graph.errors import DataError
-from ddw_graph.training.collection import COLUMNS, Collection
+from ddw_graph.training.collection import COLUMNS
 from ddw_graph.training.data import load_data
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.subsets import labels_of, spread_over_classes
@@ -34,40 +37,34 @@ from tests.analysis.test_collect import some_model, stored
 from tests.training.small import small_data
 
 
-def chosen_numbers(samples: int) -> list[int]:
-    labels = labels_of(small_data(test=30).test)
-    assert labels is not None
-    numbers: list[int] = spread_over_classes(labels, samples).tolist()
-    return numbers
-
-
-def small_collection(samples: int = 24) -> tuple[Collection, Thumbnails]:
-    images, thumbnails = small_data(test=30).test_inputs(), Thumbnails()
-    chosen = Subset(images, chosen_numbers(samples))
-    collection = collect(
-        some_model(CLOSING), chosen, classes=HOSTILE, seen=thumbnails.add
-    )
-    return collection, thumbnails
+def sheet_of(thumbnails: Thumbnails) -> tuple[Image.Image, int]:
+    """Returns the sheet, and how many thumbnails are in a row."""
+    found = thumbnails.sheet()
+    png = base64.b64decode(found["sheet"].removeprefix("data:image/png;base64,"))
+    return Image.open(io.BytesIO(png)), found["columns"]
 
 
 def test_the_page_holds_what_was_collected() -> None:
-    page = data_of(small_page())
-    collection, _ = small_collection()
-    assert page["classes"] == list(HOSTILE)
-    assert page["numbers"] == chosen_numbers(24)
-    (told,) = page["networks"]
-    assert told["otherMacs"] == collection.other_macs
+    page, images = data_of(small_page()), small_data(test=30)
+    labels = labels_of(images.test)
+    assert labels is not None
+    numbers: list[int] = spread_over_classes(labels, 24).tolist()
+    chosen = Subset(images.test_inputs(), numbers)
+    collection = collect(some_model(CLOSING), chosen, classes=HOSTILE)
+    assert page["classes"] == list(HOSTILE) and page["numbers"] == numbers
+    (known,) = page["networks"]
+    assert known["otherMacs"] == collection.other_macs
     assert page["labels"] == collection.column("label").tolist()
-    assert told["predictions"] == collection.column("prediction").tolist()
+    assert known["predictions"] == collection.column("prediction").tolist()
     losses = collection.column("loss")
-    np.testing.assert_allclose(decoded(told["losses"]), losses, rtol=1e-6)
+    np.testing.assert_allclose(decoded(known["losses"]), losses, rtol=1e-6)
     for place, kept in enumerate(collection.stages):
-        stage, weights = stage_of(told["stages"][place], 24)
+        stage, weights = stage_of(known["stages"][place], 24)
         np.testing.assert_array_equal(weights, collection.weights(place))
         for name in ("nodes", "edges", "constant", "node_macs", "edge_macs"):
             np.testing.assert_array_equal(getattr(stage, name), getattr(kept, name))
     expected = unusualness(collection)
-    np.testing.assert_allclose(decoded(told["unusualness"]), expected, rtol=1e-6)
+    np.testing.assert_allclose(decoded(known["unusualness"]), expected, rtol=1e-6)
 
 
 def test_numbers_survive_the_way_to_the_page_bit_by_bit() -> None:
@@ -96,15 +93,8 @@ def test_nothing_in_the_page_ends_its_element_or_is_fetched() -> None:
     for rule, text in (("script-src", "script"), ("style-src", "style")):
         digest = hashlib.sha256(reader.texts[text].encode()).digest()
         assert rules[rule] == f"'sha256-{base64.b64encode(digest).decode()}'"
-    for text in (
-        "http:",
-        "innerHTML",
-        "outerHTML",
-        "insertAdjacent",
-        "eval(",
-        "fetch(",
-    ):
-        script = reader.texts["script"].replace("http://www.w3.org/2000/svg", "")
+    script = reader.texts["script"].replace("http://www.w3.org/2000/svg", "")
+    for text in "http: innerHTML outerHTML insertAdjacent eval( fetch(".split():
         assert text not in script
 
 
@@ -116,37 +106,31 @@ def test_thumbnails_stand_in_order_and_are_what_they_were() -> None:
     thumbnails = Thumbnails()
     thumbnails.add(given[:5])
     thumbnails.add(given[5:])
-    png, size, columns = thumbnails.sheet()
-    assert (size, columns) == (6, 3)
-    sheet = np.array(Image.open(io.BytesIO(png)))
-    assert sheet.shape == (18, 18, 3)
+    sheet, columns = sheet_of(thumbnails)
+    array = np.array(sheet)
+    assert columns == 3 and array.shape == (18, 18, 3)
     for place, image in enumerate(pixels):
         row, column = divmod(place, columns)
-        found = sheet[6 * row : 6 * row + 6, 6 * column : 6 * column + 6]
+        found = array[6 * row : 6 * row + 6, 6 * column : 6 * column + 6]
         # Kept in half precision, which is near to a shade.
         difference = found.astype(int) - image.permute(1, 2, 0).numpy()
         assert np.abs(difference).max() <= 1
-    assert not sheet[12:, 6:].any()
+    assert not array[12:, 6:].any()
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "L"), (3, "RGB")])
 def test_thumbnails_are_at_most_48_pixels_and_grey_where_images_are(
     channels: int, mode: str
 ) -> None:
-    thumbnails = Thumbnails()
+    thumbnails, shade = Thumbnails(), Thumbnails()
     thumbnails.add(torch.rand(3, channels, 96, 96))
-    png, size, columns = thumbnails.sheet()
-    sheet = Image.open(io.BytesIO(png))
-    assert (size, columns, sheet.size, sheet.mode) == (48, 2, (96, 96), mode)
+    sheet, columns = sheet_of(thumbnails)
+    assert (columns, sheet.size, sheet.mode) == (2, (96, 96), mode)
+    shade.add(torch.full((1, channels, 4, 4), 3.0))  # of one shade
+    assert not np.array(sheet_of(shade)[0]).any()
 
 
-def test_images_of_one_shade_are_no_error() -> None:
-    thumbnails = Thumbnails()
-    thumbnails.add(torch.full((1, 1, 4, 4), 3.0))
-    assert not np.array(Image.open(io.BytesIO(thumbnails.sheet()[0]))).any()
-
-
-def test_says_what_cannot_be_explored() -> None:
+def test_what_cannot_be_explored_is_an_error() -> None:
     with pytest.raises(DataError, match="are constant"):
         small_page(some_model("fixed"))
     with pytest.raises(DataError, match=r"at most 2 networks, got 3"):
@@ -155,15 +139,8 @@ def test_says_what_cannot_be_explored() -> None:
         small_page(samples=0)
     weights = np.array([[0.5, np.nan, 0.5]])
     known = dict.fromkeys(COLUMNS, np.zeros(1, dtype=int))
-    bad = stored(weights, [False] * 3, **known)
     with pytest.raises(DataError, match="finite, some of stage 1 of bad are not"):
-        network("bad", bad)
-    collection, thumbnails = small_collection()
-    other, _ = small_collection(samples=12)
-    with pytest.raises(DataError, match="same images, b was given others"):
-        payload({"a": collection, "b": other}, thumbnails, about="", numbers=range(24))
-    with pytest.raises(DataError, match="needs a number and a thumbnail, got 3 and 24"):
-        payload({"a": collection}, thumbnails, about="", numbers=range(3))
+        network_content("bad", stored(weights, [False] * 3, **known))
 
 
 @pytest.mark.usefixtures("all_images")
@@ -173,12 +150,6 @@ def test_the_demo_is_a_small_file_that_is_as_right_as_it_says() -> None:
     found = evaluate(demo_network(), data.test_inputs())
     # Machines round differently, which may move a few of 2,000 images.
     assert found.accuracy == pytest.approx(ACCURACY, abs=0.003)
-
-
-@pytest.mark.usefixtures("all_images")
-def test_the_demos_wirings_differ_between_images() -> None:
-    data = load_data()
     images = Subset(data.test_inputs(), range(200))
-    collection = collect(demo_network(), images, classes=data.classes)
-    last = np.asarray(collection.weights(len(collection.stages) - 1))
-    assert len(np.unique(last > 0, axis=0)) > 5
+    last = collect(demo_network(), images, classes=data.classes).arrays[-1]
+    assert len(np.unique(last > 0, axis=0)) > 5  # wirings differ between images

@@ -28,7 +28,7 @@ def test_the_strongest_path_is_that_of_the_statistics(
     lengths = set()
     for sample in (0, 9, 20):
         shown.open(f"#image={shown.data['numbers'][sample]}&tau={tau}")
-        told = iter(shown.each(".told", "e.textContent"))
+        lines = iter(shown.each(".summary", "e.textContent"))
         for k in range(3):
             for place, network in enumerate(shown.data["networks"]):
                 stage, weights = stage_of(network["stages"][k], SAMPLES)
@@ -38,7 +38,7 @@ def test_the_strongest_path_is_that_of_the_statistics(
                 nodes = [int(node) for node in path["dominant"].split("-")]
                 lengths.add(len(nodes))
                 chain = " → ".join(named(nodes, stage.nodes - 1))
-                assert next(told) == (
+                assert next(lines) == (
                     f"strongest path {chain}, {100 * path['share']:.1f} % of what all "
                     f"paths carry; {left.sum()} of {len(stage.edges)} edges open"
                 )
@@ -121,56 +121,3 @@ def test_an_edge_in_the_list_leads_to_its_cell(page: Shown) -> None:
     stage, edge = name.split(": ")
     assert page.text("#tip strong") == f"Stage {stage}: {edge}"
     assert page.script("return document.activeElement.matches('.cell.lit')")
-
-
-def test_a_closed_edge_keeps_the_colour_of_its_difference(page: Shown) -> None:
-    """An edge that is closed here and open elsewhere is what differs most."""
-    labels = np.array(page.data["labels"])
-    stage, weights = stage_of(page.data["networks"][0]["stages"][0], SAMPLES)
-    closed = weights == 0
-    off = class_means(weights, labels, 3)[labels]
-    sample, edge = np.argwhere(closed & (off > 0.05))[0]
-    page.open(f"#image={page.data['numbers'][sample]}&view=class")
-    style = (
-        "const style = getComputedStyle(PICTURES[0][0].paths[arguments[0]]);"
-        "const probe = document.body.appendChild(document.createElement('i'));"
-        "probe.style.color = 'var(--less)';"
-        "const less = getComputedStyle(probe).color; probe.remove();"
-        "return [style.stroke === less, style.strokeDasharray]"
-    )
-    assert page.script(style, int(edge)) == [True, "4px, 3px"]
-    page.open(f"#image={page.data['numbers'][sample]}")
-    assert page.script(style, int(edge)) == [False, "2px, 4px"]
-
-
-def test_shades_and_widths_are_shares_of_the_scale(page: Shown) -> None:
-    labels, sample = np.array(page.data["labels"]), 7
-    stages = [stage_of(s, SAMPLES) for s in page.data["networks"][0]["stages"]]
-    for view in ("weights", "class"):
-        page.open(f"#image={page.data['numbers'][sample]}&view={view}")
-        shown = []
-        for _, weights in stages:
-            exact = weights.astype(np.float64)
-            base = class_means(weights, labels, 3)[labels[sample]]
-            shown.append(exact[sample] - (base if view == "class" else 0))
-        largest = max(np.abs(each).max() for each in shown)
-        if view == "weights":
-            largest = max(weights.max() for _, weights in stages)
-        for k, values in enumerate(shown):
-            cells = page.script(
-                "return PICTURES[0][arguments[0]].cells.map((cell) =>"
-                "  [Number(cell.style.fillOpacity), cell.classList[1]])",
-                k,
-            )
-            found = [opacity for opacity, _ in cells]
-            np.testing.assert_allclose(found, np.abs(values) / largest, atol=1e-5)
-            kinds = [kind for _, kind in cells]
-            if view == "weights":
-                assert set(kinds) == {"weight"}
-            else:
-                assert kinds == ["less" if v < 0 else "more" for v in values]
-        ends = page.each(
-            ".matrix", "e.querySelector('.axis.row:last-child').textContent"
-        )
-        meaning = {"weights": "weight", "class": "difference from class mean"}
-        assert ends == [meaning[view]] * 3

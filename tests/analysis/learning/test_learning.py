@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from ddw_graph.analysis.learning import classes
@@ -19,7 +17,6 @@ from ddw_graph.analysis.learning.classes import (
     compared,
     fold_interval,
     predict_classes,
-    splits,
 )
 from ddw_graph.analysis.learning.graph_network import network_predictions
 from ddw_graph.analysis.learning.graphs import collection_graphs
@@ -51,16 +48,6 @@ def test_shuffled_labels_are_predicted_by_chance_only(tmp_path: Path) -> None:
     assert row_of(answer, "most frequent")["verdict"] != "better"
 
 
-def test_whether_a_prediction_is_right_is_a_target(tmp_path: Path) -> None:
-    collection = one_edge_decides(tmp_path / "a", 60)
-    answer = predict_classes(collection, target="correct", epochs=1, folds=2)
-    right = collection.column("label") == collection.column("prediction")
-    found = answer.predictions.set_index("sample")["target"].sort_index()
-    assert found.tolist() == right.tolist()
-    most = row_of(answer, "most frequent")
-    assert most["accuracy"] == pytest.approx(100 * right.mean())
-
-
 def test_what_is_held_out_is_never_learned_from(tmp_path: Path) -> None:
     """Neither labels nor wirings of held-out samples change what is predicted."""
     graphs = collection_graphs(one_edge_decides(tmp_path / "a", 24))
@@ -84,38 +71,32 @@ def test_what_is_held_out_is_never_learned_from(tmp_path: Path) -> None:
     assert predicted() != before
 
 
-def test_scales_are_those_of_training_samples(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("target", ["class", "correct"])
+def test_each_sample_is_held_out_once_and_scales_are_of_training_samples(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
+    seeds, done = set(), []
 
     def spy(graphs: Any, y: Any, train: Any, test: Any, **options: Any) -> Any:
         scaled = torch.stack([graphs[place].edge_attr[:, 2] for place in train])
         assert scaled.mean(0).abs().max() < 1e-5
         assert (scaled.std(0, correction=0) - 1).abs().max() < 1e-4
-        seen.append((*scaled.shape, options["seed"]))
+        off = np.bincount(y[test], minlength=3) - np.bincount(y, minlength=3) / 3
+        assert np.abs(off).max() < 1  # each fold has its share of every label
+        assert sorted([*train, *test]) == list(range(30))
+        seeds.add(options["seed"])
         return y[test]
 
     monkeypatch.setattr(classes, "network_predictions", spy)
-    done: list[int] = []
     collection = one_edge_decides(tmp_path / "a", 30)
-    answer = predict_classes(collection, folds=3, progress=done.append)
-    assert [shape for *shape, _ in seen] == 3 * [[20, 20]] and done == [1, 2, 3]
-    assert len({seed for *_, seed in seen}) == 3
+    answer = predict_classes(collection, target=target, folds=3, progress=done.append)
+    assert done == [1, 2, 3] and len(seeds) == 3
+    labels = collection.column("label")
+    if target == "correct":
+        labels = labels == collection.column("prediction")
+    found = answer.predictions.set_index("sample")["target"].sort_index()
+    assert found.tolist() == labels.tolist()
     assert row_of(answer, NETWORK)["accuracy"] == 100
-
-
-@given(count=st.integers(8, 20), folds=st.integers(2, 3), seed=st.integers(0, 99))
-def test_each_sample_is_held_out_once_and_labels_are_shared(
-    count: int, folds: int, seed: int
-) -> None:
-    labels = np.arange(count) * 2 // count
-    found = splits(labels, folds=folds, seed=seed)
-    held_out = np.concatenate([test for _, test in found])
-    assert sorted(held_out) == list(range(count))
-    for train, test in found:
-        assert sorted([*train, *test]) == list(range(count))
-        assert abs(labels[test].mean() - labels.mean()) < 1 / len(test)
 
 
 def test_accuracies_are_paired_by_fold() -> None:
@@ -143,17 +124,16 @@ def test_the_interval_is_wider_than_students_by_the_ratio() -> None:
 def test_what_cannot_be_learned_is_an_error(tmp_path: Path) -> None:
     dag = from_text("complete", n=2, seed=0)
     labels, ones = np.arange(12) % 3, np.ones((12, dag.number_of_edges()))
-    same = stored(tmp_path / "l", [dag], [ones / 2], labels)
-    with pytest.raises(DataError, match="got 6 edges with one weight for all"):
-        predict_classes(same)
     varied = ones * np.arange(12)[:, None]
-    one = stored(tmp_path / "o", [dag], [varied], 0 * labels)
-    with pytest.raises(DataError, match="at least two labels, got 1"):
-        predict_classes(one)
-    few = stored(tmp_path / "w", [dag], [varied], labels)
-    for folds in (1, 5):
-        with pytest.raises(DataError, match=f"got folds={folds} and 4 of label 0"):
-            predict_classes(few, folds=folds)
-    bad = stored(tmp_path / "b", [dag], [varied * np.nan], labels)
-    with pytest.raises(DataError, match="finite weights"):
-        predict_classes(bad)
+    for place, (weights, targets, folds, message) in enumerate(
+        (
+            (ones, labels, 2, "got 6 edges with one weight for all"),
+            (varied * np.nan, labels, 2, "finite weights"),
+            (varied, 0 * labels, 2, "at least two labels, got 1"),
+            (varied, labels, 1, "got folds=1 and 4 of label 0"),
+            (varied, labels, 5, "got folds=5 and 4 of label 0"),
+        )
+    ):
+        made = stored(tmp_path / str(place), [dag], [weights], targets)
+        with pytest.raises(DataError, match=message):
+            predict_classes(made, folds=folds)

@@ -11,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ddw_graph import create_model
-from ddw_graph.analysis.statistics.classes import class_table, information_table
+from ddw_graph.analysis.statistics.classes import (
+    LEVELS,
+    class_table,
+    information_table,
+)
 from ddw_graph.analysis.statistics.edges import edge_table
 from ddw_graph.analysis.statistics.observations import (
     ANSWERS,
@@ -30,6 +33,7 @@ from ddw_graph.generators import complete, watts_strogatz
 from ddw_graph.training.collecting import collection_of
 from ddw_graph.training.collection import Collection
 from tests.analysis.statistics.naive import random_weights, stored
+from tests.analysis.test_collect import some_model
 from tests.strategies import wirings
 
 SAMPLES = 60
@@ -75,20 +79,17 @@ def test_classes_are_counted_apart(collection: Collection) -> None:
     pd.testing.assert_frame_equal(found, expected, check_dtype=False)
 
 
-@pytest.mark.parametrize("levels", [1, 4])
-def test_information_is_that_of_plain_tables(
-    collection: Collection, levels: int
-) -> None:
+def test_information_is_that_of_plain_tables(collection: Collection) -> None:
     labels = collection.column("label")
-    table = information_table(collection, levels=levels)
+    table = information_table(collection)
     assert table["share_chance"].unique() == pytest.approx([2 / (SAMPLES - 1)])
     for row, (_, _, _, w) in zip(table.itertuples(), columns(collection), strict=True):
         f, _ = stats.f_oneway(*(w[labels == c] for c in range(3)))
         assert row.class_share == pytest.approx(f * 2 / (f * 2 + SAMPLES - 3))
         assert row.std == pytest.approx(w.std())
         is_open = w[w != 0]
-        bounds = np.linspace(is_open.min(), is_open.max(), levels + 1)
-        level = np.clip(np.searchsorted(bounds, w, side="right"), 1, levels)
+        bounds = np.linspace(is_open.min(), is_open.max(), LEVELS + 1)
+        level = np.clip(np.searchsorted(bounds, w, side="right"), 1, LEVELS)
         counts = pd.crosstab(np.where(w == 0, 0, level), labels).to_numpy()
         assert row.entropy == pytest.approx(stats.entropy(counts.sum(1), base=2))
         independent = np.outer(counts.sum(1), counts.sum(0)).ravel()
@@ -98,8 +99,6 @@ def test_information_is_that_of_plain_tables(
         chance = freedom / (2 * SAMPLES * np.log(2))
         assert row.information_chance == pytest.approx(chance)
     assert table["class_share"].max() > 0.8
-    with pytest.raises(DataError, match=r"levels must be in \[1, 256\], got 0"):
-        information_table(collection, levels=0)
 
 
 @given(dag=wirings(), seed=st.integers(0, 99), closed=st.floats(0, 0.9))
@@ -131,6 +130,17 @@ def test_paths_are_all_that_networkx_finds(
         assert row.dominant == "-".join(map(str, paths[best]))
 
 
+def test_dominant_paths_are_counted_by_stage(collection: Collection) -> None:
+    table = dominant_table(collection)
+    groups = path_table(collection).groupby(["stage", "dominant"])["share"]
+    found = table.set_index(["stage", "dominant"])
+    assert found["samples"].to_dict() == groups.size().to_dict()
+    assert found["share"].to_dict() == pytest.approx(groups.mean().to_dict())
+    assert (found["part"] * SAMPLES).tolist() == pytest.approx(found["samples"])
+    order = list(zip(table["stage"], -table["samples"], table["dominant"], strict=True))
+    assert order == sorted(order) and len(order) > 4
+
+
 def test_unusual_is_far_from_its_class(collection: Collection) -> None:
     labels = collection.column("label")
     weights = np.array([w for *_, w in columns(collection)]).T
@@ -138,9 +148,9 @@ def test_unusual_is_far_from_its_class(collection: Collection) -> None:
     for c in range(3):
         off[labels == c] -= weights[labels == c].mean(0)
     expected = np.sqrt(((off / np.sqrt((off**2).mean(0))) ** 2).mean(1))
-    np.testing.assert_allclose(unusualness(collection), expected)
     # 1 is usual: in the square mean of all samples.
-    assert (unusualness(collection) ** 2).mean() == pytest.approx(1)
+    assert (expected**2).mean() == pytest.approx(1)
+    np.testing.assert_allclose(unusualness(collection), expected)
     table = unusual_table(collection)
     order = np.argsort(-expected)
     assert table["sample"].tolist() == order.tolist()
@@ -157,17 +167,6 @@ def test_one_sample_of_a_class_and_rounding_are_not_unusual() -> None:
     weights[1, 5] = 0.2
     found = unusualness(stored([dag], [weights], labels))
     assert (found**2).tolist() == pytest.approx([2 / 3, 8 / 3, 2 / 3, 0])
-
-
-def test_dominant_paths_are_counted_by_stage(collection: Collection) -> None:
-    table = dominant_table(collection)
-    groups = path_table(collection).groupby(["stage", "dominant"])["share"]
-    found = table.set_index(["stage", "dominant"])
-    assert found["samples"].to_dict() == groups.size().to_dict()
-    assert found["share"].to_dict() == pytest.approx(groups.mean().to_dict())
-    assert (found["part"] * SAMPLES).tolist() == pytest.approx(found["samples"])
-    order = list(zip(table["stage"], -table["samples"], table["dominant"], strict=True))
-    assert order == sorted(order) and len(order) > 4
 
 
 def test_difficulty_is_a_rank_correlation_with_the_loss(
@@ -194,13 +193,16 @@ def test_difficulty_is_a_rank_correlation_with_the_loss(
         assert [row["low"], row["high"]] == pytest.approx(list(bounds))
         means = values[right].mean(), values[~right].mean()
         assert [row["right"], row["wrong"]] == pytest.approx(means)
-    bare = replace(collection, columns={"loss": known["loss"]} | known, classes=())
+    few = {name: known[name] for name in ("loss", "expected_macs")}
+    bare = replace(collection, columns=few, classes=())
     without = difficulty_table(bare).set_index("measure")
-    assert list(without) == ["correlation", "low", "high"]
     pd.testing.assert_frame_equal(without, table.iloc[:4, :3])
+    for other in (class_table, information_table, unusual_table):
+        with pytest.raises(DataError, match="have no classes"):
+            other(bare)
 
 
-def planted(sign: int, noise: float, seed: int = 0) -> Collection:
+def planted(sign: int, noise: float = 0.02, seed: int = 0) -> Collection:
     """Returns weights in which the paper's observations hold, or do not."""
     generator = np.random.default_rng(seed)
     dag, half = complete(8), SAMPLES // 2
@@ -215,19 +217,27 @@ def planted(sign: int, noise: float, seed: int = 0) -> Collection:
     return stored([dag] * 3, weights, np.arange(SAMPLES) % 3)
 
 
-@pytest.mark.parametrize(("sign", "holds"), [(1, "yes"), (-1, "no")])
-def test_observations_hold_where_they_were_planted(sign: int, holds: str) -> None:
-    table = observations(planted(sign, 0.02), planted(0, 0.02, 1))
-    assert table["holds"].tolist() == [holds] * 3
-    assert (np.sign(table["relative"]) == sign).all()
-    assert (table["low"] < table["relative"]).all()
-    assert (table["relative"] < table["high"]).all()
+def test_observations_hold_where_they_were_planted() -> None:
+    noise = planted(0, seed=1)
+    tables = []
+    for sign, holds in ((1, "yes"), (-1, "no")):
+        table = observations(planted(sign), noise)
+        assert table["holds"].tolist() == [holds] * 3
+        assert (np.sign(table["relative"]) == sign).all()
+        assert (table["low"] < table["relative"]).all()
+        assert (table["relative"] < table["high"]).all()
+        tables.append(table)
+    summary = observation_summary(pd.concat([*tables, tables[0]]))
+    assert summary[list(ANSWERS)].to_numpy().tolist() == [[2, 1, 0]] * 3
+    values = np.array([tables[k]["relative"] for k in (0, 1, 0)])
+    assert summary["relative"].tolist() == pytest.approx(values.mean(0))
+    assert summary["relative_std"].tolist() == pytest.approx(values.std(0, ddof=1))
 
 
 def test_an_effect_is_that_of_plain_loops_and_its_interval_is_welchs() -> None:
-    collection = planted(1, 0.02)
+    collection = planted(1)
     edges = edge_table(collection)
-    table = observations(collection, planted(0, 0.02, 1)).set_index("observation")
+    table = observations(collection, planted(0, seed=1)).set_index("observation")
     front, rear = [], []
     for stage in (1, 2, 3):
         rows = edges[edges["stage"] == stage]
@@ -248,12 +258,12 @@ def test_an_effect_is_that_of_plain_loops_and_its_interval_is_welchs() -> None:
 
 
 def test_small_effects_and_those_before_training_are_not_significant() -> None:
-    trained, noise = planted(1, 0.02), planted(0, 0.02, 1)
+    trained, noise = planted(1), planted(0, seed=1)
     none = ["no significant effect"] * 3
-    assert observations(trained, planted(1, 0.02, 1))["holds"].tolist() == none
+    assert observations(trained, planted(1, seed=1))["holds"].tolist() == none
     assert observations(trained, noise, smallest=0.9)["holds"].tolist() == none
     # The opposite before training is no reason against an effect.
-    assert observations(trained, planted(-1, 0.02, 1))["holds"].tolist() == ["yes"] * 3
+    assert observations(trained, planted(-1, seed=1))["holds"].tolist() == ["yes"] * 3
     with pytest.raises(DataError, match="above 0, got 0"):
         observations(trained, noise, smallest=0)
     with pytest.raises(DataError, match="same samples"):
@@ -263,40 +273,16 @@ def test_small_effects_and_those_before_training_are_not_significant() -> None:
         observations(trained, Collection(noise.stages[:1], noise.arrays[:1]))
 
 
-@pytest.mark.parametrize("edges", ["dynamic:router_std=1,bias=0", "dynamic", "learned"])
+@pytest.mark.parametrize("edges", ["dynamic:router_std=1,bias=0", "learned"])
 def test_no_observation_holds_in_untrained_networks(edges: str) -> None:
-    images = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    found = []
+    images, found = torch.rand(8, 1, 8, 8), []
     for seed in range(3):
-        torch.manual_seed(seed)
-        network = create_model(
-            "randwire_tiny",
-            wiring="complete",
-            edges=edges,
-            n=5,
-            channels=4,
-            in_channels=1,
-            seed=0,
-        ).eval()
         with torch.no_grad():
-            _, adjacency = network.eval()(images, return_adjacency=True)
+            network = some_model(edges, n=5, seed=seed)
+            _, adjacency = network(images, return_adjacency=True)
         found.append(collection_of(adjacency, network))
-    answers = [
-        observations(one, other)["holds"]
-        for one, other in zip(found, [*found[1:], found[0]], strict=True)
-    ]
-    assert not (pd.concat(answers) == "yes").any()
-
-
-def test_what_several_networks_show_is_counted_and_averaged() -> None:
-    noise = planted(0, 0.02, 9)
-    tables = [observations(planted(sign, 0.02), noise) for sign in (1, 1, -1)]
-    tables[0]["relative"] *= 5  # so that no mean is a median
-    summary = observation_summary(pd.concat(tables))
-    assert summary[list(ANSWERS)].to_numpy().tolist() == [[2, 1, 0]] * 3
-    values = np.array([table["relative"] for table in tables])
-    assert summary["relative"].tolist() == pytest.approx(values.mean(0))
-    assert summary["relative_std"].tolist() == pytest.approx(values.std(0, ddof=1))
+    for one, other in zip(found, [*found[1:], found[0]], strict=True):
+        assert not (observations(one, other)["holds"] == "yes").any()
 
 
 def test_what_never_varies_is_no_observation() -> None:
@@ -313,12 +299,3 @@ def test_what_never_varies_is_no_observation() -> None:
     none = stored([dag], [np.ones((6, 10))], labels, constant=range(10))
     with pytest.raises(DataError, match="are constant"):
         observations(none, none)
-
-
-def test_tables_of_classes_need_classes(collection: Collection) -> None:
-    known = {name: collection.column(name) for name in ("loss", "expected_macs")}
-    bare = replace(collection, columns=known, classes=())
-    for table in (class_table, information_table, unusual_table):
-        with pytest.raises(DataError, match="have no classes") as caught:
-            table(bare)
-        assert "\n" not in str(caught.value)
