@@ -50,9 +50,7 @@ def networks(
         torch.manual_seed(0)
         models = variants(name, edges)
         ours = {n: m for n, m in models.items() if isinstance(m, Network)}
-        x = noise(
-            ours[edges[0]], batch_size, image_size, default=128, device=clock.device
-        )
+        x = noise(ours[edges[0]], batch_size, image_size, default=128).to(clock.device)
         for each in models.values():
             settle(each.to(clock.device), x)
         figures = {n: wiring_figures(network, x) for n, network in ours.items()}

@@ -38,9 +38,7 @@ def skipping(
     for name in model:
         torch.manual_seed(0)
         network = create_model(name, edges="dynamic").to(clock.device)
-        images = noise(
-            network, batch_size, image_size, default=128, device=clock.device
-        )
+        images = noise(network, batch_size, image_size, default=128).to(clock.device)
         settle(network, images)
         for stage in network.stages:
             stage.skips = True  # on any device

@@ -1,4 +1,4 @@
-"""How trained runs do on images or texts."""
+"""Evaluations of trained runs on images or texts."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ def evaluations(
         batch_size: Samples at a time; by default that of ``default_batch``.
         device: Where to compute.
         workers: Processes that load images.
-        progress: Hears of runs done and runs in all.
+        progress: Called with the number of runs done and of all.
 
     Raises:
         RunError: If a run is not trained, or its network is damaged.

@@ -43,15 +43,10 @@ def runs_in(folders: Sequence[Path], *, dynamic: bool = False) -> list[Path]:
             found.append(path)
             continue
         folder = ExperimentFolder(path)
-        runs = [
-            folder.run(name)
-            for name in folder.planned()
-            if folder.result(name) is not None
-        ]
+        planned = folder.planned()
+        runs = [folder.run(n) for n in planned if folder.result(n) is not None]
         if dynamic:
-            runs = [
-                run for run in runs if not is_static(Run(run).model_config["edges"])
-            ]
+            runs = [r for r in runs if not is_static(Run(r).model_config["edges"])]
         if not runs:
             which = "a finished run" + " with dynamic edges" * dynamic
             raise RunError(f"an experiment must have {which}, got {path}")
@@ -81,17 +76,12 @@ def groups(folders: Sequence[Path]) -> list[Group]:
                 f" in {runs[seed]} and in {folder}"
             )
         runs[seed] = folder
-    counts = list(names.values())
-    return [
+    all_names = list(names.values())
+    for key, runs in found.items():
         # A name that two configurations have would identify neither.
-        Group(
-            names[key]
-            if counts.count(names[key]) == 1
-            else str(next(iter(runs.values()))),
-            dict(sorted(runs.items())),
-        )
-        for key, runs in found.items()
-    ]
+        if all_names.count(names[key]) > 1:
+            names[key] = str(next(iter(runs.values())))
+    return [Group(names[k], dict(sorted(runs.items()))) for k, runs in found.items()]
 
 
 def _keys(folders: Sequence[Path]) -> list[tuple[int, str, str]]:

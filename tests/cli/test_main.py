@@ -13,7 +13,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ddw_graph import __version__
 from ddw_graph.cli import main as main_module
 from ddw_graph.cli.main import COMMANDS, main
 from ddw_graph.errors import UserError
@@ -93,30 +92,11 @@ def test_a_bad_setting_fails_before_torch_is_imported(
     assert message in err and err.count("\n") == 1
 
 
-def test_a_command_says_in_its_help_what_the_table_says() -> None:
+def test_a_command_has_the_line_of_the_table_in_its_help() -> None:
     for name in COMMANDS:
         command = main.get_command(click.Context(main), name)
         assert command is not None and command.help is not None
         assert command.help.splitlines()[0] == COMMANDS[name]
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (["nonsense"], "No such command 'nonsense'. (see ddw-graph --help)"),
-        (["build"], "Missing option '--generator'. (see ddw-graph build --help)"),
-        (["build", "--generator", "ws", "--n", "x"], "'x' is not a valid integer"),
-        (["draw", "--colour"], "--colour"),
-        (["build", "--generator", "ws"], "ws needs k and p, as in ws:k=...,p=..."),
-        (["draw"], "Missing argument 'WIRING'"),
-    ],
-)
-def test_misuse_is_one_line_and_2(args: list[str], message: str) -> None:
-    result = CliRunner().invoke(main, args)
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert result.stderr.startswith("ddw-graph: ") and message in result.stderr
-    assert result.stderr.count("\n") == 1
 
 
 MEMORY = (
@@ -128,7 +108,7 @@ MEMORY = (
 @click.command()
 @click.argument("kind")
 def failing(kind: str) -> None:
-    """Fails in the way that it is told to."""
+    """Fails in a way of its own."""
     raise {
         "user": UserError("must be 1,\n  got 2"),
         "system": OSError(28, "No space left on device", "a.json"),
@@ -145,18 +125,13 @@ def failing(kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "code", "message"),
     [
-        ("user", 2, "ddw-graph: must be 1, got 2\n"),
-        ("system", 2, "ddw-graph: a.json: No space left on device\n"),
-        ("bare", 2, "ddw-graph: gone\n"),
-        ("memory", 2, f"ddw-graph: {MEMORY} (MemoryError)\n"),
-        ("gpu", 2, f"ddw-graph: {MEMORY} (CUDA out of memory)\n"),
-        (
-            "cpu",
-            2,
-            f"ddw-graph: {MEMORY} (DefaultCPUAllocator: can't allocate memory: 9 "
-            "bytes)\n",
-        ),
-        ("interrupt", 130, "ddw-graph: interrupted\n"),
+        ("user", 2, "must be 1, got 2"),
+        ("system", 2, "a.json: No space left on device"),
+        ("bare", 2, "gone"),
+        ("memory", 2, f"{MEMORY} (MemoryError)"),
+        ("gpu", 2, f"{MEMORY} (CUDA out of memory)"),
+        ("cpu", 2, f"{MEMORY} (DefaultCPUAllocator: can't allocate memory: 9 bytes)"),
+        ("interrupt", 130, "interrupted"),
     ],
 )
 def test_each_failure_has_its_code(
@@ -165,7 +140,7 @@ def test_each_failure_has_its_code(
     monkeypatch.setattr(main_module.Commands, "get_command", lambda *_: failing)
     result = CliRunner().invoke(main, ["failing", kind])
     assert result.exit_code == code
-    assert result.stderr.lstrip("\n") == message
+    assert result.stderr.lstrip("\n") == f"ddw-graph: {message}\n"
 
 
 def test_our_own_mistakes_keep_their_traceback(
@@ -175,13 +150,6 @@ def test_our_own_mistakes_keep_their_traceback(
     for kind, error in (("bug", ZeroDivisionError), ("tensor", RuntimeError)):
         result = CliRunner().invoke(main, ["failing", kind])
         assert isinstance(result.exception, error)
-
-
-def test_a_process_that_fails_prints_no_traceback(tmp_path: Path) -> None:
-    with process(RUN, "draw", str(tmp_path / "missing.json")) as run:
-        out, err = run.communicate()
-    assert (run.returncode, out) == (2, "")
-    assert err == f"ddw-graph: {tmp_path}/missing.json: no such file\n"
 
 
 def test_ctrl_c_ends_a_process_with_130() -> None:
@@ -206,7 +174,7 @@ def test_ctrl_c_ends_a_process_with_130() -> None:
 
 
 @pytest.mark.parametrize("args", [["--help"], ["draw", "complete", "--n", "400"]])
-def test_a_reader_that_has_gone_is_no_failure_to_tell(args: list[str]) -> None:
+def test_a_reader_that_has_gone_is_no_failure(args: list[str]) -> None:
     with process(RUN, *args) as run:
         assert run.stdout is not None and run.stderr is not None
         run.stdout.close()
@@ -215,7 +183,7 @@ def test_a_reader_that_has_gone_is_no_failure_to_tell(args: list[str]) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_behind_stdout_is_told() -> None:
+def test_a_full_disk_behind_stdout_is_one_line() -> None:
     with open("/dev/full", "w") as full:
         run = subprocess.run(
             [sys.executable, "-c", RUN, "draw", "complete"],
@@ -232,8 +200,3 @@ def test_piped_output_has_no_colour_codes() -> None:
     with process(RUN, "build", "--help") as run:
         out, err = run.communicate()
     assert "Usage: ddw-graph build" in out and "\x1b" not in out + err
-
-
-def test_version() -> None:
-    result = CliRunner().invoke(main, ["--version"])
-    assert result.exit_code == 0 and result.output == f"ddw-graph {__version__}\n"
