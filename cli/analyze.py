@@ -90,7 +90,7 @@ def analyze(
                 f"from {data.name}, which have changed; --overwrite analyzes them"
             )
     if not kept:
-        with counting("samples") as count:
+        with counting("samples") as progress:
             collection = collect(
                 network,
                 images,
@@ -98,7 +98,7 @@ def analyze(
                 classes=data.classes,
                 workers=workers,
                 overwrite=overwrite,
-                progress=partial(count, of=len(images)),
+                progress=partial(progress, of=len(images)),
             )
     if positions is not None:
         texts = []

@@ -130,7 +130,7 @@ def tuned(
         ]
 
     middle = sorted(rates)[len(rates) // 2]
-    first = []
+    first: list[Entry] = []
     for entry in spec.entries:
         some = [] if entry.settings["edges"] == "fixed" else router_rates
         choices: list[dict[str, Any]] = [{"router_lr": value} for value in some]

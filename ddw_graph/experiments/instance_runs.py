@@ -14,13 +14,14 @@ from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import weights_digest
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import read_json, write_json
+from ddw_graph.training.text_data import TextData
 
 Rows = list[dict[str, Any]]
 
 
 def instance_tests(
     groups: Sequence[Group],
-    data: ImageData,
+    data: ImageData | TextData,
     folder: Path,
     *,
     device: str = "cpu",
@@ -79,7 +80,8 @@ def instance_tests(
     all_tests = [_read(file) for file in sorted(tested.glob("*.json"))]
     order = {name: place for place, (name, _, _) in enumerate(reversed(runs))}
     all_tests.sort(key=lambda each: (-order.get(each["entry"], -1), each["seed"]))
-    wirings, stages = [], []
+    wirings: Rows = []
+    stages: Rows = []
     for each in all_tests:
         about = {"entry": each["entry"], "seed": each["seed"]}
         wirings += [{**about, **row} for row in each["wirings"]]

@@ -65,7 +65,8 @@ class SlurmOptions:
             >>> SlurmOptions.from_text("time=240,partition=gpu").time
             240
         """
-        known, values = settings_of(cls), {}
+        known = settings_of(cls)
+        values: dict[str, Any] = {}
         for part in text.split(","):
             key, _, value = part.partition("=")
             if key not in known or not value:

@@ -1,7 +1,7 @@
 """The description of an experiment: a TOML file, checked before anything runs."""
 
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -142,7 +142,7 @@ def spec_of(table: Mapping[str, Any]) -> Spec:
     if not {"fixed", "entries", "axes"} & table.keys():
         raise RunError("an experiment must have fixed, entries or axes, got none")
     _check_keys("an experiment", table, HEAD)
-    parts = {"fixed": {}, "axes": {}, "entries": [], **table}
+    parts: dict[str, Any] = {"fixed": {}, "axes": {}, "entries": [], **table}
     fixed, axes, entries = (parts.pop(key) for key in ("fixed", "axes", "entries"))
     if parts.get("search") == "optuna" and "objective" not in parts:
         text = isinstance(fixed, dict) and fixed.get("data") == "text"
@@ -203,12 +203,13 @@ def _check_keys(where: str, table: object, known: Collection[str]) -> None:
 def _value(where: str, of: Setting, value: Any) -> Value:
     """Returns a value in its one form: ``dynamic:bias=0`` of ``dynamic:bias=0.0``."""
     replace(of, name=where, optional=False).check(value, RunError)
-    normal: Callable[[str], Value] = {
-        "edges": lambda text: edge_text(edge_settings(text)),
-        "wiring": lambda text: text if text == ORIGINAL else plain_text(text),
-    }.get(of.name, lambda _: float(value) if of.type is float else value)
+    found: Value = float(value) if of.type is float else value
     with _named(where):
-        return normal(value)
+        if of.name == "edges":
+            found = edge_text(edge_settings(value))
+        elif of.name == "wiring" and value != ORIGINAL:
+            found = plain_text(value)
+    return found
 
 
 def _axis(where: str, of: Setting, value: object) -> Axis:

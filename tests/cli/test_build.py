@@ -164,8 +164,8 @@ def test_files_have_the_form_of_their_ending_and_stay_the_same(folder: Path) -> 
             {"edges": "learned", "n": 6, "seed": 2, "image_size": 28},
         ),
         (
-            "--n 8 --model randwire_regular --edges dynamic:gate=hard",
-            {"edges": "dynamic:gate=hard", "n": 8, "image_size": 224},
+            "--n 12 --model randwire_regular --edges dynamic:gate=hard",
+            {"edges": "dynamic:gate=hard", "n": 12, "image_size": 224},
         ),
     ],
 )

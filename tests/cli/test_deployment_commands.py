@@ -143,7 +143,11 @@ def test_a_name_of_a_file_keeps_its_line(
         assert all(c == "\n" or c.isprintable() for c in result.output)
     (row,) = csv.DictReader(io.StringIO(result.stdout))
     assert row["file"] == str(tmp_path / 'a\\nb\\x1b[2J",\\u202e.png')
-    assert json.loads(call("predict", run, tmp_path, "--json").stdout)["images"]
+    result = call("predict", run, tmp_path, pictures, "--batch-size", 2, "--json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["left_out"], len(found["images"])) == (1, 1, 5)
+    alone = ("predict", run, tmp_path / f"bad {name}")
+    assert "at least one image must be readable" in call(*alone).stderr
 
 
 def test_predicts_as_a_table_as_csv_and_as_json(run: Path, pictures: Path) -> None:
@@ -174,27 +178,3 @@ def test_predicts_as_a_table_as_csv_and_as_json(run: Path, pictures: Path) -> No
     shut = sum(weights.count(0) for weights in image["weights"])
     assert image["open_edges"] == found["edges"] - shut == 18 - shut
     assert found["left_out"] == 0
-
-
-def test_names_broken_images_and_does_the_rest(
-    run: Path, pictures: Path, tmp_path: Path
-) -> None:
-    broken = tmp_path / "bro\x1bken.png"
-    broken.write_text("no")
-    result = call("predict", run, broken, pictures, "--batch-size", 2, "--json")
-    assert result.exit_code == 1
-    found = json.loads(result.stdout)
-    assert found["left_out"] == 1 and len(found["images"]) == 4
-    (line,) = result.stderr.splitlines()
-    assert line.startswith(f"{tmp_path}/bro\\x1bken.png is left out: 2 bytes are none")
-    none = call("predict", run, broken)
-    assert none.exit_code == 2 and "at least one image must be readable" in none.stderr
-
-
-def test_predicts_with_a_saved_network(
-    run: Path, pictures: Path, tmp_path: Path
-) -> None:
-    saved = tmp_path / "net.safetensors"
-    saved.write_bytes((run / "model.safetensors").read_bytes())
-    refused("predict", saved, pictures, message="give the run with --run")
-    assert predicted(saved, pictures, "--run", run) == predicted(run, pictures)

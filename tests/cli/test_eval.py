@@ -14,13 +14,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from ddw_graph import save
-from ddw_graph.nn.cost import cost
-from ddw_graph.training.budget_term import mac_shares
 from ddw_graph.training.data import CLOTHES, load_data
 from ddw_graph.training.loading import batches
 from ddw_graph.training.run import Run
-from ddw_graph.training.run_folder import RunFolder
 from tests.cli.command import SMALL, refused, succeeds
 
 
@@ -82,21 +78,6 @@ def test_other_images_of_the_set_on_request(runs: Path, split: str) -> None:
     assert row["top5_accuracy"] > row["accuracy"]
 
 
-def test_an_edge_that_closes_is_not_in_the_share(runs: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(runs / "dynamic-0", run)
-    result, model = Run(run).result, Run(run).network()
-    assert result is not None
-    with torch.no_grad():
-        model.stages[0].weights.threshold.fill_(2)
-    save(model, run / "model.safetensors", overwrite=True)
-    RunFolder(run).finish(result)
-    *_, adjacency = seen(load_data(holdout=100).test_inputs(), run)
-    share = mac_shares(cost(model, image_size=28), adjacency).mean().item()
-    (row,) = of(succeeds("eval", run, "--json"))["runs"]
-    assert share < 0.9 and row["macs_share"] == pytest.approx(share)
-
-
 def test_runs_of_a_kind_are_a_row_and_kinds_are_paired(
     runs: Path, tmp_path: Path
 ) -> None:
@@ -140,27 +121,6 @@ def test_images_are_prepared_as_those_of_the_run(runs: Path, tmp_path: Path) -> 
     own = Run(run).transform
     assert own is not None and (own.image_size, own.resize) == (28, 28)
     assert larger.transform == replace(own, image_size=56, resize=64)
-
-
-def test_an_image_that_cannot_be_read_is_named_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for split in ("train", "val"):
-        for name in "ab":
-            (tmp_path / split / name).mkdir(parents=True)
-            Image.new("RGB", (40, 40)).save(tmp_path / split / name / "1.png")
-    (tmp_path / "val" / "a" / "2.png").write_text("none")
-    given = ("--data", "folder", "--root", tmp_path, "--image-size", 28)
-    for seed in (0, 1):
-        skip = ("--set", "bad_images=skip", "--out", tmp_path / f"run-{seed}")
-        succeeds("train", *SMALL, "--batch-size", 2, "--seed", seed, *given, *skip)
-    both = [tmp_path / "run-0", tmp_path / "run-1"]
-    caplog.clear()
-    result = succeeds("eval", *both, "--json")
-    assert [record.getMessage().count("2.png") for record in caplog.records] == [1]
-    counts = [(row["images"], row["bad_images"]) for row in of(result)["runs"]]
-    assert counts == [(2, 1), (2, 1)]
-    refused("eval", *both, "--set", "bad_images=fail", message="2.png")
 
 
 def test_runs_of_other_data_are_compared_where_one_set_is_named(

@@ -30,13 +30,6 @@ def test_text_is_generated(text_run: Path) -> None:
     assert "\x1b" not in shown.stdout
 
 
-def test_a_vit_takes_the_size_of_its_images(tmp_path: Path) -> None:
-    recipe = ("--recipe", "vit", "--epochs", 1, "--set", "warmup_epochs=0")
-    vit = ("--model", "vit_tiny", *TINY[:6], *recipe)
-    succeeds("train", *vit, "--out", tmp_path / "a")
-    assert Run(tmp_path / "a").model_config["image_size"] == 28
-
-
 def test_positions_are_those_of_the_same_text(
     text_run: Path, text: Path, tmp_path: Path
 ) -> None:

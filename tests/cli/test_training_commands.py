@@ -21,7 +21,7 @@ from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import RunFolder
 from tests.analysis.explorer.pages import data_of
 from tests.cli.command import SHARED, SMALL, call, refused, succeeds
-from tests.training.photographs import image_folder, members, shard, shards
+from tests.training.photographs import image_folder
 
 
 def test_a_finished_run_is_not_repeated(trained: Path) -> None:
@@ -237,18 +237,6 @@ def test_trains_on_cut_data_and_the_configuration_says_so(tmp_path: Path) -> Non
     refused(*analyze, "--set", "holdout=0", message="--overwrite")
     tested = succeeds(*analyze, "--set", "holdout=0", "--out", tmp_path / "a")
     assert json.loads(tested.stdout)["samples"] == 100
-
-
-def test_trains_on_shards_and_leaves_bad_images_out(tmp_path: Path) -> None:
-    root = shards(tmp_path / "data")
-    shard(root / "train-000001.tar", [*members(5, 7), ("9.jpg", b""), ("9.cls", b"1")])
-    data = ("--data", "shards", "--root", root, "--image-size", 16)
-    train = ("train", *data, "--n", 3, "--channels", 4, "--epochs", 1, "--out")
-    bad = "train-000001.tar/9.jpg: every file must be a readable"
-    refused(*train, tmp_path / "r", message=bad)
-    succeeds(*train, tmp_path / "s", "--set", "bad_images=skip")
-    assert "9.jpg" in (tmp_path / "s" / "bad_images.csv").read_text()
-    assert Run(tmp_path / "s").config["data"]["bad_images"] == 1
 
 
 @pytest.mark.full

@@ -15,17 +15,14 @@ from ddw_graph.experiments.instance_summary import instance_summary, verdict, ve
 from ddw_graph.experiments.instances import (
     WIRINGS,
     instance_test,
-    own_wirings,
     shuffled,
     shuffled_in_classes,
 )
 from ddw_graph.experiments.summary import Difference, paired_difference
 from ddw_graph.models import from_config
 from ddw_graph.nn.network import Network
-from ddw_graph.nn.outputs import outputs
 from ddw_graph.training.evaluation import evaluate
 from ddw_graph.training.launch import train
-from ddw_graph.training.loading import batches
 from ddw_graph.training.recipe import recipe_named
 from ddw_graph.training.run_folder import read_json, write_json
 from tests.training.small import small_config, small_data
@@ -85,20 +82,6 @@ def test_a_shuffle_within_classes_keeps_their_wirings(
     assert moved.float().mean() > 0.8
     assert not torch.equal(many[shuffled(90, seed=seed)], many)
     assert not torch.equal(shuffled(90, seed=seed), shuffled(90, seed=seed + 1))
-
-
-def test_a_wiring_is_kept_in_the_order_of_the_set() -> None:
-    model, data = network("dynamic:bias=0,router_std=5"), small_data()
-    (whole,) = batches(data.test_inputs(), data.sizes[1])
-    images, labels = whole
-    parts = zip(images.split(7), labels.split(7), strict=True)
-    kept, of, predictions = own_wirings(model, outputs(model, parts))
-    with torch.no_grad():
-        logits, adjacency = model.eval()(images, return_adjacency=True)
-    assert torch.equal(of, labels) and torch.equal(predictions, logits.argmax(1))
-    for stage, weights, matrix in zip(model.stages, kept, adjacency, strict=True):
-        expected = torch.stack([matrix[:, j, i] for i, j in stage.plan.edges], dim=1)
-        torch.testing.assert_close(weights, expected)
 
 
 def test_static_wirings_have_no_instances() -> None:

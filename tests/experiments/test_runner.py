@@ -13,9 +13,7 @@ from ddw_graph.experiments.planned_run import PlannedRun, Work
 from ddw_graph.experiments.processes import ProcessExecutor
 from ddw_graph.experiments.table import graph_properties, table
 from ddw_graph.experiments.worker import BUSY, attempt
-from ddw_graph.training.execution import Execution
 from ddw_graph.training.lock import lock
-from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import read_json
 from tests.experiments.small import FIXED, experiment, plan, pretend
 
@@ -65,16 +63,6 @@ def test_another_experiment_in_the_same_folder_is_refused(
         experiment({**SEEDS, **changes}, tmp_path / "s")
     after = {p: p.read_bytes() for p in (tmp_path / "s").rglob("*") if p.is_file()}
     assert after == before
-
-
-def test_images_and_steps_are_as_the_file_says(tmp_path: Path) -> None:
-    fixed = {**FIXED, "per_class": 5, "accumulate": 2, "precision": "bfloat16"}
-    outcome, _ = experiment({"fixed": fixed, "axes": {"seed": [0]}}, tmp_path / "s")
-    assert not outcome.failed
-    config = Run(tmp_path / "s" / "runs" / "seed=0").config
-    execution = Execution(accumulate=2, precision="bfloat16").as_dict()
-    assert config["execution"] == {**execution, "processes": 1}
-    assert config["data"]["per_class"] == 5
 
 
 def test_what_the_user_got_wrong_is_not_tried_again(tmp_path: Path) -> None:
