@@ -111,9 +111,6 @@ def entries(
     by default ``CLOSING_EDGES``, and edges of other kinds one without.
 
     Args:
-        wirings: The wirings.
-        kinds: The kinds of edges.
-        budgets: See ``Recipe``.
         dynamic: The dynamic edges where no kinds are given.
     """
     from ddw_graph.nn.edges import is_static

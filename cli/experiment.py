@@ -30,11 +30,7 @@ MOST_SHOWN = 40
 
 
 def runner_options(out: str) -> Callable[[Command], Command]:
-    """Returns a decorator that adds the options of where and how runs are trained.
-
-    Args:
-        out: The default of ``--out``.
-    """
+    """Returns a decorator that adds the options of where and how runs are trained."""
     output = section(
         "Output",
         click.option(
@@ -92,11 +88,7 @@ def given_settings() -> dict[str, Any]:
 
 
 class Runner:
-    """Runs experiments as the options of a command say, and shows their progress.
-
-    Args:
-        options: The values of ``runner_options``.
-    """
+    """Runs experiments as the options of a command say, and shows their progress."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         from ddw_graph.experiments.planned_run import Work
@@ -128,8 +120,6 @@ class Runner:
         """Runs what has no result yet.
 
         Args:
-            plan: The experiment.
-            path: Its folder.
             started: Called when the folder is that of the experiment.
         """
         from ddw_graph.experiments.runner import run_experiment
@@ -174,14 +164,9 @@ def run_and_report(
     Exits with 1 if a run has failed.
 
     Args:
-        spec: The experiment.
-        runner: Runs it.
-        out: Its folder.
         part: Name of the report's folder in ``out``, which reports may share; by
             default the report is in ``out`` itself.
         steps: Whether training steps are measured too.
-        tables: Other tables of the report.
-        as_json: Whether to print JSON.
     """
     from ddw_graph.analysis.report import describe_report, runs_reported, write_costs
     from ddw_graph.experiments.costs import costs

@@ -22,7 +22,6 @@ def setting_option(
     A value that is not allowed ends the command before it imports anything heavy.
 
     Args:
-        setting: The setting.
         default: Its value where the option is not given, instead of None.
         shown: What the help shows as the default: by default ``default``, or that of
             the setting.
@@ -131,12 +130,7 @@ class SettingsCommand(click.Command):
 
 
 def pop_settings(kind: type, options: dict[str, Any]) -> dict[str, Any]:
-    """Removes the settings of a dataclass from options; returns those given, by field.
-
-    Args:
-        kind: The dataclass.
-        options: What the command was given.
-    """
+    """Removes a dataclass's settings from options; returns those given, by field."""
     found = fields_given(kind, options)
     for name in settings_of(kind):
         options.pop(name, None)

@@ -118,7 +118,6 @@ def recipe_options(
     """Returns a decorator that adds the options that make a recipe, and ``--set``.
 
     Args:
-        more: Further options of the section.
         without: Settings that ``--set`` does not reach.
     """
     recipes = tuple(RECIPES)
@@ -138,7 +137,6 @@ def chosen_recipe(name: str | None, options: dict[str, Any]) -> Recipe:
 
     Args:
         name: The preset; None for that of the data.
-        options: What the command was given.
 
     Raises:
         UsageError: If an option has no effect in this recipe.

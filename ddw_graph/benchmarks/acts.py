@@ -96,7 +96,6 @@ def wiring_figures(
 
     Args:
         network: The network, in evaluation.
-        x: Images.
         adjacency: Multipliers; by default what the network returns for the images.
     """
     matrices = adjacency

@@ -52,7 +52,6 @@ def latency(
     network in the same engine.
 
     Args:
-        clock: How to measure.
         model: Names of new networks, saved files, or folders of runs.
         edges: Edges of new networks; by default fixed, and dynamic that close.
         batch_size: Images; one image is timed too.

@@ -35,10 +35,6 @@ def networks(
     torchvision has none.
 
     Args:
-        clock: How to measure.
-        model: Names of networks.
-        edges: Kinds of edges. The original is also rewired to the last of them.
-        batch_size: Images.
         image_size: Their height and width, pixels; 128 by default.
         compile: Whether to time the networks that ``torch.compile`` makes too.
 
@@ -78,7 +74,6 @@ def variants(name: str, edges: Sequence[str]) -> dict[str, nn.Module]:
 
     Args:
         name: One of ``list_models()``, or a network of torchvision or timm.
-        edges: Kinds of edges.
     """
     theirs = name.removeprefix("torchvision/")
     if theirs not in torchvision_models():

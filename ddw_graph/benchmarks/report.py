@@ -75,7 +75,6 @@ def measured(
 
     Args:
         names: Benchmarks; without any, all of them.
-        clock: How to measure.
         options: Arguments of the benchmarks; each gets those that it takes.
 
     Raises:

@@ -26,7 +26,6 @@ def skipping(
     are that the ratio is to.
 
     Args:
-        clock: How to measure.
         model: Names of networks, on their default wirings with dynamic edges.
         batch_size: Images; one image is timed too.
         image_size: Their height and width, pixels; 128 by default.
@@ -82,7 +81,6 @@ def opened(
     """Returns the adjacency in which nodes are closed, and open inputs are averaged.
 
     Args:
-        plan: The plan of the stage.
         closed: Nodes of which no edge is open.
 
     Example:

@@ -34,10 +34,7 @@ def costs(
     MB, without parameters; on a GPU ``peak_mb`` is the most memory that it adds.
 
     Args:
-        runs: Folders of trained runs.
-        data: Their images or text.
         steps: Whether training steps are measured, for batches of the first recipe.
-        device: Where to compute.
         rounds: Times that each network runs after one that is not counted.
 
     Raises:

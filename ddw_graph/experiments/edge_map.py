@@ -57,7 +57,6 @@ def edge_map(model: str, edges: Sequence[str] = ()) -> tuple[Entry, ...]:
     """Returns the entries of a map of kinds of edges, fixed edges first.
 
     Args:
-        model: The network's name.
         edges: The kinds beside fixed edges, all on the complete DAG; by default those
             of the literature that the network can have.
     """
@@ -89,8 +88,6 @@ def tuned(
 
     Args:
         spec: The experiment; its entries have no rates yet.
-        data: Its images or text.
-        rates: The learning rates to choose from.
         router_rates: What ``router_lr`` is chosen from.
         run: Runs the trials, and returns a row for each run.
 
@@ -182,14 +179,11 @@ def read_trials(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
-        if not rows:
-            raise ValueError("no row")
-        metric = metric_of(rows)
+        key = metric_of(rows).key
         for row in rows:
             _ = row["entry"]
-            for value in (row[metric.key], row["learning_rate"], row["router_lr"] or 1):
-                float(value)
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            list(map(float, (row[key], row["learning_rate"], row["router_lr"] or 1)))
+    except (OSError, LookupError, TypeError, ValueError, csv.Error) as error:
         raise RunError(
             f"{path} must be the tuning.csv of a map, got {reason_of(error)}"
         ) from error

@@ -69,11 +69,9 @@ def network_at_budget(
     a step between two.
 
     Args:
-        label: The network in words.
         model: The network at the width where the search begins.
         make: Makes the network of a C.
         total_macs: The budget, MACs of everything for one image.
-        counted: Counts them.
 
     Raises:
         ModelError: If none that was looked at is close enough, or its width cannot be

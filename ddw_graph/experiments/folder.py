@@ -33,8 +33,6 @@ class Attempt:
     Args:
         number: How many there were, including this one.
         began: When, in seconds since 1970.
-        host: On which machine.
-        pid: In which process.
         failure: Why it ended without a result; None while it has not.
         by_user: Whether the settings are at fault, so that it would fail again.
         again: Whether there will be another attempt.
@@ -54,11 +52,9 @@ class Status:
     """The status of a run.
 
     Args:
-        run: Its name.
         state: One of ``STATES``.
         epochs: Epochs that are finished.
         of: Epochs in all.
-        attempt: The last attempt.
     """
 
     run: str
@@ -79,11 +75,7 @@ class Status:
 
 @dataclass(frozen=True)
 class ExperimentFolder:
-    """The folder of an experiment.
-
-    Args:
-        path: The folder.
-    """
+    """The folder of an experiment."""
 
     path: Path
 

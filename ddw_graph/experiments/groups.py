@@ -31,7 +31,6 @@ def runs_in(folders: Sequence[Path], *, dynamic: bool = False) -> list[Path]:
     """Returns folders with those of experiments replaced by their finished runs.
 
     Args:
-        folders: Folders of runs or experiments.
         dynamic: Whether runs of experiments with static edges are left out.
 
     Raises:
@@ -58,9 +57,6 @@ def groups(folders: Sequence[Path]) -> list[Group]:
     """Returns runs grouped by their configuration, in the order of the first of each.
 
     Two draws of a random wiring are of one configuration.
-
-    Args:
-        folders: Folders of runs, finished or not.
 
     Raises:
         RunError: If a folder holds no run, or two have the same seed and configuration.
@@ -94,10 +90,9 @@ def _keys(folders: Sequence[Path]) -> list[tuple[int, str, str]]:
     keys = [(run.seed, *_without_seed(run)) for run in runs]
     if len({key[:2] for key in keys}) == len(keys):
         return keys
-    return [
-        (seed, f"{key} {run.config.get('weights')}", name)
-        for run, (seed, key, name) in zip(runs, keys, strict=True)
-    ]
+    weights = [run.config.get("weights") for run in runs]
+    found = zip(keys, weights, strict=True)
+    return [(seed, f"{key} {own}", name) for (seed, key, name), own in found]
 
 
 def _without_seed(run: Run) -> tuple[str, str]:
@@ -110,16 +105,13 @@ def _without_seed(run: Run) -> tuple[str, str]:
         shared = RunFolder(experiment.path).content()["config"]
         of = {key: value for key, value in point.items() if key != "seed"}
         return json.dumps([shared, of], sort_keys=True), label(point)
-    model = dict(run.model_config)
+    config = {k: v for k, v in run.config.items() if k not in ("seed", "weights")}
     wirings = []
-    for wiring in model.get("wirings", ()):
+    for wiring in run.model_config.get("wirings", ()):
         text = wiring.get("wiring") or ""
         origin = re.sub(r",seed=\d+", "", text)
         drawn = () if origin == text else ("edges", "edge_list")
         kept = {key: value for key, value in wiring.items() if key not in drawn}
         wirings.append({**kept, "wiring": origin})
-    config = dict(run.config)
-    del config["seed"]
-    config.pop("weights", None)
-    config["model"] = {**model, "wirings": wirings}
+    config["model"] = {**run.model_config, "wirings": wirings}
     return json.dumps(config, sort_keys=True), path.name

@@ -35,12 +35,8 @@ def instance_tests(
     unless the network or its images are others. A run's seed fixes its shuffles.
 
     Args:
-        groups: Runs by their configuration.
         data: The images; each network sees them prepared as it was trained.
         folder: Where the results go: new, empty, or that of an earlier test.
-        device: Where to test.
-        workers: Processes that load images.
-        progress: Called with the number of runs done and of all.
 
     Raises:
         RunError: If the data are a text, a run is not trained or has no dynamic edges,

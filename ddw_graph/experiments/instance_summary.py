@@ -52,9 +52,6 @@ def verdicts(table: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     above 0; it is not where that interval holds 0 and rules out a gain of more than 0.2
     points; else it is not shown to be. It is aware of more than the class where the
     interval of what it has more than another wiring of the class lies above 0.
-
-    Args:
-        table: The summary, from ``instance_summary``.
     """
     to = {
         (row["entry"], row["wiring"]): Difference(

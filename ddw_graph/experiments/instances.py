@@ -34,7 +34,6 @@ class Tested:
     Args:
         wiring: One of ``WIRINGS``.
         accuracy: Share of test images whose class is predicted, in ``[0, 1]``.
-        loss: Mean cross-entropy.
         changed: Images whose prediction is not that of the plain evaluation.
     """
 
@@ -59,11 +58,7 @@ def instance_test(
     images and three stages of 45 edges. Weights by position or channel are averaged.
 
     Args:
-        model: The network.
-        data: The images that it was trained and is tested on.
         seed: Fixes both shuffles.
-        batch_size: Images at a time.
-        workers: Processes that load images.
 
     Raises:
         RunError: If all stages have static edges.

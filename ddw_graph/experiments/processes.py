@@ -55,9 +55,7 @@ class ProcessExecutor:
     that fewest others have.
 
     Args:
-        folder: The experiment.
         jobs: How many run at once; by default one for each core, or for each GPU.
-        work: How each is trained.
         runs: How many there are, where that is known: no more processes than that.
         threads: Threads of each; by default ``OMP_NUM_THREADS`` if that is set, one
             where several run at once, and torch's choice for a single one.
@@ -146,10 +144,6 @@ def attempt_in_process(
     Args:
         log: File that gets what is printed.
         gpu: The only GPU that it may see.
-        path: See ``attempt``, as the rest.
-        name: The run.
-        threads: Threads that compute.
-        work: How it is trained.
     """
     # Ctrl-C is for the process that drives the experiment, which kills this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -67,13 +67,11 @@ def run_experiment(
     trains is waited for.
 
     Args:
-        plan: The experiment.
         path: Its folder: new, empty, or that of an experiment with the same data and
             fixed settings, which gains the runs that it does not have.
         place: Returns what trains the runs of a folder.
         retries: Further attempts at a run that crashed or was killed. A run whose
             settings are at fault is not tried again.
-        listener: Called while it runs.
 
     Raises:
         UserError: If a run cannot be built, the folder holds something else or is in

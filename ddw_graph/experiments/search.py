@@ -22,10 +22,6 @@ class OptunaSearch:
     only from the results in it: with one job, a search that was interrupted resumes as
     if it had not been. Only the process that drives the experiment may open it.
 
-    Args:
-        spec: The experiment.
-        folder: Its folder.
-
     Raises:
         RunError: If optuna is not there, or the journal is damaged.
     """

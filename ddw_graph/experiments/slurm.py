@@ -77,17 +77,6 @@ class SlurmOptions:
             values[key] = known[key].parse(value)
         return cls(**values)
 
-    def as_parameters(self) -> dict[str, Any]:
-        """Returns them by submitit's names."""
-        given = {
-            "partition": self.partition,
-            "time": self.time,
-            "cpus_per_task": self.cpus,
-            "gpus_per_node": self.gpus or None,
-            "mem": self.memory,
-        }
-        return {key: value for key, value in given.items() if value is not None}
-
 
 def attempt_in_job(path: str, name: str, threads: int, work: dict[str, Any]) -> int:
     """Makes an attempt at a run in a job of Slurm; see ``attempt``."""
@@ -168,11 +157,18 @@ class SlurmExecutor:
         own = self.place / secrets.token_hex(4)
         own.mkdir(mode=0o700)
         self.submitit = Submitit(folder=own)
+        asked = {
+            "partition": options.partition,
+            "mem": options.memory,
+            "gpus_per_node": options.gpus or None,
+        }
         self.submitit.update_parameters(
             job_name="ddw-graph",
             array_parallelism=jobs,
             stderr_to_stdout=True,
-            **options.as_parameters(),
+            time=options.time,
+            cpus_per_task=options.cpus,
+            **{key: value for key, value in asked.items() if value is not None},
         )
         # submitit's own asks every ten minutes at first.
         self.watcher = SlurmInfoWatcher(delay_s=DELAY)
