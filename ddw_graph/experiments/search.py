@@ -27,6 +27,7 @@ class OptunaSearch:
     """
 
     def __init__(self, spec: Spec, folder: ExperimentFolder) -> None:
+        optuna: Any
         try:
             import optuna
         except ImportError as error:
@@ -34,7 +35,7 @@ class OptunaSearch:
                 "search optuna needs optuna: pip install 'ddw_graph[optuna]'"
             ) from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.optuna: Any = optuna
+        self.optuna = optuna
         self.spec = spec
         path = folder.path / "optuna.log"
         if path.exists():

@@ -153,6 +153,10 @@ def spec_of(table: Mapping[str, Any]) -> Spec:
         raise RunError(f"entries must be a list of tables, got {entries!r}")
     _check_keys("fixed", fixed, SETTINGS)
     _check_keys("axes", axes, VARIED)
+    others: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in parts.items()
+    }
     return Spec(
         {
             key: _axis(f"axes.{key}", SETTINGS[key], value)
@@ -160,7 +164,7 @@ def spec_of(table: Mapping[str, Any]) -> Spec:
         },
         {key: _value(f"fixed.{key}", SETTINGS[key], v) for key, v in fixed.items()},
         tuple(map(_entry, entries)),
-        **{k: tuple(v) if isinstance(v, list) else v for k, v in parts.items()},
+        **others,
     )
 
 

@@ -76,8 +76,8 @@ def test_all_that_trainings_have_is_there_for_detectors(
     out = tmp_path / "run"
     settings = ("--set", "accumulate=2", "--set", "ema_decay=0.5", "--batch-size", 2)
     words = (*TRY, *settings, "--checkpoint-steps", 1, "--precision", "bfloat16")
-    words = (*words, "--tensorboard")
-    train = ("detect", "train", "--root", broken, *words, "--out", out)
+    board = ("--tensorboard", "--out", out)
+    train = ("detect", "train", "--root", broken, *words, *board)
     refused(*train, message="000001.png: every file must be a readable")
     shutil.rmtree(out)
     succeeds(*train, "--bad-images", "skip")

@@ -80,8 +80,7 @@ def test_every_kind_of_picture_is_drawn_and_replaces_nothing(
 ) -> None:
     if kind in ("positions", "tokens"):
         analyzed = positioned / "dynamic"
-    of = ("--sample", 7) if kind == "sample" else ()
-    of = ("--class", "Bag") if kind == "classes" else of
+    of = {"sample": ("--sample", "7"), "classes": ("--class", "Bag")}.get(kind, ())
     plot = ("plot", analyzed, "--kind", kind, *of, "--out", tmp_path)
     path = Path(succeeds(*plot).stdout.strip())
     assert path.stem == ("sample-7" if kind == "sample" else kind)

@@ -178,11 +178,10 @@ def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
     kept = load(first / "model.safetensors")
     assert [edge_text(stage.edges) for stage in kept.stages] == ["fixed"] * 4
     # A learning rate at which nothing moves: what is tested is what was rewired.
-    still = ("--learning-rate", "1e-30", "--set", "augment=false")
-    still += ("--set", "warmup_epochs=0")
+    still = "--learning-rate 1e-30 --set augment=false --set warmup_epochs=0".split()
     for start, folder in ((first, "run"), (first / "model.safetensors", "file")):
-        rewired = ("train", "--from", start, "--edges", "dynamic:gate=hard", *short)
-        rewired = (*rewired, *still, "--json", "--out", tmp_path / folder)
+        words = ("train", "--from", start, "--edges", "dynamic:gate=hard", *short)
+        rewired = (*words, *still, "--json", "--out", tmp_path / folder)
         # Its projections are new, and drawn: the same again.
         assert succeeds(*rewired).stdout == succeeds(*rewired, "--resume").stdout
         refused(*rewired, "--resume", "--seed", 1, message="another configuration")
@@ -190,9 +189,9 @@ def test_rewires_a_trained_backbone_and_trains_on(tmp_path: Path) -> None:
     assert all(s.weights.neutral_scale is not None for s in network.stages)
     config = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
     assert config["model"]["name"] == "resnet18" and config["weights"]
-    short = (*short, "--out", tmp_path / "x")
-    refused("train", "--from", first, "--n", 3, *short, message="got n=3")
-    refused("train", "--from", tmp_path, *short, message="config.json")
+    wrong = (*short, "--out", tmp_path / "x")
+    refused("train", "--from", first, "--n", 3, *wrong, message="got n=3")
+    refused("train", "--from", tmp_path, *wrong, message="config.json")
     assert not (tmp_path / "x").exists()
 
 

@@ -26,7 +26,6 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         {"entries": [{"edges": "fixed", "paper": {"a": ["table4", "DDW", "b"]}}]},
         "paper must give table, row and column of a figure .*, got a = ",
     ),
-    ({"entries": [{"edges": "fixed", "name": 3}]}, "name must be a text, got 3"),
     ({"entries": [{"edges": "fixed"}] * 2}, "entries must differ, got"),
     ({"entries": [{"seed": 1}], "search": "random", "trials": 1}, "need search grid"),
     ({"axes": {}, "search": "best"}, "search must be one of grid, .*, got 'best'"),
