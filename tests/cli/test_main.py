@@ -56,7 +56,7 @@ finally:
     print('heavy:', sorted(heavy & set(sys.modules)))
 """
 HELP = """[
-    main([*words, '--help'], standalone_mode=False)
+    main([*words, '--help'], 'ddw-graph', standalone_mode=False)
     for words in [[], *([name] for name in COMMANDS), ['detect', 'train']]
 ]"""
 
