@@ -1,31 +1,26 @@
 """The command that collects each sample's adjacency."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ddw_graph.cli.execution_options import computing_device, place_options
-from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, PATH, RUN_ARGUMENT
 from ddw_graph.cli.setting_options import SettingsCommand
 from ddw_graph.cli.tables import printed
-from ddw_graph.cli.training_options import (
-    SPLIT_OPTION,
-    run_data,
-    run_data_options,
-)
+from ddw_graph.cli.training_options import SPLIT_OPTION, run_data, run_data_options
 from ddw_graph.printable import printable
 
 
 @click.command(cls=SettingsCommand)
-@click.argument("run", type=click.Path(path_type=Path))
+@RUN_ARGUMENT
 @run_data_options
 @SPLIT_OPTION
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder of the analysis.  [default: RUN/analysis]",
+    "--out", type=PATH, help="Folder of the analysis.  [default: RUN/analysis]"
 )
 @click.option(
     "--parquet", is_flag=True, help="Write samples.parquet too: a column for each edge."
@@ -71,7 +66,7 @@ def analyze(
     from ddw_graph.analysis.parquet import check_parquet, write_parquet
     from ddw_graph.analysis.report_files import write_files
     from ddw_graph.analysis.statistics.edges import edge_table, weight_table
-    from ddw_graph.cli.progress import bar
+    from ddw_graph.cli.progress import counting
     from ddw_graph.errors import DataError
     from ddw_graph.training.run import Run
     from ddw_graph.training.text_data import Tokenizer
@@ -95,8 +90,7 @@ def analyze(
                 f"from {data.name}, which have changed; --overwrite analyzes them"
             )
     if not kept:
-        with bar() as progress:
-            task = progress.add_task("samples", total=len(images))
+        with counting("samples") as progress:
             collection = collect(
                 network,
                 images,
@@ -104,7 +98,7 @@ def analyze(
                 classes=data.classes,
                 workers=workers,
                 overwrite=overwrite,
-                progress=lambda done: progress.update(task, completed=done),
+                progress=partial(progress, of=len(images)),
             )
     if positions is not None:
         texts = []

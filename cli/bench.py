@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ddw_graph.cli.execution_options import DEVICE_OPTION, THREADS_OPTION
-from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, PATH
 
 SUBJECTS = ("networks", "aggregation", "skipping", "growth", "latency")
 
@@ -40,12 +40,6 @@ SUBJECTS = ("networks", "aggregation", "skipping", "growth", "latency")
 @click.option("--compile", is_flag=True, help="networks: time torch.compile too.")
 @click.option("--onnx", is_flag=True, help="latency: time onnxruntime too.")
 @click.option(
-    "--images",
-    multiple=True,
-    type=click.Path(),
-    help="latency of runs: files and folders of images; repeatable.  [default: noise]",
-)
-@click.option(
     "--rounds",
     type=click.IntRange(min=1),
     default=15,
@@ -57,7 +51,7 @@ SUBJECTS = ("networks", "aggregation", "skipping", "growth", "latency")
 @click.option(
     "--out",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="A .csv, .md or .json file, or a picture: .svg, .png or .pdf; repeatable.",
 )
 @OVERWRITE_OPTION
@@ -82,7 +76,8 @@ def bench(
     aggregation  the weighted sum of a node, relative to a copy of its inputs
     skipping     half of the nodes closed, relative to every edge open
     growth       a stage of 4 to 64 nodes, relative to the smallest
-    latency      one image and a batch, with and without thresholds (Table 3)
+    latency      one image and a batch, with and without thresholds (Table 3); of
+                 runs their test images
 
     Variants take turns; a ratio is the median over rounds, with its quartiles.
 
@@ -101,7 +96,7 @@ def bench(
         markdown,
         measured,
     )
-    from ddw_graph.cli.progress import tell_written
+    from ddw_graph.cli.progress import print_written
     from ddw_graph.training.launch import usable_device
     from ddw_graph.training.memory import keep_memory
 
@@ -119,4 +114,4 @@ def bench(
     click.echo(json_text(table) if as_json else markdown(table), nl=as_json)
     for path in out:
         write_bytes(path, [content(table, path.suffix)], overwrite=overwrite)
-    tell_written(out)
+    print_written(out)

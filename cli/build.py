@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ from ddw_graph.cli.options import (
     JSON_OPTION,
     N_OPTION,
     OVERWRITE_OPTION,
+    PATH,
     SEED_OPTION,
     WIRING,
+    print_file,
     wiring,
-    with_arguments,
 )
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 
 # Distances take n times as long as counts: seconds at 500 nodes, all joined.
 _MOST_NODES_FOR_DISTANCES = 500
-
-_FILE = click.Path(path_type=Path)
 
 
 # An argument of the generator is an option of its name: each generator has its own.
@@ -46,16 +46,16 @@ _FILE = click.Path(path_type=Path)
 @SEED_OPTION
 @click.option(
     "--out",
-    type=_FILE,
-    help="File for the wiring; by default named after it, and none with --json or a "
-    "wiring from a file.",
+    "files",
+    multiple=True,
+    type=PATH,
+    help="File for the wiring: .json, .graphml or .dot, or a picture: .svg, .png or "
+    ".pdf; may be repeated.  [default: JSON named after it; none with --json or a "
+    "wiring from a file]",
 )
 @OVERWRITE_OPTION
 @JSON_OPTION
-@click.option("--plot", type=_FILE, help="Draw it too: .png, .svg or .pdf.")
-@click.option("--graphml", type=_FILE, help="Write it as GraphML too.")
-@click.option("--dot", type=_FILE, help="Write it in Graphviz's DOT language too.")
-@click.option("--model", metavar="NAME", help="Say what this network costs with it.")
+@click.option("--model", metavar="NAME", help="Print the cost of this network with it.")
 @click.option(
     "--edges",
     help="Edge weights of the network: fixed, learned, dynamic, attention, receiver or "
@@ -67,25 +67,21 @@ def build(
     generator: str,
     n: int | None,
     seed: int,
-    out: Path | None,
+    files: tuple[Path, ...],
     overwrite: bool,
     as_json: bool,
-    plot: Path | None,
-    graphml: Path | None,
-    dot: Path | None,
     model: str | None,
     edges: str | None,
 ) -> None:
-    """Build a wiring, say what it is, and write it.
+    """Build a wiring, describe it, and write it.
 
     \b
     ddw-graph build --generator ws --k 4 --p 0.75
-    ddw-graph build --generator complete --n 6 --plot complete.svg
+    ddw-graph build --generator complete --n 6 --out complete.svg
     ddw-graph build --generator ba --m 5 --model randwire_small --json
     """
     # Imports wait until here so that --help does not: see cli/main.py.
-    from ddw_graph.atomic import write_bytes
-    from ddw_graph.wiring import describe, save, to_dict, to_dot, to_graphml
+    from ddw_graph.wiring import describe, to_dict
 
     if edges is not None and model is None:
         raise click.UsageError("--edges needs --model")
@@ -93,23 +89,69 @@ def build(
     dag = wiring(text, n=n, seed=seed)
     description = describe(dag, distances=len(dag) <= _MOST_NODES_FOR_DISTANCES)
     price = {} if model is None else _price(model, edges or "dynamic", text, n, seed)
-    picture = None if plot is None else _picture(dag, plot)
-
-    if out is None and not as_json and not text.startswith("file:"):
-        out = Path(_file_name(dag))
-    if out is not None:
-        _say(out, save(dag, out, overwrite=overwrite))
-    if graphml is not None:
-        _say(graphml, to_graphml(dag, graphml, overwrite=overwrite))
-    if dot is not None:
-        _say(dot, write_bytes(dot, [to_dot(dag).encode()], overwrite=overwrite))
-    if plot is not None and picture is not None:
-        _say(plot, write_bytes(plot, [picture], overwrite=overwrite))
-
+    if not (files or as_json or text.startswith("file:")):
+        files = (Path(_file_name(dag)),)
+    _write(dag, files, overwrite=overwrite)
     if as_json:
         click.echo(json.dumps({**to_dict(dag), **description.as_dict(), **price}))
     else:
         click.echo("\n".join(_summary(dag, description, price)))
+
+
+def with_arguments(generator: str, options: Sequence[str]) -> str:
+    """Returns ``--generator`` with its arguments as one text, e.g. ``ws:k=4,p=0.75``.
+
+    Args:
+        generator: A generator's text, or that of a file.
+        options: Words of the command line, such as ``--k 4 --p=0.75``.
+
+    Raises:
+        UsageError: If they are no options with values.
+        WiringError: If the generator is unknown, or an argument is missing, not taken,
+            or given twice.
+    """
+    from ddw_graph.generators.texts import plain_text
+
+    pairs = []
+    words = iter(options)
+    for word in words:
+        option, equals, value = word.partition("=")
+        if not option.startswith("--"):
+            raise click.UsageError(f"Got unexpected extra argument ({word})")
+        if not equals:
+            value = next(words, "")
+        if not value:
+            raise click.UsageError(f"Option {option!r} requires an argument.")
+        pairs.append(f"{option[2:].replace('-', '_')}={value}")
+    if pairs and generator.startswith("file:"):
+        raise click.UsageError(f"a file takes no arguments, got {' '.join(options)}")
+    joint = "," if ":" in generator else ":"
+    return plain_text(joint.join([generator, ",".join(pairs)]) if pairs else generator)
+
+
+def _write(dag: "nx.DiGraph", files: tuple[Path, ...], *, overwrite: bool) -> None:
+    """Writes a wiring to files of the forms that their endings name."""
+    from ddw_graph.atomic import write_bytes
+    from ddw_graph.wiring import save, to_dot, to_graphml
+
+    def dot(dag: "nx.DiGraph", path: Path, *, overwrite: bool) -> bool:
+        return write_bytes(path, [to_dot(dag).encode()], overwrite=overwrite)
+
+    def picture(dag: "nx.DiGraph", path: Path, *, overwrite: bool) -> bool:
+        from ddw_graph.analysis.pictures import save_figure
+        from ddw_graph.analysis.wiring_drawing import draw_wiring
+
+        return save_figure(draw_wiring(dag), path, overwrite=overwrite)
+
+    forms = {".json": save, ".graphml": to_graphml, ".dot": dot}
+    for path in files:
+        if path.suffix not in forms:
+            from ddw_graph.analysis.pictures import check_ending
+
+            check_ending(path.suffix)
+    for path in files:
+        write = forms.get(path.suffix, picture)
+        print_file(path, written=write(dag, path, overwrite=overwrite))
 
 
 def _price(
@@ -138,21 +180,10 @@ def _price(
     }
 
 
-def _picture(dag: "nx.DiGraph", path: Path) -> bytes:
-    from ddw_graph.analysis.pictures import rendered
-    from ddw_graph.analysis.wiring_drawing import draw_wiring
-
-    return rendered(draw_wiring(dag), path.suffix)
-
-
 def _file_name(dag: "nx.DiGraph") -> str:
     """Returns a wiring's text as a file name: ``ws-n32-k4-p0.75-seed0.json``."""
     name = re.sub("[:,]", "-", dag.graph["wiring"]).replace("=", "")
     return f"{re.sub('[^A-Za-z0-9._+-]', '_', name)}.json"
-
-
-def _say(path: Path, written: bool) -> None:
-    click.echo(f"{'wrote' if written else 'unchanged:'} {path}", err=True)
 
 
 def _summary(

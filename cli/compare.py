@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from ddw_graph.cli.execution_options import PRECISION_OPTION
 from ddw_graph.cli.experiment import (
     Runner,
     given_settings,
@@ -14,16 +13,16 @@ from ddw_graph.cli.experiment import (
     runner_options,
 )
 from ddw_graph.cli.options import WIRING
-from ddw_graph.cli.setting_options import SettingsCommand, section
+from ddw_graph.cli.setting_options import SettingsCommand, section, setting_option
 from ddw_graph.cli.training_options import (
     MODEL_OPTION,
     OF_ENTRIES,
     SEEDS_OPTION,
     SIZE_OPTIONS,
     data_options,
-    numbers,
     recipe_options,
 )
+from ddw_graph.settings import Setting
 
 
 @click.command(cls=SettingsCommand)
@@ -31,35 +30,35 @@ from ddw_graph.cli.training_options import (
     "Entries",
     click.option(
         "--wiring",
-        "wirings",
         multiple=True,
         type=WIRING,
         help="Such as ws:k=4,p=0.75; may be repeated.",
     ),
     click.option(
         "--edges",
-        "kinds",
         multiple=True,
         help="Such as learned or dynamic:gate=hard; may be repeated.",
     ),
-    click.option(
-        "--budget",
-        "budgets",
-        callback=numbers,
-        help="Shares of the MACs, such as 0.5,0.7,1.0: an entry with dynamic edges for "
-        "each.",
+    setting_option(
+        Setting(
+            "budget",
+            float,
+            "Shares of the MACs, such as 0.5,0.7,1.0: an entry with dynamic edges for "
+            "each.",
+            "(0, 1]",
+            many=True,
+        )
     ),
     SEEDS_OPTION,
 )
 @section("Network", MODEL_OPTION, *SIZE_OPTIONS)
 @data_options
 @recipe_options(without=OF_ENTRIES)
-@section("Execution", PRECISION_OPTION)
 @runner_options("comparison")
 def compare(
-    wirings: tuple[str, ...],
-    kinds: tuple[str, ...],
-    budgets: tuple[float, ...],
+    wiring: tuple[str, ...],
+    edges: tuple[str, ...],
+    budget: tuple[float, ...] | None,
     seeds: int,
     out: Path,
     as_json: bool,
@@ -91,7 +90,7 @@ def compare(
             "title": "Comparison",
             "equal_macs": True,
             "fixed": given_settings(),
-            "entries": entries(wirings, kinds, budgets, dynamic=dynamic),
+            "entries": entries(wiring, edges, budget or (), dynamic=dynamic),
             "axes": {"seed": [*range(seeds)]},
         }
     )
@@ -112,9 +111,6 @@ def entries(
     by default ``CLOSING_EDGES``, and edges of other kinds one without.
 
     Args:
-        wirings: The wirings.
-        kinds: The kinds of edges.
-        budgets: See ``Recipe``.
         dynamic: The dynamic edges where no kinds are given.
     """
     from ddw_graph.nn.edges import is_static

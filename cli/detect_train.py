@@ -17,7 +17,6 @@ from ddw_graph.cli.execution_options import (
     report_start,
     training_place,
 )
-from ddw_graph.cli.options import WIRING
 from ddw_graph.cli.setting_options import (
     SettingsCommand,
     pop_settings,
@@ -55,7 +54,7 @@ UNREACHED = "the learning rate did not fall at milestones {}: there were {}"
         "--edges or --set node=... rewire it.",
     ),
     setting_option(NETWORK_SETTINGS["model"], shown="resnet18, without --from"),
-    setting_option(NETWORK_SETTINGS["wiring"], type=WIRING),
+    setting_option(NETWORK_SETTINGS["wiring"]),
     setting_option(NETWORK_SETTINGS["edges"], shown="dynamic"),
 )
 @section(

@@ -29,10 +29,8 @@ def diff(first: str, second: str, n: int | None, seed: int, as_json: bool) -> No
     from ddw_graph.wiring import diff as wiring_diff
 
     found = wiring_diff(wiring(first, n=n, seed=seed), wiring(second, n=n, seed=seed))
-    if as_json:
-        click.echo(json.dumps(found.as_dict()))
-    else:
-        click.echo("\n".join(_lines(first, second, found)))
+    lines = [json.dumps(found.as_dict())] if as_json else _lines(first, second, found)
+    click.echo("\n".join(lines))
 
 
 def _lines(first: str, second: str, found: "WiringDiff") -> list[str]:

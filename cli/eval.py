@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ddw_graph.cli.execution_options import computing_device, place_options
-from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, RUNS_ARGUMENT
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, PATH, RUNS_ARGUMENT
 from ddw_graph.cli.setting_options import SettingsCommand
 from ddw_graph.cli.training_options import (
     SPLIT_OPTION,
@@ -20,9 +20,7 @@ from ddw_graph.cli.training_options import (
 @RUNS_ARGUMENT
 @run_data_options
 @SPLIT_OPTION
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="CSV file: a row for each RUN."
-)
+@click.option("--out", type=PATH, help="CSV file: a row for each RUN.")
 @OVERWRITE_OPTION
 @click.option(
     "--batch-size",
@@ -59,7 +57,7 @@ def eval(
     import pandas as pd
 
     from ddw_graph.atomic import check_free, write_bytes
-    from ddw_graph.cli.progress import bar
+    from ddw_graph.cli.progress import counting
     from ddw_graph.cli.tables import evaluation_table
     from ddw_graph.experiments.evaluations import evaluation_summary, evaluations
     from ddw_graph.experiments.groups import groups
@@ -72,8 +70,7 @@ def eval(
     found = groups(runs)
     source = common_source([Run(run) for run in runs], options)
     data = load_source(source, workers=workers)
-    with bar() as progress:
-        task = progress.add_task("runs", total=None)
+    with counting("runs") as count:
         rows = evaluations(
             found,
             data,
@@ -81,13 +78,11 @@ def eval(
             batch_size=batch_size,
             device=place,
             workers=workers,
-            progress=lambda done, of: progress.update(task, completed=done, total=of),
+            progress=count,
         )
     if out is not None:
         content = pd.DataFrame(rows).to_csv(index=False).encode()
         write_bytes(out, [content], overwrite=overwrite)
     table = evaluation_summary(rows)
-    if as_json:
-        click.echo(json.dumps({"runs": rows, "summary": table}))
-    else:
-        click.echo(evaluation_table(table).rstrip("\n"))
+    text = json.dumps({"runs": rows, "summary": table})
+    click.echo(text if as_json else evaluation_table(table).rstrip("\n"))

@@ -60,7 +60,6 @@ def computing_device(device: str, threads: int | None = None) -> str:
     """Sets the threads of this process, and returns the device that computes.
 
     Args:
-        device: The device that was asked for.
         threads: Threads that compute; None leaves them to ``OMP_NUM_THREADS`` or torch.
 
     Raises:
@@ -82,10 +81,7 @@ def training_place(
     """Yields the processes that train together, and the device of this one.
 
     Args:
-        device: The device that was asked for.
-        threads: See ``computing_device``.
         processes: How many must have been started.
-        timeout: Seconds to wait for another process.
     """
     from ddw_graph.training.memory import keep_memory
     from ddw_graph.training.world import device_of, joined

@@ -4,15 +4,15 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from ddw_graph.cli.execution_options import DEVICE_OPTION, WORKERS_OPTION
-from ddw_graph.cli.options import JSON_OPTION
-from ddw_graph.cli.progress import bar, tell_written
+from ddw_graph.cli.options import JSON_OPTION, PATH
+from ddw_graph.cli.progress import bar, print_line, print_written
 from ddw_graph.cli.setting_options import Command, section, setting_option
 from ddw_graph.cli.training_options import CHECKPOINT_STEPS_OPTION
 from ddw_graph.printable import printable
@@ -30,16 +30,12 @@ MOST_SHOWN = 40
 
 
 def runner_options(out: str) -> Callable[[Command], Command]:
-    """Returns a decorator that adds the options of where and how runs are trained.
-
-    Args:
-        out: The default of ``--out``.
-    """
+    """Returns a decorator that adds the options of where and how runs are trained."""
     output = section(
         "Output",
         click.option(
             "--out",
-            type=click.Path(path_type=Path),
+            type=PATH,
             default=Path(out),
             show_default=True,
             help="Folder: new, empty, or that of the same experiment, which resumes "
@@ -80,28 +76,24 @@ def runner_options(out: str) -> Callable[[Command], Command]:
 
 
 def given_settings() -> dict[str, Any]:
-    """Returns the settings of runs that were given on the command line, by name."""
+    """Returns the settings that all runs share, as the command line gives them."""
     from ddw_graph.experiments.settings import SETTINGS
 
-    context = click.get_current_context()
-    found = {}
-    for name, value in context.params.items():
-        given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
-        if name in SETTINGS and given and value is not None:
-            found[name] = str(value) if isinstance(value, Path) else value
-    return found
+    return {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in click.get_current_context().params.items()
+        # What an option gives several of is not shared.
+        if name in SETTINGS and not (value is None or isinstance(value, tuple))
+    }
 
 
 class Runner:
-    """Runs experiments as the options of a command say, and shows their progress.
-
-    Args:
-        options: The values of ``runner_options``.
-    """
+    """Runs experiments as the options of a command say, and shows their progress."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         from ddw_graph.experiments.planned_run import Work
         from ddw_graph.experiments.slurm import SlurmOptions
+        from ddw_graph.training.data import load_source
         from ddw_graph.training.launch import usable_device
 
         self.jobs: int | None = options["jobs"]
@@ -113,6 +105,14 @@ class Runner:
         if self.slurm is None:
             usable_device(device)
         self.work = Work(device, options["workers"], options["checkpoint_steps"])
+        self.load = cache(load_source)
+
+    def plan(self, spec: "Spec") -> "Plan":
+        """Returns an experiment with its data; equal data are loaded once."""
+        from ddw_graph.experiments.plan import Plan
+        from ddw_graph.experiments.settings import data_source
+
+        return Plan(spec, self.load(data_source(spec.fixed)))
 
     def run(
         self, plan: "Plan", path: Path, started: Callable[[], None] = lambda: None
@@ -120,8 +120,6 @@ class Runner:
         """Runs what has no result yet.
 
         Args:
-            plan: The experiment.
-            path: Its folder.
             started: Called when the folder is that of the experiment.
         """
         from ddw_graph.experiments.runner import run_experiment
@@ -166,47 +164,28 @@ def run_and_report(
     Exits with 1 if a run has failed.
 
     Args:
-        spec: The experiment.
-        runner: Runs it.
-        out: Its folder.
         part: Name of the report's folder in ``out``, which reports may share; by
             default the report is in ``out`` itself.
         steps: Whether training steps are measured too.
-        tables: Other tables of the report.
-        as_json: Whether to print JSON.
     """
-    from ddw_graph.analysis.report import describe_report
-    from ddw_graph.experiments.plan import Plan
-    from ddw_graph.experiments.settings import data_source
-    from ddw_graph.training.data import load_source
-
-    data = load_source(data_source(spec.fixed))
-    folder = out / part if part else out
-    outcome = runner.run(
-        Plan(spec, data),
-        out,
-        # So that ``ddw-graph report`` works while it runs.
-        lambda: describe_report(folder, spec, part=part is not None),
-    )
-    if spec.entries:
-        _measure(folder, data, steps=steps, device=runner.work.device)
-    report(folder, outcome=outcome, tables=tables, as_json=as_json)
-    if outcome.failed:
-        click.get_current_context().exit(1)
-
-
-def _measure(folder: Path, data: Any, *, steps: bool, device: str) -> None:
-    """Measures what the networks of a report cost, those of one seed in turns."""
-    from ddw_graph.analysis.report import runs_reported, write_costs
+    from ddw_graph.analysis.report import describe_report, runs_reported, write_costs
     from ddw_graph.experiments.costs import costs
     from ddw_graph.training.launch import usable_device
 
-    runs = {
-        entry: next(iter(of.values())) for entry, of in runs_reported(folder).items()
-    }
-    if runs:
-        place = usable_device(device)
-        write_costs(folder, costs(runs, data, steps=steps, device=place))
+    plan = runner.plan(spec)
+    folder = out / part if part else out
+    # Before the first run, so that ``ddw-graph report`` works while they are trained.
+    describe = partial(describe_report, folder, spec, part=part is not None)
+    outcome = runner.run(plan, out, describe)
+    if spec.entries:
+        # The networks of one seed, in turns.
+        runs = {e: next(iter(of.values())) for e, of in runs_reported(folder).items()}
+        device = usable_device(runner.work.device)
+        if runs:
+            write_costs(folder, costs(runs, plan.data, steps=steps, device=device))
+    report(folder, outcome=outcome, tables=tables, as_json=as_json)
+    if outcome.failed:
+        click.get_current_context().exit(1)
 
 
 def report(
@@ -233,7 +212,7 @@ def report(
             click.echo(f"best: {printable(name)}")
         if outcome and outcome.failed:
             click.echo(counts(outcome.statuses), err=True)
-    tell_written(written)
+    print_written(written)
 
 
 class ExperimentProgress:
@@ -254,10 +233,7 @@ class ExperimentProgress:
 
     def line(self, line: str) -> None:
         """Prints a line."""
-        if self.bar.disable:
-            click.echo(printable(line), err=True)
-        else:
-            self.bar.console.print(printable(line), highlight=False, markup=False)
+        print_line(self.bar, line)
 
 
 def counts(statuses: "Sequence[Status]") -> str:

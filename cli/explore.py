@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ddw_graph.cli.execution_options import computing_device, place_options
-from ddw_graph.cli.options import OVERWRITE_OPTION, names_of
+from ddw_graph.cli.options import OVERWRITE_OPTION, PATH, names_of
 from ddw_graph.cli.setting_options import SettingsCommand
 from ddw_graph.cli.training_options import (
     SPLIT_OPTION,
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=SettingsCommand)
-@click.argument(
-    "runs", metavar="[RUN [RUN2]]", nargs=-1, type=click.Path(path_type=Path)
-)
+@click.argument("runs", metavar="[RUN [RUN2]]", nargs=-1, type=PATH)
 @click.option(
     "--demo", is_flag=True, help="Show a small network that is in the package."
 )
@@ -35,12 +33,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many images, as many of each class as there are.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The page, such as page.html.",
-)
+@click.option("--out", type=PATH, required=True, help="The page, such as page.html.")
 @OVERWRITE_OPTION
 @place_options
 def explore(
@@ -72,24 +65,23 @@ def explore(
         )
     from ddw_graph.analysis.explorer.explore import explorer_page
     from ddw_graph.atomic import check_free, write_bytes
-    from ddw_graph.cli.progress import bar
+    from ddw_graph.cli.progress import counting
 
     check_free(out, overwrite=overwrite)
     place = computing_device(device, threads)
     networks, data = _demo(options) if demo else _trained(runs, place, options)
     images = data.test_inputs() if split == "test" else data.train_inputs()
-    count = len(images)  # type: ignore[arg-type]
-    if count < samples:
-        click.echo(f"{split} has {count} images, fewer than {samples}", err=True)
-    with bar() as progress:
-        task = progress.add_task("images", total=None)
+    found = len(images)  # type: ignore[arg-type]
+    if found < samples:
+        click.echo(f"{split} has {found} images, fewer than {samples}", err=True)
+    with counting("images") as count:
         text = explorer_page(
             networks,
             data,
             split=split,
             samples=samples,
             workers=workers,
-            progress=lambda done, of: progress.update(task, completed=done, total=of),
+            progress=count,
         )
     content = text.encode()
     write_bytes(out, [content], overwrite=overwrite)

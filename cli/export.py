@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, RUN_OPTION
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, PATH, RUN_OPTION
 
 
 @click.command()
-@click.argument("model", metavar="MODEL_OR_RUN", type=click.Path(path_type=Path))
+@click.argument("model", metavar="MODEL_OR_RUN", type=PATH)
 @RUN_OPTION
 @click.option(
     "--format",
@@ -19,7 +19,7 @@ from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, RUN_OPTION
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     metavar="FILE",
     help="The file.",

@@ -11,11 +11,11 @@ from ddw_graph.cli.execution_options import (
     THREADS_OPTION,
     computing_device,
 )
-from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.options import JSON_OPTION, RUN_ARGUMENT
 
 
 @click.command()
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@RUN_ARGUMENT
 @click.option("--prompt", default="\n", help="Text to continue.  [default: a line end]")
 @click.option(
     "--tokens",

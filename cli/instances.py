@@ -7,12 +7,9 @@ from typing import Any
 import click
 
 from ddw_graph.cli.execution_options import computing_device, place_options
-from ddw_graph.cli.options import JSON_OPTION, RUNS_ARGUMENT
+from ddw_graph.cli.options import JSON_OPTION, PATH, RUNS_ARGUMENT
 from ddw_graph.cli.setting_options import SettingsCommand
-from ddw_graph.cli.training_options import (
-    common_source,
-    run_data_options,
-)
+from ddw_graph.cli.training_options import common_source, run_data_options
 
 
 @click.command(cls=SettingsCommand)
@@ -20,15 +17,8 @@ from ddw_graph.cli.training_options import (
 @run_data_options
 @place_options
 @click.option(
-    "--shuffle-seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Fixes the shuffles.",
-)
-@click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("instances"),
     show_default=True,
     help="Folder: new, empty, or that of an earlier test, which gains these runs.",
@@ -39,7 +29,6 @@ def instances(
     device: str,
     threads: int | None,
     workers: int,
-    shuffle_seed: int,
     out: Path,
     as_json: bool,
     **options: Any,
@@ -50,14 +39,14 @@ def instances(
     with dynamic edges.
     Each network is evaluated on the test images with each image's own wiring, with the
     mean one of the training images, with another image's of the class, and with that of
-    any other image. Differences are paired by seed.
+    any other image. Differences are paired by seed, which fixes the shuffles.
 
     \b
     ddw-graph compare --edges dynamic --edges dynamic:bias=0 --out trained
     ddw-graph instances trained --out tested
     """
     from ddw_graph.analysis.instance_report import instance_table, write_instances
-    from ddw_graph.cli.progress import bar, tell_written
+    from ddw_graph.cli.progress import counting, print_written
     from ddw_graph.experiments.groups import groups, runs_in
     from ddw_graph.experiments.instance_runs import instance_tests
     from ddw_graph.experiments.instance_summary import instance_summary, verdicts
@@ -67,18 +56,15 @@ def instances(
     place = computing_device(device, threads)
     folders = runs_in(runs, dynamic=True)
     found = groups(folders)
-    _check_same_images(folders)
-    data = load_source(common_source([Run(folders[0])], options))
-    with bar() as progress:
-        task = progress.add_task("runs tested", total=None)
+    data = load_source(common_source(list(map(Run, folders)), options))
+    with counting("runs tested") as count:
         rows, varied = instance_tests(
             found,
             data,
             out,
-            seed=shuffle_seed,
             device=place,
             workers=workers,
-            progress=lambda done, of: progress.update(task, completed=done, total=of),
+            progress=count,
         )
     written = write_instances(rows, varied, out)
     table = instance_summary(rows)
@@ -89,25 +75,4 @@ def instances(
         click.echo(instance_table(table))
         for entry, words in verdicts(table).items():
             click.echo(f"{entry}: {words}")
-    tell_written(written)
-
-
-def _check_same_images(runs: list[Path]) -> None:
-    """Checks that runs were trained on the same images.
-
-    Raises:
-        RunError: If they were not, or one does not record on which.
-    """
-    from ddw_graph.errors import RunError
-    from ddw_graph.training.run import Run
-
-    for run in runs:
-        if Run(run).config.get("task") != "classification":
-            raise RunError(f"runs must be of images, got {run}")
-    first = Run(runs[0]).config["data"]
-    for run in runs[1:]:
-        if Run(run).config["data"] != first:
-            raise RunError(
-                "runs that are tested together must be of the same images, got others "
-                f"in {run} than in {runs[0]}"
-            )
+    print_written(written)

@@ -1,16 +1,17 @@
 """The command that learns from wirings."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.options import JSON_OPTION, RUN_ARGUMENT
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@RUN_ARGUMENT
 @click.option(
     "--target",
     type=click.Choice(["class", "correct"]),
@@ -32,13 +33,6 @@ from ddw_graph.cli.options import JSON_OPTION
     show_default=True,
     help="Parts that are each held out once.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Fixes folds and graph networks.",
-)
 @JSON_OPTION
 def learn(run: Path, as_json: bool, **options: Any) -> None:
     """Predict an image's class from its wiring only.
@@ -52,16 +46,13 @@ def learn(run: Path, as_json: bool, **options: Any) -> None:
     ddw-graph learn runs/ddw --target correct
     """
     from ddw_graph.analysis.learning.classes import predict_classes
-    from ddw_graph.cli.progress import bar
+    from ddw_graph.cli.progress import counting
     from ddw_graph.training.collection import open_collection
 
     collection = open_collection(run)
-    with bar() as progress:
-        task = progress.add_task("folds", total=options["folds"])
+    with counting("folds") as count:
         answer = predict_classes(
-            collection,
-            progress=lambda done: progress.update(task, completed=done),
-            **options,
+            collection, progress=partial(count, of=options["folds"]), **options
         )
     if not as_json:
         click.echo(f"{answer.about}\n\n{answer.markdown()}", nl=False)

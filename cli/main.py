@@ -19,7 +19,7 @@ from ddw_graph.errors import (
 from ddw_graph.printable import printable
 
 COMMANDS = {
-    "build": "Build a wiring, say what it is, and write it.",
+    "build": "Build a wiring, describe it, and write it.",
     "draw": "Draw a wiring, as a picture or as text.",
     "diff": "Compare the edges of two wirings.",
     "models": "List the networks with what they cost for each kind of edges.",
@@ -137,11 +137,11 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    _tell(message)
+    _print(message)
     sys.exit(code)
 
 
-def _tell(message: str) -> None:
+def _print(message: str) -> None:
     click.echo(f"ddw-graph: {printable(' '.join(message.split()))}", err=True)
 
 
@@ -150,7 +150,7 @@ def _in_lines(show: Callable[..., None]) -> Callable[..., None]:
 
     def show_line(message: Warning | str, *rest: Any, **more: Any) -> None:
         if isinstance(message, UnfinishedWarning | ShareWarning):
-            _tell(str(message))
+            _print(str(message))
         else:
             show(message, *rest, **more)
 

@@ -1,7 +1,7 @@
 """The command that lists the networks and what they cost."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -29,10 +29,10 @@ def models(names: tuple[str, ...], table1: bool, table2: bool, as_json: bool) ->
     if table1 and table2:
         raise click.UsageError("one of --table1 and --table2, got both")
     if table1 or table2:
+        option = "--table1" if table1 else "--table2"
         if names:
-            option = "--table1" if table1 else "--table2"
             raise click.UsageError(f"{option} has its own networks and takes no names")
-        (_table1 if table1 else _table2)(as_json)
+        _paper_table(option, as_json)
         return
     from ddw_graph.cli.progress import bar
     from ddw_graph.models import image_size, list_models
@@ -68,66 +68,40 @@ def models(names: tuple[str, ...], table1: bool, table2: bool, as_json: bool) ->
     click.echo(_markdown(header, lines))
 
 
-def _table1(as_json: bool) -> None:
-    from ddw_graph.models.catalogue import READING, TABLE_1, table1
-
-    rows = _tracked(table1(), len(TABLE_1))
-    if as_json:
-        click.echo(json.dumps({"rows": rows, "reading": READING}))
-        return
-    text = _paper_table(
-        rows,
-        {
-            "params, M": ("paper_parameters", ".2f", "parameters", ".3f"),
-            "layer MACs, M": ("paper_macs", ".0f", "layer_macs", ".1f"),
-        },
-        {"total MACs, M": "total_macs"},
-    )
-    click.echo("\n\n".join((text, *READING)))
-
-
-def _table2(as_json: bool) -> None:
-    from ddw_graph.models.catalogue import TABLE_2, table2
-
-    rows = _tracked(table2(), len(TABLE_2))
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    figures = {"GFLOPs": ("paper_gflops", ".0f", "gflops", ".1f")}
-    click.echo(_paper_table(rows, figures, {"total": "total_gflops"}))
-
-
-def _tracked(rows: Iterable[dict[str, Any]], networks: int) -> list[dict[str, Any]]:
+def _paper_table(option: str, as_json: bool) -> None:
+    """Prints the paper's figures, ours and the differences."""
     from ddw_graph.cli.progress import bar
+    from ddw_graph.models.catalogue import READING, TABLE_1, TABLE_2, table1, table2
 
+    first = option == "--table1"
+    rows, networks = (table1(), TABLE_1) if first else (table2(), TABLE_2)
     with bar() as progress:
-        track = progress.track(rows, total=2 * networks, description="networks")
-        return list(track)
-
-
-def _paper_table(
-    rows: Sequence[dict[str, Any]],
-    figures: dict[str, tuple[str, str, str, str]],
-    totals: dict[str, str],
-) -> str:
-    """Returns the paper's figures, ours and the differences as a Markdown table.
-
-    Args:
-        figures: By title the key and the format of the paper's figure, and of ours.
-        totals: By title the key of a figure of ours only.
-    """
+        total = 2 * len(networks)
+        found = list(progress.track(rows, total=total, description="networks"))
+    if as_json:
+        click.echo(json.dumps({"rows": found, "reading": READING} if first else found))
+        return
+    # By title the key and the form of the paper's figure, and of ours.
+    figures = {
+        "params, M": ("paper_parameters", ".2f", "parameters", ".3f"),
+        "layer MACs, M": ("paper_macs", ".0f", "layer_macs", ".1f"),
+    }
+    if not first:
+        figures = {"GFLOPs": ("paper_gflops", ".0f", "gflops", ".1f")}
+    last, key = ("total MACs, M", "total_macs") if first else ("total", "total_gflops")
     header = ["network", "variant"]
     for title in figures:
         header += [f"{title}: paper", "ours", "difference"]
     lines = []
-    for row in rows:
+    for row in found:
         cells = [row["network"], row["variant"]]
         for paper, precise, own, exact in figures.values():
             share = row[own] / row[paper] - 1
             cells += [format(row[paper], precise), format(row[own], exact)]
             cells.append(f"{100 * share:+.2f} %")
-        lines.append([*cells, *(f"{row[key]:.1f}" for key in totals.values())])
-    return _markdown([*header, *totals], lines)
+        lines.append([*cells, f"{row[key]:.1f}"])
+    text = _markdown([*header, last], lines)
+    click.echo("\n\n".join([text, *READING] if first else [text]))
 
 
 def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

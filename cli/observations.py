@@ -14,21 +14,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @RUNS_ARGUMENT
-@click.option(
-    "--smallest",
-    type=click.FloatRange(min=0, min_open=True),
-    default=0.05,
-    show_default=True,
-    help="Smallest relevant effect, as a share of the mean over all weighted edges.",
-)
 @JSON_OPTION
-def observations(runs: tuple[Path, ...], smallest: float, as_json: bool) -> None:
+def observations(runs: tuple[Path, ...], as_json: bool) -> None:
     """Test the paper's observations (section 4.5) on finished RUNs.
 
     Do front nodes have larger output weights; do the edges of rear nodes, and those of
     deeper stages, vary more over the test images? Each RUN is compared with its network
-    before training. The answer is yes, no (the opposite) or no significant effect; a
-    smaller effect than --smallest is not significant.
+    before training. The answer is yes, no (the opposite) or no significant effect; an
+    effect of less than 5 % of the mean over all weighted edges is not significant.
 
     \b
     ddw-graph observations runs/ddw
@@ -41,9 +34,7 @@ def observations(runs: tuple[Path, ...], smallest: float, as_json: bool) -> None
         observations,
     )
 
-    tables = {
-        str(run): observations(*_collections(run), smallest=smallest) for run in runs
-    }
+    tables = {str(run): observations(*_collections(run)) for run in runs}
     whole = pd.concat(tables, names=["run"]).reset_index("run")
     if as_json:
         click.echo(whole.to_json(orient="records", double_precision=15))

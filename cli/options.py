@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from ddw_graph.printable import printable
+
 if TYPE_CHECKING:
     import networkx as nx
 
 DEFAULT_N = 32
 """RandWire's number of nodes that compute."""
 
+PATH = click.Path(path_type=Path)
+RUN_ARGUMENT = click.argument("run", type=PATH)
 RUNS_ARGUMENT = click.argument(
     "runs",
     metavar="RUN...",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
 )
 N_OPTION = click.option(
     "--n",
@@ -38,7 +42,7 @@ OVERWRITE_OPTION = click.option(
 )
 RUN_OPTION = click.option(
     "--run",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The run that a saved network belongs to: its classes and images.  "
     "[default: the one in whose folder it lies]",
 )
@@ -69,37 +73,6 @@ class WiringText(click.ParamType):  # type: ignore[type-arg]
 
 
 WIRING = WiringText()
-
-
-def with_arguments(generator: str, options: Sequence[str]) -> str:
-    """Returns ``--generator`` with its arguments as one text, e.g. ``ws:k=4,p=0.75``.
-
-    Args:
-        generator: A generator's text, or that of a file.
-        options: Words of the command line, such as ``--k 4 --p=0.75``.
-
-    Raises:
-        UsageError: If they are no options with values.
-        WiringError: If the generator is unknown, or an argument is missing, not taken,
-            or given twice.
-    """
-    from ddw_graph.generators.texts import plain_text
-
-    pairs = []
-    words = iter(options)
-    for word in words:
-        option, equals, value = word.partition("=")
-        if not option.startswith("--"):
-            raise click.UsageError(f"Got unexpected extra argument ({word})")
-        if not equals:
-            value = next(words, "")
-        if not value:
-            raise click.UsageError(f"Option {option!r} requires an argument.")
-        pairs.append(f"{option[2:].replace('-', '_')}={value}")
-    if pairs and generator.startswith("file:"):
-        raise click.UsageError(f"a file takes no arguments, got {' '.join(options)}")
-    joint = "," if ":" in generator else ":"
-    return plain_text(joint.join([generator, ",".join(pairs)]) if pairs else generator)
 
 
 def wiring(text: str, *, n: int | None, seed: int) -> "nx.DiGraph":
@@ -142,6 +115,12 @@ def refuse_options(context: click.Context, beside: str, names: set[str]) -> None
             raise click.UsageError(
                 f"{parameter.opts[0]} cannot be combined with {beside}"
             )
+
+
+def print_file(path: Path, *, written: bool) -> None:
+    """Prints that a file was written, or is there with the same content."""
+    word = "wrote" if written else "unchanged:"
+    click.echo(printable(f"{word} {path}"), err=True)
 
 
 def names_of(runs: Sequence[Path]) -> list[str]:

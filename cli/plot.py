@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ddw_graph.cli.options import OVERWRITE_OPTION, RUNS_ARGUMENT, names_of
+from ddw_graph.cli.options import OVERWRITE_OPTION, PATH, RUNS_ARGUMENT, names_of
 from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ SEVERAL = KINDS[:6]
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of the pictures.  [default: that of the analysis; for curves RUN; of "
     "several the current one]",
 )

@@ -1,17 +1,18 @@
 """The command that names the classes of image files."""
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ddw_graph.cli.execution_options import computing_device, place_options
 from ddw_graph.cli.file_names import as_text
-from ddw_graph.cli.options import JSON_OPTION, RUN_OPTION
+from ddw_graph.cli.options import JSON_OPTION, PATH, RUN_OPTION
 from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("model", metavar="RUN", type=PATH)
 @click.argument(
     "paths",
     metavar="FILE_OR_FOLDER...",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
 )
 @RUN_OPTION
 @click.option(
@@ -109,11 +110,10 @@ def predict(
     about = predictor.about()
     if as_json:
         _write_json(about, found, lambda: bad)
+    elif as_csv:
+        _write_csv(found, min(top, len(predictor.classes)))
     else:
-        names = min(top, len(predictor.classes))
-        lines = _csv_lines(found, names) if as_csv else _table(found, about, files)
-        for line in lines:
-            click.echo(line)
+        _write_table(found, about, files)
     if bad == len(files):
         raise DataError(f"at least one image must be readable, got {bad} bad")
     if bad:
@@ -134,36 +134,33 @@ def _write_json(
     click.echo(f'\n], "left_out": {bad()}}}')
 
 
-def _csv_lines(found: "Iterator[Prediction]", names: int) -> Iterator[str]:
+def _write_csv(found: "Iterator[Prediction]", names: int) -> None:
+    """Prints a header and a row for each image, as they come."""
+    output: Any = SimpleNamespace(write=partial(click.echo, nl=False))
+    writer = csv.writer(output, lineterminator="\n")
     ranks = ["", *(f"_{rank}" for rank in range(2, names + 1))]
     header = [f"{key}{rank}" for rank in ranks for key in ("class", "probability")]
-    yield _csv_line(["file", *header, "open_edges", "alive_nodes", "expected_macs"])
+    writer.writerow(["file", *header, "open_edges", "alive_nodes", "expected_macs"])
     for each in found:
         pairs = zip(each.classes, each.probabilities, strict=True)
         cells = [cell for name, p in pairs for cell in (printable(name), f"{p:.6f}")]
         wiring = [each.open_edges, each.alive_nodes, each.expected_macs]
-        yield _csv_line([printable(each.file), *cells, *map(str, wiring)])
+        writer.writerow([printable(each.file), *cells, *wiring])
 
 
-def _csv_line(cells: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue()
-
-
-def _table(
+def _write_table(
     found: "Iterator[Prediction]", about: dict[str, Any], files: Sequence[str]
-) -> Iterator[str]:
-    """Yields lines whose columns line up, as wide as the longest file name."""
+) -> None:
+    """Prints lines whose columns line up, as wide as the longest file name."""
     wide = max(4, *(len(printable(name)) for name in files))
     of_edges = f"of {about['edges']} edges"
     of_nodes = f"of {about['computing']} computing nodes"
     header = f"{'file':{wide}}  {of_edges}  {of_nodes}  expected MACs, M  classes"
-    yield header
+    click.echo(header)
     for each in found:
         pairs = zip(each.classes, each.probabilities, strict=True)
         classes = ", ".join(f"{printable(name)} {100 * p:.1f} %" for name, p in pairs)
-        yield (
+        click.echo(
             f"{printable(each.file):{wide}}  {each.open_edges:>{len(of_edges)}}  "
             f"{each.alive_nodes:>{len(of_nodes)}}  {each.expected_macs / 1e6:16.2f}  "
             f"{classes}"

@@ -1,10 +1,9 @@
 """Progress on stderr: a bar on a terminal, plain lines elsewhere."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 import click
@@ -13,10 +12,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.progress import TaskID as Bar
+
+from ddw_graph.printable import printable
 
 if TYPE_CHECKING:
     from ddw_graph.training.loop import Listener
@@ -38,32 +39,30 @@ def bar() -> Progress:
     )
 
 
-def tell_written(paths: Sequence[Path]) -> None:
-    """Says which files were written."""
+@contextmanager
+def counting(words: str) -> Iterator[Callable[..., None]]:
+    """Shows a bar within; yields what is called with what is done, and of how many."""
+    with bar() as progress:
+        task = progress.add_task(words, total=None)
+
+        def count(done: int, of: int | None = None) -> None:
+            progress.update(task, completed=done, total=of)
+
+        yield count
+
+
+def print_written(paths: Sequence[Path]) -> None:
+    """Prints which files were written."""
     for path in paths:
-        click.echo(f"wrote {path}", err=True)
+        click.echo(printable(f"wrote {path}"), err=True)
 
 
 class TrainingProgress:
-    """Shows a training as it goes: a bar for steps, a line for each epoch."""
+    """Shows a training: a bar for steps, a line for each epoch."""
 
     def __init__(self) -> None:
         self.bar = bar()
-        self.task: Bar | None = None
-
-    def __enter__(self) -> "TrainingProgress":
-        """Starts the bar."""
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Ends the bar."""
-        self.bar.stop()
+        self.task: TaskID | None = None
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         """Moves the bar."""
@@ -74,23 +73,22 @@ class TrainingProgress:
 
     def epoch(self, row: Row) -> None:
         """Prints an epoch's line."""
-        line = _line(row)
-        if self.bar.disable:
-            click.echo(line, err=True)
-        else:
-            self.bar.console.print(line, highlight=False)
+        from ddw_graph.training.log import score_text
+
+        words = [f"epoch {row['epoch']:.0f}: train loss {row['train_loss']:.3f}"]
+        if "test_accuracy" in row:
+            words.append(score_text(row))
+            words.append(f"expected MACs {100 * row['test_macs_share']:.0f} %")
+        words += [f"{name} {row[name]:.3f}" for name in ("AP", "AP50") if name in row]
+        print_line(self.bar, ", ".join([*words, f"{row['train_seconds']:.1f} s"]))
 
 
-def _line(row: Row) -> str:
-    """Returns the line of an epoch."""
-    from ddw_graph.training.log import score_text
-
-    words = [f"epoch {row['epoch']:.0f}: train loss {row['train_loss']:.3f}"]
-    if "test_accuracy" in row:
-        words.append(score_text(row))
-        words.append(f"expected MACs {100 * row['test_macs_share']:.0f} %")
-    words += [f"{name} {row[name]:.3f}" for name in ("AP", "AP50") if name in row]
-    return ", ".join([*words, f"{row['train_seconds']:.1f} s"])
+def print_line(bar: Progress, line: str) -> None:
+    """Prints a line on stderr, above the bar if there is one."""
+    if bar.disable:
+        click.echo(printable(line), err=True)
+    else:
+        bar.console.print(printable(line), highlight=False, markup=False)
 
 
 @contextmanager
@@ -111,5 +109,7 @@ def shown_progress(board: Path | None, *, shows: bool) -> Iterator[list["Listene
         if shows and board is not None:
             listeners.append(stack.enter_context(TensorBoard(board)))
         if shows:
-            listeners.append(stack.enter_context(TrainingProgress()))
+            progress = TrainingProgress()
+            stack.enter_context(progress.bar)
+            listeners.append(progress)
         yield listeners

@@ -7,20 +7,17 @@ from typing import Any
 import click
 
 from ddw_graph.cli.execution_options import computing_device, place_options
-from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, PATH, RUN_ARGUMENT
 from ddw_graph.cli.setting_options import SettingsCommand
-from ddw_graph.cli.training_options import (
-    run_data,
-    run_data_options,
-)
+from ddw_graph.cli.training_options import run_data, run_data_options
 
 
 @click.command(cls=SettingsCommand)
-@click.argument("run", type=click.Path(path_type=Path))
+@RUN_ARGUMENT
 @run_data_options
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="The smaller network's file.  [default: RUN/pruned.safetensors]",
 )
 @OVERWRITE_OPTION

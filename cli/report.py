@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.options import JSON_OPTION, PATH
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @JSON_OPTION
 def report(folder: Path, as_json: bool) -> None:
     """Write the report of an experiment's FOLDER again.

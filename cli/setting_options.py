@@ -7,35 +7,39 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from ddw_graph.settings import Setting, settings_of
+from ddw_graph.cli.options import WIRING
+from ddw_graph.settings import Setting, fields_given, settings_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
 
 def setting_option(
-    setting: Setting, *, default: Any = None, shown: Any = None, type: Any = None
+    setting: Setting, *, default: Any = None, shown: Any = None
 ) -> Decorator:
     """Returns the option of a setting: ``--batch-size`` of ``batch_size``.
 
     A value that is not allowed ends the command before it imports anything heavy.
 
     Args:
-        setting: The setting.
         default: Its value where the option is not given, instead of None.
         shown: What the help shows as the default: by default ``default``, or that of
             the setting.
-        type: A type of click that converts the text before.
     """
     known = (value for value in (shown, default) if value is not None)
     return click.option(
         f"--{setting.name.replace('_', '-')}",
-        type=type,
         metavar={"str": "TEXT", "Path": "PATH"}.get(setting.type.__name__, "NUMBER"),
         default=None if default is None else str(default),
-        callback=lambda _, __, text: None if text is None else setting.parse(text),
+        callback=lambda _, __, text: None if text is None else _parse(setting, text),
         help=_help(setting, next(known, setting.default)),
     )
+
+
+def _parse(setting: Setting, text: str) -> Any:
+    if setting.name == "wiring":
+        WIRING.convert(text, None, None)
+    return setting.parse(text)
 
 
 def _help(setting: Setting, default: Any) -> str:
@@ -71,7 +75,7 @@ def set_option(settings: Mapping[str, Setting]) -> Decorator:
                     "--set must be NAME=VALUE with a setting that --help lists, got "
                     f"{name + equals + value!r}"
                 )
-            found[name] = settings[name].parse(value)
+            found[name] = _parse(settings[name], value)
         return found
 
     def add(command: Any) -> Any:
@@ -126,14 +130,11 @@ class SettingsCommand(click.Command):
 
 
 def pop_settings(kind: type, options: dict[str, Any]) -> dict[str, Any]:
-    """Removes the settings of a dataclass from options; returns those given, by field.
-
-    Args:
-        kind: The dataclass.
-        options: What the command was given.
-    """
-    found = {s.field: options.pop(name, None) for name, s in settings_of(kind).items()}
-    return {name: value for name, value in found.items() if value is not None}
+    """Removes a dataclass's settings from options; returns those given, by field."""
+    found = fields_given(kind, options)
+    for name in settings_of(kind):
+        options.pop(name, None)
+    return found
 
 
 def preset_settings(preset: Any, **defaults: str) -> dict[str, Setting]:

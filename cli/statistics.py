@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION
+from ddw_graph.cli.options import JSON_OPTION, OVERWRITE_OPTION, PATH, RUN_ARGUMENT
 from ddw_graph.cli.tables import printed
 
 WHAT = {
@@ -29,7 +29,7 @@ OF_ALL_EDGES = ("paths", "dominant", "difficulty")
 @click.command(
     epilog="\b\n" + "\n".join(f"{name:<12} {words}" for name, words in WHAT.items())
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@RUN_ARGUMENT
 @click.option(
     "--what", type=click.Choice(list(WHAT)), default="weights", show_default=True
 )
@@ -47,7 +47,7 @@ OF_ALL_EDGES = ("paths", "dominant", "difficulty")
     show_default=True,
     help="How many to print; files and JSON have all.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write a CSV file too.")
+@click.option("--out", type=PATH, help="Write a CSV file too.")
 @OVERWRITE_OPTION
 @JSON_OPTION
 def statistics(

@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 
 from ddw_graph.cli.experiment import counts
-from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.options import JSON_OPTION, PATH
 from ddw_graph.printable import printable
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @JSON_OPTION
 def status(folder: Path, as_json: bool) -> None:
     """Show the status of the runs in an experiment's FOLDER.
@@ -28,7 +28,9 @@ def status(folder: Path, as_json: bool) -> None:
     for each in statuses:
         attempt = each.attempt
         if each.state == "running":
-            where = f"process {attempt.pid} on {attempt.host}"
+            # A process that is not the experiment's leaves no name.
+            own = f"process {attempt.pid} on {attempt.host}"
+            where = own if attempt.pid else "another process"
             epochs = f"{each.epochs} of {each.of} epochs"
             click.echo(printable(f"running   {each.run}: {epochs}, {where}"))
         elif attempt.failure is not None and each.state != "finished":

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from ddw_graph.cli.experiment import Runner, run_and_report, runner_options
+from ddw_graph.cli.options import PATH
 from ddw_graph.cli.setting_options import SettingsCommand
 
 
 @click.command(cls=SettingsCommand)
-@click.argument("spec", type=click.Path(path_type=Path))
+@click.argument("spec", type=PATH)
 @click.option("--dry-run", is_flag=True, help="Check and list the runs only.")
 @runner_options("sweep")
 def sweep(spec: Path, dry_run: bool, out: Path, as_json: bool, **options: Any) -> None:
@@ -27,21 +28,15 @@ def sweep(spec: Path, dry_run: bool, out: Path, as_json: bool, **options: Any) -
     ddw-graph sweep sweep.toml --out sweep --slurm partition=gpu,gpus=1,time=240
     ddw-graph status sweep
     """
+    from ddw_graph.experiments.plan import run_name
     from ddw_graph.experiments.spec import read_spec
 
-    checked = read_spec(spec)
+    checked, runner = read_spec(spec), Runner(options)
     if not dry_run:
-        run_and_report(checked, Runner(options), out, as_json=as_json)
+        run_and_report(checked, runner, out, as_json=as_json)
         return
-    from ddw_graph.experiments.plan import Plan, run_name
-    from ddw_graph.experiments.settings import data_source
-    from ddw_graph.training.data import load_source
-
-    plan = Plan(checked, load_source(data_source(checked.fixed)))
-    searches = checked.search == "optuna"
-    points = [] if searches else plan.points()
-    if searches:
-        plan.check_ends()
+    plan = runner.plan(checked)
+    points = plan.points()
     if as_json:
         named = [{"run": run_name(point), **point} for point in points]
         click.echo(json.dumps({"runs": named, "trials": checked.trials}))
@@ -49,6 +44,5 @@ def sweep(spec: Path, dry_run: bool, out: Path, as_json: bool, **options: Any) -
     for point in points:
         plan.run(point)
         click.echo(run_name(point))
-    count = f"{checked.trials} trials" if searches else f"{len(points)} runs"
-    axes = ", ".join(checked.axes)
-    click.echo(f"{count} over {axes or 'entries'}", err=True)
+    count = f"{len(points)} runs" if points else f"{checked.trials} trials"
+    click.echo(f"{count} over {', '.join(checked.axes) or 'entries'}", err=True)

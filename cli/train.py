@@ -12,7 +12,7 @@ from ddw_graph.cli.execution_options import (
     report_start,
     training_place,
 )
-from ddw_graph.cli.options import WIRING
+from ddw_graph.cli.options import PATH
 from ddw_graph.cli.setting_options import SettingsCommand, section, setting_option
 from ddw_graph.cli.training_options import (
     MODEL_OPTION,
@@ -36,13 +36,12 @@ from ddw_graph.training.network_settings import NETWORK_SETTINGS
     click.option(
         "--from",
         "start",
-        type=click.Path(path_type=Path),
+        type=PATH,
         help="Start from the weights of a run's folder or of a saved network; --edges, "
         "--wiring or --set node=... rewire it, and keep what it computes at first.",
     ),
     setting_option(
         NETWORK_SETTINGS["wiring"],
-        type=WIRING,
         shown="complete; for fixed and learned edges ws:k=4,p=0.75, for fixed ones of "
         "a backbone its own",
     ),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +13,7 @@ from ddw_graph.cli.execution_options import (
     WORKERS_OPTION,
     WORLD_OPTIONS,
 )
-from ddw_graph.cli.options import JSON_OPTION
+from ddw_graph.cli.options import JSON_OPTION, PATH
 from ddw_graph.cli.setting_options import (
     Command,
     pop_settings,
@@ -54,10 +53,7 @@ SEEDS_OPTION = click.option(
 MODEL_OPTION = setting_option(
     NETWORK_SETTINGS["model"], shown="randwire_tiny; for text gpt_tiny"
 )
-SIZE_OPTIONS = tuple(
-    setting_option(NETWORK_SETTINGS[name])
-    for name in ("n", "channels", "depth", "width")
-)
+SIZE_OPTIONS = tuple(setting_option(NETWORK_SETTINGS[n]) for n in ("n", "channels"))
 CHECKPOINT_STEPS_OPTION = setting_option(
     Setting("checkpoint_steps", int, "Steps between two checkpoints.", "[1, inf)"),
     shown="after each epoch",
@@ -95,7 +91,7 @@ def run_options(command: Command) -> Command:
         "Output",
         click.option(
             "--out",
-            type=click.Path(path_type=Path),
+            type=PATH,
             required=True,
             help="Folder of the run: new or empty, or with --resume that of the run.",
         ),
@@ -122,12 +118,11 @@ def recipe_options(
     """Returns a decorator that adds the options that make a recipe, and ``--set``.
 
     Args:
-        more: Further options of the section.
         without: Settings that ``--set`` does not reach.
     """
     recipes = tuple(RECIPES)
     named = Setting("recipe", str, f"{', '.join(recipes)}.", recipes)
-    common = ("epochs", "batch_size", "learning_rate", "weight_decay", "router_lr")
+    common = ("epochs", "batch_size", "learning_rate", "router_lr")
     return section(
         "Recipe, with the defaults of small",
         setting_option(named, shown="small; for text language"),
@@ -135,17 +130,6 @@ def recipe_options(
         *more,
         set_option({k: each for k, each in SETTINGS.items() if k not in without}),
     )
-
-
-def numbers(
-    context: click.Context, parameter: click.Parameter, value: str | None
-) -> tuple[float, ...]:
-    """Returns the numbers of a text with commas between them."""
-    try:
-        return tuple(float(number) for number in value.split(",")) if value else ()
-    except ValueError as error:
-        message = f"must be numbers with commas between them, got {value!r}"
-        raise click.BadParameter(message) from error
 
 
 def chosen_recipe(name: str | None, task: str, options: dict[str, Any]) -> Recipe:

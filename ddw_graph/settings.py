@@ -5,7 +5,7 @@ Options, keys of files, checks and error messages are derived from them.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from math import inf
+from math import inf, isfinite
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType
@@ -34,7 +34,7 @@ class Setting:
         type: bool, int, float, str or Path.
         help: What it is, in a sentence.
         rule: The values that are allowed: an interval such as ``[0, 1)``, or a tuple of
-            all of them; None for any.
+            all of them; None for any, of numbers any finite one.
         default: Its value where none is given.
         optional: Whether the value may be None.
         many: Whether the value is a tuple of values.
@@ -106,7 +106,7 @@ def setting(
 
 
 def settings_of(kind: type) -> dict[str, Setting]:
-    """Returns the settings of a dataclass by name.
+    """Returns the settings of a dataclass by name; its other fields are left out.
 
     A field that a subclass gives another default keeps its help and rule.
     """
@@ -115,7 +115,7 @@ def settings_of(kind: type) -> dict[str, Setting]:
         own = vars(base).get("__dataclass_fields__", {}).values()
         about |= {each.name: each.metadata for each in own if each.metadata}
     found = {}
-    for each in fields(kind):
+    for each in (each for each in fields(kind) if each.name in about):
         of_type = get_args(each.type)
         optional = NoneType in of_type
         one = of_type[0] if optional else each.type
@@ -142,6 +142,17 @@ def check_settings(settings: Any, error: type[UserError]) -> None:
     """
     for each in settings_of(type(settings)).values():
         each.check(getattr(settings, each.field), error)
+
+
+def fields_given(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns by field those of some values that a dataclass has as settings.
+
+    Args:
+        kind: The dataclass.
+        values: By name; None is no value.
+    """
+    given = {s.field: values.get(name) for name, s in settings_of(kind).items()}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def as_json(settings: Any) -> dict[str, Any]:
@@ -181,8 +192,10 @@ def _is_a(value: object, kind: Any) -> bool:
 
 
 def _follows(value: Any, rule: Rule) -> bool:
-    if rule is None or isinstance(rule, tuple):
-        return rule is None or value in rule
+    if rule is None:
+        return not isinstance(value, float) or isfinite(value)
+    if isinstance(rule, tuple):
+        return value in rule
     low, high = map(float, rule[1:-1].split(","))
     above = low <= value if rule[0] == "[" else low < value
     below = value <= high if rule[-1] == "]" else value < high
@@ -190,12 +203,12 @@ def _follows(value: Any, rule: Rule) -> bool:
 
 
 def _in_words(rule: Any, kind: Any) -> str:
+    if rule is None:
+        return "finite"
     if isinstance(rule, tuple):
         return " or ".join(rule) if len(rule) < 3 else f"one of {', '.join(rule)}"
     low, high = rule[1:-1].split(", ")
     if float(high) < inf:
         return f"in {rule}"
-    if float(low) == -inf:
-        return "finite"
     least = f"at least {low}" if rule[0] == "[" else f"more than {low}"
     return least if kind is int else f"finite and {least}"

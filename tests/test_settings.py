@@ -39,8 +39,10 @@ def of_other_types(setting: Setting) -> list[Any]:
 
 def outside(setting: Setting) -> list[Any]:
     """Returns values of a setting's type that its rule does not allow."""
-    if setting.rule is None or isinstance(setting.rule, tuple):
-        return [] if setting.rule is None else ["none of them"]
+    if setting.rule is None:
+        return [inf, nan] if setting.type is float else []
+    if isinstance(setting.rule, tuple):
+        return ["none of them"]
     low, high = (float(end) for end in setting.rule[1:-1].split(","))
     ends = [low - 1, 2 * high + 1]
     ends += [low] if setting.rule[0] == "(" else []

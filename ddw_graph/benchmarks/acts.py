@@ -15,7 +15,7 @@ from ddw_graph.nn.network import Network
 
 
 def noise(
-    network: Network, batch: int, size: int | None, *, default: int | None, device: str
+    network: Network, batch: int, size: int | None, *, default: int | None
 ) -> Tensor:
     """Returns images of noise for a network.
 
@@ -24,7 +24,6 @@ def noise(
         batch: How many.
         size: Height and width that were asked for, pixels, if any.
         default: Height and width otherwise.
-        device: Where.
 
     Raises:
         RunError: If the network takes no images, or no size is known, or another.
@@ -38,7 +37,7 @@ def noise(
     if pixels is None:
         raise RunError("the network has no image size of its own; give --image-size")
     generator = torch.Generator().manual_seed(0)
-    return network.example(pixels, batch=batch, generator=generator).to(device)
+    return network.example(pixels, batch=batch, generator=generator)
 
 
 def training_step(model: nn.Module, x: Tensor) -> Act:
@@ -58,7 +57,7 @@ def training_step(model: nn.Module, x: Tensor) -> Act:
 
 
 def inference(model: nn.Module, x: Tensor, **options: Any) -> Act:
-    """Returns a forward pass in evaluation, without what a backward pass would need."""
+    """Returns a forward pass in evaluation that keeps nothing for a backward pass."""
     return torch.inference_mode()(partial(model.eval(), x, **options))
 
 
@@ -97,7 +96,6 @@ def wiring_figures(
 
     Args:
         network: The network, in evaluation.
-        x: Images.
         adjacency: Multipliers; by default what the network returns for the images.
     """
     matrices = adjacency

@@ -19,8 +19,6 @@ def aggregation(
     The copy reads each input once and writes it once, to memory that is there already.
 
     Args:
-        clock: How to measure.
-        batch_size: Samples.
         image_size: Height and width of the features, pixels; 28 by default.
     """
     size = image_size or 28

@@ -18,7 +18,6 @@ class Clock:
 
     Args:
         rounds: Paired times of each variant.
-        device: Where to compute.
         progress: Called with what is measured next.
     """
 
@@ -39,9 +38,7 @@ class Clock:
         round; ``ratio_low`` and ``ratio_high`` are the quartiles.
 
         Args:
-            subject: Name of the benchmark.
             case: What the acts have in common.
-            acts: What to time, by variant.
             figures: Further columns, by variant.
 
         Example:

@@ -27,9 +27,6 @@ def growth(
     Edges grow with the square of the nodes, operations with the nodes.
 
     Args:
-        clock: How to measure.
-        edges: Kinds of edges.
-        batch_size: Samples.
         image_size: Height and width of the features, pixels; 16 by default.
         nodes: Numbers of nodes, input and output counted.
     """

@@ -23,9 +23,7 @@ from ddw_graph.nn.dynamic import DynamicWeights
 from ddw_graph.nn.edges import edge_text
 from ddw_graph.nn.measurement import Act
 from ddw_graph.nn.network import Network
-from ddw_graph.training.pictures import ImageFiles, picture_files
 from ddw_graph.training.run import Run
-from ddw_graph.training.transform import Inputs
 
 CLOSING = "dynamic:gate=hard,bias=0,threshold=0.5,router_std=2"
 """Edges of which about half are closed before any training."""
@@ -46,7 +44,6 @@ def latency(
     edges: Sequence[str] | None = None,
     batch_size: int = 8,
     image_size: int | None = None,
-    images: Sequence[str] = (),
     onnx: bool = False,
 ) -> list[Row]:
     """Returns the time of an image, alone and in a batch, with the paper's figures.
@@ -55,12 +52,11 @@ def latency(
     network in the same engine.
 
     Args:
-        clock: How to measure.
         model: Names of new networks, saved files, or folders of runs.
         edges: Edges of new networks; by default fixed, and dynamic that close.
         batch_size: Images; one image is timed too.
-        image_size: Their height and width, pixels; by default each network's own.
-        images: Files and folders of images; noise by default.
+        image_size: Their height and width, pixels; by default each network's own. Then
+            networks of runs are timed on their test images, all others on noise.
         onnx: Whether to time each network in onnxruntime too, which computes all nodes.
 
     Raises:
@@ -68,8 +64,7 @@ def latency(
             on another device than the CPU.
         ExportError: If onnxruntime is not installed.
         ModelError: If a network cannot be made.
-        DataError: If images are given to a network whose run is not known, or there are
-            too few.
+        DataError: If a run's test images cannot be read, or are too few.
 
     Source:
         DDW, Table 3.
@@ -83,12 +78,13 @@ def latency(
     found: dict[str, Variant] = {}
     for name in model:
         for source, top1 in _sources(name, edges or ("fixed", CLOSING)):
-            x = _images(source, batch_size, image_size, images, clock.device)
+            x = _images(name, source, batch_size, image_size).to(clock.device)
             network = source.network.to(clock.device).eval()
             label = f"{name}, {edge_text(network.stages[0].edges)}"
             if not Path(name).exists():
                 settle(network, x)
-            if not _has_thresholds(network):
+            dynamic = [m for m in network.modules() if isinstance(m, DynamicWeights)]
+            if all(weights.threshold is None for weights in dynamic):
                 found[label] = Variant(network, x, top1)
                 continue
             # Without thresholds the accuracy is another, which nobody measured.
@@ -149,13 +145,6 @@ def _sources(name: str, edges: Sequence[str]) -> list[tuple[Trained, float | Non
     return [(source, None if result is None else 100 * result["test_accuracy"])]
 
 
-def _has_thresholds(network: Network) -> bool:
-    return any(
-        isinstance(module, DynamicWeights) and module.threshold is not None
-        for module in network.modules()
-    )
-
-
 def without_thresholds(network: Network) -> Network:
     """Returns a copy in which no edge can close, and nothing is compared."""
     free = copy.deepcopy(network)
@@ -166,26 +155,21 @@ def without_thresholds(network: Network) -> Network:
     return free
 
 
-def _images(
-    source: Trained, batch: int, size: int | None, paths: Sequence[str], device: str
-) -> Tensor:
-    """Returns the images of a batch: from files, or noise."""
-    if not paths:
-        own = source.image_size
-        return noise(source.network, batch, size, default=own, device=device)
-    if source.transform is None or size:
+def _images(name: str, source: Trained, batch: int, size: int | None) -> Tensor:
+    """Returns the test images of a run, at its size; of other networks noise."""
+    path = Path(name)
+    # A saved network with a transform lies in the folder of its run.
+    folder = path if path.is_dir() else path.parent
+    run = None if source.transform is None else Run(folder)
+    if run is None or run.source is None or size:
+        return noise(source.network, batch, size, default=source.image_size)
+    inputs: Any = run.data().test_inputs()
+    if len(inputs) < batch:
         raise DataError(
-            "--images need a run, whose transform and size they take, got "
-            f"{'--image-size' if size else 'a network without one'}"
+            f"{run.path} must have {batch} test images at least, got {len(inputs)}; "
+            "lower --batch-size"
         )
-    files = picture_files([Path(path) for path in paths])
-    if len(files) < batch:
-        raise DataError(
-            f"--images must be {batch} at least, got {len(files)}; add images or lower "
-            "--batch-size"
-        )
-    inputs = Inputs(ImageFiles(files), source.transform)
-    return torch.stack([inputs[place][0] for place in range(batch)]).to(device)
+    return torch.stack([inputs[place][0] for place in range(batch)])
 
 
 @torch.no_grad()

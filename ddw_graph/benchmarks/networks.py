@@ -35,10 +35,6 @@ def networks(
     torchvision has none.
 
     Args:
-        clock: How to measure.
-        model: Names of networks.
-        edges: Kinds of edges. The original is also rewired to the last of them.
-        batch_size: Images.
         image_size: Their height and width, pixels; 128 by default.
         compile: Whether to time the networks that ``torch.compile`` makes too.
 
@@ -50,9 +46,7 @@ def networks(
         torch.manual_seed(0)
         models = variants(name, edges)
         ours = {n: m for n, m in models.items() if isinstance(m, Network)}
-        x = noise(
-            ours[edges[0]], batch_size, image_size, default=128, device=clock.device
-        )
+        x = noise(ours[edges[0]], batch_size, image_size, default=128).to(clock.device)
         for each in models.values():
             settle(each.to(clock.device), x)
         figures = {n: wiring_figures(network, x) for n, network in ours.items()}
@@ -80,7 +74,6 @@ def variants(name: str, edges: Sequence[str]) -> dict[str, nn.Module]:
 
     Args:
         name: One of ``list_models()``, or a network of torchvision or timm.
-        edges: Kinds of edges.
     """
     theirs = name.removeprefix("torchvision/")
     if theirs not in torchvision_models():

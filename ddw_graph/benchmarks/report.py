@@ -75,7 +75,6 @@ def measured(
 
     Args:
         names: Benchmarks; without any, all of them.
-        clock: How to measure.
         options: Arguments of the benchmarks; each gets those that it takes.
 
     Raises:
@@ -132,12 +131,6 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def json_text(table: pd.DataFrame) -> str:
-    """Returns the table as a JSON object of environment and rows."""
-    rows = json.loads(table.to_json(orient="records", double_precision=15))
-    return json.dumps({"environment": table.attrs["environment"], "rows": rows})
-
-
 @styled
 def picture(table: pd.DataFrame) -> Figure:
     """Returns all ratios with their quartiles: left of the line at 1 took less."""
@@ -164,15 +157,22 @@ def picture(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def json_text(table: pd.DataFrame) -> str:
+    """Returns the table as a JSON object of environment and rows."""
+    rows = json.loads(table.to_json(orient="records", double_precision=15))
+    return json.dumps({"environment": table.attrs["environment"], "rows": rows})
+
+
 FORMS: dict[str, Callable[[pd.DataFrame], bytes]] = {
     ".csv": csv_bytes,
     ".md": lambda table: markdown(table).encode(),
     ".json": lambda table: json_text(table).encode(),
 }
+"""Tables by the ending of their file; other endings are those of pictures."""
 
 
 def check_form(suffix: str) -> None:
-    """Checks that a table can be written in a file of this ending.
+    """Checks that the table can be written in a file of this ending.
 
     Raises:
         FileError: If it is none of a table's and no picture's.
@@ -183,6 +183,5 @@ def check_form(suffix: str) -> None:
 
 def content(table: pd.DataFrame, suffix: str) -> bytes:
     """Returns the bytes of a file: a table or a picture, by its ending."""
-    if suffix in FORMS:
-        return FORMS[suffix](table)
-    return rendered(picture(table), suffix)
+    form = FORMS.get(suffix)
+    return form(table) if form else rendered(picture(table), suffix)

@@ -26,7 +26,6 @@ def skipping(
     are that the ratio is to.
 
     Args:
-        clock: How to measure.
         model: Names of networks, on their default wirings with dynamic edges.
         batch_size: Images; one image is timed too.
         image_size: Their height and width, pixels; 128 by default.
@@ -38,9 +37,7 @@ def skipping(
     for name in model:
         torch.manual_seed(0)
         network = create_model(name, edges="dynamic").to(clock.device)
-        images = noise(
-            network, batch_size, image_size, default=128, device=clock.device
-        )
+        images = noise(network, batch_size, image_size, default=128).to(clock.device)
         settle(network, images)
         for stage in network.stages:
             stage.skips = True  # on any device
@@ -84,7 +81,6 @@ def opened(
     """Returns the adjacency in which nodes are closed, and open inputs are averaged.
 
     Args:
-        plan: The plan of the stage.
         closed: Nodes of which no edge is open.
 
     Example:

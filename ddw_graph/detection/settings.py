@@ -62,7 +62,6 @@ class DetectorSettings:
     mean: tuple[float, ...] | None = setting(
         None,
         "Mean of each channel, of values in [0, 1]; by default that of photographs.",
-        "(-inf, inf)",
     )
     std: tuple[float, ...] | None = setting(
         None, "Standard deviation of each channel, likewise.", "(0, inf)"

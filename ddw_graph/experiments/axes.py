@@ -1,9 +1,11 @@
 """Axes of an experiment: what may vary, and the points between."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, Union, runtime_checkable
+
+import numpy as np
 
 from ddw_graph.errors import RunError
 from ddw_graph.generators.registry import wiring_text
@@ -12,6 +14,17 @@ from ddw_graph.generators.texts import plain_text
 Value: TypeAlias = bool | int | float | str
 Point: TypeAlias = dict[str, Value]
 """The value of each setting that varies."""
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """What chooses among values: chance, or a search that learns."""
+
+    def choice(self, name: str, among: Sequence[str]) -> int:
+        """Returns the index of one of some values."""
+
+    def number(self, name: str, among: "Range") -> int | float:
+        """Returns a number of a range."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +43,20 @@ class Range:
     log: bool = False
     whole: bool = False
 
-    def ends(self) -> tuple[Value, ...]:
+    def ends(self) -> list[Value]:
         """Returns the least and the largest."""
-        return self.low, self.high
+        return [self.low, self.high]
+
+    def listed(self, name: str) -> list[Value]:
+        """Refuses: a range has no list of values."""
+        raise RunError(
+            f"a grid needs a list for axes.{name}, got the range {self.low} to "
+            f"{self.high}; search random or optuna takes ranges"
+        )
+
+    def drawn(self, name: str, chooser: Chooser) -> Value:
+        """Returns the number that a chooser takes."""
+        return chooser.number(name, self)
 
     def rounded(self, number: float) -> float:
         """Returns a number of the range in four digits, which a name holds whole.
@@ -43,66 +67,102 @@ class Range:
         """
         return min(max(float(f"{number:.4g}"), self.low), self.high)
 
+    def at(self, share: float) -> int | float:
+        """Returns the number at a share of the range, in ``[0, 1)``.
+
+        Example:
+            >>> Range(0.01, 1.0, log=True).at(0.5), Range(1, 4, whole=True).at(0.99)
+            (0.1, 4)
+        """
+        low, high = self.low, self.high + self.whole
+        if self.log:
+            found = float(low * (high / low) ** share)
+        else:
+            found = low + (high - low) * share
+        return min(int(found), int(self.high)) if self.whole else self.rounded(found)
+
 
 @dataclass(frozen=True)
 class Choices:
-    """Some values, each as likely as the others."""
+    """Some values or families of values, each as likely as the others."""
 
-    values: tuple[Value, ...]
+    values: tuple[Union[Value, "Family"], ...]
 
-    def ends(self) -> tuple[Value, ...]:
-        """Returns all of them."""
-        return self.values
+    def ends(self) -> list[Value]:
+        """Returns the values, and the ends of the families."""
+        return [
+            end
+            for one in self.values
+            for end in (one.ends() if isinstance(one, Family) else [one])
+        ]
+
+    def listed(self, name: str) -> list[Value]:
+        """Returns all values, every combination of a family's arguments."""
+        return [
+            each
+            for one in self.values
+            for each in (one.listed(name) if isinstance(one, Family) else [one])
+        ]
+
+    def drawn(self, name: str, chooser: Chooser) -> Value:
+        """Returns the value that a chooser takes."""
+        labels = [
+            f"{place} {one.name if isinstance(one, Family) else one}"
+            for place, one in enumerate(self.values)
+        ]
+        place = chooser.choice(name, labels)
+        one = self.values[place]
+        if isinstance(one, Family):
+            return one.drawn(f"{name} {labels[place]}", chooser)
+        return one
 
 
 @dataclass(frozen=True)
 class Family:
-    """Wirings of one generator, or the one that a text names.
+    """Wirings of one generator.
 
     Args:
-        name: The generator, or the text.
-        arguments: What each argument may be; none for a text.
+        name: The generator.
+        arguments: What each argument may be.
     """
 
     name: str
-    arguments: Mapping[str, Choices | Range] = field(default_factory=dict)
+    arguments: Mapping[str, Choices | Range]
 
     def text(self, values: Mapping[str, Value]) -> str:
         """Returns the wiring of some arguments."""
         return plain_text(wiring_text(self.name, values))
 
-    def ends(self) -> Iterator[str]:
-        """Gives a wiring for each end of each argument, the others at their first."""
-        first = {key: axis.ends()[0] for key, axis in self.arguments.items()}
-        yield self.text(first)
-        for key, axis in self.arguments.items():
-            for value in axis.ends()[1:]:
-                yield self.text({**first, key: value})
+    def ends(self) -> list[Value]:
+        """Returns a wiring for each end of each argument, the others at their first."""
+        return list(map(self.text, ends(self.arguments)))
+
+    def listed(self, name: str) -> list[Value]:
+        """Returns the wiring of every combination."""
+        return list(map(self.text, _product(self.arguments, f"{name}.")))
+
+    def drawn(self, name: str, chooser: Chooser) -> Value:
+        """Returns the wiring that a chooser takes."""
+        axes = self.arguments.items()
+        return self.text({k: a.drawn(f"{name} {k}", chooser) for k, a in axes})
 
 
-@dataclass(frozen=True)
-class Wirings:
-    """Families of wirings, each as likely as the others."""
-
-    families: tuple[Family, ...]
-
-    def ends(self) -> tuple[Value, ...]:
-        """Returns what each family's arguments end in."""
-        return tuple(text for family in self.families for text in family.ends())
+Axis: TypeAlias = Range | Choices
 
 
-Axis: TypeAlias = Range | Choices | Wirings
+class Chance:
+    """Chooses by chance, the same for the same seed."""
 
+    def __init__(self, seed: int) -> None:
+        self.generator = np.random.default_rng(seed)
 
-@runtime_checkable
-class Chooser(Protocol):
-    """What chooses among values: chance, or a search that learns."""
-
-    def choice(self, name: str, among: Sequence[Value]) -> int:
-        """Returns the place of one of the values."""
+    def choice(self, name: str, among: Sequence[str]) -> int:
+        """Returns the index of one of the values."""
+        return int(self.generator.integers(len(among)))
 
     def number(self, name: str, among: Range) -> int | float:
         """Returns a number of a range."""
+        return among.at(float(self.generator.random()))
 
 
 def grid(axes: Mapping[str, Axis]) -> list[Point]:
@@ -116,67 +176,29 @@ def grid(axes: Mapping[str, Axis]) -> list[Point]:
         >>> [point["edges"] for point in grid(axes)]
         ['fixed', 'learned', 'fixed', 'learned']
     """
-    values = {name: _listed(name, axis) for name, axis in axes.items()}
-    for name, some in values.items():
+    points = _product(axes)
+    for name, axis in axes.items():
+        some = axis.listed(name)
         for place, value in enumerate(some):
             if value in some[:place]:
                 raise RunError(f"axes.{name} must give each value once, got {value!r}")
-    return [
-        dict(zip(values, combination, strict=True))
-        for combination in itertools.product(*values.values())
-    ]
+    return points
 
 
 def drawn(axes: Mapping[str, Axis], chooser: Chooser) -> Point:
     """Returns the point that a chooser takes."""
-
-    def one(name: str, axis: Choices | Range) -> Value:
-        if isinstance(axis, Range):
-            return chooser.number(name, axis)
-        return axis.values[chooser.choice(name, axis.values)]
-
-    point: Point = {}
-    for name, axis in axes.items():
-        if not isinstance(axis, Wirings):
-            point[name] = one(name, axis)
-            continue
-        labels = [f"{place} {f.name}" for place, f in enumerate(axis.families)]
-        place = chooser.choice(name, labels)
-        family = axis.families[place]
-        arguments = {
-            key: one(f"{name} {labels[place]} {key}", inner)
-            for key, inner in family.arguments.items()
-        }
-        point[name] = family.text(arguments)
-    return point
+    return {name: axis.drawn(name, chooser) for name, axis in axes.items()}
 
 
-def first(axes: Mapping[str, Axis]) -> Point:
-    """Returns the point of each axis's first value."""
-    return {name: axis.ends()[0] for name, axis in axes.items()}
+def ends(axes: Mapping[str, Axis]) -> list[Point]:
+    """Returns the point of first values, and one for each other end of each axis."""
+    first = {name: axis.ends()[0] for name, axis in axes.items()}
+    others = (
+        first | {name: end} for name, axis in axes.items() for end in axis.ends()[1:]
+    )
+    return [first, *others]
 
 
-def ends(axes: Mapping[str, Axis]) -> Iterator[Point]:
-    """Gives the first point, and one for each end of each axis."""
-    start = first(axes)
-    yield start
-    for name, axis in axes.items():
-        for value in axis.ends()[1:]:
-            yield start | {name: value}
-
-
-def _listed(name: str, axis: Axis) -> list[Value]:
-    """Returns the values of an axis, every combination of a family's arguments."""
-    if isinstance(axis, Choices):
-        return list(axis.values)
-    if isinstance(axis, Range):
-        raise RunError(
-            f"a grid needs a list for axes.{name}, got the range {axis.low} to "
-            f"{axis.high}; search random or optuna takes ranges"
-        )
-    found: list[Value] = []
-    for family in axis.families:
-        lists = [_listed(f"{name}.{k}", a) for k, a in family.arguments.items()]
-        for values in itertools.product(*lists):
-            found.append(family.text(dict(zip(family.arguments, values, strict=True))))
-    return found
+def _product(axes: Mapping[str, Axis], prefix: str = "") -> list[Point]:
+    values = [axis.listed(prefix + name) for name, axis in axes.items()]
+    return [dict(zip(axes, some, strict=True)) for some in itertools.product(*values)]

@@ -1,5 +1,6 @@
 """What the trained networks of an experiment cost: inference and training step."""
 
+import operator
 import statistics
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -27,13 +28,13 @@ def costs(
     """Returns what the network of each run costs, by the name of the run.
 
     The networks take turns, on one thread. ``inference_ms`` is milliseconds a sample of
-    the test data; with ``steps`` see ``step_costs`` too.
+    the test data. With ``steps``, of a forward and a backward pass: ``step_ms`` is the
+    median time, milliseconds; ``step_ratio`` the median over rounds of the time over
+    that of the first network; ``saved_mb`` what autograd keeps for the backward pass,
+    MB, without parameters; on a GPU ``peak_mb`` is the most memory that it adds.
 
     Args:
-        runs: Folders of trained runs.
-        data: Their images or text.
         steps: Whether training steps are measured, for batches of the first recipe.
-        device: Where to compute.
         rounds: Times that each network runs after one that is not counted.
 
     Raises:
@@ -56,48 +57,25 @@ def costs(
             size = min(recipe["batch_size"], len(inputs))
             samples, targets = next(batches(inputs, size))
             batch = samples.to(device), targets.to(device)
-            for name, more in step_costs(models, batch, rounds=rounds).items():
-                found[name] |= more
+            acts: dict[str, Callable[[], object]] = {
+                name: partial(_step, model.train(), *batch)
+                for name, model in models.items()
+            }
+            seconds = paired_times(acts, rounds=rounds)
+            of_first = next(iter(seconds.values()))
+            for name, own in seconds.items():
+                ratios = map(operator.truediv, own, of_first)
+                found[name] |= {
+                    "step_ms": 1000 * statistics.median(own),
+                    "step_ratio": statistics.median(ratios),
+                    **step_memory(acts[name], models[name].parameters()),
+                }
     finally:
         torch.set_num_threads(threads)
     return found
 
 
-def step_costs(
-    models: Mapping[str, nn.Module], batch: tuple[Tensor, Tensor], *, rounds: int = 7
-) -> dict[str, dict[str, Any]]:
-    """Returns time and memory of a forward and a backward pass of each network.
-
-    The networks take turns. ``step_ms`` is the median, milliseconds; ``step_ratio`` the
-    median over rounds of the time over that of the first network; ``saved_mb`` what
-    autograd keeps for the backward pass, MB, without parameters; on a GPU ``peak_mb``
-    is the most memory that it adds.
-
-    Args:
-        models: Networks by name, on one device; put into training mode.
-        batch: Inputs and targets.
-        rounds: Times that each network runs after one that is not counted.
-    """
-    acts: dict[str, Callable[[], object]] = {
-        name: partial(_step, model.train(), batch) for name, model in models.items()
-    }
-    times = paired_times(acts, rounds=rounds)
-    first = next(iter(times.values()))
-    found: dict[str, dict[str, Any]] = {}
-    for name, seconds in times.items():
-        found[name] = {
-            "step_ms": 1000 * statistics.median(seconds),
-            "step_ratio": statistics.median(
-                own / other for own, other in zip(seconds, first, strict=True)
-            ),
-            **step_memory(acts[name], models[name].parameters()),
-        }
-    return found
-
-
-def _step(model: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
-    inputs, targets = batch
-    logits = model(inputs)
-    loss = cross_entropy(logits.flatten(0, -2), targets.flatten())
+def _step(model: nn.Module, inputs: Tensor, targets: Tensor) -> None:
+    loss = cross_entropy(model(inputs).flatten(0, -2), targets.flatten())
     torch.autograd.backward(loss)
     model.zero_grad()

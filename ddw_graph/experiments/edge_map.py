@@ -9,11 +9,9 @@ from typing import Any
 from ddw_graph.errors import RunError, reason_of
 from ddw_graph.experiments.axes import Choices
 from ddw_graph.experiments.plan import label
-from ddw_graph.experiments.settings import data_source
 from ddw_graph.experiments.spec import Entry, Spec
 from ddw_graph.experiments.summary import ACCURACY, metric_of
 from ddw_graph.models.transformers import GPT, VIT
-from ddw_graph.training.data import load_source
 
 ROUTED = "dynamic:bias=0,gate=none,norm=rms"
 """Routers that read normalised features, open by half from the start, without a gate;
@@ -54,15 +52,11 @@ TUNING_SEED = 1000
 FACTORS = (0.5, 1.0, 2.0)
 """Learning rates to choose from, in multiples of the recipe's."""
 
-ROUTER_RATES = (0.01, 0.1, 1.0)
-"""Rates of the edge weights to choose from, in multiples of the learning rate."""
-
 
 def edge_map(model: str, edges: Sequence[str] = ()) -> tuple[Entry, ...]:
     """Returns the entries of a map of kinds of edges, fixed edges first.
 
     Args:
-        model: The network's name.
         edges: The kinds beside fixed edges, all on the complete DAG; by default those
             of the literature that the network can have.
     """
@@ -79,6 +73,7 @@ def edge_map(model: str, edges: Sequence[str] = ()) -> tuple[Entry, ...]:
 
 def tuned(
     spec: Spec,
+    data: Any,
     rates: Sequence[float],
     router_rates: Sequence[float],
     run: Callable[[Spec], Sequence[Mapping[str, Any]]],
@@ -93,7 +88,6 @@ def tuned(
 
     Args:
         spec: The experiment; its entries have no rates yet.
-        rates: The learning rates to choose from.
         router_rates: What ``router_lr`` is chosen from.
         run: Runs the trials, and returns a row for each run.
 
@@ -108,37 +102,36 @@ def tuned(
     for values in (rates, router_rates):
         if not values or len(set(values)) < len(values):
             raise RunError(f"rates must be given, and differ, got {[*values]}")
-    data = load_source(data_source(spec.fixed))
     most = min(len(data.test), len(data.train) // 5)
     holdout = most - most % max(1, len(data.classes))
 
     def tried(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+        each = {label(entry.settings): entry for entry in entries}
         trials = replace(
             spec,
-            entries=tuple({label(e.settings): e for e in entries}.values()),
+            entries=tuple(each.values()),
             axes={"seed": Choices((TUNING_SEED,))},
             fixed={**spec.fixed, "holdout": holdout},
         )
         found = {row["entry"]: row for row in run(trials)}
-        rows = []
-        for entry in trials.entries:
-            name = label(entry.settings)
-            if name not in found:
-                raise RunError(f"every trial must have a result, got none of {name}")
-            chosen = {key: entry.settings.get(key) for key in RATES}
-            rows.append({**found[name], "entry": label(_untuned(entry)), **chosen})
-        return rows
+        lost = [name for name in each if name not in found]
+        if lost:
+            raise RunError(f"every trial must have a result, got none of {lost[0]}")
+        return [
+            {
+                **found[name],
+                "entry": label(_untuned(entry)),
+                **{key: entry.settings.get(key) for key in RATES},
+            }
+            for name, entry in each.items()
+        ]
 
     middle = sorted(rates)[len(rates) // 2]
-    first = [
-        _with(entry, learning_rate=middle, **choice)
-        for entry in spec.entries
-        for choice in (
-            [{}]
-            if entry.settings["edges"] == "fixed"
-            else [{"router_lr": value} for value in router_rates]
-        )
-    ]
+    first: list[Entry] = []
+    for entry in spec.entries:
+        some = [] if entry.settings["edges"] == "fixed" else router_rates
+        choices: list[dict[str, Any]] = [{"router_lr": value} for value in some]
+        first += [_with(entry, learning_rate=middle, **c) for c in choices or [{}]]
     best = with_best_rates(spec, tried(first)).entries
     second = [_with(entry, learning_rate=rate) for entry in best for rate in rates]
     rows = tried([*first, *second])
@@ -186,14 +179,11 @@ def read_trials(path: Path) -> list[dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
-        if not rows:
-            raise ValueError("no row")
-        metric = metric_of(rows)
+        key = metric_of(rows).key
         for row in rows:
             _ = row["entry"]
-            for value in (row[metric.key], row["learning_rate"], row["router_lr"] or 1):
-                float(value)
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+            list(map(float, (row[key], row["learning_rate"], row["router_lr"] or 1)))
+    except (OSError, LookupError, TypeError, ValueError, csv.Error) as error:
         raise RunError(
             f"{path} must be the tuning.csv of a map, got {reason_of(error)}"
         ) from error

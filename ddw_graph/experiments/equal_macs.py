@@ -20,6 +20,9 @@ AIM = 0.005
 REPEATS = 3
 """Networks in a row, known by their total MACs, after which it stops as well."""
 
+TRIES = 20
+"""Networks that it looks at, at most."""
+
 
 class TotalMacs:
     """Counts the total MACs of networks, of those that are alike once.
@@ -50,56 +53,6 @@ class TotalMacs:
         return self._known[key]
 
 
-def matched_channels(
-    make: Callable[[float], Network],
-    total_macs: int,
-    *,
-    counted: TotalMacs,
-    start: float = 16.0,
-    tries: int = 20,
-) -> float:
-    """Returns C for which a network's total MACs are within 3 % of a budget.
-
-    Widths are multiples of C in whole channels, so C need not be whole, and the steps
-    between neighbouring networks are finer than one channel of the narrowest stage.
-    Where no network is within half a percent, the search ends when it has closed in on
-    a step between two.
-
-    Args:
-        make: Makes the network of a C.
-        total_macs: The budget, MACs of everything for one image.
-        counted: Counts them.
-        start: Where to begin; the closer, the faster.
-        tries: Networks to look at before giving up.
-
-    Raises:
-        ModelError: If no C that was looked at is close enough.
-    """
-
-    low, high = 0.0, float("inf")
-    channels = start
-    closest, best = float("inf"), start
-    seen: list[int] = []
-    for _ in range(tries):
-        seen.append(counted(make(channels)))
-        off = seen[-1] / total_macs - 1
-        if abs(off) < closest:
-            closest, best = abs(off), channels
-        fresh = set(seen[-REPEATS:]) - set(seen[:-REPEATS])
-        if closest <= AIM or not fresh:
-            break
-        low, high = (channels, high) if off < 0 else (low, channels)
-        # Most MACs grow with the square of the width.
-        guess = channels / (1 + off) ** 0.5
-        channels = guess if low < guess < high else (low + high) / 2
-    if closest > TOLERANCE:
-        raise ModelError(
-            f"some C must bring the network within {TOLERANCE:.0%} of {total_macs} "
-            f"MACs, the closest of {len(seen)} is {closest:.1%} off"
-        )
-    return best
-
-
 def network_at_budget(
     label: str,
     model: Network,
@@ -108,30 +61,51 @@ def network_at_budget(
     *,
     counted: TotalMacs,
 ) -> Network:
-    """Returns a network of the width that keeps a budget, or checks that it does.
+    """Returns the network of the width that keeps a budget, or checks that it does.
+
+    Widths are multiples of C in whole channels, so C need not be whole, and the steps
+    between neighbouring networks are finer than one channel of the narrowest stage.
+    Where no network is within half a percent, the search ends when it has closed in on
+    a step between two.
 
     Args:
-        label: The network in words.
         model: The network at the width where the search begins.
         make: Makes the network of a C.
         total_macs: The budget, MACs of everything for one image.
-        counted: Counts them.
 
     Raises:
-        ModelError: If none is close enough, or its width cannot be chosen and it is
-            not within ``OWN_WIDTH_TOLERANCE``.
+        ModelError: If none that was looked at is close enough, or its width cannot be
+            chosen and it is not within ``OWN_WIDTH_TOLERANCE``.
     """
     assert model.config is not None
+    channels = model.config.get("channels")
     off = counted(model) / total_macs - 1
-    if abs(off) <= AIM:
+    if channels is None:
+        if abs(off) > OWN_WIDTH_TOLERANCE:
+            raise ModelError(
+                f"networks are compared within {OWN_WIDTH_TOLERANCE:.0%} of the same "
+                f"total MACs where their width cannot be chosen, got {label} at "
+                f"{off:+.1%} of {total_macs}"
+            )
         return model
-    start = model.config.get("channels")
-    if start is not None:
-        return make(matched_channels(make, total_macs, counted=counted, start=start))
-    if abs(off) > OWN_WIDTH_TOLERANCE:
+    low, high = 0.0, float("inf")
+    closest, best = abs(off), model
+    seen = [off]
+    while closest > AIM and len(seen) < TRIES:
+        low, high = (channels, high) if off < 0 else (low, channels)
+        # Most MACs grow with the square of the width.
+        guess = channels / (1 + off) ** 0.5
+        channels = guess if low < guess < high else (low + high) / 2
+        found = make(channels)
+        off = counted(found) / total_macs - 1
+        if abs(off) < closest:
+            closest, best = abs(off), found
+        seen.append(off)
+        if set(seen[-REPEATS:]) <= set(seen[:-REPEATS]):
+            break
+    if closest > TOLERANCE:
         raise ModelError(
-            f"networks are compared within {OWN_WIDTH_TOLERANCE:.0%} of the same total "
-            f"MACs where their width cannot be chosen, got {label} at {off:+.1%} of "
-            f"{total_macs}"
+            f"some width must bring {label} within {TOLERANCE:.0%} of {total_macs} "
+            f"MACs, the closest of {len(seen)} is {closest:.1%} off"
         )
-    return model
+    return best

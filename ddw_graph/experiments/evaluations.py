@@ -1,4 +1,4 @@
-"""How trained runs do on images or texts."""
+"""Evaluations of trained runs on images or texts."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -27,13 +27,8 @@ def evaluations(
     Each network sees the images prepared as those that it was trained on.
 
     Args:
-        groups: Runs by their configuration.
-        data: The images or the text.
         split: ``test`` or ``train``: which of them.
         batch_size: Samples at a time; by default that of ``default_batch``.
-        device: Where to compute.
-        workers: Processes that load images.
-        progress: Hears of runs done and runs in all.
 
     Raises:
         RunError: If a run is not trained, or its network is damaged.

@@ -21,7 +21,7 @@ from ddw_graph.experiments.planned_run import PlannedRun
 from ddw_graph.training.lock import is_locked, lock
 from ddw_graph.training.log import finished_epochs
 from ddw_graph.training.run import Run
-from ddw_graph.training.run_folder import read_json, write_json
+from ddw_graph.training.run_folder import LOCK, read_json, write_json
 
 STATES = ("waiting", "running", "failed", "finished")
 
@@ -33,8 +33,6 @@ class Attempt:
     Args:
         number: How many there were, including this one.
         began: When, in seconds since 1970.
-        host: On which machine.
-        pid: In which process.
         failure: Why it ended without a result; None while it has not.
         by_user: Whether the settings are at fault, so that it would fail again.
         again: Whether there will be another attempt.
@@ -54,11 +52,9 @@ class Status:
     """The status of a run.
 
     Args:
-        run: Its name.
         state: One of ``STATES``.
         epochs: Epochs that are finished.
         of: Epochs in all.
-        attempt: The last attempt.
     """
 
     run: str
@@ -79,11 +75,7 @@ class Status:
 
 @dataclass(frozen=True)
 class ExperimentFolder:
-    """The folder of an experiment.
-
-    Args:
-        path: The folder.
-    """
+    """The folder of an experiment."""
 
     path: Path
 
@@ -94,11 +86,6 @@ class ExperimentFolder:
     def job(self, name: str, ending: str) -> Path:
         """Returns one of the files that describe a run."""
         return self.path / "jobs" / f"{name}{ending}"
-
-    @property
-    def driver_lock(self) -> Path:
-        """The lock that the process holds that drives the experiment."""
-        return self.path / "driver.lock"
 
     def planned(self) -> dict[str, int]:
         """Returns the planned runs, in their order, each with its epochs.
@@ -119,9 +106,11 @@ class ExperimentFolder:
             raise RunError(f"{path} must hold names of runs with their epochs")
         return runs
 
-    def write_planned(self, runs: Mapping[str, int]) -> None:
-        """Writes which runs are planned, each with its epochs."""
-        write_json(self.path / "runs.json", dict(runs))
+    def add_planned(self, runs: Mapping[str, int]) -> None:
+        """Adds runs, each with its epochs, to those that are planned."""
+        path = self.path / "runs.json"
+        known = self.planned() if path.exists() else {}
+        write_json(path, known | dict(runs))
 
     def write_plan(self, name: str, run: PlannedRun) -> None:
         """Writes the plan of a run."""
@@ -161,8 +150,12 @@ class ExperimentFolder:
         write_json(self.job(name, ".state.json"), asdict(attempt))
 
     def is_training(self, name: str) -> bool:
-        """Returns whether a living process trains a run."""
-        return is_locked(self.job(name, ".lock"))
+        """Returns whether a living process trains a run, of the experiment or not."""
+        return is_locked(self.job(name, ".lock")) or self.is_taken(name)
+
+    def is_taken(self, name: str) -> bool:
+        """Returns whether a living process holds the lock of a run's folder."""
+        return is_locked(self.run(name) / LOCK)
 
     def status(self, name: str, of: int) -> Status:
         """Returns the status of a run of so many epochs, wherever it is trained."""
@@ -199,11 +192,12 @@ def only_driver(folder: ExperimentFolder) -> Iterator[None]:
         RunError: If another one does.
     """
     name = folder.path / "driver.txt"
-    with lock(folder.driver_lock) as taken:
+    with lock(folder.path / "driver.lock") as taken:
         if not taken:
+            # It writes its name when it has the lock.
+            other = name.read_text() if name.exists() else "another process"
             raise RunError(
-                f"{folder.path} is in use by {name.read_text()}; look at it with "
-                "ddw-graph status"
+                f"{folder.path} is in use by {other}; look at it with ddw-graph status"
             )
         name.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         yield

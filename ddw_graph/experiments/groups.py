@@ -31,7 +31,6 @@ def runs_in(folders: Sequence[Path], *, dynamic: bool = False) -> list[Path]:
     """Returns folders with those of experiments replaced by their finished runs.
 
     Args:
-        folders: Folders of runs or experiments.
         dynamic: Whether runs of experiments with static edges are left out.
 
     Raises:
@@ -43,15 +42,10 @@ def runs_in(folders: Sequence[Path], *, dynamic: bool = False) -> list[Path]:
             found.append(path)
             continue
         folder = ExperimentFolder(path)
-        runs = [
-            folder.run(name)
-            for name in folder.planned()
-            if folder.result(name) is not None
-        ]
+        planned = folder.planned()
+        runs = [folder.run(n) for n in planned if folder.result(n) is not None]
         if dynamic:
-            runs = [
-                run for run in runs if not is_static(Run(run).model_config["edges"])
-            ]
+            runs = [r for r in runs if not is_static(Run(r).model_config["edges"])]
         if not runs:
             which = "a finished run" + " with dynamic edges" * dynamic
             raise RunError(f"an experiment must have {which}, got {path}")
@@ -63,9 +57,6 @@ def groups(folders: Sequence[Path]) -> list[Group]:
     """Returns runs grouped by their configuration, in the order of the first of each.
 
     Two draws of a random wiring are of one configuration.
-
-    Args:
-        folders: Folders of runs, finished or not.
 
     Raises:
         RunError: If a folder holds no run, or two have the same seed and configuration.
@@ -81,17 +72,12 @@ def groups(folders: Sequence[Path]) -> list[Group]:
                 f" in {runs[seed]} and in {folder}"
             )
         runs[seed] = folder
-    counts = list(names.values())
-    return [
+    all_names = list(names.values())
+    for key, runs in found.items():
         # A name that two configurations have would identify neither.
-        Group(
-            names[key]
-            if counts.count(names[key]) == 1
-            else str(next(iter(runs.values()))),
-            dict(sorted(runs.items())),
-        )
-        for key, runs in found.items()
-    ]
+        if all_names.count(names[key]) > 1:
+            names[key] = str(next(iter(runs.values())))
+    return [Group(names[k], dict(sorted(runs.items()))) for k, runs in found.items()]
 
 
 def _keys(folders: Sequence[Path]) -> list[tuple[int, str, str]]:
@@ -104,10 +90,9 @@ def _keys(folders: Sequence[Path]) -> list[tuple[int, str, str]]:
     keys = [(run.seed, *_without_seed(run)) for run in runs]
     if len({key[:2] for key in keys}) == len(keys):
         return keys
-    return [
-        (seed, f"{key} {run.config.get('weights')}", name)
-        for run, (seed, key, name) in zip(runs, keys, strict=True)
-    ]
+    weights = [run.config.get("weights") for run in runs]
+    found = zip(keys, weights, strict=True)
+    return [(seed, f"{key} {own}", name) for (seed, key, name), own in found]
 
 
 def _without_seed(run: Run) -> tuple[str, str]:
@@ -120,16 +105,13 @@ def _without_seed(run: Run) -> tuple[str, str]:
         shared = RunFolder(experiment.path).content()["config"]
         of = {key: value for key, value in point.items() if key != "seed"}
         return json.dumps([shared, of], sort_keys=True), label(point)
-    model = dict(run.model_config)
+    config = {k: v for k, v in run.config.items() if k not in ("seed", "weights")}
     wirings = []
-    for wiring in model.get("wirings", ()):
+    for wiring in run.model_config.get("wirings", ()):
         text = wiring.get("wiring") or ""
         origin = re.sub(r",seed=\d+", "", text)
         drawn = () if origin == text else ("edges", "edge_list")
         kept = {key: value for key, value in wiring.items() if key not in drawn}
         wirings.append({**kept, "wiring": origin})
-    config = dict(run.config)
-    del config["seed"]
-    config.pop("weights", None)
-    config["model"] = {**model, "wirings": wirings}
+    config["model"] = {**run.model_config, "wirings": wirings}
     return json.dumps(config, sort_keys=True), path.name

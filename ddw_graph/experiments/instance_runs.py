@@ -14,16 +14,16 @@ from ddw_graph.training.image_data import ImageData
 from ddw_graph.training.launch import weights_digest
 from ddw_graph.training.run import Run
 from ddw_graph.training.run_folder import read_json, write_json
+from ddw_graph.training.text_data import TextData
 
 Rows = list[dict[str, Any]]
 
 
 def instance_tests(
     groups: Sequence[Group],
-    data: ImageData,
+    data: ImageData | TextData,
     folder: Path,
     *,
-    seed: int = 0,
     device: str = "cpu",
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -32,24 +32,19 @@ def instance_tests(
 
     They are of all runs that the folder has tests of, each entry and seed once. What
     was found of a network is kept in the folder ``tested`` and not computed again,
-    unless the network, its images or the shuffles are others.
+    unless the network or its images are others. A run's seed fixes its shuffles.
 
     Args:
-        groups: Runs by their configuration.
         data: The images; each network sees them prepared as it was trained.
         folder: Where the results go: new, empty, or that of an earlier test.
-        seed: Fixes the shuffles; each run adds its own seed.
-        device: Where to test.
-        workers: Processes that load images.
-        progress: Called with the number of runs done and of all.
 
     Raises:
-        RunError: If a run is not trained, or has no dynamic edges, or the folder holds
-            something else.
+        RunError: If the data are a text, a run is not trained or has no dynamic edges,
+            or the folder holds something else.
         DataError: If the images are of other classes.
     """
-    if seed < 0:
-        raise RunError(f"the seed of shuffles must be at least 0, got {seed}")
+    if data.task != "classification":
+        raise RunError(f"a test of instances must be of images, got {data.name}")
     tested = folder / "tested"
     there = folder.iterdir() if folder.exists() and not tested.is_dir() else ()
     if not all(map(is_draft, there)):
@@ -59,66 +54,48 @@ def instance_tests(
         )
     tested.mkdir(parents=True, exist_ok=True)
     runs = [
-        (group.name, own, run) for group in groups for own, run in group.runs.items()
+        (group.name, seed, run) for group in groups for seed, run in group.runs.items()
     ]
-    for done, (name, own, run) in enumerate(runs, start=1):
-        _test(run, name, own, data, tested, (seed, own), device, workers)
+    for done, (name, seed, path) in enumerate(runs, start=1):
+        run = Run(path)
+        images, model = run.adapt(data), run.network(device=device)
+        known = weights_digest(model), images.as_dict(), images.transform, seed
+        # One test of each entry and seed: another of the same would count twice.
+        file = tested / f"{_digest(f'{name} {seed}')[:16]}.json"
+        found = _read(file) if file.exists() else {}
+        if found.get("digest") != _digest(repr(known)):
+            kinds, varied = instance_test(model, images, seed=seed, workers=workers)
+            found = {
+                "wirings": [asdict(each) for each in kinds],
+                "stages": [asdict(each) for each in varied],
+                "digest": _digest(repr(known)),
+            }
+        write_json(file, {**found, "entry": name, "seed": seed})
         if progress:
             progress(done, len(runs))
-    found = [_read(path) for path in sorted(tested.glob("*.json"))]
+    all_tests = [_read(file) for file in sorted(tested.glob("*.json"))]
     order = {name: place for place, (name, _, _) in enumerate(reversed(runs))}
-    found.sort(key=lambda each: (-order.get(each["entry"], -1), each["seed"]))
-    about = [{"entry": each["entry"], "seed": each["seed"]} for each in found]
-    wirings = [
-        {**own, **row}
-        for own, each in zip(about, found, strict=True)
-        for row in each["wirings"]
-    ]
-    stages = [
-        {**own, "stage": stage, **row}
-        for own, each in zip(about, found, strict=True)
-        for stage, row in enumerate(each["stages"], start=1)
-    ]
+    all_tests.sort(key=lambda each: (-order.get(each["entry"], -1), each["seed"]))
+    wirings: Rows = []
+    stages: Rows = []
+    for each in all_tests:
+        about = {"entry": each["entry"], "seed": each["seed"]}
+        wirings += [{**about, **row} for row in each["wirings"]]
+        numbered = enumerate(each["stages"], start=1)
+        stages += [{**about, "stage": number, **row} for number, row in numbered]
     return wirings, stages
 
 
-def _test(
-    run: Path,
-    name: str,
-    own: int,
-    data: ImageData,
-    folder: Path,
-    seeds: tuple[int, int],
-    device: str,
-    workers: int,
-) -> None:
-    """Tests a run, unless that was done before, and writes what was found."""
-    trained = Run(run)
-    images = trained.adapt(data)
-    model = trained.network(device=device)
-    known = weights_digest(model), images.as_dict(), images.transform, seeds
-    digest = hashlib.sha256(repr(known).encode()).hexdigest()
-    # One test of each entry and seed: another of the same would count twice.
-    place = hashlib.sha256(f"{name} {own}".encode()).hexdigest()
-    path = folder / f"{place[:16]}.json"
-    found = _read(path) if path.exists() else {}
-    if found.get("digest") != digest:
-        tested, varied = instance_test(model, images, seed=seeds, workers=workers)
-        found = {
-            "wirings": [asdict(each) for each in tested],
-            "stages": [asdict(each) for each in varied],
-        }
-    write_json(path, {**found, "entry": name, "seed": own, "digest": digest})
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any]:
-    found = read_json(path)
+    found: Any = read_json(path)
+    kinds = {"entry": str, "seed": int, "wirings": list, "stages": list}
     if not (
         isinstance(found, dict)
-        and isinstance(found.get("entry"), str)
-        and isinstance(found.get("seed"), int)
-        and isinstance(found.get("stages"), list)
-        and isinstance(found.get("wirings"), list)
+        and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
         and all(isinstance(row, dict) for row in found["wirings"] + found["stages"])
         and [row.get("wiring") for row in found["wirings"]] == list(WIRINGS)
     ):

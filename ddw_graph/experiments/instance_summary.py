@@ -1,11 +1,11 @@
-"""What the test of instances says: differences to the own wiring, and a verdict."""
+"""What the test of instances shows: differences to the own wiring, and a verdict."""
 
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ddw_graph.experiments.instances import WIRINGS
-from ddw_graph.experiments.summary import Difference, by_entry, paired_difference
+from ddw_graph.experiments.summary import ACCURACY, Difference, by_entry, scores
 
 NEGLIGIBLE = 0.2
 """Points below which a gain counts as none."""
@@ -23,27 +23,23 @@ def instance_summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             ``wiring``, ``accuracy``, ``loss`` and ``changed``.
     """
     table = []
-    for entry, of_entry in by_entry(rows).items():
-        own = {r["seed"]: 100 * r["accuracy"] for r in of_entry if r["wiring"] == "own"}
-        for wiring in WIRINGS:
-            group = [row for row in of_entry if row["wiring"] == wiring]
-            accuracy = [100 * row["accuracy"] for row in group]
-            found = paired_difference([own[row["seed"]] for row in group], accuracy)
-            other = None if wiring == "own" else found
+    for entry, group in by_entry(rows).items():
+        wirings = by_entry([{**row, "entry": row["wiring"]} for row in group])
+        runs = [row for wiring in WIRINGS for row in wirings[wiring]]
+        for row in scores(runs, ACCURACY._replace(key="accuracy"), "own"):
+            wiring, less = row.pop("entry"), row.pop("difference")
+            low, high = row.pop("difference_low"), row.pop("difference_high")
+            own = wirings[wiring]
             table.append(
                 {
                     "entry": entry,
                     "wiring": wiring,
-                    "seeds": len(group),
-                    "accuracy": statistics.fmean(accuracy),
-                    "accuracy_std": (
-                        statistics.stdev(accuracy) if len(group) > 1 else None
-                    ),
-                    "own_minus_this": other.mean if other else None,
-                    "own_minus_this_low": other.low if other else None,
-                    "own_minus_this_high": other.high if other else None,
-                    "loss": statistics.fmean(row["loss"] for row in group),
-                    "changed": statistics.fmean(row["changed"] for row in group),
+                    **row,
+                    "own_minus_this": None if less is None else 0 - less,
+                    "own_minus_this_low": None if high is None else 0 - high,
+                    "own_minus_this_high": None if low is None else 0 - low,
+                    "loss": statistics.fmean(run["loss"] for run in own),
+                    "changed": statistics.fmean(run["changed"] for run in own),
                 }
             )
     return table
@@ -56,23 +52,18 @@ def verdicts(table: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     above 0; it is not where that interval holds 0 and rules out a gain of more than 0.2
     points; else it is not shown to be. It is aware of more than the class where the
     interval of what it has more than another wiring of the class lies above 0.
-
-    Args:
-        table: The summary, from ``instance_summary``.
     """
-    said = {}
-    for entry in dict.fromkeys(row["entry"] for row in table):
-        to = {
-            row["wiring"]: Difference(
-                row["own_minus_this"],
-                row["own_minus_this_low"],
-                row["own_minus_this_high"],
-            )
-            for row in table
-            if row["entry"] == entry and row["wiring"] != "own"
-        }
-        said[entry] = verdict(to["mean"], to["class"])
-    return said
+    to = {
+        (row["entry"], row["wiring"]): Difference(
+            row["own_minus_this"],
+            row["own_minus_this_low"],
+            row["own_minus_this_high"],
+        )
+        for row in table
+        if row["wiring"] != "own"
+    }
+    entries = dict.fromkeys(row["entry"] for row in table)
+    return {name: verdict(to[name, "mean"], to[name, "class"]) for name in entries}
 
 
 def verdict(to_mean: Difference, to_class: Difference) -> str:
@@ -86,30 +77,23 @@ def verdict(to_mean: Difference, to_class: Difference) -> str:
         >>> verdict(Difference(0.0, -0.1, 0.1), Difference(0.0, -0.1, 0.1))[:46]
         'not instance-aware: the own wiring is no bette'
     """
+    gain = _points(to_mean)
     if to_mean.low is None or to_mean.high is None:
         return (
-            f"open: one seed has no interval; the own wiring has {_points(to_mean)} "
-            "to the mean one"
+            f"open: one seed has no interval; the own wiring has {gain} to the mean one"
         )
     if to_mean.high < 0:
-        return (
-            "not instance-aware: the own wiring is worse than the mean one, "
-            f"{_points(to_mean)}"
-        )
+        return f"not instance-aware: the own wiring is worse than the mean one, {gain}"
     if to_mean.low <= 0 and to_mean.high <= NEGLIGIBLE:
         return (
-            "not instance-aware: the own wiring is no better than the mean one, "
-            f"{_points(to_mean)}"
+            f"not instance-aware: the own wiring is no better than the mean one, {gain}"
         )
     if to_mean.low <= 0:
         return (
             "not shown to be instance-aware: the own wiring may be no better than the "
-            f"mean one, {_points(to_mean)}; more seeds would tell"
+            f"mean one, {gain}; more seeds would tell"
         )
-    aware = (
-        f"instance-aware: the own wiring is better than the mean one, "
-        f"{_points(to_mean)}"
-    )
+    aware = f"instance-aware: the own wiring is better than the mean one, {gain}"
     if to_class.low is not None and to_class.low > 0:
         return (
             f"{aware}; and aware of more than the class: better than the wiring of "

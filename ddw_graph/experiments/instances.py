@@ -26,8 +26,6 @@ WIRINGS = ("own", "mean", "class", "shuffled")
 """Each image's own wiring; the mean one of the training images; that of another image
 of its class; that of any other image."""
 
-Seed = int | tuple[int, ...]
-
 
 @dataclass(frozen=True)
 class Tested:
@@ -36,7 +34,6 @@ class Tested:
     Args:
         wiring: One of ``WIRINGS``.
         accuracy: Share of test images whose class is predicted, in ``[0, 1]``.
-        loss: Mean cross-entropy.
         changed: Images whose prediction is not that of the plain evaluation.
     """
 
@@ -50,7 +47,7 @@ def instance_test(
     model: Network,
     data: ImageData,
     *,
-    seed: Seed,
+    seed: int,
     batch_size: int = 250,
     workers: int = 0,
 ) -> tuple[list[Tested], list[Variation]]:
@@ -61,11 +58,7 @@ def instance_test(
     images and three stages of 45 edges. Weights by position or channel are averaged.
 
     Args:
-        model: The network.
-        data: The images that it was trained and is tested on.
-        seed: Fixes both shuffles; one number, or several.
-        batch_size: Images at a time.
-        workers: Processes that load images.
+        seed: Fixes both shuffles.
 
     Raises:
         RunError: If all stages have static edges.
@@ -148,15 +141,13 @@ def mean_wiring(found: Iterable[Output]) -> list[Float[Tensor, "1 _ _"]]:
     return [(total / count).to(kind) for total in sums]
 
 
-def shuffled(count: int, *, seed: Seed) -> Int[Tensor, " images"]:
+def shuffled(count: int, *, seed: int) -> Int[Tensor, " images"]:
     """Returns a random order of images; equal seeds give equal orders."""
-    return torch.from_numpy(
-        np.random.default_rng((*_numbers(seed), 0)).permutation(count)
-    )
+    return torch.from_numpy(np.random.default_rng((0, seed, 0)).permutation(count))
 
 
 def shuffled_in_classes(
-    labels: Int[Tensor, " images"], *, seed: Seed
+    labels: Int[Tensor, " images"], *, seed: int
 ) -> Int[Tensor, " images"]:
     """Returns a random order of images that puts each in the place of one of its class.
 
@@ -165,7 +156,7 @@ def shuffled_in_classes(
         >>> torch.tensor([0, 1, 0, 1, 0])[order]
         tensor([0, 1, 0, 1, 0])
     """
-    generator = np.random.default_rng((*_numbers(seed), 1))
+    generator = np.random.default_rng((0, seed, 1))
     order = torch.arange(len(labels))
     for label in sorted(set(labels.tolist())):
         (places,) = (labels == label).nonzero(as_tuple=True)
@@ -173,7 +164,7 @@ def shuffled_in_classes(
     return order
 
 
-def _numbers(seed: Seed) -> tuple[int, ...]:
+def _numbers(seed: int) -> tuple[int, ...]:
     return (seed,) if isinstance(seed, int) else seed
 
 

@@ -7,19 +7,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
-import numpy as np
-
 from ddw_graph.errors import RunError, UserError
-from ddw_graph.experiments.axes import (
-    Choices,
-    Point,
-    Range,
-    Value,
-    drawn,
-    ends,
-    first,
-    grid,
-)
+from ddw_graph.experiments.axes import Chance, Choices, Point, Value, drawn, ends, grid
 from ddw_graph.experiments.equal_macs import TotalMacs, network_at_budget
 from ddw_graph.experiments.planned_run import PlannedRun
 from ddw_graph.experiments.settings import (
@@ -32,6 +21,7 @@ from ddw_graph.experiments.settings import (
 from ddw_graph.experiments.spec import Entry, Spec
 from ddw_graph.training.launch import TASKS
 from ddw_graph.training.loop import check_steps
+from ddw_graph.training.network_settings import NETWORK_SETTINGS
 
 LONGEST_NAME = 120
 """Characters of a run's name; file systems take 255."""
@@ -59,7 +49,7 @@ class Plan:
     def first(self) -> Point:
         """The point of the first entry and the first value of each axis."""
         entries = self.spec.entries
-        return {**(entries[0].settings if entries else {}), **first(self.spec.axes)}
+        return {**(entries[0].settings if entries else {}), **ends(self.spec.axes)[0]}
 
     def budget(self, settings: Mapping[str, Value]) -> int:
         """Returns the total MACs of the first network of the seed of some settings."""
@@ -78,17 +68,23 @@ class Plan:
         return recipe(self.settings(point)).epochs
 
     def points(self) -> list[Point]:
-        """Returns the points of a grid, or of a random search, in their order.
+        """Returns the points that are known before the first run, in their order.
 
         Those of a grid are in the order of their seeds first, so that all entries of a
-        seed are trained before those of the next. More trials leave those before them
-        unchanged.
+        seed are trained before those of the next. More trials of a random search leave
+        those before them unchanged. A search that learns has none: the network and the
+        recipe at each end of each axis are checked.
 
         Raises:
-            RunError: If there are fewer points than trials.
+            UserError: If there are fewer points than trials, or an end of an axis is
+                out of range.
         """
         spec = self.spec
-        if spec.search == "grid":
+        found: list[Point] = []
+        if spec.search == "optuna":
+            for point in ends(spec.axes):
+                self.run(point)
+        elif spec.search == "grid":
             found = [
                 {**entry.settings, **point}
                 for entry in spec.entries or (Entry({}),)
@@ -97,28 +93,27 @@ class Plan:
             seeds = spec.axes.get("seed")
             if isinstance(seeds, Choices):
                 found.sort(key=lambda point: seeds.values.index(point["seed"]))
-            return found
-        assert spec.trials is not None
-        chooser = Chance(spec.search_seed)
-        found = []
-        misses = 0
-        while len(found) < spec.trials:
-            point = drawn(spec.axes, chooser)
-            misses = misses + 1 if point in found else 0
-            if not misses:
-                found.append(point)
-            elif misses > 1000:
-                raise RunError(
-                    f"trials must be at most the points that the axes have, got "
-                    f"{spec.trials} and found {len(found)}"
-                )
+        else:
+            assert spec.trials is not None
+            chance = Chance(spec.search_seed)
+            misses = 0
+            while len(found) < spec.trials:
+                point = drawn(spec.axes, chance)
+                misses = misses + 1 if point in found else 0
+                if not misses:
+                    found.append(point)
+                elif misses > 1000:
+                    raise RunError(
+                        "trials must be at most the points that the axes have, got "
+                        f"{spec.trials} and found {len(found)}"
+                    )
         return found
 
     def run(self, point: Point) -> PlannedRun:
         """Returns the run of a point.
 
         Raises:
-            UserError: If it cannot be built, or a value is out of range.
+            UserError: If it cannot be built, or its settings do not go together.
         """
         settings = self.settings(point)
         try:
@@ -133,8 +128,9 @@ class Plan:
                 )
             assert model.config is not None
             trained, computed = recipe(settings), execution(settings)
-            fewest = TASKS[self.data.task].fewest
-            check_steps(trained, fewest, computed.accumulate, None)
+            task = TASKS[self.data.task](model, self.data, trained)
+            task.check(computed)
+            check_steps(trained, task.fewest, computed.accumulate, None)
             return PlannedRun(
                 point,
                 model.config,
@@ -148,15 +144,6 @@ class Plan:
             message = f"{error} (at {where or 'the fixed settings'})"
             raise type(error)(message) from error
 
-    def check_ends(self) -> None:
-        """Checks the network and the recipe at each end of each axis.
-
-        Raises:
-            UserError: If one cannot be built, or a value is out of range.
-        """
-        for point in ends(self.spec.axes):
-            self.run(point)
-
     def shared(self) -> dict[str, Any]:
         """Returns what all runs of a folder share, ready for JSON.
 
@@ -169,7 +156,9 @@ class Plan:
             "budget": None,
         }
         if spec.equal_macs:
-            shared["budget"] = label(self.first)
+            # The rates at which the first network is trained do not change its cost.
+            first = self.first.items()
+            shared["budget"] = label({k: v for k, v in first if k in NETWORK_SETTINGS})
         if spec.search == "optuna":
             shared["objective"] = list(spec.objective)
             shared["search_seed"] = spec.search_seed
@@ -187,40 +176,6 @@ def label(point: Mapping[str, Value]) -> str:
     bare = [str(point[key]) for key in ("wiring", "edges") if key in point]
     rest = (key for key in point if key not in ("wiring", "edges", "seed"))
     return " ".join([*bare, *(f"{key}={point[key]}" for key in rest)]) or "run"
-
-
-class Chance:
-    """Chooses by chance, the same for the same seed."""
-
-    def __init__(self, seed: int) -> None:
-        self.generator = np.random.default_rng(seed)
-
-    def choice(self, name: str, among: Any) -> int:
-        """Returns the index of one of the values."""
-        return int(self.generator.integers(len(among)))
-
-    def number(self, name: str, among: Range) -> int | float:
-        """Returns a number of a range."""
-        return number_at(among, float(self.generator.random()))
-
-
-def number_at(among: Range, share: float) -> int | float:
-    """Returns the number at a share of a range, in four digits if it is not whole.
-
-    Example:
-        >>> number_at(Range(0.01, 1.0, log=True), 0.5)
-        0.1
-        >>> number_at(Range(1, 4, whole=True), 0.99)
-        4
-    """
-    low, high = among.low, among.high + among.whole
-    if among.log:
-        found = float(low * (high / low) ** share)
-    else:
-        found = low + (high - low) * share
-    if among.whole:
-        return min(int(found), int(among.high))
-    return among.rounded(found)
 
 
 def run_name(point: Mapping[str, Value]) -> str:

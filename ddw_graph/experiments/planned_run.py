@@ -20,7 +20,6 @@ class Work:
 
     Args:
         device: Where; ``auto`` is resolved in the process that trains.
-        workers: Processes that load samples.
         checkpoint_steps: See ``train``.
     """
 
@@ -31,16 +30,7 @@ class Work:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run before it is trained.
-
-    Args:
-        point: Its settings that differ between the runs of an experiment.
-        model: Configuration of its network.
-        recipe: How it is trained.
-        source: Where the samples come from.
-        seed: Its seed.
-        execution: How steps are computed.
-    """
+    """A run before it is trained."""
 
     point: Point
     model: dict[str, Any]

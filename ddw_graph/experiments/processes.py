@@ -12,7 +12,6 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from ddw_graph.errors import RunError
 from ddw_graph.experiments.folder import ExperimentFolder
 from ddw_graph.experiments.planned_run import Work
 from ddw_graph.experiments.worker import BUSY, CRASHED, attempt
@@ -56,15 +55,10 @@ class ProcessExecutor:
     that fewest others have.
 
     Args:
-        folder: The experiment.
         jobs: How many run at once; by default one for each core, or for each GPU.
-        work: How each is trained.
         runs: How many there are, where that is known: no more processes than that.
         threads: Threads of each; by default ``OMP_NUM_THREADS`` if that is set, one
             where several run at once, and torch's choice for a single one.
-
-    Raises:
-        RunError: If ``jobs`` or ``threads`` is less than 1.
     """
 
     pause = 0.1
@@ -78,9 +72,6 @@ class ProcessExecutor:
         runs: int | None = None,
         threads: int | None = None,
     ) -> None:
-        for name, value in (("jobs", jobs), ("threads", threads)):
-            if value is not None and value < 1:
-                raise RunError(f"{name} must be at least 1, got {value}")
         self.folder = folder
         self.gpus = _gpus() if work.device in ("auto", "cuda") else []
         # Of runs on one named device there is one at a time.
@@ -153,10 +144,6 @@ def attempt_in_process(
     Args:
         log: File that gets what is printed.
         gpu: The only GPU that it may see.
-        path: See ``attempt``, as the rest.
-        name: The run.
-        threads: Threads that compute.
-        work: How it is trained.
     """
     # Ctrl-C is for the process that drives the experiment, which kills this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,7 +1,7 @@
 """Experiments: many runs, wherever they are trained, each result there exactly once."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -33,14 +33,6 @@ class Listener(Protocol):
         """Is called with a line about something that happened."""
 
 
-@runtime_checkable
-class Place(Protocol):
-    """Makes what trains the runs of a folder."""
-
-    def __call__(self, folder: ExperimentFolder) -> Executor:
-        """Returns it."""
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How an experiment ended.
@@ -62,7 +54,7 @@ class Outcome:
 def run_experiment(
     plan: Plan,
     path: Path,
-    place: Place,
+    place: Callable[[ExperimentFolder], Executor],
     *,
     retries: int = 2,
     listener: Listener | None = None,
@@ -72,16 +64,14 @@ def run_experiment(
     Everything is planned, and so checked, before the first run starts. A run that fails
     ends no other. After any interruption the same call resumes: a run with a result is
     not repeated, one without resumes from its checkpoint, and one that another process
-    still trains is waited for.
+    trains is waited for.
 
     Args:
-        plan: The experiment.
         path: Its folder: new, empty, or that of an experiment with the same data and
             fixed settings, which gains the runs that it does not have.
-        place: Where runs are trained.
+        place: Returns what trains the runs of a folder.
         retries: Further attempts at a run that crashed or was killed. A run whose
             settings are at fault is not tried again.
-        listener: Called while it runs.
 
     Raises:
         UserError: If a run cannot be built, the folder holds something else or is in
@@ -89,33 +79,23 @@ def run_experiment(
     """
     if retries < 0:
         raise RunError(f"retries must be at least 0, got {retries}")
-    folder = ExperimentFolder(path)
-    searches = plan.spec.search == "optuna"
-    points = [] if searches else plan.points()
-    if searches:
-        plan.check_ends()
-    shared = plan.shared()
+    folder, shared = ExperimentFolder(path), plan.shared()
     known: dict[str, int] = {}
     if (path / "runs.json").exists():
+        # Another experiment's folder is refused before networks are built.
         RunFolder(path).start(shared, resume=True)
         known = folder.planned()
-    planned = [
-        (run_name(point), plan.run(point))
-        for point in points
-        if run_name(point) not in known
-    ]
+    points = {run_name(point): point for point in plan.points()}
+    planned = {n: plan.run(point) for n, point in points.items() if n not in known}
     RunFolder(path).start(shared, resume=True)
     with only_driver(folder):
-        # Another process may have begun something else here before this held the lock.
-        RunFolder(path).start(shared, resume=True)
         (path / "jobs").mkdir(exist_ok=True)
-        for name, run in planned:
+        for name, run in planned.items():
             folder.write_plan(name, run)
-        runs = {run_name(point): plan.epochs(point) for point in points}
-        if (path / "runs.json").exists():
-            known = folder.planned()
-        folder.write_planned(known | runs)
-        search = OptunaSearch(plan.spec, folder) if searches else None
+        runs = {name: plan.epochs(point) for name, point in points.items()}
+        folder.add_planned(runs)
+        is_search = plan.spec.search == "optuna"
+        search = OptunaSearch(plan.spec, folder) if is_search else None
         executor = place(folder)
         driver = _Driver(plan, folder, executor, search, retries, listener, runs)
         try:
@@ -150,8 +130,8 @@ class _Driver:
     def drive(self) -> None:
         """Drives until every run has a result, or has failed for good."""
         for name in self.runs:
-            self._recall(name)
-        # What an earlier process started goes on, where it can.
+            self._take_result(name, report=False)
+        # What an earlier process started continues, where it can.
         for name in self.executor.active() & (self.runs.keys() - self.done.keys()):
             self._begin(name)
         reported = 0.0
@@ -168,26 +148,33 @@ class _Driver:
             if not over:
                 time.sleep(self.executor.pause)
 
-    def _collect(self) -> None:
-        active = self.executor.active()
-        for name in [name for name in self.active if name not in active]:
-            self._judge(name, self.active.pop(name))
-        for name in list(self.runs):
-            if name in self.done or name in self.active:
-                continue
-            # Of a worker that an earlier process left behind.
-            result = self.folder.result(name)
-            if result is not None:
-                self._end(name, result)
-
-    def _judge(self, name: str, before: int) -> None:
-        """Finds out how an attempt ended, and whether there will be another."""
+    def _take_result(self, name: str, *, report: bool = True) -> bool:
+        """Ends a run if it has a result, and returns whether it has."""
         result = self.folder.result(name)
         if result is not None:
             self._end(name, result)
-            return
+            if report:
+                self._report(f"{name}: {score_text(result)}")
+        return result is not None
+
+    def _end(self, name: str, result: dict[str, Any] | None) -> None:
+        self.done[name] = result
+        self.ended[name] = self.folder.status(name, self.runs[name])
+
+    def _collect(self) -> None:
+        active = self.executor.active()
+        for name in [name for name in self.active if name not in active]:
+            before = self.active.pop(name)
+            if not self._take_result(name):
+                self._fail(name, before)
+        for name in self.runs.keys() - self.done.keys() - self.active.keys():
+            # Of a worker that an earlier process left behind.
+            self._take_result(name)
+
+    def _fail(self, name: str, before: int) -> None:
+        """Records how an attempt failed, and whether there will be another."""
         with lock(self.folder.job(name, ".lock"), seconds=1.0) as free:
-            if not free:
+            if not free or self.folder.is_taken(name):
                 # Another process trains it, and only one may.
                 self.starts[name] -= 1
                 return
@@ -203,21 +190,6 @@ class _Driver:
         self._report(f"{name} failed{retry}: {reason}")
         if not again:
             self._end(name, None)
-
-    def _recall(self, name: str) -> None:
-        """Takes the result that a run has from before, and reports nothing."""
-        result = self.folder.result(name)
-        if result is not None:
-            self._close(name, result)
-
-    def _end(self, name: str, result: dict[str, Any] | None) -> None:
-        self._close(name, result)
-        if result is not None:
-            self._report(f"{name}: {score_text(result)}")
-
-    def _close(self, name: str, result: dict[str, Any] | None) -> None:
-        self.done[name] = result
-        self.ended[name] = self.folder.status(name, self.runs[name])
 
     def _ask(self) -> None:
         """Asks the search for as many runs as can be trained at once."""
@@ -237,17 +209,16 @@ class _Driver:
 
     def _add(self, name: str, point: Point) -> None:
         """Plans a run that the search asks for."""
-        failure, epochs = None, 0
+        failure, self.runs[name] = None, 0
         try:
-            epochs = self.plan.epochs(point)
+            self.runs[name] = self.plan.epochs(point)
             if not self.folder.job(name, ".json").exists():
                 self.folder.write_plan(name, self.plan.run(point))
         except UserError as error:
             # A corner of the space where there is no network.
             failure = str(error)
-        self.runs[name] = epochs
-        self.folder.write_planned(self.folder.planned() | self.runs)
-        self._recall(name)
+        self.folder.add_planned({name: self.runs[name]})
+        self._take_result(name, report=False)
         if failure is not None:
             self.folder.write_attempt(name, Attempt(failure=failure, by_user=True))
             self._report(f"{name} failed: {failure}")

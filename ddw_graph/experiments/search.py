@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ddw_graph.errors import RunError
-from ddw_graph.experiments.axes import Point, Range, Value, drawn
+from ddw_graph.experiments.axes import Point, Range, drawn
 from ddw_graph.experiments.folder import ExperimentFolder
 from ddw_graph.experiments.plan import run_name
 from ddw_graph.experiments.spec import DIRECTIONS, Spec
@@ -22,16 +22,18 @@ class OptunaSearch:
     only from the results in it: with one job, a search that was interrupted resumes as
     if it had not been. Only the process that drives the experiment may open it.
 
-    Args:
-        spec: The experiment.
-        folder: Its folder.
-
     Raises:
         RunError: If optuna is not there, or the journal is damaged.
     """
 
     def __init__(self, spec: Spec, folder: ExperimentFolder) -> None:
-        optuna = import_optuna()
+        optuna: Any
+        try:
+            import optuna
+        except ImportError as error:
+            raise RunError(
+                "search optuna needs optuna: pip install 'ddw_graph[optuna]'"
+            ) from error
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.optuna = optuna
         self.spec = spec
@@ -64,27 +66,22 @@ class OptunaSearch:
                 point = trial.user_attrs[POINT]
                 self.points[run_name(point)] = point
 
-    @property
-    def asked(self) -> int:
-        """How many trials there are."""
-        return len(self.study.trials)
-
     def ask(self, count: int) -> None:
         """Asks for trials, as many as ``count``, and not more than are wanted."""
         assert self.spec.trials is not None
-        for _ in range(min(count, self.spec.trials - self.asked)):
-            self.study.sampler = self._sampler(self.asked)
+        asked = len(self.study.trials)
+        for number in range(asked, min(asked + count, self.spec.trials)):
+            self.study.sampler = self._sampler(number)
             self._take(self.study.ask())
 
     def tell(self, results: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Passes on the results of runs, None for one that failed."""
-        state = self.optuna.trial.TrialState
-        for number, name in list(self.open.items()):
-            if name not in results:
-                continue
+        failed = self.optuna.trial.TrialState.FAIL
+        ended = {n: name for n, name in self.open.items() if name in results}
+        for number, name in ended.items():
             result = results[name]
             if result is None:
-                self.study.tell(number, state=state.FAIL)
+                self.study.tell(number, state=failed)
             else:
                 self.study.tell(number, [float(result[k]) for k in self.spec.objective])
             del self.open[number]
@@ -134,7 +131,7 @@ class _OptunaChooser:
     def __init__(self, trial: Any) -> None:
         self.trial = trial
 
-    def choice(self, name: str, among: Sequence[Value]) -> int:
+    def choice(self, name: str, among: Sequence[str]) -> int:
         """Returns the index of one of the values."""
         return among.index(self.trial.suggest_categorical(name, list(among)))
 
@@ -146,21 +143,6 @@ class _OptunaChooser:
             return whole
         found: float = self.trial.suggest_float(name, low, high, log=among.log)
         return among.rounded(found)
-
-
-def import_optuna() -> Any:
-    """Returns the package optuna.
-
-    Raises:
-        RunError: If it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise RunError(
-            "search optuna needs optuna: pip install 'ddw_graph[optuna]'"
-        ) from error
-    return optuna
 
 
 def _no_lock() -> Any:

@@ -7,7 +7,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from getpass import getuser
 from typing import Any
 
@@ -15,6 +15,7 @@ from ddw_graph.errors import RunError
 from ddw_graph.experiments.folder import ExperimentFolder
 from ddw_graph.experiments.planned_run import Work
 from ddw_graph.experiments.worker import CRASHED, attempt
+from ddw_graph.settings import check_settings, setting, settings_of
 from ddw_graph.training.run_folder import read_json, write_json
 
 LARGEST_ARRAY = 1000
@@ -36,69 +37,45 @@ ENDED = (
 """States that a job does not leave."""
 
 UNSURE = ("UNKNOWN", "PREEMPTED", "REVOKED", "REQUEUED")
-"""States that leave open whether a job comes again: the queue has to tell."""
+"""States after which a job may come again: the queue decides."""
 
 
 @dataclass(frozen=True)
 class SlurmOptions:
-    """What each run asks Slurm for.
+    """What each run asks Slurm for; a field holds its help."""
 
-    Example:
-        >>> SlurmOptions.from_text("time=240,partition=gpu").time
-        240
-
-    Args:
-        partition: The partition; by default the cluster's.
-        time: Minutes that an attempt may take. A run that needs more goes on from its
-            checkpoint in the next attempt.
-        cpus: Cores, which is also how many threads compute.
-        gpus: GPUs; 0 to ask for none.
-        memory: Such as ``8GB``; by default the cluster's.
-    """
-
-    partition: str | None = None
-    time: int = 60
-    cpus: int = 1
-    gpus: int = 0
-    memory: str | None = None
+    partition: str | None = setting(None, "The partition, instead of the cluster's.")
+    time: int = setting(60, "Minutes that an attempt may take.", "[1, inf)")
+    cpus: int = setting(1, "Cores, and threads that compute.", "[1, inf)")
+    gpus: int = setting(0, "GPUs; 0 to ask for none.", "[0, inf)")
+    memory: str | None = setting(None, "Such as 8GB, instead of the cluster's.")
 
     def __post_init__(self) -> None:
-        """Checks the numbers."""
-        for name, least in (("time", 1), ("cpus", 1), ("gpus", 0)):
-            value = getattr(self, name)
-            if value < least:
-                raise RunError(f"{name} must be at least {least}, got {value}")
+        """Checks the values."""
+        check_settings(self, RunError)
 
     @classmethod
     def from_text(cls, text: str) -> "SlurmOptions":
         """Returns the options of a text such as ``time=240,partition=gpu``.
 
         Raises:
-            RunError: If it is no such text.
+            UserError: If it is no such text.
+
+        Example:
+            >>> SlurmOptions.from_text("time=240,partition=gpu").time
+            240
         """
-        kinds = {field.name: field.type for field in fields(cls)}
+        known = settings_of(cls)
         values: dict[str, Any] = {}
         for part in text.split(","):
             key, _, value = part.partition("=")
-            whole = kinds.get(key) is int
-            if key not in kinds or not value or (whole and not value.isdecimal()):
+            if key not in known or not value:
                 raise RunError(
-                    f"Slurm's settings are {', '.join(kinds)}, each with =VALUE, got "
+                    f"Slurm's settings are {', '.join(known)}, each with =VALUE, got "
                     f"{part!r} in {text!r}"
                 )
-            values[key] = int(value) if whole else value
+            values[key] = known[key].parse(value)
         return cls(**values)
-
-    def as_parameters(self) -> dict[str, Any]:
-        """Returns them by submitit's names."""
-        given = {
-            "partition": self.partition,
-            "time": self.time,
-            "cpus_per_task": self.cpus,
-            "gpus_per_node": self.gpus or None,
-            "mem": self.memory,
-        }
-        return {key: value for key, value in given.items() if value is not None}
 
 
 def attempt_in_job(path: str, name: str, threads: int, work: dict[str, Any]) -> int:
@@ -108,11 +85,11 @@ def attempt_in_job(path: str, name: str, threads: int, work: dict[str, Any]) -> 
 
 
 def end_at_the_limit() -> None:
-    """Lets this process end where submitit says that its job's time is over.
+    """Lets this process end where submitit raises that its job's time is over.
 
-    submitit says it by an exception from a handler of the signal, wherever the process
-    happens to be: reading an image, say, which then passes for a bad one. A process
-    that ends says nothing, and is tried again.
+    submitit raises from a handler of the signal, wherever the process happens to be:
+    reading an image, say, which then passes for a bad one. A process that just ends is
+    tried again.
     """
     before, owner = signal.getsignal(signal.SIGUSR2), os.getpid()
     if not callable(before):
@@ -148,7 +125,7 @@ class SlurmExecutor:
         work: How each is trained.
 
     Raises:
-        RunError: If ``jobs`` is less than 1, or submitit or Slurm is not there.
+        RunError: If submitit or Slurm is not there.
     """
 
     pause = 1.0
@@ -160,8 +137,6 @@ class SlurmExecutor:
         options: SlurmOptions,
         work: Work = Work(),  # noqa: B008 (frozen)
     ) -> None:
-        if jobs < 1:
-            raise RunError(f"jobs must be at least 1, got {jobs}")
         try:
             from submitit import SlurmExecutor as Submitit
             from submitit.slurm.slurm import SlurmInfoWatcher
@@ -182,11 +157,18 @@ class SlurmExecutor:
         own = self.place / secrets.token_hex(4)
         own.mkdir(mode=0o700)
         self.submitit = Submitit(folder=own)
+        asked = {
+            "partition": options.partition,
+            "mem": options.memory,
+            "gpus_per_node": options.gpus or None,
+        }
         self.submitit.update_parameters(
             job_name="ddw-graph",
             array_parallelism=jobs,
             stderr_to_stdout=True,
-            **options.as_parameters(),
+            time=options.time,
+            cpus_per_task=options.cpus,
+            **{key: value for key, value in asked.items() if value is not None},
         )
         # submitit's own asks every ten minutes at first.
         self.watcher = SlurmInfoWatcher(delay_s=DELAY)
@@ -227,7 +209,7 @@ class SlurmExecutor:
             jobs = self.submitit.map_array(attempt_in_job, *zip(*calls, strict=True))
         except (FailedJobError, OSError) as error:
             last = str(error).strip().splitlines()[-1]
-            raise RunError(f"Slurm must take the runs, it said: {last}") from error
+            raise RunError(f"Slurm must take the runs, got: {last}") from error
         self.ids |= {name: job.job_id for name, job in zip(names, jobs, strict=True)}
         self.waited_for |= set(names)
         write_json(self.table, self.ids)

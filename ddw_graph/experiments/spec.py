@@ -1,56 +1,26 @@
 """The description of an experiment: a TOML file, checked before anything runs."""
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ddw_graph.errors import RunError, UserError
-from ddw_graph.experiments.axes import (
-    Axis,
-    Choices,
-    Family,
-    Point,
-    Range,
-    Value,
-    Wirings,
-)
-from ddw_graph.experiments.settings import (
-    DATA,
-    ORIGINAL,
-    SETTINGS,
-    Kind,
-    normal,
-    typed,
-)
-from ddw_graph.generators.texts import text_kinds
+from ddw_graph.experiments.axes import Axis, Choices, Family, Point, Range, Value
+from ddw_graph.experiments.settings import DATA, ORIGINAL, SETTINGS
+from ddw_graph.generators.texts import plain_text, text_kinds
 from ddw_graph.models.paper import paper_figures
+from ddw_graph.nn.edges import edge_settings, edge_text
+from ddw_graph.settings import Setting, check_settings, setting
 
-SEARCHES = ("grid", "random", "optuna")
 DIRECTIONS = {
     "test_accuracy": "maximize",
     "test_loss": "minimize",
     "total_macs": "minimize",
 }
 """What a search may optimise, and in which direction."""
-
-HEAD: dict[str, Any] = {
-    "title": str,
-    "notes": list,
-    "search": str,
-    "trials": int,
-    "search_seed": int,
-    "objective": str | list,
-    "equal_macs": bool,
-    "fixed": dict,
-    "entries": list,
-    "axes": dict,
-}
-ABOUT: dict[str, Any] = {"name": str, "paper": dict, "reference": bool}
-"""What an entry holds beside settings."""
-
-RANGE = {"min", "max", "log"}
 
 
 @dataclass(frozen=True)
@@ -66,29 +36,25 @@ class Entry:
     """
 
     settings: Point
-    name: str = ""
+    name: str = setting("", "The name that the report shows.")
     paper: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
-    reference: bool = False
+    reference: bool = setting(False, "Whether differences are to this entry.")
+
+    def __post_init__(self) -> None:
+        """Checks the values."""
+        check_settings(self, RunError)
 
 
 @dataclass(frozen=True)
 class Spec:
     """An experiment as its file describes it; see ``docs/sweeps.md``.
 
-    Its runs are every entry with every point of the axes.
+    Its runs are every entry with every point of the axes. A setting holds its help.
 
     Args:
         axes: What varies.
         fixed: What all runs share.
         entries: Settings that vary together.
-        search: ``grid`` for every combination, ``random`` or ``optuna`` for some.
-        trials: How many of them, unless it is a grid.
-        search_seed: Fixes what the search draws.
-        objective: What ``optuna`` optimises.
-        equal_macs: Whether every network gets the width that gives it the total MACs
-            of the first of its seed.
-        title: Title of the report.
-        notes: Paragraphs of the report.
 
     Raises:
         RunError: If these do not fit each other.
@@ -97,34 +63,35 @@ class Spec:
     axes: Mapping[str, Axis]
     fixed: Mapping[str, Value] = field(default_factory=dict)
     entries: tuple[Entry, ...] = ()
-    search: str = "grid"
-    trials: int | None = None
-    search_seed: int = 0
-    objective: tuple[str, ...] = ()
-    equal_macs: bool = False
-    title: str = ""
-    notes: tuple[str, ...] = ()
+    search: str = setting(
+        "grid",
+        "grid for every combination; random or optuna for some.",
+        ("grid", "random", "optuna"),
+    )
+    trials: int | None = setting(None, "How many, unless it is a grid.", "[1, inf)")
+    search_seed: int = setting(0, "Fixes what the search draws.", "[0, 4294967296)")
+    objective: tuple[str, ...] = setting(
+        (), "What optuna optimises.", tuple(DIRECTIONS)
+    )
+    equal_macs: bool = setting(
+        False,
+        "Whether every network gets the width that gives it the total MACs of the "
+        "first of its seed.",
+    )
+    title: str = setting("", "Title of the report.")
+    notes: tuple[str, ...] = setting((), "Paragraphs of the report.")
 
     def __post_init__(self) -> None:
-        """Checks what one value requires of another."""
-        if self.search not in SEARCHES:
-            names = ", ".join(SEARCHES)
-            raise RunError(f"search must be one of {names}, got {self.search!r}")
+        """Checks each value, and what one value requires of another."""
+        check_settings(self, RunError)
         if (self.search == "grid") != (self.trials is None):
             needs = "has no" if self.search == "grid" else "needs"
             raise RunError(f"search {self.search} {needs} trials, got {self.trials}")
-        if self.trials is not None and self.trials < 1:
-            raise RunError(f"trials must be at least 1, got {self.trials}")
-        if not 0 <= self.search_seed < 2**32:
-            rule = "search_seed must be in [0, 2**32)"
-            raise RunError(f"{rule}, got {self.search_seed}")
         if bool(self.objective) != (self.search == "optuna"):
             given = f"objective = {list(self.objective)} with search {self.search}"
             raise RunError(f"only search optuna has an objective, got {given}")
-        for name in self.objective:
-            if name not in DIRECTIONS or self.objective.count(name) > 1:
-                known = ", ".join(DIRECTIONS)
-                raise RunError(f"objective must be of {known}, each once, got {name!r}")
+        if len(set(self.objective)) < len(self.objective):
+            raise RunError(f"objective must hold each once, got {self.objective}")
         if self.entries and self.search != "grid":
             raise RunError(f"entries need search grid, got search {self.search}")
         varied = {key for entry in self.entries for key in entry.settings}
@@ -140,6 +107,12 @@ class Spec:
             raise RunError("equal_macs chooses channels, got channels that vary too")
 
 
+VARIED = [name for name in SETTINGS if name not in DATA]
+"""What may differ between the runs of an experiment."""
+HEAD = [each.name for each in fields(Spec)]
+OF_ENTRY = [each.name for each in fields(Entry) if each.name != "settings"]
+
+
 def read_spec(path: Path) -> Spec:
     """Returns the experiment that a TOML file describes.
 
@@ -152,10 +125,8 @@ def read_spec(path: Path) -> Spec:
         raise RunError(f"{path} must be readable, got {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path} must hold TOML, got: {error}") from error
-    try:
+    with _named(str(path)):
         return spec_of(table)
-    except UserError as error:
-        raise type(error)(f"{path}: {error}") from error
 
 
 def spec_of(table: Mapping[str, Any]) -> Spec:
@@ -168,71 +139,64 @@ def spec_of(table: Mapping[str, Any]) -> Spec:
         >>> spec_of({"axes": {"seed": [0, 1]}}).axes
         {'seed': Choices(values=(0, 1))}
     """
-    _check_keys("an experiment", table, HEAD)
-    _check_kinds("", table, HEAD)
-    parts = ("fixed", "entries", "axes", "notes", "objective")
-    head = {key: value for key, value in table.items() if key not in parts}
-    objective = table.get("objective", ())
-    if head.get("search") == "optuna" and "objective" not in table:
-        text = table.get("fixed", {}).get("data") == "text"
-        objective = "test_loss" if text else "test_accuracy"
-    fixed, axes = table.get("fixed", {}), table.get("axes", {})
-    entries = table.get("entries", [])
-    varied = {key: kind for key, kind in SETTINGS.items() if key not in DATA}
-    _check_keys("fixed", fixed, SETTINGS)
-    _check_keys("axes", axes, varied)
-    for entry in entries:
-        if not isinstance(entry, dict):
-            raise RunError(f"entries must be tables, got {entry!r}")
-        _check_keys("an entry", entry, {**ABOUT, **varied})
-        _check_kinds("entries.", {k: entry[k] for k in ABOUT if k in entry}, ABOUT)
-    spec = Spec(
-        {key: _axis(f"axes.{key}", key, value) for key, value in axes.items()},
-        {key: _value(f"fixed.{key}", key, value) for key, value in fixed.items()},
-        tuple(map(_entry, entries)),
-        objective=(objective,) if isinstance(objective, str) else (*objective,),
-        notes=tuple(map(str, table.get("notes", ()))),
-        **head,
-    )
-    if not table:
+    if not {"fixed", "entries", "axes"} & table.keys():
         raise RunError("an experiment must have fixed, entries or axes, got none")
-    return spec
+    _check_keys("an experiment", table, HEAD)
+    parts: dict[str, Any] = {"fixed": {}, "axes": {}, "entries": [], **table}
+    fixed, axes, entries = (parts.pop(key) for key in ("fixed", "axes", "entries"))
+    if parts.get("search") == "optuna" and "objective" not in parts:
+        text = isinstance(fixed, dict) and fixed.get("data") == "text"
+        parts["objective"] = "test_loss" if text else "test_accuracy"
+    if isinstance(parts.get("objective"), str):
+        parts["objective"] = [parts["objective"]]
+    if not isinstance(entries, list):
+        raise RunError(f"entries must be a list of tables, got {entries!r}")
+    _check_keys("fixed", fixed, SETTINGS)
+    _check_keys("axes", axes, VARIED)
+    others: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in parts.items()
+    }
+    return Spec(
+        {
+            key: _axis(f"axes.{key}", SETTINGS[key], value)
+            for key, value in axes.items()
+        },
+        {key: _value(f"fixed.{key}", SETTINGS[key], v) for key, v in fixed.items()},
+        tuple(map(_entry, entries)),
+        **others,
+    )
 
 
 def _entry(table: Mapping[str, Any]) -> Entry:
-    about = {key: value for key, value in table.items() if key in ABOUT}
-    for title, place in about.get("paper", {}).items():
-        if not isinstance(place, list) or len(place) != 3:
-            raise RunError(
-                f"paper must give table, row and column, got {title} = {place!r}"
-            )
-        table_name, row, column = map(str, place)
-        if (row, column) not in paper_figures(table_name):
-            raise RunError(
-                "paper must give a figure of ddw_graph/models/paper_tables.csv, got "
-                f"{title} = {place!r}"
-            )
-        about["paper"] = about["paper"] | {title: (table_name, row, column)}
+    _check_keys("an entry", table, [*OF_ENTRY, *VARIED])
+    about = {key: value for key, value in table.items() if key in OF_ENTRY}
     settings = {
-        key: _value(f"entries.{key}", key, value)
+        key: _value(f"entries.{key}", SETTINGS[key], value)
         for key, value in table.items()
-        if key not in ABOUT
+        if key not in OF_ENTRY
     }
-    return Entry(settings, **about)
+    paper = about.pop("paper", {})
+    if not isinstance(paper, dict):
+        raise RunError(f"paper must be a table, got {paper!r}")
+    return Entry(settings, paper={k: _place(k, v) for k, v in paper.items()}, **about)
 
 
-def _check_kinds(
-    where: str, table: Mapping[str, Any], kinds: Mapping[str, Any]
-) -> None:
-    words = {int: "an integer", bool: "true or false", dict: "a table", list: "a list"}
-    for key, value in table.items():
-        kind = kinds[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
-            rule = words.get(kind, "a text" if kind is str else "a text or a list")
-            raise RunError(f"{where}{key} must be {rule}, got {value!r}")
+def _place(title: str, place: object) -> tuple[str, str, str]:
+    """Returns where a figure of the paper stands."""
+    if isinstance(place, list) and len(place) == 3:
+        table, row, column = map(str, place)
+        if (row, column) in paper_figures(table):
+            return table, row, column
+    raise RunError(
+        "paper must give table, row and column of a figure in "
+        f"ddw_graph/models/paper_tables.csv, got {title} = {place!r}"
+    )
 
 
-def _check_keys(where: str, table: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _check_keys(where: str, table: object, known: Collection[str]) -> None:
+    if not isinstance(table, dict):
+        raise RunError(f"{where} must be a table, got {table!r}")
     for key, value in table.items():
         if key not in known:
             raise RunError(
@@ -240,88 +204,83 @@ def _check_keys(where: str, table: Mapping[str, Any], known: Mapping[str, Any]) 
             )
 
 
-def _value(where: str, key: str, value: object) -> Value:
-    found = typed(where, value, SETTINGS[key])
-    try:
-        if key == "wiring" and found != ORIGINAL:
-            return Family(str(found)).text({})
-        return normal(key, found)
-    except UserError as error:
-        raise type(error)(f"{where}: {error}") from error
+def _value(where: str, of: Setting, value: Any) -> Value:
+    """Returns a value in its one form: ``dynamic:bias=0`` of ``dynamic:bias=0.0``."""
+    replace(of, name=where, optional=False).check(value, RunError)
+    found: Value = float(value) if of.type is float else value
+    with _named(where):
+        if of.name == "edges":
+            found = edge_text(edge_settings(value))
+        elif of.name == "wiring" and value != ORIGINAL:
+            found = plain_text(value)
+    return found
 
 
-def _axis(where: str, key: str, value: object) -> Axis:
-    if key != "wiring":
-        return _choices_or_range(where, key, value, SETTINGS[key])
-    if not isinstance(value, list) or not value:
-        raise RunError(f"{where} must be a list that is not empty, got {value!r}")
-    return Wirings(tuple(_family(where, one) for one in value))
-
-
-def _family(where: str, value: object) -> Family:
-    if isinstance(value, str):
-        family = Family(value)
-    elif isinstance(value, dict) and isinstance(value.get("generator"), str):
-        arguments = {key: one for key, one in value.items() if key != "generator"}
-        name = value["generator"]
-        try:
-            kinds = text_kinds(name)
-        except UserError as error:
-            raise type(error)(f"{where}: {error}") from error
-        _check_keys(f"{where} {name}", arguments, kinds)
-        axes = {}
-        for key, one in arguments.items():
-            some = one if isinstance(one, list | dict) else [one]
-            axes[key] = _choices_or_range(
-                f"{where} {name}.{key}", key, some, kinds[key]
-            )
-        family = Family(name, axes)
-    else:
-        raise RunError(
-            f"{where} must hold texts such as 'ws:k=4,p=0.75' and tables such as "
-            f"{{generator = 'ws', k = [2, 4], p = 0.5}}, got {value!r}"
-        )
-    try:
-        list(family.ends())
-    except UserError as error:
-        raise type(error)(f"{where}: {error}") from error
-    return family
-
-
-def _choices_or_range(
-    where: str, key: str, value: object, kind: Kind
-) -> Choices | Range:
+def _axis(where: str, of: Setting, value: object) -> Axis:
     if isinstance(value, dict):
-        return _range(where, value, kind)
-    if not isinstance(value, list):
-        raise RunError(f"{where} must be a list or a range, got {value!r}")
-    if not value:
-        raise RunError(f"{where} must be a list that is not empty, got []")
-    found: list[Value] = []
+        return _range(where, of, value)
+    if not isinstance(value, list) or not value:
+        raise RunError(
+            f"{where} must be a list that is not empty, or a range, got {value!r}"
+        )
+    found: list[Value | Family] = []
     for one in value:
-        try:
-            new = normal(key, typed(where, one, kind))
-        except UserError as error:
-            words = str(error)
-            message = words if words.startswith(where) else f"{where}: {words}"
-            raise type(error)(message) from error
+        is_family = of.name == "wiring" and isinstance(one, dict)
+        new = _family(where, one) if is_family else _value(where, of, one)
         if new in found:
             raise RunError(f"{where} must hold each value once, got {one!r} twice")
         found.append(new)
     return Choices(tuple(found))
 
 
-def _range(where: str, value: Mapping[str, Any], kind: Kind) -> Range:
-    if kind in (bool, str):
-        raise RunError(f"{where} must be a list, got {value!r}")
-    if not {"min", "max"} <= set(value) <= RANGE:
-        raise RunError(f"{where} must be a list or hold min, max, log, got {value!r}")
-    low = typed(f"{where}.min", value["min"], kind)
-    high = typed(f"{where}.max", value["max"], kind)
-    log = bool(typed(f"{where}.log", value.get("log", False), bool))
-    assert not isinstance(low, str) and not isinstance(high, str)
+def _family(where: str, table: Mapping[str, Any]) -> Family:
+    name = table.get("generator")
+    if not isinstance(name, str):
+        raise RunError(
+            f"{where} must hold texts such as 'ws:k=4,p=0.75' and tables such as "
+            f"{{generator = 'ws', k = [2, 4], p = 0.5}}, got {table!r}"
+        )
+    arguments = {key: one for key, one in table.items() if key != "generator"}
+    with _named(where):
+        kinds = text_kinds(name)
+        _check_keys(name, arguments, kinds)
+    family = Family(
+        name,
+        {
+            key: _axis(
+                f"{where} {name}.{key}",
+                Setting(key, kinds[key], ""),
+                one if isinstance(one, list | dict) else [one],
+            )
+            for key, one in arguments.items()
+        },
+    )
+    with _named(where):
+        family.ends()
+    return family
+
+
+def _range(where: str, of: Setting, table: Mapping[str, Any]) -> Range:
+    if of.type in (bool, str):
+        raise RunError(f"{where} must be a list, got {table!r}")
+    if not {"min", "max"} <= table.keys() <= {"min", "max", "log"}:
+        raise RunError(f"{where} must be a list or hold min, max, log, got {table!r}")
+    low: Any = _value(f"{where}.min", of, table["min"])
+    high: Any = _value(f"{where}.max", of, table["max"])
+    log = bool(
+        _value(f"{where}.log", Setting("log", bool, ""), table.get("log", False))
+    )
     if not low < high:
         raise RunError(f"{where} must have min below max, got {low} and {high}")
     if log and low <= 0:
         raise RunError(f"{where}.min must be more than 0 with log, got {low}")
-    return Range(low, high, log, kind is int)
+    return Range(low, high, log, of.type is int)
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Puts the place of a mistake before its message."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(f"{where}: {error}") from error

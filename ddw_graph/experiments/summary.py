@@ -14,7 +14,6 @@ class Difference:
     """The mean of paired differences with its 95 % confidence interval.
 
     Args:
-        mean: The mean.
         low: Lower end of the interval; None with fewer than two pairs.
         high: Upper end of the interval; None with fewer than two pairs.
     """
@@ -61,7 +60,6 @@ class Metric(NamedTuple):
         name: The column of a summary.
         scale: The summary's number for 1 of the run's.
         title: Its name with its unit.
-        unit: The unit of a difference.
         digits: Digits behind the point.
     """
 
@@ -100,7 +98,6 @@ def scores(
 
     Args:
         rows: A row for each run, at least one, with ``entry`` and ``seed``.
-        metric: What is compared.
         reference: The entry that differences are to; by default the first.
     """
     entries = by_entry(rows)

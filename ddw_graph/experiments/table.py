@@ -13,9 +13,6 @@ from ddw_graph.wiring import describe, from_dict
 def graph_properties(wirings: Sequence[dict[str, Any]]) -> dict[str, float | None]:
     """Returns properties of a network's wirings, means over its stages.
 
-    Args:
-        wirings: The wirings, as a network's configuration holds them.
-
     Returns:
         ``clustering`` and ``average_path_length`` of the nodes that compute, directions
         left aside, which are those of Xie et al. 2019 and You et al. 2020; the number

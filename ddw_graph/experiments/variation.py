@@ -34,10 +34,6 @@ def variation(
     variances over images; and that over images is that of the means of its classes,
     each counted by its images, and what is left within classes.
 
-    Args:
-        weights: Of each image and each edge.
-        labels: The class of each image.
-
     Example:
         >>> variation(np.array([[0.0, 2.0], [2.0, 4.0]]), np.array([0, 1]))
         Variation(edges=2, std=1.0, image_share=0.5, class_share=1.0)

@@ -13,7 +13,7 @@ from ddw_graph.training.launch import usable_device
 from ddw_graph.training.lock import lock
 from ddw_graph.training.memory import keep_memory
 
-FINISHED, CRASHED, REFUSED, BUSY = 0, 1, 2, 75
+FINISHED, CRASHED, BUSY = 0, 1, 75
 """How an attempt ends, as exit codes; busy: another process trains the run."""
 
 PATIENCE = 5.0
@@ -28,7 +28,7 @@ def attempt(path: str, name: str, threads: int, work: Work) -> int:
     """
     folder = ExperimentFolder(Path(path))
     with lock(folder.job(name, ".lock"), seconds=PATIENCE) as taken:
-        if not taken:
+        if not taken or folder.is_taken(name):
             return BUSY
         if folder.result(name) is not None:
             return FINISHED
@@ -40,18 +40,16 @@ def attempt(path: str, name: str, threads: int, work: Work) -> int:
             if device == "cpu":
                 keep_memory()
             folder.plan(name).train(folder.run(name), replace(work, device=device))
-        except UserError as error:
-            by_user = not isinstance(error, LostError)
-            failed = replace(now, failure=_line(str(error)), by_user=by_user)
-            folder.write_attempt(name, failed)
-            return REFUSED if by_user else CRASHED
         except Exception as error:
-            traceback.print_exc()
-            failure = _line(f"{type(error).__name__}: {error}")
-            folder.write_attempt(name, replace(now, failure=failure))
+            refused = isinstance(error, UserError)
+            if not refused:
+                traceback.print_exc()
+            words = f"{type(error).__name__}: " * (not refused) + str(error)
+            failed = replace(
+                now,
+                failure=" ".join(words.split())[:500],
+                by_user=refused and not isinstance(error, LostError),
+            )
+            folder.write_attempt(name, failed)
             return CRASHED
         return FINISHED
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:500]

@@ -15,7 +15,6 @@ from ddw_graph.benchmarks.acts import (
     training_step,
     wiring_figures,
 )
-from ddw_graph.benchmarks.aggregation import aggregation
 from ddw_graph.benchmarks.clock import Clock
 from ddw_graph.benchmarks.growth import growth
 from ddw_graph.benchmarks.networks import networks, variants
@@ -62,12 +61,12 @@ def test_images_that_do_not_fit_are_refused() -> None:
         settle(create_model("randwire_tiny"), torch.randn(1, 3, 8, 8))
     vit = create_model("vit_tiny", depth=1, width=8, heads=1, image_size=28)
     with pytest.raises(RunError, match="must be 28, the network's own, got 8"):
-        noise(vit, 2, 8, default=None, device="cpu")
+        noise(vit, 2, 8, default=None)
     with pytest.raises(RunError, match="give --image-size"):
-        noise(create_model("randwire_tiny"), 2, None, default=None, device="cpu")
+        noise(create_model("randwire_tiny"), 2, None, default=None)
     gpt = create_model("gpt_tiny", depth=1, width=8, heads=1, context=4)
     with pytest.raises(RunError, match="got a language model"):
-        noise(gpt, 2, None, default=8, device="cpu")
+        noise(gpt, 2, None, default=8)
 
 
 def test_a_step_trains_and_inference_keeps_no_gradients() -> None:
@@ -110,20 +109,6 @@ def test_networks_are_relative_to_the_first() -> None:
         variants("nonsense", ["fixed"])
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("name", ["mobilenet_v3_small", "torchvision/resnet18"])
-def test_torchvisions_original_comes_first_and_is_rewired(name: str) -> None:
-    original, ours, rewired = variants(name, ["learned"]).values()
-    assert list(variants(name, ["learned"])) == [
-        "torchvision's",
-        "learned",
-        "rewired, learned",
-    ]
-    x = torch.randn(2, 3, 64, 64)
-    assert original(x).shape == ours(x).shape == rewired(x).shape
-    assert not hasattr(original, "stages")
-
-
 def test_compiled_networks_have_cases_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -139,16 +124,6 @@ def test_compiled_networks_have_cases_of_their_own(
     acts = ("inference", "training step")
     assert cases == [f"{act}{form}" for act in acts for form in ("", ", compiled")]
     assert len(made) == 1
-
-
-def test_a_sum_is_compared_with_a_copy() -> None:
-    rows = aggregation(CLOCK, batch_size=1, image_size=2)
-    assert [row["variant"] for row in rows] == [
-        "copy of the inputs",
-        "weighted sum",
-        "weighted sum, forward and backward",
-    ]
-    assert {row["case"] for row in rows} == {"24 inputs of 1x256x2x2"}
 
 
 def test_growth_counts_edges_and_memory() -> None:

@@ -5,25 +5,25 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 
-from ddw_graph import save
 from ddw_graph.benchmarks import latency as latency_module
 from ddw_graph.benchmarks.clock import Clock, Row
 from ddw_graph.benchmarks.latency import latency, paper_rows, without_thresholds
 from ddw_graph.deployment import onnx
 from ddw_graph.errors import DataError, ExportError, RunError
 from ddw_graph.nn.cost import cost
+from ddw_graph.training.data import load_data
 from ddw_graph.training.run import Run
 from tests.deployment.small import closing_network, noise, small_run
-from tests.training.small import small_data
 
 CLOCK = Clock(rounds=1)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_run(tmp_path_factory.mktemp("latency") / "run")
+    data = load_data(per_class=2)
+    folder = tmp_path_factory.mktemp("latency") / "run"
+    return small_run(folder, data, num_classes=10, n=2)
 
 
 def own_rows(**options: Any) -> list[Row]:
@@ -60,28 +60,23 @@ def test_a_network_without_thresholds_closes_nothing() -> None:
     assert not any(stage.weights.can_close for stage in free.stages)
 
 
-def test_a_run_is_timed_on_images_as_it_was_trained(
-    folder: Path, tmp_path: Path
-) -> None:
-    data = small_data()
-    for place in range(3):
-        Image.fromarray(data.test[place][0][0].numpy()).save(tmp_path / f"{place}.png")
-    rows = own_rows(model=[str(folder)], images=[str(tmp_path)], batch_size=3)
-    off, on = rows[2:]
-    assert off["px"] == 8 and off["top1"] is None and 0 <= on["top1"] <= 100
-    network = Run(folder).network()
+def test_a_run_is_timed_on_its_test_images(folder: Path) -> None:
+    saved = str(folder / "model.safetensors")
+    rows = own_rows(model=[str(folder), saved, "randwire_tiny"], batch_size=3)
+    assert all(row["px"] == 28 for row in rows)
+    off, on, _, again, new, *_ = rows[len(rows) // 2 :]
+    assert off["top1"] is None and 0 <= on["top1"] <= 100 and again["top1"] is None
+    run = Run(folder)
+    images = torch.stack([run.data().test_inputs()[place][0] for place in range(3)])
     with torch.no_grad():
-        images = torch.stack([data.test_inputs()[place][0] for place in range(3)])
-        _, adjacency = network(images, return_adjacency=True)
-    macs = cost(network, 8).expected_macs(adjacency).mean().item()
-    assert on["macs"] == pytest.approx(macs)
-
-
-def test_a_saved_network_may_be_compared_with_a_new_one(folder: Path) -> None:
-    model = [str(folder / "model.safetensors"), "randwire_tiny"]
-    rows = own_rows(model=model, edges=["learned"], batch_size=2, image_size=8)[3:]
-    assert all(row["top1"] is None for row in rows)
-    assert rows[2]["variant"] == "randwire_tiny, learned"
+        _, adjacency = run.network()(images, return_adjacency=True)
+    macs = cost(run.network(), 28).expected_macs(adjacency).mean().item()
+    assert on["macs"] == again["macs"] == pytest.approx(macs)
+    assert new["variant"] == "randwire_tiny, fixed"
+    with pytest.raises(DataError, match="at least, got 100"):
+        latency(CLOCK, model=[str(folder)], batch_size=101)
+    noise_of = own_rows(model=[str(folder)], batch_size=3, image_size=16)
+    assert noise_of[0]["px"] == 16
 
 
 @pytest.mark.full
@@ -115,22 +110,12 @@ def test_onnxruntime_computes_the_same_network(
 
 
 def test_what_cannot_be_timed_is_refused(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saved = tmp_path / "net.safetensors"
-    save(closing_network(n=2), saved)
-    Image.new("L", (8, 8)).save(tmp_path / "a.png")
-    run, images = [str(folder)], [str(tmp_path / "a.png")]
     with pytest.raises(RunError, match="--edges is for new networks"):
-        latency(CLOCK, model=run, edges=["fixed"])
+        latency(CLOCK, model=[str(folder)], edges=["fixed"])
     with pytest.raises(RunError, match="on the CPU only, got cuda"):
         latency(Clock(device="cuda"), onnx=True)
-    with pytest.raises(DataError, match="need a run, .* got a network without"):
-        latency(CLOCK, model=[str(saved)], images=images)
-    with pytest.raises(DataError, match="need a run, .* got --image-size"):
-        latency(CLOCK, model=run, images=images, image_size=16)
-    with pytest.raises(DataError, match="must be 8 at least, got 1"):
-        latency(CLOCK, model=run, images=images)
     monkeypatch.setattr(onnx, "missing", lambda: ["onnx"])
     with pytest.raises(ExportError, match="pip install"):
         latency(CLOCK, onnx=True)

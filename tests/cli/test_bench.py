@@ -8,7 +8,7 @@ import pytest
 
 from ddw_graph.benchmarks import report
 from ddw_graph.cli.bench import SUBJECTS, bench
-from tests.cli.command import call, succeeds
+from tests.cli.command import refused, succeeds
 
 SMALL = ("bench", "aggregation", "--rounds", 1, "--batch-size", 1, "--image-size", 1)
 
@@ -38,28 +38,7 @@ def test_an_existing_file_is_refused_before_anything_is_measured(
     path.write_text("mine")
     with monkeypatch.context() as patch:
         patch.setattr(report, "measured", lambda *_: pytest.fail("measured"))
-        refused = call(*SMALL, "--out", path)
-        lost = call(*SMALL, "--out", tmp_path / "no" / "a.svg")
-    assert refused.exit_code == 2 and "--overwrite" in refused.stderr
-    assert lost.exit_code == 2 and "needs its folder" in lost.stderr
+        refused(*SMALL, "--out", path, message="--overwrite")
     assert path.read_text() == "mine"
     succeeds(*SMALL, "--out", path, "--overwrite")
     assert path.read_text() != "mine"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["nonsense"], "'nonsense' is not one of 'networks', 'aggregation'"),
-        (["--rounds", "0"], "--rounds"),
-        (["growth", "--model", "resnet18"], "--model is for networks, skipping, lat"),
-        (["growth", "--compile"], "--compile is for networks, got growth"),
-        (["networks", "--model", "nonsense"], "got 'nonsense'"),
-        (["growth", "--device", "abacus"], "got 'abacus'"),
-        (["growth", "--out", "a.bmp"], "got '.bmp'"),
-    ],
-)
-def test_misuse_is_one_line(arguments: list[str], words: str) -> None:
-    result = call("bench", *arguments)
-    assert result.exit_code == 2 and result.stdout == ""
-    assert words in result.stderr and result.stderr.count("\n") == 1

@@ -14,17 +14,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from ddw_graph import save
-from ddw_graph.errors import RunError
-from ddw_graph.experiments.evaluations import evaluations
-from ddw_graph.experiments.groups import groups
-from ddw_graph.nn.cost import cost
-from ddw_graph.training.budget_term import mac_shares
 from ddw_graph.training.data import CLOTHES, load_data
 from ddw_graph.training.loading import batches
 from ddw_graph.training.run import Run
-from ddw_graph.training.run_folder import RunFolder
-from tests.cli.command import SMALL, call, succeeds
+from tests.cli.command import SMALL, refused, succeeds
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +59,16 @@ def test_its_own_images_give_the_result_of_the_run(runs: Path) -> None:
     assert (row["digest"], row["split"]) == (config["data"]["digest"], "test")
 
 
-def test_other_images_of_the_set_on_request(runs: Path) -> None:
-    whole = call("eval", runs / "dynamic-0", "--set", "holdout=0", "--json")
-    (row,) = of(whole)["runs"]
-    logits, labels, _ = seen(load_data().test_inputs(), runs / "dynamic-0")
-    assert row["images"] == 100
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_other_images_of_the_set_on_request(runs: Path, split: str) -> None:
+    words = ("--set", "holdout=0", "--split", split, "--json")
+    (row,) = of(succeeds("eval", runs / "dynamic-0", *words))["runs"]
+    data = load_data()
+    images = data.test_inputs() if split == "test" else data.train_inputs()
+    logits, labels, _ = seen(images, runs / "dynamic-0")
+    assert (row["images"], row["split"]) == (len(labels), split)
+    loss = torch.nn.functional.cross_entropy(logits, labels).item()
+    assert row["loss"] == pytest.approx(loss, rel=1e-5)
     right = (logits.argmax(1) == labels).float().mean().item()
     assert row["accuracy"] == pytest.approx(right, abs=0.0011)
     among = logits.argsort(1, descending=True)[:, :5] == labels[:, None]
@@ -78,46 +76,6 @@ def test_other_images_of_the_set_on_request(runs: Path) -> None:
         among.any(1).float().mean().item(), abs=0.0011
     )
     assert row["top5_accuracy"] > row["accuracy"]
-
-
-def test_the_training_images_are_those_that_are_not_held_out(runs: Path) -> None:
-    result = succeeds("eval", runs / "fixed-0", "--split", "train", "--json")
-    (row,) = of(result)["runs"]
-    logits, labels, _ = seen(load_data(holdout=100).train_inputs(), runs / "fixed-0")
-    assert (row["images"], row["split"]) == (len(labels), "train")
-    loss = torch.nn.functional.cross_entropy(logits, labels).item()
-    assert row["loss"] == pytest.approx(loss, rel=1e-5)
-
-
-def test_an_edge_that_closes_is_not_in_the_share(runs: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    shutil.copytree(runs / "dynamic-0", run)
-    result, model = Run(run).result, Run(run).network()
-    assert result is not None
-    with torch.no_grad():
-        model.stages[0].weights.threshold.fill_(2)
-    save(model, run / "model.safetensors", overwrite=True)
-    RunFolder(run).finish(result)
-    *_, adjacency = seen(load_data(holdout=100).test_inputs(), run)
-    share = mac_shares(cost(model, image_size=28), adjacency).mean().item()
-    (row,) = of(succeeds("eval", run, "--json"))["runs"]
-    assert share < 0.9 and row["macs_share"] == pytest.approx(share)
-
-
-def test_a_run_that_is_not_trained_is_found_before_the_first_is_evaluated(
-    runs: Path, tmp_path: Path
-) -> None:
-    last = tmp_path / "run"
-    shutil.copytree(runs / "dynamic-1", last)
-    (last / "result.json").unlink()
-    done: list[int] = []
-    with pytest.raises(RunError, match="must hold result.json with model.safetensors"):
-        evaluations(
-            groups([runs / "dynamic-0", last]),
-            load_data(per_class=1),
-            progress=lambda count, of: done.append(count),
-        )
-    assert not done
 
 
 def test_runs_of_a_kind_are_a_row_and_kinds_are_paired(
@@ -132,10 +90,9 @@ def test_runs_of_a_kind_are_a_row_and_kinds_are_paired(
     table = pd.read_csv(file).set_index(["entry", "seed"])["accuracy"]
     gain = 100 * (table["dynamic-0"] - table["fixed-0"]).mean()
     assert f"| {gain:+.2f} (" in lines[3]
-    again = call("eval", *given, "--out", file)
-    assert again.exit_code == 2 and "is there already" in again.stderr
+    refused("eval", *given, "--out", file, message="is there already")
     # Where seeds are other ones there is nothing to pair.
-    alone = call("eval", runs / "fixed-0", runs / "dynamic-1", "--json")
+    alone = succeeds("eval", runs / "fixed-0", runs / "dynamic-1", "--json")
     assert [row["difference"] for row in of(alone)["summary"]] == [None, None]
 
 
@@ -166,41 +123,20 @@ def test_images_are_prepared_as_those_of_the_run(runs: Path, tmp_path: Path) -> 
     assert larger.transform == replace(own, image_size=56, resize=64)
 
 
-def test_an_image_that_cannot_be_read_is_named_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_runs_of_other_data_are_compared_where_one_set_is_named(
+    runs: Path, tmp_path: Path
 ) -> None:
-    for split in ("train", "val"):
-        for name in "ab":
-            (tmp_path / split / name).mkdir(parents=True)
-            Image.new("RGB", (40, 40)).save(tmp_path / split / name / "1.png")
-    (tmp_path / "val" / "a" / "2.png").write_text("none")
-    given = ("--data", "folder", "--root", tmp_path, "--image-size", 28)
-    for seed in (0, 1):
-        skip = ("--set", "bad_images=skip", "--out", tmp_path / f"run-{seed}")
-        succeeds("train", *SMALL, "--batch-size", 2, "--seed", seed, *given, *skip)
-    both = [tmp_path / "run-0", tmp_path / "run-1"]
-    caplog.clear()
-    result = succeeds("eval", *both, "--json")
-    assert [record.getMessage().count("2.png") for record in caplog.records] == [1]
-    counts = [(row["images"], row["bad_images"]) for row in of(result)["runs"]]
-    assert counts == [(2, 1), (2, 1)]
-    failed = call("eval", *both, "--set", "bad_images=fail")
-    assert failed.exit_code == 2 and "2.png" in failed.stderr
-
-
-def test_what_cannot_be_evaluated_is_a_line(runs: Path, tmp_path: Path) -> None:
-    whole = tmp_path / "whole"
-    assert call("train", *SMALL, "--out", whole).exit_code == 0
-    run = runs / "dynamic-0"
-    for arguments, words in (
-        ((run, whole), "got holdout None of"),
-        ((run, tmp_path), "must hold config.json"),
-        ((run, run), "must differ in their seeds"),
-        ((run, "--data", "cifar10", "--root", tmp_path), "could not be read"),
-        ((run, "--out", tmp_path / "no" / "a.csv"), "needs its folder"),
-    ):
-        result = call("eval", *arguments)
-        assert result.exit_code == 2 and words in result.stderr, result.output
-        assert result.stderr.count("\n") == 1
-    chosen = call("eval", run, whole, "--set", "holdout=0", "--json")
+    run, whole, young = runs / "dynamic-0", tmp_path / "whole", tmp_path / "young"
+    succeeds("train", *SMALL, "--out", whole)
+    refused("eval", run, whole, message="got holdout None of")
+    chosen = succeeds("eval", run, whole, "--set", "holdout=0", "--json")
     assert [row["images"] for row in of(chosen)["runs"]] == [100, 100]
+    # One that is not trained is found before the first is evaluated.
+    shutil.copytree(runs / "dynamic-1", young)
+    (young / "result.json").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "ddw_graph.experiments.evaluations.evaluate",
+            lambda *_, **__: pytest.fail("evaluated"),
+        )
+        refused("eval", run, young, message="must hold result.json with model.safet")

@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 
 from ddw_graph.experiments.folder import ExperimentFolder
-from ddw_graph.experiments.planned_run import PlannedRun, Work
+from ddw_graph.experiments.planned_run import Work
 from ddw_graph.models.paper import paper_figures
-from tests.cli.command import SMALL, call, succeeds
-from tests.experiments.small import InThisProcess, images, pretend
+from tests.cli.command import SMALL, refused, succeeds
+from tests.experiments.small import InThisProcess, images
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,17 +104,9 @@ def test_compares_two_kinds_of_edges(tmp_path: Path) -> None:
     difference = 100 * (by_seed["resnet learned"] - by_seed["resnet fixed"]).mean()
     assert table["difference"][1] == pytest.approx(difference)
     name = "wiring=resnet,edges=learned,seed=0"
-    assert {path.name for path in out.iterdir()} == {
-        *(
-            "config.json",
-            "driver.lock",
-            "driver.txt",
-            "jobs",
-            "report.json",
-            "report.md",
-        ),
-        *("runs", "runs.csv", "runs.json", "summary.csv", "accuracy.png", "curves.png"),
-        *("wirings.png", "edge_weights.png", f"mean-{name}.png", f"std-{name}.png"),
+    drawn = ("accuracy", "curves", "wirings", "edge_weights")
+    assert {path.stem for path in out.glob("*.png")} == {
+        *(*drawn, f"mean-{name}", f"std-{name}")
     }
     kept = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/model.*")}
     assert len(kept) == 4
@@ -135,8 +127,7 @@ def test_compares_two_kinds_of_edges(tmp_path: Path) -> None:
     assert [row["entry"] for row in again][0] == "resnet fixed"
     assert [row["inference_ms"] is None for row in again] == [False, True, False]
     assert all(path.stat().st_mtime_ns == when for path, when in kept.items())
-    other = call(*small, "--out", out, "--epochs", 2)
-    assert other.exit_code == 2 and "fixed.epochs is 1 there" in other.stderr
+    refused(*small, "--out", out, "--epochs", 2, message="fixed.epochs is 1 there")
 
 
 def test_ablations_of_a_folder_share_their_runs(tmp_path: Path) -> None:
@@ -187,8 +178,8 @@ def test_instances_of_an_experiment_are_tested(tmp_path: Path) -> None:
     assert len(again["wirings"]) == 16
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "report.md").write_text("mine")
-    refused = call("instances", run, "--out", tmp_path / "own")
-    assert refused.exit_code == 2 and "needs an empty or a new folder" in refused.stderr
+    taken = ("instances", run, "--out", tmp_path / "own")
+    refused(*taken, message="needs an empty or a new folder")
     # A draft that a killed process left is not in the way.
     (tmp_path / "draft").mkdir()
     (tmp_path / "draft" / ".result.json.1.tmp").write_text("")
@@ -196,75 +187,10 @@ def test_instances_of_an_experiment_are_tested(tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(run, other)
     content = json.loads((other / "config.json").read_text())
-    content["config"]["data"]["holdout"] = 500
+    content["source"]["holdout"] = 500
     (other / "config.json").write_text(json.dumps(content))
-    refused = call("instances", run, other, "--out", tmp_path / "t")
-    assert refused.exit_code == 2 and f"got others in {other}" in refused.stderr
-
-
-@pytest.mark.full
-def test_what_fails_is_shown_and_the_exit_code_says_so(tmp_path: Path) -> None:
-    path = spec(tmp_path, epochs=1, seeds=1, text="learning_rate = [0.05, 1e30]")
-    out = tmp_path / "out"
-    done = call("sweep", path, "--out", out, "--jobs", 2, "--device", "cpu")
-    assert done.exit_code == 1, done.output
-    assert "2 finished, 0 running, 2 failed, 0 waiting" in done.stderr
-    assert succeeds("status", out).stdout.count("must stay finite") == 2
-    assert len(pd.read_csv(out / "runs.csv")) == 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("sweep",), "Missing argument 'SPEC'"),
-        (("sweep", "none.toml", "--out", "out"), "none.toml must be readable"),
-        (("status", "none"), "must hold runs.json, got none"),
-        (("report", "none"), "must hold report.json, got none"),
-        (("sweep", "{spec}", "--out", "{here}"), "an empty or a new folder"),
-        (("sweep", "{spec}", "--jobs", "0"), "jobs must be at least 1, got 0"),
-        (("sweep", "{spec}", "--device", "tpu"), "device must be auto"),
-        (("sweep", "{spec}", "--slurm", "cpus=0"), "cpus must be at least 1, got 0"),
-        (("sweep", "{spec}", "--slurm", "cpu=1"), "each with =VALUE, got 'cpu=1'"),
-        (("sweep", "{spec}", "--slurm", "time=x"), "each with =VALUE, got 'time=x'"),
-        (("sweep", "{spec}", "--slurm", "time=1"), "sbatch and srun, got neither here"),
-        (
-            (
-                "sweep",
-                "{empty}",
-            ),
-            "must have fixed, entries or axes, got none",
-        ),
-        (("ablate", "table5"), "'table5' is not one of"),
-        (("ablate", "gates", "--edges", "dynamic"), "cannot be combined with gates"),
-        (("ablate", "table4", "--model", "odd"), "got 'odd'"),
-        (("ablate", "table6", "--n", "5", "--model", "resnet18"), "resnet18 takes"),
-        (("instances", "{here}"), "must hold config.json"),
-    ],
-)
-def test_what_is_wrong_is_one_line(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: tuple[str, ...],
-    message: str,
-) -> None:
-    monkeypatch.setattr(PlannedRun, "train", pretend)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    path = spec(tmp_path, epochs=1, seeds=1)
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "empty.toml").write_text("")
-    words = {"{spec}": str(path), "{here}": str(tmp_path), "{empty}": "empty.toml"}
-    result = call(*(words.get(word, word) for word in arguments))
-    assert result.exit_code == 2 and message in result.stderr
-    assert result.stderr.count("\n") == 1
-
-
-def test_a_missing_package_is_named_with_its_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "submitit", None)
-    path, out = spec(tmp_path, epochs=1, seeds=1), tmp_path / "out"
-    result = call("sweep", path, "--out", out, "--slurm", "time=1")
-    assert result.exit_code == 2 and "pip install 'ddw_graph[slurm]'" in result.stderr
+    both = ("instances", run, other, "--out", tmp_path / "t")
+    refused(*both, message=f"got holdout 500 of {other}")
 
 
 def until(holds: Callable[[], bool], seconds: float = 180) -> None:
@@ -275,16 +201,27 @@ def until(holds: Callable[[], bool], seconds: float = 180) -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("seeds", [2, 6])
+@pytest.mark.parametrize(
+    ("sent", "code", "words"),
+    [(signal.SIGINT, 130, "ddw-graph: interrupted\n"), (signal.SIGKILL, -9, "")],
+)
 def test_a_killed_worker_and_a_killed_driver_cost_no_result_and_double_none(
-    tmp_path: Path, seeds: int
+    tmp_path: Path, sent: signal.Signals, code: int, words: str
 ) -> None:
+    seeds = 4
     path, out = spec(tmp_path, epochs=25, seeds=seeds), tmp_path / "out"
-    words = ("sweep", path, "--out", out, "--jobs", 2, "--device", "cpu")
-    command = [sys.executable, "-m", "ddw_graph.cli.main", *map(str, words)]
+    options = ("sweep", path, "--out", out, "--jobs", 2, "--device", "cpu")
+    command = [sys.executable, "-m", "ddw_graph.cli.main", *map(str, options)]
     folder = ExperimentFolder(out)
     with open(tmp_path / "log", "w") as log:
-        driver = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        driver = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            # A shell that runs the tests in the background has SIGINT ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
 
     def running() -> list[str]:
         planned = (out / "runs.json").exists()
@@ -301,8 +238,9 @@ def test_a_killed_worker_and_a_killed_driver_cost_no_result_and_double_none(
     until(lambda: folder.attempt(victim).number == 2)
     until(lambda: any(s.state == "finished" for s in folder.statuses()))
     until(lambda: len(running()) > 0)
-    driver.kill()
-    driver.wait()
+    driver.send_signal(sent)
+    assert driver.wait() == code
+    assert (tmp_path / "log").read_text().endswith(words)
     # Its workers end with it.
     until(lambda: not running(), 30)
     done = {s.run for s in folder.statuses() if s.state == "finished"}

@@ -26,8 +26,8 @@ TINY = "--data fashion_mnist --root {fashion}"
 FEW = "--epochs 1 --per-class 2 --batch-size 8 --set warmup_epochs=0 --device cpu"
 FILES = f"{FEW} --image-size 32 --workers 0 --learning-rate 0.01"
 WHOLE_TEXT = (
-    "--epochs 1 --set epoch_tokens=400 --set warmup_epochs=0 --device cpu --depth 1 "
-    "--width 8 --set heads=1 --set context=16"
+    "--epochs 1 --set epoch_tokens=400 --set warmup_epochs=0 --device cpu "
+    "--set depth=1 --set width=8 --set heads=1 --set context=16"
 )
 TEXT = f"{WHOLE_TEXT} --holdout 400"
 ONE_ROUND = "--rounds 1 --threads 1 --device cpu --batch-size 2"

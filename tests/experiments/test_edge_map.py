@@ -4,12 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import nn
 
 from ddw_graph.errors import RunError
 from ddw_graph.experiments.axes import Choices
-from ddw_graph.experiments.costs import step_costs
 from ddw_graph.experiments.edge_map import TUNING_SEED, edge_map, tuned
 from ddw_graph.experiments.folder import ExperimentFolder
 from ddw_graph.experiments.plan import Plan, label
@@ -42,7 +39,9 @@ def test_each_entry_gets_its_best_rates_on_held_out_data(tmp_path: Path) -> None
         run_experiment(plan, folder.path, InThisProcess)
         return table(folder)
 
-    chosen, trials = tuned(spec(tmp_path), [0.01, 1e-6], [1.0, 0.1], run)
+    whole = spec(tmp_path)
+    data = load_source(data_source(whole.fixed))
+    chosen, trials = tuned(whole, data, [0.01, 1e-6], [1.0, 0.1], run)
     fixed, routed = (
         [r for r in trials if r["edges"] == e] for e in ("fixed", "attention")
     )
@@ -56,16 +55,14 @@ def test_each_entry_gets_its_best_rates_on_held_out_data(tmp_path: Path) -> None
     assert [entry.settings["learning_rate"] for entry in chosen.entries] == [0.01, 0.01]
     sizes = [Run(folder.run(name)).config["data"] for name in folder.planned()]
     assert len(sizes) == 5
-    for data in sizes:
-        assert (data["train"], data["test"]) == (768, 96)  # of 864 to train on
-        assert data["holdout"] == 96
-
-
-def test_rates_must_differ(tmp_path: Path) -> None:
+    for held in sizes:
+        assert (held["train"], held["test"]) == (768, 96)  # of 864 to train on
+        assert held["holdout"] == 96
     for rates in ([], [0.1, 0.1]):
-        for both in ((rates, [1.0]), ([0.1], rates)):
-            with pytest.raises(RunError, match="rates must be given, and differ"):
-                tuned(spec(tmp_path), *both, lambda trials: [])
+        with pytest.raises(RunError, match="rates must be given, and differ"):
+            tuned(whole, None, [0.1], rates, run)
+    with pytest.raises(RunError, match="holds out a part of the training data itself"):
+        tuned(spec(tmp_path, holdout=100), None, [0.1], [1.0], run)
 
 
 @pytest.mark.parametrize("model", ["gpt_tiny", "vit_tiny", "randwire_tiny"])
@@ -78,32 +75,3 @@ def test_every_network_of_a_map_can_be_built(model: str) -> None:
     assert len({label(entry.settings) for entry in entries}) == len(entries) > 6
     for entry in entries:
         create_model(model, **{**entry.settings, **settings})
-
-
-def test_a_map_holds_out_its_own_part(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="holds out a part of the training data itself"):
-        tuned(spec(tmp_path, holdout=100), [0.1], [1.0], lambda trials: [])
-
-
-def test_kinds_of_ones_choice() -> None:
-    assert [e.settings["edges"] for e in edge_map("gpt_tiny", ["learned"])] == [
-        "fixed",
-        "learned",
-    ]
-
-
-def test_what_a_step_saves_is_counted_exactly() -> None:
-    class Squares(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.ones(5))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return (x * self.weight).exp()  # keeps x, and its own result
-
-    batch = torch.zeros(3, 5), torch.zeros(3, dtype=torch.long)
-    costs = step_costs({"a": Squares(), "b": Squares()}, batch, rounds=3)
-    assert costs["a"]["step_ratio"] == 1 and costs["b"]["step_ratio"] > 0
-    # Both, the softmax of the loss, its targets and its weight, in float32 and int64.
-    least = 3 * 60 / 1e6
-    assert least <= costs["a"]["saved_mb"] == costs["b"]["saved_mb"] < 2 * least

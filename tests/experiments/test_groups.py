@@ -38,9 +38,13 @@ def test_a_group_is_all_but_the_seed(tmp_path: Path) -> None:
         run(tmp_path / "e", 0, **drawn, seed=0),
         run(tmp_path / "f", 1, **drawn, seed=1),
         run(tmp_path / "g", 0, edges="learned", wiring="er:p=0.5", seed=1),
+        # A name that two have identifies neither.
+        run(tmp_path / "x" / "h", 0, recipe=3),
+        run(tmp_path / "y" / "h", 0, recipe=4),
     ]
     found = groups(runs)
-    assert [group.name for group in found] == ["a", "c", "d", "e", "g"]
+    paths = list(map(str, runs[-2:]))
+    assert [group.name for group in found] == ["a", "c", "d", "e", "g", *paths]
     assert found[0].runs == {0: runs[1], 1: runs[0]} and list(found[0].runs) == [0, 1]
     assert found[3].runs == {0: runs[4], 1: runs[5]}
 
@@ -78,24 +82,9 @@ def test_runs_of_an_experiment_are_grouped_by_their_entries(tmp_path: Path) -> N
         runs_in([tmp_path / "x"])
 
 
-def test_names_that_tell_nothing_are_paths(tmp_path: Path) -> None:
-    runs = [
-        run(tmp_path / outer / "a", 0, recipe=k)
-        for k, outer in enumerate("xy", start=1)
-    ]
-    assert [group.name for group in groups(runs)] == [str(path) for path in runs]
-
-
 def test_a_seed_stands_once(tmp_path: Path) -> None:
     runs = [run(tmp_path / name, 0) for name in "ab"]
     with pytest.raises(RunError, match="differ in their seeds, got seed 0"):
         groups(runs)
     with pytest.raises(RunError, match="must hold config.json"):
         groups([tmp_path])
-
-
-def test_a_run_without_a_seed_belongs_to_no_group(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "a")
-    folder.start({"model": small_config()}, resume=False)
-    with pytest.raises(RunError, match="a must hold its seed, got None"):
-        groups([tmp_path / "a"])

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from ddw_graph import create_model
-from ddw_graph.cli.ablate import _plan_file
+from ddw_graph.cli.ablate import _of_paper
 from ddw_graph.cli.compare import entries
 from ddw_graph.errors import ModelError, RunError
 from ddw_graph.experiments.equal_macs import (
@@ -17,17 +17,17 @@ from ddw_graph.experiments.equal_macs import (
     OWN_WIDTH_TOLERANCE,
     TOLERANCE,
     TotalMacs,
-    matched_channels,
+    network_at_budget,
 )
 from ddw_graph.experiments.plan import Plan, label
-from ddw_graph.experiments.settings import ORIGINAL
-from ddw_graph.experiments.spec import read_spec, spec_of
+from ddw_graph.experiments.settings import ORIGINAL, data_source
+from ddw_graph.experiments.spec import spec_of
 from ddw_graph.experiments.summary import paired_difference, summary
 from ddw_graph.models import from_config
 from ddw_graph.models.paper import paper_figures
 from ddw_graph.nn.cost import NetworkCost, cost
 from ddw_graph.nn.network import Network
-from ddw_graph.training.data import load_data
+from ddw_graph.training.data import load_source
 
 
 def comparison(rows: list[dict[str, Any]], seeds: int = 1, **fixed: Any) -> Plan:
@@ -37,7 +37,8 @@ def comparison(rows: list[dict[str, Any]], seeds: int = 1, **fixed: Any) -> Plan
         "fixed": fixed,
         "axes": {"seed": [*range(seeds)]},
     }
-    return Plan(spec_of(table), load_data())
+    spec = spec_of(table)
+    return Plan(spec, load_source(data_source(spec.fixed)))
 
 
 @pytest.mark.full
@@ -68,38 +69,6 @@ def test_original_is_the_backbone_or_a_chain_with_shortcuts() -> None:
     assert complete["node"] == "branch"
 
 
-@pytest.mark.full
-def test_backbones_are_compared_where_their_budgets_are_close() -> None:
-    wirings = [{"wiring": w, "edges": e} for w, e in (("complete", "dynamic"),)]
-    near = comparison([*wirings, {"wiring": ORIGINAL}], model="mobilenet_v2")
-    macs = [cost(from_config(near.run(p).model), 28).total_macs for p in near.points()]
-    assert TOLERANCE < abs(macs[1] / macs[0] - 1) <= OWN_WIDTH_TOLERANCE
-    node = [{**wirings[0], "node": node} for node in ("block", "branch")]
-    far = comparison(node, model="mobilenet_v2")
-    off = [cost(from_config(far.run(far.first).model), 28).total_macs]
-    assert off
-
-
-@pytest.mark.parametrize("name", ["table4", "table6", "fig3", "gates"])
-def test_ablations_are_plans_with_the_papers_figures(name: str) -> None:
-    spec = read_spec(_plan_file(name))
-    assert (
-        spec.equal_macs
-        and spec.title
-        and spec.entries[0].settings
-        == {
-            "wiring": "complete",
-            "edges": "dynamic",
-        }
-    )
-    for entry in spec.entries:
-        for table, row, column in entry.paper.values():
-            assert 50 < paper_figures(table)[row, column] < 100
-    if name == "table4":
-        grid = entries((), (), (), dynamic="dynamic")
-        assert [entry.settings for entry in spec.entries] == grid
-
-
 def test_the_grid_is_every_wiring_with_every_kind() -> None:
     def grid(*words: Any) -> list[str]:
         return [label(row) for row in entries(*words, dynamic="dynamic")]
@@ -123,22 +92,55 @@ def test_the_grid_is_every_wiring_with_every_kind() -> None:
     ]
 
 
-def test_only_edges_that_close_take_a_budget() -> None:
-    for rows, message in (
-        (entries((), ("dynamic",), (0.5,), dynamic=""), "gate=hard, got dynamic"),
-        (entries((), (), (1.5,), dynamic=""), r"budget must be in \(0, 1\], got 1.5"),
-    ):
-        whole = comparison(rows, n=2)
-        with pytest.raises(RunError, match=message):
-            whole.run(whole.first)
+@pytest.mark.parametrize("name", ["table4", "table6", "fig3", "gates"])
+def test_ablations_are_plans_with_the_papers_figures(name: str) -> None:
+    spec = _of_paper(name, "randwire_tiny")
+    first = {"wiring": "complete", "edges": "dynamic"}
+    assert spec.equal_macs and spec.title and spec.entries[0].settings == first
+    for entry in spec.entries:
+        for table, row, column in entry.paper.values():
+            assert 50 < paper_figures(table)[row, column] < 100
+    if name == "table4":
+        grid = entries((), (), (), dynamic="dynamic")
+        assert [entry.settings for entry in spec.entries] == grid
 
 
-def test_a_budget_that_no_width_meets_is_refused() -> None:
+@pytest.mark.full
+def test_budgets_that_no_width_meets_are_refused() -> None:
     def make(channels: float) -> Network:
         return create_model("randwire_tiny", wiring="vgg", n=2, channels=channels)
 
-    with pytest.raises(ModelError, match="within 3% of 10 MACs"):
-        matched_channels(make, 10, counted=TotalMacs(8))
+    with pytest.raises(ModelError, match="bring a within 3% of 10 MACs"):
+        network_at_budget("a", make(16), make, 10, counted=TotalMacs(8))
+    both = [{"wiring": "complete", "edges": "dynamic"}, {"wiring": ORIGINAL}]
+    near = comparison(both, model="mobilenet_v2")
+    macs = [cost(from_config(near.run(p).model), 28).total_macs for p in near.points()]
+    assert TOLERANCE < abs(macs[1] / macs[0] - 1) <= OWN_WIDTH_TOLERANCE
+    apart = [{"wiring": wiring, "edges": "fixed"} for wiring in ("vgg", "complete")]
+    far = comparison(apart, model="mobilenet_v2")
+    with pytest.raises(ModelError, match="where their width cannot be chosen"):
+        far.run(far.points()[1])
+
+
+def test_what_does_not_go_with_the_task_is_refused_when_it_is_planned() -> None:
+    text = comparison([{"edges": "fixed"}], data="text", depth=1, width=8, heads=1)
+    images = comparison([{"edges": "dynamic"}], n=2)
+    for plan, settings, words in (
+        (text, {"mixup": 0.5}, "mixup is for images"),
+        (text, {"budget": 0.5}, "budget is for images"),
+        (images, {"budget": 0.5}, "gate=hard, got dynamic"),
+        (images, {"accumulate": 17}, "batch_size must be at least 34"),
+    ):
+        with pytest.raises(RunError, match=words):
+            plan.run({**plan.first, **settings})
+
+
+def test_the_rates_of_the_first_network_are_no_part_of_the_budget() -> None:
+    plans = [
+        comparison([{"edges": "fixed", "learning_rate": r}], n=2) for r in (1e-3, 0.1)
+    ]
+    assert plans[0].shared() == plans[1].shared()
+    assert plans[0].shared() != comparison([{"edges": "learned"}], n=2).shared()
 
 
 @pytest.mark.full
@@ -190,9 +192,10 @@ def test_the_search_ends_where_no_network_is_closer() -> None:
         return model
 
     budget = 2_217_440
-    found = matched_channels(make, budget, counted=counted)
-    off = abs(counted(make(found)) / budget - 1)
+    model = network_at_budget("a", make(16), make, budget, counted=counted)
+    off = abs(counted(model) / budget - 1)
     assert AIM < off <= TOLERANCE and len(tried) < 15
+    found = model.config["channels"]  # type: ignore[index]
     near = (counted(make(found + step / 20)) for step in range(-5, 6))
     assert min(abs(macs / budget - 1) for macs in near) >= off
 
@@ -208,35 +211,25 @@ def test_the_interval_is_students() -> None:
     assert (alone.mean, alone.low, alone.high) == (-2.0, None, None)
 
 
-def test_the_summary_pairs_by_seed() -> None:
-    costs = ("parameters", "total_macs", "expected_macs")
-    shared = dict.fromkeys((*costs, "train_seconds", "inference_ms"), 1.0)
-    accuracy = {"a": [0.7, 0.8, 0.9], "b": [0.72, 0.81, 0.93]}
+def test_the_summary_pairs_by_seed_where_both_have_a_run() -> None:
+    costs = ("parameters", "total_macs", "expected_macs", "train_seconds")
+    accuracy = {"a": [0.7, 0.8, 0.9], "b": [0.72, 0.81, 0.93, 0.1]}
     rows = [
-        {"entry": entry, "seed": seed, "test_accuracy": accuracy[entry][seed], **shared}
-        for entry, seeds in (("a", (2, 0, 1)), ("b", (1, 2, 0)))
+        {
+            "entry": entry,
+            "seed": seed,
+            "test_accuracy": accuracy[entry][seed],
+            **dict.fromkeys(costs, 1.0),
+        }
+        for entry, seeds in (("a", (2, 0, 1)), ("b", (1, 2, 0, 3)))
         for seed in seeds
     ]
     first, second = summary(rows)
     assert first["accuracy"] == pytest.approx(80) and first["difference"] is None
     assert second["difference"] == pytest.approx(2.0)
-    assert second["accuracy_std"] == pytest.approx(statistics.stdev([72, 81, 93]))
+    assert second["accuracy_std"] == pytest.approx(statistics.stdev([72, 81, 93, 10]))
     expected = paired_difference([72, 81, 93], [70, 80, 90])
     assert second["difference_low"] == pytest.approx(expected.low)
-
-
-def test_differences_are_to_the_reference_where_both_have_a_run() -> None:
-    costs = ("parameters", "total_macs", "expected_macs", "train_seconds")
-    rows = [
-        {
-            "entry": entry,
-            "seed": seed,
-            "test_accuracy": value,
-            **dict.fromkeys(costs, 1),
-        }
-        for entry, values in (("a", (0.5, 0.6)), ("b", (0.7, 0.9, 0.1)))
-        for seed, value in enumerate(values)
-    ]
     first, second = summary(rows, "b")
-    assert (first["entry"], first["difference"], first["seeds"]) == ("b", None, 3)
-    assert second["difference"] == pytest.approx(-25)
+    assert (first["entry"], first["difference"], first["seeds"]) == ("b", None, 4)
+    assert second["difference"] == pytest.approx(-2)

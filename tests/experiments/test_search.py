@@ -1,6 +1,5 @@
 """A search with optuna resumes as if there had been no interruption."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +94,3 @@ def test_a_corner_without_a_network_ends_nothing(tmp_path: Path) -> None:
     assert failed.run == "n=4,wiring=ws_k=4_p=0.5" and failed.state == "failed"
     assert "k must be" in str(failed.attempt.failure)
     assert len(names(tmp_path / "s")) == 3
-
-
-def test_a_missing_package_is_named_with_its_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(RunError, match=r"pip install 'ddw_graph\[optuna\]'"):
-        experiment(SEARCH, tmp_path / "s")
