@@ -54,7 +54,7 @@ def _convert(stage: Stage, settings: Edges, like: Tensor) -> None:
     if kind_name(old) == "fixed":
         neutral = [*stage.plan.weighted_edges]
     elif getattr(old, "form", None) == "sigmoid" and settings == Learned(form="free"):
-        neutral, values = None, {"logit": _row(stage)}
+        neutral, values = None, {"logit": weights.row(torch.empty(0))}
     elif _differ_in_training_only(old, settings):
         values = weights.state_dict()
     else:
@@ -67,13 +67,6 @@ def _convert(stage: Stage, settings: Edges, like: Tensor) -> None:
     stage.weights.to(like.device, like.dtype).train(weights.training)
     if values is not None:
         stage.weights.load_state_dict(values)
-
-
-def _row(stage: Stage) -> Tensor:
-    """Returns a stage's edge weights where they are the same for all samples."""
-    nodes, x = range(stage.plan.nodes), torch.empty(0)
-    rows = [stage.weights.answer(node, x).weights for node in nodes]
-    return torch.cat(rows, dim=1)[0]
 
 
 def _differ_in_training_only(one: Edges, other: Edges) -> bool:

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.arguments import check_finite, check_one_of
 from ddw_graph.nn.constant import Constant
-from ddw_graph.nn.edge_weights import EdgeWeights, Ends, Gated
+from ddw_graph.nn.edge_weights import EdgeWeights, Gated
 from ddw_graph.nn.features import (
     Features,
     Weights,
@@ -25,7 +25,7 @@ from ddw_graph.nn.features import (
     rms_normalized,
 )
 from ddw_graph.nn.gates import GATES, gated
-from ddw_graph.nn.plan import StagePlan
+from ddw_graph.nn.plan import Ends, StagePlan
 
 RouterFactory = Callable[[int, int], nn.Module]
 """Makes a router from ``(channels, fan_out)``."""
@@ -161,11 +161,12 @@ class DynamicWeights(EdgeWeights):
     def outgoing(self, node: int, x: Features) -> Weights | Gated:
         """Returns the gated values of the node's router, and which edges are open."""
         settings, axis = self.settings, self.plan.channel_axis
-        x = channels_last(x, axis)
+        if settings.norm == "rms" or settings.per == "position":
+            x, axis = channels_last(x, axis), -1
         if settings.norm == "rms":
             x = rms_normalized(x)
         if settings.per == "sample":
-            x = pooled(x)
+            x = pooled(x, axis)
         values = _precise(self.routers[str(node)], x)
         fan_out = len(self.plan.weighted(node))
         if values.shape != (*x.shape[:-1], fan_out):
@@ -174,11 +175,12 @@ class DynamicWeights(EdgeWeights):
                 f"output edges, {(*x.shape[:-1], fan_out)}, got {tuple(values.shape)}"
             )
         if settings.per == "position" and x.ndim > 2:
-            values = by_position(values, axis)
+            values = by_position(values, self.plan.channel_axis)
         if self.threshold is None:
             return values
         tau = self.threshold[self.of_targets[node].on(self.threshold.device)]
-        tau = tau.view(-1, *[1] * (values.ndim - 2))
+        if values.ndim > 2:
+            tau = tau.view(-1, *[1] * (values.ndim - 2))
         return Gated(*gated(settings.gate, values, tau, training=self.training))
 
     def macs(self, node: int, elements: int) -> int:

@@ -5,18 +5,26 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.arguments import check_finite, check_one_of
 from ddw_graph.nn.constant import Constant
-from ddw_graph.nn.edge_weights import EdgeWeights, Ends, Gated, scale_of
-from ddw_graph.nn.features import Features, Weights
-from ddw_graph.nn.plan import StagePlan
-from ddw_graph.nn.softmax import LearnedSoftmaxWeights
+from ddw_graph.nn.edge_weights import EdgeWeights, scale_of
+from ddw_graph.nn.features import Features
+from ddw_graph.nn.plan import Ends, StagePlan
 
 
-class Fixed(EdgeWeights):
+class SharedWeights(EdgeWeights):
+    """Weights of a kind that overrides ``shared``: they take no multiply-adds."""
+
+    def macs(self, node: int, elements: int) -> int:
+        """Returns 0."""
+        return 0
+
+
+class Fixed(SharedWeights):
     """Weighs every edge 1 (Eq. 1), or its attribute ``weight`` in the DAG."""
 
     kind = "fixed"
@@ -25,22 +33,15 @@ class Fixed(EdgeWeights):
 
     def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
         super().__init__(plan, channels)
-        edges = () if plan.weights is None else plan.weighted_edges
         start = plan.start
-        self.constant = Constant([start[edge] for edge in edges])
+        self.constant = Constant([start[edge] for edge in plan.weighted_edges])
 
-    def outgoing(self, node: int, x: Features) -> Weights | Gated:
-        """Returns one row of constants."""
-        if not self.constant.numbers:
-            return super().outgoing(node, x)
+    def shared(self, x: Features) -> Float[Tensor, " edges"]:
+        """Returns constants of the features' type."""
         numbers = self.constant.on(
             x.device, torch.promote_types(x.dtype, torch.float32)
         )
-        return numbers[None, self._slices[node]].to(x.dtype)
-
-    def macs(self, node: int, elements: int) -> int:
-        """Returns 0."""
-        return 0
+        return numbers.to(x.dtype)
 
     def neutral(self, edges: Iterable[Ends]) -> None:
         """Checks that it weighs exactly the network's own edges 1.
@@ -107,11 +108,11 @@ class Learned:
     def __call__(self, plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
         """Returns the weights of a stage."""
         if self.form == "softmax":
-            return LearnedSoftmaxWeights(plan, channels)
+            return SoftmaxWeights(plan, channels)
         return LearnedWeights(plan, channels, self)
 
 
-class LearnedWeights(EdgeWeights):
+class LearnedWeights(SharedWeights):
     """Weighs each edge by a parameter, or by its sigmoid."""
 
     def __init__(
@@ -125,14 +126,13 @@ class LearnedWeights(EdgeWeights):
         if not self.is_free:
             self.at_start = torch.tensor(start).double().sigmoid().item()
 
-    def outgoing(self, node: int, x: Features) -> Weights:
-        """Returns one row for all samples."""
-        logits = self.logit[None, self._slices[node]]
-        return logits if self.is_free else logits.sigmoid()
-
-    def macs(self, node: int, elements: int) -> int:
-        """Returns 0."""
-        return 0
+    def shared(self, x: Features) -> Float[Tensor, " edges"]:
+        """Returns the parameters, or their sigmoids."""
+        if self.is_free:
+            return self.logit
+        # Node by node: the last digit of a sigmoid depends on a vector's length.
+        fan_outs = [len(self.plan.weighted(node)) for node in range(self.plan.nodes)]
+        return torch.cat([part.sigmoid() for part in self.logit.split(fan_outs)])
 
     def neutral(self, edges: Iterable[Ends]) -> None:
         """Sets free parameters; scales sigmoids."""
@@ -144,3 +144,35 @@ class LearnedWeights(EdgeWeights):
     def take_over(self, other: Any, edges: set[Ends], nodes: Sequence[int]) -> None:
         """Copies the parameters of the edges that are left."""
         self.logit.data.copy_(other.logit.data[other.plan.places_of(edges)])
+
+
+class SoftmaxWeights(SharedWeights):
+    """Weighs the inputs of each node by the softmax of parameters, 0 at the start.
+
+    A neutral start multiplies by the number of inputs and ``neutral_scale``.
+    """
+
+    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
+        super().__init__(plan, channels)
+        self.logit = nn.Parameter(torch.zeros(len(plan.weighted_edges)))
+        place = {edge: k for k, edge in enumerate(plan.weighted_edges)}
+        inputs = [
+            [place[i, j] for i in plan.weighted_sources(j)] for j in range(plan.nodes)
+        ]
+        self.inputs = [Constant(places) for places in inputs if places]
+        in_turn = [k for places in inputs for k in places]
+        self.order = Constant([in_turn.index(k) for k in range(len(in_turn))])
+        self.fan_in = Constant([len(inputs[j]) for _, j in plan.weighted_edges])
+
+    def shared(self, x: Features) -> Float[Tensor, " edges"]:
+        """Returns the softmax over the inputs of each node."""
+        device = self.logit.device
+        shares = [self.logit[places.on(device)].softmax(0) for places in self.inputs]
+        weights = torch.cat(shares)[self.order.on(device)]
+        if self.neutral_scale is None:
+            return weights
+        return weights * (self.fan_in.on(device) * self.neutral_scale)
+
+    def neutral(self, edges: Iterable[Ends]) -> None:
+        """Scales the shares."""
+        self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))
