@@ -145,30 +145,3 @@ def test_the_site_builds_is_whole_and_asks_no_other_server(tmp_path: Path) -> No
     commands = pages[site / "commands.html"].anchors
     assert [name for name in COMMANDS if f"ddw-graph-{name}" not in commands] == []
     assert set(site_pages()) <= {path.relative_to(site).as_posix() for path in pages}
-
-
-@pytest.mark.parametrize(
-    ("body", "found"),
-    [
-        ('<h2 id="a">A</h2><a href="#a">x</a><a href="">y</a>', 0),
-        ('<a href="#b">x</a>', 1),
-        ('<a href="other.html">x</a>', 1),
-        ('<img src="no.png">', 1),
-        ('<a href="https://example.org/">x</a>', 0),
-    ],
-)
-def test_a_link_that_leads_nowhere_is_found(
-    tmp_path: Path, body: str, found: int
-) -> None:
-    (tmp_path / "page.html").write_text(f"<html>{body}</html>")
-    assert len(list(broken(read(tmp_path)))) == found
-
-
-def test_what_another_server_is_asked_for_is_found(tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text(
-        '<link rel="preconnect" href="https://fonts.example.org">'
-        '<script src="//cdn.example.org/a.js"></script><script src="a.js"></script>'
-        '<a href="https://example.org">only followed when clicked</a>'
-    )
-    (tmp_path / "a.css").write_text("@import url(https://example.org/b.css);")
-    assert len(list(foreign(tmp_path, read(tmp_path)))) == 3

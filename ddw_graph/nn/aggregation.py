@@ -144,26 +144,28 @@ def alive(edges: Sequence[Edge]) -> Bool[Tensor, "_ ..."] | None:
     return stacked(opened).any(1)
 
 
-def drop_one_input(
-    weights: Float[Tensor, "rows fan_in ..."], batch: int, rate: float
-) -> Bool[Tensor, "batch fan_in"]:
-    """Returns which inputs stay when a share of the samples loses an open one.
+def drop_one_input(edges: list[Edge], rate: float) -> list[Edge]:
+    """Returns a node's inputs, of which a share of the samples loses an open one.
 
     The weights that stay do not change: RandWire's DropPath removes an edge and
     rescales nothing. An input that is the only open one stays. We draw for each sample
     and node; RandWire removes one edge for a mini-batch.
 
-    Args:
-        weights: Weights of a node's inputs.
-
     Source:
         Xie et al. 2019, arXiv:1904.01569, section 4, regular regime.
     """
-    rows, fan_in = weights.shape[:2]
-    is_open = (weights != 0).view(rows, fan_in, -1).any(2).expand(batch, -1)
+    fan_in = len(edges)
+    if fan_in == 1:
+        return edges
+    weights = stacked([edge.weight for edge in edges])
+    batch = max(len(edge.x) for edge in edges if edge.x is not None)
+    is_open = (weights != 0).flatten(2).any(2).expand(batch, -1)
     lots = torch.rand(batch, fan_in, device=weights.device)
     lost = lots.masked_fill(~is_open, -1).argmax(1, keepdim=True)
     loses = torch.rand(batch, 1, device=weights.device) < rate
     loses &= is_open.sum(1, keepdim=True) > 1
     places = torch.arange(fan_in, device=weights.device)
-    return ~(loses & (places == lost))
+    kept = of_rank(~(loses & (places == lost)), weights.ndim - 1)
+    columns = (weights * kept).unbind(1)
+    pairs = zip(edges, columns, strict=True)
+    return [edge._replace(weight=weight) for edge, weight in pairs]

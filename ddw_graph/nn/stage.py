@@ -1,6 +1,6 @@
 """A stage: one wiring compiled to a module."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -226,7 +226,7 @@ class Stage(nn.Module):
         skips = not (args or kwargs) and self._skips(x)
         y: Tensor | None = x
         if self.projection is not None:
-            y = self._checkpointed(self.projection, partial(self.projection, x))
+            y = recomputed(self.projection, partial(self.projection, x), self.recompute)
         is_alive: Tensor | None = None
         sent: dict[Ends, Edge] = {}  # what is on its way
         effective: dict[Ends, Tensor] = {}
@@ -236,19 +236,19 @@ class Stage(nn.Module):
                 edges = [sent.pop(each) for each in ends]
                 if given is None:
                     edges = self._weighed_by_receiver(node, edges)
-                edges = self._dropped(node, edges)
-                weights = (edge.weight for edge in edges)
-                effective.update(zip(ends, weights, strict=True))
+                if self.training and self.drop_path and node in self.places:
+                    edges = drop_one_input(edges, self.drop_path)
+                if return_adjacency:
+                    weights = (edge.weight for edge in edges)
+                    effective.update(zip(ends, weights, strict=True))
                 is_alive = alive(edges)
                 samples = alive_samples(is_alive, len(x)) if skips else None
                 y = self._computed(node, edges, samples, args, kwargs)
             if y is None:  # a dead node
                 none = x.new_zeros([1] * x.ndim)
                 edges = [Edge(None, none, none.bool())] * len(plan.successors[node])
-            elif given is None:
-                edges = self._weighed(node, y, known, is_alive, skips)
             else:
-                edges = self._weighed_by_caller(node, y, given[node], is_alive, skips)
+                edges = self._weighed(node, y, x, known, given, is_alive, skips)
             for j, edge in zip(plan.successors[node], edges, strict=True):
                 if not node and self.changes and plan.takes_transition(j):
                     edge = edge.by_sample()._replace(x=x)  # as it came
@@ -274,38 +274,6 @@ class Stage(nn.Module):
             found.update(zip(self.plan.constants, columns, strict=True))
         return found
 
-    def _weighed(
-        self,
-        node: int,
-        y: Tensor,
-        known: dict[Ends, Tensor],
-        is_alive: Tensor | None,
-        skips: bool,
-    ) -> list[Edge]:
-        """Returns the output edges of a node that computed y."""
-        ends = [(node, j) for j in self.plan.successors[node]]
-        constant = [
-            Edge(y, known[each]).where(is_alive) for each in ends if each in known
-        ]
-        count = len(ends) - len(constant)
-        if not count:
-            return constant
-        weights, is_open = self.weights.answer(node, y)
-        for each in (weights,) if is_open is None else (weights, is_open):
-            check_weights(each, count, y, node, self.label)
-        weights = of_rank(weights, y.ndim)
-        if is_open is not None:
-            is_open = of_rank(is_open.bool(), y.ndim)
-        if skips and is_open is not None and is_open.all():
-            is_open = None  # spares what follows for closed edges
-        if is_open is not None:
-            if not constant:  # they are always open
-                is_open = keep_strongest(weights, is_open)
-            weights = masked(weights, is_open, straight_through=self.training)
-        if is_alive is not None:
-            is_alive = is_alive.unsqueeze(1)
-        return [*Edge(y, weights, is_open).where(is_alive).apart(), *constant]
-
     def _given(self, adjacency: Tensor, x: Tensor) -> Sequence[Tensor]:
         """Returns the weights of each node's output edges that the caller gives."""
         adjacency = adjacency.to(x.device, x.dtype)
@@ -314,23 +282,43 @@ class Stage(nn.Module):
         weights = of_rank(adjacency[:, target, source], x.ndim)
         return weights.split([len(targets) for targets in self.plan.successors], 1)
 
-    def _weighed_by_caller(
+    def _weighed(
         self,
         node: int,
         y: Tensor,
-        weights: Tensor,
+        x: Tensor,
+        known: dict[Ends, Tensor],
+        given: Sequence[Tensor] | None,
         is_alive: Tensor | None,
         skips: bool,
     ) -> list[Edge]:
-        """Returns the output edges of a node that computed y; those at 0 are closed."""
-        if node or self.projection is not None or not self.changes:
-            check_weights(weights, weights.shape[1], y, node, self.label)
-        is_open: Tensor | None = weights != 0
-        if skips and is_open.all():
-            is_open = None
+        """Returns the output edges of a node that computed y."""
+        ends = [(node, j) for j in self.plan.successors[node]]
+        constant = [Edge(y, known[e]).where(is_alive) for e in ends if e in known]
+        count = len(ends) - len(constant)
+        if not count:
+            return constant
+        is_open: Tensor | None
+        if given is None:
+            weights, is_open = self.weights.answer(node, y)
+        else:
+            weights, is_open = given[node], given[node] != 0
+        # Where the stage's input has other positions than those given, the mean counts.
+        if given is None or y is not x or not self.changes:
+            for each in (weights,) if is_open is None else (weights, is_open):
+                check_weights(each, count, y, node, self.label)
+        weights = of_rank(weights, y.ndim)
+        if is_open is not None:
+            is_open = of_rank(is_open.bool(), y.ndim)
+            if skips and is_open.all():
+                is_open = None  # spares what follows for closed edges
+        if is_open is not None and given is None:
+            if not constant:  # which are open
+                is_open = keep_strongest(weights, is_open)
+            weights = masked(weights, is_open, straight_through=self.training)
         if is_alive is not None:
             is_alive = is_alive.unsqueeze(1)
-        return Edge(y, weights, is_open).where(is_alive).apart()
+        return [*Edge(y, weights, is_open).where(is_alive).apart(), *constant]
 
     def _weighed_by_receiver(self, node: int, edges: list[Edge]) -> list[Edge]:
         """Returns a node's input edges with the weights of ``incoming``."""
@@ -350,18 +338,6 @@ class Stage(nn.Module):
         if self.changes and self.plan.takes_transition(node):
             own = [edge.by_sample() for edge in own]
         return constants + own
-
-    def _dropped(self, node: int, edges: list[Edge]) -> list[Edge]:
-        """Returns a node's input edges, one of them dropped for some samples."""
-        drops = self.training and self.drop_path and node in self.places
-        if not drops or len(edges) == 1:
-            return edges
-        batch = max(len(edge.x) for edge in edges if edge.x is not None)
-        weights = stacked([edge.weight for edge in edges])
-        kept = drop_one_input(weights, batch, self.drop_path)
-        columns = (weights * of_rank(kept, weights.ndim - 1)).unbind(1)
-        pairs = zip(edges, columns, strict=True)
-        return [edge._replace(weight=weight) for edge, weight in pairs]
 
     def _computed(
         self,
@@ -389,16 +365,10 @@ class Stage(nn.Module):
         def compute() -> Tensor:
             return computed(operation, gather(inputs, weights), samples, args, kwargs)
 
-        y = self._checkpointed(operation, compute)
+        y = recomputed(operation, compute, self.recompute)
         what = f"what node {node} of {self.label} computes"
         check_features(y, self.channels, self.plan, what, inputs[0].ndim, inputs[0])
         return y
-
-    def _checkpointed(self, module: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
-        """Runs a computation, checkpointed where ``recompute`` is set."""
-        if self.recompute and torch.is_grad_enabled() and not traces():
-            return recomputed(module, compute)
-        return compute()
 
     def _skips(self, x: Tensor) -> bool:
         """Returns whether what is closed is skipped now."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -63,12 +63,6 @@ class Fixed(SharedWeights):
                 "learned and dynamic edges can be added at 0"
             )
 
-    def take_over(self, other: Any, edges: set[Ends], nodes: Sequence[int]) -> None:
-        """Copies nothing: a DAG's weights come with the wiring."""
-
-
-FORMS = ("sigmoid", "free", "softmax")
-
 
 @dataclass(frozen=True)
 class Learned:
@@ -94,7 +88,7 @@ class Learned:
     def __post_init__(self) -> None:
         """Checks the settings."""
         check_finite(bias=self.bias)
-        check_one_of("form", self.form, FORMS)
+        check_one_of("form", self.form, ("sigmoid", "free", "softmax"))
         if self.bias and self.form != "sigmoid":
             raise ModelError(
                 f"bias is for form=sigmoid, got bias={self.bias} with form={self.form}"
@@ -140,10 +134,6 @@ class LearnedWeights(SharedWeights):
             self.logit.data.copy_(scale_of(self.plan, edges))
         else:
             super().neutral(edges)
-
-    def take_over(self, other: Any, edges: set[Ends], nodes: Sequence[int]) -> None:
-        """Copies the parameters of the edges that are left."""
-        self.logit.data.copy_(other.logit.data[other.plan.places_of(edges)])
 
 
 class SoftmaxWeights(SharedWeights):

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.generators import complete, vgg, watts_strogatz
-from ddw_graph.nn.dynamic import Dynamic
+from ddw_graph.generators import complete, vgg
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.gates import GATES
 from ddw_graph.nn.operations import basic_branch
@@ -25,6 +24,8 @@ from tests.strategies import wirings
 KINDS = ["learned", *(f"dynamic:gate={gate}" for gate in GATES)]
 ALL = [
     *KINDS,
+    "learned:bias=-1.7",
+    "dynamic:gate=hard,bias=0.3",
     "learned:form=free",
     "learned:form=softmax",
     "dynamic:per=position,norm=rms",
@@ -146,54 +147,6 @@ def test_gradients_reach_every_scale_and_what_it_scales(edges: str) -> None:
     else:
         for name, parameter in weights.named_parameters():
             assert parameter.grad is not None and parameter.grad.any(), name
-
-
-@pytest.mark.parametrize("gate", GATES)
-@pytest.mark.parametrize("bias", [3.0, 0.0, 0.3, -1.7])
-def test_any_bias_starts_at_one(gate: str, bias: float) -> None:
-    for edges in (Dynamic(bias=bias, gate=gate), f"learned:bias={bias}"):
-        stage = Stage(complete(2), 3, 3, edges=edges, neutral=edge_list(vgg(2)))
-        for dtype in (torch.float32, torch.float64):
-            precise = torch.finfo(dtype).eps * 4
-            x = torch.zeros(1, 3, 4, 4, dtype=dtype)
-            for training in (True, False):
-                _, adjacency = stage.to(dtype).train(training)(x, return_adjacency=True)
-                chain = torch.diag(torch.ones(3, dtype=dtype), -1)[None]
-                torch.testing.assert_close(adjacency, chain, rtol=precise, atol=0)
-
-
-def test_fixed_edges_start_neutral_on_their_own_wiring_alone() -> None:
-    stage = Stage(vgg(3), 3, 3, edges="fixed", neutral=edge_list(vgg(3)))
-    assert [*stage.weights.parameters()] == []
-    with pytest.raises(ModelError, match="fixed edges weigh 1, .* in 0 -> 2"):
-        Stage(complete(2), 3, 3, edges="fixed", neutral=edge_list(vgg(2)))
-    with pytest.raises(ModelError, match="fixed edges weigh 1, .* in 0 -> 2"):
-        Stage(vgg(2), 3, 3, edges="fixed", neutral=edge_list(complete(2)))
-    heavy = vgg(2)
-    heavy.edges[1, 2]["weight"] = 2
-    with pytest.raises(ModelError, match="weigh 1, got .* weight"):
-        Stage(heavy, 3, 3, edges="fixed", neutral=edge_list(heavy))
-
-
-@pytest.mark.parametrize(
-    ("dag", "settings", "message"),
-    [
-        (vgg(2), {"neutral": [(0, 2)]}, "each with a weight, got none for 0 -> 2"),
-        (
-            watts_strogatz(6, 4, 0.5, seed=0),
-            {"neutral": [(0, 1)]},
-            "each with a weight, got none for 0 -> 1",
-        ),
-        (complete(2), {"edges": "dynamic:threshold=0.96"}, r"sigmoid\(3.0\) < 0.96"),
-        (complete(2), {"edges": "dynamic:bias=-1000"}, "the bias is too low"),
-        (complete(2), {"edges": "learned:bias=-1000"}, "the bias is too low"),
-    ],
-)
-def test_says_what_does_not_allow_a_neutral_start(
-    dag: nx.DiGraph, settings: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ModelError, match=message):
-        Stage(dag, 3, 3, **{"neutral": [(0, 1)], **settings})
 
 
 @given(dag=wirings(), seed=st.integers(0, 99))
