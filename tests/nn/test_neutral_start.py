@@ -18,7 +18,7 @@ from ddw_graph.nn.operations import basic_branch
 from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.static import LearnedWeights
 from ddw_graph.wiring import edge_list
-from tests.nn.test_stage import assert_equals_the_loop, images, lively
+from tests.nn.test_stage import images, lively
 from tests.strategies import wirings
 
 KINDS = ["learned", *(f"dynamic:gate={gate}" for gate in GATES)]
@@ -110,26 +110,6 @@ def test_it_starts_as_the_fixed_stage_of_the_kept_edges(
         torch.testing.assert_close(x.grad, z.grad, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("output", ["sum", "mean"])
-@pytest.mark.parametrize("edges", KINDS)
-@given(dag=wirings(), seed=st.integers(0, 999))
-def test_with_any_scales_it_is_the_loop_over_samples_and_edges(
-    edges: str, output: str, dag: nx.DiGraph, seed: int
-) -> None:
-    kept = weighted(dag, output)
-    stage = Stage(
-        dag, 3, 4, stride=2, edges=edges, output=output, neutral=kept[: seed % 7]
-    )
-    assert_equals_the_loop(lively(stage, seed).eval(), images(3, 3, 6, 6, seed=seed))
-
-
-def weighted(dag: nx.DiGraph, output: str) -> list[tuple[int, int]]:
-    """Returns the edges of a stage that carry weights."""
-    last = len(dag) - 1
-    mean = output == "mean"
-    return [(i, j) for i, j in edge_list(dag) if not (mean and (not i or j == last))]
-
-
 @pytest.mark.parametrize("edges", KINDS)
 def test_gradients_reach_every_scale_and_what_it_scales(edges: str) -> None:
     dag = complete(4)
@@ -147,23 +127,6 @@ def test_gradients_reach_every_scale_and_what_it_scales(edges: str) -> None:
     else:
         for name, parameter in weights.named_parameters():
             assert parameter.grad is not None and parameter.grad.any(), name
-
-
-@given(dag=wirings(), seed=st.integers(0, 99))
-def test_a_stage_with_surroundings_is_the_loop(dag: nx.DiGraph, seed: int) -> None:
-    stage = Stage(
-        dag,
-        3,
-        4,
-        stride=2,
-        edges="dynamic",
-        output="sum",
-        entrance=nn.Conv2d(2, 3, 1),
-        exit=nn.Tanh(),
-        projection=lambda i, o, s: nn.Conv2d(i, o, 3, s, 1),
-        neutral=[],
-    )
-    assert_equals_the_loop(lively(stage, seed).eval(), images(1, 2, 6, 6, seed=seed))
 
 
 def test_a_projection_is_made_where_it_is_needed_and_only_there() -> None:

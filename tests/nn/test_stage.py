@@ -26,6 +26,7 @@ from ddw_graph.generators import (
 from ddw_graph.nn.dynamic import Dynamic, DynamicWeights, Router
 from ddw_graph.nn.gates import GATES
 from ddw_graph.nn.network import Network
+from ddw_graph.nn.plan import plan
 from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.static import LearnedWeights
 from tests.nn.naive import expanded, naive_stage
@@ -85,29 +86,27 @@ def assert_equals_the_loop(stage: Stage, x: Tensor) -> None:
 
 @pytest.mark.parametrize("layout", ["images", "tokens"])
 @pytest.mark.parametrize("edges", KINDS)
-@given(dag=wirings(identity=True), seed=st.integers(0, 999), mean=st.booleans())
+@given(
+    dag=wirings(identity=True),
+    seed=st.integers(0, 999),
+    mean=st.booleans(),
+    scaled=st.booleans(),
+)
 def test_equals_the_loop_over_samples_and_edges(
-    edges: str, layout: str, dag: nx.DiGraph, seed: int, mean: bool
+    edges: str, layout: str, dag: nx.DiGraph, seed: int, mean: bool, scaled: bool
 ) -> None:
-    output = "mean" if mean else "sum"
+    settings: dict[str, Any] = {"edges": edges, "output": "mean" if mean else "sum"}
+    if scaled and edges not in ("fixed", "receiver"):
+        weighted = plan(dag, output=settings["output"]).weighted_edges
+        settings["neutral"] = weighted[: seed % 7]
     if layout == "images":
-        stage = Stage(dag, 3, 4, stride=2, edges=edges, output=output)
-        shape: tuple[int, ...] = (3, 3, 6, 6)
+        if seed % 2:
+            settings |= {"entrance": nn.Conv2d(3, 3, 1), "exit": nn.Tanh()}
+        stage, shape = Stage(dag, 3, 4, stride=2, **settings), (3, 3, 6, 6)
     else:
-        stage = Stage(
-            dag,
-            3,
-            4,
-            edges=edges,
-            output=output,
-            channel_axis=-1,
-            operation=linear,
-            projection=linear,
-        )
-        shape = (3, 5, 3)
-    stage = lively(stage, seed).eval()
-    x = images(*shape, seed=seed)
-    assert_equals_the_loop(stage, x)
+        settings |= {"operation": linear, "projection": linear, "channel_axis": -1}
+        stage, shape = Stage(dag, 3, 4, **settings), (3, 5, 3)
+    assert_equals_the_loop(lively(stage, seed).eval(), images(*shape, seed=seed))
 
 
 @pytest.mark.parametrize("edges", KINDS)
