@@ -257,18 +257,15 @@ def _precise(router: nn.Module, x: Tensor) -> Tensor:
     """
     # A quantized router has no parameters, and takes float32.
     parameter = next(router.parameters(), None)
-    dtype = torch.float32 if parameter is None else parameter.dtype
-    with _without_autocast(x.device.type):
-        values: Tensor = router(x.to(dtype))
+    x = x.to(torch.float32 if parameter is None else parameter.dtype)
+    device = x.device.type
+    full: AbstractContextManager[Any] = nullcontext()
+    # Turned off only where it is on: entering costs time.
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        full = torch.autocast(device, enabled=False)
+    with full:
+        values: Tensor = router(x)
     return values
-
-
-def _without_autocast(device: str) -> AbstractContextManager[Any]:
-    """Returns what turns autocast off, where it is on: entering costs time."""
-    available = torch.amp.is_autocast_available(device)
-    if available and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()
 
 
 def _macs_of(router: nn.Module, shape: tuple[int, ...]) -> int:

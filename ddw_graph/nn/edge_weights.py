@@ -85,7 +85,7 @@ class EdgeWeights(nn.Module):
         Args:
             x: The stage's input, of whose type and device the weights may be.
         """
-        if getattr(self.outgoing, "__func__", None) is EdgeWeights.outgoing:
+        if type(self).outgoing is EdgeWeights.outgoing:
             return x.new_ones(len(self.plan.weighted_edges))
         return None
 

@@ -239,8 +239,8 @@ class Stage(nn.Module):
                 if self.training and self.drop_path and node in self.places:
                     edges = drop_one_input(edges, self.drop_path)
                 if return_adjacency:
-                    weights = (edge.weight for edge in edges)
-                    effective.update(zip(ends, weights, strict=True))
+                    weights = [edge.weight for edge in edges]
+                    effective |= dict(zip(ends, weights, strict=True))
                 is_alive = alive(edges)
                 samples = alive_samples(is_alive, len(x)) if skips else None
                 y = self._computed(node, edges, samples, args, kwargs)
@@ -263,15 +263,15 @@ class Stage(nn.Module):
     def _known(self, x: Tensor) -> dict[Ends, Tensor]:
         """Returns the weights that do not depend on features: one for each edge."""
         found: dict[Ends, Tensor] = {}
-        like = next(self.weights.parameters(), x)
         shape = -1, *[1] * x.ndim
         row = self.weights.row(x)
         if row is not None:
             columns = row.view(shape).unbind()
-            found.update(zip(self.plan.weighted_edges, columns, strict=True))
+            found |= dict(zip(self.plan.weighted_edges, columns, strict=True))
         if self.plan.constants:
+            like = next(self.weights.parameters(), x)
             columns = self.constants.on(x.device, like.dtype).view(shape).unbind()
-            found.update(zip(self.plan.constants, columns, strict=True))
+            found |= dict(zip(self.plan.constants, columns, strict=True))
         return found
 
     def _given(self, adjacency: Tensor, x: Tensor) -> Sequence[Tensor]:

@@ -125,7 +125,7 @@ class LearnedWeights(SharedWeights):
         if self.is_free:
             return self.logit
         # Node by node: the last digit of a sigmoid depends on a vector's length.
-        fan_outs = [len(self.plan.weighted(node)) for node in range(self.plan.nodes)]
+        fan_outs = [s.stop - s.start for s in self._slices if s.stop > s.start]
         return torch.cat([part.sigmoid() for part in self.logit.split(fan_outs)])
 
     def neutral(self, edges: Iterable[Ends]) -> None:
@@ -145,13 +145,13 @@ class SoftmaxWeights(SharedWeights):
     def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
         super().__init__(plan, channels)
         self.logit = nn.Parameter(torch.zeros(len(plan.weighted_edges)))
-        place = {edge: k for k, edge in enumerate(plan.weighted_edges)}
         inputs = [
-            [place[i, j] for i in plan.weighted_sources(j)] for j in range(plan.nodes)
+            plan.places_of((i, j) for i in plan.weighted_sources(j))
+            for j in range(plan.nodes)
         ]
         self.inputs = [Constant(places) for places in inputs if places]
         in_turn = [k for places in inputs for k in places]
-        self.order = Constant([in_turn.index(k) for k in range(len(in_turn))])
+        self.order = Constant(sorted(range(len(in_turn)), key=in_turn.__getitem__))
         self.fan_in = Constant([len(inputs[j]) for _, j in plan.weighted_edges])
 
     def shared(self, x: Features) -> Float[Tensor, " edges"]:
