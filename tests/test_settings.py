@@ -1,6 +1,6 @@
 """Every setting keeps its rule, however its value is given."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from ddw_graph.cli.main import COMMANDS, main
 from ddw_graph.detection.recipe import DetectionRecipe
 from ddw_graph.detection.settings import DetectorSettings
 from ddw_graph.errors import UserError
-from ddw_graph.settings import Setting, check_settings, setting, settings_of
+from ddw_graph.settings import Setting, settings_of
 from ddw_graph.training.data_source import DataSource
 from ddw_graph.training.execution import Execution
 from ddw_graph.training.network_settings import NETWORK_SETTINGS
@@ -85,23 +85,6 @@ def test_a_text_gives_the_value_that_it_shows(kind: Any, setting: Setting) -> No
     if setting.type in (int, float, bool):
         with pytest.raises(UserError, match=f"{setting.name} must be .*, got 'many'"):
             setting.parse("many")
-
-
-def test_a_subclass_changes_a_default_and_keeps_the_rule() -> None:
-    @dataclass(frozen=True)
-    class Base:
-        size: int = setting(1, "Pixels.", "[1, inf)")
-
-        def __post_init__(self) -> None:
-            check_settings(self, UserError)
-
-    @dataclass(frozen=True)
-    class Wider(Base):
-        size: int = 8
-
-    assert settings_of(Wider)["size"] == replace(settings_of(Base)["size"], default=8)
-    with pytest.raises(UserError, match="size must be at least 1, got 0"):
-        Wider(0)
 
 
 def commands() -> dict[str, click.Command]:

@@ -54,9 +54,7 @@ def _convert(stage: Stage, settings: Edges, like: Tensor) -> None:
     if kind_name(old) == "fixed":
         neutral = [*stage.plan.weighted_edges]
     elif getattr(old, "form", None) == "sigmoid" and settings == Learned(form="free"):
-        nodes, x = range(stage.plan.nodes), torch.empty(0)
-        rows = [weights.answer(node, x).weights for node in nodes]
-        neutral, values = None, {"logit": torch.cat(rows, dim=1)[0]}
+        neutral, values = None, {"logit": weights.row(torch.empty(0))}
     elif _differ_in_training_only(old, settings):
         values = weights.state_dict()
     else:

@@ -130,7 +130,7 @@ def _kept(stage: Stage, opened: EdgeSet) -> tuple[list[int], EdgeSet]:
     if plan.transition == "input":
         needed.add(1)
     if plan.output == "mean":
-        needed |= {i for i, _ in plan.predecessors[last]}
+        needed |= {*plan.predecessors[last]}
     alive = {j for _, j in opened}
     if alive.isdisjoint(plan.computing):
         needed.add(plan.computing[0])
@@ -138,7 +138,7 @@ def _kept(stage: Stage, opened: EdgeSet) -> tuple[list[int], EdgeSet]:
     edges = set(opened)
     nodes = needed | alive
     for node in range(last, 0, -1):
-        sources = [i for i, _ in plan.predecessors[node]]
+        sources = plan.predecessors[node]
         if node in nodes and not any((i, node) in edges for i in sources):
             source = next((i for i in sources if i in nodes), sources[0])
             nodes.add(source)

@@ -18,28 +18,45 @@ axes of the features after the batch, each of its size or 1."""
 
 
 class Edge(NamedTuple):
-    """What travels along an edge."""
+    """What travels along an edge; or along all output edges of a node.
+
+    Of several edges, weights and what is open have an axis of edges behind the rows.
+    """
 
     x: Features | None
     weight: Multiplier
     is_open: Bool[Tensor, "_ ..."] | None = None
 
+    def where(self, is_alive: Bool[Tensor, "_ ..."] | None) -> "Edge":
+        """Returns the edge closed where its source is dead."""
+        if is_alive is None:
+            return self
+        is_open = is_alive if self.is_open is None else self.is_open & is_alive
+        return Edge(self.x, self.weight * is_alive, is_open)
+
+    def apart(self) -> list["Edge"]:
+        """Returns each of several edges."""
+        weights = self.weight.unbind(1)
+        if self.is_open is None:
+            return [Edge(self.x, weight) for weight in weights]
+        count, shape = len(weights), self.is_open.shape[2:]
+        opened = self.is_open.expand(-1, count, *shape).unbind(1)
+        pairs = zip(weights, opened, strict=True)
+        return [Edge(self.x, weight, is_open) for weight, is_open in pairs]
+
     def by_sample(self) -> "Edge":
         """Returns the edge with one weight a sample: the mean over other axes."""
-        axes = [*range(1, self.weight.ndim)]
-        is_open = None if self.is_open is None else self.is_open.any(axes, keepdim=True)
-        return Edge(self.x, self.weight.mean(axes, keepdim=True), is_open)
+        weight, is_open, axes = self.weight, self.is_open, [*range(1, self.weight.ndim)]
+        if any(size != 1 for size in weight.shape[1:]):
+            weight = weight.mean(axes, keepdim=True)
+        if is_open is not None and any(size != 1 for size in is_open.shape[1:]):
+            is_open = is_open.any(axes, keepdim=True)
+        return Edge(self.x, weight, is_open)
 
     def unless_closed(self) -> "Edge":
         """Returns the edge without features if it is closed for every sample."""
         closed = self.is_open is not None and not self.is_open.any()
         return self._replace(x=None) if closed else self
-
-    def weighed(self, weight: Multiplier) -> "Edge":
-        """Returns the edge with another weight, 0 where it is closed."""
-        if self.is_open is not None:
-            weight = weight * self.is_open
-        return self._replace(weight=weight)
 
 
 def gather(inputs: Sequence[Features], weights: Sequence[Multiplier]) -> Features:
@@ -119,34 +136,36 @@ def stacked(weights: Sequence[Tensor]) -> Tensor:
     return torch.stack([*weights], dim=1)
 
 
-def alive(edges: Sequence[Edge]) -> Bool[Tensor, "_ 1 ..."] | None:
+def alive(edges: Sequence[Edge]) -> Bool[Tensor, "_ ..."] | None:
     """Returns where some edge is open; None where that is sure."""
     opened = [edge.is_open for edge in edges if edge.is_open is not None]
     if len(opened) < len(edges):
         return None
-    return stacked(opened).any(1, keepdim=True)
+    return stacked(opened).any(1)
 
 
-def drop_one_input(
-    weights: Float[Tensor, "rows fan_in ..."], batch: int, rate: float
-) -> Bool[Tensor, "batch fan_in"]:
-    """Returns which inputs stay when a share of the samples loses an open one.
+def drop_one_input(edges: list[Edge], rate: float) -> list[Edge]:
+    """Returns a node's inputs, of which a share of the samples loses an open one.
 
     The weights that stay do not change: RandWire's DropPath removes an edge and
     rescales nothing. An input that is the only open one stays. We draw for each sample
     and node; RandWire removes one edge for a mini-batch.
 
-    Args:
-        weights: Weights of a node's inputs.
-
     Source:
         Xie et al. 2019, arXiv:1904.01569, section 4, regular regime.
     """
-    rows, fan_in = weights.shape[:2]
-    is_open = (weights != 0).view(rows, fan_in, -1).any(2).expand(batch, -1)
+    fan_in = len(edges)
+    if fan_in == 1:
+        return edges
+    weights = stacked([edge.weight for edge in edges])
+    batch = max(len(edge.x) for edge in edges if edge.x is not None)
+    is_open = (weights != 0).flatten(2).any(2).expand(batch, -1)
     lots = torch.rand(batch, fan_in, device=weights.device)
     lost = lots.masked_fill(~is_open, -1).argmax(1, keepdim=True)
     loses = torch.rand(batch, 1, device=weights.device) < rate
     loses &= is_open.sum(1, keepdim=True) > 1
     places = torch.arange(fan_in, device=weights.device)
-    return ~(loses & (places == lost))
+    kept = of_rank(~(loses & (places == lost)), weights.ndim - 1)
+    columns = (weights * kept).unbind(1)
+    pairs = zip(edges, columns, strict=True)
+    return [edge._replace(weight=weight) for edge, weight in pairs]

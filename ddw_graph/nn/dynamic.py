@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.arguments import check_finite, check_one_of
 from ddw_graph.nn.constant import Constant
-from ddw_graph.nn.edge_weights import EdgeWeights, Ends, Gated
+from ddw_graph.nn.edge_weights import EdgeWeights, Gated
 from ddw_graph.nn.features import (
     Features,
     Weights,
@@ -25,7 +25,7 @@ from ddw_graph.nn.features import (
     rms_normalized,
 )
 from ddw_graph.nn.gates import GATES, gated
-from ddw_graph.nn.plan import StagePlan
+from ddw_graph.nn.plan import Ends, StagePlan
 
 RouterFactory = Callable[[int, int], nn.Module]
 """Makes a router from ``(channels, fan_out)``."""
@@ -161,11 +161,12 @@ class DynamicWeights(EdgeWeights):
     def outgoing(self, node: int, x: Features) -> Weights | Gated:
         """Returns the gated values of the node's router, and which edges are open."""
         settings, axis = self.settings, self.plan.channel_axis
-        x = channels_last(x, axis)
+        if settings.norm == "rms" or settings.per == "position":
+            x, axis = channels_last(x, axis), -1
         if settings.norm == "rms":
             x = rms_normalized(x)
         if settings.per == "sample":
-            x = pooled(x)
+            x = pooled(x, axis)
         values = _precise(self.routers[str(node)], x)
         fan_out = len(self.plan.weighted(node))
         if values.shape != (*x.shape[:-1], fan_out):
@@ -174,11 +175,12 @@ class DynamicWeights(EdgeWeights):
                 f"output edges, {(*x.shape[:-1], fan_out)}, got {tuple(values.shape)}"
             )
         if settings.per == "position" and x.ndim > 2:
-            values = by_position(values, axis)
+            values = by_position(values, self.plan.channel_axis)
         if self.threshold is None:
             return values
         tau = self.threshold[self.of_targets[node].on(self.threshold.device)]
-        tau = tau.view(-1, *[1] * (values.ndim - 2))
+        if values.ndim > 2:
+            tau = tau.view(-1, *[1] * (values.ndim - 2))
         return Gated(*gated(settings.gate, values, tau, training=self.training))
 
     def macs(self, node: int, elements: int) -> int:
@@ -255,18 +257,15 @@ def _precise(router: nn.Module, x: Tensor) -> Tensor:
     """
     # A quantized router has no parameters, and takes float32.
     parameter = next(router.parameters(), None)
-    dtype = torch.float32 if parameter is None else parameter.dtype
-    with _without_autocast(x.device.type):
-        values: Tensor = router(x.to(dtype))
+    x = x.to(torch.float32 if parameter is None else parameter.dtype)
+    device = x.device.type
+    full: AbstractContextManager[Any] = nullcontext()
+    # Turned off only where it is on: entering costs time.
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        full = torch.autocast(device, enabled=False)
+    with full:
+        values: Tensor = router(x)
     return values
-
-
-def _without_autocast(device: str) -> AbstractContextManager[Any]:
-    """Returns what turns autocast off, where it is on: entering costs time."""
-    available = torch.amp.is_autocast_available(device)
-    if available and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()
 
 
 def _macs_of(router: nn.Module, shape: tuple[int, ...]) -> int:

@@ -4,14 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.features import Features, Weights
-from ddw_graph.nn.plan import StagePlan
-
-Ends = tuple[int, int]
+from ddw_graph.nn.plan import Ends, StagePlan
 
 
 class Gated(NamedTuple):
@@ -25,7 +23,8 @@ class EdgeWeights(nn.Module):
     """Weighs the edges of a stage. Inherit from it for your own kind.
 
     A stage asks twice: ``outgoing`` when a node has computed, and ``incoming`` before a
-    node sums its inputs. Override one of them, or both.
+    node sums its inputs. Override one of them, or both. Weights that do not depend on
+    features can be returned all at once by ``shared``, in place of ``outgoing``.
 
     Weights have the shape ``(rows, edges)``, with ``rows`` the batch, or 1 where all
     samples share them. Weights that differ by channel or position have the axes of the
@@ -76,6 +75,19 @@ class EdgeWeights(nn.Module):
         self._start: tuple[float, float] | None = None
         self.neutral_scale: nn.Parameter | None
         self.register_parameter("neutral_scale", None)
+
+    def shared(self, x: Features) -> Float[Tensor, " edges"] | None:
+        """Returns one weight for each weighted edge, the same for all samples.
+
+        They have the order of ``plan.weighted_edges``. None, as by default where
+        ``outgoing`` is overridden, if ``outgoing`` is to be asked.
+
+        Args:
+            x: The stage's input, of whose type and device the weights may be.
+        """
+        if type(self).outgoing is EdgeWeights.outgoing:
+            return x.new_ones(len(self.plan.weighted_edges))
+        return None
 
     def outgoing(self, node: int, x: Features) -> Weights | Gated:
         """Returns the weights of a node's weighted output edges; by default 1.
@@ -161,17 +173,35 @@ class EdgeWeights(nn.Module):
             )
         self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))
 
+    def row(self, x: Features) -> Float[Tensor, " edges"] | None:
+        """Returns what ``shared`` does, scaled where the start is neutral."""
+        edges = len(self.plan.weighted_edges)
+        weights = self.shared(x) if edges else None
+        if weights is None:
+            return None
+        if weights.shape != (edges,):
+            raise ModelError(
+                f"shared must return a weight for each of {edges} edges, got "
+                f"{tuple(weights.shape)} from {type(self).__name__}"
+            )
+        return self._scaled(weights, self.neutral_scale)
+
     def answer(self, node: int, x: Features) -> Gated:
         """Returns what ``outgoing`` does, scaled where the start is neutral."""
-        if not self.plan.weighted(node):
-            return Gated(x.new_ones(1, 0), None)
         answer = self.outgoing(node, x)
         weights, is_open = answer if isinstance(answer, Gated) else (answer, None)
-        if self.neutral_scale is not None and self._start is not None:
-            scale = self.neutral_scale[self._slices[node]]
-            scale = scale.view(1, -1, *[1] * (weights.ndim - 2))
-            weights = scale * (weights / self._start[0 if self.training else 1])
-        return Gated(weights, is_open)
+        scale = self.neutral_scale
+        if scale is not None:
+            scale = scale[self._slices[node]]
+            if weights.ndim > 2:
+                scale = scale.view(-1, *[1] * (weights.ndim - 2))
+        return Gated(self._scaled(weights, scale), is_open)
+
+    def _scaled(self, weights: Tensor, scale: Tensor | None) -> Tensor:
+        """Returns weights scaled where the start is neutral."""
+        if scale is None or self._start is None:
+            return weights
+        return scale * (weights / self._start[0 if self.training else 1])
 
     def take_over(self, other: Any, edges: set[Ends], nodes: Sequence[int]) -> None:
         """Copies the parameters of another's edges, for a wiring with fewer of them.

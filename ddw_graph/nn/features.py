@@ -19,22 +19,25 @@ def channels_last(x: Features, axis: int) -> Float[Tensor, "batch *positions cha
     return x if axis == -1 else x.movedim(axis, -1)
 
 
-def pooled(
-    x: Float[Tensor, "batch *positions channels"],
-) -> Float[Tensor, "batch channels"]:
+def pooled(x: Features, axis: int) -> Float[Tensor, "batch channels"]:
     """Returns the mean of each channel over positions.
 
+    Args:
+        axis: The axis of channels, 1 or -1.
+
     Example:
-        >>> pooled(torch.arange(6.0).view(1, 3, 2))
+        >>> pooled(torch.arange(6.0).view(1, 3, 2), -1)
         tensor([[2., 3.]])
     """
     if x.ndim == 2:
         return x
+    positions = [*range(2, x.ndim)] if axis == 1 else [*range(1, x.ndim - 1)]
     # A sum's gradient is a view of its small self, a mean's is written out. Half
     # precision could not hold the sum.
     half = x.dtype in (torch.float16, torch.bfloat16)
-    total = x.sum([*range(1, x.ndim - 1)], dtype=torch.float32 if half else x.dtype)
-    return total / prod(x.shape[1:-1])  # not numel, which is a constant of an export
+    total = x.sum(positions, dtype=torch.float32 if half else x.dtype)
+    # Not by numel, which is a constant of an export.
+    return total / prod(x.shape[place] for place in positions)
 
 
 def rms_normalized(

@@ -8,10 +8,10 @@ import networkx as nx
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.arguments import check_one_of
-from ddw_graph.wiring import check, computing_nodes, edge_attributes
+from ddw_graph.wiring import check, computing_nodes, edge_attributes, edge_list
 
-TRANSITIONS = ("sources", "input")
-OUTPUTS = ("sum", "mean")
+Ends = tuple[int, int]
+"""Source and target of an edge."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,11 @@ class StagePlan:
         nodes: N, the input and the output node included.
         computing: The nodes that compute, ascending; input, output and identity nodes
             are left out.
-        successors: For each node, the nodes that it feeds, ascending.
-        predecessors: For each node, a pair for each of its inputs, ascending: the
-            source, and the place of this edge among the source's output edges.
-        constants: For each node, the constant multipliers of its last output edges;
-            the output edges before them carry weights.
-        last_read: For each node, the nodes that no later node reads.
+        edges: All edges ``(source, target)``, sorted: the order of edges everywhere.
+        successors: For each node, the targets of its output edges, ascending.
+        predecessors: For each node, the sources of its input edges, ascending.
+        constants: The edges whose multiplier is a constant of the plan; among a node's
+            output edges they come last, among its input edges first.
         transition: Where width and stride change.
         output: How the output node gathers.
         channel_axis: The features' axis of channels, 1 or -1.
@@ -37,26 +36,17 @@ class StagePlan:
 
     nodes: int
     computing: tuple[int, ...]
+    edges: tuple[Ends, ...]
     successors: tuple[tuple[int, ...], ...]
-    predecessors: tuple[tuple[tuple[int, int], ...], ...]
-    constants: tuple[tuple[float, ...], ...]
-    last_read: tuple[tuple[int, ...], ...]
+    predecessors: tuple[tuple[int, ...], ...]
+    constants: dict[Ends, float]
     transition: str
     output: str
     channel_axis: int = 1
     weights: tuple[float, ...] | None = None
 
     @property
-    def edges(self) -> tuple[tuple[int, int], ...]:
-        """All edges ``(source, target)``, sorted: the order of edges everywhere."""
-        return tuple(
-            (source, target)
-            for source, targets in enumerate(self.successors)
-            for target in targets
-        )
-
-    @property
-    def start(self) -> dict[tuple[int, int], float]:
+    def start(self) -> dict[Ends, float]:
         """The attribute ``weight`` of each edge in the DAG, 1 where it has none."""
         weights = self.weights or (1.0,) * len(self.edges)
         return dict(zip(self.edges, weights, strict=True))
@@ -69,36 +59,27 @@ class StagePlan:
     @property
     def constant(self) -> tuple[bool, ...]:
         """For each edge whether its multiplier is a constant of the plan."""
-        return tuple(
-            place >= len(targets) - len(constants)
-            for targets, constants in zip(self.successors, self.constants, strict=True)
-            for place in range(len(targets))
-        )
+        return tuple(edge in self.constants for edge in self.edges)
 
     def weighted(self, node: int) -> tuple[int, ...]:
         """The targets of a node's output edges that carry weights."""
         targets = self.successors[node]
-        return targets[: len(targets) - len(self.constants[node])]
+        return tuple(j for j in targets if (node, j) not in self.constants)
 
     def weighted_sources(self, node: int) -> tuple[int, ...]:
         """The sources of a node's input edges that carry weights."""
-        return tuple(
-            i for i, place in self.predecessors[node] if place < len(self.weighted(i))
-        )
+        sources = self.predecessors[node]
+        return tuple(i for i in sources if (i, node) not in self.constants)
 
     @property
-    def weighted_edges(self) -> tuple[tuple[int, int], ...]:
-        """The edges that carry weights, sorted."""
-        return tuple((i, j) for i in range(self.nodes) for j in self.weighted(i))
+    def weighted_edges(self) -> tuple[Ends, ...]:
+        """The edges that carry weights, sorted: the order of weights everywhere."""
+        return tuple(edge for edge in self.edges if edge not in self.constants)
 
-    def places_of(self, edges: Iterable[tuple[int, int]]) -> list[int]:
+    def places_of(self, edges: Iterable[Ends]) -> list[int]:
         """Where the weights of some edges stand among all weights, ascending."""
         wanted = set(edges)
         return [k for k, edge in enumerate(self.weighted_edges) if edge in wanted]
-
-    def input_places(self, node: int) -> list[int]:
-        """Where the weights of a node's inputs stand among all weights."""
-        return self.places_of((i, node) for i in self.weighted_sources(node))
 
     @property
     def weighted_places(self) -> tuple[slice, ...]:
@@ -146,26 +127,18 @@ def plan(
     Example:
         >>> from ddw_graph.generators import complete
         >>> plan(complete(2)).predecessors[3]
-        ((0, 2), (1, 1), (2, 0))
+        (0, 1, 2)
 
     Source:
         Xie et al. 2019, arXiv:1904.01569, section 3 (``sources``, ``mean``); DDW,
         section 3.1 (``input``, ``sum``).
     """
     weights = edge_attributes(check(dag))
-    nodes = dag.number_of_nodes()
-    last = nodes - 1
-    successors = tuple(tuple(sorted(dag.successors(i))) for i in range(nodes))
-    place = {
-        (i, j): slot
-        for i, targets in enumerate(successors)
-        for slot, j in enumerate(targets)
-    }
-    predecessors = tuple(
-        tuple((i, place[i, j]) for i in sorted(dag.predecessors(j)))
-        for j in range(nodes)
-    )
-    gathered = [i for i, _ in predecessors[last]]
+    last = len(dag) - 1
+    edges = edge_list(dag)
+    successors = tuple(tuple(sorted(dag.succ[i])) for i in range(last + 1))
+    predecessors = tuple(tuple(sorted(dag.pred[j])) for j in range(last + 1))
+    gathered = predecessors[last]
     mixed = next(
         (j for j in successors[0] if len(predecessors[j]) > 1 or j == last), None
     )
@@ -174,36 +147,30 @@ def plan(
     if output is None:
         sinks_alone = all(successors[i] == (last,) for i in gathered)
         output = "mean" if sinks_alone else "sum"
-    check_one_of("transition", transition, TRANSITIONS)
-    check_one_of("output", output, OUTPUTS)
+    check_one_of("transition", transition, ("sources", "input"))
+    check_one_of("output", output, ("sum", "mean"))
     check_one_of("channel_axis", channel_axis, (1, -1))
     if transition == "sources" and mixed is not None:
-        inputs = ", ".join(str(i) for i, _ in predecessors[mixed])
+        inputs = ", ".join(map(str, predecessors[mixed]))
         what = "the output node" if mixed == last else f"node {mixed}"
         raise ModelError(
             "transition 'sources' needs every node that the input feeds to compute and "
             f"to have no other input, got {what} with the inputs {inputs}; "
             "transition 'input' takes any DAG"
         )
-    constants = tuple(
-        tuple(
-            (1 / len(gathered) if j == last else 1.0) * dag.edges[i, j].get("weight", 1)
-            for j in targets
-            if output == "mean" and (i == 0 or j == last)
-        )
-        for i, targets in enumerate(successors)
-    )
-    last_read = tuple(
-        tuple(i for i, _ in inputs if successors[i][-1] == node)
-        for node, inputs in enumerate(predecessors)
-    )
+    constants = {
+        (i, j): (1 / len(gathered) if j == last else 1.0)
+        * dag.edges[i, j].get("weight", 1)
+        for i, j in edges
+        if output == "mean" and (i == 0 or j == last)
+    }
     return StagePlan(
-        nodes,
+        last + 1,
         tuple(computing_nodes(dag)),
+        tuple(edges),
         successors,
         predecessors,
         constants,
-        last_read,
         transition,
         output,
         channel_axis,

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.functional import gelu
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.edge_weights import EdgeWeights, Ends, scale_of
+from ddw_graph.nn.edge_weights import EdgeWeights, scale_of
 from ddw_graph.nn.features import (
     Features,
     Weights,
@@ -15,7 +15,7 @@ from ddw_graph.nn.features import (
     channels_last,
     rms_normalized,
 )
-from ddw_graph.nn.plan import StagePlan
+from ddw_graph.nn.plan import Ends, StagePlan
 
 
 class Receiver(EdgeWeights):

@@ -3,19 +3,26 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from ddw_graph.nn.constant import traces
 
 NORMS = nn.modules.batchnorm._NormBase
 """Layers with running statistics."""
 
 
-def recomputed(module: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
-    """Runs a computation under activation checkpointing.
+def recomputed(
+    module: nn.Module, compute: Callable[[], Tensor], wanted: bool
+) -> Tensor:
+    """Runs a computation, under activation checkpointing where that is wanted.
 
     Args:
         module: What it runs; the first run alone updates its running statistics.
     """
+    if not wanted or not torch.is_grad_enabled() or traces():
+        return compute()
     again = False
 
     def run() -> Tensor:

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.generators.depth import streams
-from ddw_graph.nn.edge_weights import EdgeWeights
-from ddw_graph.nn.features import Features, Weights
+from ddw_graph.nn.features import Features
 from ddw_graph.nn.plan import StagePlan
+from ddw_graph.nn.static import SharedWeights
 
 ITERATIONS = 20
 """How often columns and rows are normalized."""
@@ -39,7 +39,7 @@ def doubly_stochastic(
     return logits.exp()
 
 
-class Sinkhorn(EdgeWeights):
+class Sinkhorn(SharedWeights):
     """Weighs the edges of ``generators.streams`` so that no stream grows over depth.
 
     A doubly stochastic matrix for each layer mixes the streams. A layer reads each
@@ -76,25 +76,21 @@ class Sinkhorn(EdgeWeights):
         mixed = eye.clamp(LEAST).log()
         self.mix = nn.ParameterList(mixed.clone() for _ in range(n - 2))
 
-    def outgoing(self, node: int, x: Features) -> Weights:
-        """Returns one row for all samples."""
-        if not node:
-            return x.new_ones(1, self.width + 1)
-        layer, stream = divmod(node - 1, self.width + 1)
-        if not stream:  # the layer itself
-            at = layer * self.width
-            return 2 * self.post[None, at : at + self.width].sigmoid()
-        assert self.pre is not None
-        read = self.pre[layer, None, stream - 1].sigmoid()
-        if layer < len(self.mix):
-            written = doubly_stochastic(self.mix[layer])[:, stream - 1]
-        else:
-            written = read.new_full((1,), 1 / self.width)
-        return torch.cat((read, written))[None]
-
-    def macs(self, node: int, elements: int) -> int:
-        """Returns 0."""
-        return 0
+    def shared(self, x: Features) -> Float[Tensor, " edges"]:
+        """Returns the weights of layers' and streams' output edges, layer by layer."""
+        width, layers = self.width, len(self.plan.computing)
+        weights = [self.post.new_ones(width + 1)]
+        for layer in range(layers):
+            weights += [2 * self.post[layer * width :][:width].sigmoid()]
+            if layer == layers - 1:
+                break
+            assert self.pre is not None
+            read = self.pre[layer].sigmoid()[:, None]
+            written = read.new_full((width, 1), 1 / width)
+            if layer < len(self.mix):
+                written = doubly_stochastic(self.mix[layer]).T
+            weights += [torch.cat((read, written), dim=1).flatten()]
+        return torch.cat(weights)
 
     def no_weight_decay(self) -> set[str]:
         """Returns all parameters."""

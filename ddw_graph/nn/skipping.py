@@ -1,5 +1,8 @@
 """Skipping: at inference what is closed is neither read nor computed."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
@@ -29,16 +32,22 @@ def alive_samples(
 
 
 def computed(
-    operation: nn.Module, x: Tensor, samples: Int[Tensor, " samples"] | None
+    operation: nn.Module,
+    x: Tensor,
+    samples: Int[Tensor, " samples"] | None,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
 ) -> Tensor:
     """Returns what an operation makes of some samples, and 0 for the others.
 
     Args:
         samples: For which samples to compute, at least one; None for all.
+        args: What the operation takes besides them, where all are computed.
+        kwargs: The same by name.
     """
     y: Tensor
     if samples is None:
-        y = operation(x)
+        y = operation(x, *args, **(kwargs or {}))
         return y
     part: Tensor = operation(x[samples])
     last = part.ndim == 4 and part.is_contiguous(memory_format=torch.channels_last)

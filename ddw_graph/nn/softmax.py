@@ -1,12 +1,12 @@
-"""Edge weights that are a softmax over the inputs of each node."""
+"""Edge weights that are a node's attention to its inputs."""
 
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ddw_graph.nn.constant import Constant
-from ddw_graph.nn.edge_weights import EdgeWeights, Ends, scale_of
+from ddw_graph.nn.edge_weights import EdgeWeights, scale_of
 from ddw_graph.nn.features import (
     Features,
     Weights,
@@ -14,63 +14,15 @@ from ddw_graph.nn.features import (
     channels_last,
     rms_normalized,
 )
-from ddw_graph.nn.plan import StagePlan
+from ddw_graph.nn.plan import Ends, StagePlan
 
 
-class SoftmaxWeights(EdgeWeights):
-    """Weighs the inputs of a node by a softmax over ``scores``. No edge can close.
-
-    A neutral start multiplies by ``fan_in * neutral_scale``.
-    """
-
-    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
-        super().__init__(plan, channels)
-        self.of_inputs = [Constant(plan.input_places(j)) for j in range(plan.nodes)]
-
-    def scores(self, node: int, inputs: Sequence[Features]) -> Weights:
-        """Returns the logits of a node's inputs."""
-        raise NotImplementedError
-
-    def incoming(
-        self, node: int, inputs: Sequence[Features], weights: Weights
-    ) -> Weights:
-        """Returns the softmax of the scores."""
-        shares = self.scores(node, inputs).softmax(1)
-        if self.neutral_scale is None:
-            return shares
-        scale = len(inputs) * self.inputs_of(self.neutral_scale, node)
-        return shares * scale.view(1, -1, *[1] * (shares.ndim - 2))
-
-    def inputs_of(self, values: Tensor, node: int) -> Tensor:
-        """Returns those of the values of all edges that belong to a node's inputs."""
-        return values[self.of_inputs[node].on(values.device)]
-
-    def neutral(self, edges: Iterable[Ends]) -> None:
-        """Scales the shares."""
-        self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))
-
-
-class LearnedSoftmaxWeights(SoftmaxWeights):
-    """Weighs inputs by the softmax of a parameter of each edge, 0 at the start."""
-
-    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
-        super().__init__(plan, channels)
-        self.logit = nn.Parameter(torch.zeros(len(plan.weighted_edges)))
-
-    def scores(self, node: int, inputs: Sequence[Features]) -> Weights:
-        """Returns the logits of the node's inputs, one row for all samples."""
-        return self.inputs_of(self.logit, node)[None]
-
-    def macs(self, node: int, elements: int) -> int:
-        """Returns 0."""
-        return 0
-
-
-class Attention(SoftmaxWeights):
+class Attention(EdgeWeights):
     """Weighs a node's inputs by its attention to them, at each position.
 
     The softmax over inputs i of ``q_j . RMSNorm(x_i)``, with queries that start at 0. A
-    node with a single input takes it with weight 1 and has no query.
+    node with a single input takes it with weight 1 and has no query. A neutral start
+    multiplies by the number of inputs and ``neutral_scale``.
 
     Source:
         Attention Residuals, arXiv:2603.15031 (on the complete DAG of branches).
@@ -80,6 +32,10 @@ class Attention(SoftmaxWeights):
 
     def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
         super().__init__(plan, channels)
+        self.of_inputs = [
+            Constant(plan.places_of((i, j) for i in plan.weighted_sources(j)))
+            for j in range(plan.nodes)
+        ]
         self.queries = nn.ParameterDict(
             {
                 str(node): nn.Parameter(torch.zeros(channels[sources[-1]]))
@@ -88,13 +44,24 @@ class Attention(SoftmaxWeights):
             }
         )
 
-    def scores(self, node: int, inputs: Sequence[Features]) -> Weights:
-        """Returns the products of the node's query and its normalized inputs."""
-        if str(node) not in self.queries:
-            return inputs[0].new_zeros(1, len(inputs))
-        query, axis = self.queries[str(node)], self.plan.channel_axis
-        products = [rms_normalized(channels_last(x, axis)) @ query for x in inputs]
-        return by_position(torch.stack(products, -1), axis)
+    def incoming(
+        self, node: int, inputs: Sequence[Features], weights: Weights
+    ) -> Weights:
+        """Returns the softmax of the products of query and normalized inputs."""
+        shares = weights
+        if str(node) in self.queries:
+            query, axis = self.queries[str(node)], self.plan.channel_axis
+            products = [rms_normalized(channels_last(x, axis)) @ query for x in inputs]
+            shares = by_position(torch.stack(products, -1), axis).softmax(1)
+        if self.neutral_scale is None:
+            return shares
+        places = self.of_inputs[node].on(self.neutral_scale.device)
+        scale = len(inputs) * self.neutral_scale[places]
+        return shares * scale.view(1, -1, *[1] * (shares.ndim - 2))
+
+    def neutral(self, edges: Iterable[Ends]) -> None:
+        """Scales the shares."""
+        self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))
 
     def macs(self, node: int, elements: int) -> int:
         """Returns one for each element of each input of a node with a query."""

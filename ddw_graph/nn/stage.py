@@ -1,6 +1,6 @@
 """A stage: one wiring compiled to a module."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,7 +31,7 @@ from ddw_graph.nn.operations import (
     operations_of,
     projection_1x1,
 )
-from ddw_graph.nn.plan import plan
+from ddw_graph.nn.plan import Ends, plan
 from ddw_graph.nn.recomputing import recomputed
 from ddw_graph.nn.skipping import alive_samples, computed
 
@@ -123,7 +123,7 @@ class Stage(nn.Module):
         projection: Operation | None = None,
         entrance: nn.Module | None = None,
         exit: nn.Module | None = None,
-        neutral: Iterable[tuple[int, int]] | None = None,
+        neutral: Iterable[Ends] | None = None,
     ) -> None:
         super().__init__()
         check_integers(in_channels=in_channels, channels=channels, stride=stride)
@@ -165,15 +165,10 @@ class Stage(nn.Module):
             # Convolutions accept input without a batch axis.
             self.rank = len(convolution.kernel_size) + 2
         self.weigh(edges, neutral)
-        # The target and the source of each edge, in the order of the nodes' inputs.
-        ends = [
-            (j, i) for j, inputs in enumerate(self.plan.predecessors) for i, _ in inputs
-        ]
-        self.targets, self.sources = map(Constant, zip(*ends, strict=True))
+        self.sources, self.targets = map(Constant, self.plan.ends)
+        self.constants = Constant([*self.plan.constants.values()])
 
-    def weigh(
-        self, edges: str | Edges, neutral: Iterable[tuple[int, int]] | None = None
-    ) -> None:
+    def weigh(self, edges: str | Edges, neutral: Iterable[Ends] | None = None) -> None:
         """Gives the stage new edge weights."""
         self.edges = edge_settings(edges)
         emitted = [self.channels] * self.plan.nodes
@@ -221,30 +216,43 @@ class Stage(nn.Module):
             ModelError: If features or ``adjacency`` have another shape, or the latter
                 is not finite, or not 0 where the wiring has no edge.
         """
+        plan = self.plan
         if self.entrance is not None:
             x = self.entrance(x)
-        plan, what = self.plan, f"the input of {self.label}"
+        what = f"the input of {self.label}"
         check_features(x, self.in_channels, plan, what, self.rank)
-        if adjacency is not None:
-            adjacency = adjacency.to(x.device)
-            check_adjacency(adjacency, plan, self.label, x)
+        given = None if adjacency is None else self._given(adjacency, x)
+        known = self._known(x) if given is None else {}
         skips = not (args or kwargs) and self._skips(x)
         y: Tensor | None = x
         if self.projection is not None:
-            y = self._checkpointed(self.projection, partial(self.projection, x))
-        sent = [self._sent(0, x, y, None, adjacency, skips)]  # each node's output edges
-        effective: list[Tensor] = []
-        for node in range(1, plan.nodes):
-            edges = [sent[i][place] for i, place in plan.predecessors[node]]
-            for i in plan.last_read[node]:
-                sent[i] = ()
-            edges = self._received(node, edges, given=adjacency is not None)
-            effective += [edge.weight for edge in edges] if return_adjacency else ()
-            is_alive = alive(edges)
-            samples = alive_samples(is_alive, x.shape[0]) if skips else None
-            y = self._computed(node, edges, samples, args, kwargs)
-            if node < plan.nodes - 1:
-                sent.append(self._sent(node, x, y, is_alive, adjacency, skips))
+            y = recomputed(self.projection, partial(self.projection, x), self.recompute)
+        is_alive: Tensor | None = None
+        sent: dict[Ends, Edge] = {}  # what is on its way
+        effective: dict[Ends, Tensor] = {}
+        for node in range(plan.nodes):
+            if node:
+                ends = [(i, node) for i in plan.predecessors[node]]
+                edges = [sent.pop(each) for each in ends]
+                if given is None:
+                    edges = self._weighed_by_receiver(node, edges)
+                if self.training and self.drop_path and node in self.places:
+                    edges = drop_one_input(edges, self.drop_path)
+                if return_adjacency:
+                    weights = [edge.weight for edge in edges]
+                    effective |= dict(zip(ends, weights, strict=True))
+                is_alive = alive(edges)
+                samples = alive_samples(is_alive, len(x)) if skips else None
+                y = self._computed(node, edges, samples, args, kwargs)
+            if y is None:  # a dead node
+                none = x.new_zeros([1] * x.ndim)
+                edges = [Edge(None, none, none.bool())] * len(plan.successors[node])
+            else:
+                edges = self._weighed(node, y, x, known, given, is_alive, skips)
+            for j, edge in zip(plan.successors[node], edges, strict=True):
+                if not node and self.changes and plan.takes_transition(j):
+                    edge = edge.by_sample()._replace(x=x)  # as it came
+                sent[node, j] = edge.unless_closed() if skips else edge
         if y is None:
             # Its own weights leave a path open; the caller's may close them all.
             y = self._zeros(x)
@@ -252,83 +260,65 @@ class Stage(nn.Module):
             y = self.exit(y)
         return (y, self._matrix(effective, x)) if return_adjacency else y
 
-    def _sent(
+    def _known(self, x: Tensor) -> dict[Ends, Tensor]:
+        """Returns the weights that do not depend on features: one for each edge."""
+        found: dict[Ends, Tensor] = {}
+        shape = -1, *[1] * x.ndim
+        row = self.weights.row(x)
+        if row is not None:
+            columns = row.view(shape).unbind()
+            found |= dict(zip(self.plan.weighted_edges, columns, strict=True))
+        if self.plan.constants:
+            like = next(self.weights.parameters(), x)
+            columns = self.constants.on(x.device, like.dtype).view(shape).unbind()
+            found |= dict(zip(self.plan.constants, columns, strict=True))
+        return found
+
+    def _given(self, adjacency: Tensor, x: Tensor) -> Sequence[Tensor]:
+        """Returns the weights of each node's output edges that the caller gives."""
+        adjacency = adjacency.to(x.device, x.dtype)
+        check_adjacency(adjacency, self.plan, self.label, x)
+        target, source = self.targets.on(x.device), self.sources.on(x.device)
+        weights = of_rank(adjacency[:, target, source], x.ndim)
+        return weights.split([len(targets) for targets in self.plan.successors], 1)
+
+    def _weighed(
         self,
         node: int,
+        y: Tensor,
         x: Tensor,
-        y: Tensor | None,
+        known: dict[Ends, Tensor],
+        given: Sequence[Tensor] | None,
         is_alive: Tensor | None,
-        adjacency: Tensor | None,
         skips: bool,
-    ) -> Sequence[Edge]:
-        """Returns the output edges of a node that computed y; None for a dead one."""
-        targets = self.plan.successors[node]
-        if y is None:
-            none = x.new_zeros([1] * x.ndim)
-            return [Edge(None, none, none.bool())] * len(targets)
-        weights, is_open = self._weights_of_outputs(node, y, adjacency, skips)
-        if is_alive is not None:
-            weights = weights * is_alive
-            is_open = is_alive if is_open is None else is_open & is_alive
-        opened: Sequence[Tensor | None] = [None] * len(targets)
-        if is_open is not None:
-            opened = is_open.expand(-1, len(targets), *is_open.shape[2:]).unbind(1)
-        pairs = zip(weights.unbind(1), opened, strict=True)
-        edges = [Edge(y, weight, each) for weight, each in pairs]
-        if node == 0 and self.changes:
-            for place, edge in enumerate(edges):
-                if self.plan.takes_transition(targets[place]):
-                    edges[place] = edge.by_sample()._replace(x=x)  # as it came
-        if skips:
-            edges = [edge.unless_closed() for edge in edges]
-        return edges
-
-    def _weights_of_outputs(
-        self, node: int, y: Tensor, adjacency: Tensor | None, skips: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """Returns the effective weights of a node's outputs, and which are open.
-
-        None where every edge is open for every sample.
-        """
-        if adjacency is not None:
-            targets = self.plan.successors[node]
-            weights = adjacency[:, targets, node].to(y.dtype)
-            check_weights(weights, len(targets), y, node, self.label)
-            weights = of_rank(weights, y.ndim)
-            is_open = weights != 0
-            return weights, None if skips and is_open.all() else is_open
-        weights, opened = self.weights.answer(node, y)
-        for each in (weights,) if opened is None else (weights, opened):
-            check_weights(each, len(self.plan.weighted(node)), y, node, self.label)
+    ) -> list[Edge]:
+        """Returns the output edges of a node that computed y."""
+        ends = [(node, j) for j in self.plan.successors[node]]
+        constant = [Edge(y, known[e]).where(is_alive) for e in ends if e in known]
+        count = len(ends) - len(constant)
+        if not count:
+            return constant
+        is_open: Tensor | None
+        if given is None:
+            weights, is_open = self.weights.answer(node, y)
+        else:
+            weights, is_open = given[node], given[node] != 0
+        # Where the stage's input has other positions than those given, the mean counts.
+        if given is None or y is not x or not self.changes:
+            for each in (weights,) if is_open is None else (weights, is_open):
+                check_weights(each, count, y, node, self.label)
         weights = of_rank(weights, y.ndim)
-        opened = None if opened is None else of_rank(opened.bool(), y.ndim)
-        if skips and opened is not None and opened.all():
-            opened = None  # spares what follows for closed edges
-        for constant in self.plan.constants[node]:
-            # Filled on the device: a tensor made from a list would be copied there.
-            shape = weights.shape[0], 1, *weights.shape[2:]
-            weights = torch.cat((weights, weights.new_full(shape, constant)), dim=1)
-            if opened is not None:
-                shape = opened.shape[0], 1, *opened.shape[2:]
-                opened = torch.cat((opened, opened.new_ones(shape)), dim=1)
-        if opened is not None:
-            opened = keep_strongest(weights, opened)
-            weights = masked(weights, opened, straight_through=self.training)
-        return weights, opened
-
-    def _received(self, node: int, edges: list[Edge], *, given: bool) -> list[Edge]:
-        """Returns a node's input edges with their effective weights."""
-        if self.weights.weighs_inputs and not given:
-            edges = self._weighed_by_receiver(node, edges)
-        drops = self.training and self.drop_path and node in self.places
-        if drops and len(edges) > 1:
-            batch = max(edge.x.shape[0] for edge in edges if edge.x is not None)
-            weights = stacked([edge.weight for edge in edges])
-            kept = drop_one_input(weights, batch, self.drop_path)
-            weights = weights * of_rank(kept, weights.ndim - 1)
-            pairs = zip(edges, weights.unbind(1), strict=True)
-            edges = [edge._replace(weight=weight) for edge, weight in pairs]
-        return edges
+        if is_open is not None:
+            is_open = of_rank(is_open.bool(), y.ndim)
+            if skips and is_open.all():
+                is_open = None  # spares what follows for closed edges
+        if is_open is not None and given is None:
+            if not constant:  # which are open
+                is_open = keep_strongest(weights, is_open)
+            weights = masked(weights, is_open, straight_through=self.training)
+        if is_alive is not None:
+            is_alive = is_alive.unsqueeze(1)
+        return [*Edge(y, weights, is_open).where(is_alive).apart(), *constant]
 
     def _weighed_by_receiver(self, node: int, edges: list[Edge]) -> list[Edge]:
         """Returns a node's input edges with the weights of ``incoming``."""
@@ -336,12 +326,15 @@ class Stage(nn.Module):
         constant = len(edges) - len(self.plan.weighted_sources(node))
         constants, own = edges[:constant], edges[constant:]
         inputs = [edge.x for edge in own if edge.x is not None]
-        if not inputs:
+        if not inputs or not self.weights.weighs_inputs:
             return edges
         weights = self.weights.incoming(node, inputs, stacked([e.weight for e in own]))
         check_weights(weights, len(own), inputs[0], node, self.label)
         columns = of_rank(weights, inputs[0].ndim).unbind(1)
-        own = [edge.weighed(weight) for edge, weight in zip(own, columns, strict=True)]
+        own = [
+            Edge(edge.x, weight).where(edge.is_open)
+            for edge, weight in zip(own, columns, strict=True)
+        ]
         if self.changes and self.plan.takes_transition(node):
             own = [edge.by_sample() for edge in own]
         return constants + own
@@ -370,22 +363,12 @@ class Stage(nn.Module):
         operation = self.operations[self.places[node]]
 
         def compute() -> Tensor:
-            total = gather(inputs, weights)
-            if not args and not kwargs:
-                return computed(operation, total, samples)
-            y: Tensor = operation(total, *args, **kwargs)
-            return y
+            return computed(operation, gather(inputs, weights), samples, args, kwargs)
 
-        y = self._checkpointed(operation, compute)
+        y = recomputed(operation, compute, self.recompute)
         what = f"what node {node} of {self.label} computes"
         check_features(y, self.channels, self.plan, what, inputs[0].ndim, inputs[0])
         return y
-
-    def _checkpointed(self, module: nn.Module, compute: Callable[[], Tensor]) -> Tensor:
-        """Runs a computation, checkpointed where ``recompute`` is set."""
-        if self.recompute and torch.is_grad_enabled() and not traces():
-            return recomputed(module, compute)
-        return compute()
 
     def _skips(self, x: Tensor) -> bool:
         """Returns whether what is closed is skipped now."""
@@ -402,9 +385,9 @@ class Stage(nn.Module):
         sizes[0], sizes[self.plan.channel_axis] = x.shape[0], self.channels
         return x.new_zeros(sizes)
 
-    def _matrix(self, weights: Sequence[Tensor], x: Tensor) -> Tensor:
+    def _matrix(self, weights: dict[Ends, Tensor], x: Tensor) -> Tensor:
         """Returns the weights of all edges as an adjacency."""
-        values = stacked(weights)
+        values = stacked([weights[edge] for edge in self.plan.edges])
         if all(size == 1 for size in values.shape[2:]):
             values = values.flatten(1)
         nodes, device = self.plan.nodes, values.device

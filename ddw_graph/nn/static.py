@@ -2,21 +2,29 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.arguments import check_finite, check_one_of
 from ddw_graph.nn.constant import Constant
-from ddw_graph.nn.edge_weights import EdgeWeights, Ends, Gated, scale_of
-from ddw_graph.nn.features import Features, Weights
-from ddw_graph.nn.plan import StagePlan
-from ddw_graph.nn.softmax import LearnedSoftmaxWeights
+from ddw_graph.nn.edge_weights import EdgeWeights, scale_of
+from ddw_graph.nn.features import Features
+from ddw_graph.nn.plan import Ends, StagePlan
 
 
-class Fixed(EdgeWeights):
+class SharedWeights(EdgeWeights):
+    """Weights of a kind that overrides ``shared``: they take no multiply-adds."""
+
+    def macs(self, node: int, elements: int) -> int:
+        """Returns 0."""
+        return 0
+
+
+class Fixed(SharedWeights):
     """Weighs every edge 1 (Eq. 1), or its attribute ``weight`` in the DAG."""
 
     kind = "fixed"
@@ -25,22 +33,15 @@ class Fixed(EdgeWeights):
 
     def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
         super().__init__(plan, channels)
-        edges = () if plan.weights is None else plan.weighted_edges
         start = plan.start
-        self.constant = Constant([start[edge] for edge in edges])
+        self.constant = Constant([start[edge] for edge in plan.weighted_edges])
 
-    def outgoing(self, node: int, x: Features) -> Weights | Gated:
-        """Returns one row of constants."""
-        if not self.constant.numbers:
-            return super().outgoing(node, x)
+    def shared(self, x: Features) -> Float[Tensor, " edges"]:
+        """Returns constants of the features' type."""
         numbers = self.constant.on(
             x.device, torch.promote_types(x.dtype, torch.float32)
         )
-        return numbers[None, self._slices[node]].to(x.dtype)
-
-    def macs(self, node: int, elements: int) -> int:
-        """Returns 0."""
-        return 0
+        return numbers.to(x.dtype)
 
     def neutral(self, edges: Iterable[Ends]) -> None:
         """Checks that it weighs exactly the network's own edges 1.
@@ -61,12 +62,6 @@ class Fixed(EdgeWeights):
                 f"only, got another wiring, which differs in {i} -> {j}; "
                 "learned and dynamic edges can be added at 0"
             )
-
-    def take_over(self, other: Any, edges: set[Ends], nodes: Sequence[int]) -> None:
-        """Copies nothing: a DAG's weights come with the wiring."""
-
-
-FORMS = ("sigmoid", "free", "softmax")
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ class Learned:
     def __post_init__(self) -> None:
         """Checks the settings."""
         check_finite(bias=self.bias)
-        check_one_of("form", self.form, FORMS)
+        check_one_of("form", self.form, ("sigmoid", "free", "softmax"))
         if self.bias and self.form != "sigmoid":
             raise ModelError(
                 f"bias is for form=sigmoid, got bias={self.bias} with form={self.form}"
@@ -107,11 +102,11 @@ class Learned:
     def __call__(self, plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
         """Returns the weights of a stage."""
         if self.form == "softmax":
-            return LearnedSoftmaxWeights(plan, channels)
+            return SoftmaxWeights(plan, channels)
         return LearnedWeights(plan, channels, self)
 
 
-class LearnedWeights(EdgeWeights):
+class LearnedWeights(SharedWeights):
     """Weighs each edge by a parameter, or by its sigmoid."""
 
     def __init__(
@@ -125,14 +120,13 @@ class LearnedWeights(EdgeWeights):
         if not self.is_free:
             self.at_start = torch.tensor(start).double().sigmoid().item()
 
-    def outgoing(self, node: int, x: Features) -> Weights:
-        """Returns one row for all samples."""
-        logits = self.logit[None, self._slices[node]]
-        return logits if self.is_free else logits.sigmoid()
-
-    def macs(self, node: int, elements: int) -> int:
-        """Returns 0."""
-        return 0
+    def shared(self, x: Features) -> Float[Tensor, " edges"]:
+        """Returns the parameters, or their sigmoids."""
+        if self.is_free:
+            return self.logit
+        # Node by node: the last digit of a sigmoid depends on a vector's length.
+        fan_outs = [s.stop - s.start for s in self._slices if s.stop > s.start]
+        return torch.cat([part.sigmoid() for part in self.logit.split(fan_outs)])
 
     def neutral(self, edges: Iterable[Ends]) -> None:
         """Sets free parameters; scales sigmoids."""
@@ -141,6 +135,34 @@ class LearnedWeights(EdgeWeights):
         else:
             super().neutral(edges)
 
-    def take_over(self, other: Any, edges: set[Ends], nodes: Sequence[int]) -> None:
-        """Copies the parameters of the edges that are left."""
-        self.logit.data.copy_(other.logit.data[other.plan.places_of(edges)])
+
+class SoftmaxWeights(SharedWeights):
+    """Weighs the inputs of each node by the softmax of parameters, 0 at the start.
+
+    A neutral start multiplies by the number of inputs and ``neutral_scale``.
+    """
+
+    def __init__(self, plan: StagePlan, channels: Sequence[int]) -> None:
+        super().__init__(plan, channels)
+        self.logit = nn.Parameter(torch.zeros(len(plan.weighted_edges)))
+        inputs = [
+            plan.places_of((i, j) for i in plan.weighted_sources(j))
+            for j in range(plan.nodes)
+        ]
+        self.inputs = [Constant(places) for places in inputs if places]
+        in_turn = [k for places in inputs for k in places]
+        self.order = Constant(sorted(range(len(in_turn)), key=in_turn.__getitem__))
+        self.fan_in = Constant([len(inputs[j]) for _, j in plan.weighted_edges])
+
+    def shared(self, x: Features) -> Float[Tensor, " edges"]:
+        """Returns the softmax over the inputs of each node."""
+        device = self.logit.device
+        shares = [self.logit[places.on(device)].softmax(0) for places in self.inputs]
+        weights = torch.cat(shares)[self.order.on(device)]
+        if self.neutral_scale is None:
+            return weights
+        return weights * (self.fan_in.on(device) * self.neutral_scale)
+
+    def neutral(self, edges: Iterable[Ends]) -> None:
+        """Scales the shares."""
+        self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))

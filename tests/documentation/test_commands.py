@@ -29,7 +29,6 @@ from tests.documentation.small import (
     embedded,
     fashion,
     fits,
-    sweep_file,
 )
 from tests.experiments.small import InThisProcess
 from tests.training.idx import write_fashion_mnist
@@ -185,25 +184,3 @@ def test_every_entry_of_the_tables_is_of_a_command() -> None:
         fitting = [c for c in SHOWN if c.page == page and fits(key, c.words)]
         unused += [] if fitting else [key]
     assert not unused
-
-
-def test_a_command_that_no_table_knows_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for words, message in (
-        (("ddw-graph", "new"), "does not know ddw-graph new"),
-        (("python", "tools/new.py"), "does not know python tools/new.py"),
-    ):
-        with pytest.raises(KeyError, match=message):
-            run(Command("README.md", words), tmp_path, monkeypatch)
-    with pytest.raises(AssertionError, match="is run by no test and not by CI"):
-        run(Command("README.md", ("tools/new.sh",)), tmp_path, monkeypatch)
-
-
-def test_the_small_sweep_is_a_part_of_the_pages(tmp_path: Path) -> None:
-    page = "docs/sweeps.md"
-    sweep_file(tmp_path, page, tmp_path, small=True)
-    small = tomllib.loads((tmp_path / "sweep.toml").read_text())
-    whole = tomllib.loads(blocks(page, "toml")[0])
-    assert set(small) == set(whole) and set(small["axes"]) == set(whole["axes"])
-    assert small["axes"]["edges"][0] in whole["axes"]["edges"]

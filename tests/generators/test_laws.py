@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -82,12 +81,6 @@ def test_the_attribute_wiring_names_the_same_wiring(
     assert ("seed" in arguments) == bool(seed)
 
 
-# What other programs do with a graph whose attributes are not scalars is an error.
-@pytest.mark.parametrize("name", NAMES)
-def test_networkx_writes_what_a_generator_returns(name: str, tmp_path: Path) -> None:
-    nx.write_graphml(GENERATORS[name](**example(name)), tmp_path / "a.graphml")
-
-
 def test_the_same_in_any_process_and_no_global_generator() -> None:
     # In processes of their own, since beartype's checks draw from the global generator.
     code = (
@@ -113,17 +106,6 @@ def test_the_same_in_any_process_and_no_global_generator() -> None:
             check=True,
         )
         assert run.stdout.splitlines() == here
-
-
-def test_another_seed_is_another_graph() -> None:
-    random = [name for name in NAMES if "seed" in argument_kinds(GENERATORS[name])]
-    assert random == ["er", "ba", "ws"]
-    for name in random:
-        graphs = {
-            tuple(GENERATORS[name](**example(name) | {"seed": seed}).edges)
-            for seed in range(20)
-        }
-        assert len(graphs) == 20
 
 
 WRONG: dict[str, list[object]] = {
@@ -178,9 +160,3 @@ def test_the_count_of_edges_is_known_before(
     edges = GENERATORS[name](**example(name) | {"n": 100}).number_of_edges()
     # Those of the input and the output are left out where chance decides.
     assert counts and abs(counts[-1] - edges) <= 102 + edges / 20
-
-
-def test_integers_of_other_libraries_count() -> None:
-    assert len(GENERATORS["complete"](np.int64(3))) == 5
-    with pytest.raises(WiringError, match="must be an integer"):
-        GENERATORS["complete"](np.bool_(True))

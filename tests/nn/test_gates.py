@@ -5,19 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddw_graph.nn.gates import gated, keep_strongest, masked, psi
+from ddw_graph.nn.gates import gated, masked, psi
 
 UNIT = st.floats(0.01, 0.99)
-
-
-@given(alpha=UNIT, tau=st.floats(-1, 2))
-def test_psi_has_the_corrected_derivatives(alpha: float, tau: float) -> None:
-    a = torch.tensor([[alpha]], dtype=torch.float64, requires_grad=True)
-    t = torch.tensor([tau], dtype=torch.float64, requires_grad=True)
-    by_alpha, by_tau = torch.autograd.grad(psi(a, t).sum(), (a, t))
-    s = 1 / (1 + torch.exp(torch.tensor(tau - alpha, dtype=torch.float64)))
-    torch.testing.assert_close(by_tau[0], alpha * s * (s - 1))
-    torch.testing.assert_close(by_alpha[0, 0], s + alpha * s * (1 - s))
 
 
 @given(weight=st.floats(-3, 3), bias=st.floats(-3, 3), pooled=st.floats(-2, 2))
@@ -56,15 +46,6 @@ def test_each_gate_is_its_row_of_the_table(
     expected = {"alpha": alpha, "psi": alpha * torch.sigmoid(alpha - tau)}[weights]
     torch.testing.assert_close(value, expected)
     assert (opened.tolist() if opened is not None else None) == is_open
-
-
-def test_only_a_sample_without_an_open_edge_gets_one() -> None:
-    weights = torch.tensor([[0.1, 0.3, 0.2], [0.1, 0.3, 0.2]])
-    is_open = torch.tensor([[False, False, False], [True, False, False]])
-    assert keep_strongest(weights, is_open).tolist() == [
-        [False, True, False],
-        [True, False, False],
-    ]
 
 
 def test_straight_through_has_the_values_of_the_mask_and_the_gradient_of_none() -> None:

@@ -11,19 +11,8 @@ from torch._subclasses import FakeTensorMode
 
 from ddw_graph.generators import complete, watts_strogatz
 from ddw_graph.nn.stage import Stage
-from tests.nn.test_stage import images, lively
+from tests.nn.test_stage import KINDS, images, lively
 
-KINDS = [
-    "fixed",
-    "learned",
-    "learned:form=softmax",
-    "dynamic",
-    "dynamic:gate=hard",
-    "dynamic:gate=eq5",
-    "dynamic:per=position,gate=hard",
-    "attention",
-    "receiver",
-]
 UNCHECKED: dict[str, Any] = {"check_trace": False}
 """PyTorch compares two traces by the names of variables, which checks of types change;
 the tests compare what they compute."""

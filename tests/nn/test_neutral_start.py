@@ -11,20 +11,21 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.generators import complete, vgg, watts_strogatz
-from ddw_graph.nn.dynamic import Dynamic
+from ddw_graph.generators import complete, vgg
 from ddw_graph.nn.edge_weights import Edges
 from ddw_graph.nn.gates import GATES
 from ddw_graph.nn.operations import basic_branch
 from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.static import LearnedWeights
 from ddw_graph.wiring import edge_list
-from tests.nn.test_stage import assert_equals_the_loop, images, lively
+from tests.nn.test_stage import images, lively
 from tests.strategies import wirings
 
 KINDS = ["learned", *(f"dynamic:gate={gate}" for gate in GATES)]
 ALL = [
     *KINDS,
+    "learned:bias=-1.7",
+    "dynamic:gate=hard,bias=0.3",
     "learned:form=free",
     "learned:form=softmax",
     "dynamic:per=position,norm=rms",
@@ -109,26 +110,6 @@ def test_it_starts_as_the_fixed_stage_of_the_kept_edges(
         torch.testing.assert_close(x.grad, z.grad, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("output", ["sum", "mean"])
-@pytest.mark.parametrize("edges", KINDS)
-@given(dag=wirings(), seed=st.integers(0, 999))
-def test_with_any_scales_it_is_the_loop_over_samples_and_edges(
-    edges: str, output: str, dag: nx.DiGraph, seed: int
-) -> None:
-    kept = weighted(dag, output)
-    stage = Stage(
-        dag, 3, 4, stride=2, edges=edges, output=output, neutral=kept[: seed % 7]
-    )
-    assert_equals_the_loop(lively(stage, seed).eval(), images(3, 3, 6, 6, seed=seed))
-
-
-def weighted(dag: nx.DiGraph, output: str) -> list[tuple[int, int]]:
-    """Returns the edges of a stage that carry weights."""
-    last = len(dag) - 1
-    mean = output == "mean"
-    return [(i, j) for i, j in edge_list(dag) if not (mean and (not i or j == last))]
-
-
 @pytest.mark.parametrize("edges", KINDS)
 def test_gradients_reach_every_scale_and_what_it_scales(edges: str) -> None:
     dag = complete(4)
@@ -146,71 +127,6 @@ def test_gradients_reach_every_scale_and_what_it_scales(edges: str) -> None:
     else:
         for name, parameter in weights.named_parameters():
             assert parameter.grad is not None and parameter.grad.any(), name
-
-
-@pytest.mark.parametrize("gate", GATES)
-@pytest.mark.parametrize("bias", [3.0, 0.0, 0.3, -1.7])
-def test_any_bias_starts_at_one(gate: str, bias: float) -> None:
-    for edges in (Dynamic(bias=bias, gate=gate), f"learned:bias={bias}"):
-        stage = Stage(complete(2), 3, 3, edges=edges, neutral=edge_list(vgg(2)))
-        for dtype in (torch.float32, torch.float64):
-            precise = torch.finfo(dtype).eps * 4
-            x = torch.zeros(1, 3, 4, 4, dtype=dtype)
-            for training in (True, False):
-                _, adjacency = stage.to(dtype).train(training)(x, return_adjacency=True)
-                chain = torch.diag(torch.ones(3, dtype=dtype), -1)[None]
-                torch.testing.assert_close(adjacency, chain, rtol=precise, atol=0)
-
-
-def test_fixed_edges_start_neutral_on_their_own_wiring_alone() -> None:
-    stage = Stage(vgg(3), 3, 3, edges="fixed", neutral=edge_list(vgg(3)))
-    assert [*stage.weights.parameters()] == []
-    with pytest.raises(ModelError, match="fixed edges weigh 1, .* in 0 -> 2"):
-        Stage(complete(2), 3, 3, edges="fixed", neutral=edge_list(vgg(2)))
-    with pytest.raises(ModelError, match="fixed edges weigh 1, .* in 0 -> 2"):
-        Stage(vgg(2), 3, 3, edges="fixed", neutral=edge_list(complete(2)))
-    heavy = vgg(2)
-    heavy.edges[1, 2]["weight"] = 2
-    with pytest.raises(ModelError, match="weigh 1, got .* weight"):
-        Stage(heavy, 3, 3, edges="fixed", neutral=edge_list(heavy))
-
-
-@pytest.mark.parametrize(
-    ("dag", "settings", "message"),
-    [
-        (vgg(2), {"neutral": [(0, 2)]}, "each with a weight, got none for 0 -> 2"),
-        (
-            watts_strogatz(6, 4, 0.5, seed=0),
-            {"neutral": [(0, 1)]},
-            "each with a weight, got none for 0 -> 1",
-        ),
-        (complete(2), {"edges": "dynamic:threshold=0.96"}, r"sigmoid\(3.0\) < 0.96"),
-        (complete(2), {"edges": "dynamic:bias=-1000"}, "the bias is too low"),
-        (complete(2), {"edges": "learned:bias=-1000"}, "the bias is too low"),
-    ],
-)
-def test_says_what_does_not_allow_a_neutral_start(
-    dag: nx.DiGraph, settings: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(ModelError, match=message):
-        Stage(dag, 3, 3, **{"neutral": [(0, 1)], **settings})
-
-
-@given(dag=wirings(), seed=st.integers(0, 99))
-def test_a_stage_with_surroundings_is_the_loop(dag: nx.DiGraph, seed: int) -> None:
-    stage = Stage(
-        dag,
-        3,
-        4,
-        stride=2,
-        edges="dynamic",
-        output="sum",
-        entrance=nn.Conv2d(2, 3, 1),
-        exit=nn.Tanh(),
-        projection=lambda i, o, s: nn.Conv2d(i, o, 3, s, 1),
-        neutral=[],
-    )
-    assert_equals_the_loop(lively(stage, seed).eval(), images(1, 2, 6, 6, seed=seed))
 
 
 def test_a_projection_is_made_where_it_is_needed_and_only_there() -> None:

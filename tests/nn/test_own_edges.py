@@ -103,27 +103,6 @@ def test_weights_by_channel_multiply_channels() -> None:
     torch.testing.assert_close(stage(x, adjacency=adjacency[:1]), y)
 
 
-def test_where_the_input_has_another_width_its_edge_has_one_weight() -> None:
-    stage = lively(Stage(complete(2), 3, 4, stride=2, edges=ByChannel)).eval()
-    weight: Any = stage.weights.weight
-    assert weight[0].shape == (1, 3, 4, 1, 1)  # of the projection
-    _, adjacency = stage(images(2, 3, 6, 6), return_adjacency=True)
-    mean = weight[0][0, 0].mean()
-    torch.testing.assert_close(adjacency[:, 1, 0], mean.expand(2, 4, 1, 1))
-
-
-def test_the_receiver_has_the_last_word() -> None:
-    stage = Stage(complete(2), 4, 4, edges=Both)
-    _, adjacency = stage(torch.randn(1, 4, 5, 5), return_adjacency=True)
-    wanted = torch.tensor([1.0, 2.0, 3.0]) / 6
-    torch.testing.assert_close(adjacency[0, 3, :3], wanted)
-    mean = Stage(complete(2), 4, 4, output="mean", edges=Both)
-    _, adjacency = mean(torch.randn(1, 4, 5, 5), return_adjacency=True)
-    # The mean's own edges are constants, and node 2 weighs node 1 only.
-    torch.testing.assert_close(adjacency[0, 3, :3], torch.full((3,), 1 / 3))
-    torch.testing.assert_close(adjacency[0, 2, :2], torch.ones(2))
-
-
 def test_edges_that_close_are_skipped_counted_and_pruned() -> None:
     model = tiny(Brightest).eval()
     x = torch.randn(4, 3, 16, 16)
@@ -164,6 +143,12 @@ def test_a_neutral_start_scales_it_and_trains_it_as_before() -> None:
 
 
 def test_a_kind_with_settings_has_a_text() -> None:
+    class Scales(EdgeWeights):
+        factor = 1.0
+
+        def shared(self, x: Tensor) -> Tensor:
+            return x.new_full((len(self.plan.weighted_edges),), self.factor)
+
     @edge_kind("scaled")
     @dataclass(frozen=True)
     class Scaled:
@@ -172,11 +157,8 @@ def test_a_kind_with_settings_has_a_text() -> None:
         made: bool = False
 
         def __call__(self, plan: StagePlan, channels: Sequence[int]) -> EdgeWeights:
-            weights = EdgeWeights(plan, channels)
-            factor = self.factor * self.times
-            weights.outgoing = (  # type: ignore[method-assign]
-                lambda node, x: x.new_full((1, len(plan.weighted(node))), factor)
-            )
+            weights = Scales(plan, channels)
+            weights.factor = self.factor * self.times
             return weights
 
     try:
@@ -189,6 +171,10 @@ def test_a_kind_with_settings_has_a_text() -> None:
             with pytest.raises(ModelError, match=words):
                 edge_settings(f"scaled:{text}")
         assert saved_text(Scaled(made=True)) is None
+        with pytest.raises(ModelError, match="edges must be given"):
+            from_saved(saved_text(Brightest), None)
+        with pytest.raises(ModelError, match="for one with dynamic"):
+            from_saved("dynamic", settings)
         stage = Stage(complete(2), 4, 4, edges="scaled:factor=2")
         _, adjacency = stage(torch.zeros(1, 4, 5, 5), return_adjacency=True)
         assert adjacency[0, 3, :3].tolist() == [2.0] * 3
@@ -209,12 +195,6 @@ def test_what_inherits_from_a_kind_is_another() -> None:
     assert not is_static(Halves) and saved_text(Halves) is None
     with pytest.raises(ModelError, match="cannot become"):
         convert(tiny(Halves), edges="learned")
-
-
-def test_edges_of_another_kind_are_not_given_to_a_saved_network() -> None:
-    assert from_saved("dynamic:bias=0", Dynamic(bias=0.0)) == Dynamic(bias=0.0)
-    with pytest.raises(ModelError, match="for one with dynamic"):
-        from_saved("dynamic", "dynamic:gate=eq5")
 
 
 class OpenByPosition(EdgeWeights):
@@ -252,6 +232,13 @@ class ByPosition(EdgeWeights):
         return torch.stack([x.mean(1, keepdim=True) for x in inputs], 1)
 
 
+def test_the_receiver_has_the_last_word() -> None:
+    for output, last in (("sum", [1 / 6, 1 / 3, 1 / 2]), ("mean", [1 / 3] * 3)):
+        stage = Stage(complete(2), 4, 4, output=output, edges=Both)
+        _, adjacency = stage(torch.randn(1, 4, 5, 5), return_adjacency=True)
+        torch.testing.assert_close(adjacency[0, 3, :3], torch.tensor(last))
+
+
 def test_where_the_input_has_another_stride_its_edge_is_weighed_by_the_mean() -> None:
     stage = Stage(complete(2), 3, 4, stride=2, edges=ByPosition).eval()
     x = torch.randn(2, 3, 6, 6)
@@ -259,15 +246,6 @@ def test_where_the_input_has_another_stride_its_edge_is_weighed_by_the_mean() ->
     assert adjacency.shape == (2, 4, 4, 1, 3, 3)
     wanted = x.mean((1, 2, 3)).view(2, 1, 1, 1).expand(2, 1, 3, 3)
     torch.testing.assert_close(adjacency[:, 1, 0], wanted)
-
-
-def test_a_name_that_nothing_registered_says_what_to_do() -> None:
-    with pytest.raises(ModelError, match="import the module"):
-        edge_settings("scaled")
-    assert saved_text(Brightest) is None
-    with pytest.raises(ModelError, match="edges must be given"):
-        from_saved(None, None)
-    assert from_saved(None, Brightest) is Brightest
 
 
 ONES = torch.ones
@@ -326,22 +304,3 @@ def test_another_router_keeps_gates_and_is_counted() -> None:
             with pytest.raises(ModelError, match="router of your own"):
                 prune(model, [x])
         assert saved_text(edges) is None and "two_layers" in edge_text(edges)
-
-
-def test_a_router_of_another_width_is_named() -> None:
-    stage = Stage(complete(2), 4, 4, edges=Dynamic(router=lambda c, f: nn.Linear(c, 9)))
-    with pytest.raises(
-        ModelError, match=r"router of node 0 .* 3 output edges.* \(2, 9"
-    ):
-        stage(torch.randn(2, 4, 5, 5))
-
-
-@pytest.mark.parametrize(
-    "edges", [3, None, object(), lambda plan, channels: nn.Identity()]
-)
-def test_what_is_no_kind_is_refused(
-    edges: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    with pytest.raises(ModelError, match="edges must"):
-        Stage(complete(2), 4, 4, edges=edges)

@@ -26,6 +26,7 @@ from ddw_graph.generators import (
 from ddw_graph.nn.dynamic import Dynamic, DynamicWeights, Router
 from ddw_graph.nn.gates import GATES
 from ddw_graph.nn.network import Network
+from ddw_graph.nn.plan import plan
 from ddw_graph.nn.stage import Stage
 from ddw_graph.nn.static import LearnedWeights
 from tests.nn.naive import expanded, naive_stage
@@ -85,29 +86,38 @@ def assert_equals_the_loop(stage: Stage, x: Tensor) -> None:
 
 @pytest.mark.parametrize("layout", ["images", "tokens"])
 @pytest.mark.parametrize("edges", KINDS)
-@given(dag=wirings(identity=True), seed=st.integers(0, 999), mean=st.booleans())
+@given(
+    dag=wirings(identity=True),
+    seed=st.integers(0, 999),
+    mean=st.booleans(),
+    scaled=st.booleans(),
+)
 def test_equals_the_loop_over_samples_and_edges(
-    edges: str, layout: str, dag: nx.DiGraph, seed: int, mean: bool
+    edges: str, layout: str, dag: nx.DiGraph, seed: int, mean: bool, scaled: bool
 ) -> None:
-    output = "mean" if mean else "sum"
+    settings: dict[str, Any] = {"edges": edges, "output": "mean" if mean else "sum"}
+    if scaled and edges not in ("fixed", "receiver"):
+        weighted = plan(dag, output=settings["output"]).weighted_edges
+        settings["neutral"] = weighted[: seed % 7]
     if layout == "images":
-        stage = Stage(dag, 3, 4, stride=2, edges=edges, output=output)
-        shape: tuple[int, ...] = (3, 3, 6, 6)
+        if seed % 2:
+            settings |= {"entrance": nn.Conv2d(3, 3, 1), "exit": nn.Tanh()}
+        stage, shape = Stage(dag, 3, 4, stride=2, **settings), (3, 3, 6, 6)
     else:
-        stage = Stage(
-            dag,
-            3,
-            4,
-            edges=edges,
-            output=output,
-            channel_axis=-1,
-            operation=linear,
-            projection=linear,
-        )
-        shape = (3, 5, 3)
-    stage = lively(stage, seed).eval()
-    x = images(*shape, seed=seed)
-    assert_equals_the_loop(stage, x)
+        settings |= {"operation": linear, "projection": linear, "channel_axis": -1}
+        stage, shape = Stage(dag, 3, 4, **settings), (3, 5, 3)
+    assert_equals_the_loop(lively(stage, seed).eval(), images(*shape, seed=seed))
+
+
+@pytest.mark.parametrize("edges", KINDS)
+@given(dag=wirings())
+def test_its_adjacency_can_be_given_back(edges: str, dag: nx.DiGraph) -> None:
+    stage = lively(Stage(dag, 3, 4, stride=2, edges=edges)).eval()
+    x = images(3, 3, 6, 6)
+    y, adjacency = stage(x, return_adjacency=True)
+    again, same = stage(x, adjacency=adjacency, return_adjacency=True)
+    torch.testing.assert_close(again, y)
+    torch.testing.assert_close(same, adjacency)
 
 
 @given(dag=wirings(), seed=st.integers(0, 999))
@@ -141,10 +151,15 @@ def test_constant_routers_equal_learned_weights(dag: nx.DiGraph, seed: int) -> N
         torch.testing.assert_close(found, learned.weights.logit.grad)
 
 
-def test_a_chain_is_a_sequence() -> None:
-    stage = lively(Stage(vgg(4), 3, 4, stride=2, edges="fixed")).eval()
+def test_chains_and_residual_dags_are_sequences_and_additive_blocks() -> None:
+    chain = lively(Stage(vgg(4), 3, 4, stride=2, edges="fixed")).eval()
     x = images(2, 3, 6, 6)
-    torch.testing.assert_close(stage(x), nn.Sequential(*stage.operations)(x))
+    torch.testing.assert_close(chain(x), nn.Sequential(*chain.operations)(x))
+    stage = lively(Stage(residual(4), 3, 4, edges="fixed", operation="basic")).eval()
+    y = stage.operations[0](x)
+    for branch in list(stage.operations)[1:]:
+        y = y + branch(y)
+    torch.testing.assert_close(stage(x), y, rtol=1e-12, atol=1e-12)
 
 
 class InPlace(nn.Module):
@@ -169,15 +184,6 @@ def test_an_operation_may_work_in_place(edges: str) -> None:
         torch.testing.assert_close(y, wanted)
 
 
-def test_the_residual_dag_unrolls_additive_blocks() -> None:
-    stage = lively(Stage(residual(4), 4, 4, edges="fixed", operation="basic")).eval()
-    x = images(2, 4, 5, 5)
-    y = stage.operations[0](x)
-    for branch in list(stage.operations)[1:]:
-        y = y + branch(y)
-    torch.testing.assert_close(stage(x), y, rtol=1e-12, atol=1e-12)
-
-
 @pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic:gate=none"])
 @pytest.mark.parametrize("cut", [(0, 3), (1, 2), (1, 3), (2, 5), (0, 5)])
 def test_an_edge_at_zero_is_no_edge(edges: str, cut: tuple[int, int]) -> None:
@@ -194,39 +200,6 @@ def test_an_edge_at_zero_is_no_edge(edges: str, cut: tuple[int, int]) -> None:
     stage.load_state_dict(shared, strict=False)
     y, _ = stage(x, adjacency=adjacency, return_adjacency=True)
     torch.testing.assert_close(whole(x, adjacency=adjacency), y)
-
-
-@pytest.mark.parametrize("edges", ["fixed", "learned", "dynamic:gate=hard"])
-@given(dag=wirings())
-def test_its_own_adjacency_gives_its_own_output(edges: str, dag: nx.DiGraph) -> None:
-    stage = lively(Stage(dag, 3, 4, stride=2, edges=edges)).eval()
-    x = images(4, 3, 6, 6)
-    y, adjacency = stage(x, return_adjacency=True)
-    again, same = stage(x, adjacency=adjacency, return_adjacency=True)
-    torch.testing.assert_close(again, y)
-    torch.testing.assert_close(same, adjacency)
-
-
-@pytest.mark.parametrize("edges", ["learned", "dynamic", "dynamic:gate=hard"])
-@given(dag=wirings())
-def test_a_sample_does_not_know_its_batch(edges: str, dag: nx.DiGraph) -> None:
-    stage = lively(Stage(dag, 3, 4, stride=2, edges=edges)).eval()
-    x = images(4, 3, 6, 6)
-    y = stage(x)
-    order = torch.tensor([2, 0, 3, 1])
-    torch.testing.assert_close(stage(x[order]), y[order])
-    torch.testing.assert_close(stage(x[1:2]), y[1:2])
-
-
-@given(dag=wirings())
-def test_the_adjacency_is_strictly_lower_and_on_the_edges(dag: nx.DiGraph) -> None:
-    stage = lively(Stage(dag, 3, 4, edges="dynamic:gate=none")).eval()
-    _, adjacency = stage(images(2, 3, 4, 4), return_adjacency=True)
-    assert torch.equal(adjacency, adjacency.tril(-1))
-    heard = torch.zeros_like(adjacency[0], dtype=torch.bool)
-    for i, j in dag.edges:
-        heard[j, i] = True
-    assert torch.equal(adjacency != 0, heard.expand_as(adjacency))
 
 
 @pytest.mark.parametrize("gate", ["psi", "hard", "eq5"])
@@ -250,17 +223,6 @@ def test_a_path_survives_for_every_sample(
         assert all(degree <= 1 for _, degree in kept.out_degree())
         reached = nx.descendants(kept, 0) | {0}
         assert {i for i, _ in kept.edges} <= reached
-
-
-def test_a_dead_node_is_masked_and_not_computed_from_zero() -> None:
-    # f(0) is not 0 after BN: were it emitted, the output would change.
-    stage = lively(Stage(complete(2), 4, 4, edges="fixed")).eval()
-    adjacency = torch.ones(1, 4, 4, dtype=torch.float64).tril(-1)
-    adjacency[:, 2, :] = 0  # node 2 hears nothing
-    x = images(2, 4, 5, 5)
-    y, effective = stage(x, adjacency=adjacency, return_adjacency=True)
-    torch.testing.assert_close(y, x + stage.operations[0](x))
-    assert (effective[:, 3, 2] == 0).all()
 
 
 def test_every_parameter_gets_a_gradient() -> None:
@@ -380,48 +342,51 @@ def test_droppath_never_takes_the_only_open_input() -> None:
     assert torch.equal(emits, hears)
 
 
-def test_learned_weights_are_positive_and_the_mean_is_of_the_sinks() -> None:
-    dag = watts_strogatz(32, 4, 0.75, seed=0)
-    stage = Stage(dag, 4, 8, stride=2, edges="learned")
-    assert isinstance(stage.weights, LearnedWeights)
-    stage.weights.logit.data.normal_(std=5)
-    _, adjacency = stage(torch.randn(2, 4, 8, 8), return_adjacency=True)
-    source, target = zip(*dag.edges, strict=True)
-    assert (adjacency[:, target, source] > 0).all()
-    sinks = list(dag.predecessors(33))
-    assert torch.allclose(adjacency[:, 33, sinks], torch.tensor(1 / len(sinks)))
-    assert (adjacency[:, list(dag.successors(0)), 0] == 1).all()
-    assert len(stage.weights.logit) == 64
-
-
-def test_says_which_node_forbids_the_transition() -> None:
-    with pytest.raises(ModelError, match="got node 2 with the inputs 0, 1"):
-        Stage(complete(3), 3, 8, stride=2, transition="sources")
+NEUTRAL = {"neutral": [(0, 1)]}
+HEAVY = vgg(2)
+HEAVY.edges[1, 2]["weight"] = 2
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "words"),
     [
-        (
-            {"edges": "static"},
-            "fixed, learned, dynamic, attention, receiver, sinkhorn, got 'static'",
-        ),
+        ({"edges": "static"}, "receiver, sinkhorn, got 'static'; .* import the module"),
         ({"edges": "dynamic:gate=soft"}, "psi, hard, eq5, none, got 'soft'"),
-        ({"edges": "dynamic:tau=1"}, "router_std, per, norm, got 'tau=1'"),
+        ({"edges": "dynamic:router=mine"}, "per, norm, got 'router=mine'"),
         ({"edges": "dynamic:bias=high"}, "bias must be a number, got 'high'"),
         ({"edges": "dynamic:router_std=-1"}, "router_std must be at least 0, got -1"),
+        ({"edges": "learned:form=free,bias=1"}, "bias is for form=sigmoid, got bias=1"),
+        ({"edges": "attention:heads=2"}, "with the keys none, got 'heads=2'"),
+        ({"edges": None}, "edges must be a name, .* got None"),
+        ({"edges": lambda plan, channels: nn.Identity()}, "return .* got Identity"),
         ({"operation": "conv"}, "sepconv, basic, got 'conv'"),
+        ({"operation": lambda node: "conv"}, "sepconv, basic, got 'conv'"),
+        ({"operation": ["basic"] * 2}, "each of the 3 nodes .* got 2"),
+        ({"operation": nn.Conv2d(4, 4, 1)}, "got 1"),
+        ({"operation": ["basic", None, "basic"]}, "a callable .* got None"),
+        ({"channel_axis": -1, "operation": [linear, "basic", linear]}, "'basic'"),
+        ({"channel_axis": -1, "operation": linear, "channels": 8}, "projection="),
+        ({"channel_axis": -1, "operation": linear, "stride": 2}, "projection="),
         ({"transition": "exit"}, "sources, input, got 'exit'"),
+        ({"transition": "sources"}, "got node 2 with the inputs 0, 1"),
         ({"output": "max"}, "sum, mean, got 'max'"),
         ({"drop_path": 1.5}, r"\[0, 1\], got 1.5"),
         ({"stride": 0}, "stride must be at least 1, got 0"),
+        ({"dag": vgg(2), "neutral": [(0, 2)]}, "each with a weight, got none for 0 ->"),
+        ({"output": "mean", **NEUTRAL}, "each with a weight, got none for 0 -> 1"),
+        ({"edges": "dynamic:threshold=0.96", **NEUTRAL}, r"sigmoid\(3.0\) < 0.96"),
+        ({"edges": "dynamic:bias=-1000", **NEUTRAL}, "the bias is too low"),
+        ({"edges": "fixed", **NEUTRAL}, "fixed edges weigh 1, .* in 0 -> 2"),
+        ({"dag": HEAVY, "edges": "fixed", **NEUTRAL}, "weigh 1, got .* weight"),
     ],
 )
-def test_names_the_setting_that_it_rejects(
-    settings: dict[str, Any], message: str
+def test_what_no_stage_can_be_made_of_is_named(
+    settings: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ModelError, match=message):
-        Stage(complete(2), 3, 4, **settings)
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    settings = {"dag": complete(3), "in_channels": 4, "channels": 4, **settings}
+    with pytest.raises(ModelError, match=words):
+        Stage(**settings)
 
 
 def test_a_network_needs_a_stage() -> None:
@@ -445,13 +410,6 @@ def test_names_the_adjacency_that_it_rejects(change: Any, message: str) -> None:
         stage(torch.zeros(2, 3, 4, 4), adjacency=change(torch.ones(2, 4, 4).tril(-1)))
 
 
-def test_features_are_floats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
-    stage = Stage(vgg(1), 4, 4, edges="learned", operation=lambda *_: nn.Identity())
-    with pytest.raises(ModelError, match="floats .* got torch.int64"):
-        stage(torch.ones(2, 4, 5, 5, dtype=torch.int64))
-
-
 LAYOUTS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "images": ({"operation": "sepconv"}, (2, 4, 5, 5)),
     "series": ({"operation": lambda i, o, s: nn.Conv1d(i, o, 3, s, 1)}, (2, 4, 5)),
@@ -472,33 +430,12 @@ class Shaped(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("layout", "shape"),
-    [
-        *(("images", each) for each in ((4, 5, 5), (2, 3, 5, 5), (2, 4, 5, 5, 5))),
-        *(("series", each) for each in ((4, 5), (2, 4, 5, 5))),
-        *(("tokens", each) for each in ((4,), (2, 5, 3))),
-        *(("any", each) for each in ((4,), (2, 3, 5))),
-    ],
-)
-def test_features_of_another_rank_or_width_are_named(
-    layout: str, shape: tuple[int, ...]
-) -> None:
-    settings, fits = LAYOUTS[layout]
-    stages = [Stage(complete(2), 4, 4, edges="fixed", **settings) for _ in range(2)]
-    network = Network(nn.Identity(), stages, nn.Identity(), in_channels=4)
-    assert stages[0](torch.zeros(fits)).shape == fits
-    for stage in network.stages:
-        with pytest.raises(ModelError) as error:
-            stage(torch.zeros(shape))
-        words = str(error.value)
-        assert f"got {shape} for the input of {stage.label}" in words
-        assert "4 channels" in words and "\n" not in words
-    assert [stage.label for stage in stages] == ["stage 1", "stage 2"]
-
-
-@pytest.mark.parametrize(
     ("layout", "shape", "node"),
     [
+        *(("images", each, 0) for each in ((4, 5, 5), (2, 3, 5, 5), (2, 4, 5, 5, 5))),
+        *(("series", each, 0) for each in ((4, 5), (2, 4, 5, 5))),
+        *(("tokens", each, 0) for each in ((4,), (2, 5, 3))),
+        *(("any", each, 0) for each in ((4,), (2, 3, 5))),
         ("images", (4, 5, 5), 2),  # of another rank
         ("images", (2, 3, 5, 5), 2),  # of another width
         ("images", (1, 4, 5, 5), 2),  # of another batch
@@ -506,46 +443,33 @@ def test_features_of_another_rank_or_width_are_named(
         ("tokens", (2, 5, 3), 2),
     ],
 )
-def test_what_a_node_computes_is_named_where_it_does_not_fit(
+def test_features_that_do_not_fit_are_named(
     layout: str, shape: tuple[int, ...], node: int
 ) -> None:
     settings, fits = LAYOUTS[layout]
-    settings = settings | {"operation": [settings["operation"], Shaped(*shape)]}
-    stage = Stage(complete(2), 4, 4, edges="fixed", **settings)
-    Network(nn.Identity(), [stage], nn.Identity(), in_channels=4)
+    if node:
+        settings = settings | {"operation": [settings["operation"], Shaped(*shape)]}
+    stages = [Stage(complete(2), 4, 4, edges="fixed", **settings) for _ in range(2)]
+    stage = Network(nn.Identity(), stages, nn.Identity(), in_channels=4).stages[1]
     with pytest.raises(ModelError) as error:
-        stage(torch.zeros(fits))
+        stage(torch.zeros(fits if node else shape))
     words = str(error.value)
     assert str(shape) in words and "\n" not in words
-    assert f"node {node} of stage 1" in words
+    assert (f"node {node} of stage 2" if node else "the input of stage 2") in words
 
 
-def test_the_repr_of_a_stage_has_what_makes_it_again() -> None:
-    dag = complete(3)
-    settings: dict[str, Any] = {
-        "stride": 2,
-        "edges": "dynamic:bias=0,gate=hard",
-        "transition": "input",
-        "output": "mean",
-        "channel_axis": 1,
-        "drop_path": 0.25,
-    }
-    for changes in ({}, settings):
-        stage = Stage(dag, 3, 4, **changes)
-        line = repr(stage).splitlines()[1].strip()
-        counts, _, rest = line.partition("), ")
-        assert counts == "DiGraph(5 nodes, 10 edges"
-        args, named = eval(f"(lambda *args, **named: (args, named))({rest})")
-        assert args == (3, 4) and named == {
-            "stride": 1,
-            "edges": "dynamic",
-            "transition": "input",
-            "output": "sum",
-            "channel_axis": 1,
-            "drop_path": 0.0,
-            **changes,
-        }
-        assert repr(Stage(dag, *args, **named)) == repr(stage)
+def test_features_are_tensors_of_floats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+    class Pair(nn.Module):
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return x, x
+
+    stage = Stage(vgg(1), 4, 4, edges="fixed", operation=Pair())
+    with pytest.raises(ModelError, match="floats .* got torch.int64"):
+        stage(torch.ones(2, 4, 5, 5, dtype=torch.int64))
+    with pytest.raises(ModelError, match="tensor .* got tuple for what node 1"):
+        stage(torch.randn(2, 4, 5, 5))
 
 
 def test_later_changes_of_the_dag_do_not_reach_the_stage() -> None:

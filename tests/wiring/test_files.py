@@ -23,10 +23,7 @@ from hypothesis import strategies as st
 from ddw_graph.atomic import write_bytes
 from ddw_graph.errors import FileError
 from ddw_graph.generators import (
-    barabasi_albert,
     complete,
-    erdos_renyi,
-    watts_strogatz,
 )
 from ddw_graph.wiring import (
     WiringError,
@@ -62,43 +59,28 @@ LINKED = {
 KEYS = ("edges", "links")
 
 
-@pytest.mark.parametrize(
-    "dag",
-    [
-        complete(5),
-        erdos_renyi(32, 0.2, seed=3),
-        barabasi_albert(32, 5, seed=0),
-        watts_strogatz(32, 4, 0.75, seed=2**63),
-        nx.DiGraph([(1, 2), (0, 1)]),
-    ],
-)
-def test_round_trip_keeps_edges_and_origin(dag: nx.DiGraph, tmp_path: Path) -> None:
-    path = tmp_path / "wiring.json"
-    save(dag, path)
-    read = load(path)
-    assert edge_list(read) == edge_list(dag)
-    assert read.graph == dag.graph
-    # The plain form and the file are one.
-    assert json.loads(path.read_text()) == to_dict(dag)
-    assert to_dict(from_dict(to_dict(dag))) == to_dict(dag)
-
-
 @given(dag=weighted_wirings() | wirings(identity=True), key=st.sampled_from(KEYS))
 def test_every_file_keeps_edges_weights_and_identity_nodes(
     dag: nx.DiGraph, key: str
 ) -> None:
-    dag.graph["wiring"] = "mine:n=3"
+    dag.graph.update(wiring="mine:n=3", networkx="3.0")
     weights, wanted = edge_attributes(dag), computing_nodes(dag)
     with TemporaryDirectory() as folder:
         save(dag, f"{folder}/a.json")
         to_graphml(dag, f"{folder}/a.graphml")
         own = load(f"{folder}/a.json")
+        # The plain form and the file are one; more keys and a byte-order mark may come.
+        content = json.loads(Path(folder, "a.json").read_text())
+        assert content == to_dict(dag)
+        described = json.dumps({**content, "depth": 2, "notes": ["mine"]})
+        Path(folder, "b.json").write_text(described, encoding="utf-8-sig")
+        assert to_dict(load(f"{folder}/b.json")) == content
         read = nx.read_graphml(f"{folder}/a.graphml", node_type=int)
     linked = json.loads(json.dumps(nx.node_link_data(dag, edges=key)))
     for again in (own, read, from_dict(linked), from_dict(to_dict(dag))):
         assert edge_list(again) == edge_list(dag)
         assert edge_attributes(again) == weights
-        assert again.graph["wiring"] == "mine:n=3"
+        assert again.graph.items() >= dag.graph.items()
         if again is not read:
             assert computing_nodes(again) == wanted
     roles = dict(read.nodes(data="role"))
@@ -153,19 +135,7 @@ def test_what_is_no_weight_is_neither_written_nor_read(
     assert {path.name for path in tmp_path.iterdir()} == contents.keys()
 
 
-@pytest.mark.parametrize(
-    "weights", [[1.0], [1.0, 1.0, 1.0], [], {"0": 1.0}, "11", 1.0, True]
-)
-def test_a_file_has_a_weight_for_each_edge_or_none(weights: Any) -> None:
-    with pytest.raises(WiringError, match="weights must be a list of 2 numbers"):
-        from_dict({**OWN, "weights": weights})
-
-
-def test_more_keys_and_a_byte_order_mark_are_no_obstacle(tmp_path: Path) -> None:
-    described = {**OWN, "depth": 2, "paths": 1, "sources": 1, "notes": ["mine"]}
-    path = tmp_path / "a.json"
-    path.write_text(json.dumps(described), encoding="utf-8-sig")
-    assert edge_list(load(path)) == [(0, 1), (1, 2)]
+WRONG: list[Any] = [[1.0], [1.0, 1.0, 1.0], {"0": 1.0}, "11", 1.0, True]
 
 
 @pytest.mark.parametrize(
@@ -173,11 +143,8 @@ def test_more_keys_and_a_byte_order_mark_are_no_obstacle(tmp_path: Path) -> None
     [
         ({"format": "other"}, "format must be .* got 'other'"),
         ({"version": 2}, "version must be 1, got 2"),
-        ({"version": True}, "version must be 1, got True"),
         ({"nodes": 4}, "input edge, got none of node 3"),
         ({"nodes": 3.0}, "nodes must be a count, got 3.0"),
-        ({"nodes": True}, "nodes must be a count, got True"),
-        ({"nodes": -1}, "nodes must be a count, got -1"),
         ({"nodes": 10**6}, "at most 10000 nodes, got 1000000"),
         ({"nodes": 10**3000}, "at most 10000 nodes, got 9966 bits"),
         ({"edges": 3}, "edges must be 2, the length of edge_list, got 3"),
@@ -188,13 +155,11 @@ def test_more_keys_and_a_byte_order_mark_are_no_obstacle(tmp_path: Path) -> None
         ),
         ({"edge_list": [[0, 1], [1, 2.0]]}, r"edge 1 must .* got \[1, 2.0\]"),
         ({"edge_list": [[0, 1], [True, 2]]}, r"edge 1 must .* got \[True, 2\]"),
-        ({"edge_list": [[0, 1], "12"]}, "edge 1 must .* got '12'"),
         (
             {"edge_list": [[0, 1], [1, 3]]},
             r"edge 1 must join two of the nodes 0\.\.2, got \[1, 3\]",
         ),
         ({"edge_list": [[0, 1], [-1, 2]]}, r"got \[-1, 2\]"),
-        ({"edge_list": [[0, 1], [1, 10**1000]]}, "edge 1 must join"),
         ({"edge_list": [[0, 1], [0, 1]]}, r"edge 1 must differ .* got \[0, 1\]"),
         ({"edge_list": [[0, 1], [1, 1]]}, "self-loop 1 -> 1"),
         ({"edges": 3, "edge_list": [[0, 1], [1, 2], [2, 1]]}, "cycle 1 -> 2 -> 1"),
@@ -203,10 +168,9 @@ def test_more_keys_and_a_byte_order_mark_are_no_obstacle(tmp_path: Path) -> None
         ({"networkx": 3.6}, "networkx must be a text"),
         ({"identity": [1]}, "must have a node that computes, got identity nodes only"),
         ({"identity": [0]}, r"identity must be a list of nodes .* got \[0\]"),
-        ({"identity": [2]}, r"got \[2\]"),
         ({"identity": [True]}, r"got \[True\]"),
-        ({"identity": [10**1000]}, "identity must be"),
         ({"identity": {"1": 1}}, "identity must be .* an object of 1"),
+        *(({"weights": each}, "weights must be a list of 2 numbers") for each in WRONG),
     ],
 )
 def test_own_form_names_what_it_rejects(change: dict[str, Any], message: str) -> None:
@@ -222,13 +186,10 @@ def test_own_form_names_what_it_rejects(change: dict[str, Any], message: str) ->
         ({"multigraph": True}, "multigraph must be false, got True"),
         ({"nodes": [{"id": i} for i in range(10_001)]}, "at most 10000 nodes"),
         ({"nodes": [{"id": 0}, {"id": "1"}, {"id": 2}]}, "got '1'"),
-        ({"nodes": [{"id": 0}, {"id": True}, {"id": 2}]}, "got True"),
         ({"nodes": [{"id": 0}, {"id": 1}, {"id": 1}]}, "each once, got 1"),
-        ({"nodes": 3}, "nodes must be a list"),
         ({"nodes": [0, 1, 2]}, "list of objects, got 0"),
         ({"edges": [{"source": 0, "target": 7}]}, "edge 0 must join"),
         ({"edges": [{"source": 0}]}, "source and target, got"),
-        ({"edges": [[0, 1]]}, "source and target"),
         ({"edges": LINKED["edges"] * 2}, "must differ from those before"),  # type: ignore[operator]
         ({"edges": {}}, "edges must be a list"),
         ({"graph": []}, "graph must be an object"),
@@ -251,13 +212,9 @@ def test_node_link_form_names_what_it_rejects(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("thing", [None, 3, "ws", [[0, 1]], {}, {"nodes": 3}])
-def test_neither_form(thing: object) -> None:
-    with pytest.raises(WiringError, match="a wiring"):
-        from_dict(thing)
-
-
 HOSTILE = {
+    "neither form": (b'{"nodes": 3}', "a wiring must say"),
+    "no object": (b"[[0, 1]]", "must be a JSON object"),
     "empty": (b"", "got an empty file"),
     "blank": (b" \n", "empty"),
     "cut short": (json.dumps(OWN).encode()[:-9], "must be JSON, line 1"),
@@ -291,16 +248,9 @@ def test_a_hostile_file_is_one_line_that_names_it(name: str, tmp_path: Path) -> 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        (".", "not a regular file"),
-        ("missing.json", "no such file"),
-        ("/dev/zero", "not a regular file"),
-    ],
-)
-def test_what_is_no_file_is_not_read(name: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(WiringError, match=message):
+@pytest.mark.parametrize("name", [".", "missing.json", "/dev/zero"])
+def test_what_is_no_file_is_not_read(name: str, tmp_path: Path) -> None:
+    with pytest.raises(WiringError, match="not a regular file|no such file"):
         load(tmp_path / name)
 
 

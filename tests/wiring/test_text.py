@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddw_graph.generators import complete, erdos_renyi, streams
+from ddw_graph.generators import erdos_renyi, streams
 from ddw_graph.wiring import edge_list, text_drawing
 from ddw_graph.wiring.text import MAX_COLUMNS
 
@@ -29,12 +29,6 @@ def test_identity_nodes_are_marked() -> None:
         rows = text_drawing(dag).splitlines()
         marked = [int(row.split()[0]) for row in rows if "=" in row]
         assert marked == [*range(2, 2 + width)]
-
-
-def test_34_nodes_fit_an_ordinary_terminal() -> None:
-    lines = text_drawing(complete(32)).splitlines()
-    assert max(map(len, lines)) <= 80
-    assert len(lines) == 34 + 2
 
 
 def test_a_longer_wiring_is_a_list() -> None:
