@@ -152,9 +152,9 @@ def test_closed_nodes_are_skipped_and_open_ones_are_not(
     samples_computed: list[int] = []
     timed: list[int] = []
 
-    def counted(operation: Any, x: Any, samples: Any) -> Any:
+    def counted(operation: Any, x: Any, samples: Any, *more: Any) -> Any:
         samples_computed.append(len(x if samples is None else samples))
-        return computed(operation, x, samples)
+        return computed(operation, x, samples, *more)
 
     def once(acts: Any, **_: Any) -> dict[str, list[float]]:
         for act in acts.values():

@@ -94,7 +94,7 @@ CASES = {
     "train --data folder --root {here} --out a": "must hold 'train' and 'val'",
     "train --epochs many --out a": "epochs must be an integer, got 'many'",
     "train --recipe imagenet --epochs 4 --out a": "[0, epochs], got 5",
-    "train --set gamma=0.5 --out a": "gamma needs schedule=step",
+    "train --set gamma=0.5 --out a": "be 0.98 without schedule=step",
     "train --set bogus=1 --out a": "--help lists, got 'bogus=1'",
     "train --set beta2 --out a": "NAME=VALUE",
     "train --epochs 2 --set epochs=3 --out a": "epochs must be given once",
