@@ -75,7 +75,8 @@ def test_what_is_held_out_is_never_learned_from(tmp_path: Path) -> None:
 def test_each_sample_is_held_out_once_and_scales_are_of_training_samples(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seeds, done = set(), []
+    seeds: set[int] = set()
+    done: list[int] = []
 
     def spy(graphs: Any, y: Any, train: Any, test: Any, **options: Any) -> Any:
         scaled = torch.stack([graphs[place].edge_attr[:, 2] for place in train])
