@@ -190,11 +190,11 @@ class EdgeWeights(nn.Module):
         """Returns what ``outgoing`` does, scaled where the start is neutral."""
         answer = self.outgoing(node, x)
         weights, is_open = answer if isinstance(answer, Gated) else (answer, None)
-        scale = self.neutral_scale
+        scale: Tensor | None = self.neutral_scale
         if scale is not None:
             scale = scale[self._slices[node]]
             if weights.ndim > 2:
-                scale = scale.view(-1, *[1] * (weights.ndim - 2))
+                scale = scale.view(1, -1, *[1] * (weights.ndim - 2))
         return Gated(self._scaled(weights, scale), is_open)
 
     def _scaled(self, weights: Tensor, scale: Tensor | None) -> Tensor:

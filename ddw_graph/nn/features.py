@@ -36,8 +36,8 @@ def pooled(x: Features, axis: int) -> Float[Tensor, "batch channels"]:
     # precision could not hold the sum.
     half = x.dtype in (torch.float16, torch.bfloat16)
     total = x.sum(positions, dtype=torch.float32 if half else x.dtype)
-    # Not by numel, which is a constant of an export.
-    return total / prod(x.shape[place] for place in positions)
+    count: int = prod(x.shape[place] for place in positions)
+    return total / count  # not numel, which is a constant of an export
 
 
 def rms_normalized(

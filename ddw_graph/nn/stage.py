@@ -280,7 +280,7 @@ class Stage(nn.Module):
         check_adjacency(adjacency, self.plan, self.label, x)
         target, source = self.targets.on(x.device), self.sources.on(x.device)
         weights = of_rank(adjacency[:, target, source], x.ndim)
-        return weights.split([len(targets) for targets in self.plan.successors], 1)
+        return torch.split(weights, [*map(len, self.plan.successors)], 1)
 
     def _weighed(
         self,

@@ -126,7 +126,7 @@ class LearnedWeights(SharedWeights):
             return self.logit
         # Node by node: the last digit of a sigmoid depends on a vector's length.
         fan_outs = [s.stop - s.start for s in self._slices if s.stop > s.start]
-        return torch.cat([part.sigmoid() for part in self.logit.split(fan_outs)])
+        return torch.cat([part.sigmoid() for part in torch.split(self.logit, fan_outs)])
 
     def neutral(self, edges: Iterable[Ends]) -> None:
         """Sets free parameters; scales sigmoids."""

@@ -104,7 +104,7 @@ def _outgoing(
     weights: Any = stage.weights
     place = plan.weighted_edges.index((source, target))
     scale: Tensor | float = 1.0
-    if weights.neutral_scale is not None:
+    if weights._start is not None:
         scale = weights.neutral_scale[place] / weights._start[1]
     if isinstance(stage.edges, Learned) and stage.edges.form != "softmax":
         logit = weights.logit[place]
@@ -136,7 +136,8 @@ def _incoming(
 ) -> dict[int, Tensor]:
     """Returns what edges weigh by their receiver's word, if it has one."""
     weights: Any = stage.weights
-    if not weights.weighs_inputs or not sources:
+    shares = weights.weighs_inputs or getattr(stage.edges, "form", None) == "softmax"
+    if not shares or not sources:
         return {}
     axis, edges = stage.plan.channel_axis, list(stage.plan.weighted_edges)
     places = [edges.index((i, node)) for i in sources]

@@ -95,6 +95,7 @@ def assert_equals_the_loop(stage: Stage, x: Tensor) -> None:
 def test_equals_the_loop_over_samples_and_edges(
     edges: str, layout: str, dag: nx.DiGraph, seed: int, mean: bool, scaled: bool
 ) -> None:
+    shape: tuple[int, ...]
     settings: dict[str, Any] = {"edges": edges, "output": "mean" if mean else "sum"}
     if scaled and edges not in ("fixed", "receiver"):
         weighted = plan(dag, output=settings["output"]).weighted_edges
