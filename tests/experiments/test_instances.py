@@ -80,6 +80,8 @@ def test_a_shuffle_within_classes_keeps_their_wirings(
     many = torch.arange(90) % 3
     moved = shuffled_in_classes(many, seed=seed) != torch.arange(90)
     assert moved.float().mean() > 0.8
+    other = shuffled_in_classes(many, seed=seed + 1)
+    assert not torch.equal(shuffled_in_classes(many, seed=seed), other)
     assert not torch.equal(many[shuffled(90, seed=seed)], many)
     assert not torch.equal(shuffled(90, seed=seed), shuffled(90, seed=seed + 1))
 

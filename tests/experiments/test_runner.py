@@ -1,6 +1,7 @@
 """An experiment has each result once, whatever fails, is killed, or comes again."""
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,29 @@ def test_what_another_process_trains_is_trained_by_nobody_else(
         passed_by.set()
         thread.join()
     assert started == ["seed=2"] and not outcome.failed
+
+
+@pytest.mark.usefixtures("pretended")
+def test_a_run_that_is_taken_as_it_starts_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, taken = tmp_path / "s", ExitStack()
+    with pytest.raises(KeyboardInterrupt):
+        experiment(SEEDS, path, stop_at=0)
+    (path / "runs" / "seed=1").mkdir(parents=True)
+    taken.enter_context(lock(path / "runs" / "seed=1" / ".lock"))
+    codes: list[int] = []
+
+    def freed(folder: str, name: str, *more: Any) -> None:
+        if BUSY in codes:
+            taken.close()
+        codes.append(attempt(folder, name, *more))
+
+    monkeypatch.setattr("tests.experiments.small.attempt", freed)
+    monkeypatch.setattr(ExperimentFolder, "is_training", lambda *_: False)
+    outcome, started = experiment(SEEDS, path, retries=0)
+    assert not outcome.failed and codes.count(BUSY) == 1
+    assert started.count("seed=1") == 2
 
 
 def test_runs_share_cores_threads_and_gpus(
