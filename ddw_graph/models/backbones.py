@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -59,6 +60,23 @@ LIBRARIES = ("torchvision", "timm")
 def is_backbone(name: str) -> bool:
     """Returns whether a name is that of a backbone, such as ``timm/resnet18``."""
     return name in BACKBONES or name.partition("/")[0] in LIBRARIES
+
+
+def names_in_libraries(name: str) -> list[str]:
+    """Returns the names by which the libraries have a network of some bare name.
+
+    Example:
+        >>> names_in_libraries("resnet34")[0], names_in_libraries("resnet9")
+        ('torchvision/resnet34', [])
+    """
+    from torchvision import models  # slow to import
+
+    known = {"torchvision": name in models.list_models(module=models), "timm": False}
+    if find_spec("timm"):
+        import timm  # slow to import
+
+        known["timm"] = timm.is_model(name)
+    return [f"{library}/{name}" for library, has in known.items() if has]
 
 
 def library_model(name: str, *, num_classes: int, in_channels: int) -> nn.Module:

@@ -1,13 +1,19 @@
 """Networks by name, and again from the configuration that one carries."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
 from inspect import signature
 from typing import Any, Literal, NamedTuple, overload
 
 from torch import nn
 
 from ddw_graph.errors import ModelError, UserError
-from ddw_graph.models.backbones import BACKBONES, is_backbone
+from ddw_graph.models.backbones import (
+    BACKBONES,
+    is_backbone,
+    names_in_libraries,
+)
 from ddw_graph.models.features import FeatureNetwork
 from ddw_graph.models.randwire import LAYOUTS, create_randwire, restore_randwire
 from ddw_graph.models.rewiring import create_backbone, restore_backbone
@@ -60,6 +66,20 @@ FAMILIES = (
 )
 
 
+TIMM_NAMES = {
+    "in_chans": "in_channels",
+    "img_size": "image_size",
+    "drop_rate": "dropout",
+    "drop_path_rate": "drop_path",
+}
+"""Arguments of timm's ``create_model`` that have other names here."""
+
+PRETRAINED = (
+    "pretrained is not taken: load the weights with their library and rewire that "
+    "network, such as rewire(torchvision.models.resnet50(weights='DEFAULT'))"
+)
+
+
 def list_models() -> list[str]:
     """Returns the names that ``create_model`` knows.
 
@@ -108,7 +128,8 @@ def create_model(
             for static edges see the family.
         edges: A kind of edge weights, ``dynamic`` by default, and of language models
             ``dynamic:per=position``; see ``Stage``.
-        num_classes: Number of classes, 1000 by default; not of language models.
+        num_classes: Number of classes, 1000 by default; 0 for a network that returns
+            pooled features; not of language models.
         in_channels: Channels of an image, 3 by default; not of language models.
         drop_path: Probability that, in training, a sample loses one input of a node.
         seed: Fixes the random graphs; each stage draws its own. Weights come from
@@ -133,12 +154,25 @@ def create_model(
     given = {key: value for key, value in settings.items() if value is not None}
     family = _family(name)
     for key in (key for key in given if key not in family.settings):
+        if key == "pretrained":
+            raise ModelError(PRETRAINED)
+        if key in TIMM_NAMES:
+            raise ModelError(f"{key} of {name} is called {TIMM_NAMES[key]}")
         others = [each.title for each in FAMILIES if key in each.settings]
         hint = f", a setting of {' and '.join(others)}" if others else ""
         known = ", ".join(family.settings)
         raise ModelError(f"{name} takes {known}; got {key}{hint}")
-    network = family.create(name, **given)
+    network = _with_classes(given, partial(family.create, name))
     return FeatureNetwork(network, out_indices) if features_only else network
+
+
+def _with_classes(given: Mapping[str, Any], make: Callable[..., Network]) -> Network:
+    """Returns a network that is made from settings, which may ask for no classes."""
+    if given.get("num_classes") != 0:
+        return make(**given)
+    network = make(**{**given, "num_classes": 1})
+    network.reset_classifier(0)
+    return network
 
 
 def _family(name: str | None) -> Family:
@@ -149,7 +183,9 @@ def _family(name: str | None) -> Family:
         if name in family.names:
             return family
     known = ", ".join((*list_models(), "torchvision/NAME or timm/NAME"))
-    raise ModelError(f"the network must be one of {known}, got {name!r}")
+    near = [*names_in_libraries(name), *get_close_matches(name, list_models(), n=1)]
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ModelError(f"the network must be one of {known}, got {name!r}{hint}")
 
 
 def has_setting(name: str, key: str) -> bool:
@@ -207,7 +243,11 @@ def from_config(
         given = {key: value for key, value in own.items() if value is not None}
         for key in given.keys() - signature(restore).parameters.keys():
             raise ModelError(f"{key} must not be given for {config['name']}")
-        return restore(config, dags, kind, **given)
+
+        def make(**config: Any) -> Network:
+            return restore(config, dags, kind, **given)
+
+        return _with_classes(config, make)
     except UserError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:

@@ -183,6 +183,8 @@ def _chain(
     stages[0] = replace(stages[0], entrance=None)
 
     def make(stages: Sequence[Stage]) -> Network:
-        return Network(stem, stages, head, in_channels=in_channels)
+        network = Network(stem, stages, head, in_channels=in_channels)
+        network.own_cfg = getattr(model, "pretrained_cfg", None)
+        return network
 
     return Parts("block", make, stages, in_channels, num_classes)

@@ -213,9 +213,11 @@ class DynamicWeights(EdgeWeights):
                 "a neutral start needs to know what edges weigh at the start, got a "
                 "router of your own: neutral=False takes it as it starts"
             )
-        # As parameters that begin with the settings hold them, in float64.
-        alpha = torch.tensor([[float(settings.bias)]]).double().sigmoid()
-        tau = torch.tensor([float(settings.threshold)]).double()
+        # As parameters that begin with the settings hold them, in float64; on the CPU
+        # also where modules are made on meta.
+        with torch.device("cpu"):
+            alpha = torch.tensor([[float(settings.bias)]]).double().sigmoid()
+            tau = torch.tensor([float(settings.threshold)]).double()
         weights = []
         for training in (True, False):
             weight, is_open = gated(settings.gate, alpha, tau, training=training)

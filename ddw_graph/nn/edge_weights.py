@@ -171,7 +171,7 @@ class EdgeWeights(nn.Module):
                 "a neutral start divides by what an edge weighs at the start, which "
                 f"must be at least {least:.1e}, got {self._start}; the bias is too low"
             )
-        self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))
+        self.neutral_scale = nn.Parameter(torch.tensor(scale_of(self.plan, edges)))
 
     def row(self, x: Features) -> Float[Tensor, " edges"] | None:
         """Returns what ``shared`` does, scaled where the start is neutral."""
@@ -221,7 +221,7 @@ class EdgeWeights(nn.Module):
         self.load_state_dict(other.state_dict())
 
 
-def scale_of(plan: StagePlan, edges: Iterable[Ends]) -> Tensor:
+def scale_of(plan: StagePlan, edges: Iterable[Ends]) -> list[float]:
     """Returns ``plan.start`` for some weighted edges and 0 for all others."""
     had = set(edges)
     missing = sorted(had - set(plan.weighted_edges))
@@ -232,8 +232,7 @@ def scale_of(plan: StagePlan, edges: Iterable[Ends]) -> Tensor:
             f"with a weight, got none for {i} -> {j}"
         )
     start = plan.start
-    values = [start[e] if e in had else 0.0 for e in plan.weighted_edges]
-    return torch.tensor(values)
+    return [start[e] if e in had else 0.0 for e in plan.weighted_edges]
 
 
 Edges = Callable[[StagePlan, Sequence[int]], EdgeWeights]

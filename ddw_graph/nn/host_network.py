@@ -1,5 +1,6 @@
 """A network whose own forward runs the stages, each in the place of a run of blocks."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -60,6 +61,16 @@ _CALL: ContextVar[_Call | None] = ContextVar("call", default=None)
 """The call that runs now; None where no adjacency is given or asked for."""
 
 
+class _OfModel:
+    """A property or method that is that of a host's own network."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, host: Any, owner: type | None = None) -> Any:
+        return self if host is None else getattr(host.model, self.name)
+
+
 class HostNetwork(Network):
     """A network whose own forward runs the stages.
 
@@ -69,7 +80,7 @@ class HostNetwork(Network):
 
     Args:
         model: The network; its blocks are replaced. Its own methods, such as
-            ``generate``, run the stages too.
+            ``generate``, run the stages too, and are those of the host.
         stages: At least one.
         runs: The blocks that each stage takes the place of.
         in_channels: Channels of an image; 0 where it takes other inputs.
@@ -95,6 +106,7 @@ class HostNetwork(Network):
     ) -> None:
         nn.Module.__init__(self)
         self.model, self.runs, self.in_channels = model, tuple(runs), in_channels
+        self.own_cfg = getattr(model, "pretrained_cfg", None)
         for place, (stage, run) in enumerate(zip(stages, runs, strict=True)):
             stage.label = f"stage {place + 1}"
             for path in run.paths:
@@ -102,6 +114,61 @@ class HostNetwork(Network):
                 taken = path == run.paths[0]
                 new = _InPlace(stage, place, run) if taken else _Through(run)
                 model.set_submodule(path, _with_settings(new, block))
+
+    classifies = "model"
+    forward_features = _OfModel()
+    forward_head = _OfModel()
+    forward_intermediates = _OfModel()
+    feature_info = _OfModel()  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns what only the network's own class has, such as ``generate``."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if name == "model":
+                raise
+            return getattr(self.model, name)
+
+    def get_classifier(self, name_only: bool = False) -> Any:
+        """Returns the network's own classifier, or its name; see ``Network``."""
+        own = getattr(self.model, "get_classifier", None)
+        if own is None or name_only:
+            return super().get_classifier(name_only)
+        return own()
+
+    def reset_classifier(
+        self, num_classes: int, global_pool: str | None = None
+    ) -> None:
+        """Gives the network a new classifier by its own method, if it has one."""
+        own = getattr(self.model, "reset_classifier", None)
+        if own is None:
+            super().reset_classifier(num_classes, global_pool)
+            return
+        own(num_classes, *() if global_pool is None else (global_pool,))
+        if self.config is not None:
+            self.config = {**self.config, "num_classes": num_classes}
+
+    def no_weight_decay(self) -> set[str]:
+        """Returns the names of the parameters that take no weight decay."""
+        own = getattr(self.model, "no_weight_decay", set)()
+        found = super().no_weight_decay()
+        return found | {name for name in (f"model.{each}" for each in own)}
+
+    def group_matcher(self, coarse: bool = False) -> Any:
+        """Returns a function from the name of a parameter to its layer, for timm."""
+        names = [name for name, _ in self.named_parameters()]
+        places = {f"model.{run.paths[0]}.stage.": k for k, run in enumerate(self.runs)}
+        first = min(i for i, name in enumerate(names) if name.startswith((*places,)))
+
+        def layer(name: str) -> tuple[float, ...]:
+            for start, place in places.items():
+                if name.startswith(start):
+                    node = re.match(r"operations\.(\d+)\.", name.removeprefix(start))
+                    return (1, place, -1 if coarse or not node else int(node[1]))
+            return (0,) if names.index(name) < first else (2,)
+
+        return layer
 
     @property
     def stages(self) -> Sequence[Stage]:  # type: ignore[override]

@@ -63,6 +63,14 @@ class LanguageModel(Network):
             context=self.context,
         )
 
+    def reset_classifier(
+        self, num_classes: int, global_pool: str | None = None
+    ) -> None:
+        """Refuses: what predicts tokens is the embedding that reads them."""
+        raise ModelError(
+            f"a language model has its vocabulary as classes, got {num_classes}"
+        )
+
     def check(self, x: Tensor) -> None:
         """Checks that an input is a batch of tokens, and not too long."""
         whole = isinstance(x, Tensor) and not (x.is_floating_point() or x.is_complex())

@@ -8,11 +8,14 @@ from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.checks import check_count
+from ddw_graph.nn.conventions import Conventions
 from ddw_graph.nn.stage import Stage
 
 
-class Network(nn.Module):
+class Network(Conventions):
     """Chains stages between a stem and a head.
+
+    It has the methods that training scripts ask of timm's models.
 
     Args:
         stem: Maps images to the first stage's input.
@@ -53,8 +56,12 @@ class Network(nn.Module):
     @property
     def image_size(self) -> int | None:
         """Height and width of its images, pixels; None where it takes any."""
-        size: int | None = getattr(self.stem, "image_size", None)
-        return size
+        for module in self.stem.modules():
+            # Of the embeddings of patches here, in torchvision and in timm.
+            size: Any = getattr(module, "image_size", getattr(module, "img_size", None))
+            if size is not None and getattr(module, "strict_img_size", True):
+                return int(size if isinstance(size, int) else size[0])
+        return None
 
     def check(self, x: Tensor) -> None:
         """Checks that an input is a batch of images with the network's channels."""
@@ -105,11 +112,18 @@ class Network(nn.Module):
 
     def with_stages(self, stages: Sequence[Stage]) -> "Network":
         """Returns a network of other stages that shares all else with this one."""
-        return Network(self.stem, stages, self.head, in_channels=self.in_channels)
+        other = Network(self.stem, stages, self.head, in_channels=self.in_channels)
+        other.own_cfg = self.own_cfg
+        return other
 
 
 def check_images(x: Tensor, channels: int) -> None:
     """Checks that images have the channels that a network takes."""
+    if x.ndim == 3:
+        raise ModelError(
+            "images must be a batch (batch, channels, height, width), got one image "
+            f"{tuple(x.shape)}; add the batch with x[None]"
+        )
     if x.shape[1] != channels:
         raise ModelError(f"images must have {channels} channels, got {x.shape[1]}")
 

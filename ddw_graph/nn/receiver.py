@@ -78,7 +78,7 @@ class Receiver(EdgeWeights):
         for node in range(self.plan.nodes):
             sources = self.plan.weighted_sources(node)
             if str(node) in self.static:
-                own = torch.stack([start[i, node] for i in sources])
+                own = torch.tensor([start[i, node] for i in sources])
                 self.static[str(node)].data.copy_(own)
             elif sources and start[sources[0], node] != 1:
                 raise ModelError(

@@ -61,7 +61,7 @@ class Attention(EdgeWeights):
 
     def neutral(self, edges: Iterable[Ends]) -> None:
         """Scales the shares."""
-        self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))
+        self.neutral_scale = nn.Parameter(torch.tensor(scale_of(self.plan, edges)))
 
     def macs(self, node: int, elements: int) -> int:
         """Returns one for each element of each input of a node with a query."""

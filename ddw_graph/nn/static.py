@@ -118,7 +118,8 @@ class LearnedWeights(SharedWeights):
         self.logit = nn.Parameter(torch.full((len(plan.weighted_edges),), start))
         self.at_start = 1.0
         if not self.is_free:
-            self.at_start = torch.tensor(start).double().sigmoid().item()
+            begun = torch.tensor(start, device="cpu")  # also for modules on meta
+            self.at_start = begun.double().sigmoid().item()
 
     def shared(self, x: Features) -> Float[Tensor, " edges"]:
         """Returns the parameters, or their sigmoids."""
@@ -131,7 +132,7 @@ class LearnedWeights(SharedWeights):
     def neutral(self, edges: Iterable[Ends]) -> None:
         """Sets free parameters; scales sigmoids."""
         if self.is_free:
-            self.logit.data.copy_(scale_of(self.plan, edges))
+            self.logit.data.copy_(torch.tensor(scale_of(self.plan, edges)))
         else:
             super().neutral(edges)
 
@@ -165,4 +166,4 @@ class SoftmaxWeights(SharedWeights):
 
     def neutral(self, edges: Iterable[Ends]) -> None:
         """Scales the shares."""
-        self.neutral_scale = nn.Parameter(scale_of(self.plan, edges))
+        self.neutral_scale = nn.Parameter(torch.tensor(scale_of(self.plan, edges)))

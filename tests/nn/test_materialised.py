@@ -1,6 +1,5 @@
 """What a stage computes does not depend on how it was made, nor on what traces it."""
 
-import copy
 import warnings
 from typing import Any
 
@@ -19,10 +18,16 @@ the tests compare what they compute."""
 SOME = ("fixed", "dynamic", "attention")
 
 
-def spread(edges: str) -> Stage:
-    """Returns a stage with other thresholds at each receiver, some edges closed."""
+def made(edges: str, neutral: bool = False) -> Stage:
+    """Returns a stage of some edges."""
     dag = watts_strogatz(8, k=4, p=0.75, seed=1)
-    return lively(Stage(dag, 4, 4, edges=edges, output="sum")).eval()
+    own = dag.edges if neutral else None
+    return Stage(dag, 4, 4, edges=edges, output="sum", neutral=own).double().eval()
+
+
+def spread(edges: str, neutral: bool = False) -> Stage:
+    """Returns one with other thresholds at each receiver, some edges closed."""
+    return lively(made(edges, neutral)).eval()
 
 
 def results(stage: Any, x: Tensor) -> list[Tensor]:
@@ -30,10 +35,24 @@ def results(stage: Any, x: Tensor) -> list[Tensor]:
         return [stage(x), *stage(x, return_adjacency=True)]
 
 
-@pytest.mark.parametrize("edges", KINDS)
-def test_a_stage_that_is_made_without_data_and_loaded_is_the_same(edges: str) -> None:
-    stage, x = spread(edges), images(3, 4, 6, 6)
-    empty = copy.deepcopy(stage).to("meta").to_empty(device="cpu")
+@pytest.mark.parametrize(
+    ("edges", "neutral"),
+    [
+        (edges, neutral)
+        for edges in KINDS
+        for neutral in (False, True)
+        # Whose edges are closed at the start, or are mixed.
+        if not neutral or ("threshold" not in edges and edges != "sinkhorn")
+    ],
+)
+def test_a_stage_that_is_made_without_data_and_loaded_is_the_same(
+    edges: str, neutral: bool
+) -> None:
+    stage, x = spread(edges, neutral), images(3, 4, 6, 6)
+    with torch.device("meta"):
+        empty = made(edges, neutral)
+    assert all(parameter.is_meta for parameter in empty.parameters())
+    empty = empty.to_empty(device="cpu")
     for tensor in (*empty.parameters(), *empty.buffers()):
         tensor.data.fill_(7)  # what was there before
     empty.load_state_dict(stage.state_dict())
