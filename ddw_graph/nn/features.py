@@ -31,13 +31,12 @@ def pooled(x: Features, axis: int) -> Float[Tensor, "batch channels"]:
     """
     if x.ndim == 2:
         return x
-    positions = [*range(2, x.ndim)] if axis == 1 else [*range(1, x.ndim - 1)]
+    inner = slice(2, None) if axis == 1 else slice(1, -1)
     # A sum's gradient is a view of its small self, a mean's is written out. Half
     # precision could not hold the sum.
     half = x.dtype in (torch.float16, torch.bfloat16)
-    total = x.sum(positions, dtype=torch.float32 if half else x.dtype)
-    count: int = prod(x.shape[place] for place in positions)
-    return total / count  # not numel, which is a constant of an export
+    total = x.sum([*range(x.ndim)][inner], dtype=torch.float32 if half else x.dtype)
+    return total / prod(x.shape[inner])  # not numel, which is a constant of an export
 
 
 def rms_normalized(
