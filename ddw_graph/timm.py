@@ -32,7 +32,8 @@ def _register(name: str) -> None:
         if pretrained:
             raise ModelError(f"{PREFIX}{name} has no pretrained weights to load")
         given = {TIMM_NAMES.get(key, key): value for key, value in settings.items()}
-        return create_model(name, **given)
+        model: nn.Module = create_model(name, **given)
+        return model
 
     create.__name__ = PREFIX + name
     create.__doc__ = f"Returns {name} with new weights; see ddw_graph.create_model."

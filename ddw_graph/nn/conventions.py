@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
-from ddw_graph.nn.arguments import check_integers, check_one_of, is_integer
+from ddw_graph.nn.arguments import check_integers, check_one_of
 from ddw_graph.nn.edge_weights import EdgeWeights
 from ddw_graph.nn.stage import Stage
 
@@ -126,7 +126,8 @@ class Conventions(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Returns the last stage's output."""
-        return self.forward_intermediates(x, [-1])[0]
+        last: Tensor = self.forward_intermediates(x, [-1])[0]
+        return last
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """Returns the logits of the last stage's output.
@@ -155,8 +156,8 @@ class Conventions(nn.Module):
         stop_early: bool = False,
         output_fmt: str = "NCHW",
         intermediates_only: bool = False,
-    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """Returns the last stage's output, and the outputs of stages.
+    ) -> Any:
+        """Returns the last stage's output, and a list of the outputs of stages.
 
         Args:
             indices: Which stages, counted from 0, or from the last by negative numbers;
@@ -187,7 +188,7 @@ class Conventions(nn.Module):
         count = len(self.stages)
         if indices is None:
             return [*range(count)]
-        given = range(-indices, 0) if is_integer(indices) else indices
+        given = range(-indices, 0) if isinstance(indices, int) else indices
         places = [place + count if place < 0 else place for place in given]
         if not places or not all(0 <= place < count for place in places):
             raise ModelError(

@@ -119,7 +119,7 @@ class HostNetwork(Network):
     forward_features = _OfModel()
     forward_head = _OfModel()
     forward_intermediates = _OfModel()
-    feature_info = _OfModel()  # type: ignore[assignment]
+    feature_info = _OfModel()
 
     def __getattr__(self, name: str) -> Any:
         """Returns what only the network's own class has, such as ``generate``."""
@@ -151,9 +151,9 @@ class HostNetwork(Network):
 
     def no_weight_decay(self) -> set[str]:
         """Returns the names of the parameters that take no weight decay."""
-        own = getattr(self.model, "no_weight_decay", set)()
+        own: Any = getattr(self.model, "no_weight_decay", set)()
         found = super().no_weight_decay()
-        return found | {name for name in (f"model.{each}" for each in own)}
+        return found | {f"model.{each}" for each in own}
 
     def group_matcher(self, coarse: bool = False) -> Any:
         """Returns a function from the name of a parameter to its layer, for timm."""

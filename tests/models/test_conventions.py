@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import timm
 import torch
-from timm.data import resolve_data_config
+from timm.data.config import resolve_data_config
 from timm.models import group_parameters
-from timm.optim import create_optimizer_v2
+from timm.optim._optim_factory import create_optimizer_v2
 from torch import Tensor, nn
 
 from ddw_graph import create_model, load, rewire, save
@@ -27,7 +27,7 @@ def timm_vit() -> Network:
 
 
 def timm_xcit() -> Network:
-    settings = {"depth": 3, "embed_dim": 32, "num_heads": 2, "num_classes": 7}
+    settings: Any = {"depth": 3, "embed_dim": 32, "num_heads": 2, "num_classes": 7}
     model = timm.create_model("xcit_nano_12_p16_224", **settings)
     network = rewire(model, edges="dynamic")
     assert isinstance(network, HostNetwork)
@@ -146,7 +146,7 @@ def test_gradient_checkpointing_is_the_stages_recomputing(
 
 def test_timm_knows_how_to_prepare_images(make: Callable[[], Network]) -> None:
     network = make()
-    found = resolve_data_config({}, model=network)
+    found = resolve_data_config({}, model=network)  # type: ignore[no-untyped-call]
     about = network.pretrained_cfg
     assert found["input_size"] == about["input_size"]
     assert about["num_classes"] == 7
@@ -201,11 +201,11 @@ def test_timm_creates_the_networks() -> None:
     import ddw_graph.timm  # noqa: F401
 
     assert "ddw_resnet50" in timm.list_models("ddw_*")
-    settings = {"in_chans": 1, "num_classes": 4, "drop_path_rate": 0.2}
+    settings: Any = {"in_chans": 1, "num_classes": 4, "drop_path_rate": 0.2}
     network = timm.create_model("ddw_randwire_tiny", edges="learned", **settings)
     assert isinstance(network, Network) and network.num_classes == 4
     assert network.stages[0].drop_path == 0.2 and network.in_channels == 1
-    levels = timm.create_model("ddw_resnet18", features_only=True)
+    levels: Any = timm.create_model("ddw_resnet18", features_only=True)
     assert levels.feature_info.channels()[-1] == 512
     with pytest.raises(ModelError, match="pretrained"):
         timm.create_model("ddw_resnet18", pretrained=True)
