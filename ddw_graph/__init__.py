@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ddw_graph.models import create_model as create_model
     from ddw_graph.models import list_models as list_models
     from ddw_graph.models import load as load
+    from ddw_graph.models import load_backbone as load_backbone
     from ddw_graph.models import prune as prune
     from ddw_graph.models import rewire as rewire
     from ddw_graph.models import save as save

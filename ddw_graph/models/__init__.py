@@ -1,5 +1,6 @@
 """Named networks, networks rewired, and their files."""
 
+from ddw_graph.models.backbone_weights import load_backbone
 from ddw_graph.models.conversion import convert
 from ddw_graph.models.create import create_model, from_config, image_size, list_models
 from ddw_graph.models.features import FeatureNetwork
@@ -16,6 +17,7 @@ __all__ = [
     "image_size",
     "list_models",
     "load",
+    "load_backbone",
     "prune",
     "rewire",
     "save",

@@ -209,3 +209,10 @@ def test_timm_creates_the_networks() -> None:
     assert levels.feature_info.channels()[-1] == 512
     with pytest.raises(ModelError, match="pretrained"):
         timm.create_model("ddw_resnet18", pretrained=True)
+
+
+def test_torchs_hub_makes_networks() -> None:
+    settings: Any = {"source": "local", "n": 5, "channels": 4, "num_classes": 2}
+    root = str(Path(__file__).parents[2])
+    network = torch.hub.load(root, "create_model", "randwire_tiny", **settings)  # type: ignore[no-untyped-call]
+    assert network(torch.randn(1, 3, 16, 16)).shape == (1, 2)

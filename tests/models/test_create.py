@@ -241,7 +241,7 @@ def test_a_wiring_may_be_a_graph_a_list_a_function_a_text_or_a_file(
         ({"n": 0}, r"n must be in 1\.\.9998, got n=0"),
         ({"operation": ""}, "got ''"),
         ({"channels": "8"}, r"channels must be in \(0, 65536\], got 8"),
-        ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
+        ({"num_classes": -1}, "num_classes must be at least 1, got -1"),
         ({"in_channels": "3"}, "in_channels must be an integer, got '3'"),
         ({"dropout": "a"}, r"dropout must be in \[0, 1\], got 'a'"),
         ({"head": 5.5}, r"head must be an integer in \[0, 65536\], got 5.5"),
