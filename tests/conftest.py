@@ -70,7 +70,7 @@ def few_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package", autouse=True)
 def cheap_training(few_images: Path) -> Iterator[None]:
-    """Makes trainings cheap, and lets small features take the fast form of sums.
+    """Makes trainings cheap.
 
     ``fashion_mnist_mini`` is 200 images to train on and 100 to test on (see
     ``all_images``), the runs of an experiment train in this process (see

@@ -39,7 +39,14 @@ SECTIONS = {
     "How to": (
         *("own-generator", "own-operation", "own-edges", "data", "backbones"),
         *("transformers", "training", "recipes", "distributed", "sweeps", "ablations"),
-        *("analysis", "explore", "learning-from-wirings", "detection", "deploy"),
+        *(
+            "analysis",
+            "explore",
+            "learning-from-wirings",
+            "detection",
+            "other-libraries",
+            "deploy",
+        ),
     ),
     "Results": (
         *("results/table1", "results/fashion-mnist", "results/dynamic-wiring"),

@@ -33,6 +33,13 @@ from ddw_graph.nn.network import Network
 from ddw_graph.nn.outputs import evaluating
 from ddw_graph.wiring import edge_attributes, edge_list, to_dict
 
+WRAPPERS = {
+    "DataParallel": "module",
+    "DistributedDataParallel": "module",
+    "OptimizedModule": "_orig_mod",
+}
+"""Classes of torch that hold a network, and the attribute in which they do."""
+
 
 def create_backbone(
     name: str,
@@ -125,7 +132,8 @@ def rewire(
     whatever a block takes besides its features reaches every node.
 
     With a neutral start the new network computes what the old one does: the edges that
-    it had weigh 1 and new ones 0. They learn from there.
+    it had weigh 1 and new ones 0. They learn from there. That is checked on an example,
+    except on the device ``meta``.
 
     Args:
         model: The network, or one that ``create_model`` or ``rewire`` made of a
@@ -166,6 +174,12 @@ def rewire(
         DDW, section 3.2; the neutral start is ours.
     """
     settings = edge_settings(edges)
+    kind = type(model).__name__
+    if kind in WRAPPERS:
+        raise ModelError(
+            f"rewire takes the network itself, got it in a {kind}; pass its attribute "
+            f"{WRAPPERS[kind]}"
+        )
     copied = copy.deepcopy(model)
     modes = {module: module.training for module in copied.modules()}
     if isinstance(copied, Network):
@@ -200,13 +214,15 @@ def rewire(
         seed=seed,
         nodes=nodes,
     )
-    _check_causal(model, network, inputs)
+    has_data = not any(parameter.is_meta for parameter in model.parameters())
+    if has_data:
+        _check_causal(model, network, inputs)
     if not model.training:
         network.eval()
     # A copied shortcut keeps the modes that it was copied with.
     for module in network.modules():
         module.training = modes.get(module, module.training)
-    if neutral:
+    if neutral and has_data:
         _check_same(model, network, inputs)
     share = share_in_stages(network)
     if share.share < HALF:

@@ -374,3 +374,73 @@ def test_looking_for_a_name_draws_nothing() -> None:
     state = torch.random.get_rng_state()
     assert name_of(model, num_classes=4, in_channels=3) == "efficientnet_b0"
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+class Block(nn.Module):
+    """Adds a branch with dropout to its input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 1)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch: Tensor = self.dropout(self.second(self.first(x).relu()))
+        return (x + branch).relu()
+
+
+class OfOneSize(nn.Module):
+    """A network for images of 32 px, as those for CIFAR are."""
+
+    def __init__(self, *, tied: bool = False) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.blocks: Any = nn.Sequential(*(Block(4) for _ in range(3)))
+        self.pool = nn.AvgPool2d(32)
+        self.classifier = nn.Linear(4, 10)
+        if tied:
+            one: Any
+            other: Any
+            one, other, _ = self.blocks
+            other.first.weight = one.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(
+            self.pool(self.blocks(self.stem(x))).flatten(1)
+        )
+        return logits
+
+
+def test_a_network_of_one_size_draws_the_same_dropout() -> None:
+    model, x = OfOneSize().train(), torch.randn(2, 3, 32, 32)
+    network = rewire(model, edges="learned:form=free")
+    torch.manual_seed(1)
+    wanted = model(x)
+    torch.manual_seed(1)
+    torch.testing.assert_close(network(x), wanted)
+
+
+def test_tied_weights_stay_tied() -> None:
+    operations: Any = rewire(OfOneSize(tied=True)).stages[0].operations
+    first, second, _ = operations
+    assert first.first.weight is second.first.weight
+
+
+def test_a_network_without_data_is_rewired_and_takes_weights() -> None:
+    with torch.device("meta"):
+        model = OfOneSize()
+    network = rewire(model, edges="dynamic")
+    assert all(parameter.is_meta for parameter in network.parameters())
+    there = OfOneSize().eval()
+    network.to_empty(device="cpu").load_state_dict(
+        rewire(there, edges="dynamic").state_dict()
+    )
+    x = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(network.eval()(x), there(x))
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
+def test_a_wrapped_network_is_to_be_unwrapped(wrap: Any) -> None:
+    with pytest.raises(ModelError, match="pass its attribute"):
+        rewire(wrap(OfOneSize()))

@@ -198,9 +198,13 @@ for edges in sys.argv[2:]:
 """
 
 
-@pytest.mark.full
 @pytest.mark.parametrize(
-    ("backend", "kinds"), [("aot_eager", KINDS), ("inductor", ["dynamic", "receiver"])]
+    ("backend", "kinds"),
+    [
+        ("eager", ["dynamic"]),
+        pytest.param("aot_eager", KINDS, marks=pytest.mark.full),
+        pytest.param("inductor", ["dynamic", "receiver"], marks=pytest.mark.full),
+    ],
 )
 def test_a_compiled_network_is_one_graph_and_computes_the_same(
     backend: str, kinds: list[str]

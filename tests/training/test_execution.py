@@ -61,12 +61,10 @@ import sys
 from functools import partial
 from pathlib import Path
 import torch
-from ddw_graph.nn import aggregation
 from ddw_graph.training.execution import Execution
 from tests.training import several
 
 torch.set_num_threads(1)
-aggregation.SMALL = 0
 # The compiler itself takes minutes; what it is handed is what matters here.
 torch.compile = partial(torch.compile, backend="aot_eager")
 folder = Path(sys.argv[1])

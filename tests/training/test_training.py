@@ -144,7 +144,6 @@ def test_resumed_equals_uninterrupted(
 def test_a_killed_training_resumes(tmp_path: Path, whole: Path) -> None:
     code = (
         "from pathlib import Path; import sys; import torch; torch.set_num_threads(1);"
-        "from ddw_graph.nn import aggregation; aggregation.SMALL = 0;"  # as here
         "from tests.training.runs import run;"
         "run(Path(sys.argv[1]), resume=True)"
     )
