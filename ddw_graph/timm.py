@@ -14,7 +14,6 @@ from typing import Any
 from timm.models import register_model
 from torch import nn
 
-from ddw_graph.errors import ModelError
 from ddw_graph.models import create_model, list_models
 from ddw_graph.models.create import TIMM_NAMES
 
@@ -29,10 +28,8 @@ def _register(name: str) -> None:
         cache_dir: Any = None,
         **settings: Any,
     ) -> nn.Module:
-        if pretrained:
-            raise ModelError(f"{PREFIX}{name} has no pretrained weights to load")
         given = {TIMM_NAMES.get(key, key): value for key, value in settings.items()}
-        model: nn.Module = create_model(name, **given)
+        model: nn.Module = create_model(name, pretrained=pretrained or None, **given)
         return model
 
     create.__name__ = PREFIX + name

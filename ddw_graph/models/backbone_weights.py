@@ -44,13 +44,13 @@ def load_backbone(
             "network must be a backbone of create_model with a classifier, got "
             f"{name or 'one of your own'}"
         )
+    state = network.state_dict()
     sizes = {key: config[key] for key in ("num_classes", "in_channels")}
     with torch.random.fork_rng(devices=[]):
         backbone = library_model(name, **sizes)
         given, own = dict(weights), backbone.state_dict()
         if not classifier:
             path = network.get_classifier(name_only=True).partition(".")[2] + "."
-            state = network.state_dict()
             given |= {
                 key: state[f"{network.classifies}.{key}"]
                 for key in own
@@ -69,7 +69,6 @@ def load_backbone(
         backbone.load_state_dict(given)
         of_backbone = {id(t) for t in backbone.state_dict(keep_vars=True).values()}
         wired = from_config({**config, "name": None}, backbone=backbone)
-    state = network.state_dict()
     for key, tensor in wired.state_dict(keep_vars=True).items():
         # A block's shortcut is copied for the nodes after it.
         copied = ".projection." in key and config["node"] == "block"

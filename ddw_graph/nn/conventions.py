@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ddw_graph.errors import ModelError
 from ddw_graph.nn.arguments import check_integers, check_one_of
-from ddw_graph.nn.edge_weights import EdgeWeights
+from ddw_graph.nn.edge_weights import edge_parameters
 from ddw_graph.nn.stage import Stage
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -107,10 +107,16 @@ class Conventions(nn.Module):
         Args:
             num_classes: Number of logits; 0 for none: the network then returns the
                 pooled features.
-            global_pool: Must be None: the pooling stays.
+            global_pool: Must be None, as the pooling stays; a network of timm whose own
+                forward runs the stages takes its own kinds.
         """
         if num_classes:
             check_integers(num_classes=num_classes)
+        self._replace_classifier(num_classes, global_pool)
+        if self.config is not None:
+            self.config = {**self.config, "num_classes": num_classes}
+
+    def _replace_classifier(self, num_classes: int, global_pool: str | None) -> None:
         if global_pool is not None:
             raise ModelError(f"global_pool must be None, got {global_pool!r}")
         (name, width), old = self._classifier, self.get_classifier()
@@ -121,8 +127,6 @@ class Conventions(nn.Module):
             new = nn.Linear(width, num_classes)
         like = next(self.parameters())
         self.set_submodule(name, new.to(like.device, like.dtype).train(self.training))
-        if self.config is not None:
-            self.config = {**self.config, "num_classes": num_classes}
 
     def forward_features(self, x: Tensor) -> Tensor:
         """Returns the last stage's output."""
@@ -227,18 +231,11 @@ class Conventions(nn.Module):
 
         Those that kinds of edges name, and embeddings of positions and of the class.
         """
-        undecayed = {
-            id(parameter)
-            for stage in self.stages
-            for module in stage.weights.modules()
-            if isinstance(module, EdgeWeights)
-            for name, parameter in module.named_parameters()
-            if name in module.no_weight_decay() | {"neutral_scale"}
-        }
+        of_edges = edge_parameters(self)
         return {
             name
             for name, parameter in self.named_parameters()
-            if id(parameter) in undecayed or name in EMBEDDINGS
+            if not of_edges.get(id(parameter), (1.0, True))[1] or name in EMBEDDINGS
         }
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:

@@ -221,6 +221,18 @@ class EdgeWeights(nn.Module):
         self.load_state_dict(other.state_dict())
 
 
+def edge_parameters(model: nn.Module) -> dict[int, tuple[float, bool]]:
+    """Returns for each parameter of edge weights its scale, and whether it decays."""
+    found: dict[int, tuple[float, bool]] = {}
+    for module in model.modules():  # what contains others comes before them
+        if isinstance(module, EdgeWeights):
+            undecayed = module.no_weight_decay() | {"neutral_scale"}
+            for name, parameter in module.named_parameters():
+                rule = module.lr_scale, name not in undecayed
+                found.setdefault(id(parameter), rule)
+    return found
+
+
 def scale_of(plan: StagePlan, edges: Iterable[Ends]) -> list[float]:
     """Returns ``plan.start`` for some weighted edges and 0 for all others."""
     had = set(edges)

@@ -96,6 +96,12 @@ class HostNetwork(Network):
         (torch.Size([2, 8]), torch.Size([2, 4, 4]))
     """
 
+    classifies = "model"
+    forward_features = _OfModel()
+    forward_head = _OfModel()
+    forward_intermediates = _OfModel()
+    feature_info = _OfModel()
+
     def __init__(
         self,
         model: nn.Module,
@@ -115,12 +121,6 @@ class HostNetwork(Network):
                 new = _InPlace(stage, place, run) if taken else _Through(run)
                 model.set_submodule(path, _with_settings(new, block))
 
-    classifies = "model"
-    forward_features = _OfModel()
-    forward_head = _OfModel()
-    forward_intermediates = _OfModel()
-    feature_info = _OfModel()
-
     def __getattr__(self, name: str) -> Any:
         """Returns what only the network's own class has, such as ``generate``."""
         try:
@@ -137,17 +137,12 @@ class HostNetwork(Network):
             return super().get_classifier(name_only)
         return own()
 
-    def reset_classifier(
-        self, num_classes: int, global_pool: str | None = None
-    ) -> None:
-        """Gives the network a new classifier by its own method, if it has one."""
+    def _replace_classifier(self, num_classes: int, global_pool: str | None) -> None:
         own = getattr(self.model, "reset_classifier", None)
         if own is None:
-            super().reset_classifier(num_classes, global_pool)
-            return
-        own(num_classes, *() if global_pool is None else (global_pool,))
-        if self.config is not None:
-            self.config = {**self.config, "num_classes": num_classes}
+            super()._replace_classifier(num_classes, global_pool)
+        else:
+            own(num_classes, *() if global_pool is None else (global_pool,))
 
     def no_weight_decay(self) -> set[str]:
         """Returns the names of the parameters that take no weight decay."""

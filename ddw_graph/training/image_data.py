@@ -26,7 +26,7 @@ class ImageData:
         name: Its name; a data set of the library has one of ``DATA_SETS``.
         classes: Name of each class.
         image_size: Height and width of an image, pixels.
-        digest: Tells data of the same name apart.
+        digest: Distinguishes data of one name.
         transform: What images go through; None if tensors go to the network unchanged.
         bad: Images that cannot be read and were left out.
         source: How to load it again; None for your own data sets.

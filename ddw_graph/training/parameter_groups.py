@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from ddw_graph.nn.edge_weights import EdgeWeights
+from ddw_graph.nn.edge_weights import edge_parameters
 from ddw_graph.training.recipe import BaseRecipe
 
 NORMALISATIONS = (
@@ -27,7 +27,7 @@ def parameter_groups(model: nn.Module, recipe: BaseRecipe) -> list[dict[str, Any
     """
     network: list[nn.Parameter] = []
     norms: list[nn.Parameter] = []
-    of_edges = _edge_parameters(model)
+    of_edges = edge_parameters(model)
     by_edges: dict[tuple[float, bool], list[nn.Parameter]] = {}
     apart = recipe.norm_weight_decay is not None
     of_norms = _parameters_of(model, *NORMALISATIONS) if apart else set()
@@ -57,18 +57,6 @@ def parameter_groups(model: nn.Module, recipe: BaseRecipe) -> list[dict[str, Any
         ),
     ]
     return [group for group in groups if group["params"]]
-
-
-def _edge_parameters(model: nn.Module) -> dict[int, tuple[float, bool]]:
-    """Returns for each parameter of edge weights its scale, and whether it decays."""
-    found: dict[int, tuple[float, bool]] = {}
-    for module in model.modules():  # what contains others comes before them
-        if isinstance(module, EdgeWeights):
-            undecayed = module.no_weight_decay() | {"neutral_scale"}
-            for name, parameter in module.named_parameters():
-                rule = module.lr_scale, name not in undecayed
-                found.setdefault(id(parameter), rule)
-    return found
 
 
 def _parameters_of(model: nn.Module, *kinds: type[nn.Module]) -> set[int]:

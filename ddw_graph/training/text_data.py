@@ -141,7 +141,7 @@ class TextData:
         vocabulary: Number of different tokens.
         bytes_per_token: Bytes of the text for each token: of the files to test on, or
             where the text is cut, of all of it.
-        digest: Tells texts apart.
+        digest: Distinguishes texts of one name.
         tokenizer: Digest of the tokenizer's file; None where tokens are bytes.
         source: How to load it again.
     """

@@ -11,15 +11,13 @@ from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
 from ddw_graph.errors import DataError
+from ddw_graph.nn.conventions import MEAN, STD
 from ddw_graph.training.keys import Key
 from ddw_graph.training.recipe import Recipe
 from ddw_graph.training.subsets import own_order
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of the channels of ImageNet."""
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ddw_graph.nn.language_model import LanguageModel
 from ddw_graph.nn.measurement import step_memory
 from ddw_graph.nn.network import Network
 from ddw_graph.training import Execution, load_data, recipe_named, train
+from ddw_graph.training.launch import new_network
 
 pytestmark = pytest.mark.cuda
 DEVICE = torch.device(os.environ.get("TEST_DEVICE", "cuda"))
@@ -253,10 +254,8 @@ def test_trainings_run(data: str, precision: str, tmp_path: Path) -> None:
         extra = {"epoch_tokens": 2048, "holdout": 1024}
     loaded = load_data(data, **extra)
     name = "gpt_tiny" if data == "text" else "randwire_tiny"
-    settings = loaded.network_settings()
-    settings.pop("image_size", None)
-    model = create_model(name, **SMALL[name], **settings)
     recipe = recipe_named("language" if data == "text" else "small", epochs=1)
+    model = new_network(loaded, recipe, model=name, seed=0, **SMALL[name])
     run = train(
         model,
         loaded,
